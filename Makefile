@@ -1,0 +1,58 @@
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+UV_COMPILE := uv pip compile pyproject.toml - --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet
+
+.PHONY: help demo up test lint types imports format lock clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+demo: $(VENV)/.runtime ## Trade three strategies end to end on this machine, and show it
+	@$(BIN)/tradeactors demo
+
+up: $(VENV)/.runtime ## Run the whole stack until Ctrl-C
+	@$(BIN)/tradeactors up
+
+test: $(VENV)/.dev ## The whole test suite, on real PostgreSQL, Valkey, Ray and the paper exchange
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/.dev ## ruff: rules and format
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev ## mypy --strict
+	@$(BIN)/mypy
+
+imports: $(VENV)/.dev ## import-linter: who may import whom
+	@$(BIN)/lint-imports
+
+format: $(VENV)/.dev ## Apply ruff's fixes and format
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+lock: ## Write both lock files anew from pyproject.toml (needs uv)
+	echo "setuptools>=80" | $(UV_COMPILE) -o requirements.lock
+	echo "setuptools>=80" | $(UV_COMPILE) --extra dev -c requirements.lock -o requirements-dev.lock
+
+clean: ## Remove the virtual environment and caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+
+# --no-build-isolation: the build backend comes from the hashed lock too.
+define install
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing $(1) (hash-checked) into $(VENV) ..."
+	@$(PIP) install --quiet --require-hashes --only-binary :all: -r $(1)
+	@$(PIP) install --quiet --no-deps --no-build-isolation --config-settings editable_mode=compat --editable .
+	@$(BIN)/python -m compileall -q actors api broker config persistence
+	@touch $@
+endef
+
+$(VENV)/.runtime: requirements.lock pyproject.toml
+	$(call install,requirements.lock)
+
+$(VENV)/.dev: requirements-dev.lock pyproject.toml
+	$(call install,requirements-dev.lock)
+	@touch $(VENV)/.runtime
