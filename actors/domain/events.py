@@ -1,0 +1,133 @@
+"""What can happen to a strategy, in the past tense. The machine takes one event at a time."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from actors.domain.identifiers import IntentId
+from actors.domain.money import Paise
+from actors.domain.order import FailureKind, OrderReport
+from actors.domain.stop_loss import Tick
+
+
+class Timer(StrEnum):
+    """The timers of one strategy. BUY and SELL are the user's; the others are the machine's own."""
+
+    BUY = "buy"
+    SELL = "sell"
+    ENTRY_PATIENCE = "entry_patience"
+    RETRY = "retry"
+
+
+@dataclass(frozen=True, slots=True)
+class TimerFired:
+    """A timer set by `SetTimer` is due. `due` is the instant it was set for."""
+
+    timer: Timer
+    due: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class TickReceived:
+    """A usable tick of the strategy's instrument (see `TickFilter`)."""
+
+    tick: Tick
+
+
+@dataclass(frozen=True, slots=True)
+class IntentArmed:
+    """The EXIT intent is journalled, or `durable=False`: the journal did not answer in time and is being retried."""
+
+    intent_id: IntentId
+    durable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class OrderReported:
+    """The broker's order for an intent exists, and this is what is known of it (rows E1, E2, H4)."""
+
+    intent_id: IntentId
+    report: OrderReport
+
+
+@dataclass(frozen=True, slots=True)
+class PlacementFailed:
+    """It is proven that the broker holds no order for this intent."""
+
+    intent_id: IntentId
+    kind: FailureKind
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlacementUnresolved:
+    """Nobody can tell yet whether the broker holds an order for this intent; the look-up goes on.
+
+    `unreachable`: not because the book is silent about it, but because the broker does not answer at all.
+    """
+
+    intent_id: IntentId
+    reason: str
+    unreachable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerRestored:
+    """The broker answers again, or the account has a valid session again."""
+
+
+@dataclass(frozen=True, slots=True)
+class StopRequested:
+    """The trader pressed STOP (row I1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class StopLossMoved:
+    """The trader moved the stop-loss, in paise."""
+
+    stop_loss: Paise
+
+
+@dataclass(frozen=True, slots=True)
+class FeedLost:
+    """The tick stream broke: no stop-loss decision until it is back (row J2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class FeedRestored:
+    """The tick stream is back."""
+
+
+@dataclass(frozen=True, slots=True)
+class PositionClosedOutside:
+    """The account no longer holds what this run bought: sold by hand or squared off by the broker."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecovered:
+    """A new incarnation of the actor has loaded the run and read the order book once (row J1).
+
+    `reports` holds, by tag, every order of the book that carries a tag of this run.
+    """
+
+    reports: Mapping[str, OrderReport] = field(default_factory=dict)
+
+
+Event = (
+    TimerFired
+    | TickReceived
+    | IntentArmed
+    | OrderReported
+    | PlacementFailed
+    | PlacementUnresolved
+    | BrokerRestored
+    | StopRequested
+    | StopLossMoved
+    | FeedLost
+    | FeedRestored
+    | PositionClosedOutside
+    | RunRecovered
+)

@@ -1,0 +1,168 @@
+"""The way out of a position: every cause competes for the one current EXIT intent, and none gives up before flat.
+
+Functions take a state and return (state, decisions), like `strategy_machine.step`, which alone calls them.
+"""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from actors.domain.decisions import (
+    ArmIntent,
+    CancelOrder,
+    CancelTimers,
+    Decision,
+    EndRun,
+    LogEvent,
+    RaiseAlert,
+    SendOrder,
+    SetTimer,
+    WatchPrice,
+)
+from actors.domain.events import Timer
+from actors.domain.order import FailureKind, Order, OrderEvent, OrderStage
+from actors.domain.strategy_state import Phase, RunStatus, StatusDetail, StrategyState
+
+Step = tuple[StrategyState, list[Decision]]
+
+EXIT_RETRY_DELAY = timedelta(seconds=15)
+"""Between the tries of an exit that could not be placed (ruling 3: "keeps retrying the exit, slowly")."""
+
+EXIT_FAILURE_LIMIT = 3
+"""Exits in a row that the broker may end without a fill before the run says that its exit failed."""
+
+FAILURE_STATUS = {
+    FailureKind.REFUSED: (RunStatus.FAILED, StatusDetail.ORDER_REJECTED),
+    FailureKind.EXHAUSTED: (RunStatus.FAILED, StatusDetail.ORDER_FAILED),
+    FailureKind.UNREACHABLE: (RunStatus.PAUSED, StatusDetail.BROKER_UNREACHABLE),
+    FailureKind.SESSION_EXPIRED: (RunStatus.PAUSED, StatusDetail.SESSION_EXPIRED),
+    FailureKind.HALTED: (RunStatus.PAUSED, StatusDetail.ENTRIES_HALTED),
+}
+
+
+def arm(state: StrategyState, now: datetime) -> Step:
+    """The entry has its first fill: journal the exit, and watch the stop-loss from this instant (design §4.2)."""
+    intent = state.run.exit_intent(1, state.entry.filled_quantity)
+    armed = replace(
+        state,
+        phase=Phase.ARMING,
+        exits=(Order(intent),),
+        watched_since=now,
+        breach_seen=False,
+        status=RunStatus.RUNNING,
+        detail=StatusDetail.NONE,
+        last_action=OrderEvent.BUY,
+        message=f"Bought {state.entry.filled_quantity} {state.run.instrument.symbol}",
+    )
+    return armed, [ArmIntent(intent), WatchPrice(state.stop_loss), SetTimer(Timer.SELL, state.run.sell_at)]
+
+
+def begin_exit(state: StrategyState, event: OrderEvent, reason: str) -> Step:
+    """Send the armed exit now, for whatever cause comes first (rows E2, F1, I1; design §4.1)."""
+    intent = replace(state.exits[-1].intent, quantity=state.open_quantity, event=event)
+    exiting = replace(
+        state,
+        phase=Phase.EXITING,
+        exits=(*state.exits[:-1], replace(state.exits[-1], intent=intent, sent=True)),
+        exit_event=event,
+        breach_seen=False,
+        status=RunStatus.RUNNING,
+        detail=StatusDetail.NONE,
+        last_action=event,
+        message="STOP-LOSS Triggered" if event is OrderEvent.STOPLOSS else "Selling",
+    )
+    log = LogEvent(f"{event}_TRIGGERED", reason, intent.id, quantity=intent.quantity)
+    return exiting, [SendOrder(intent), *cancel_entry(exiting), CancelTimers(), WatchPrice(None), log]
+
+
+def cancel_entry(state: StrategyState) -> list[Decision]:
+    """The cancellation of what is still open of the entry, if it has a known order."""
+    if state.entry.live and state.entry.order_id is not None:
+        return [CancelOrder(state.entry.intent.id, state.entry.order_id)]
+    return []
+
+
+def settle(state: StrategyState, now: datetime) -> Step:
+    """Look at where the exit stands: flat ends the run, a remainder goes out as the next sequence number."""
+    current = state.exits[-1]
+    if current.live:
+        return replace(state, phase=Phase.EXITING, status=RunStatus.RUNNING, detail=StatusDetail.NONE), []
+    if state.open_quantity == 0 or state.closed_outside:
+        if state.entry.live and not state.closed_outside:
+            return replace(state, phase=Phase.EXITING), cancel_entry(state)
+        return end(state, now)
+    if not current.stage.terminal:
+        return replace(state, phase=Phase.EXIT_FAILED), []
+    failures = 0 if current.filled_quantity else state.exit_failures + 1
+    if failures >= EXIT_FAILURE_LIMIT:
+        reason = current.reason or f"the exit order was {current.stage}"
+        return exit_failed(replace(state, exit_failures=0), FailureKind.REFUSED, reason, now)
+    return send_next_exit(replace(state, exit_failures=failures))
+
+
+def send_next_exit(state: StrategyState) -> Step:
+    """Sell what is left under the next sequence number. Its tag is deterministic: it need not be journalled first."""
+    event = state.exit_event or OrderEvent.SELL
+    intent = state.run.exit_intent(len(state.exits) + 1, state.open_quantity, event)
+    following = replace(
+        state,
+        phase=Phase.EXITING,
+        exits=(*state.exits, Order(intent, sent=True)),
+        status=RunStatus.RUNNING,
+        detail=StatusDetail.NONE,
+    )
+    log = LogEvent("EXIT_CONTINUED", f"{intent.quantity} left to sell", intent.id, quantity=intent.quantity)
+    return following, [SendOrder(intent), ArmIntent(intent), log]
+
+
+def retry_exit(state: StrategyState) -> Step:
+    """Try a failed exit again: the same intent if it was never seen at the broker, else the next one (ruling 3)."""
+    current = state.exits[-1]
+    if current.stage.terminal or current.failure is FailureKind.REFUSED:
+        return send_next_exit(state)
+    retried = replace(current, sent=True, failure=None)
+    exiting = replace(state, phase=Phase.EXITING, exits=(*state.exits[:-1], retried), status=RunStatus.RUNNING)
+    return exiting, [SendOrder(retried.intent, look_up_first=True)]
+
+
+def exit_failed(state: StrategyState, kind: FailureKind, reason: str, now: datetime) -> Step:
+    """Ruling 3: say everything H1 and H3 say, but keep the position guarded by trying again for ever."""
+    status, detail = FAILURE_STATUS[kind]
+    message = "Order Failed – position still open, retrying the exit"
+    failed = replace(state, phase=Phase.EXIT_FAILED, status=status, detail=detail, message=message)
+    intent_id = state.exits[-1].intent.id
+    return failed, [
+        CancelTimers(),
+        SetTimer(Timer.RETRY, now + EXIT_RETRY_DELAY),
+        LogEvent("ORDER_FAILED", reason, intent_id, quantity=state.open_quantity),
+        RaiseAlert("exit_failed", f"{message}: {reason}"),
+    ]
+
+
+def end(state: StrategyState, now: datetime) -> Step:
+    """The run is over. What it says about itself is final."""
+    position = state.position
+    message, detail, status = state.message, state.detail, RunStatus.STOPPED
+    if state.closed_outside:
+        message, detail = "Position was closed outside TradeActors", StatusDetail.CLOSED_OUTSIDE
+    elif position.bought:
+        detail = StatusDetail.STOPPED_BY_USER if state.stop_requested else StatusDetail.NONE
+        message = "STOP-LOSS Triggered" if state.exit_event is OrderEvent.STOPLOSS else f"Sold {position.sold}"
+    elif state.status is RunStatus.FAILED:
+        status = RunStatus.FAILED
+    ended = replace(
+        state,
+        phase=Phase.ENDED,
+        status=status,
+        detail=detail,
+        message=message,
+        terminated_at=now,
+    )
+    log = LogEvent("RUN_ENDED", message, quantity=position.sold, price=position.sell_price)
+    return ended, [CancelTimers(), log, EndRun(manual=state.stop_requested)]
+
+
+def exit_report_action(order: Order) -> str:
+    """The `order_logs` event for what an order has become (row H4)."""
+    if order.stage is OrderStage.OPEN and order.filled_quantity:
+        return "ORDER_PARTIALLY_FILLED"
+    return f"ORDER_{order.stage.name}"

@@ -1,0 +1,189 @@
+"""Orders as the broker reports them, merged so that what is known never goes backwards.
+
+Updates arrive twice, late and out of order (Kite forum d/4217, c/33971), from polling and from the WebSocket, so a
+report is evidence, not a command: `merge` keeps the furthest status and the largest filled quantity.
+"""
+
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from enum import StrEnum
+
+from actors.domain.errors import InvalidValue
+from actors.domain.identifiers import IntentId, Leg, Side
+
+
+class OrderEvent(StrEnum):
+    """Why an order is sent, as `queue:orders` and `order_logs` name it (row G2)."""
+
+    BUY = "BUY"
+    SELL = "SELL"
+    STOPLOSS = "STOPLOSS"
+
+    @property
+    def priority(self) -> int:
+        """Smaller goes first: STOPLOSS before SELL before BUY (row G2)."""
+        return _PRIORITY[self]
+
+
+_PRIORITY = {OrderEvent.STOPLOSS: 0, OrderEvent.SELL: 1, OrderEvent.BUY: 2}
+
+
+class OrderStage(StrEnum):
+    """How far an order has come, in the few steps the engine tells apart."""
+
+    PENDING = "pending"
+    OPEN = "open"
+    COMPLETE = "complete"
+    CANCELLED = "cancelled"
+    REJECTED = "rejected"
+
+    @property
+    def terminal(self) -> bool:
+        """Whether the broker will do nothing more with it."""
+        return self in _TERMINAL
+
+
+_TERMINAL = frozenset({OrderStage.COMPLETE, OrderStage.CANCELLED, OrderStage.REJECTED})
+_RANK = {
+    OrderStage.PENDING: 0,
+    OrderStage.OPEN: 1,
+    OrderStage.REJECTED: 2,
+    OrderStage.CANCELLED: 2,
+    OrderStage.COMPLETE: 3,
+}
+_KITE_STAGES = {
+    "OPEN": OrderStage.OPEN,
+    "TRIGGER PENDING": OrderStage.OPEN,
+    "MODIFY VALIDATION PENDING": OrderStage.OPEN,
+    "MODIFY PENDING": OrderStage.OPEN,
+    "MODIFIED": OrderStage.OPEN,
+    "CANCEL PENDING": OrderStage.OPEN,
+    "UPDATE": OrderStage.OPEN,
+    "COMPLETE": OrderStage.COMPLETE,
+    "CANCELLED": OrderStage.CANCELLED,
+    "CANCEL": OrderStage.CANCELLED,
+    "REJECTED": OrderStage.REJECTED,
+}
+
+
+def stage_of(kite_status: str) -> OrderStage:
+    """The stage of a Kite status; one we do not know counts as pending, since only three are final (Kite, orders)."""
+    return _KITE_STAGES.get(kite_status, OrderStage.PENDING)
+
+
+@dataclass(frozen=True, slots=True)
+class OrderReport:
+    """What the broker said of one order. `average_price` is in rupees over the filled quantity, 0 until a fill."""
+
+    order_id: str
+    tag: str | None
+    stage: OrderStage
+    quantity: int
+    filled_quantity: int
+    average_price: Decimal
+    reason: str = ""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.filled_quantity <= self.quantity:
+            raise InvalidValue(f"order {self.order_id} reports {self.filled_quantity} of {self.quantity} filled")
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """One wish to trade. The same intent may be attempted several times, always with the same tag."""
+
+    id: IntentId
+    tag: str
+    side: Side
+    quantity: int
+    event: OrderEvent
+
+    def __post_init__(self) -> None:
+        if self.quantity <= 0:
+            raise InvalidValue(f"intent {self.id} has quantity {self.quantity}")
+        if (self.id.leg is Leg.ENTRY) != (self.side is Side.BUY):
+            raise InvalidValue(f"intent {self.id} cannot {self.side}")
+
+
+class FailureKind(StrEnum):
+    """Why an intent is proven to have no order at the broker."""
+
+    REFUSED = "refused"
+    """The broker said no to the request (row H2)."""
+    EXHAUSTED = "exhausted"
+    """The first attempt and three more failed, and the order book has no trace (row H1, ruling 1)."""
+    UNREACHABLE = "unreachable"
+    """The broker could not be reached at all (row H3)."""
+    SESSION_EXPIRED = "session_expired"
+    """The account's access token is no longer valid."""
+    HALTED = "halted"
+    """We did not take the order on: no claim could be had (row J3), or a newer incarnation holds the lock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """An intent and what has become of it at the broker.
+
+    `sent` means a request may have left us; only a report says that it arrived. `failure` is set once it is proven
+    that the broker holds no order for it.
+    """
+
+    intent: Intent
+    sent: bool = False
+    order_id: str | None = None
+    stage: OrderStage = OrderStage.PENDING
+    filled_quantity: int = 0
+    average_price: Decimal = Decimal(0)
+    reason: str = ""
+    failure: FailureKind | None = None
+
+    @property
+    def live(self) -> bool:
+        """Whether the broker may still fill it: sent, and neither final nor proven absent."""
+        return self.sent and self.failure is None and not self.stage.terminal
+
+    @property
+    def value(self) -> Decimal:
+        """Rupees of what was filled."""
+        return self.average_price * self.filled_quantity
+
+    def merged(self, report: OrderReport) -> "Order":
+        """This order with one more report taken in: status by rank, filled quantity by maximum.
+
+        An exit's quantity is what the broker holds: another incarnation may have sent it for a different fill.
+
+        Raises:
+            InvalidValue: if the report is of another order, or a BUY was placed for more than was asked.
+        """
+        if self.order_id not in {None, report.order_id}:
+            raise InvalidValue(f"report of {report.order_id} given to order {self.order_id}")
+        if self.intent.side is Side.BUY and report.filled_quantity > self.intent.quantity:
+            raise InvalidValue(f"order {report.order_id} bought more than {self.intent.id} asked for")
+        intent = self.intent if self.intent.side is Side.BUY else replace(self.intent, quantity=report.quantity)
+        ahead = _RANK[report.stage] > _RANK[self.stage]
+        more = report.filled_quantity > self.filled_quantity
+        return replace(
+            self,
+            intent=intent,
+            sent=True,
+            failure=None,
+            order_id=report.order_id,
+            stage=report.stage if ahead else self.stage,
+            filled_quantity=report.filled_quantity if more else self.filled_quantity,
+            average_price=report.average_price if more else self.average_price,
+            reason=report.reason if ahead and report.reason else self.reason,
+        )
+
+
+CHASE_PROTECTION_PERCENT = (Decimal(3), Decimal(5), Decimal(10), Decimal(20))
+"""Ever wider `market_protection` for an exit parked as an open LIMIT (Kite forum c/52991: modify the same order)."""
+
+MODIFICATION_LIMIT = 25
+"""Kite refuses more modifications of one order (Kite forum c/34659)."""
+
+
+def chase_protection(modifications: int) -> Decimal | None:
+    """Percent of protection for the next chase of a parked exit, or None when the order may not be modified again."""
+    if modifications >= MODIFICATION_LIMIT:
+        return None
+    return CHASE_PROTECTION_PERCENT[min(modifications, len(CHASE_PROTECTION_PERCENT) - 1)]

@@ -1,0 +1,73 @@
+"""Session times: when a START trades, and what a late trigger means.
+
+Wall-clock times are those of the strategy's exchange (Asia/Kolkata, ruling 5); instants are timezone-aware.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta, tzinfo
+from enum import StrEnum
+
+from actors.domain.errors import InvalidValue
+
+MISSED_GRACE = timedelta(seconds=5)
+"""A trigger later than this is missed (row E4: "delay < 5 s → execute at once")."""
+
+_LONGEST_CLOSURE = 30
+"""Days to look ahead for a session; the exchange has never been shut that long."""
+
+
+class TriggerVerdict(StrEnum):
+    """What to do with a timer that fires now."""
+
+    EARLY = "early"
+    EXECUTE = "execute"
+    MISSED = "missed"
+
+
+class LateExit(StrEnum):
+    """What a timed SELL that was missed does (ruling 4)."""
+
+    SELL = "sell"
+    HOLD = "hold"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionTimes:
+    """The instants at which one run buys and sells."""
+
+    buy_at: datetime
+    sell_at: datetime
+
+
+def trigger_verdict(due: datetime, now: datetime, grace: timedelta = MISSED_GRACE) -> TriggerVerdict:
+    """Row E4: execute from the due instant until strictly less than `grace` after it."""
+    if now < due:
+        return TriggerVerdict.EARLY
+    return TriggerVerdict.EXECUTE if now - due < grace else TriggerVerdict.MISSED
+
+
+def next_session_times(
+    buy_time: time,
+    sell_time: time,
+    now: datetime,
+    tz: tzinfo,
+    is_session: Callable[[date], bool],
+    grace: timedelta = MISSED_GRACE,
+) -> SessionTimes:
+    """The first session in which the BUY is not yet missed (ruling 5: START after buy_time arms the next session).
+
+    Raises:
+        InvalidValue: if buy_time is not before sell_time (row C1), `now` is naive, or no session is near.
+    """
+    if buy_time >= sell_time:
+        raise InvalidValue("buy_time must be before sell_time")
+    if now.tzinfo is None:
+        raise InvalidValue("now must be timezone-aware")
+    today = now.astimezone(tz).date()
+    for offset in range(_LONGEST_CLOSURE):
+        day = today + timedelta(days=offset)
+        buy_at = datetime.combine(day, buy_time, tz)
+        if is_session(day) and trigger_verdict(buy_at, now, grace) is not TriggerVerdict.MISSED:
+            return SessionTimes(buy_at, datetime.combine(day, sell_time, tz))
+    raise InvalidValue(f"no trading session within {_LONGEST_CLOSURE} days of {today}")

@@ -1,0 +1,376 @@
+"""The strategy state machine: `step(state, event, now)` is the only way a state changes.
+
+It knows no clock, no broker and no Ray. The order of the decisions it returns is the order in which a shell carries
+them out; a request to the broker always comes before what can wait.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from actors.domain import entries, exits
+from actors.domain import events as ev
+from actors.domain.decisions import (
+    CancelOrder,
+    Decision,
+    LogEvent,
+    ProbeBroker,
+    RaiseAlert,
+    SendOrder,
+    SetTimer,
+    WatchPrice,
+)
+from actors.domain.errors import BrokenInvariant, IllegalEvent
+from actors.domain.events import Event, Timer
+from actors.domain.exits import Step
+from actors.domain.identifiers import IntentId
+from actors.domain.order import Order, OrderEvent, OrderReport
+from actors.domain.reconciliation import adopt
+from actors.domain.session import LateExit, TriggerVerdict, trigger_verdict
+from actors.domain.stop_loss import is_breached, is_fresh
+from actors.domain.strategy_state import TRANSITIONS, Phase, RunStatus, StatusDetail, StrategyState
+
+
+def step(state: StrategyState, event: Event, now: datetime) -> tuple[StrategyState, tuple[Decision, ...]]:
+    """What the strategy becomes by one event, and what is to be done about it.
+
+    Raises:
+        IllegalEvent: the event cannot happen in this phase, or is about an order the run does not know.
+        BrokenInvariant: a bug: the machine left its own table.
+    """
+    allowed = TRANSITIONS[state.phase].get(type(event))
+    if allowed is None:
+        raise IllegalEvent(f"{type(event).__name__} cannot happen while {state.phase}")
+    after, decisions = _HANDLERS[type(event)](state, event, now)
+    if after.phase not in allowed:
+        raise BrokenInvariant(f"{state.phase} became {after.phase} by {type(event).__name__}")
+    return after, tuple(decisions)
+
+
+# --- timers -----------------------------------------------------------------------------------------------------
+
+
+def _on_timer(state: StrategyState, event: ev.TimerFired, now: datetime) -> Step:
+    if now < event.due:
+        return state, [SetTimer(event.timer, event.due)]
+    match event.timer:
+        case Timer.BUY if state.phase is Phase.SCHEDULED:
+            return _buy_due(state, now)
+        case Timer.SELL:
+            return _sell_due(state, now)
+        case Timer.ENTRY_PATIENCE:
+            return state, exits.cancel_entry(state)
+        case Timer.RETRY if state.phase is Phase.EXIT_FAILED:
+            return exits.retry_exit(state)
+        case Timer.RETRY if state.phase is Phase.PAUSED:
+            return state, [ProbeBroker(), SetTimer(Timer.RETRY, now + entries.PROBE_INTERVAL)]
+    return state, []
+
+
+def _buy_due(state: StrategyState, now: datetime) -> Step:
+    if trigger_verdict(state.run.buy_at, now, state.run.missed_grace) is TriggerVerdict.MISSED:
+        return entries.missed(state, now)
+    return entries.enter(state, now, look_up_first=False)
+
+
+def _sell_due(state: StrategyState, now: datetime) -> Step:
+    match state.phase:
+        case Phase.GUARDING:
+            return _timed_exit(state, now)
+        case Phase.ENTERING:
+            return state, exits.cancel_entry(state)
+        case Phase.PAUSED:
+            return entries.missed(state, now)
+    return state, []
+
+
+def _timed_exit(state: StrategyState, now: datetime) -> Step:
+    due = state.run.sell_at
+    if trigger_verdict(due, now, state.run.missed_grace) is not TriggerVerdict.MISSED:
+        late_ms = int((now - due) / timedelta(milliseconds=1))
+        return exits.begin_exit(state, OrderEvent.SELL, f"{late_ms} ms after sell_at")
+    reason = f"missed execution: SELL was due at {due.isoformat()}"
+    missed: list[Decision] = [LogEvent("MISSED_EXECUTION", reason), RaiseAlert("missed_execution", reason)]
+    same_session = now.astimezone(due.tzinfo).date() == due.date()
+    if state.run.late_exit is LateExit.SELL and same_session:
+        exiting, decisions = exits.begin_exit(state, OrderEvent.SELL, reason)
+        return exiting, decisions + missed
+    held = replace(
+        state,
+        detail=StatusDetail.MISSED_EXECUTION,
+        message="Missed execution – the sell time passed, the position is held under its stop-loss",
+    )
+    return held, missed
+
+
+# --- ticks and the feed -------------------------------------------------------------------------------------------
+
+
+def _on_tick(state: StrategyState, event: ev.TickReceived, now: datetime) -> Step:
+    tick = event.tick
+    fresh = is_fresh(tick.exchange_time, now)
+    seen = replace(state, last_price=tick.price, last_tick_at=tick.exchange_time, feed_live=state.feed_live or fresh)
+    if state.watched_since is None or not fresh or not is_breached(state.stop_loss, tick, state.watched_since):
+        return seen, []
+    if state.phase is Phase.ARMING:
+        return replace(seen, breach_seen=True), []
+    if state.phase is Phase.GUARDING:
+        return exits.begin_exit(seen, OrderEvent.STOPLOSS, f"price {tick.low} at or below {state.stop_loss} paise")
+    return seen, []
+
+
+def _on_feed_lost(state: StrategyState, _event: ev.FeedLost, _now: datetime) -> Step:
+    lost = replace(state, feed_live=False)
+    if state.feed_live and state.phase in {Phase.ARMING, Phase.GUARDING}:
+        message = "Price feed lost – no stop-loss decision until it is back"
+        return lost, [LogEvent("FEED_LOST"), RaiseAlert("feed_lost", message)]
+    return lost, []
+
+
+def _on_feed_restored(state: StrategyState, _event: ev.FeedRestored, _now: datetime) -> Step:
+    decisions: list[Decision] = [] if state.feed_live else [LogEvent("FEED_RESTORED")]
+    return replace(state, feed_live=True), decisions
+
+
+def _on_stop_loss_moved(state: StrategyState, event: ev.StopLossMoved, now: datetime) -> Step:
+    watched = state.watched_since is not None
+    moved = replace(state, stop_loss=event.stop_loss, watched_since=now if watched else None)
+    log = LogEvent("STOP_LOSS_MOVED", f"{state.stop_loss} to {event.stop_loss} paise")
+    if state.phase in {Phase.ARMING, Phase.GUARDING}:
+        return moved, [WatchPrice(event.stop_loss), log]
+    return moved, [log]
+
+
+# --- the trader and the journal -------------------------------------------------------------------------------------
+
+
+def _on_stop_requested(state: StrategyState, _event: ev.StopRequested, now: datetime) -> Step:
+    asked = replace(state, stop_requested=True)
+    match state.phase:
+        case Phase.SCHEDULED | Phase.PAUSED:
+            return entries.stopped_empty(asked, now)
+        case Phase.ENTERING:
+            return replace(asked, message="Stopping: cancelling the buy order"), exits.cancel_entry(asked)
+        case Phase.GUARDING:
+            return exits.begin_exit(asked, OrderEvent.SELL, "STOP pressed")
+        case Phase.EXIT_FAILED:
+            return exits.retry_exit(asked)
+    return asked, []
+
+
+def _on_intent_armed(state: StrategyState, event: ev.IntentArmed, now: datetime) -> Step:
+    if event.intent_id not in {order.intent.id for order in state.exits}:
+        raise IllegalEvent(f"intent {event.intent_id} is not of run {state.run.run_id}")
+    if state.phase is not Phase.ARMING:
+        return state, []
+    guarding = replace(state, phase=Phase.GUARDING)
+    if state.stop_requested:
+        return exits.begin_exit(guarding, OrderEvent.SELL, "STOP pressed")
+    if state.breach_seen:
+        return exits.begin_exit(guarding, OrderEvent.STOPLOSS, "stop-loss touched while the exit was being journalled")
+    if now >= state.run.sell_at:
+        sold, decisions = _timed_exit(guarding, now)
+        return sold, decisions
+    return guarding, []
+
+
+# --- what the broker says ---------------------------------------------------------------------------------------------
+
+
+def _on_order_reported(state: StrategyState, event: ev.OrderReported, now: datetime) -> Step:
+    if event.intent_id == state.entry.intent.id:
+        return _entry_reported(state, event.report, now)
+    return _exit_reported(state, event.intent_id, event.report, now)
+
+
+def _report_log(before: Order, after: Order) -> list[Decision]:
+    if (before.stage, before.filled_quantity, before.order_id) == (after.stage, after.filled_quantity, after.order_id):
+        return []
+    return [
+        LogEvent(
+            exits.exit_report_action(after),
+            after.reason,
+            after.intent.id,
+            after.order_id,
+            after.stage,
+            after.filled_quantity,
+            after.average_price if after.filled_quantity else None,
+        )
+    ]
+
+
+def _entry_reported(state: StrategyState, report: OrderReport, now: datetime) -> Step:
+    entry = state.entry.merged(report)
+    logs = _report_log(state.entry, entry)
+    merged = replace(state, entry=entry)
+    match state.phase:
+        case Phase.SCHEDULED | Phase.PAUSED | Phase.ENTERING:
+            after, decisions = entries.progress(merged, now)
+        case Phase.ARMING | Phase.GUARDING:
+            after, decisions = _grow_exit(merged), []
+        case Phase.EXITING | Phase.EXIT_FAILED:
+            current = merged.exits[-1]
+            after, decisions = exits.settle(merged, now) if current.stage.terminal else (merged, [])
+        case _:
+            after, decisions = _late_fill(state, merged)
+    if state.entry.order_id is None and after.entry.live:
+        decisions = [*decisions, SetTimer(Timer.ENTRY_PATIENCE, now + entries.ENTRY_PATIENCE)]
+    return after, decisions + logs
+
+
+def _grow_exit(state: StrategyState) -> StrategyState:
+    current = state.exits[-1]
+    intent = replace(current.intent, quantity=state.open_quantity)
+    return replace(state, exits=(*state.exits[:-1], replace(current, intent=intent)))
+
+
+def _late_fill(before: StrategyState, merged: StrategyState) -> Step:
+    extra = merged.entry.filled_quantity - before.entry.filled_quantity
+    if extra == 0:
+        return before, []
+    message = f"{extra} shares were bought after the run had ended; close them by hand"
+    return merged, [RaiseAlert("late_fill", message)]
+
+
+def _exit_reported(state: StrategyState, intent_id: IntentId, report: OrderReport, now: datetime) -> Step:
+    index = next((i for i, order in enumerate(state.exits) if order.intent.id == intent_id), None)
+    if index is None:
+        raise IllegalEvent(f"intent {intent_id} is not of run {state.run.run_id}")
+    before = state.exits[index]
+    order = before.merged(report)
+    logs = _report_log(before, order)
+    if order == before or state.phase is Phase.ENDED:
+        return state, logs
+    merged = replace(state, exits=(*state.exits[:index], order, *state.exits[index + 1 :]))
+    if state.phase in {Phase.ARMING, Phase.GUARDING}:
+        merged = replace(merged, exit_event=_cause_of_foreign_send(state, now))
+    if index < len(state.exits) - 1:
+        return merged, logs
+    after, decisions = exits.settle(merged, now)
+    return after, decisions + logs
+
+
+def _cause_of_foreign_send(state: StrategyState, now: datetime) -> OrderEvent:
+    if state.stop_requested or now >= state.run.sell_at:
+        return OrderEvent.SELL
+    return OrderEvent.STOPLOSS
+
+
+def _on_placement_failed(state: StrategyState, event: ev.PlacementFailed, now: datetime) -> Step:
+    if event.intent_id == state.entry.intent.id:
+        if state.phase is not Phase.ENTERING or state.entry.order_id is not None:
+            return state, []
+        return entries.failed(state, event.kind, event.reason, now)
+    if state.phase is not Phase.EXITING or event.intent_id != state.exits[-1].intent.id:
+        return state, []
+    current = state.exits[-1]
+    if current.order_id is not None:
+        return state, []
+    failed = replace(state, exits=(*state.exits[:-1], replace(current, failure=event.kind)))
+    if state.closed_outside:
+        return exits.end(failed, now)
+    return exits.exit_failed(failed, event.kind, event.reason, now)
+
+
+def _on_placement_unresolved(state: StrategyState, event: ev.PlacementUnresolved, _now: datetime) -> Step:
+    detail = StatusDetail.BROKER_UNREACHABLE if event.unreachable else StatusDetail.ORDER_UNKNOWN
+    if state.phase not in {Phase.ENTERING, Phase.EXITING} or state.detail is detail:
+        return state, []
+    status = RunStatus.PAUSED if event.unreachable else RunStatus.RUNNING
+    message = "Order outcome unknown – looking it up at the broker"
+    unknown = replace(state, status=status, detail=detail, message=message)
+    return unknown, [
+        LogEvent("ORDER_UNKNOWN", event.reason, event.intent_id),
+        RaiseAlert(detail, f"{message}: {event.reason}"),
+    ]
+
+
+def _on_broker_restored(state: StrategyState, _event: ev.BrokerRestored, now: datetime) -> Step:
+    if state.phase is Phase.EXIT_FAILED:
+        return exits.retry_exit(state)
+    if state.phase is not Phase.PAUSED:
+        return state, []
+    if trigger_verdict(state.run.buy_at, now, state.run.missed_grace) is TriggerVerdict.MISSED:
+        return entries.missed(state, now)
+    return entries.enter(state, now, look_up_first=True)
+
+
+def _on_closed_outside(state: StrategyState, event: ev.PositionClosedOutside, now: datetime) -> Step:
+    closed = replace(state, closed_outside=True)
+    found: list[Decision] = [LogEvent("CLOSED_OUTSIDE", event.reason), RaiseAlert("closed_outside", event.reason)]
+    current = state.exits[-1]
+    if current.live:
+        cancel = [CancelOrder(current.intent.id, current.order_id)] if current.order_id is not None else []
+        return closed, cancel + found
+    ended, decisions = exits.end(closed, now)
+    return ended, found + exits.cancel_entry(state) + decisions
+
+
+# --- recovery ---------------------------------------------------------------------------------------------------------
+
+
+def _on_run_recovered(state: StrategyState, event: ev.RunRecovered, now: datetime) -> Step:
+    adopted = adopt(state, event.reports)
+    watch = WatchPrice(None)
+    if state.phase is Phase.ENDED:
+        return exits.end(state, state.terminated_at or now)
+    if any(order.sent for order in adopted.exits):
+        return _resume_exit(adopted, now)
+    if adopted.entry.filled_quantity:
+        return _resume_position(adopted, now)
+    if adopted.entry.order_id is not None:
+        after, decisions = entries.progress(adopted, now)
+        return after, [*_follow_entry(after, now), *decisions, watch]
+    timers: list[Decision] = [SetTimer(Timer.SELL, state.run.sell_at), watch]
+    match state.phase:
+        case Phase.ENTERING:
+            deadline = state.run.buy_at + state.run.missed_grace
+            return adopted, [SendOrder(adopted.entry.intent, look_up_first=True, not_after=deadline), *timers]
+        case Phase.PAUSED:
+            return adopted, [SetTimer(Timer.RETRY, now), *timers]
+    return adopted, [SetTimer(Timer.BUY, state.run.buy_at), *timers]
+
+
+def _resume_position(state: StrategyState, now: datetime) -> Step:
+    if state.phase is not Phase.GUARDING:
+        armed, decisions = exits.arm(state, now)
+        return armed, decisions + _follow_entry(armed, now)
+    guarding = replace(_grow_exit(state), watched_since=now)
+    watch: list[Decision] = [WatchPrice(state.stop_loss), SetTimer(Timer.SELL, state.run.sell_at)]
+    return guarding, [*watch, *_follow_entry(guarding, now)]
+
+
+def _follow_entry(state: StrategyState, now: datetime) -> list[Decision]:
+    if not state.entry.live:
+        return []
+    patience = SetTimer(Timer.ENTRY_PATIENCE, now + entries.ENTRY_PATIENCE)
+    return [SendOrder(state.entry.intent, look_up_first=True), patience]
+
+
+def _resume_exit(state: StrategyState, now: datetime) -> Step:
+    exiting = replace(state, exit_event=state.exit_event or _cause_of_foreign_send(state, now))
+    after, decisions = exits.settle(exiting, now)
+    current = after.exits[-1]
+    if after.phase is Phase.EXITING and current.live and current in state.exits:
+        decisions = [SendOrder(current.intent, look_up_first=True), *decisions]
+    if after.phase is Phase.EXIT_FAILED and state.phase is Phase.EXIT_FAILED:
+        decisions = [SetTimer(Timer.RETRY, now), *decisions]
+    return after, [*decisions, *_follow_entry(after, now), WatchPrice(None)]
+
+
+_HANDLERS: Mapping[type[Event], Callable[[StrategyState, Any, datetime], Step]] = {
+    ev.TimerFired: _on_timer,
+    ev.TickReceived: _on_tick,
+    ev.IntentArmed: _on_intent_armed,
+    ev.OrderReported: _on_order_reported,
+    ev.PlacementFailed: _on_placement_failed,
+    ev.PlacementUnresolved: _on_placement_unresolved,
+    ev.BrokerRestored: _on_broker_restored,
+    ev.StopRequested: _on_stop_requested,
+    ev.StopLossMoved: _on_stop_loss_moved,
+    ev.FeedLost: _on_feed_lost,
+    ev.FeedRestored: _on_feed_restored,
+    ev.PositionClosedOutside: _on_closed_outside,
+    ev.RunRecovered: _on_run_recovered,
+}

@@ -1,0 +1,97 @@
+"""Who gets a tick, in which order, and how soon: breached stops first and at once, the others conflated (design §2)."""
+
+from bisect import bisect_left, insort
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from actors.domain.money import Paise
+from actors.domain.stop_loss import Tick
+
+CONFLATION = timedelta(milliseconds=250)
+"""A subscriber whose stop is not touched gets at most one tick in this time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One tick for one subscriber."""
+
+    strategy_id: int
+    tick: Tick
+
+
+@dataclass(frozen=True, slots=True)
+class _Subscriber:
+    stop_loss: Paise | None
+    joined: int
+    """How many ticks of the current window came before the level was set; they are not its to see."""
+
+
+class TickFanout:
+    """The subscribers of one symbol, with their stop-loss levels kept sorted.
+
+    A tick costs O(log n + breached). The order is a courtesy: each strategy makes its own check.
+    """
+
+    def __init__(self, conflation: timedelta = CONFLATION) -> None:
+        self._conflation = conflation
+        self._subscribers: dict[int, _Subscriber] = {}
+        self._levels: list[tuple[Paise, int]] = []
+        self._window: list[Tick] = []
+        self._flushed_at: datetime | None = None
+
+    def __len__(self) -> int:
+        return len(self._subscribers)
+
+    def subscribe(self, strategy_id: int, stop_loss: Paise | None) -> None:
+        """Add a subscriber or move its level; `None` follows the price without a stop.
+
+        Moving the level forgets the low seen before it: a stop is touched only by prices after it was set.
+        """
+        current = self._subscribers.get(strategy_id)
+        if current is not None and current.stop_loss == stop_loss:
+            return
+        self.unsubscribe(strategy_id)
+        self._subscribers[strategy_id] = _Subscriber(stop_loss, len(self._window))
+        if stop_loss is not None:
+            insort(self._levels, (stop_loss, strategy_id))
+
+    def unsubscribe(self, strategy_id: int) -> None:
+        """Forget a subscriber; unknown ones are ignored."""
+        gone = self._subscribers.pop(strategy_id, None)
+        if gone is not None and gone.stop_loss is not None:
+            self._levels.pop(bisect_left(self._levels, (gone.stop_loss, strategy_id)))
+
+    def breached_by(self, price: Paise) -> list[int]:
+        """Subscribers whose stop is at or above the price, the most distant breach first."""
+        first = bisect_left(self._levels, (price, -1))
+        return [strategy_id for _, strategy_id in reversed(self._levels[first:])]
+
+    def on_tick(self, tick: Tick) -> list[Delivery]:
+        """The deliveries this tick causes, in the order they should go out."""
+        self._window.append(tick)
+        breached = self.breached_by(tick.low)
+        deliveries = [Delivery(strategy_id, tick) for strategy_id in breached]
+        if self._flushed_at is None or tick.received_at - self._flushed_at >= self._conflation:
+            deliveries += self._flush(skip=set(breached))
+            self._flushed_at = tick.received_at
+        return deliveries
+
+    def _flush(self, skip: set[int]) -> list[Delivery]:
+        window, self._window = self._window, []
+        whole = _conflate(window)
+        deliveries: list[Delivery] = []
+        for strategy_id, subscriber in self._subscribers.items():
+            if strategy_id not in skip:
+                tick = whole if subscriber.joined == 0 else _conflate(window[subscriber.joined :])
+                deliveries.append(Delivery(strategy_id, tick))
+            self._subscribers[strategy_id] = _Subscriber(subscriber.stop_loss, 0)
+        return deliveries
+
+
+def _conflate(window: list[Tick]) -> Tick:
+    return replace(
+        window[-1],
+        low=min(tick.low for tick in window),
+        high=max(tick.high for tick in window),
+        extremes_since=window[0].extremes_since,
+    )
