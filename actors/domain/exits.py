@@ -35,6 +35,7 @@ FAILURE_STATUS = {
     FailureKind.EXHAUSTED: (RunStatus.FAILED, StatusDetail.ORDER_FAILED),
     FailureKind.UNREACHABLE: (RunStatus.PAUSED, StatusDetail.BROKER_UNREACHABLE),
     FailureKind.SESSION_EXPIRED: (RunStatus.PAUSED, StatusDetail.SESSION_EXPIRED),
+    FailureKind.NOTHING_TO_SELL: (RunStatus.FAILED, StatusDetail.CLOSED_OUTSIDE),
     FailureKind.HALTED: (RunStatus.PAUSED, StatusDetail.ENTRIES_HALTED),
 }
 

@@ -116,6 +116,8 @@ class FailureKind(StrEnum):
     """The broker could not be reached at all (row H3)."""
     SESSION_EXPIRED = "session_expired"
     """The account's access token is no longer valid."""
+    NOTHING_TO_SELL = "nothing_to_sell"
+    """The account no longer holds the shares: selling would open a short (design §4.6)."""
     HALTED = "halted"
     """We did not take the order on: no claim could be had (row J3), or a newer incarnation holds the lock."""
 

@@ -3,7 +3,7 @@
 The snapshot is a hint for recovery, never the only record: orders are found again by their tags.
 """
 
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -68,37 +68,34 @@ def _last_exit_order(state: StrategyState, event: OrderEvent) -> str | None:
     return next((o.order_id for o in reversed(state.exits) if o.order_id and o.intent.event is event), None)
 
 
-def dump_state(state: StrategyState) -> str:
-    """The state as JSON, without the run itself, which is stored as columns."""
-    return json.dumps(
-        {
-            "phase": state.phase,
-            "stop_loss": state.stop_loss,
-            "entry": _dump_order(state.entry),
-            "exits": [_dump_order(order) for order in state.exits],
-            "exit_event": state.exit_event,
-            "exit_failures": state.exit_failures,
-            "stop_requested": state.stop_requested,
-            "closed_outside": state.closed_outside,
-            "status": state.status,
-            "detail": state.detail,
-            "message": state.message,
-            "last_action": state.last_action,
-            "last_price": state.last_price,
-            "terminated_at": state.terminated_at.isoformat() if state.terminated_at else None,
-        }
-    )
+def dump_state(state: StrategyState) -> dict[str, Any]:
+    """The state as a JSON object, without the run itself, which is stored as columns."""
+    return {
+        "phase": state.phase,
+        "stop_loss": state.stop_loss,
+        "entry": _dump_order(state.entry),
+        "exits": [_dump_order(order) for order in state.exits],
+        "exit_event": state.exit_event,
+        "exit_failures": state.exit_failures,
+        "stop_requested": state.stop_requested,
+        "closed_outside": state.closed_outside,
+        "status": state.status,
+        "detail": state.detail,
+        "message": state.message,
+        "last_action": state.last_action,
+        "last_price": state.last_price,
+        "terminated_at": state.terminated_at.isoformat() if state.terminated_at else None,
+    }
 
 
-def load_state(run: StrategyRun, text: str | None) -> StrategyState:
+def load_state(run: StrategyRun, data: Mapping[str, Any] | None) -> StrategyState:
     """The inverse of `dump_state`; without a snapshot, the state that START makes.
 
     The stop-loss is watched anew from recovery on, so no price seen before it counts.
     """
     state = StrategyState.scheduled(run)
-    if text is None:
+    if data is None:
         return state
-    data: dict[str, Any] = json.loads(text)
     return replace(
         state,
         phase=Phase(data["phase"]),

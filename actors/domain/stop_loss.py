@@ -9,6 +9,9 @@ from actors.domain.money import Paise
 FRESH_FOR = timedelta(seconds=5)
 """A tick whose exchange time is older never triggers: Kite replays the last tick at each subscribe (forum c/34446)."""
 
+SILENCE_LIMIT = timedelta(seconds=5)
+"""Kite sends a heartbeat every second or two; a stream that is silent for longer is dead (design §2)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tick:

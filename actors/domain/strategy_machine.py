@@ -25,7 +25,7 @@ from actors.domain.errors import BrokenInvariant, IllegalEvent
 from actors.domain.events import Event, Timer
 from actors.domain.exits import Step
 from actors.domain.identifiers import IntentId
-from actors.domain.order import Order, OrderEvent, OrderReport
+from actors.domain.order import FailureKind, Order, OrderEvent, OrderReport
 from actors.domain.reconciliation import adopt
 from actors.domain.session import LateExit, TriggerVerdict, trigger_verdict
 from actors.domain.stop_loss import is_breached, is_fresh
@@ -268,8 +268,8 @@ def _on_placement_failed(state: StrategyState, event: ev.PlacementFailed, now: d
     if current.order_id is not None:
         return state, []
     failed = replace(state, exits=(*state.exits[:-1], replace(current, failure=event.kind)))
-    if state.closed_outside:
-        return exits.end(failed, now)
+    if state.closed_outside or event.kind is FailureKind.NOTHING_TO_SELL:
+        return _on_closed_outside(failed, ev.PositionClosedOutside(event.reason), now)
     return exits.exit_failed(failed, event.kind, event.reason, now)
 
 

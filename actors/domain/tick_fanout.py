@@ -42,13 +42,17 @@ class TickFanout:
     def __len__(self) -> int:
         return len(self._subscribers)
 
+    def follows(self, strategy_id: int, stop_loss: Paise | None) -> bool:
+        """Whether the strategy is subscribed with exactly this level."""
+        current = self._subscribers.get(strategy_id)
+        return current is not None and current.stop_loss == stop_loss
+
     def subscribe(self, strategy_id: int, stop_loss: Paise | None) -> None:
         """Add a subscriber or move its level; `None` follows the price without a stop.
 
         Moving the level forgets the low seen before it: a stop is touched only by prices after it was set.
         """
-        current = self._subscribers.get(strategy_id)
-        if current is not None and current.stop_loss == stop_loss:
+        if self.follows(strategy_id, stop_loss):
             return
         self.unsubscribe(strategy_id)
         self._subscribers[strategy_id] = _Subscriber(stop_loss, len(self._window))

@@ -1,0 +1,298 @@
+"""What the shells need of the world, as protocols, and the values that cross them.
+
+Values are frozen and made of standard types and domain types, so they travel between processes as they are.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, Protocol
+
+from actors.domain.decisions import LogEvent
+from actors.domain.events import Event
+from actors.domain.identifiers import Instrument, IntentId, Product
+from actors.domain.money import Paise
+from actors.domain.order import Intent, OrderReport
+from actors.domain.retry_policy import AttemptOutcome
+from actors.domain.stop_loss import Tick
+from actors.domain.strategy_spec import StrategyRun
+from actors.domain.strategy_state import StrategyState
+
+
+class PeerUnavailable(Exception):
+    """The actor on the other side died or is starting; what it was asked may or may not have been done."""
+
+
+class StaleEpoch(Exception):
+    """A newer incarnation of this strategy is at work; this one must stop."""
+
+
+class Clock(Protocol):
+    """The wall clock, in UTC. Shells read time from here only."""
+
+    def now(self) -> datetime:
+        """The present instant, timezone-aware."""
+        ...
+
+
+# --- strategy → execution -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class OrderCommand:
+    """Place the order of one intent, effectively once, and report what becomes of it."""
+
+    strategy_id: int
+    run_id: int
+    user_id: int
+    account_id: int
+    epoch: int
+    instrument: Instrument
+    product: Product
+    intent: Intent
+    triggered_at: datetime
+    look_up_first: bool = False
+    not_after: datetime | None = None
+
+
+class OrderDesk(Protocol):
+    """The execution pool as a strategy sees it."""
+
+    async def execute(self, command: OrderCommand) -> Event:
+        """The event that ends the placing: the order is final, or proven absent. Progress comes as events before.
+
+        Raises:
+            PeerUnavailable: ask again with `look_up_first`.
+        """
+        ...
+
+    async def cancel(self, account_id: int, intent_id: IntentId, order_id: str) -> None:
+        """Cancel until the order is final. Raises PeerUnavailable."""
+        ...
+
+    async def orders_by_tag(self, account_id: int, tags: Sequence[str]) -> Mapping[str, OrderReport]:
+        """The orders of today's book that carry one of the tags.
+
+        Raises:
+            PeerUnavailable: or the broker does not answer: absence is not proven.
+        """
+        ...
+
+    async def probe(self, account_id: int) -> bool:
+        """Whether the broker answers for this account. Raises PeerUnavailable."""
+        ...
+
+
+# --- strategy → journal ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedRun:
+    """A run as its (re)starting actor gets it. `epoch` is the caller's own, higher than any before."""
+
+    run: StrategyRun
+    epoch: int
+    snapshot: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class JournalEntry:
+    """All that one step changed: the state after it, and what happened. Recorded as a whole or not at all."""
+
+    state: StrategyState
+    epoch: int
+    at: datetime
+    logs: tuple[LogEvent, ...] = ()
+    ended: bool = False
+    manual: bool = False
+
+
+class Journal(Protocol):
+    """The Ledger as a strategy sees it."""
+
+    async def load(self, run_id: int) -> LoadedRun | None:
+        """The run, its epoch raised; None if it has ended. Raises PeerUnavailable."""
+        ...
+
+    async def record(self, entry: JournalEntry) -> None:
+        """Commit the entry, and mirror it.
+
+        Raises:
+            PeerUnavailable: not known to be recorded; record again.
+            StaleEpoch: a newer incarnation owns the run.
+        """
+        ...
+
+    async def alert(self, user_id: int, strategy_id: int, code: str, message: str) -> None:
+        """Tell the operator, and the log. Raises PeerUnavailable."""
+        ...
+
+
+# --- ticks ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class FeedStatus:
+    """What a router or the feed knows of the stream. `last_tick_at` is the exchange time of the newest tick."""
+
+    live: bool
+    last_tick_at: datetime | None = None
+
+
+class PriceWatch(Protocol):
+    """The tick router of one symbol as a strategy sees it."""
+
+    async def watch(self, strategy_id: int, instrument: Instrument, stop_loss: Paise | None) -> FeedStatus:
+        """Follow the price, with or without a stop-loss; renewing is idempotent. Raises PeerUnavailable."""
+        ...
+
+    async def unwatch(self, strategy_id: int, instrument: Instrument) -> None:
+        """Stop following. Raises PeerUnavailable."""
+        ...
+
+
+class TickSource(Protocol):
+    """The market listener as a router sees it."""
+
+    async def subscribe(self, instrument: Instrument) -> FeedStatus:
+        """Have the ticks of the instrument sent to its router; renewing is idempotent. Raises PeerUnavailable."""
+        ...
+
+
+class TickStream(Protocol):
+    """The broker's tick stream as the market listener sees it; reconnecting and resubscribing are its own affair."""
+
+    def subscribe(self, tokens: Sequence[int]) -> None:
+        """Have the instruments' ticks sent, in FULL mode, from now on and after each reconnect."""
+        ...
+
+
+class TickReceiver(Protocol):
+    """Where ticks go: to the router of an instrument, or from a router to a strategy. Never waits."""
+
+    def deliver(self, receiver: int | str, tick: Tick) -> None:
+        """Hand over one tick; a receiver that is gone loses it."""
+        ...
+
+
+class PriceMirror(Protocol):
+    """Where the latest price is shown (row F4)."""
+
+    def show_price(self, symbol: str, tick: Tick) -> None:
+        """Mirror the price; never waits, and a failure only costs freshness."""
+        ...
+
+
+# --- execution → broker -----------------------------------------------------------------------------------------------
+
+
+class BrokerUnavailable(Exception):
+    """A read of the broker failed; nothing is proven by it."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceResult:
+    """What one request to place an order has proven. `sent_at` is the instant before it left us."""
+
+    outcome: AttemptOutcome
+    sent_at: datetime
+    order_id: str | None = None
+    reason: str = ""
+
+
+class OrderGateway(Protocol):
+    """One account at one broker."""
+
+    async def place(self, command: OrderCommand) -> PlaceResult:
+        """One request, never repeated here."""
+        ...
+
+    async def orders(self) -> Sequence[OrderReport]:
+        """The whole order book of the day. Raises BrokerUnavailable."""
+        ...
+
+    async def widen_protection(self, order_id: str, percent: Decimal) -> None:
+        """Modify a parked order to a MARKET order with wider protection. Raises BrokerUnavailable."""
+        ...
+
+    async def cancel(self, order_id: str) -> None:
+        """Cancel what is open of the order. Raises BrokerUnavailable."""
+        ...
+
+    async def net_quantity(self, instrument: Instrument, product: Product) -> int:
+        """Shares the account holds of the instrument in the product. Raises BrokerUnavailable."""
+        ...
+
+
+class OrderGateways(Protocol):
+    """Where an execution actor gets the gateway of an account."""
+
+    async def gateway(self, account_id: int) -> OrderGateway:
+        """The account's gateway, with its present credentials.
+
+        Raises:
+            BrokerUnavailable: the account or its credentials cannot be read now.
+        """
+        ...
+
+
+class ClaimVerdict(StrEnum):
+    """The answer to a claim on the order lock of a strategy (row G1)."""
+
+    GRANTED = "granted"
+    HELD_BY_ME = "held_by_me"
+    """This very intent holds it: an earlier attempt may have left us."""
+    REFUSED = "refused"
+    """A newer incarnation or a later intent holds it."""
+
+
+class ClaimsUnavailable(Exception):
+    """Neither Redis nor its stand-in could record the claim."""
+
+
+class OrderClaims(Protocol):
+    """`lock_state:{id}` and `queue:orders` (rows G1, G2)."""
+
+    async def claim(self, command: OrderCommand) -> ClaimVerdict:
+        """Take the strategy's order lock and show the event on the queue. Raises ClaimsUnavailable."""
+        ...
+
+    async def renew(self, command: OrderCommand) -> None:
+        """Keep the lock while the intent is live."""
+        ...
+
+    async def release(self, command: OrderCommand) -> None:
+        """Take the event off the queue, and the lock off if it is still this intent's."""
+        ...
+
+
+class StrategyEvents(Protocol):
+    """How an execution actor reports back."""
+
+    async def report(self, strategy_id: int, event: Event) -> None:
+        """Give the strategy an event. A strategy that is restarting loses it, and finds the order in the book."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One request to the broker, for `order_logs` (row G2, H1)."""
+
+    command: OrderCommand
+    number: int
+    result: PlaceResult
+    at: datetime
+
+
+class AttemptLog(Protocol):
+    """Where attempts are recorded. Never waits; what cannot be written is retried behind the scenes."""
+
+    def log_attempt(self, attempt: Attempt) -> None:
+        """Record the attempt."""
+        ...
+
+    def alert(self, command: OrderCommand, code: str, message: str) -> None:
+        """Tell the operator, and the log."""
+        ...

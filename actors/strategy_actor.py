@@ -1,0 +1,328 @@
+"""The shell of one strategy: one state, one inbox, one consumer; that is the strategy's lock.
+
+`StrategyActor` owns the timers and carries decisions out through ports. What a caller may believe:
+
+* Events are taken in one at a time, each completely; the new state is stored before anything is awaited.
+* A request to the broker is handed over before anything is recorded; recording is retried until the journal has it.
+* When `live()` returns, the run is over and recorded, or a newer incarnation has taken it over.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Coroutine, Mapping
+from dataclasses import replace
+from typing import Any
+
+import structlog
+
+from actors.domain.decisions import (
+    ArmIntent,
+    CancelOrder,
+    CancelTimers,
+    Decision,
+    EndRun,
+    LogEvent,
+    ProbeBroker,
+    RaiseAlert,
+    SendOrder,
+    SetTimer,
+    WatchPrice,
+)
+from actors.domain.errors import DomainError
+from actors.domain.events import (
+    BrokerRestored,
+    Event,
+    FeedLost,
+    FeedRestored,
+    IntentArmed,
+    RunRecovered,
+    StopRequested,
+    TickReceived,
+    Timer,
+    TimerFired,
+)
+from actors.domain.identifiers import IntentId
+from actors.domain.order import OrderReport
+from actors.domain.reconciliation import expected_tags
+from actors.domain.snapshot import RuntimeView, load_state, runtime_view
+from actors.domain.strategy_machine import step
+from actors.domain.strategy_state import Phase, StrategyState
+from actors.ports import (
+    Clock,
+    Journal,
+    JournalEntry,
+    LoadedRun,
+    OrderCommand,
+    OrderDesk,
+    PeerUnavailable,
+    PriceWatch,
+    StaleEpoch,
+)
+from actors.timers import WallClockTimers
+
+log = structlog.get_logger(__name__)
+
+ARMING_PATIENCE_S = 0.5
+"""How long the stop-loss waits for the journal. The exit's tag is deterministic, so recovery finds it anyway."""
+
+WATCH_RENEWAL_S = 1.0
+"""How often the subscription to the router is renewed: a router that restarted knows us again within this time."""
+
+PEER_RETRY_S = 0.5
+"""Between the tries of a call to an actor that is restarting."""
+
+
+class StrategyActor:
+    """One running strategy. Give it events with `post`; await `live()` for its whole life."""
+
+    def __init__(
+        self, loaded: LoadedRun, *, desk: OrderDesk, journal: Journal, prices: PriceWatch, clock: Clock
+    ) -> None:
+        self._run = loaded.run
+        self._epoch = loaded.epoch
+        self._state = load_state(loaded.run, loaded.snapshot)
+        self._desk, self._journal, self._prices, self._clock = desk, journal, prices, clock
+        self._inbox: asyncio.PriorityQueue[tuple[int, int, Event]] = asyncio.PriorityQueue()
+        self._posted = 0
+        self._timers = WallClockTimers(clock, self.post)
+        self._unrecorded: list[LogEvent] = []
+        self._awaiting_record: list[asyncio.Future[None]] = []
+        self._ended: EndRun | None = None
+        self._dirty = asyncio.Event()
+        self._watch_changed = asyncio.Event()
+        self._stop_level: int | None = None
+        self._settled = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._log = log.bind(strategy_id=self._run.strategy_id, run_id=self._run.run_id, epoch=self._epoch)
+
+    @property
+    def state(self) -> StrategyState:
+        """The state after the last event."""
+        return self._state
+
+    def post(self, event: Event) -> None:
+        """Put an event into the inbox, behind those of its rank."""
+        self._posted += 1
+        self._inbox.put_nowait((_rank(event), self._posted, event))
+
+    async def stop(self, timeout_s: float) -> RuntimeView:
+        """STOP (row I1): ask for the exit, and wait until the run is over and recorded, at most `timeout_s` seconds."""
+        self.post(StopRequested())
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._settled.wait(), timeout_s)
+        return runtime_view(self._state)
+
+    async def live(self) -> None:
+        """Recover, then take in events until the run is over and recorded."""
+        self.post(RunRecovered(await self._orders_at_the_broker()))
+        helpers = [asyncio.create_task(self._keep_watching()), asyncio.create_task(self._consume())]
+        try:
+            await self._keep_recording()
+            self._settled.set()
+        except StaleEpoch:
+            self._log.warning("strategy.superseded")
+        finally:
+            self._timers.cancel_all()
+            for task in [*helpers, *self._tasks]:
+                task.cancel()
+            await asyncio.gather(*helpers, *self._tasks, return_exceptions=True)
+            with contextlib.suppress(PeerUnavailable):
+                await self._prices.unwatch(self._run.strategy_id, self._run.instrument)
+
+    async def _orders_at_the_broker(self) -> Mapping[str, OrderReport]:
+        """The first incarnation cannot have sent anything; every later one must know before it acts."""
+        if self._epoch == 1 and self._state.phase is Phase.SCHEDULED:
+            return {}
+        while True:
+            try:
+                return await self._desk.orders_by_tag(self._run.account_id, expected_tags(self._state))
+            except PeerUnavailable as error:
+                self._log.warning("strategy.recovery_waits", reason=str(error))
+                await asyncio.sleep(PEER_RETRY_S)
+
+    # --- events in, decisions out --------------------------------------------------------------------------------
+
+    async def _consume(self) -> None:
+        while True:
+            _, _, event = await self._inbox.get()
+            self._take_in(event)
+
+    def _take_in(self, event: Event) -> None:
+        now = self._clock.now()
+        before = self._state
+        try:
+            self._state, decisions = step(before, event, now)
+        except DomainError as error:
+            self._log.error(
+                "strategy.event_refused", event_type=type(event).__name__, phase=before.phase, error=str(error)
+            )
+            self._raise_alert("event_refused", f"{type(event).__name__} refused while {before.phase}: {error}")
+            return
+        for decision in decisions:
+            self._carry_out(decision, event)
+        if decisions or not _same_to_people(before, self._state):
+            self._dirty.set()
+
+    def _carry_out(self, decision: Decision, cause: Event) -> None:
+        match decision:
+            case SendOrder():
+                self._spawn(self._execute(self._command(decision, cause)))
+            case CancelOrder(intent_id, order_id):
+                self._spawn(self._cancel(intent_id, order_id))
+            case ArmIntent(intent):
+                self._spawn(self._arm(intent.id))
+            case ProbeBroker():
+                self._spawn(self._probe())
+            case _:
+                self._carry_out_here(decision)
+
+    def _carry_out_here(self, decision: Decision) -> None:
+        match decision:
+            case SetTimer(timer, at):
+                self._timers.set(timer, at)
+            case CancelTimers():
+                self._timers.cancel_all()
+            case WatchPrice(stop_loss):
+                self._stop_level = stop_loss
+                self._watch_changed.set()
+            case LogEvent():
+                self._unrecorded.append(decision)
+                self._log.info(
+                    "strategy.event", kind=decision.event, reason=decision.reason, order_id=decision.order_id
+                )
+            case RaiseAlert(code, message):
+                self._raise_alert(code, message)
+            case EndRun():
+                self._ended = decision
+
+    def _command(self, send: SendOrder, cause: Event) -> OrderCommand:
+        triggered_at = cause.tick.received_at if isinstance(cause, TickReceived) else self._clock.now()
+        return OrderCommand(
+            strategy_id=self._run.strategy_id,
+            run_id=self._run.run_id,
+            user_id=self._run.user_id,
+            account_id=self._run.account_id,
+            epoch=self._epoch,
+            instrument=self._run.instrument,
+            product=self._run.product,
+            intent=send.intent,
+            triggered_at=cause.due if isinstance(cause, TimerFired) else triggered_at,
+            look_up_first=send.look_up_first,
+            not_after=send.not_after,
+        )
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._task_done)
+
+    def _task_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._log.error("strategy.task_failed", error=repr(error), exc_info=error)
+
+    # --- peers ---------------------------------------------------------------------------------------------------
+
+    async def _execute(self, command: OrderCommand) -> None:
+        while True:
+            try:
+                return self.post(await self._desk.execute(command))
+            except PeerUnavailable as error:
+                self._log.warning("strategy.desk_unavailable", intent=str(command.intent.id), reason=str(error))
+                command = replace(command, look_up_first=True)
+                await asyncio.sleep(PEER_RETRY_S)
+
+    async def _cancel(self, intent_id: IntentId, order_id: str) -> None:
+        while True:
+            try:
+                return await self._desk.cancel(self._run.account_id, intent_id, order_id)
+            except PeerUnavailable as error:
+                self._log.warning("strategy.cancel_waits", order_id=order_id, reason=str(error))
+                await asyncio.sleep(PEER_RETRY_S)
+
+    async def _probe(self) -> None:
+        try:
+            alive = await self._desk.probe(self._run.account_id)
+        except PeerUnavailable:
+            alive = False
+        if alive:
+            self.post(BrokerRestored())
+
+    async def _arm(self, intent_id: IntentId) -> None:
+        recorded = asyncio.get_running_loop().create_future()
+        self._awaiting_record.append(recorded)
+        self._dirty.set()
+        done, _ = await asyncio.wait([recorded], timeout=ARMING_PATIENCE_S)
+        if not done:
+            self._log.warning("strategy.arming_not_durable", intent=str(intent_id))
+        self.post(IntentArmed(intent_id, durable=bool(done)))
+
+    def _raise_alert(self, code: str, message: str) -> None:
+        self._log.warning("alert", code=code, message=message)
+        self._spawn(self._alert(code, message))
+
+    async def _alert(self, code: str, message: str) -> None:
+        while True:
+            try:
+                return await self._journal.alert(self._run.user_id, self._run.strategy_id, code, message)
+            except PeerUnavailable:
+                await asyncio.sleep(PEER_RETRY_S)
+
+    # --- the journal ---------------------------------------------------------------------------------------------
+
+    async def _keep_recording(self) -> None:
+        """Record until the run's end is recorded. What happens while a record is on its way is in the next one."""
+        while True:
+            await self._dirty.wait()
+            self._dirty.clear()
+            logs, self._unrecorded = tuple(self._unrecorded), []
+            waiting, self._awaiting_record = self._awaiting_record, []
+            end = self._ended
+            manual = end is not None and end.manual
+            now = self._clock.now()
+            await self._record(JournalEntry(self._state, self._epoch, now, logs, ended=end is not None, manual=manual))
+            for recorded in waiting:
+                recorded.set_result(None)
+            if end is not None:
+                return
+
+    async def _record(self, entry: JournalEntry) -> None:
+        while True:
+            try:
+                return await self._journal.record(entry)
+            except PeerUnavailable as error:
+                self._log.warning("strategy.record_waits", reason=str(error))
+                await asyncio.sleep(PEER_RETRY_S)
+
+    # --- prices --------------------------------------------------------------------------------------------------
+
+    async def _keep_watching(self) -> None:
+        """Renew the subscription for ever; the answer tells whether the stream is alive (row J2)."""
+        live = True
+        while True:
+            self._watch_changed.clear()
+            try:
+                status = await self._prices.watch(self._run.strategy_id, self._run.instrument, self._stop_level)
+                now_live = status.live
+            except PeerUnavailable:
+                now_live = False
+            if now_live is not live:
+                self.post(FeedRestored() if now_live else FeedLost())
+                live = now_live
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._watch_changed.wait(), WATCH_RENEWAL_S)
+
+
+def _rank(event: Event) -> int:
+    """Recovery goes before all; a timed SELL yields to whatever is in the inbox, so that a tick there wins (row F3)."""
+    match event:
+        case RunRecovered():
+            return 0
+        case TimerFired(Timer.SELL, _):
+            return 2
+    return 1
+
+
+def _same_to_people(before: StrategyState, after: StrategyState) -> bool:
+    """Whether only the price moved: that is mirrored by the router, not journalled."""
+    return replace(after, last_price=before.last_price, last_tick_at=before.last_tick_at) == before

@@ -1,0 +1,67 @@
+"""The shell of one symbol: who follows it, who must hear of a price at once, and what the mirror shows."""
+
+from datetime import datetime, timedelta
+
+from actors.domain.identifiers import Instrument
+from actors.domain.money import Paise
+from actors.domain.stop_loss import Tick
+from actors.domain.tick_fanout import TickFanout
+from actors.ports import Clock, FeedStatus, PeerUnavailable, PriceMirror, TickReceiver, TickSource
+
+MIRROR_INTERVAL = timedelta(milliseconds=250)
+"""The mirror is for people: it need not see every tick."""
+
+IDLE_LIMIT = timedelta(seconds=60)
+"""A router that nobody follows for this long gives its process back."""
+
+
+class TickRouter:
+    """The router of one instrument. It loses nothing that matters when it restarts: strategies renew their watch."""
+
+    def __init__(
+        self, instrument: Instrument, *, source: TickSource, strategies: TickReceiver, mirror: PriceMirror, clock: Clock
+    ) -> None:
+        self._instrument = instrument
+        self._source, self._strategies, self._mirror, self._clock = source, strategies, mirror, clock
+        self._fanout = TickFanout()
+        self._last: Tick | None = None
+        self._mirrored_at: datetime | None = None
+        self._feed_live = False
+        self._followed_at = clock.now()
+
+    @property
+    def idle(self) -> bool:
+        """Whether nobody has followed the instrument for a while."""
+        return len(self._fanout) == 0 and self._clock.now() - self._followed_at > IDLE_LIMIT
+
+    def watch(self, strategy_id: int, stop_loss: Paise | None) -> FeedStatus:
+        """Add or renew a subscriber. The latest fresh tick follows at once, so a breach that still holds is seen."""
+        self._followed_at = self._clock.now()
+        known = self._fanout.follows(strategy_id, stop_loss)
+        self._fanout.subscribe(strategy_id, stop_loss)
+        if not known and self._last is not None:
+            latest = self._last
+            single = Tick.single(latest.token, latest.price, latest.exchange_time, self._clock.now())
+            self._strategies.deliver(strategy_id, single)
+        return FeedStatus(self._feed_live, self._last.exchange_time if self._last else None)
+
+    def unwatch(self, strategy_id: int) -> None:
+        """Forget a subscriber."""
+        self._fanout.unsubscribe(strategy_id)
+
+    def on_tick(self, tick: Tick) -> None:
+        """Fan one tick out, breached stops first, and mirror it (row F4)."""
+        self._last = tick
+        self._feed_live = True
+        for delivery in self._fanout.on_tick(tick):
+            self._strategies.deliver(delivery.strategy_id, delivery.tick)
+        if self._mirrored_at is None or tick.received_at - self._mirrored_at >= MIRROR_INTERVAL:
+            self._mirrored_at = tick.received_at
+            self._mirror.show_price(self._instrument.symbol, tick)
+
+    async def renew(self) -> None:
+        """Have the feed send us our instrument, and learn whether the stream is alive."""
+        try:
+            self._feed_live = (await self._source.subscribe(self._instrument)).live
+        except PeerUnavailable:
+            self._feed_live = False

@@ -1,0 +1,141 @@
+"""One account at Kite (or at the Kite-compatible paper exchange), through the official client.
+
+The client blocks, so calls run in a few threads of the account's own, each with its own warm HTTP session, because a
+`requests.Session` is not safe to share. Redirects are refused: followed, they turn a POST into a GET that "succeeds".
+"""
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from kiteconnect import KiteConnect
+from kiteconnect import exceptions as kite_errors
+
+from actors.domain.identifiers import Instrument, Product
+from actors.domain.order import OrderReport
+from actors.domain.retry_policy import AttemptOutcome
+from actors.ports import BrokerUnavailable, OrderCommand, PlaceResult
+from broker.kite_mapping import outcome_of, reason_of, report_of
+
+_SESSIONS = 4
+"""Threads, and so warm sessions, of one account: a request that hangs must not hold up the next."""
+
+
+@dataclass(frozen=True, slots=True)
+class KiteCredentials:
+    """What a session at the broker needs."""
+
+    api_key: str = field(repr=False)
+    access_token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class KiteEndpoint:
+    """Where the broker is, and how long to wait for it: seconds to connect, seconds between bytes."""
+
+    root: str
+    timeout_s: tuple[float, float] = (0.5, 3.0)
+    market_protection: int = -1
+
+
+class KiteGateway:
+    """`OrderGateway` over `kiteconnect`. Credentials are read again after the broker refused them."""
+
+    def __init__(self, endpoint: KiteEndpoint, credentials: Callable[[], Awaitable[KiteCredentials]]) -> None:
+        self._endpoint = endpoint
+        self._load_credentials = credentials
+        self._credentials: KiteCredentials | None = None
+        self._threads = ThreadPoolExecutor(_SESSIONS, thread_name_prefix="kite")
+        self._local = threading.local()
+
+    async def place(self, command: OrderCommand) -> PlaceResult:
+        """One protected MARKET order. See `OrderGateway.place`."""
+        sent_at = datetime.now(UTC)
+        try:
+            order_id = await self._call(
+                "place_order",
+                variety="regular",
+                exchange=command.instrument.exchange,
+                tradingsymbol=command.instrument.tradingsymbol,
+                transaction_type=command.intent.side.value,
+                quantity=command.intent.quantity,
+                product=command.product.value,
+                order_type="MARKET",
+                validity="DAY",
+                tag=command.intent.tag,
+                market_protection=self._endpoint.market_protection,
+            )
+        except BrokerUnavailable as error:  # no credentials could be read: nothing left us
+            return PlaceResult(AttemptOutcome.NOT_SENT, sent_at, reason=str(error))
+        except Exception as error:  # noqa: BLE001 - anything unproven is ambiguous, and the client raises anything
+            return PlaceResult(outcome_of(error), sent_at, reason=reason_of(error))
+        if not isinstance(order_id, str) or not order_id:
+            return PlaceResult(AttemptOutcome.AMBIGUOUS, sent_at, reason="the broker gave no order id")
+        return PlaceResult(AttemptOutcome.ACCEPTED, sent_at, order_id)
+
+    async def orders(self) -> Sequence[OrderReport]:
+        """The whole order book of the day."""
+        return [report_of(row) for row in await self._read("orders")]
+
+    async def widen_protection(self, order_id: str, percent: Decimal) -> None:
+        """Modify a parked LIMIT back to a MARKET order with wider protection (kite.md §4)."""
+        await self._read(
+            "modify_order",
+            variety="regular",
+            order_id=order_id,
+            order_type="MARKET",
+            market_protection=float(percent),
+        )
+
+    async def cancel(self, order_id: str) -> None:
+        """Cancel what is open of the order."""
+        await self._read("cancel_order", variety="regular", order_id=order_id)
+
+    async def net_quantity(self, instrument: Instrument, product: Product) -> int:
+        """Shares held in the product: today's net position, and for delivery what is in the demat account."""
+        rows = [
+            row
+            for row in (await self._read("positions"))["net"]
+            if (row["exchange"], row["tradingsymbol"], row["product"])
+            == (instrument.exchange, instrument.tradingsymbol, product.value)
+        ]
+        if product is Product.CNC:
+            rows += [row for row in await self._read("holdings") if row["tradingsymbol"] == instrument.tradingsymbol]
+        return sum(int(row["quantity"]) for row in rows)
+
+    async def _read(self, method: str, **arguments: Any) -> Any:
+        """A call that may be repeated freely."""
+        try:
+            return await self._call(method, **arguments)
+        except BrokerUnavailable:
+            raise
+        except Exception as error:
+            raise BrokerUnavailable(reason_of(error)) from error
+
+    async def _call(self, method: str, **arguments: Any) -> Any:
+        credentials = self._credentials or await self._load_credentials()
+        self._credentials = credentials
+        loop = asyncio.get_running_loop()
+        call = loop.run_in_executor(self._threads, self._call_in_thread, credentials, method, arguments)
+        deadline = sum(self._endpoint.timeout_s) + 1  # the client's timeout is per byte, a drip would never end
+        try:
+            return await asyncio.wait_for(call, deadline)
+        except kite_errors.TokenException:
+            self._credentials = None
+            raise
+
+    def _call_in_thread(self, credentials: KiteCredentials, method: str, arguments: dict[str, Any]) -> Any:
+        kite: KiteConnect | None = getattr(self._local, "kite", None)
+        if kite is None:
+            kite = KiteConnect(credentials.api_key, root=self._endpoint.root, timeout=self._endpoint.timeout_s)
+            kite.reqsession.max_redirects = 0
+            kite.reqsession.trust_env = False  # a netrc entry would replace the Authorization header
+            self._local.kite = kite
+        kite.api_key = credentials.api_key
+        kite.set_access_token(credentials.access_token)
+        return getattr(kite, method)(**arguments)
