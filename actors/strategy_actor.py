@@ -36,15 +36,17 @@ from actors.domain.events import (
     FeedRestored,
     IntentArmed,
     RunRecovered,
+    StopLossMoved,
     StopRequested,
     TickReceived,
     Timer,
     TimerFired,
 )
 from actors.domain.identifiers import IntentId
+from actors.domain.money import Paise
 from actors.domain.order import OrderReport
 from actors.domain.reconciliation import expected_tags
-from actors.domain.snapshot import RuntimeView, load_state, runtime_view
+from actors.domain.snapshot import load_state
 from actors.domain.strategy_machine import step
 from actors.domain.strategy_state import Phase, StrategyState
 from actors.ports import (
@@ -105,12 +107,28 @@ class StrategyActor:
         self._posted += 1
         self._inbox.put_nowait((_rank(event), self._posted, event))
 
-    async def stop(self, timeout_s: float) -> RuntimeView:
-        """STOP (row I1): ask for the exit, and wait until the run is over and recorded, at most `timeout_s` seconds."""
+    async def stop(self, timeout_s: float) -> bool:
+        """STOP (row I1): ask for the exit; whether the run is over and recorded within `timeout_s` seconds."""
         self.post(StopRequested())
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._settled.wait(), timeout_s)
-        return runtime_view(self._state)
+        return self._settled.is_set()
+
+    async def move_stop(self, stop_loss: Paise) -> None:
+        """Move the stop-loss between two ticks; returns when that is recorded."""
+        self.post(StopLossMoved(stop_loss))
+        while self._state.stop_loss != stop_loss and not self._settled.is_set():
+            await self._next_record()
+        await self._next_record()
+
+    async def _next_record(self) -> None:
+        """Wait for a record that is made after now, or for the end of the run."""
+        recorded = asyncio.get_running_loop().create_future()
+        self._awaiting_record.append(recorded)
+        self._dirty.set()
+        settled = asyncio.create_task(self._settled.wait())
+        await asyncio.wait([recorded, settled], return_when=asyncio.FIRST_COMPLETED)
+        settled.cancel()
 
     async def live(self) -> None:
         """Recover, then take in events until the run is over and recorded."""
@@ -249,13 +267,13 @@ class StrategyActor:
             self.post(BrokerRestored())
 
     async def _arm(self, intent_id: IntentId) -> None:
-        recorded = asyncio.get_running_loop().create_future()
-        self._awaiting_record.append(recorded)
-        self._dirty.set()
-        done, _ = await asyncio.wait([recorded], timeout=ARMING_PATIENCE_S)
-        if not done:
+        durable = True
+        try:
+            await asyncio.wait_for(self._next_record(), ARMING_PATIENCE_S)
+        except TimeoutError:
+            durable = False
             self._log.warning("strategy.arming_not_durable", intent=str(intent_id))
-        self.post(IntentArmed(intent_id, durable=bool(done)))
+        self.post(IntentArmed(intent_id, durable))
 
     def _raise_alert(self, code: str, message: str) -> None:
         self._log.warning("alert", code=code, message=message)
@@ -282,7 +300,8 @@ class StrategyActor:
             now = self._clock.now()
             await self._record(JournalEntry(self._state, self._epoch, now, logs, ended=end is not None, manual=manual))
             for recorded in waiting:
-                recorded.set_result(None)
+                if not recorded.done():
+                    recorded.set_result(None)
             if end is not None:
                 return
 

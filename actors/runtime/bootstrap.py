@@ -1,0 +1,156 @@
+"""Live clients for the heavy hosts, built in the process that uses them: they cannot travel as actor arguments."""
+
+import json
+from dataclasses import dataclass
+from datetime import timedelta
+
+from actors.domain.identifiers import Leg
+from actors.domain.retry_policy import RetryPolicy
+from actors.execution_actor import ExecutionLimits
+from actors.ports import BrokerUnavailable, ClaimsUnavailable, ClaimVerdict, OrderCommand, OrderGateway
+from broker.kite_client import KiteCredentials, KiteEndpoint, KiteGateway
+from config.settings import Settings
+from persistence.database import open_database, sessions_of
+from persistence.encryption import SealedSecret, SecretBox, open_credentials
+from persistence.errors import DatabaseUnavailable, MirrorUnavailable, UnreadableSecret
+from persistence.ledger import RunLedger
+from persistence.records import AccountRecord
+from persistence.runtime_mirror import RuntimeMirror
+
+CLAIM_TTL_S = 20.0
+"""The lock outlives several renewals, and lapses soon after its holder died."""
+
+_HOT_PATH_TIMEOUT_S = 0.25
+"""A protective exit waits no longer for Redis before it takes the PostgreSQL claim instead."""
+
+
+def open_ledger(settings: Settings, *, mirror_timeout_s: float = 0.5) -> tuple[RunLedger, RuntimeMirror]:
+    """The journal over the deployment's PostgreSQL and Redis."""
+    engine = open_database(settings.database_url, pool_size=5, max_overflow=10)
+    mirror = RuntimeMirror.connect(settings.redis_url, timeout_s=mirror_timeout_s)
+    return RunLedger(sessions_of(engine), mirror), mirror
+
+
+def execution_limits(settings: Settings) -> ExecutionLimits:
+    """The operator's limits of order placing."""
+    return ExecutionLimits(
+        orders_per_second=settings.order_rate_per_second,
+        entry=RetryPolicy(retries=settings.order_retries, quarantine=timedelta(seconds=10)),
+        exit=RetryPolicy(retries=settings.order_retries, quarantine=timedelta(seconds=2)),
+    )
+
+
+class Accounts:
+    """Broker accounts: their credentials are decrypted here, for this process alone. Also `OrderGateways`."""
+
+    def __init__(self, settings: Settings, ledger: RunLedger) -> None:
+        self._settings, self._ledger = settings, ledger
+        self._box = SecretBox.from_texts([key.get_secret_value() for key in settings.encryption_keys])
+
+    async def gateway(self, account_id: int) -> OrderGateway:
+        """See `OrderGateways.gateway`."""
+        account = await self._account(account_id)
+        endpoint = KiteEndpoint(
+            self._settings.broker_root("kite" if account.broker == "kite" else "paper"),
+            self._settings.order_timeout_s,
+            self._settings.market_protection,
+        )
+        return KiteGateway(endpoint, lambda: self.credentials(account_id))
+
+    async def credentials(self, account_id: int) -> KiteCredentials:
+        """The account's present credentials.
+
+        Raises:
+            BrokerUnavailable: they cannot be read now, or the user has disconnected the account.
+        """
+        account = await self._account(account_id)
+        sealed = SealedSecret(account.secrets_box, account.key_version)
+        try:
+            opened = open_credentials(self._box, account.user_id, sealed)
+        except UnreadableSecret as error:
+            raise BrokerUnavailable(f"the credentials of account {account_id} cannot be decrypted") from error
+        return KiteCredentials(opened.api_key, opened.access_token)
+
+    async def feed_credentials(self) -> KiteCredentials:
+        """The credentials of the market data connection: FEED_*, else those of the account connected last.
+
+        Raises:
+            BrokerUnavailable: there are none yet.
+        """
+        settings = self._settings
+        if settings.feed_api_key.get_secret_value():
+            return KiteCredentials(
+                settings.feed_api_key.get_secret_value(), settings.feed_access_token.get_secret_value()
+            )
+        try:
+            account_id = await self._ledger.feed_account(settings.feed_source)
+        except DatabaseUnavailable as error:
+            raise BrokerUnavailable("the database does not answer") from error
+        if account_id is None:
+            raise BrokerUnavailable(f"no user has connected to {settings.feed_source} yet")
+        return await self.credentials(account_id)
+
+    async def _account(self, account_id: int) -> AccountRecord:
+        try:
+            account = await self._ledger.load_account(account_id)
+        except DatabaseUnavailable as error:
+            raise BrokerUnavailable("the database does not answer") from error
+        if account is None:
+            raise BrokerUnavailable(f"account {account_id} is not connected")
+        return account
+
+
+@dataclass(frozen=True, slots=True)
+class MirrorClaims:
+    """`OrderClaims` in Redis; with Redis down an exit claims its row in PostgreSQL instead (ruling 6, design §4.3)."""
+
+    mirror: RuntimeMirror
+    ledger: RunLedger
+
+    async def claim(self, command: OrderCommand) -> ClaimVerdict:
+        """See `OrderClaims.claim`."""
+        intent = command.intent
+        event = {
+            "event": intent.event,
+            "strategy_id": command.strategy_id,
+            "intent_id": str(intent.id),
+            "at": command.triggered_at.isoformat(),
+        }
+        try:
+            verdict = await self.mirror.claim(
+                command.strategy_id, command.epoch, str(intent.id), json.dumps(event), CLAIM_TTL_S
+            )
+        except MirrorUnavailable as error:
+            if intent.id.leg is Leg.ENTRY:
+                raise ClaimsUnavailable("Redis is down: new entries are halted") from error
+            return await self._claim_in_postgresql(command)
+        return ClaimVerdict(verdict)
+
+    async def _claim_in_postgresql(self, command: OrderCommand) -> ClaimVerdict:
+        intent_id = command.intent.id
+        try:
+            mine = await self.ledger.claim_intent(intent_id.run_id, intent_id.leg, intent_id.seq, command.epoch)
+        except DatabaseUnavailable as error:
+            raise ClaimsUnavailable("neither Redis nor PostgreSQL answers") from error
+        # a row cannot tell a first claim from a repeated one, so the book is read before anything is sent
+        return ClaimVerdict.HELD_BY_ME if mine else ClaimVerdict.REFUSED
+
+    async def renew(self, command: OrderCommand) -> None:
+        """See `OrderClaims.renew`."""
+        try:
+            await self.mirror.renew(command.strategy_id, command.epoch, str(command.intent.id), CLAIM_TTL_S)
+        except MirrorUnavailable:
+            return  # the lock is a mirror of what this process knows; it is taken again at the next renewal
+
+    async def release(self, command: OrderCommand) -> None:
+        """See `OrderClaims.release`."""
+        try:
+            await self.mirror.release(command.strategy_id, str(command.intent.id))
+        except MirrorUnavailable:
+            return  # the lock lapses by itself, and the queue is rebuilt with the mirror
+
+
+def open_claims(settings: Settings) -> tuple[MirrorClaims, RunLedger]:
+    """Claims with the short patience of the order path, and the ledger they fall back to."""
+    ledger, mirror = open_ledger(settings, mirror_timeout_s=_HOT_PATH_TIMEOUT_S)
+    return MirrorClaims(mirror, ledger), ledger

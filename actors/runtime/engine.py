@@ -1,0 +1,140 @@
+"""The engine as the API uses it: spawning, stopping and recovering strategies (`api.engine_port.StrategyEngine`)."""
+
+import asyncio
+from typing import Any, Self
+
+import ray
+import structlog
+from ray.exceptions import RayActorError, RayError
+from ray.util import list_named_actors
+
+from actors.ports import PeerUnavailable
+from actors.runtime import actor_classes, cluster, names
+from actors.runtime.handles import Peers
+from actors.runtime.names import Pools
+from api.engine_port import EngineUnavailable, RecoveryReport, StopResult
+from config.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+_READY_TIMEOUT_S = 30.0
+_POLL_S = 0.1
+
+
+class RayEngine:
+    """Strategies as Ray actors. Every call may be repeated: names make them idempotent (row D2)."""
+
+    def __init__(self, pools: Pools) -> None:
+        self._pools = pools
+        self._peers = Peers()
+        self._creating: dict[int, asyncio.Lock] = {}
+
+    @classmethod
+    async def connect(cls, settings: Settings) -> Self:
+        """Connect to the cluster and make sure that its pools exist.
+
+        Raises:
+            EngineUnavailable: the cluster does not answer.
+        """
+        engine = cls(Pools(settings.execution_actors, settings.ledger_actors))
+        try:
+            await asyncio.to_thread(cluster.connect, settings)
+            await engine._ensure_pools()
+        except (RayError, ConnectionError, TimeoutError) as error:
+            raise EngineUnavailable(f"Ray does not answer: {error}") from error
+        return engine
+
+    async def close(self) -> None:
+        """Leave the cluster; the strategies run on."""
+        await asyncio.to_thread(ray.shutdown)
+
+    async def ensure_running(self, run_id: int, strategy_id: int) -> None:
+        """When it returns, the strategy's actor lives this run. Raises EngineUnavailable."""
+        lock = self._creating.setdefault(strategy_id, asyncio.Lock())
+        try:
+            async with lock, asyncio.timeout(_READY_TIMEOUT_S):
+                await self._ensure_running(run_id, strategy_id)
+        except (TimeoutError, RayError) as error:
+            raise EngineUnavailable(f"strategy {strategy_id} could not be brought up") from error
+
+    async def _ensure_running(self, run_id: int, strategy_id: int) -> None:
+        while True:
+            actor = await asyncio.to_thread(actor_classes.create_strategy, run_id, strategy_id, self._pools)
+            try:
+                if await actor.ready.remote() == run_id:
+                    return
+            except RayActorError:
+                log.info("engine.actor_gone", strategy_id=strategy_id)
+            await asyncio.sleep(_POLL_S)  # the actor of an earlier run is ending; its name is free in a moment
+
+    async def stop(self, strategy_id: int, timeout_s: float) -> StopResult:
+        """Row I1. Raises EngineUnavailable."""
+        run_id = await self._open_run(strategy_id)
+        if run_id is None:
+            return StopResult(flat=True)
+        await self.ensure_running(run_id, strategy_id)
+        try:
+            flat = await self._peers.call(names.strategy_name(strategy_id), "stop", timeout_s)
+        except PeerUnavailable:
+            flat = await self._open_run(strategy_id) is None  # it ended before its answer left the process
+        if flat:
+            await self._await_gone(strategy_id)
+        return StopResult(flat=bool(flat))
+
+    async def move_stop(self, strategy_id: int, stop_loss_paise: int) -> None:
+        """Move the stop-loss of a running strategy. Raises EngineUnavailable."""
+        try:
+            await self._peers.call(names.strategy_name(strategy_id), "move_stop", stop_loss_paise)
+        except PeerUnavailable as error:
+            raise EngineUnavailable(str(error)) from error
+
+    async def recover(self) -> RecoveryReport:
+        """Row J1: every open run has its actor, and the mirror shows it. Raises EngineUnavailable."""
+        await self._ensure_pools()
+        runs: list[tuple[int, int]] = await self._ledger("open_runs")
+        alive = await asyncio.to_thread(self._live_strategies)
+        missing = [(run_id, strategy_id) for run_id, strategy_id in runs if strategy_id not in alive]
+        if missing:
+            await self._ledger("rebuild_mirror")
+        results = await asyncio.gather(*(self.ensure_running(*run) for run in missing), return_exceptions=True)
+        for (_, strategy_id), result in zip(missing, results, strict=True):
+            if isinstance(result, BaseException):
+                log.error("engine.recovery_failed", strategy_id=strategy_id, error=repr(result))
+        failed = sum(isinstance(result, BaseException) for result in results)
+        return RecoveryReport(found=len(runs), recovered=len(missing) - failed, failed=failed)
+
+    async def health(self) -> dict[str, object]:
+        """Nodes and strategies alive. Raises EngineUnavailable."""
+        try:
+            async with asyncio.timeout(5):
+                nodes = await asyncio.to_thread(ray.nodes)
+                alive = await asyncio.to_thread(self._live_strategies)
+        except (TimeoutError, RayError, ConnectionError) as error:
+            raise EngineUnavailable("Ray does not answer") from error
+        return {"nodes": sum(bool(node["Alive"]) for node in nodes), "strategies": len(alive)}
+
+    async def _ensure_pools(self) -> None:
+        await asyncio.to_thread(actor_classes.create_pools, self._pools)
+
+    async def _open_run(self, strategy_id: int) -> int | None:
+        runs: list[tuple[int, int]] = await self._ledger("open_runs")
+        return next((run_id for run_id, owner in runs if owner == strategy_id), None)
+
+    async def _ledger(self, method: str) -> Any:
+        try:
+            async with asyncio.timeout(_READY_TIMEOUT_S):
+                return await self._peers.call(names.ledger_name(0, self._pools), method)
+        except (PeerUnavailable, TimeoutError) as error:
+            raise EngineUnavailable(f"the ledger does not answer: {error}") from error
+
+    async def _await_gone(self, strategy_id: int) -> None:
+        name = names.strategy_name(strategy_id)
+        async with asyncio.timeout(_READY_TIMEOUT_S):
+            while strategy_id in await asyncio.to_thread(self._live_strategies):
+                await asyncio.sleep(_POLL_S)  # noqa: ASYNC110 - Ray has no event for it
+        self._peers.forget(name)
+
+    @staticmethod
+    def _live_strategies() -> set[int]:
+        found = (names.strategy_id_of(name) for name in list_named_actors())
+        return {strategy_id for strategy_id in found if strategy_id is not None}

@@ -1,0 +1,204 @@
+"""Actor handles as ports: every Ray call of the engine between actors is made here.
+
+A call that Ray could not complete raises `PeerUnavailable`; whether it took effect is not known, and every command is
+safe to repeat. Errors of the application come through as they are.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import ray
+from ray.exceptions import RayActorError, RaySystemError, RayTaskError
+
+from actors.domain.events import Event
+from actors.domain.identifiers import Instrument, IntentId
+from actors.domain.money import Paise
+from actors.domain.order import OrderReport
+from actors.domain.stop_loss import Tick
+from actors.ports import Attempt, FeedStatus, JournalEntry, LoadedRun, OrderCommand, PeerUnavailable
+from actors.runtime import names
+from actors.runtime.names import NAMESPACE, Pools
+
+
+class Peers:
+    """Handles by name, remembered: they outlive restarts. After a failed call the name is looked up anew."""
+
+    def __init__(self) -> None:
+        self._handles: dict[str, Any] = {}
+
+    def handle(self, name: str) -> Any:
+        """The actor's handle.
+
+        Raises:
+            PeerUnavailable: no actor of that name exists now.
+        """
+        handle = self._handles.get(name)
+        if handle is None:
+            try:
+                handle = ray.get_actor(name, namespace=NAMESPACE)
+            except ValueError as error:
+                raise PeerUnavailable(f"{name} does not exist") from error
+            self._handles[name] = handle
+        return handle
+
+    def forget(self, name: str) -> None:
+        """Look the actor up anew at the next call."""
+        self._handles.pop(name, None)
+
+    async def call(self, name: str, method: str, *arguments: Any) -> Any:
+        """Call and wait for the answer.
+
+        Raises:
+            PeerUnavailable: the actor died, is restarting, or does not exist.
+        """
+        try:
+            return await getattr(self.handle(name), method).remote(*arguments)
+        except (RayActorError, RaySystemError) as error:
+            self.forget(name)
+            raise PeerUnavailable(f"{name}: {type(error).__name__}") from error
+        except RayTaskError as error:
+            raise error.as_instanceof_cause() from error  # type: ignore[no-untyped-call]
+
+    def tell(self, name: str, method: str, *arguments: Any) -> None:
+        """Call without an answer. A peer that is gone loses the message."""
+        try:
+            getattr(self.handle(name), method).options(num_returns=0).remote(*arguments)
+        except (PeerUnavailable, RayActorError):
+            self.forget(name)
+
+
+class RayOrderDesk:
+    """`OrderDesk` over the execution pool."""
+
+    def __init__(self, peers: Peers, pools: Pools) -> None:
+        self._peers, self._pools = peers, pools
+
+    async def execute(self, command: OrderCommand) -> Event:
+        """See `OrderDesk.execute`."""
+        event: Event = await self._call(command.account_id, "execute", command)
+        return event
+
+    async def cancel(self, account_id: int, intent_id: IntentId, order_id: str) -> None:
+        """See `OrderDesk.cancel`."""
+        await self._call(account_id, "cancel", account_id, intent_id, order_id)
+
+    async def orders_by_tag(self, account_id: int, tags: Sequence[str]) -> Mapping[str, OrderReport]:
+        """See `OrderDesk.orders_by_tag`."""
+        reports: Mapping[str, OrderReport] = await self._call(account_id, "orders_by_tag", account_id, tags)
+        return reports
+
+    async def probe(self, account_id: int) -> bool:
+        """See `OrderDesk.probe`."""
+        return bool(await self._call(account_id, "probe", account_id))
+
+    async def _call(self, account_id: int, method: str, *arguments: Any) -> Any:
+        return await self._peers.call(names.execution_name(account_id, self._pools), method, *arguments)
+
+
+class RayJournal:
+    """`Journal` over the ledger pool, for one strategy."""
+
+    def __init__(self, peers: Peers, pools: Pools, strategy_id: int) -> None:
+        self._peers = peers
+        self._ledger = names.ledger_name(strategy_id, pools)
+
+    async def load(self, run_id: int) -> LoadedRun | None:
+        """See `Journal.load`."""
+        loaded: LoadedRun | None = await self._peers.call(self._ledger, "load", run_id)
+        return loaded
+
+    async def record(self, entry: JournalEntry) -> None:
+        """See `Journal.record`."""
+        await self._peers.call(self._ledger, "record", entry)
+
+    async def alert(self, user_id: int, strategy_id: int, code: str, message: str) -> None:
+        """See `Journal.alert`."""
+        await self._peers.call(self._ledger, "alert", user_id, strategy_id, code, message)
+
+
+class RayAttemptLog:
+    """`AttemptLog` over the ledger pool."""
+
+    def __init__(self, peers: Peers, pools: Pools) -> None:
+        self._peers, self._pools = peers, pools
+
+    def log_attempt(self, attempt: Attempt) -> None:
+        """See `AttemptLog.log_attempt`."""
+        self._peers.tell(names.ledger_name(attempt.command.strategy_id, self._pools), "log_attempt", attempt)
+
+    def alert(self, command: OrderCommand, code: str, message: str) -> None:
+        """See `AttemptLog.alert`."""
+        ledger = names.ledger_name(command.strategy_id, self._pools)
+        self._peers.tell(ledger, "alert", command.user_id, command.strategy_id, code, message)
+
+
+class RayPriceMirror:
+    """`PriceMirror` over the ledger pool."""
+
+    def __init__(self, peers: Peers, pools: Pools) -> None:
+        self._peers, self._pools = peers, pools
+
+    def show_price(self, symbol: str, tick: Tick) -> None:
+        """See `PriceMirror.show_price`."""
+        self._peers.tell(names.ledger_name(0, self._pools), "show_price", symbol, tick)
+
+
+class RayStrategies:
+    """`StrategyEvents` and, for routers, `TickReceiver` over the strategy actors."""
+
+    def __init__(self, peers: Peers) -> None:
+        self._peers = peers
+
+    async def report(self, strategy_id: int, event: Event) -> None:
+        """See `StrategyEvents.report`."""
+        await self._peers.call(names.strategy_name(strategy_id), "take_event", event)
+
+    def deliver(self, receiver: int | str, tick: Tick) -> None:
+        """See `TickReceiver.deliver`."""
+        self._peers.tell(names.strategy_name(int(receiver)), "take_tick", tick)
+
+
+class RayRouters:
+    """`TickReceiver` over the routers, for the feed."""
+
+    def __init__(self, peers: Peers) -> None:
+        self._peers = peers
+
+    def deliver(self, receiver: int | str, tick: Tick) -> None:
+        """See `TickReceiver.deliver`."""
+        self._peers.tell(names.router_name(str(receiver)), "on_tick", tick)
+
+
+class RayTickSource:
+    """`TickSource` over the feed."""
+
+    def __init__(self, peers: Peers) -> None:
+        self._peers = peers
+
+    async def subscribe(self, instrument: Instrument) -> FeedStatus:
+        """See `TickSource.subscribe`."""
+        status: FeedStatus = await self._peers.call(names.FEED, "subscribe", instrument)
+        return status
+
+
+class RayPriceWatch:
+    """`PriceWatch` over the routers, which come to life when the first strategy asks for them."""
+
+    def __init__(self, peers: Peers, pools: Pools) -> None:
+        self._peers, self._pools = peers, pools
+
+    async def watch(self, strategy_id: int, instrument: Instrument, stop_loss: Paise | None) -> FeedStatus:
+        """See `PriceWatch.watch`."""
+        name = names.router_name(instrument.key)
+        try:
+            self._peers.handle(name)
+        except PeerUnavailable:
+            from actors.runtime.actor_classes import create_router  # the module that declares this one's user
+
+            create_router(instrument, self._pools)
+        status: FeedStatus = await self._peers.call(name, "watch", strategy_id, stop_loss)
+        return status
+
+    async def unwatch(self, strategy_id: int, instrument: Instrument) -> None:
+        """See `PriceWatch.unwatch`."""
+        await self._peers.call(names.router_name(instrument.key), "unwatch", strategy_id)

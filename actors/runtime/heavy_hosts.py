@@ -1,0 +1,220 @@
+"""What runs inside the few Ray processes that hold databases, broker sessions and the feed."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+import apprise
+import structlog
+
+from actors.domain.events import Event
+from actors.domain.identifiers import Instrument, IntentId
+from actors.domain.order import OrderReport
+from actors.domain.session import LateExit
+from actors.domain.stop_loss import Tick
+from actors.execution_actor import ExecutionActor
+from actors.market_listener import MarketListener
+from actors.ports import (
+    Attempt,
+    BrokerUnavailable,
+    FeedStatus,
+    JournalEntry,
+    LoadedRun,
+    OrderCommand,
+    PeerUnavailable,
+    StaleEpoch,
+)
+from actors.runtime import bootstrap, handles, journal_records
+from actors.runtime.clock import SystemClock
+from actors.runtime.names import Pools
+from broker.market_feed import MarketFeed, run_reactor
+from config.logging import configure_logging
+from config.settings import Settings, load_settings
+from persistence import errors
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+_FEED_CREDENTIALS_RETRY_S = 2.0
+_RECORD_RETRY_S = 1.0
+
+
+def _settings() -> Settings:
+    settings = load_settings()
+    configure_logging(settings.log_format)
+    return settings
+
+
+class LedgerHost:
+    """The Ray actor `ledger:{n}`: every PostgreSQL and mirror write of its strategies, and their alerts.
+
+    A call that PostgreSQL did not answer raises `PeerUnavailable`: the strategy keeps the entry and records it again.
+    """
+
+    def __init__(self) -> None:
+        settings = _settings()
+        self._ledger, self._mirror = bootstrap.open_ledger(settings)
+        self._late_exit = LateExit(settings.late_exit)
+        self._missed_grace = timedelta(seconds=settings.missed_grace_s)
+        self._notifier = apprise.Apprise()
+        for url in settings.alert_urls:
+            self._notifier.add(url.get_secret_value())
+
+    async def load(self, run_id: int) -> LoadedRun | None:
+        """See `Journal.load`."""
+        try:
+            record = await _answered(self._ledger.load_run(run_id))
+        except errors.RunNotOpen:
+            return None
+        return journal_records.loaded_run(record, self._late_exit, self._missed_grace)
+
+    async def record(self, entry: JournalEntry) -> None:
+        """See `Journal.record`."""
+        try:
+            await _answered(self._ledger.record(journal_records.run_update(entry)))
+        except errors.StaleEpoch as error:
+            raise StaleEpoch(str(error)) from error
+
+    async def log_attempt(self, attempt: Attempt) -> None:
+        """See `AttemptLog.log_attempt`: kept and tried again until PostgreSQL has it."""
+        command = attempt.command
+        line = journal_records.attempt_line(attempt)
+        while True:
+            try:
+                await self._ledger.append_log(command.user_id, command.strategy_id, command.run_id, line)
+            except errors.DatabaseUnavailable:
+                await asyncio.sleep(_RECORD_RETRY_S)
+            else:
+                return
+
+    async def alert(self, user_id: int, strategy_id: int, code: str, message: str) -> None:
+        """Log the alert, and send it to the operator's ALERT_URLS."""
+        log.warning("alert", user_id=user_id, strategy_id=strategy_id, code=code, message=message)
+        if len(self._notifier):
+            title = f"TradeActors: {code} (strategy {strategy_id})"
+            sent = await self._notifier.async_notify(body=message, title=title)
+            if not sent:
+                log.error("alert.not_delivered", strategy_id=strategy_id, code=code)
+
+    async def show_price(self, symbol: str, tick: Tick) -> None:
+        """See `PriceMirror.show_price`."""
+        await self._ledger.mirror_price(symbol, tick.price, tick.exchange_time, tick.received_at)
+
+    async def open_runs(self) -> list[tuple[int, int]]:
+        """(run_id, strategy_id) of every run that should be alive."""
+        return await _answered(self._ledger.running_runs())
+
+    async def rebuild_mirror(self) -> int:
+        """Write the mirror of every open run anew (rows J1, J3). Raises PeerUnavailable."""
+        return await _answered(self._ledger.rebuild_mirror())
+
+    async def process_id(self) -> int:
+        """The pid of this actor's process."""
+        return os.getpid()
+
+
+async def _answered(call: Awaitable[T]) -> T:
+    try:
+        return await call
+    except (errors.DatabaseUnavailable, errors.MirrorUnavailable) as error:
+        raise PeerUnavailable(str(error)) from error
+
+
+class ExecutionHost:
+    """The Ray actor `execution:{n}`."""
+
+    async def __init__(self, pools: Pools) -> None:  # type: ignore[misc] # Ray awaits it
+        settings = _settings()
+        claims, ledger = bootstrap.open_claims(settings)
+        peers = handles.Peers()
+        self._execution = ExecutionActor(
+            gateways=bootstrap.Accounts(settings, ledger),
+            claims=claims,
+            strategies=handles.RayStrategies(peers),
+            attempts=handles.RayAttemptLog(peers, pools),
+            clock=SystemClock(),
+            limits=bootstrap.execution_limits(settings),
+        )
+
+    async def execute(self, command: OrderCommand) -> Event:
+        """See `OrderDesk.execute`."""
+        return await self._execution.execute(command)
+
+    async def cancel(self, account_id: int, intent_id: IntentId, order_id: str) -> None:
+        """See `OrderDesk.cancel`."""
+        await _proven(self._execution.cancel(account_id, intent_id, order_id))
+
+    async def orders_by_tag(self, account_id: int, tags: Sequence[str]) -> Mapping[str, OrderReport]:
+        """See `OrderDesk.orders_by_tag`."""
+        return await _proven(self._execution.orders_by_tag(account_id, tags))
+
+    async def probe(self, account_id: int) -> bool:
+        """See `OrderDesk.probe`."""
+        return await self._execution.probe(account_id)
+
+    async def process_id(self) -> int:
+        """The pid of this actor's process."""
+        return os.getpid()
+
+
+async def _proven(call: Awaitable[T]) -> T:
+    try:
+        return await call
+    except BrokerUnavailable as error:
+        raise PeerUnavailable(str(error)) from error
+
+
+class FeedHost:
+    """The Ray actor `feed:{n}`: the broker's tick stream, in a process of its own because of the Twisted reactor."""
+
+    async def __init__(self) -> None:  # type: ignore[misc] # Ray awaits it
+        settings = _settings()
+        ledger, _ = bootstrap.open_ledger(settings)
+        self._accounts = bootstrap.Accounts(settings, ledger)
+        self._loop = asyncio.get_running_loop()
+        self._feed = MarketFeed(
+            settings.broker_ws_root(settings.feed_source),
+            on_tick=self._on_tick,
+            on_heard=lambda: self._soon(self._listener.on_heard),
+            on_lost=lambda reason: self._soon(self._listener.on_lost, reason),
+            on_refused=lambda: self._soon(self._reconnect),
+        )
+        self._listener = MarketListener(self._feed, routers=handles.RayRouters(handles.Peers()), clock=SystemClock())
+        self._connecting: asyncio.Task[None] | None = None
+        run_reactor()
+        self._reconnect()
+
+    async def subscribe(self, instrument: Instrument) -> FeedStatus:
+        """See `TickSource.subscribe`."""
+        return self._listener.subscribe(instrument)
+
+    async def process_id(self) -> int:
+        """The pid of this actor's process."""
+        return os.getpid()
+
+    def _on_tick(self, token: int, price: int, exchange_time: datetime) -> None:
+        self._soon(self._listener.on_tick, token, price, exchange_time)
+
+    def _soon(self, callback: Callable[..., None], *arguments: object) -> None:
+        """From the reactor's thread into the actor's loop."""
+        self._loop.call_soon_threadsafe(callback, *arguments)
+
+    def _reconnect(self) -> None:
+        if self._connecting is None or self._connecting.done():
+            self._connecting = asyncio.create_task(self._connect())
+
+    async def _connect(self) -> None:
+        """Wait until there are credentials, then connect; after a refusal this runs again and reads them anew."""
+        await asyncio.sleep(0 if self._connecting is None else _FEED_CREDENTIALS_RETRY_S)
+        while True:
+            try:
+                credentials = await self._accounts.feed_credentials()
+            except BrokerUnavailable as error:
+                log.info("feed.waits_for_credentials", reason=str(error))
+                await asyncio.sleep(_FEED_CREDENTIALS_RETRY_S)
+            else:
+                self._feed.start(credentials)
+                return

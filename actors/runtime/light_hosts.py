@@ -1,0 +1,152 @@
+"""What runs inside the Ray processes of which there are many: strategies and routers.
+
+A host builds its ports in its own process and gives Ray something to call. This module imports nothing heavy:
+what it costs, every strategy costs.
+"""
+
+import asyncio
+import os
+
+import structlog
+
+from actors.domain.events import Event, TickReceived
+from actors.domain.identifiers import Instrument
+from actors.domain.money import Paise
+from actors.domain.snapshot import RuntimeView, runtime_view
+from actors.domain.stop_loss import Tick
+from actors.ports import FeedStatus, LoadedRun, PeerUnavailable
+from actors.runtime import handles
+from actors.runtime.clock import SystemClock
+from actors.runtime.names import Pools
+from actors.strategy_actor import StrategyActor
+from actors.tick_router import TickRouter
+
+log = structlog.get_logger(__name__)
+
+_LOAD_RETRY_S = 0.5
+_RENEWAL_S = 1.0
+
+
+class StrategyHost:
+    """The Ray actor `strategy:{id}`: loads its run, lives it, and ends its own process when the run is over.
+
+    Ray runs `__init__` again in a new process after a crash; recovery is nothing else than starting.
+    """
+
+    async def __init__(self, run_id: int, strategy_id: int, pools: Pools) -> None:  # type: ignore[misc] # Ray awaits it
+        self._run_id = run_id
+        self._strategy_id = strategy_id
+        peers = handles.Peers()
+        self._journal = handles.RayJournal(peers, pools, strategy_id)
+        self._desk = handles.RayOrderDesk(peers, pools)
+        self._prices = handles.RayPriceWatch(peers, pools)
+        self._loaded: asyncio.Future[StrategyActor | None] = asyncio.get_running_loop().create_future()
+        self._life = asyncio.create_task(self._live())
+
+    def __repr__(self) -> str:
+        return f"strategy:{self._strategy_id}"
+
+    async def ready(self) -> int:
+        """The run that this actor lives, once it is loaded."""
+        await asyncio.shield(self._loaded)
+        return self._run_id
+
+    async def take_event(self, event: Event) -> None:
+        """An event from execution."""
+        actor = await asyncio.shield(self._loaded)
+        if actor is not None:
+            actor.post(event)
+
+    async def take_tick(self, tick: Tick) -> None:
+        """A tick from the router; one that comes before the run is loaded decides nothing anyway."""
+        if self._loaded.done() and (actor := self._loaded.result()) is not None:
+            actor.post(TickReceived(tick))
+
+    async def stop(self, timeout_s: float) -> bool:
+        """STOP; whether the run is over and recorded."""
+        actor = await asyncio.shield(self._loaded)
+        return actor is None or await actor.stop(timeout_s)
+
+    async def move_stop(self, stop_loss: Paise) -> None:
+        """Move the stop-loss; returns once that is recorded."""
+        actor = await asyncio.shield(self._loaded)
+        if actor is not None:
+            await actor.move_stop(stop_loss)
+
+    async def view(self) -> RuntimeView | None:
+        """What the strategy says of itself now, for operators."""
+        actor = await asyncio.shield(self._loaded)
+        return runtime_view(actor.state) if actor is not None else None
+
+    async def process_id(self) -> int:
+        """The pid of this actor's process, for operators and for tests that kill it."""
+        return os.getpid()
+
+    async def _live(self) -> None:
+        try:
+            loaded = await self._load()
+            if loaded is None:
+                self._loaded.set_result(None)
+                return
+            actor = StrategyActor(
+                loaded, desk=self._desk, journal=self._journal, prices=self._prices, clock=SystemClock()
+            )
+            self._loaded.set_result(actor)
+            await actor.live()
+        except Exception:
+            log.exception("strategy.crashed", strategy_id=self._strategy_id, run_id=self._run_id)
+            os._exit(1)  # Ray starts the actor anew, and recovery finds the position guarded again
+        finally:
+            end_own_actor()
+
+    async def _load(self) -> LoadedRun | None:
+        while True:
+            try:
+                return await self._journal.load(self._run_id)
+            except PeerUnavailable as error:
+                log.warning("strategy.load_waits", strategy_id=self._strategy_id, reason=str(error))
+                await asyncio.sleep(_LOAD_RETRY_S)
+
+
+class RouterHost:
+    """The Ray actor `router:{EXCHANGE}:{SYMBOL}`."""
+
+    async def __init__(self, instrument: Instrument, pools: Pools) -> None:  # type: ignore[misc] # Ray awaits it
+        peers = handles.Peers()
+        self._instrument = instrument
+        self._router = TickRouter(
+            instrument,
+            source=handles.RayTickSource(peers),
+            strategies=handles.RayStrategies(peers),
+            mirror=handles.RayPriceMirror(peers, pools),
+            clock=SystemClock(),
+        )
+        self._renewal = asyncio.create_task(self._keep_renewing())
+
+    def __repr__(self) -> str:
+        return f"router:{self._instrument.key}"
+
+    async def watch(self, strategy_id: int, stop_loss: Paise | None) -> FeedStatus:
+        """See `TickRouter.watch`."""
+        return self._router.watch(strategy_id, stop_loss)
+
+    async def unwatch(self, strategy_id: int) -> None:
+        """See `TickRouter.unwatch`."""
+        self._router.unwatch(strategy_id)
+
+    async def on_tick(self, tick: Tick) -> None:
+        """A tick from the feed."""
+        self._router.on_tick(tick)
+
+    async def _keep_renewing(self) -> None:
+        while not self._router.idle:
+            await self._router.renew()
+            await asyncio.sleep(_RENEWAL_S)
+        end_own_actor()
+
+
+def end_own_actor() -> None:
+    """End this actor for good, with its process; Ray will not restart it."""
+    import ray
+
+    ray.kill(ray.get_runtime_context().current_actor, no_restart=True)

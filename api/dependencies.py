@@ -1,0 +1,67 @@
+"""What routes are given: the resources of the process, and the user behind a request."""
+
+from typing import Annotated
+
+from fastapi import Depends, Query, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.bootstrap import Resources
+from api.errors import unauthorized
+from api.tokens import AccessClaims, TokenExpired, TokenInvalid
+
+_bearer = HTTPBearer(auto_error=False, description="The access token of register, login or refresh.")
+
+
+def resources(request: Request) -> Resources:
+    """The resources that the lifespan opened."""
+    opened: Resources = request.app.state.resources
+    return opened
+
+
+Opened = Annotated[Resources, Depends(resources)]
+
+
+async def access_claims(
+    opened: Opened, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+) -> AccessClaims:
+    """The claims of the request's access token. 401 `token_expired` or `token_invalid` (row A2)."""
+    if credentials is None:
+        raise unauthorized("token_invalid", "Missing token")
+    try:
+        return opened.tokens.check(credentials.credentials)
+    except TokenExpired as error:
+        raise unauthorized("token_expired", "Token expired, please log in again") from error
+    except TokenInvalid as error:
+        raise unauthorized("token_invalid", "Invalid token") from error
+
+
+Claims = Annotated[AccessClaims, Depends(access_claims)]
+
+
+async def current_user_id(claims: Claims) -> int:
+    """The user that the request acts for."""
+    return claims.user_id
+
+
+UserId = Annotated[int, Depends(current_user_id)]
+
+
+def client_address(request: Request) -> str:
+    """The address that the request came from, for throttling and the audit log."""
+    return request.client.host if request.client else "unknown"
+
+
+Address = Annotated[str, Depends(client_address)]
+
+
+class PageQuery(BaseModel):
+    """Which part of a longer list."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    limit: int = Field(default=50, ge=1, le=200)
+    offset: int = Field(default=0, ge=0, le=1_000_000)
+
+
+Paging = Annotated[PageQuery, Query()]

@@ -1,0 +1,52 @@
+"""The engine as the API sees it. `actors.runtime.engine.RayEngine` is the real one."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+class EngineUnavailable(Exception):
+    """The engine does not answer. What the database says stays true, and the next recovery sweep carries it out."""
+
+
+@dataclass(frozen=True, slots=True)
+class StopResult:
+    """What a STOP came to.
+
+    `flat`: nothing is open any more and the run is recorded as ended; otherwise the exit is still working. `status`:
+    fields of `runtime:{id}` in their text forms (`persistence.runtime_mirror`) that are newer than the database.
+    """
+
+    flat: bool
+    status: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryReport:
+    """One recovery sweep: open runs found, and what became of them."""
+
+    found: int
+    recovered: int
+    failed: int = 0
+
+
+class StrategyEngine(Protocol):
+    """Runs strategies. Every call may be repeated, and raises `EngineUnavailable` if the engine does not answer."""
+
+    async def ensure_running(self, run_id: int, strategy_id: int) -> None:
+        """When it returns, exactly one actor looks after the open run (row D2)."""
+
+    async def stop(self, strategy_id: int, timeout_s: float) -> StopResult:
+        """Row I1: sell what is open and end the run; waits at most `timeout_s` seconds for it."""
+
+    async def move_stop(self, strategy_id: int, stop_loss_paise: int) -> None:
+        """When it returns, the running strategy exits at the new stop-loss, and that is recorded."""
+
+    async def recover(self) -> RecoveryReport:
+        """Row J1: make sure that every open run has its actor."""
+
+    async def health(self) -> dict[str, object]:
+        """Figures of the engine; answering at all means that it is there."""
+
+    async def close(self) -> None:
+        """Let go of the connection; the strategies run on."""

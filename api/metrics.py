@@ -1,0 +1,73 @@
+"""Prometheus figures of the API process."""
+
+import time
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+
+
+class Metrics:
+    """Requests and recovery, each process with a registry of its own."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._requests = Counter(
+            "tradeactors_http_requests", "Requests", ("method", "route", "status"), registry=self._registry
+        )
+        self._seconds = Histogram(
+            "tradeactors_http_request_seconds",
+            "Time until the answer was complete",
+            ("method", "route"),
+            buckets=_BUCKETS,
+            registry=self._registry,
+        )
+        self._recovered = Counter(
+            "tradeactors_recovered_runs", "Runs that a sweep gave an actor again", registry=self._registry
+        )
+        self._sweep_failures = Counter(
+            "tradeactors_recovery_failures", "Sweeps that failed, and runs that a sweep could not recover",
+            registry=self._registry,
+        )  # fmt: skip
+
+    def request_served(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count one request, by its route's template and never by its path."""
+        self._requests.labels(method, route, status).inc()
+        self._seconds.labels(method, route).observe(seconds)
+
+    def sweep_done(self, recovered: int, failed: int) -> None:
+        """Count what a recovery sweep did."""
+        self._recovered.inc(recovered)
+        self._sweep_failures.inc(failed)
+
+    def text(self) -> bytes:
+        """The figures in Prometheus' text format."""
+        return generate_latest(self._registry)
+
+
+class MetricsMiddleware:
+    """Times every HTTP request."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started, status = time.perf_counter(), 500
+
+        async def send_noting_status(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_noting_status)
+        finally:
+            route = getattr(scope.get("route"), "path", "none")
+            self._metrics.request_served(scope["method"], route, status, time.perf_counter() - started)

@@ -1,0 +1,59 @@
+"""`/broker`: the user's connection to a broker (rows B1, B2)."""
+
+from fastapi import APIRouter, Response
+from pydantic import SecretStr
+
+from api.bootstrap import utc_now
+from api.broker_service import ConnectRequest
+from api.dependencies import Address, Opened, UserId
+from api.routes.problems import problems
+from api.schemas import BrokerConnectAnswer, BrokerConnectRequest, BrokerStatusAnswer
+from broker.kite_session import token_expiry
+
+router = APIRouter(prefix="/broker", tags=["broker"])
+
+
+@router.post("/connect", operation_id="connect_broker", responses=problems(401, 403, 409))
+async def connect(body: BrokerConnectRequest, user_id: UserId, opened: Opened, address: Address) -> BrokerConnectAnswer:
+    """Connect a broker account, in place of the one there was. Nothing is stored unless the broker accepts it."""
+    request = ConnectRequest(
+        broker=body.broker,
+        api_key=body.api_key.get_secret_value(),
+        api_secret=body.api_secret.get_secret_value(),
+        access_token=_plain(body.access_token),
+        request_token=_plain(body.request_token),
+    )
+    account = await opened.brokers.connect(user_id, request, address)
+    return BrokerConnectAnswer(broker=account.broker, broker_user_id=account.broker_user_id)
+
+
+@router.get("/status", operation_id="broker_status", responses=problems(401))
+async def status(user_id: UserId, opened: Opened) -> BrokerStatusAnswer:
+    """Whether a broker is connected, and how old its token is."""
+    account = await opened.brokers.account(user_id)
+    if account is None:
+        return BrokerStatusAnswer(broker_connected=False)
+    now, zone = utc_now(), opened.settings.zone
+    expires_at = token_expiry(account.token_obtained_at)
+    return BrokerStatusAnswer(
+        broker_connected=True,
+        broker=account.broker,
+        broker_user_id=account.broker_user_id,
+        api_key_hint=account.api_key_hint,
+        connected_at=account.connected_at.astimezone(zone),
+        token_obtained_at=account.token_obtained_at.astimezone(zone),
+        token_age_s=max(0, int((now - account.token_obtained_at).total_seconds())),
+        token_expires_at=expires_at.astimezone(zone),
+        token_expired=now >= expires_at,
+    )
+
+
+@router.delete("", status_code=204, operation_id="disconnect_broker", responses=problems(401, 409))
+async def disconnect(user_id: UserId, opened: Opened, address: Address) -> Response:
+    """Forget the connection and its secrets. Not while strategies run."""
+    await opened.brokers.disconnect(user_id, address)
+    return Response(status_code=204)
+
+
+def _plain(secret: SecretStr | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()

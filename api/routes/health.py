@@ -1,0 +1,68 @@
+"""`/healthz`, `/readyz`, `/metrics`: for operators and load balancers."""
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Literal
+
+from fastapi import APIRouter, Request, Response
+from prometheus_client import CONTENT_TYPE_LATEST
+from pydantic import BaseModel
+
+from api.dependencies import Opened
+from persistence.database import ping
+
+router = APIRouter(tags=["health"])
+
+CHECK_TIMEOUT_S = 2.0
+
+
+class Alive(BaseModel):
+    """The process serves."""
+
+    status: Literal["ok"] = "ok"
+
+
+class Readiness(BaseModel):
+    """Whether everything that requests need answers; `checks` has "ok" or the fault of each part."""
+
+    status: Literal["ready", "not_ready"]
+    checks: dict[str, str]
+
+
+@router.get("/healthz", operation_id="healthz")
+async def healthz() -> Alive:
+    """Liveness: asks nobody."""
+    return Alive()
+
+
+@router.get("/readyz", operation_id="readyz", responses={503: {"model": Readiness}})
+async def readyz(opened: Opened, response: Response) -> Readiness:
+    """Readiness: asks the database, Redis and the engine."""
+    parts = {
+        "database": ping(opened.sessions),
+        "redis": opened.mirror.ping(),
+        "engine": opened.engine.health(),
+    }
+    answers = await asyncio.gather(*(_check(part) for part in parts.values()))
+    checks = dict(zip(parts, answers, strict=True))
+    ready = all(answer == "ok" for answer in answers)
+    response.status_code = 200 if ready else 503
+    return Readiness(status="ready" if ready else "not_ready", checks=checks)
+
+
+@router.get("/metrics", operation_id="metrics", response_class=Response)
+async def metrics(request: Request) -> Response:
+    """Figures of this process in Prometheus' text format."""
+    figures: bytes = request.app.state.metrics.text()
+    return Response(figures, media_type=CONTENT_TYPE_LATEST)
+
+
+async def _check(part: Awaitable[object]) -> str:
+    try:
+        async with asyncio.timeout(CHECK_TIMEOUT_S):
+            await part
+    except TimeoutError:
+        return "timeout"
+    except Exception as error:  # noqa: BLE001 - any fault of a part is what this call is there to report
+        return f"failed: {type(error).__name__}"
+    return "ok"

@@ -1,0 +1,100 @@
+"""`/strategy`: create, run, watch and change strategies (rows C1, D1, I1, L1)."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Response
+
+from actors.domain.money import round_rupees
+from api.dependencies import Opened, Paging, UserId
+from api.routes.problems import problems
+from api.schemas import (
+    MAX_ID,
+    OrderLogAnswer,
+    OrderLogPage,
+    StrategyAnswer,
+    StrategyCreateRequest,
+    StrategyIdAnswer,
+    StrategyIdRequest,
+    StrategyPage,
+    StrategyPatchRequest,
+    StrategyStarted,
+    StrategyStatus,
+)
+from api.status_view import strategy_answer
+from persistence.models import OrderLog
+
+router = APIRouter(prefix="/strategy", tags=["strategy"])
+
+PathId = Annotated[int, Path(gt=0, le=MAX_ID)]
+
+
+@router.post("/create", status_code=201, operation_id="create_strategy", responses=problems(401, 409))
+async def create(body: StrategyCreateRequest, user_id: UserId, opened: Opened) -> StrategyIdAnswer:
+    """Describe a strategy. It does nothing until it is started."""
+    return StrategyIdAnswer(strategy_id=await opened.strategies.create(user_id, body))
+
+
+@router.post("/start", operation_id="start_strategy", responses=problems(401, 404, 409))
+async def start(body: StrategyIdRequest, user_id: UserId, opened: Opened) -> StrategyStarted:
+    """Arm the next session. Repeating it changes nothing and answers the same."""
+    return await opened.lifecycle.start(user_id, body.strategy_id)
+
+
+@router.post(
+    "/stop",
+    operation_id="stop_strategy",
+    responses=problems(401, 404) | {202: {"model": StrategyStatus, "description": "The exit is still working"}},
+)
+async def stop(body: StrategyIdRequest, user_id: UserId, opened: Opened, response: Response) -> StrategyStatus:
+    """Sell what is open and end the run. 202: the position is not sold yet; the exit goes on."""
+    status, flat = await opened.lifecycle.stop(user_id, body.strategy_id)
+    response.status_code = 200 if flat else 202
+    return status
+
+
+@router.get("/list", operation_id="list_strategies", responses=problems(401))
+async def list_strategies(user_id: UserId, opened: Opened, paging: Paging) -> StrategyPage:
+    """Your strategies, newest first."""
+    rows, total = await opened.strategies.page(user_id, paging.limit, paging.offset)
+    zone = opened.settings.zone
+    strategies = [strategy_answer(row, zone) for row in rows]
+    return StrategyPage(strategies=strategies, total=total, limit=paging.limit, offset=paging.offset)
+
+
+@router.get("/status/{strategy_id}", operation_id="strategy_status", responses=problems(401, 404))
+async def status(strategy_id: PathId, user_id: UserId, opened: Opened) -> StrategyStatus:
+    """Where a strategy stands; its final result stays readable after the end."""
+    return await opened.lifecycle.status(user_id, strategy_id)
+
+
+@router.get("/{strategy_id}", operation_id="get_strategy", responses=problems(401, 404))
+async def get(strategy_id: PathId, user_id: UserId, opened: Opened) -> StrategyAnswer:
+    """What you asked for."""
+    return strategy_answer(await opened.strategies.get(user_id, strategy_id), opened.settings.zone)
+
+
+@router.patch("/{strategy_id}", operation_id="patch_strategy", responses=problems(401, 404, 409))
+async def patch(strategy_id: PathId, body: StrategyPatchRequest, user_id: UserId, opened: Opened) -> StrategyAnswer:
+    """Change a strategy. While it runs, only its stop-loss can be moved."""
+    return strategy_answer(await opened.strategies.patch(user_id, strategy_id, body), opened.settings.zone)
+
+
+@router.delete("/{strategy_id}", status_code=204, operation_id="delete_strategy", responses=problems(401, 404, 409))
+async def delete(strategy_id: PathId, user_id: UserId, opened: Opened) -> Response:
+    """Delete a strategy that does not run."""
+    await opened.strategies.delete(user_id, strategy_id)
+    return Response(status_code=204)
+
+
+@router.get("/{strategy_id}/orders", operation_id="strategy_orders", responses=problems(401, 404))
+async def orders(strategy_id: PathId, user_id: UserId, opened: Opened, paging: Paging) -> OrderLogPage:
+    """Everything that happened to the strategy's orders, oldest first."""
+    lines, total = await opened.strategies.orders(user_id, strategy_id, paging.limit, paging.offset)
+    answers = [_order_log(line) for line in lines]
+    return OrderLogPage(orders=answers, total=total, limit=paging.limit, offset=paging.offset)
+
+
+def _order_log(line: OrderLog) -> OrderLogAnswer:
+    values = {name: getattr(line, name) for name in OrderLogAnswer.model_fields if name not in ("log_id", "price")}
+    price = None if line.price is None else float(round_rupees(line.price))
+    return OrderLogAnswer(log_id=line.id, price=price, **values)

@@ -1,0 +1,103 @@
+"""Access tokens (JWT) and refresh tokens."""
+
+import hashlib
+import secrets
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import jwt
+
+ISSUER = "tradeactors"
+AUDIENCE = "tradeactors-api"
+_ALGORITHM = "HS256"
+_SECRET_BYTES = 32
+_REFRESH_BYTES = 32
+
+
+class TokenInvalid(Exception):
+    """Not a token of ours, or altered, or meant for something else."""
+
+
+class TokenExpired(Exception):
+    """It was ours and valid once."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccessClaims:
+    """What a valid access token says."""
+
+    user_id: int
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AccessToken:
+    """A token that was just issued; `expires_in` seconds from now."""
+
+    text: str = field(repr=False)
+    expires_in: int
+
+
+class AccessTokens:
+    """Issues and checks access tokens: HS256 and nothing else, with issuer, audience, expiry and key id."""
+
+    def __init__(self, secret: str, lifetime: timedelta, now: Callable[[], datetime]) -> None:
+        """`secret` must have at least 32 bytes; `now` tells the time (timezone-aware)."""
+        if len(secret.encode()) < _SECRET_BYTES:
+            raise ValueError(f"the JWT secret must have at least {_SECRET_BYTES} bytes")
+        self._secret = secret
+        self._lifetime = lifetime
+        self._now = now
+        self._key_id = hashlib.sha256(b"tradeactors jwt key" + secret.encode()).hexdigest()[:8]
+
+    def issue(self, user_id: int) -> AccessToken:
+        """A token for a user."""
+        issued_at = self._now()
+        claims = {
+            "iss": ISSUER,
+            "aud": AUDIENCE,
+            "sub": str(user_id),
+            "iat": issued_at,
+            "exp": issued_at + self._lifetime,
+            "jti": uuid.uuid4().hex,
+        }
+        text = jwt.encode(claims, self._secret, _ALGORITHM, headers={"kid": self._key_id})
+        return AccessToken(text, int(self._lifetime.total_seconds()))
+
+    def check(self, text: str) -> AccessClaims:
+        """What the token says.
+
+        Raises:
+            TokenExpired: if it was valid once (row A2).
+            TokenInvalid: if it is anything else than a valid token of ours.
+        """
+        try:
+            if jwt.get_unverified_header(text).get("kid") != self._key_id:
+                raise TokenInvalid
+            claims = jwt.decode(
+                text,
+                self._secret,
+                algorithms=[_ALGORITHM],
+                issuer=ISSUER,
+                audience=AUDIENCE,
+                options={"require": ["iss", "aud", "sub", "iat", "exp", "jti"], "verify_exp": False},
+            )
+            expires_at = datetime.fromtimestamp(int(claims["exp"]), UTC)
+            user_id = int(claims["sub"])
+        except (jwt.InvalidTokenError, ValueError, TypeError, OverflowError) as error:
+            raise TokenInvalid from error
+        if self._now() >= expires_at:
+            raise TokenExpired
+        return AccessClaims(user_id, expires_at)
+
+
+def new_refresh_token() -> str:
+    """256 random bits; only their hash is stored."""
+    return secrets.token_urlsafe(_REFRESH_BYTES)
+
+
+def refresh_token_hash(token: str) -> bytes:
+    """What the database knows a refresh token by."""
+    return hashlib.sha256(token.encode()).digest()

@@ -1,0 +1,129 @@
+"""Credentials at the broker: is an access token good, and what is a request token worth (rows B1, B2).
+
+Uses the real client, blocking: call it from a thread. Importing `kiteconnect` always loads its ticker, hence Twisted
+(0.2 s, 22 MB, nothing started), because its `__init__` does; so it is imported at the first call and not before.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime, time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from broker.errors import (
+    BrokerError,
+    BrokerRefused,
+    BrokerUnreachable,
+    CredentialsMismatch,
+    CredentialsRejected,
+    ExpiredToken,
+    InvalidToken,
+)
+
+IST = ZoneInfo("Asia/Kolkata")
+TOKEN_FLUSH = time(6, 0)
+"""Access tokens die at 06:00 IST, whenever they were made (kite.trade, user session)."""
+
+Timeout = tuple[float, float]
+"""Seconds to connect, and seconds between two bytes of the answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerSession:
+    """An access token that the broker has just accepted, and whose it is."""
+
+    broker_user_id: str
+    access_token: str = field(repr=False)
+
+
+def kite_client(api_key: str, access_token: str | None, *, root: str, timeout_s: Timeout) -> Any:
+    """A `kiteconnect.KiteConnect` of our making: never in debug mode, which logs credentials."""
+    from kiteconnect import KiteConnect
+
+    kite = KiteConnect(api_key, access_token=access_token, root=root, timeout=timeout_s, debug=False)
+    kite.reqsession.auth = lambda request: request  # else an entry in ~/.netrc replaces our Authorization header
+    return kite
+
+
+def check_access_token(api_key: str, access_token: str, *, root: str, timeout_s: Timeout) -> BrokerSession:
+    """Ask for the profile, which only a live token gets.
+
+    The API secret takes no part: the broker checks it only when a request token is exchanged.
+
+    Raises:
+        InvalidToken, ExpiredToken: if the broker does not know the token, or not any more.
+        BrokerRefused, BrokerUnreachable: for any other answer, or none.
+    """
+    try:
+        profile = kite_client(api_key, access_token, root=root, timeout_s=timeout_s).profile()
+        return BrokerSession(str(profile["user_id"]), access_token)
+    except Exception as error:
+        raise explain(error) from error
+
+
+def exchange_request_token(
+    api_key: str, api_secret: str, request_token: str, *, root: str, timeout_s: Timeout
+) -> BrokerSession:
+    """Turn the request token of a login into an access token. Either way, the request token is used up.
+
+    Raises:
+        CredentialsMismatch: if the secret (or the key) is wrong.
+        ExpiredToken: if the request token is unknown, used or too old; the broker does not tell which.
+        BrokerRefused, BrokerUnreachable: for any other answer, or none.
+    """
+    try:
+        kite = kite_client(api_key, None, root=root, timeout_s=timeout_s)
+        session = kite.generate_session(request_token, api_secret=api_secret)
+        return BrokerSession(str(session["user_id"]), str(session["access_token"]))
+    except Exception as error:
+        explained = explain(error)
+        raise (CredentialsMismatch() if isinstance(explained, InvalidToken) else explained) from error
+
+
+def secret_is_refuted(api_key: str, api_secret: str, *, root: str, timeout_s: Timeout) -> bool:
+    """Whether the broker says that the secret is not the key's, asked with a request token that cannot exist.
+
+    Only for a broker known to compare the checksum before it looks at the request token, as the paper exchange does.
+    Zerodha does not document the order, and a wrong guess would lock honest users out.
+
+    Raises:
+        BrokerRefused, BrokerUnreachable: if it answers neither way.
+    """
+    try:
+        exchange_request_token(api_key, api_secret, "0" * 32, root=root, timeout_s=timeout_s)
+    except CredentialsMismatch:
+        return True
+    except CredentialsRejected:
+        return False
+    return False
+
+
+def explain(error: Exception) -> BrokerError:
+    """What an exception out of `kiteconnect` means for credentials.
+
+    Only the text separates the causes (kite.md §6). What is not one of the client's own exceptions (`requests.*`,
+    KeyError on a reply without its fields, …) says nothing about the credentials: the broker is unreachable.
+    """
+    from kiteconnect import exceptions
+
+    if not isinstance(error, exceptions.KiteException):
+        return BrokerUnreachable()
+    text, status = str(error), getattr(error, "code", 500)
+    about_token = isinstance(error, exceptions.TokenException) or (status in (400, 403) and "api_key" in text)
+    if about_token:
+        return _about_token(text.lower())
+    if isinstance(error, exceptions.NetworkException | exceptions.DataException) or status >= 500:
+        return BrokerUnreachable()
+    return BrokerRefused(text)
+
+
+def token_expiry(obtained_at: datetime) -> datetime:
+    """The instant at which an access token obtained then is flushed."""
+    local = obtained_at.astimezone(IST)
+    flush = datetime.combine(local.date(), TOKEN_FLUSH, IST)
+    return flush if local < flush else flush + timedelta(days=1)
+
+
+def _about_token(text: str) -> CredentialsRejected:
+    if "checksum" in text:
+        return CredentialsMismatch()
+    return ExpiredToken() if "expired" in text else InvalidToken()

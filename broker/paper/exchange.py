@@ -1,0 +1,108 @@
+"""The exchange as a whole: builds its parts, replays the ledger, and starts and stops them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from broker.paper.accounts import DEFAULT_USER_ID, Accounts, default_account
+from broker.paper.book import OrderBook
+from broker.paper.clock import LoopClock
+from broker.paper.faults import FaultRegistry
+from broker.paper.instruments import InstrumentList
+from broker.paper.ledger import Journal, RequestLog
+from broker.paper.market import Market, Tick
+from broker.paper.rate_limit import OrderRequestCaps
+from broker.paper.ticker_socket import TickerHub
+
+if TYPE_CHECKING:
+    from broker.paper.accounts import Account
+    from broker.paper.clock import Cancellable, Clock
+    from broker.paper.config import PaperConfig
+
+
+class PaperExchange:
+    """One paper exchange. Construct it, ``start`` it inside a running event loop, and ``stop`` it at the end."""
+
+    def __init__(self, config: PaperConfig, clock: Clock | None = None) -> None:
+        self.config = config
+        self.clock = clock or LoopClock()
+        self.journal = Journal(config.ledger_path)
+        self.requests = RequestLog(self.journal)
+        self.instruments = InstrumentList.load(config.instruments_path)
+        self.accounts = Accounts(self.journal, self.clock, config.request_token_seconds)
+        self.faults = FaultRegistry()
+        self.started_ns = self.clock.now_ns()
+        self.hub = TickerHub(config, self.clock, self.accounts, self.instruments, self.faults, tick_of=self._tick_of)
+        self.market = Market(config, self.clock, self.instruments, self.hub.publish, self._matched)
+        self.book = OrderBook(config, self.clock, self.journal, self.instruments, self.market, self.hub.order_update)
+        self._caps: dict[str, OrderRequestCaps] = {}
+        self._out_until: float | None = None  # monotonic seconds
+        self._heartbeat: Cancellable | None = None
+
+    def start(self) -> list[tuple[str, dict[str, Any]]]:
+        """Replay the ledger and begin to tick; the market settings found in the ledger are for the caller."""
+        market_records = self._replay()
+        if self.accounts.get(DEFAULT_USER_ID) is None:
+            self.open_account(default_account(self.config.starting_cash_paise))
+        self.book.resume()
+        self.market.start()
+        self._beat()
+        return market_records
+
+    def stop(self) -> None:
+        """Stop ticking and close the ledger."""
+        self.market.stop()
+        if self._heartbeat is not None:
+            self._heartbeat.cancel()
+        self.journal.close()
+
+    def open_account(self, account: Account) -> None:
+        """Add an account and the shares it starts with."""
+        self.accounts.add(account)
+        self.book.open_account(account)
+
+    def caps(self, user_id: str) -> OrderRequestCaps:
+        """The order request caps of an account."""
+        config = self.config
+        return self._caps.setdefault(
+            user_id,
+            OrderRequestCaps(config.orders_per_second, config.orders_per_minute, config.orders_per_day),
+        )
+
+    @property
+    def is_out(self) -> bool:
+        """Whether the REST side is down at the moment."""
+        return self._out_until is not None and self.clock.monotonic() < self._out_until
+
+    def set_outage(self, seconds: float | None) -> None:
+        """Take the REST side down for a while (``inf`` for good), or up again with ``None``."""
+        self._out_until = None if seconds is None else self.clock.monotonic() + seconds
+
+    def _replay(self) -> list[tuple[str, dict[str, Any]]]:
+        market_records: list[tuple[str, dict[str, Any]]] = []
+        for kind, record in self.journal.replay():
+            match kind:
+                case "account":
+                    is_new = self.accounts.get(record["user_id"]) is None
+                    account = self.accounts.restore(record)
+                    if is_new:
+                        self.book.open_account(account)
+                case "order":
+                    self.book.restore_order(record["order"], record["row"])
+                case "trade":
+                    self.book.restore_trade(record)
+                case "request":
+                    self.requests.restore(record)
+                case _:
+                    market_records.append((kind, record))
+        return market_records
+
+    def _beat(self) -> None:
+        self.hub.heartbeat()
+        self._heartbeat = self.clock.call_later(self.config.heartbeat_seconds, self._beat)
+
+    def _tick_of(self, token: int) -> Tick:
+        return self.market.tick(token)
+
+    def _matched(self, token: int) -> None:
+        self.book.on_tick(token)

@@ -1,0 +1,123 @@
+"""The exchange's own memory: an append-only journal, and the log of order requests that judges its clients.
+
+The journal is JSON lines, one fact a line, replayed at start so that accounts, orders and trades outlive a restart.
+It is written to the page cache without fsync: it survives a kill of the process, which is what the tests do.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import deque
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from broker.paper.errors import LedgerCorruptError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+REQUESTS_KEPT = 200_000
+
+
+class Journal:
+    """Append-only JSON lines; without a path it remembers nothing."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._descriptor: int | None = None
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether records go anywhere, so that callers can save themselves building them."""
+        return self._path is not None
+
+    def replay(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Every ``(kind, record)`` written so far, oldest first.
+
+        A last line without a newline is what a kill in the middle of a write leaves: it is cut off. Any other
+        unreadable line raises ``LedgerCorruptError``, because skipping it could hide an order.
+        """
+        if self._path is None or not self._path.exists():
+            return
+        content = self._path.read_bytes()
+        complete = content.rfind(b"\n") + 1
+        if complete < len(content):
+            os.truncate(self._path, complete)
+        for number, line in enumerate(content[:complete].splitlines(), start=1):
+            try:
+                entry = json.loads(line)
+                yield entry["kind"], entry["record"]
+            except (ValueError, KeyError, TypeError) as error:
+                raise LedgerCorruptError(f"{self._path.name}, line {number}: {error}") from error
+
+    def append(self, kind: str, record: dict[str, Any]) -> None:
+        """Write one fact; when this returns, a kill of the process does not lose it."""
+        if self._path is None:
+            return
+        if self._descriptor is None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            # Access tokens are in here: readable by the owner only.
+            self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        line = json.dumps({"kind": kind, "record": record}, separators=(",", ":")).encode() + b"\n"
+        written = os.write(self._descriptor, line)
+        if written != len(line):
+            raise OSError(f"short write to {self._path.name}: {written} of {len(line)} bytes")
+
+    def close(self) -> None:
+        """Release the file."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+@dataclass(kw_only=True)
+class OrderRequest:
+    """One order request as it reached the exchange, whatever became of it.
+
+    ``received_ns`` is the wall clock when the request head was read: the far end of every tick-to-order and
+    timer-to-order measurement. ``source`` is "api" for clients and "foreign" for orders from the control API.
+    """
+
+    received_ns: int
+    method: str
+    path: str
+    user_id: str | None
+    form: dict[str, str]
+    source: str = "api"
+    status: int | None = None
+    order_id: str | None = None
+    error: str | None = None
+    faults: list[str] = field(default_factory=list)
+
+    @property
+    def tag(self) -> str | None:
+        """The client's tag, where the request carries one."""
+        return self.form.get("tag") or None
+
+
+class RequestLog:
+    """Order requests in order of arrival, journalled."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._requests: deque[OrderRequest] = deque(maxlen=REQUESTS_KEPT)
+
+    def restore(self, record: dict[str, Any]) -> None:
+        """Take one request back from the journal."""
+        self._requests.append(OrderRequest(**record))
+
+    def add(self, request: OrderRequest) -> None:
+        """Log one request once its outcome is known."""
+        self._requests.append(request)
+        if self._journal.is_kept:
+            self._journal.append("request", asdict(request))
+
+    def matching(self, user_id: str | None, tag: str | None, order_ids: frozenset[str]) -> list[dict[str, Any]]:
+        """Requests of an account and a tag. A modify or cancel carries no tag: it is found by ``order_ids``."""
+        return [
+            asdict(request)
+            for request in self._requests
+            if user_id in (None, request.user_id) and (tag in (None, request.tag) or request.order_id in order_ids)
+        ]

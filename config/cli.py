@@ -1,0 +1,178 @@
+"""The `tradeactors` command. Everything heavy is imported inside the commands, so that --help is quick."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from config.embedded import Stack
+    from config.settings import Settings
+
+app = typer.Typer(
+    name="tradeactors",
+    help="A multi-tenant algo-trading engine: one Ray actor per strategy.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
+)
+
+DataDir = Annotated[Path | None, typer.Option(help="Where everything is kept. [TRADEACTORS_DATA_DIR]")]
+ApiHost = Annotated[str | None, typer.Option(help="Address the API listens on. [TRADEACTORS_API_HOST]")]
+ApiPort = Annotated[int | None, typer.Option(help="Port of the API; 0: a free one. [TRADEACTORS_API_PORT]")]
+PaperPort = Annotated[int | None, typer.Option(help="Port of the paper exchange. [TRADEACTORS_PAPER_PORT]")]
+DashboardPort = Annotated[int | None, typer.Option(help="Port of the Ray dashboard. [TRADEACTORS_DASHBOARD_PORT]")]
+
+
+@contextmanager
+def plain_failures() -> Iterator[None]:
+    """Turn wrong settings and a stack that cannot run into sentences on stderr and exit code 1 (Ctrl-C: 130)."""
+    from config.process import StackError
+    from config.settings import SettingsError
+
+    try:
+        yield
+    except (SettingsError, StackError) as failure:
+        typer.echo(str(failure), err=True)
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+
+
+@app.command()
+def up(
+    data_dir: DataDir = None,
+    api_host: ApiHost = None,
+    api_port: ApiPort = None,
+    paper_port: PaperPort = None,
+    dashboard_port: DashboardPort = None,
+) -> None:
+    """Run the whole stack until Ctrl-C: PostgreSQL, Valkey, Ray, the paper exchange and the API."""
+    from rich.console import Console
+
+    from config.embedded import Stack
+    from config.process import interrupt_on_signals
+    from config.settings import load_settings
+
+    console = Console()
+    with plain_failures():
+        settings = load_settings(
+            secrets="create",
+            data_dir=data_dir,
+            api_host=api_host,
+            api_port=api_port,
+            paper_port=paper_port,
+            dashboard_port=dashboard_port,
+        )
+        with interrupt_on_signals(), _announced_end(console), ExitStack() as running:
+            with console.status("Starting ..."):
+                stack = running.enter_context(Stack(settings))
+            _print_places(console, stack)
+            stack.watch()
+
+
+@app.command()
+def api(data_dir: DataDir = None, api_host: ApiHost = None, api_port: ApiPort = None) -> None:
+    """Run the API alone, on the databases and the Ray of the settings, or of the `up` that runs here."""
+    with plain_failures():
+        settings = _joined_settings(data_dir, api_host=api_host, api_port=api_port)
+        _require(settings, "database_url", "redis_url", "ray_address")
+        import uvicorn
+
+        from config.logging import configure_logging
+
+        configure_logging(settings.log_format)
+        uvicorn.run(
+            "api.app:create_app",
+            factory=True,
+            host=settings.api_host,
+            port=settings.api_port,
+            loop="uvloop",
+            http="httptools",
+            workers=1,
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            timeout_graceful_shutdown=10,
+        )
+
+
+@app.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []})
+def paper(context: typer.Context) -> None:
+    """Run the paper exchange alone; its own options follow (see `tradeactors paper --help`)."""
+    import os
+    import sys
+
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "broker.paper", *context.args])  # noqa: S606
+
+
+@app.command()
+def migrate(data_dir: DataDir = None) -> None:
+    """Bring the database of the settings, or of the `up` that runs here, to the newest schema."""
+    with plain_failures():
+        settings = _joined_settings(data_dir)
+        _require(settings, "database_url")
+        from persistence.database import migrate as migrate_database
+
+        migrate_database(settings.database_url)
+        typer.echo("The database is at the newest schema.")
+
+
+def _joined_settings(data_dir: Path | None, **overrides: Any) -> "Settings":
+    """The settings, completed by those of a stack that runs on the same data directory."""
+    import os
+
+    from config.data_directory import find_running_stack
+    from config.settings import load_settings
+
+    settings = load_settings(secrets="optional", data_dir=data_dir, **overrides)
+    running = find_running_stack(settings.data_dir)
+    if running is not None:
+        for name, value in running.environment.items():
+            os.environ.setdefault(name, value)
+    return load_settings(data_dir=data_dir, **overrides)
+
+
+def _require(settings: "Settings", *names: str) -> None:
+    from config.settings import PREFIX, SettingsError
+
+    missing = [f"{PREFIX}{name.upper()} is empty and no `tradeactors up` runs here." for name in names]
+    problems = [problem for name, problem in zip(names, missing, strict=True) if not getattr(settings, name)]
+    if problems:
+        raise SettingsError(problems)
+
+
+@contextmanager
+def _announced_end(console: "Console") -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        console.print("Everything is stopped.")
+        raise typer.Exit(0) from None
+
+
+def _print_places(console: "Console", stack: "Stack") -> None:
+    from rich.panel import Panel
+    from rich.table import Table
+
+    from config.embedded_ray import TOKEN_FILE
+
+    table = Table.grid(padding=(0, 2))
+    urls = stack.urls
+    table.add_row("API", f"{urls['API']}/docs")
+    if "dashboard" in urls:
+        table.add_row("Ray dashboard", f"{urls['dashboard']}  (token: {stack.settings.data_dir / TOKEN_FILE})")
+    if "paper exchange" in urls:
+        table.add_row("Paper exchange", urls["paper exchange"])
+        table.add_row("  credentials", 'api_key "paper", api_secret "paper-secret", access_token "paper-token"')
+    table.add_row("Logs", str(stack.log_directory))
+    table.add_row("Stop", "Ctrl-C")
+    console.print(Panel(table, title="TradeActors is up", expand=False))
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,314 @@
+"""Every setting of the product, checked once at the start.
+
+Each setting is an environment variable with the prefix ``TRADEACTORS_`` or a line of ``.env`` in the current
+directory; the environment wins. A part whose URL is empty is *embedded*: `tradeactors up` starts it on this machine.
+"""
+
+import base64
+import binascii
+import difflib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import quote, urlsplit, urlunsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from dotenv import dotenv_values
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from config.secret_store import StoredSecrets, create_secrets, read_secrets
+
+PREFIX = "TRADEACTORS_"
+ENV_FILE = ".env"
+
+Broker = Literal["kite", "paper"]
+Calendar = Literal["XNSE", "24x7"]
+SecretsPolicy = Literal["required", "create", "optional"]
+
+_DEFAULT_CALENDARS: Mapping[Broker, Calendar] = {"kite": "XNSE", "paper": "24x7"}
+_SECRET_FIELDS = frozenset(
+    {"database_url", "redis_url", "jwt_secret", "encryption_keys", "feed_api_key", "feed_access_token", "alert_urls"}
+)
+
+
+class SettingsError(Exception):
+    """The settings cannot be used; `problems` holds one sentence for each, naming its variable, never a secret."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = tuple(problems)
+
+
+def _web_root(value: str) -> str:
+    if value and not (value.startswith(("http://", "https://")) and urlsplit(value).hostname):
+        raise ValueError("must be an http:// or https:// address")
+    return value.rstrip("/")
+
+
+def _socket_root(value: str) -> str:
+    if value and not (value.startswith(("ws://", "wss://")) and urlsplit(value).hostname):
+        raise ValueError("must be a ws:// or wss:// address")
+    return value.rstrip("/")
+
+
+def _split(value: object) -> object:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+WebRoot = Annotated[str, AfterValidator(_web_root)]
+SocketRoot = Annotated[str, AfterValidator(_socket_root)]
+
+
+class Settings(BaseSettings):
+    """All settings, immutable. Build it with `load_settings`, which also finds unknown names and the secrets.
+
+    Names ending in ``_s`` are seconds. A port of 0 lets the stack choose a free one.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, extra="ignore", frozen=True, env_ignore_empty=True, hide_input_in_errors=True
+    )
+
+    database_url: str = Field(default="", repr=False)
+    redis_url: str = Field(default="", repr=False)
+    ray_address: str = ""
+
+    kite_root: WebRoot = "https://api.kite.trade"
+    kite_ws_root: SocketRoot = "wss://ws.kite.trade"
+    paper_root: WebRoot = ""
+    paper_ws_root: SocketRoot = ""
+    brokers: Annotated[tuple[Broker, ...], NoDecode] = ("paper",)
+    feed_broker: Broker | None = None
+    feed_api_key: SecretStr = SecretStr("")
+    feed_access_token: SecretStr = SecretStr("")
+    calendar: Calendar | None = None
+    timezone: str = "Asia/Kolkata"
+
+    jwt_secret: SecretStr = SecretStr("")
+    encryption_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
+    access_token_minutes: int = Field(default=30, ge=1, le=1440)
+
+    order_rate_per_second: int = Field(default=10, ge=1, le=100)
+    order_timeout_s: Annotated[tuple[float, float], NoDecode] = (0.5, 3.0)
+    order_retries: int = Field(default=3, ge=0, le=10)
+    missed_grace_s: float = Field(default=5.0, gt=0, le=60)
+    late_exit: Literal["sell", "hold"] = "sell"
+    market_protection: int = Field(default=-1, ge=-1, le=100)
+    execution_actors: int = Field(default=2, ge=1, le=64)
+    ledger_actors: int = Field(default=1, ge=1, le=64)
+
+    api_host: str = "127.0.0.1"
+    api_port: Port = 8000
+    paper_port: Port = 8085
+    dashboard_port: Port = 8265
+    data_dir: Path = Path("~/.local/share/tradeactors")
+    log_format: Literal["json", "console"] = "json"
+    alert_urls: Annotated[tuple[SecretStr, ...], NoDecode] = ()
+
+    _split_lists = field_validator("brokers", "encryption_keys", "alert_urls", "order_timeout_s", mode="before")(_split)
+
+    @field_validator("database_url")
+    @classmethod
+    def _check_database_url(cls, value: str) -> str:
+        if value and not value.startswith("postgresql+psycopg://"):
+            raise ValueError("must start with postgresql+psycopg://")
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _check_redis_url(cls, value: str) -> str:
+        if value and not value.startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("must start with redis://, rediss:// or unix://")
+        return value
+
+    @field_validator("brokers")
+    @classmethod
+    def _check_brokers(cls, value: tuple[Broker, ...]) -> tuple[Broker, ...]:
+        if not value:
+            raise ValueError("must name at least one of kite, paper")
+        return tuple(dict.fromkeys(value))
+
+    @field_validator("timezone")
+    @classmethod
+    def _check_timezone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError) as unknown:
+            raise ValueError("is not a known time zone, such as Asia/Kolkata") from unknown
+        return value
+
+    @field_validator("order_timeout_s")
+    @classmethod
+    def _check_order_timeout(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if min(value) <= 0:
+            raise ValueError("must be two positive numbers of seconds, connect and read, such as 0.5,3")
+        return value
+
+    @field_validator("market_protection")
+    @classmethod
+    def _check_market_protection(cls, value: int) -> int:
+        if value == 0:
+            raise ValueError("must be -1 (chosen by the broker) or a percentage from 1 to 100")
+        return value
+
+    @field_validator("jwt_secret")
+    @classmethod
+    def _check_jwt_secret(cls, value: SecretStr) -> SecretStr:
+        if value.get_secret_value() and len(value.get_secret_value().encode()) < 32:
+            raise ValueError("must be at least 32 bytes long")
+        return value
+
+    @field_validator("encryption_keys")
+    @classmethod
+    def _check_encryption_keys(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        for number, key in enumerate(value, start=1):
+            if not _is_fernet_key(key.get_secret_value()):
+                raise ValueError(f"key {number} of {len(value)} is not 32 bytes in urlsafe base64")
+        return value
+
+    @field_validator("data_dir")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @model_validator(mode="after")
+    def _check_together(self) -> Self:
+        if self.feed_broker and self.feed_broker not in self.brokers:
+            raise ValueError(f"{PREFIX}FEED_BROKER must be one of {PREFIX}BROKERS.")
+        if bool(self.feed_api_key.get_secret_value()) != bool(self.feed_access_token.get_secret_value()):
+            raise ValueError(f"{PREFIX}FEED_API_KEY and {PREFIX}FEED_ACCESS_TOKEN must be set together.")
+        return self
+
+    @property
+    def paper_embedded(self) -> bool:
+        """Whether `up` starts the paper exchange: users may connect to it and no address of one is set."""
+        return "paper" in self.brokers and not self.paper_root
+
+    @property
+    def feed_source(self) -> Broker:
+        """The broker whose market data is used: FEED_BROKER, else the first of BROKERS."""
+        return self.feed_broker or self.brokers[0]
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The time zone in which users write their buy and sell times."""
+        return ZoneInfo(self.timezone)
+
+    def broker_root(self, broker: Broker) -> str:
+        """The HTTP root of a broker's API, without a trailing slash."""
+        if broker == "kite":
+            return self.kite_root
+        return self.paper_root or f"http://127.0.0.1:{self.paper_port}"
+
+    def broker_ws_root(self, broker: Broker) -> str:
+        """The WebSocket root of a broker's market data, as `KiteTicker(root=...)` wants it."""
+        if broker == "kite":
+            return self.kite_ws_root
+        return self.paper_ws_root or "ws" + self.broker_root("paper").removeprefix("http")
+
+    def calendar_for(self, broker: Broker) -> Calendar:
+        """The trading calendar of a broker: CALENDAR, else XNSE for kite and 24x7 for paper."""
+        return self.calendar or _DEFAULT_CALENDARS[broker]
+
+    def environment(self) -> dict[str, str]:
+        """The settings that were set explicitly, as variables for a process that we start; secrets are left out."""
+        values = self.model_dump(mode="json", include=self.model_fields_set - _SECRET_FIELDS, exclude_none=True)
+        return {PREFIX + name.upper(): _as_variable(value) for name, value in values.items()}
+
+
+def load_settings(
+    *, secrets: SecretsPolicy = "required", env_file: str | None = ENV_FILE, **overrides: Any
+) -> Settings:
+    """Read and check all settings; `overrides` (by attribute name) win over the environment.
+
+    JWT_SECRET and ENCRYPTION_KEYS come from the environment or else from DATA_DIR/secrets.json, which `up` keeps.
+    With `secrets="create"` that file is made when the database is embedded; with "optional" they may stay empty.
+
+    Raises:
+        SettingsError: an unknown variable, an invalid value or a missing secret.
+    """
+    problems = _unknown_variables(env_file)
+    try:
+        settings = Settings(_env_file=env_file, **{k: v for k, v in overrides.items() if v is not None})
+    except ValidationError as invalid:
+        raise SettingsError(problems + _sentences(invalid)) from None
+    if problems:
+        raise SettingsError(problems)
+    return _with_secrets(settings, secrets)
+
+
+def _unknown_variables(env_file: str | None) -> list[str]:
+    present = set(os.environ) | (set(dotenv_values(env_file)) if env_file else set())
+    known = {name.upper() for name in Settings.model_fields}
+    problems = []
+    for name in sorted(name for name in present if name.upper().startswith(PREFIX)):
+        bare = name.upper().removeprefix(PREFIX)
+        if bare not in known:
+            near = difflib.get_close_matches(bare, known, n=1)
+            problems.append(f"{name} is not a setting{f'; did you mean {PREFIX}{near[0]}?' if near else '.'}")
+    return problems
+
+
+def _sentences(invalid: ValidationError) -> list[str]:
+    problems = []
+    for error in invalid.errors(include_input=False, include_url=False, include_context=False):
+        message = error["msg"].removeprefix("Value error, ")
+        name = PREFIX + str(error["loc"][0]).upper() + " " if error["loc"] else ""
+        problems.append(f"{name}{message.replace('Input should', 'should').removesuffix('.')}.")
+    return list(dict.fromkeys(problems))
+
+
+def _with_secrets(settings: Settings, policy: SecretsPolicy) -> Settings:
+    filled = _fill(settings, _stored_secrets(settings, policy))
+    missing = [name for name in ("jwt_secret", "encryption_keys") if not _is_set(getattr(filled, name))]
+    if missing and policy != "optional":
+        raise SettingsError(
+            [f"{PREFIX}{name.upper()} is required, because {PREFIX}DATABASE_URL is set or no `tradeactors up` has made "
+             "the secrets of this data directory." for name in missing]
+        )  # fmt: skip
+    return filled
+
+
+def _stored_secrets(settings: Settings, policy: SecretsPolicy) -> StoredSecrets | None:
+    try:
+        if policy == "create" and not settings.database_url:
+            return create_secrets(settings.data_dir)
+        return read_secrets(settings.data_dir)
+    except OSError as refused:
+        raise SettingsError([f"{PREFIX}DATA_DIR {settings.data_dir} cannot be used: {refused.strerror}."]) from refused
+    except ValueError as damaged:
+        raise SettingsError([f"{damaged}."]) from damaged
+
+
+def _fill(settings: Settings, stored: StoredSecrets | None) -> Settings:
+    if stored is None:
+        return settings
+    update: dict[str, object] = {}
+    if not _is_set(settings.jwt_secret):
+        update["jwt_secret"] = SecretStr(stored.jwt_secret)
+    if not settings.encryption_keys:
+        update["encryption_keys"] = tuple(SecretStr(key) for key in stored.encryption_keys)
+    address = urlsplit(settings.redis_url)
+    # `up` hands out redis://default@host:port so that the password is in no process's environment.
+    if address.username and address.password is None:
+        user, host = quote(address.username), f"{address.hostname}:{address.port or 6379}"
+        update["redis_url"] = urlunsplit(address._replace(netloc=f"{user}:{quote(stored.redis_password)}@{host}"))
+    return settings.model_copy(update=update)
+
+
+def _is_set(value: SecretStr | tuple[SecretStr, ...]) -> bool:
+    return bool(value.get_secret_value() if isinstance(value, SecretStr) else value)
+
+
+def _is_fernet_key(text: str) -> bool:
+    try:
+        return len(base64.b64decode(text.encode("ascii"), altchars=b"-_", validate=True)) == 32
+    except (binascii.Error, UnicodeEncodeError):
+        return False
+
+
+def _as_variable(value: object) -> str:
+    return ",".join(str(part) for part in value) if isinstance(value, list) else str(value)

@@ -1,0 +1,107 @@
+"""The database at the edge: engine, transactions and migrations.
+
+One request, or one call of the engine's ledger, is one transaction: only the edge opens and commits it
+(`transaction`), and only repositories and the ledger query inside it.
+"""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+
+from persistence.errors import ConstraintViolated, DatabaseUnavailable
+
+Sessions = async_sessionmaker[AsyncSession]
+
+_MIGRATION_LOCK = 0x7472616465  # "trade"; any constant that no other program uses in this database
+_CONNECT_TIMEOUT_S = 5
+
+
+def open_database(
+    database_url: str, *, pool_size: int = 10, max_overflow: int = 10, pool_timeout_s: float = 5.0
+) -> AsyncEngine:
+    """An engine for `postgresql+psycopg://…`; nothing connects before the first use. Close it with `dispose()`.
+
+    `pool_size` connections are kept, `max_overflow` more are opened under load, and a caller waits at most
+    `pool_timeout_s` seconds for one.
+    """
+    return create_async_engine(
+        database_url,
+        pool_size=pool_size,
+        max_overflow=max_overflow,
+        pool_timeout=pool_timeout_s,
+        pool_pre_ping=True,
+        connect_args={"connect_timeout": _CONNECT_TIMEOUT_S},
+        hide_parameters=True,
+    )
+
+
+def sessions_of(engine: AsyncEngine) -> Sessions:
+    """The factory that `transaction` opens its sessions with."""
+    return async_sessionmaker(engine, expire_on_commit=False)
+
+
+@asynccontextmanager
+async def transaction(sessions: Sessions) -> AsyncIterator[AsyncSession]:
+    """One transaction: committed when the block ends, rolled back when it raises.
+
+    Raises:
+        DatabaseUnavailable: if PostgreSQL does not answer; nothing of the block can be relied on.
+        ConstraintViolated: if a row breaks a rule of the schema.
+    """
+    with _translated():
+        async with sessions.begin() as session:
+            yield session
+
+
+async def ping(sessions: Sessions) -> None:
+    """Ask for a sign of life.
+
+    Raises:
+        DatabaseUnavailable: if there is none.
+    """
+    async with transaction(sessions) as session:
+        await session.execute(text("SELECT 1"))
+
+
+def migrate(database_url: str) -> None:
+    """Bring the schema to the newest revision; blocking. Any number of processes may do so at the same time.
+
+    Raises:
+        DatabaseUnavailable: if PostgreSQL does not answer.
+    """
+    engine = create_engine(database_url, connect_args={"connect_timeout": _CONNECT_TIMEOUT_S})
+    try:
+        with _translated(), engine.connect() as connection:
+            # A session lock: the second starter waits here, then finds nothing left to do.
+            connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": _MIGRATION_LOCK})
+            connection.commit()
+            config = migration_config()
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+    finally:
+        engine.dispose()
+
+
+def migration_config() -> Config:
+    """Alembic's configuration without an ini file; the caller puts a connection into its attributes."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    return config
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (OperationalError, InterfaceError, PoolTimeout) as error:
+        raise DatabaseUnavailable("PostgreSQL does not answer") from error
+    except IntegrityError as error:
+        diagnosis = getattr(error.orig, "diag", None)
+        raise ConstraintViolated(getattr(diagnosis, "constraint_name", None) or "a constraint") from error

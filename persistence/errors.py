@@ -1,0 +1,60 @@
+"""Errors of persistence, by what the caller may do about them.
+
+PersistenceError
+├── DatabaseUnavailable   PostgreSQL does not answer; the call had no effect that can be relied on: call again
+├── MirrorUnavailable     Redis does not answer; what is only mirrored can be written again later
+├── ConstraintViolated    the database refuses the row by the named constraint; repeating will not help
+├── RunNotOpen            the run does not exist or has ended; there is nothing to carry on
+├── StaleEpoch            a later incarnation owns the run; the caller must stop acting for it
+└── UnreadableSecret      a secret cannot be opened: wrong key, wrong owner or damaged
+"""
+
+
+class PersistenceError(Exception):
+    """Root of the errors raised by `persistence`."""
+
+
+class DatabaseUnavailable(PersistenceError):
+    """PostgreSQL does not answer. Calls are idempotent, so the caller may repeat this one."""
+
+
+class MirrorUnavailable(PersistenceError):
+    """Redis does not answer. The database still holds the truth."""
+
+
+class ConstraintViolated(PersistenceError):
+    """The database refuses what was written; `constraint` names the rule."""
+
+    def __init__(self, constraint: str) -> None:
+        super().__init__(constraint)
+        self.constraint = constraint
+
+    def __str__(self) -> str:
+        return f"refused by {self.constraint}"
+
+
+class RunNotOpen(PersistenceError):
+    """The run does not exist or has ended."""
+
+    def __init__(self, run_id: int) -> None:
+        super().__init__(run_id)
+        self.run_id = run_id
+
+    def __str__(self) -> str:
+        return f"run {self.run_id} is not open"
+
+
+class StaleEpoch(PersistenceError):
+    """A later incarnation of the strategy's actor owns the run (design §4.3)."""
+
+    def __init__(self, run_id: int, epoch: int) -> None:
+        super().__init__(run_id, epoch)
+        self.run_id = run_id
+        self.epoch = epoch
+
+    def __str__(self) -> str:
+        return f"epoch {self.epoch} of run {self.run_id} is not the current one"
+
+
+class UnreadableSecret(PersistenceError):
+    """A stored secret cannot be opened with the keys at hand, or it belongs to somebody else."""

@@ -1,0 +1,275 @@
+"""The engine's journal: every PostgreSQL and Redis write of a running strategy goes through `RunLedger`."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+import structlog
+from sqlalchemy import exists, func, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
+from sqlmodel import col
+
+from actors.domain.money import Paise
+from persistence.database import Sessions, transaction
+from persistence.errors import MirrorUnavailable, RunNotOpen, StaleEpoch
+from persistence.mirror_fields import instrument_of, runtime_fields, strategy_fields
+from persistence.models import BrokerAccount, Intent, OrderLog, Run, Strategy
+from persistence.records import AccountRecord, IntentRecord, LogRecord, RunRecord, RunUpdate, strategy_status
+from persistence.runtime_mirror import RuntimeMirror
+
+log = structlog.stdlib.get_logger(__name__)
+
+_INTENT_FACTS = (
+    "quantity", "cause", "state", "claim_epoch", "order_id", "filled_quantity", "average_price", "reason",
+)  # fmt: skip
+_CLAIMABLE = ("armed", "claimed", "sent", "acknowledged")
+
+
+class RunLedger:
+    """Durable memory of the runs of all strategies. Safe for any number of concurrent callers.
+
+    Every call is one transaction and may be repeated: after `DatabaseUnavailable` the caller cannot know whether it
+    took effect, and calling again is always right. Calls that write for a run carry the epoch that `load_run` gave;
+    a later incarnation's `load_run` makes them raise `StaleEpoch`.
+    """
+
+    def __init__(self, sessions: Sessions, mirror: RuntimeMirror) -> None:
+        self._sessions = sessions
+        self._mirror = mirror
+
+    async def load_run(self, run_id: int) -> RunRecord:
+        """Take the run over: raises its epoch by one and returns all that is known of it (design §4.3, row J1).
+
+        Raises:
+            RunNotOpen: if it does not exist or has ended.
+        """
+        async with transaction(self._sessions) as session:
+            taken = (
+                update(Run)
+                .where(col(Run.id) == run_id, col(Run.ended_at).is_(None))
+                .values(epoch=col(Run.epoch) + 1)
+                .returning(Run)
+            )
+            run = (await session.scalars(taken)).one_or_none()
+            if run is None:
+                raise RunNotOpen(run_id)
+            parents = (
+                select(Strategy, col(BrokerAccount.broker))
+                .join(BrokerAccount, col(BrokerAccount.id) == run.broker_account_id)
+                .where(col(Strategy.id) == run.strategy_id)
+            )
+            strategy, broker = (await session.execute(parents)).one()
+            wanted = select(Intent).where(col(Intent.run_id) == run_id).order_by(col(Intent.id))
+            intents = (await session.scalars(wanted)).all()
+        return _run_record(run, strategy, broker, intents)
+
+    async def arm_intent(self, intent: IntentRecord) -> None:
+        """Write an intent before it is needed (design §4.2). One that exists already stays as it is."""
+        statement = (
+            upsert(Intent).values(asdict(intent)).on_conflict_do_nothing(constraint="intents_run_id_leg_seq_key")
+        )
+        async with transaction(self._sessions) as session:
+            await session.execute(statement)
+
+    async def claim_intent(self, run_id: int, leg: str, seq: int, epoch: int) -> bool:
+        """Claim an intent in PostgreSQL, for when Redis is down (design §4.3, ruling 6).
+
+        True for the caller whose epoch is the run's current one, as often as it asks. False if the intent is settled
+        or unknown, or a later incarnation owns the run.
+        """
+        owned = exists().where(col(Run.id) == run_id, col(Run.epoch) == epoch, col(Run.ended_at).is_(None))
+        statement = (
+            update(Intent)
+            .where(col(Intent.run_id) == run_id, col(Intent.leg) == leg, col(Intent.seq) == seq)
+            .where(col(Intent.state).in_(_CLAIMABLE), func.coalesce(col(Intent.claim_epoch), 0) <= epoch, owned)
+            .values(
+                claim_epoch=epoch,
+                state=func.replace(col(Intent.state), "armed", "claimed"),
+                updated_at=func.now(),
+            )
+            .returning(col(Intent.id))
+        )
+        async with transaction(self._sessions) as session:
+            return (await session.scalar(statement)) is not None
+
+    async def record(self, update_: RunUpdate) -> bool:
+        """Record one step of a strategy as a whole: run, intents, log lines and strategy status; then the mirror.
+
+        When it returns, everything is durable. True: the mirror shows it too; False: it could not be reached (the
+        next record, or `rebuild_mirror`, repairs it).
+
+        Raises:
+            StaleEpoch: if a later incarnation owns the run, or there is no such run; nothing was recorded.
+        """
+        async with transaction(self._sessions) as session:
+            run = await _update_run(session, update_)
+            await _upsert_intents(session, update_.intents)
+            await _append_logs(session, update_)
+            strategy = await _update_strategy(session, run)
+        if strategy is None:
+            return True  # a late line of an earlier run: the keys belong to the present one
+        try:
+            await self._mirror_run(run, strategy, delete=update_.ended and update_.delete_mirror)
+        except MirrorUnavailable:
+            log.warning("mirror_write_failed", run_id=run.id, strategy_id=run.strategy_id)
+            return False
+        return True
+
+    async def append_log(self, user_id: int, strategy_id: int, run_id: int, line: LogRecord) -> None:
+        """One line of `order_logs` that is not part of a step: an attempt to place an order."""
+        owner = {"run_id": run_id, "strategy_id": strategy_id, "user_id": user_id}
+        async with transaction(self._sessions) as session:
+            await session.execute(insert(OrderLog), [owner | _log_columns(line)])
+
+    async def mirror_price(
+        self, symbol: str, price_paise: Paise, exchange_time: datetime | None, received_at: datetime
+    ) -> bool:
+        """Show the latest price of a symbol (row F4). False if Redis does not answer: the next tick replaces it."""
+        try:
+            await self._mirror.put_price(symbol, price_paise, exchange_time, received_at)
+        except MirrorUnavailable:
+            return False
+        return True
+
+    async def rebuild_mirror(self) -> int:
+        """Write the keys of every open run anew, from the database (rows J1, J3). Returns how many runs.
+
+        Raises:
+            MirrorUnavailable: if Redis does not answer.
+        """
+        statement = select(Run, Strategy).join(Strategy, col(Strategy.id) == col(Run.strategy_id))
+        async with transaction(self._sessions) as session:
+            rows = (await session.execute(statement.where(col(Run.ended_at).is_(None)))).all()
+        for run, strategy in rows:
+            await self._mirror_run(run, strategy)
+        return len(rows)
+
+    async def load_account(self, account_id: int) -> AccountRecord | None:
+        """A broker account with its secrets encrypted; None if the user has disconnected it."""
+        async with transaction(self._sessions) as session:
+            account = await session.get(BrokerAccount, account_id)
+        return account_record(account) if account else None
+
+    async def running_runs(self) -> list[tuple[int, int]]:
+        """(run_id, strategy_id) of every open run, oldest first (row J1)."""
+        statement = select(col(Run.id), col(Run.strategy_id)).where(col(Run.ended_at).is_(None))
+        async with transaction(self._sessions) as session:
+            return [(row[0], row[1]) for row in await session.execute(statement.order_by(col(Run.id)))]
+
+    async def feed_account(self, broker: str) -> int | None:
+        """The account of a broker that was connected last: its credentials can carry the market data."""
+        statement = select(col(BrokerAccount.id)).where(col(BrokerAccount.broker) == broker)
+        newest = statement.order_by(col(BrokerAccount.connected_at).desc()).limit(1)
+        async with transaction(self._sessions) as session:
+            return await session.scalar(newest)
+
+    async def _mirror_run(self, run: Run, strategy: Strategy, *, delete: bool = False) -> None:
+        symbol = instrument_of(strategy).symbol
+        if delete:
+            await self._mirror.delete_strategy(run.strategy_id, symbol)
+            return
+        runtime = runtime_fields(run, symbol)
+        if run.ended_at is None:
+            await self._mirror.put_run(run.strategy_id, symbol, strategy_fields(strategy), runtime)
+        else:
+            await self._mirror.put_runtime(run.strategy_id, runtime)
+            await self._mirror.end_run(run.strategy_id, symbol)
+
+
+def account_record(account: BrokerAccount) -> AccountRecord:
+    """The row as the engine and the API pass it on."""
+    return AccountRecord(
+        account_id=account.id,
+        user_id=account.user_id,
+        broker=account.broker,
+        broker_user_id=account.broker_user_id,
+        secrets_box=account.secrets_box,
+        key_version=account.key_version,
+        token_obtained_at=account.token_obtained_at,
+    )
+
+
+async def _update_run(session: AsyncSession, update_: RunUpdate) -> Run:
+    values = asdict(update_.runtime) | {"state": dict(update_.state), "epoch": update_.epoch}
+    if update_.ended:
+        values["ended_at"] = func.coalesce(col(Run.ended_at), update_.runtime.updated_at)
+    statement = (
+        update(Run)
+        .where(col(Run.id) == update_.run_id, col(Run.strategy_id) == update_.strategy_id)
+        .where(col(Run.user_id) == update_.user_id, col(Run.epoch) <= update_.epoch)
+        .values(values)
+        .returning(Run)
+    )
+    run = (await session.scalars(statement)).one_or_none()
+    if run is None:
+        raise StaleEpoch(update_.run_id, update_.epoch)
+    return run
+
+
+async def _upsert_intents(session: AsyncSession, intents: Sequence[IntentRecord]) -> None:
+    for intent in intents:
+        statement = upsert(Intent).values(asdict(intent))
+        facts: dict[str, Any] = {name: statement.excluded[name] for name in _INTENT_FACTS}
+        facts["claim_epoch"] = func.coalesce(statement.excluded.claim_epoch, col(Intent.claim_epoch))
+        await session.execute(
+            statement.on_conflict_do_update(
+                constraint="intents_run_id_leg_seq_key", set_=facts | {"updated_at": func.now()}
+            )
+        )
+
+
+async def _append_logs(session: AsyncSession, update_: RunUpdate) -> None:
+    if update_.logs:
+        owner = {"run_id": update_.run_id, "strategy_id": update_.strategy_id, "user_id": update_.user_id}
+        await session.execute(insert(OrderLog), [owner | _log_columns(line) for line in update_.logs])
+
+
+def _log_columns(line: LogRecord) -> dict[str, object]:
+    return {name: getattr(line, name) for name in LogRecord.__dataclass_fields__} | {"detail": dict(line.detail)}
+
+
+async def _update_strategy(session: AsyncSession, run: Run) -> Strategy | None:
+    later = aliased(Run)
+    superseded = exists().where(col(later.strategy_id) == run.strategy_id, col(later.id) > run.id)
+    statement = (
+        update(Strategy)
+        .where(col(Strategy.id) == run.strategy_id, ~superseded)
+        .values(
+            status=strategy_status(run.status, ended=run.ended_at is not None),
+            stop_loss_paise=run.stop_loss_paise,
+            updated_at=func.now(),
+        )
+        .returning(Strategy)
+    )
+    return (await session.scalars(statement)).one_or_none()
+
+
+def _run_record(run: Run, strategy: Strategy, broker: str, intents: Sequence[Intent]) -> RunRecord:
+    if run.broker_account_id is None:
+        raise RunNotOpen(run.id)
+    return RunRecord(
+        run_id=run.id,
+        strategy_id=run.strategy_id,
+        user_id=run.user_id,
+        account_id=run.broker_account_id,
+        broker=broker,
+        exchange=strategy.exchange,
+        tradingsymbol=strategy.tradingsymbol,
+        instrument_token=strategy.instrument_token,
+        product=run.product,
+        quantity=run.quantity,
+        stop_loss_paise=run.stop_loss_paise,
+        buy_at=run.buy_at,
+        sell_at=run.sell_at,
+        tag_key=run.tag_key,
+        epoch=run.epoch,
+        state=run.state,
+        intents=tuple(_intent_record(intent) for intent in intents),
+    )
+
+
+def _intent_record(intent: Intent) -> IntentRecord:
+    return IntentRecord(**{name: getattr(intent, name) for name in IntentRecord.__dataclass_fields__})

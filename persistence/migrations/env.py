@@ -1,0 +1,16 @@
+"""Alembic's entry point: runs on the connection that `persistence.database.migrate` hands over."""
+
+from alembic import context
+
+from persistence.models import TableModel
+
+connection = context.config.attributes["connection"]
+context.configure(
+    connection=connection,
+    target_metadata=TableModel.metadata,
+    compare_type=True,
+    compare_server_default=True,
+    transaction_per_migration=True,
+)
+with context.begin_transaction():
+    context.run_migrations()

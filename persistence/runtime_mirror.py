@@ -1,0 +1,262 @@
+"""Every Redis key of design §3.4, and the order claim. Redis is a mirror for reads; PostgreSQL is the record.
+
+Prices are rupee strings with two decimals, instants ISO 8601 with offset, absent values empty strings. No secret
+is ever written here.
+
+key                          type    content
+strategy:{id}                hash    what the user asked for, while it runs
+runtime:{id}                 hash    where it stands; kept for a day after its end (ruling 7)
+symbol:{symbol}:strategies   set     ids of running strategies
+price:{symbol}               hash    price, exchange_time, received_at
+queue:orders                 list    pending order events (row G2)
+lock_state:{id}              string  "epoch:intent id" that holds the strategy's order lock (row G1); expires
+user:{id}                    hash    broker_connected (row B1)
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Self
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
+
+from actors.domain.money import Paise, to_rupees
+from persistence.errors import MirrorUnavailable
+from persistence.mirror_scripts import CLAIM, READ_STATUS, RELEASE, RENEW
+
+KEEP_ENDED_SECONDS = 86_400
+ORDER_QUEUE = "queue:orders"
+
+Fields = Mapping[str, str]
+"""The fields of a hash, in the text forms described above."""
+
+
+def strategy_key(strategy_id: int) -> str:
+    """Hash of what the user asked for."""
+    return f"strategy:{strategy_id}"
+
+
+def runtime_key(strategy_id: int) -> str:
+    """Hash of where the strategy stands."""
+    return f"runtime:{strategy_id}"
+
+
+def symbol_key(symbol: str) -> str:
+    """Set of the ids of running strategies on a symbol."""
+    return f"symbol:{symbol}:strategies"
+
+
+def price_key(symbol: str) -> str:
+    """Hash of the latest price of a symbol."""
+    return f"price:{symbol}"
+
+
+def lock_key(strategy_id: int) -> str:
+    """String that shows who holds the strategy's order lock."""
+    return f"lock_state:{strategy_id}"
+
+
+def user_key(user_id: int) -> str:
+    """Hash of what other parts may know about a user."""
+    return f"user:{user_id}"
+
+
+class Claim(StrEnum):
+    """The answer to a claim of a strategy's order lock."""
+
+    GRANTED = "granted"
+    """The lock is now the caller's; it was free or held by something the caller outranks."""
+    HELD_BY_ME = "held_by_me"
+    """The intent held the lock already: an earlier attempt may have left us, so look before sending."""
+    REFUSED = "refused"
+    """Another intent, or a later incarnation, holds it: do not send."""
+
+
+def open_redis(redis_url: str, *, timeout_s: float = 0.5, max_connections: int = 50) -> Redis:
+    """A client for `redis://…` that answers in text; nothing connects before the first use.
+
+    A lost connection is tried once more and at once (everything here is idempotent); after that the caller decides.
+    No call takes much longer than twice `timeout_s` seconds.
+    """
+    return Redis.from_url(
+        redis_url,
+        decode_responses=True,
+        max_connections=max_connections,
+        socket_timeout=timeout_s,
+        socket_connect_timeout=timeout_s,
+        retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
+    )
+
+
+class RuntimeMirror:
+    """Reads and writes of the mirror. Every method raises `MirrorUnavailable` when Redis does not answer."""
+
+    def __init__(self, redis: Redis) -> None:
+        """`redis` must answer in text; `open_redis` makes one that does."""
+        self._redis = redis
+        self._claim = redis.register_script(CLAIM)
+        self._renew = redis.register_script(RENEW)
+        self._release = redis.register_script(RELEASE)
+        self._read_status = redis.register_script(READ_STATUS)
+
+    @classmethod
+    def connect(cls, redis_url: str, *, timeout_s: float = 0.5) -> Self:
+        """A mirror with connections of its own; nothing connects before the first use. Close it with `close()`."""
+        return cls(open_redis(redis_url, timeout_s=timeout_s))
+
+    async def close(self) -> None:
+        """Give the connections back."""
+        await self._redis.aclose()
+
+    async def ping(self) -> None:
+        """Ask for a sign of life."""
+        with _outages():
+            await self._redis.ping()
+
+    async def put_strategy(self, strategy_id: int, fields: Fields) -> None:
+        """Set the given fields of `strategy:{id}`."""
+        with _outages():
+            await self._redis.hset(strategy_key(strategy_id), mapping=_writable(fields))
+
+    async def put_runtime(self, strategy_id: int, fields: Fields, *, keep_seconds: int | None = None) -> None:
+        """Set the given fields of `runtime:{id}`; with `keep_seconds` the hash then expires, else it stays."""
+        key = runtime_key(strategy_id)
+        with _outages():
+            async with self._redis.pipeline(transaction=True) as pipeline:
+                pipeline.hset(key, mapping=_writable(fields))
+                if keep_seconds is None:
+                    pipeline.persist(key)
+                else:
+                    pipeline.expire(key, keep_seconds)
+                await pipeline.execute()
+
+    async def put_run(self, strategy_id: int, symbol: str, strategy: Fields, runtime: Fields) -> None:
+        """Row D1: every key of a running strategy at once. Writing them again repairs whatever was lost."""
+        with _outages():
+            async with self._redis.pipeline(transaction=True) as pipeline:
+                pipeline.hset(strategy_key(strategy_id), mapping=_writable(strategy))
+                pipeline.hset(runtime_key(strategy_id), mapping=_writable(runtime))
+                pipeline.persist(runtime_key(strategy_id))
+                pipeline.sadd(symbol_key(symbol), strategy_id)
+                await pipeline.execute()
+
+    async def end_run(self, strategy_id: int, symbol: str, keep_seconds: int = KEEP_ENDED_SECONDS) -> None:
+        """Ruling 7: the id leaves the symbol's set, `strategy:{id}` goes, the final state stays for a while."""
+        with _outages():
+            async with self._redis.pipeline(transaction=True) as pipeline:
+                pipeline.srem(symbol_key(symbol), strategy_id)
+                pipeline.delete(strategy_key(strategy_id))
+                pipeline.expire(runtime_key(strategy_id), keep_seconds)
+                await pipeline.execute()
+
+    async def delete_strategy(self, strategy_id: int, symbol: str) -> None:
+        """Row I1: nothing of the strategy stays in Redis."""
+        with _outages():
+            async with self._redis.pipeline(transaction=True) as pipeline:
+                pipeline.srem(symbol_key(symbol), strategy_id)
+                pipeline.delete(strategy_key(strategy_id), runtime_key(strategy_id), lock_key(strategy_id))
+                await pipeline.execute()
+
+    async def get_strategy(self, strategy_id: int) -> dict[str, str]:
+        """`strategy:{id}`, empty if it does not run."""
+        with _outages():
+            return _readable(await self._redis.hgetall(strategy_key(strategy_id)))
+
+    async def get_runtime(self, strategy_id: int) -> dict[str, str]:
+        """`runtime:{id}`, empty if there is none."""
+        with _outages():
+            return _readable(await self._redis.hgetall(runtime_key(strategy_id)))
+
+    async def get_status(self, strategy_id: int) -> tuple[dict[str, str], dict[str, str]]:
+        """`runtime:{id}` and the `price:{symbol}` of its symbol, in one round trip."""
+        with _outages():
+            runtime, price = await self._read_status(keys=[runtime_key(strategy_id)])
+        return _pairs(runtime), _pairs(price)
+
+    async def put_price(self, symbol: str, price: Paise, exchange_time: datetime | None, received_at: datetime) -> None:
+        """Row F4: the latest price of a symbol."""
+        fields = {
+            "price": str(to_rupees(price)),
+            "exchange_time": exchange_time.isoformat() if exchange_time else "",
+            "received_at": received_at.isoformat(),
+        }
+        with _outages():
+            await self._redis.hset(price_key(symbol), mapping=_writable(fields))
+
+    async def get_price(self, symbol: str) -> dict[str, str]:
+        """`price:{symbol}`, empty if there was no tick yet."""
+        with _outages():
+            return _readable(await self._redis.hgetall(price_key(symbol)))
+
+    async def running_strategies(self, symbol: str) -> set[int]:
+        """Ids in `symbol:{symbol}:strategies`."""
+        with _outages():
+            return {int(member) for member in await self._redis.smembers(symbol_key(symbol))}
+
+    async def set_broker_connected(self, user_id: int, connected: bool) -> None:
+        """Row B1: `user:{id}.broker_connected`."""
+        with _outages():
+            await self._redis.hset(user_key(user_id), "broker_connected", "true" if connected else "false")
+
+    async def claim(self, strategy_id: int, epoch: int, intent_id: str, event_json: str, ttl_seconds: float) -> Claim:
+        """Take the strategy's order lock for an intent and show its event on `queue:orders`, in one round trip.
+
+        Within one run the lock goes up only: to a higher (leg, seq), ENTRY below EXIT, and never to a lower epoch. A
+        later run outranks an earlier one, whose lock can only be a leftover. The event is queued once per intent,
+        however often the claim is repeated.
+        """
+        with _outages():
+            answer = await self._claim(
+                keys=[lock_key(strategy_id), ORDER_QUEUE, runtime_key(strategy_id)],
+                args=[epoch, intent_id, event_json, round(ttl_seconds * 1000)],
+            )
+        return Claim(answer)
+
+    async def renew(self, strategy_id: int, epoch: int, intent_id: str, ttl_seconds: float) -> bool:
+        """Keep the lock while the intent is live or its outcome unknown; take it again if it was lost meanwhile.
+
+        False: somebody else holds it now, and the caller must not send.
+        """
+        with _outages():
+            renewed = await self._renew(
+                keys=[lock_key(strategy_id)], args=[epoch, intent_id, round(ttl_seconds * 1000)]
+            )
+        return bool(renewed)
+
+    async def release(self, strategy_id: int, intent_id: str) -> None:
+        """The intent's outcome is recorded: its event leaves the queue, and the lock if the intent holds it.
+
+        The event is found by its intent id, because another incarnation may have queued it with another time.
+        """
+        with _outages():
+            await self._release(keys=[lock_key(strategy_id), ORDER_QUEUE, runtime_key(strategy_id)], args=[intent_id])
+
+    async def pending_orders(self) -> list[str]:
+        """The events on `queue:orders`, newest first."""
+        with _outages():
+            return [str(event) for event in await self._redis.lrange(ORDER_QUEUE, 0, -1)]
+
+
+def _writable(fields: Fields) -> dict[Any, Any]:
+    return dict(fields)  # redis-py's parameter type is invariant in its keys
+
+
+def _readable(answer: Mapping[Any, Any]) -> dict[str, str]:
+    return dict(answer)  # text already, because the client decodes
+
+
+def _pairs(flat: list[str]) -> dict[str, str]:
+    return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+@contextmanager
+def _outages() -> Iterator[None]:
+    try:
+        yield
+    except (RedisError, OSError) as error:
+        raise MirrorUnavailable("Redis does not answer") from error

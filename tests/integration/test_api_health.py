@@ -1,0 +1,71 @@
+"""Liveness, readiness, metrics, unforeseen errors, and the recovery sweep of the running application."""
+
+import asyncio
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from api.app import create_app
+from config.settings import Settings, SettingsError
+from tests.integration.api_user import ApiUser
+from tests.kit.fake_engine import FakeEngine
+
+
+async def test_health_and_readiness(client: httpx.AsyncClient, engine: FakeEngine) -> None:
+    assert (await client.get("/healthz")).json() == {"status": "ok"}
+    ready = await client.get("/readyz")
+    checks = {"database": "ok", "redis": "ok", "engine": "ok"}
+    assert (ready.status_code, ready.json()) == (200, {"status": "ready", "checks": checks})
+    engine.up = False
+    broken = await client.get("/readyz")
+    assert broken.status_code == 503
+    assert broken.json()["checks"]["engine"] == "failed: EngineUnavailable"
+    assert (await client.get("/healthz")).status_code == 200
+
+
+async def test_metrics_count_by_route_not_by_path(client: httpx.AsyncClient, user: ApiUser) -> None:
+    await user.call("GET", "/strategy/status/123456789")
+    text = (await client.get("/metrics")).text
+    assert 'route="/strategy/status/{strategy_id}",status="404"' in text
+    assert "123456789" not in text
+
+
+async def test_errors_have_one_shape(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/no/such/path")).json() == {"detail": "Not Found", "code": "not_found"}
+    assert (await client.get("/auth/login")).json()["code"] == "method_not_allowed"
+    broken = await client.post("/auth/login", content="{", headers={"Content-Type": "application/json"})
+    assert (broken.status_code, broken.json()["errors"][0]["field"]) == (422, "body")
+
+
+async def test_a_bug_is_not_shown(app: FastAPI, client: httpx.AsyncClient, user: ApiUser) -> None:
+    app.state.resources = None
+    answer = await user.call("GET", "/strategy/list")
+    assert answer.status_code == 500
+    assert answer.json() == {"detail": "Something went wrong on our side.", "code": "internal_error"}
+
+
+async def test_open_runs_are_swept_from_the_start(app: FastAPI, engine: FakeEngine) -> None:
+    async with asyncio.timeout(5):
+        while not engine.sweeps:
+            await asyncio.sleep(0)
+    assert app.state.resources.engine is engine
+
+
+async def test_the_description_names_every_operation_and_error(app: FastAPI) -> None:
+    description = app.openapi()
+    operations = [op for path in description["paths"].values() for op in path.values()]
+    names = [op["operationId"] for op in operations]
+    assert len(names) == len(set(names)) == 20
+    assert "create_strategy" in names
+    assert description["components"]["schemas"]["Problem"]["required"] == ["detail", "code"]
+    for schema in ("StrategyAnswer", "BrokerStatusAnswer", "StrategyStatus"):
+        properties = description["components"]["schemas"][schema]["properties"]
+        assert not {"api_secret", "access_token", "password_hash", "user_id"} & set(properties)
+
+
+async def test_a_start_without_its_settings_says_which(settings: Settings, engine: FakeEngine) -> None:
+    app = create_app(settings.model_copy(update={"redis_url": ""}), engine)
+    with pytest.raises(SettingsError, match="TRADEACTORS_REDIS_URL"):
+        async with app.router.lifespan_context(app):
+            pass

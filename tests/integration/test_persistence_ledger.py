@@ -1,0 +1,222 @@
+"""The engine's journal on the real PostgreSQL and Valkey (design §4, rows G1, J1, J3, I1)."""
+
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from sqlalchemy import select
+from sqlmodel import col
+
+from persistence.database import Sessions, transaction
+from persistence.errors import MirrorUnavailable, RunNotOpen, StaleEpoch
+from persistence.ledger import RunLedger
+from persistence.models import Intent, OrderLog, Run, Strategy
+from persistence.records import IntentRecord, LogRecord, RunRuntime, RunUpdate
+from persistence.runtime_mirror import RuntimeMirror
+from tests.integration.rows import NOW, new_run
+
+
+@pytest.fixture
+def ledger(sessions: Sessions, mirror: RuntimeMirror) -> RunLedger:
+    return RunLedger(sessions, mirror)
+
+
+def bought(run: Run, epoch: int = 1, **changes: object) -> RunUpdate:
+    runtime = RunRuntime(
+        status="running",
+        position="bought",
+        status_detail="",
+        last_action="BUY",
+        message="Bought 10 INFY",
+        stop_loss_paise=149_050,
+        filled_quantity=10,
+        updated_at=NOW + timedelta(seconds=1),
+        buy_price=Decimal("1500.055"),
+        last_price_paise=150_010,
+        last_buy_order="1953341975595868160",
+    )
+    entry = IntentRecord(
+        run_id=run.id,
+        leg="ENTRY",
+        seq=1,
+        side="BUY",
+        quantity=10,
+        tag="UNUSED",
+        cause="BUY",
+        state="filled",
+        order_id="1953341975595868160",
+        filled_quantity=10,
+        average_price=Decimal("1500.055"),
+    )
+    line = LogRecord(event="BUY", occurred_at=NOW, leg="ENTRY", seq=1, quantity=10, price=Decimal("1500.055"))
+    update = RunUpdate(
+        run_id=run.id,
+        strategy_id=run.strategy_id,
+        user_id=run.user_id,
+        epoch=epoch,
+        symbol="INFY",
+        runtime=runtime,
+        state={"phase": "guarding"},
+        intents=(entry,),
+        logs=(line,),
+    )
+    return replace(update, **changes)  # type: ignore[arg-type]
+
+
+def exit_intent(run: Run) -> IntentRecord:
+    return IntentRecord(run_id=run.id, leg="EXIT", seq=1, side="SELL", quantity=10, tag=f"X{run.id}")
+
+
+async def test_loading_takes_the_run_over(sessions: Sessions, ledger: RunLedger) -> None:
+    run = await new_run(sessions)
+    first, second = await ledger.load_run(run.id), await ledger.load_run(run.id)
+    assert (first.epoch, second.epoch) == (1, 2)
+    assert (second.broker, second.exchange, second.tradingsymbol, second.state) == ("paper", "NSE", "INFY", None)
+    assert [(intent.leg, intent.seq, intent.state) for intent in second.intents] == [("ENTRY", 1, "armed")]
+    assert second.buy_at == NOW
+    assert run.tag_key.hex() not in repr(second)
+
+
+async def test_a_recorded_step_is_in_the_database_and_in_redis(
+    sessions: Sessions, ledger: RunLedger, mirror: RuntimeMirror
+) -> None:
+    run = await new_run(sessions)
+    await ledger.load_run(run.id)
+    assert await ledger.record(bought(run)) is True
+    loaded = await ledger.load_run(run.id)
+    assert loaded.state == {"phase": "guarding"}
+    assert loaded.intents[0].average_price == Decimal("1500.055")
+    async with transaction(sessions) as session:
+        lines = (await session.scalars(select(OrderLog).where(col(OrderLog.run_id) == run.id))).all()
+        tag = await session.scalar(select(col(Intent.tag)).where(col(Intent.run_id) == run.id))
+    assert [(line.event, line.price, line.user_id) for line in lines] == [("BUY", Decimal("1500.055"), run.user_id)]
+    assert tag != "UNUSED"
+    runtime = await mirror.get_runtime(run.strategy_id)
+    assert runtime["position"] == "bought"
+    assert runtime["buy_price"] == "1500.06"
+    assert runtime["last_price"] == "1500.10"
+    assert runtime["last_buy_order"] == "1953341975595868160"
+    assert (await mirror.get_strategy(run.strategy_id))["stop_loss"] == "1490.50"
+    assert run.strategy_id in await mirror.running_strategies("INFY")
+
+
+async def test_a_stale_incarnation_records_nothing(sessions: Sessions, ledger: RunLedger) -> None:
+    run = await new_run(sessions)
+    await ledger.load_run(run.id)
+    await ledger.load_run(run.id)
+    with pytest.raises(StaleEpoch):
+        await ledger.record(bought(run, epoch=1))
+    async with transaction(sessions) as session:
+        position = await session.scalar(select(col(Run.position)).where(col(Run.id) == run.id))
+        lines = (await session.scalars(select(OrderLog).where(col(OrderLog.run_id) == run.id))).all()
+    assert (position, lines) == ("none", [])
+
+
+async def test_another_tenant_cannot_be_written_to(sessions: Sessions, ledger: RunLedger) -> None:
+    run, other = await new_run(sessions), await new_run(sessions)
+    with pytest.raises(StaleEpoch):
+        await ledger.record(bought(run, user_id=other.user_id))
+
+
+async def test_the_end_of_a_run_stops_the_strategy_and_keeps_the_final_state_a_day(
+    sessions: Sessions, ledger: RunLedger, mirror: RuntimeMirror, redis_url: str
+) -> None:
+    run = await new_run(sessions)
+    await ledger.load_run(run.id)
+    await ledger.record(bought(run))
+    sold = replace(bought(run).runtime, position="exited_by_sl", status="stopped", message="STOP-LOSS Triggered")
+    await ledger.record(bought(run, runtime=sold, ended=True))
+    runtime = await mirror.get_runtime(run.strategy_id)
+    assert runtime["position"] == "exited_by_sl"
+    assert runtime["terminated_at"] == sold.updated_at.isoformat()
+    assert await mirror.get_strategy(run.strategy_id) == {}
+    assert run.strategy_id not in await mirror.running_strategies("INFY")
+    assert 86_000 < await mirror._redis.ttl(f"runtime:{run.strategy_id}") <= 86_400
+    async with transaction(sessions) as session:
+        strategy = await session.get(Strategy, run.strategy_id)
+    assert strategy is not None
+    assert strategy.status == "stopped"
+    assert (run.id, run.strategy_id) not in await ledger.running_runs()
+    with pytest.raises(RunNotOpen):
+        await ledger.load_run(run.id)
+
+
+async def test_a_manual_stop_leaves_nothing_in_redis(
+    sessions: Sessions, ledger: RunLedger, mirror: RuntimeMirror
+) -> None:
+    run = await new_run(sessions)
+    await ledger.load_run(run.id)
+    await ledger.record(bought(run))
+    await ledger.record(bought(run, ended=True, delete_mirror=True))
+    assert await mirror.get_runtime(run.strategy_id) == {}
+    assert await mirror.get_strategy(run.strategy_id) == {}
+    assert run.strategy_id not in await mirror.running_strategies("INFY")
+
+
+async def test_a_late_line_of_an_earlier_run_leaves_the_present_one_alone(
+    sessions: Sessions, ledger: RunLedger, mirror: RuntimeMirror
+) -> None:
+    earlier = await new_run(sessions)
+    await ledger.record(bought(earlier, ended=True))
+    present = await new_run(sessions, like=earlier)
+    await ledger.load_run(present.id)
+    await ledger.record(bought(present))
+    await ledger.record(bought(earlier, runtime=replace(bought(earlier).runtime, position="sold")))
+    assert (await mirror.get_runtime(present.strategy_id))["run_id"] == str(present.id)
+    async with transaction(sessions) as session:
+        strategy = await session.get(Strategy, present.strategy_id)
+    assert strategy is not None
+    assert strategy.status == "running"
+
+
+async def test_arming_twice_keeps_the_first(sessions: Sessions, ledger: RunLedger) -> None:
+    run = await new_run(sessions)
+    await ledger.arm_intent(exit_intent(run))
+    await ledger.arm_intent(replace(exit_intent(run), quantity=99))
+    intents = (await ledger.load_run(run.id)).intents
+    assert [(intent.leg, intent.quantity, intent.cause) for intent in intents] == [
+        ("ENTRY", 10, "BUY"),
+        ("EXIT", 10, None),
+    ]
+
+
+async def test_claims_in_the_database_follow_the_epoch(sessions: Sessions, ledger: RunLedger) -> None:
+    run = await new_run(sessions)
+    await ledger.load_run(run.id)
+    assert await ledger.claim_intent(run.id, "ENTRY", 1, 1) is True
+    assert await ledger.claim_intent(run.id, "ENTRY", 1, 1) is True
+    await ledger.load_run(run.id)
+    assert await ledger.claim_intent(run.id, "ENTRY", 1, 1) is False
+    assert await ledger.claim_intent(run.id, "ENTRY", 1, 2) is True
+    assert await ledger.claim_intent(run.id, "EXIT", 1, 2) is False
+    await ledger.record(bought(run, epoch=2))
+    assert await ledger.claim_intent(run.id, "ENTRY", 1, 2) is False
+
+
+async def test_recording_goes_on_without_redis_and_the_mirror_is_rebuilt(
+    sessions: Sessions, mirror: RuntimeMirror
+) -> None:
+    run = await new_run(sessions, symbol="REBUILT")
+    deaf = RuntimeMirror.connect("redis://127.0.0.1:1")
+    assert await RunLedger(sessions, deaf).record(bought(run, symbol="REBUILT")) is False
+    assert await RunLedger(sessions, deaf).mirror_price("REBUILT", 100, None, NOW) is False
+    with pytest.raises(MirrorUnavailable):
+        await deaf.ping()
+    await deaf.close()
+    assert await mirror.get_runtime(run.strategy_id) == {}
+    assert await RunLedger(sessions, mirror).rebuild_mirror() >= 1
+    assert (await mirror.get_runtime(run.strategy_id))["position"] == "bought"
+    assert await mirror.running_strategies("REBUILT") == {run.strategy_id}
+
+
+async def test_accounts_are_found(sessions: Sessions, ledger: RunLedger) -> None:
+    run = await new_run(sessions)
+    assert run.broker_account_id is not None
+    account = await ledger.load_account(run.broker_account_id)
+    assert account is not None
+    assert account.secrets_box == b"\x01sealed"
+    assert "sealed" not in repr(account)
+    assert await ledger.feed_account("paper") == run.broker_account_id
+    assert await ledger.feed_account("kite") is None
+    assert (run.id, run.strategy_id) in await ledger.running_runs()

@@ -1,0 +1,70 @@
+"""A real stack for tests: free ports, a data directory of its own, nothing taken from the developer's settings."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from config.embedded import Part, Stack
+from config.embedded_postgres import short_temporary_directory
+from config.settings import PREFIX, Settings, load_settings
+
+
+@contextmanager
+def temporary_data_dir() -> Iterator[Path]:
+    """A short path that the database's OS user can reach when the tests run as root; removed at the end."""
+    path = Path(tempfile.mkdtemp(prefix="ta-data-", dir=short_temporary_directory()))
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path)
+
+
+@contextmanager
+def environment(variables: dict[str, str]) -> Iterator[None]:
+    """Set variables while the block runs and put the old ones back."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def no_settings_in_environment() -> Iterator[None]:
+    """Hide every TRADEACTORS_ variable of the developer's shell while the block runs."""
+    hidden = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith(PREFIX)}
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
+
+
+def stack_settings(data_dir: Path, **overrides: Any) -> Settings:
+    """Settings of an embedded stack on free ports, whatever the environment and `.env` say."""
+    chosen = {"api_port": 0, "paper_port": 0, "dashboard_port": 0, **overrides}
+    with no_settings_in_environment():
+        return load_settings(secrets="create", env_file=None, data_dir=data_dir, **chosen)
+
+
+@contextmanager
+def running_stack(parts: Collection[Part] = tuple(Part), *, migrate: bool = True, **overrides: Any) -> Iterator[Stack]:
+    """A running stack, whose variables (TRADEACTORS_*, and Ray's) are in `os.environ` while the block runs.
+
+    Meant for one session fixture: with them `load_settings()` and `ray.init(settings.ray_address)` simply work.
+    """
+    with (
+        no_settings_in_environment(),
+        temporary_data_dir() as data_dir,
+        Stack(stack_settings(data_dir, **overrides), parts=parts, migrate=migrate) as stack,
+        environment(stack.environment),
+    ):
+        yield stack
