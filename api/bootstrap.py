@@ -87,6 +87,9 @@ async def open_resources(settings: Settings, engine: StrategyEngine | None) -> A
 
 
 async def _connect_engine(settings: Settings) -> StrategyEngine:
+    from actors.runtime import cluster
+
+    cluster.prepare(settings)  # before the next line imports Ray
     from actors.runtime.engine import RayEngine
 
     engine: StrategyEngine = await RayEngine.connect(settings)

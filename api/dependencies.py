@@ -13,8 +13,8 @@ from api.tokens import AccessClaims, TokenExpired, TokenInvalid
 _bearer = HTTPBearer(auto_error=False, description="The access token of register, login or refresh.")
 
 
-def resources(request: Request) -> Resources:
-    """The resources that the lifespan opened."""
+async def resources(request: Request) -> Resources:
+    """The resources that the lifespan opened. (Async, like all here: FastAPI sends plain functions to a thread.)"""
     opened: Resources = request.app.state.resources
     return opened
 
@@ -47,7 +47,7 @@ async def current_user_id(claims: Claims) -> int:
 UserId = Annotated[int, Depends(current_user_id)]
 
 
-def client_address(request: Request) -> str:
+async def client_address(request: Request) -> str:
     """The address that the request came from, for throttling and the audit log."""
     return request.client.host if request.client else "unknown"
 

@@ -267,7 +267,8 @@ class StrategyStatus(BaseModel):
 
 
 class OrderLogAnswer(BaseModel):
-    """One line of the order log; `price` in rupees."""
+    """One line of the order log; `price` in rupees. An attempt to place an order also tells when its trigger was
+    due (`triggered_at`) and when its request left (`sent_at`)."""
 
     log_id: int
     run_id: int
@@ -278,6 +279,8 @@ class OrderLogAnswer(BaseModel):
     quantity: int | None
     price: float | None
     reason: str | None
+    triggered_at: datetime | None = None
+    sent_at: datetime | None = None
     occurred_at: datetime
     recorded_at: datetime
 

@@ -12,6 +12,7 @@ from api.broker_service import BrokerService
 from api.engine_port import StrategyEngine
 from api.errors import ApiError, InvalidField, strategy_not_found
 from api.schemas import StrategyCreateRequest, StrategyPatchRequest
+from broker.errors import BrokerError
 from broker.instruments import ListedInstrument
 from persistence.database import Sessions, transaction
 from persistence.errors import MirrorUnavailable
@@ -84,9 +85,7 @@ class StrategyService:
         changes = _changes(request)
         _check_times(changes.get("buy_time", strategy.buy_time), changes.get("sell_time", strategy.sell_time))
         if request.stop_loss is not None:
-            account = await self.connected_account(user_id)
-            symbol = instrument_of(strategy).key
-            _check_tick(request.stop_loss, (await self._listed(account, symbol)).tick_paise)
+            await self._check_new_stop(strategy, request.stop_loss)
         if await self._is_running(user_id, strategy_id):
             await self._move_stop(strategy, changes)
         async with transaction(self._sessions) as session:
@@ -127,6 +126,15 @@ class StrategyService:
         if not listed.tradable:
             raise InvalidField("symbol", "is an index, which cannot be traded")
         return listed
+
+    async def _check_new_stop(self, strategy: Strategy, stop_loss: Decimal) -> None:
+        try:
+            account = await self.connected_account(strategy.user_id)
+            listed = await self._listed(account, instrument_of(strategy).key)
+        except BrokerError as error:  # a stop must stay movable while the broker is down
+            log.warning("tick_size_unchecked", strategy_id=strategy.id, reason=str(error))
+        else:
+            _check_tick(stop_loss, listed.tick_paise)
 
     async def _is_running(self, user_id: int, strategy_id: int) -> bool:
         async with transaction(self._sessions) as session:

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import jwt
 
@@ -74,9 +75,7 @@ class AccessTokens:
             TokenInvalid: if it is anything else than a valid token of ours.
         """
         try:
-            if jwt.get_unverified_header(text).get("kid") != self._key_id:
-                raise TokenInvalid
-            claims = jwt.decode(
+            token = jwt.decode_complete(
                 text,
                 self._secret,
                 algorithms=[_ALGORITHM],
@@ -84,10 +83,13 @@ class AccessTokens:
                 audience=AUDIENCE,
                 options={"require": ["iss", "aud", "sub", "iat", "exp", "jti"], "verify_exp": False},
             )
+            claims: dict[str, Any] = token["payload"]
             expires_at = datetime.fromtimestamp(int(claims["exp"]), UTC)
             user_id = int(claims["sub"])
         except (jwt.InvalidTokenError, ValueError, TypeError, OverflowError) as error:
             raise TokenInvalid from error
+        if token["header"].get("kid") != self._key_id:
+            raise TokenInvalid
         if self._now() >= expires_at:
             raise TokenExpired
         return AccessClaims(user_id, expires_at)

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from config.demo import demo
+from config.replay import replay
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -20,6 +23,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_show_locals=False,
 )
+
+app.command()(demo)
+app.command()(replay)
 
 DataDir = Annotated[Path | None, typer.Option(help="Where everything is kept. [TRADEACTORS_DATA_DIR]")]
 ApiHost = Annotated[str | None, typer.Option(help="Address the API listens on. [TRADEACTORS_API_HOST]")]
@@ -103,11 +109,16 @@ def api(data_dir: DataDir = None, api_host: ApiHost = None, api_port: ApiPort = 
 
 @app.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []})
 def paper(context: typer.Context) -> None:
-    """Run the paper exchange alone; its own options follow (see `tradeactors paper --help`)."""
+    """Run the paper exchange alone on PAPER_PORT; its own options follow (see `tradeactors paper --help`)."""
     import os
     import sys
 
-    os.execv(sys.executable, [sys.executable, "-P", "-m", "broker.paper", *context.args])  # noqa: S606
+    from config.settings import load_settings
+
+    with plain_failures():
+        settings = load_settings(secrets="optional")
+    argv = [sys.executable, "-P", "-m", "broker.paper", "--port", str(settings.paper_port), *context.args]
+    os.execv(sys.executable, argv)  # noqa: S606
 
 
 @app.command()

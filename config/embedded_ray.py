@@ -7,6 +7,7 @@ import shutil
 import sys
 import tempfile
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,26 +23,29 @@ WARM_WORKERS = 6
 RESOURCES = {"order_gateway": 1000}
 
 
+RAY_SETTINGS: Mapping[str, str] = {
+    "RAY_AUTH_MODE": "token",
+    # Workers start at nice 15 by default, which makes a 4 ms chain 300 ms as soon as the cores are busy.
+    "RAY_worker_niceness": "0",
+    # An actor that was killed is callable again after 0.1 s instead of 1.5 s.
+    "RAY_timeout_ms_task_wait_for_death_info": "50",
+    "RAY_core_worker_internal_heartbeat_ms": "100",
+    "RAY_worker_maximum_startup_concurrency": str(WARM_WORKERS),
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "MALLOC_ARENA_MAX": "1",
+    # Despite its name: 0 makes the node's address 127.0.0.1 on Linux too, and Ray then listens nowhere else.
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+}
+
+
 def ray_environment(settings: Settings) -> dict[str, str]:
     """The environment that the local Ray, every driver of it and so every worker must run with.
 
+    Ray reads most of it when it is imported: a driver needs RAY_SETTINGS in its environment *before* `import ray`.
     The token itself is not in it, only the path of its file (mode 0600). For a cluster of several machines set the
-    same, apart from RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER, and the health checks that docs/operations.md lists.
+    same apart from RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER, and the health checks that docs/operations.md lists.
     """
-    environment = {
-        "RAY_AUTH_MODE": "token",
-        "RAY_AUTH_TOKEN_PATH": str(settings.data_dir / TOKEN_FILE),
-        # Workers start at nice 15 by default, which makes a 4 ms chain 300 ms as soon as the cores are busy.
-        "RAY_worker_niceness": "0",
-        # An actor that was killed is callable again after 0.1 s instead of 1.5 s.
-        "RAY_timeout_ms_task_wait_for_death_info": "50",
-        "RAY_core_worker_internal_heartbeat_ms": "100",
-        "RAY_worker_maximum_startup_concurrency": str(WARM_WORKERS),
-        "RAY_USAGE_STATS_ENABLED": "0",
-        "MALLOC_ARENA_MAX": "1",
-        # Despite its name: 0 makes the node's address 127.0.0.1 on Linux too, and Ray then listens nowhere else.
-        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
-    }
+    environment = {**RAY_SETTINGS, "RAY_AUTH_TOKEN_PATH": str(settings.data_dir / TOKEN_FILE)}
     if _is_importable(PRELOADED_MODULE):
         environment["RAY_preload_python_modules"] = PRELOADED_MODULE
     return environment
@@ -89,7 +93,8 @@ def ray_command(plan: RayPlan, settings: Settings, environment: dict[str, str]) 
         "Ray",
         argv,
         plan.logs / "ray.log",
-        environment,
+        # The dashboard's processes leave temporary directories when they are killed: let them go with the session.
+        {**environment, "TMPDIR": str(plan.session_root)},
         keep=((session_logs, kept_logs),),
         remove=(plan.session_root,),
     )

@@ -13,6 +13,7 @@ lock_state:{id}              string  "epoch:intent id" that holds the strategy's
 user:{id}                    hash    broker_connected (row B1)
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
@@ -175,7 +176,8 @@ class RuntimeMirror:
     async def get_status(self, strategy_id: int) -> tuple[dict[str, str], dict[str, str]]:
         """`runtime:{id}` and the `price:{symbol}` of its symbol, in one round trip."""
         with _outages():
-            runtime, price = await self._read_status(keys=[runtime_key(strategy_id)])
+            answer = await self._read_status(keys=[runtime_key(strategy_id)])
+        runtime, price = json.loads(answer)
         return _pairs(runtime), _pairs(price)
 
     async def put_price(self, symbol: str, price: Paise, exchange_time: datetime | None, received_at: datetime) -> None:
@@ -251,6 +253,8 @@ def _readable(answer: Mapping[Any, Any]) -> dict[str, str]:
 
 
 def _pairs(flat: list[str]) -> dict[str, str]:
+    if not flat:  # Lua's empty table arrives as {}
+        return {}
     return dict(zip(flat[::2], flat[1::2], strict=True))
 
 

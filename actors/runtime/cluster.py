@@ -1,21 +1,34 @@
-"""Connecting this process to the Ray cluster as a driver."""
+"""Connecting this process to the Ray cluster as a driver. Nothing here imports Ray before its environment is set."""
 
 import os
-
-import ray
+import sys
 
 from actors.runtime.names import NAMESPACE
 from config.embedded_ray import ray_environment
 from config.settings import Settings
 
 
-def connect(settings: Settings) -> None:
-    """Become a driver of the cluster at RAY_ADDRESS; a second call does nothing.
+def prepare(settings: Settings) -> None:
+    """Put Ray's settings into this process's environment, unless the operator has set them there.
 
-    Ray reads its own settings from the environment, so ours are put there first, unless the operator has set them.
+    Ray reads them when it is imported, so this comes first.
+
+    Raises:
+        RuntimeError: Ray has been imported already, with other settings.
     """
-    for name, value in ray_environment(settings).items():
-        os.environ.setdefault(name, value)
+    wanted = ray_environment(settings)
+    late = [name for name in wanted if name not in os.environ]
+    if late and "ray" in sys.modules:
+        raise RuntimeError(f"Ray was imported before {', '.join(late)} was set")
+    for name in late:
+        os.environ[name] = wanted[name]
+
+
+def connect(settings: Settings) -> None:
+    """Become a driver of the cluster at RAY_ADDRESS; a second call does nothing."""
+    prepare(settings)
+    import ray
+
     ray.init(
         address=settings.ray_address or "auto",
         namespace=NAMESPACE,

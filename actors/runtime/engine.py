@@ -8,11 +8,10 @@ import structlog
 from ray.exceptions import RayActorError, RayError
 from ray.util import list_named_actors
 
-from actors.ports import PeerUnavailable
+from actors.ports import EngineUnavailable, PeerUnavailable, RecoveryReport, StopResult
 from actors.runtime import actor_classes, cluster, names
 from actors.runtime.handles import Peers
 from actors.runtime.names import Pools
-from api.engine_port import EngineUnavailable, RecoveryReport, StopResult
 from config.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -131,7 +130,7 @@ class RayEngine:
         name = names.strategy_name(strategy_id)
         async with asyncio.timeout(_READY_TIMEOUT_S):
             while strategy_id in await asyncio.to_thread(self._live_strategies):
-                await asyncio.sleep(_POLL_S)  # noqa: ASYNC110 - Ray has no event for it
+                await asyncio.sleep(_POLL_S)
         self._peers.forget(name)
 
     @staticmethod

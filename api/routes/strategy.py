@@ -25,6 +25,8 @@ from persistence.models import OrderLog
 
 router = APIRouter(prefix="/strategy", tags=["strategy"])
 
+_ATTEMPT_TIMES = ("triggered_at", "sent_at")
+
 PathId = Annotated[int, Path(gt=0, le=MAX_ID)]
 
 
@@ -95,6 +97,7 @@ async def orders(strategy_id: PathId, user_id: UserId, opened: Opened, paging: P
 
 
 def _order_log(line: OrderLog) -> OrderLogAnswer:
-    values = {name: getattr(line, name) for name in OrderLogAnswer.model_fields if name not in ("log_id", "price")}
+    columns = OrderLogAnswer.model_fields.keys() - {"log_id", "price", *_ATTEMPT_TIMES}
+    values = {name: getattr(line, name) for name in columns} | {name: line.detail.get(name) for name in _ATTEMPT_TIMES}
     price = None if line.price is None else float(round_rupees(line.price))
     return OrderLogAnswer(log_id=line.id, price=price, **values)

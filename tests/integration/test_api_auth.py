@@ -17,6 +17,8 @@ from persistence.database import Sessions, transaction
 from persistence.models import User
 from tests.integration.api_user import PASSWORD, ApiUser
 
+pytest_plugins = ["tests.integration.fixtures"]
+
 
 async def test_register_stores_a_hash_and_answers_tokens(client: httpx.AsyncClient, sessions: Sessions) -> None:
     email = f"{secrets.token_hex(6)}@Example.COM"

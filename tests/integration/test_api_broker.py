@@ -17,6 +17,8 @@ from persistence.runtime_mirror import RuntimeMirror
 from tests.integration.api_user import ApiUser
 from tests.kit.paper import PaperExchange
 
+pytest_plugins = ["tests.integration.fixtures"]
+
 
 async def user_id_of(user: ApiUser) -> int:
     return int((await user.call("GET", "/auth/validate")).json()["user_id"])
@@ -125,9 +127,7 @@ async def test_a_broker_that_is_down_is_unreachable(trader: ApiUser, paper: Pape
     assert (answer.status_code, answer.json()["code"]) == (503, "broker_unreachable")
 
 
-async def test_connecting_again_keeps_one_account(
-    trader: ApiUser, paper: PaperExchange, sessions: Sessions
-) -> None:
+async def test_connecting_again_keeps_one_account(trader: ApiUser, paper: PaperExchange, sessions: Sessions) -> None:
     before = await account_of(sessions, trader)
     trader.paper = paper.control.new_account()
     assert (await trader.connect()).status_code == 200

@@ -1,6 +1,8 @@
 """Liveness, readiness, metrics, unforeseen errors, and the recovery sweep of the running application."""
 
 import asyncio
+import subprocess
+import sys
 
 import httpx
 import pytest
@@ -8,8 +10,10 @@ from fastapi import FastAPI
 
 from api.app import create_app
 from config.settings import Settings, SettingsError
-from tests.integration.api_user import ApiUser
+from tests.integration.api_user import PASSWORD, ApiUser
 from tests.kit.fake_engine import FakeEngine
+
+pytest_plugins = ["tests.integration.fixtures"]
 
 
 async def test_health_and_readiness(client: httpx.AsyncClient, engine: FakeEngine) -> None:
@@ -46,9 +50,7 @@ async def test_a_bug_is_not_shown(app: FastAPI, client: httpx.AsyncClient, user:
 
 
 async def test_open_runs_are_swept_from_the_start(app: FastAPI, engine: FakeEngine) -> None:
-    async with asyncio.timeout(5):
-        while not engine.sweeps:
-            await asyncio.sleep(0)
+    await asyncio.wait_for(engine.swept.wait(), 5)
     assert app.state.resources.engine is engine
 
 
@@ -69,3 +71,34 @@ async def test_a_start_without_its_settings_says_which(settings: Settings, engin
     with pytest.raises(SettingsError, match="TRADEACTORS_REDIS_URL"):
         async with app.router.lifespan_context(app):
             pass
+
+
+async def test_without_redis_nothing_new_is_taken_on_and_the_rest_goes_on(
+    trader: ApiUser, settings: Settings, engine: FakeEngine
+) -> None:
+    strategy_id, running = await trader.strategy(), await trader.started()
+    app = create_app(settings.model_copy(update={"redis_url": "redis://127.0.0.1:1"}), engine)
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://api") as client,
+    ):
+        trader.client = client
+        refused = await trader.call("POST", "/strategy/start", strategy_id=strategy_id)
+        assert (refused.status_code, refused.json()["code"]) == (503, "redis_unavailable")
+        status = await trader.call("GET", f"/strategy/status/{running}")
+        assert (status.status_code, status.json()["strategy_status"]) == (200, "running")
+        login = await client.post("/auth/login", json={"email": trader.email, "password": PASSWORD})
+        assert login.status_code == 200
+        assert (await trader.connect()).status_code == 200
+        assert (await client.get("/readyz")).json()["checks"]["redis"] == "failed: MirrorUnavailable"
+        stopped = await trader.call("POST", "/strategy/stop", strategy_id=running)
+        assert (stopped.status_code, stopped.json()["strategy_status"]) == (200, "stopped")
+    assert [strategy for _, strategy in engine.ensured] == [running]
+
+
+def test_importing_the_application_loads_neither_ray_nor_twisted_nor_pandas() -> None:
+    heavy = {"ray", "twisted.internet.reactor", "kiteconnect", "pandas"}
+    code = f"import sys, api.app; print(sorted({heavy} & set(sys.modules)))"
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert printed.strip() == "[]"

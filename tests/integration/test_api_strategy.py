@@ -20,6 +20,8 @@ from persistence.runtime_mirror import RuntimeMirror
 from tests.integration.api_user import ApiUser
 from tests.kit.fake_engine import FakeEngine
 
+pytest_plugins = ["tests.integration.fixtures"]
+
 IST = ZoneInfo("Asia/Kolkata")
 
 
@@ -53,6 +55,7 @@ async def test_create_answers_an_id(trader: ApiUser, sessions: Sessions) -> None
         ("stop_loss", 0),
         ("stop_loss", -5),
         ("stop_loss", 92.123),
+        ("stop_loss", 1490.55),
         ("stop_loss", "92.10"),
         ("stop_loss", True),
         ("stop_loss", None),
@@ -70,12 +73,12 @@ async def test_unacceptable_values_name_their_field(trader: ApiUser, field: str,
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "1e400"])
 async def test_numbers_that_are_none_are_refused(trader: ApiUser, client: httpx.AsyncClient, number: str) -> None:
-    body = '{"symbol":"INFY","buy_time":"09:30","sell_time":"15:10","quantity":1,"stop_loss":%s}' % number
+    body = '{"symbol":"INFY","buy_time":"09:30","sell_time":"15:10","quantity":1,"stop_loss":NUMBER}'
     headers = {
         "Authorization": f"Bearer {trader.tokens['access_token']}",
         "Content-Type": "application/json",
     }
-    answer = await client.post("/strategy/create", content=body, headers=headers)
+    answer = await client.post("/strategy/create", content=body.replace("NUMBER", number), headers=headers)
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["field"] == "stop_loss"
 
@@ -131,9 +134,7 @@ async def test_start_repeated_and_raced_is_one_run_with_one_answer(
     assert set(engine.ensured) == {(runs[0].id, strategy_id)}
 
 
-async def test_start_with_the_engine_down_says_so_and_a_repeat_carries_on(
-    trader: ApiUser, engine: FakeEngine
-) -> None:
+async def test_start_with_the_engine_down_says_so_and_a_repeat_carries_on(trader: ApiUser, engine: FakeEngine) -> None:
     strategy_id = await trader.strategy()
     engine.up = False
     answer = await trader.call("POST", "/strategy/start", strategy_id=strategy_id)
@@ -143,9 +144,7 @@ async def test_start_with_the_engine_down_says_so_and_a_repeat_carries_on(
     assert len(engine.ensured) == 1
 
 
-async def test_stop_sells_and_answers_the_final_state_as_often_as_asked(
-    trader: ApiUser, mirror: RuntimeMirror
-) -> None:
+async def test_stop_sells_and_answers_the_final_state_as_often_as_asked(trader: ApiUser, mirror: RuntimeMirror) -> None:
     strategy_id = await trader.started()
     for _ in range(2):
         answer = await trader.call("POST", "/strategy/stop", strategy_id=strategy_id)
@@ -163,6 +162,7 @@ async def test_stop_that_still_sells_is_202(trader: ApiUser, engine: FakeEngine)
     answer = await trader.call("POST", "/strategy/stop", strategy_id=strategy_id)
     assert answer.status_code == 202
     assert (answer.json()["strategy_status"], answer.json()["position"]) == ("running", "selling")
+    assert engine.stop_timeouts == [10.0]
 
 
 async def test_stop_of_a_strategy_that_never_ran_changes_nothing(trader: ApiUser, engine: FakeEngine) -> None:
@@ -219,14 +219,14 @@ async def test_the_stop_loss_moves_while_running_and_nothing_else_does(
     trader: ApiUser, engine: FakeEngine, mirror: RuntimeMirror
 ) -> None:
     strategy_id = await trader.started()
-    moved = await trader.call("PATCH", f"/strategy/{strategy_id}", stop_loss=1500.05)
-    assert (moved.status_code, moved.json()["stop_loss"]) == (200, 1500.05)
-    assert engine.moved == [(strategy_id, 150_005)]
-    assert (await mirror.get_strategy(strategy_id))["stop_loss"] == "1500.05"
+    moved = await trader.call("PATCH", f"/strategy/{strategy_id}", stop_loss=1500.1)
+    assert (moved.status_code, moved.json()["stop_loss"]) == (200, 1500.1)
+    assert engine.moved == [(strategy_id, 150_010)]
+    assert (await mirror.get_strategy(strategy_id))["stop_loss"] == "1500.10"
     for change in ({"quantity": 5}, {"stop_loss": 1501.0, "buy_time": "09:20"}):
         refused = await trader.call("PATCH", f"/strategy/{strategy_id}", **change)
         assert (refused.status_code, refused.json()["code"]) == (409, "strategy_running")
-    assert engine.moved == [(strategy_id, 150_005)]
+    assert engine.moved == [(strategy_id, 150_010)]
 
 
 async def test_a_strategy_that_does_not_run_can_be_changed(trader: ApiUser) -> None:
@@ -236,7 +236,7 @@ async def test_a_strategy_that_does_not_run_can_be_changed(trader: ApiUser) -> N
     too_late = await trader.call("PATCH", f"/strategy/{strategy_id}", buy_time="15:10")
     assert (too_late.status_code, too_late.json()["errors"][0]["field"]) == (422, "sell_time")
     assert (await trader.call("PATCH", f"/strategy/{strategy_id}", symbol="TCS")).status_code == 422
-    assert (await trader.call("PATCH", f"/strategy/{strategy_id}", **{"stop_loss": 92.123})).status_code == 422
+    assert (await trader.call("PATCH", f"/strategy/{strategy_id}", stop_loss=92.123)).status_code == 422
 
 
 async def test_delete(trader: ApiUser, sessions: Sessions) -> None:

@@ -16,6 +16,8 @@ from persistence.records import IntentRecord, LogRecord, RunRuntime, RunUpdate
 from persistence.runtime_mirror import RuntimeMirror
 from tests.integration.rows import NOW, new_run
 
+pytest_plugins = ["tests.integration.fixtures"]
+
 
 @pytest.fixture
 def ledger(sessions: Sessions, mirror: RuntimeMirror) -> RunLedger:

@@ -9,6 +9,8 @@ import pytest
 from persistence.runtime_mirror import Claim, RuntimeMirror
 from tests.integration.rows import NOW
 
+pytest_plugins = ["tests.integration.fixtures"]
+
 _ids = itertools.count(900_000)
 
 

@@ -13,6 +13,8 @@ from persistence.errors import ConstraintViolated, DatabaseUnavailable
 from persistence.models import TableModel
 from tests.integration.rows import new_run, new_user
 
+pytest_plugins = ["tests.integration.fixtures"]
+
 
 def test_models_and_migrations_do_not_drift(postgres_url: str) -> None:
     engine = create_engine(postgres_url)

@@ -1,5 +1,6 @@
 """An engine without Ray: remembers what it was asked, and records ends through the real ledger."""
 
+import asyncio
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -18,7 +19,8 @@ class FakeEngine:
     running: dict[int, int] = field(default_factory=dict)
     ensured: list[tuple[int, int]] = field(default_factory=list)
     moved: list[tuple[int, int]] = field(default_factory=list)
-    sweeps: int = 0
+    stop_timeouts: list[float] = field(default_factory=list)
+    swept: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def ensure_running(self, run_id: int, strategy_id: int) -> None:
         """One entry per strategy, however often it is called."""
@@ -29,6 +31,7 @@ class FakeEngine:
     async def stop(self, strategy_id: int, timeout_s: float) -> StopResult:
         """Sold at once, or still selling, as the test wants it."""
         self._check()
+        self.stop_timeouts.append(timeout_s)
         if not self.flat_on_stop:
             return StopResult(flat=False, status={"position": "selling", "message": "Selling"})
         await self.end(self.running.pop(strategy_id), position="sold", message="Stopped", delete_mirror=True)
@@ -67,9 +70,9 @@ class FakeEngine:
         self.moved.append((strategy_id, stop_loss_paise))
 
     async def recover(self) -> RecoveryReport:
-        """Nothing to do, but counted."""
+        """Nothing to do, but noticed."""
         self._check()
-        self.sweeps += 1
+        self.swept.set()
         return RecoveryReport(found=0, recovered=0)
 
     async def health(self) -> dict[str, object]:

@@ -1,4 +1,7 @@
-"""A real stack for tests: free ports, a data directory of its own, nothing taken from the developer's settings."""
+"""A real stack for tests: free ports, a data directory of its own, nothing taken from the developer's settings.
+
+Import this module before `ray` (a root conftest.py that imports it is enough): Ray reads its settings at its import.
+"""
 
 import os
 import shutil
@@ -10,7 +13,10 @@ from typing import Any
 
 from config.embedded import Part, Stack
 from config.embedded_postgres import short_temporary_directory
+from config.embedded_ray import RAY_SETTINGS
 from config.settings import PREFIX, Settings, load_settings
+
+os.environ.update(RAY_SETTINGS)
 
 
 @contextmanager

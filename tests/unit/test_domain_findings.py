@@ -56,7 +56,7 @@ from tests.unit.test_strategy_machine import (
     working,
 )
 
-# --- 1. A BUY that surprises ---------------------------------------------------------------------------------------
+# --- 1. A BUY that surprises -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("state", [working(), working(filled=4)], ids=["open", "filled in part"])
@@ -89,7 +89,7 @@ def test_nothing_is_sent_from_not_after_on() -> None:
     assert not isinstance(move, SendAt)
 
 
-# --- 2. Two SELLs for one position -------------------------------------------------------------------------------------
+# --- 2. Two SELLs for one position -----------------------------------------------------------------------------------
 
 
 def test_rejected_order_does_not_hide_a_live_one_of_the_same_tag() -> None:
@@ -157,7 +157,7 @@ def test_exit_in_doubt_is_not_sent_again_once_the_position_was_closed_outside() 
     assert all(send.not_after is not None and send.not_after <= LATER for send in of(decisions, SendOrder))
 
 
-# --- 3. A position without a guard ---------------------------------------------------------------------------------------
+# --- 3. A position without a guard -----------------------------------------------------------------------------------
 
 
 def test_recovery_survives_two_orders_under_one_tag() -> None:
@@ -206,7 +206,7 @@ def test_stop_loss_cannot_be_moved_to_nothing() -> None:
         step(guarding(), StopLossMoved(0), LATER)
 
 
-# --- 4. Retries that eat the account's order quota -----------------------------------------------------------------------------
+# --- 4. Retries that eat the account's order quota -------------------------------------------------------------------
 
 
 def rejected_for_good() -> StrategyState:
@@ -235,7 +235,7 @@ def test_late_fill_of_an_earlier_exit_ends_a_failed_one() -> None:
     assert play(flat, TimerFired(Timer.RETRY, now), at=now).phase is Phase.ENDED
 
 
-# --- 5. What the trader is told ---------------------------------------------------------------------------------------------------
+# --- 5. What the trader is told --------------------------------------------------------------------------------------
 
 
 def test_exit_of_a_dead_incarnation_is_shown_as_the_stop_loss_it_was() -> None:
@@ -273,5 +273,3 @@ def test_clock_that_steps_back_does_not_silence_the_conflated_ticks() -> None:
     fanout.subscribe(3, None)
     fanout.on_tick(a_tick(150000, NOW))
     assert fanout.on_tick(a_tick(150100, NOW - timedelta(minutes=1)))
-
-

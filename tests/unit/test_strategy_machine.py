@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
@@ -21,7 +21,7 @@ from actors.domain.decisions import (
     WatchPrice,
 )
 from actors.domain.entries import ENTRY_PATIENCE, PROBE_INTERVAL, RETRY_WINDOW
-from actors.domain.errors import IllegalEvent
+from actors.domain.errors import IllegalEvent, InvalidValue
 from actors.domain.events import (
     BrokerRestored,
     Event,
@@ -133,7 +133,7 @@ def ended() -> StrategyState:
     return play(exiting(), exit_report())
 
 
-# --- E1: the BUY at its instant ---------------------------------------------------------------------------------------
+# --- E1: the BUY at its instant --------------------------------------------------------------------------------------
 
 
 def test_start_arms_both_timers_and_follows_the_price() -> None:
@@ -148,6 +148,27 @@ def test_buy_is_the_first_decision_at_the_buy_time() -> None:
     assert decisions[0].intent == state.run.entry_intent()
     assert decisions[0].intent.quantity == 10
     assert logged(decisions) == ["BUY_TRIGGERED"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"quantity": 0},
+        {"quantity": -1},
+        {"stop_loss": 0},
+        {"stop_loss": -1},
+        {"sell_at": BUY_AT},
+        {"buy_at": BUY_AT.replace(tzinfo=None)},
+        {"sell_at": SELL_AT.replace(tzinfo=None)},
+    ],
+)
+def test_run_that_can_never_be_right_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(InvalidValue):
+        a_run(**wrong)
+
+
+def test_smallest_run_is_one_share_with_a_stop_of_one_paisa() -> None:
+    assert a_run(quantity=1, stop_loss=1).entry_intent().quantity == 1
 
 
 def test_buy_carries_a_time_after_which_it_is_not_sent() -> None:
@@ -184,7 +205,7 @@ def test_filled_buy_journals_the_exit_and_watches_the_stop_loss() -> None:
     )
 
 
-# --- E2: the SELL at its instant ----------------------------------------------------------------------------------------
+# --- E2: the SELL at its instant -------------------------------------------------------------------------------------
 
 
 def test_sell_is_the_first_decision_at_the_sell_time() -> None:
@@ -219,6 +240,12 @@ def test_sell_time_cancels_a_buy_that_is_still_open() -> None:
     assert decisions == (CancelOrder(ENTRY, BUY_ID),)
 
 
+@pytest.mark.parametrize(("early", "cancelled"), [(timedelta(0), True), (timedelta(microseconds=1), False)])
+def test_buy_found_open_from_the_sell_time_on_is_cancelled(early: timedelta, *, cancelled: bool) -> None:
+    _, decisions = step(entering(), entry_report(OrderStage.OPEN, 0), SELL_AT - early)
+    assert (CancelOrder(ENTRY, BUY_ID) in decisions) is cancelled
+
+
 def test_sell_time_ends_a_paused_run_as_missed() -> None:
     state, decisions = step(paused(), TimerFired(Timer.SELL, SELL_AT), SELL_AT)
     assert state.phase is Phase.ENDED
@@ -233,7 +260,7 @@ def test_sell_time_that_passes_while_the_exit_is_journalled_sells_as_soon_as_it_
     assert isinstance(decisions[0], SendOrder)
 
 
-# --- E4: missed triggers ------------------------------------------------------------------------------------------------
+# --- E4: missed triggers ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("late", [timedelta(0), timedelta(seconds=4, microseconds=999_999)])
@@ -288,7 +315,7 @@ def test_sell_missed_by_a_day_is_held_not_sold_in_another_session() -> None:
     assert "missed_execution" in alerts(decisions)
 
 
-# --- F1, F3: the stop-loss ------------------------------------------------------------------------------------------------
+# --- F1, F3: the stop-loss -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("price", [AT_STOP, BELOW, 1])
@@ -379,7 +406,7 @@ def test_stop_loss_moved_before_the_buy_guards_the_position(state: StrategyState
     assert WatchPrice(BELOW) in decisions
 
 
-# --- J2: the feed -----------------------------------------------------------------------------------------------------------
+# --- J2: the feed ----------------------------------------------------------------------------------------------------
 
 
 def test_lost_feed_is_alerted_once_while_a_position_depends_on_it() -> None:
@@ -405,7 +432,7 @@ def test_first_fresh_tick_after_the_feed_is_back_exits_through_a_gap() -> None:
     assert play(back, TickReceived(a_tick(BELOW, LATER))).phase is Phase.EXITING
 
 
-# --- G1: duplicates and conflicts ---------------------------------------------------------------------------------------------
+# --- G1: duplicates and conflicts ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -453,7 +480,7 @@ def test_event_of_an_order_the_run_does_not_know_is_illegal(event: Event) -> Non
         step(guarding(), event, LATER)
 
 
-# --- H1, H2, H3: an entry that fails ----------------------------------------------------------------------------------------
+# --- H1, H2, H3: an entry that fails ---------------------------------------------------------------------------------
 
 
 def test_entry_that_failed_all_its_retries_stops_the_strategy() -> None:
@@ -536,7 +563,7 @@ def test_old_failure_does_not_end_a_buy_whose_order_is_known() -> None:
     assert step(before, failed(FailureKind.EXHAUSTED), LATER) == (before, ())
 
 
-# --- H4, ruling 2: fills, in whole, in part and late --------------------------------------------------------------------------
+# --- H4, ruling 2: fills, in whole, in part and late -----------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -617,7 +644,7 @@ def test_buy_filled_after_the_run_was_given_up_is_alerted() -> None:
     assert state.open_quantity == 10
 
 
-# --- an entry that parks --------------------------------------------------------------------------------------------------------
+# --- an entry that parks ---------------------------------------------------------------------------------------------
 
 
 def test_parked_buy_is_given_its_patience_once() -> None:
@@ -640,7 +667,7 @@ def test_patience_that_ends_after_the_fill_cancels_nothing() -> None:
     assert step(guarding(), TimerFired(Timer.ENTRY_PATIENCE, now), now) == (guarding(), ())
 
 
-# --- ruling 3: an exit that fails -------------------------------------------------------------------------------------------------
+# --- ruling 3: an exit that fails ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -668,6 +695,26 @@ def test_retried_exit_is_the_same_intent_after_a_look_at_the_book() -> None:
     state, decisions = step(exit_failed(), TimerFired(Timer.RETRY, now), now)
     assert state.phase is Phase.EXITING
     assert [(send.intent.id, send.look_up_first) for send in of(decisions, SendOrder)] == [(exit_id(1), True)]
+
+
+def test_retried_exit_is_live_and_can_fail_again() -> None:
+    retried = play(exit_failed(), TimerFired(Timer.RETRY, LATER))
+    assert retried.exits[-1].live
+    assert play(retried, failed(FailureKind.EXHAUSTED, exit_id())) == exit_failed()
+
+
+def test_repeated_rejection_does_not_hurry_a_failed_exit() -> None:
+    rejected = exiting()
+    for seq in range(1, EXIT_FAILURE_LIMIT + 1):
+        rejected = play(rejected, exit_report(OrderStage.REJECTED, 0, seq=seq))
+    assert step(rejected, exit_report(OrderStage.REJECTED, 0, seq=3), LATER) == (rejected, ())
+
+
+def test_alert_of_a_failed_exit_says_what_the_broker_said() -> None:
+    state = exiting()
+    for seq in range(1, EXIT_FAILURE_LIMIT + 1):
+        state, decisions = step(state, exit_report(OrderStage.REJECTED, 0, seq=seq), LATER)
+    assert of(decisions, RaiseAlert)[0].message.endswith(": because")
 
 
 def test_refused_exit_is_retried_under_the_next_number() -> None:
@@ -707,7 +754,7 @@ def test_exit_that_has_nothing_to_sell_ends_the_run_as_closed_outside() -> None:
     assert "closed_outside" in alerts(decisions)
 
 
-# --- a position closed outside ----------------------------------------------------------------------------------------------------
+# --- a position closed outside ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("state", [arming(), guarding(), exit_failed()], ids=lambda state: state.phase)
@@ -727,7 +774,7 @@ def test_position_closed_outside_cancels_an_exit_in_work_and_waits_for_its_end()
     assert (after.phase, of(decisions, SendOrder)) == (Phase.ENDED, [])
 
 
-# --- I1: STOP from every phase ------------------------------------------------------------------------------------------------------
+# --- I1: STOP from every phase ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("state", [scheduled(), paused()], ids=lambda state: state.phase)
@@ -795,7 +842,7 @@ def test_stop_during_a_stop_loss_waits_for_the_one_exit() -> None:
     assert of(decisions, EndRun) == [EndRun(manual=True)]
 
 
-# --- J1: recovery in every phase ------------------------------------------------------------------------------------------------------
+# --- J1: recovery in every phase -------------------------------------------------------------------------------------
 
 
 def recover(
@@ -865,6 +912,27 @@ def test_recovery_adopts_an_exit_that_was_sent_before_the_crash(state: StrategyS
     assert of(decisions, EndRun) == [EndRun(manual=False)]
 
 
+@pytest.mark.parametrize(
+    ("now", "position"),
+    [
+        (SELL_AT - timedelta(microseconds=1), PositionStatus.EXITED_BY_SL),
+        (SELL_AT, PositionStatus.SOLD),
+    ],
+)
+def test_exit_of_a_dead_incarnation_was_for_the_stop_loss_unless_the_sell_was_due(
+    now: datetime, position: PositionStatus
+) -> None:
+    state, _ = recover(guarding(), entry_report(), exit_report(), at=now)
+    assert state.position_status is position
+
+
+def test_recovery_with_an_open_buy_follows_it_with_fresh_patience() -> None:
+    state, decisions = recover(working(), entry_report(OrderStage.OPEN, 0))
+    assert state.phase is Phase.ENTERING
+    assert SetTimer(Timer.ENTRY_PATIENCE, LATER + ENTRY_PATIENCE) in decisions
+    assert [(send.intent.id, send.look_up_first) for send in of(decisions, SendOrder)] == [(ENTRY, True)]
+
+
 @pytest.mark.parametrize("state", [scheduled(), entering(), paused()], ids=lambda state: state.phase)
 def test_recovery_of_an_old_snapshot_finds_the_whole_round_trip_in_the_book(state: StrategyState) -> None:
     after, _ = recover(state, entry_report(), exit_report())
@@ -911,7 +979,7 @@ def test_recovery_after_recovery_changes_nothing() -> None:
         assert recover(once) == (once, decisions)
 
 
-# --- what people see ---------------------------------------------------------------------------------------------------------------------
+# --- what people see -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,11 @@
 """The table of transitions: what it allows is taken in, what it does not is refused and changes nothing."""
 
+from dataclasses import is_dataclass
 from typing import get_args
 
 import pytest
 
+from actors.domain.decisions import Decision
 from actors.domain.errors import IllegalEvent
 from actors.domain.events import (
     BrokerRestored,
@@ -22,7 +24,8 @@ from actors.domain.events import (
     Timer,
     TimerFired,
 )
-from actors.domain.order import FailureKind
+from actors.domain.order import FailureKind, Order, OrderReport
+from actors.domain.stop_loss import Tick
 from actors.domain.strategy_machine import step
 from actors.domain.strategy_state import TRANSITIONS, Phase, StrategyState
 from tests.kit.builders import BUY_AT, a_tick
@@ -96,7 +99,9 @@ def test_event_in_the_table_is_taken_in_and_leads_where_the_table_says(phase: Ph
 
 
 @pytest.mark.parametrize(
-    ("phase", "event"), [(phase, event) for phase, row in ILLEGAL.items() for event in sorted(row, key=named)], ids=named
+    ("phase", "event"),
+    [(phase, event) for phase, row in ILLEGAL.items() for event in sorted(row, key=named)],
+    ids=named,
 )
 def test_event_not_in_the_table_is_refused_and_changes_nothing(phase: Phase, event: type[Event]) -> None:
     state = before = STATES[phase]
@@ -124,3 +129,9 @@ def test_every_phase_with_a_position_can_reach_its_end() -> None:
 def test_report_of_a_fill_is_taken_in_by_every_phase() -> None:
     assert all(OrderReported in row for row in TRANSITIONS.values())
     assert all(RunRecovered in row for row in TRANSITIONS.values())
+
+
+@pytest.mark.parametrize("kind", [*get_args(Event), *get_args(Decision), StrategyState, Order, OrderReport, Tick])
+def test_what_the_machine_takes_and_gives_cannot_be_changed_afterwards(kind: type) -> None:
+    assert is_dataclass(kind)
+    assert kind.__dataclass_params__.frozen  # type: ignore[attr-defined]

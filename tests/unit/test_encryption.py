@@ -1,0 +1,101 @@
+"""Broker secrets at rest: bound to their owner, readable with every configured key, and tamper-evident."""
+
+import base64
+import os
+from dataclasses import replace
+
+import pytest
+
+from persistence.encryption import (
+    BROKER_PURPOSE,
+    BrokerCredentials,
+    SealedSecret,
+    SecretBox,
+    decode_key,
+    generate_key,
+    key_version,
+    open_credentials,
+    seal_credentials,
+)
+from persistence.errors import UnreadableSecret
+
+OLD, NEW = os.urandom(32), os.urandom(32)
+
+
+def sealed(box: SecretBox) -> SealedSecret:
+    return box.seal(b"the secret", user_id=7, purpose="test")
+
+
+def test_what_was_sealed_opens() -> None:
+    box = SecretBox([OLD])
+    assert box.open(sealed(box), user_id=7, purpose="test") == b"the secret"
+
+
+def test_the_same_secret_never_looks_the_same_twice() -> None:
+    box = SecretBox([OLD])
+    assert sealed(box).box != sealed(box).box
+
+
+@pytest.mark.parametrize(("user_id", "purpose"), [(8, "test"), (7, "another")])
+def test_a_secret_of_another_owner_or_purpose_does_not_open(user_id: int, purpose: str) -> None:
+    box = SecretBox([OLD])
+    with pytest.raises(UnreadableSecret):
+        box.open(sealed(box), user_id=user_id, purpose=purpose)
+
+
+@pytest.mark.parametrize("position", [0, 1, 13, -1])
+def test_an_altered_secret_does_not_open(position: int) -> None:
+    box = SecretBox([OLD])
+    secret = sealed(box)
+    damaged = bytearray(secret.box)
+    damaged[position] ^= 1
+    with pytest.raises(UnreadableSecret):
+        box.open(replace(secret, box=bytes(damaged)), user_id=7, purpose="test")
+
+
+def test_a_truncated_secret_does_not_open() -> None:
+    box = SecretBox([OLD])
+    with pytest.raises(UnreadableSecret):
+        box.open(replace(sealed(box), box=b"\x01short"), user_id=7, purpose="test")
+
+
+def test_keys_can_be_changed_without_losing_secrets() -> None:
+    before, both, after = SecretBox([OLD]), SecretBox([NEW, OLD]), SecretBox([NEW])
+    secret = sealed(before)
+    assert both.open(secret, user_id=7, purpose="test") == b"the secret"
+    assert both.needs_rotation(secret)
+    rotated = sealed(both)
+    assert not both.needs_rotation(rotated)
+    assert rotated.key_version == key_version(NEW)
+    assert after.open(rotated, user_id=7, purpose="test") == b"the secret"
+    with pytest.raises(UnreadableSecret, match=key_version(OLD)):
+        after.open(secret, user_id=7, purpose="test")
+
+
+def test_credentials_round_trip_and_show_nothing() -> None:
+    box = SecretBox.from_texts([generate_key()])
+    credentials = BrokerCredentials("the-key", "the-secret", "the-token")
+    secret = seal_credentials(box, 7, credentials)
+    assert open_credentials(box, 7, secret) == credentials
+    assert box.open(secret, user_id=7, purpose=BROKER_PURPOSE)
+    for text in (repr(credentials), str(credentials), repr(secret)):
+        assert "the-" not in text
+
+
+@pytest.mark.parametrize("text", ["", "short", "x" * 43, base64.b64encode(b"16 bytes of a key").decode()])
+def test_unusable_keys_are_refused_without_showing_them(text: str) -> None:
+    with pytest.raises(ValueError, match="32 bytes") as refusal:
+        decode_key(text)
+    assert not text or text not in str(refusal.value)
+
+
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
+def test_both_alphabets_of_base64_are_read(encode: object) -> None:
+    assert callable(encode)
+    key = bytes(range(224, 256))
+    assert decode_key(encode(key).decode()) == key
+
+
+def test_a_box_needs_a_key() -> None:
+    with pytest.raises(ValueError, match="at least one"):
+        SecretBox([])

@@ -1,0 +1,179 @@
+"""The instrument list of the day, and what the broker's answers about credentials mean."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+import requests
+from kiteconnect import exceptions
+
+from broker.errors import (
+    BrokerError,
+    BrokerRefused,
+    BrokerUnreachable,
+    CredentialsMismatch,
+    ExpiredToken,
+    InvalidToken,
+)
+from broker.instruments import InstrumentLists, InstrumentTable, instrument_table, list_day
+from broker.kite_session import IST, explain, token_expiry
+from broker.trading_calendar import trading_calendar
+
+INFY: dict[str, object] = {
+    "instrument_token": 408065,
+    "exchange_token": "1594",
+    "tradingsymbol": "INFY",
+    "name": "INFOSYS",
+    "last_price": 0.0,
+    "expiry": "",
+    "strike": 0.0,
+    "tick_size": 0.05,
+    "lot_size": 1,
+    "instrument_type": "EQ",
+    "segment": "NSE",
+    "exchange": "NSE",
+}
+NIFTY = INFY | {"instrument_token": 256265, "tradingsymbol": "NIFTY 50", "segment": "INDICES", "tick_size": 0.0}
+
+
+def ist(day: int, hour: int, minute: int = 0) -> datetime:
+    return datetime(2026, 11, day, hour, minute, tzinfo=IST)
+
+
+class Broker:
+    """Hands out the list, counting, until it is down."""
+
+    def __init__(self) -> None:
+        self.fetched = 0
+        self.down = False
+
+    def fetch(self) -> InstrumentTable:
+        if self.down:
+            raise BrokerUnreachable
+        self.fetched += 1
+        return instrument_table([INFY, NIFTY])
+
+
+class Clock:
+    def __init__(self, now: datetime) -> None:
+        self.now = now
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+async def found(lists: InstrumentLists, broker: Broker, symbol: str = "INFY") -> bool:
+    return await lists.find("paper", "NSE", symbol, broker.fetch) is not None
+
+
+def test_rows_become_instruments_with_exact_ticks() -> None:
+    table = instrument_table([INFY, NIFTY, INFY | {"exchange": "BSE", "tick_size": 0.1}])
+    infy = table["NSE", "INFY"]
+    assert (infy.token, infy.tick_paise, infy.tradable) == (408065, 5, True)
+    assert infy.instrument.symbol == "INFY"
+    assert table["BSE", "INFY"].tick_paise == 10
+    assert not table["NSE", "NIFTY 50"].tradable
+
+
+async def test_many_askers_fetch_once_and_unknown_symbols_are_none() -> None:
+    lists, broker = InstrumentLists(Clock(ist(23, 9))), Broker()
+    assert await asyncio.gather(*(found(lists, broker) for _ in range(20))) == [True] * 20
+    assert not await found(lists, broker, "NOSUCH")
+    assert broker.fetched == 1
+
+
+async def test_the_list_is_fetched_anew_after_eight() -> None:
+    clock, broker = Clock(ist(23, 9)), Broker()
+    lists = InstrumentLists(clock)
+    for moment, fetched in [(ist(23, 23, 59), 1), (ist(24, 7, 59), 1), (ist(24, 8), 2), (ist(24, 15), 2)]:
+        clock.now = moment
+        assert await found(lists, broker)
+        assert broker.fetched == fetched
+
+
+async def test_an_old_list_serves_while_the_broker_is_down_but_none_does_not() -> None:
+    clock, broker = Clock(ist(23, 9)), Broker()
+    lists = InstrumentLists(clock)
+    broker.down = True
+    with pytest.raises(BrokerUnreachable):
+        await found(lists, broker)
+    broker.down = False
+    assert await found(lists, broker)
+    broker.down, clock.now = True, ist(24, 9)
+    assert await found(lists, broker)
+    broker.down = False
+    assert await found(lists, broker)
+    assert broker.fetched == 2
+
+
+def test_the_list_day_turns_at_eight() -> None:
+    assert list_day(ist(24, 7, 59)) == date(2026, 11, 23)
+    assert list_day(ist(24, 8)) == date(2026, 11, 24)
+    assert list_day(datetime(2026, 11, 24, 3, 0, tzinfo=UTC)) == date(2026, 11, 24)
+
+
+CAUSES: list[tuple[Exception, type[BrokerError]]] = [
+    (exceptions.TokenException("Incorrect `api_key` or `access_token`.", code=403), InvalidToken),
+    (exceptions.InputException("Invalid `api_key` or `access_token`.", code=400), InvalidToken),
+    (exceptions.TokenException("Token is invalid or has expired.", code=403), ExpiredToken),
+    (exceptions.TokenException("Invalid `checksum`.", code=403), CredentialsMismatch),
+    (exceptions.PermissionException("Insufficient permission for that call.", code=403), BrokerRefused),
+    (exceptions.NetworkException("Too many requests", code=429), BrokerUnreachable),
+    (exceptions.NetworkException("Gateway timed out", code=503), BrokerUnreachable),
+    (exceptions.DataException("Unknown Content-Type (text/html)", code=502), BrokerUnreachable),
+    (exceptions.GeneralException("Something broke", code=500), BrokerUnreachable),
+    (requests.exceptions.ReadTimeout("read timed out"), BrokerUnreachable),
+    (requests.exceptions.ConnectionError("refused"), BrokerUnreachable),
+    (KeyError("content-type"), BrokerUnreachable),
+    (TypeError("'NoneType' object is not subscriptable"), BrokerUnreachable),
+]
+
+
+@pytest.mark.parametrize(("error", "meaning"), CAUSES)
+def test_what_comes_out_of_the_client_is_explained(error: Exception, meaning: type[BrokerError]) -> None:
+    assert type(explain(error)) is meaning
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (InvalidToken, "Invalid access token"),
+        (ExpiredToken, "Token expired, please refresh"),
+        (CredentialsMismatch, "Credentials mismatch"),
+    ],
+)
+def test_the_sentences_of_row_b2(error: Callable[[], BrokerError], sentence: str) -> None:
+    assert str(error()) == sentence
+
+
+@pytest.mark.parametrize(
+    ("obtained", "expires"),
+    [(ist(23, 8), ist(24, 6)), (ist(23, 23, 59), ist(24, 6)), (ist(24, 2), ist(24, 6)), (ist(24, 6), ist(25, 6))],
+)
+def test_tokens_are_flushed_at_six(obtained: datetime, expires: datetime) -> None:
+    assert token_expiry(obtained.astimezone(UTC)) == expires
+
+
+def test_the_paper_exchange_never_closes() -> None:
+    assert all(trading_calendar("24x7").is_session(date(2026, 11, 21) + timedelta(days=n)) for n in range(7))
+
+
+@pytest.mark.parametrize(
+    ("day", "open_"),
+    [
+        (date(2026, 11, 23), True),
+        (date(2026, 11, 22), False),
+        (date(2026, 11, 24), False),
+        (date(2026, 12, 25), False),
+        (date(2099, 1, 2), True),
+        (date(2099, 1, 3), False),
+    ],
+)
+def test_nse_sessions(day: date, open_: bool) -> None:
+    assert trading_calendar("XNSE").is_session(day) is open_
+
+
+def test_ticks_are_decimal_exact() -> None:
+    assert instrument_table([INFY | {"tick_size": 0.15}])["NSE", "INFY"].tick_paise == int(Decimal("0.15") * 100)
