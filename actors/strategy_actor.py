@@ -132,6 +132,7 @@ class StrategyActor:
 
     async def live(self) -> None:
         """Recover, then take in events until the run is over and recorded."""
+        self._spawn(self._warm_up())
         self.post(RunRecovered(await self._orders_at_the_broker()))
         helpers = [asyncio.create_task(self._keep_watching()), asyncio.create_task(self._consume())]
         try:
@@ -257,6 +258,11 @@ class StrategyActor:
             except PeerUnavailable as error:
                 self._log.warning("strategy.cancel_waits", order_id=order_id, reason=str(error))
                 await asyncio.sleep(PEER_RETRY_S)
+
+    async def _warm_up(self) -> None:
+        """Have the account's session opened before it is needed; a failure shows itself when it matters."""
+        with contextlib.suppress(PeerUnavailable):
+            await self._desk.probe(self._run.account_id)
 
     async def _probe(self) -> None:
         try:

@@ -129,7 +129,9 @@ class RayEngine:
     async def _await_gone(self, strategy_id: int) -> None:
         name = names.strategy_name(strategy_id)
         async with asyncio.timeout(_READY_TIMEOUT_S):
-            while strategy_id in await asyncio.to_thread(self._live_strategies):
+            while True:
+                if strategy_id not in await asyncio.to_thread(self._live_strategies):
+                    break
                 await asyncio.sleep(_POLL_S)
         self._peers.forget(name)
 

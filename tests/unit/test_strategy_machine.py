@@ -426,6 +426,12 @@ def test_ticks_cached_from_before_the_drop_decide_nothing_after_the_feed_is_back
     assert state.phase is Phase.GUARDING
 
 
+def test_only_a_fresh_tick_proves_that_the_feed_is_back() -> None:
+    lost = play(guarding(), FeedLost())
+    assert play(lost, TickReceived(a_tick(ABOVE, LATER))).feed_live
+    assert not play(lost, TickReceived(a_tick(ABOVE, LATER, age=timedelta(minutes=1)))).feed_live
+
+
 def test_first_fresh_tick_after_the_feed_is_back_exits_through_a_gap() -> None:
     back = play(guarding(), FeedLost(), FeedRestored())
     assert runtime_view(back).status_detail == StatusDetail.NONE
@@ -626,6 +632,12 @@ def test_flat_run_does_not_end_while_its_buy_may_still_fill() -> None:
 def test_exit_cancelled_in_part_goes_on_with_the_remainder_under_the_next_number() -> None:
     _, decisions = step(exiting(), exit_report(OrderStage.CANCELLED, 4), LATER)
     assert [(send.intent.id, send.intent.quantity) for send in of(decisions, SendOrder)] == [(exit_id(2), 6)]
+
+
+def test_next_exit_is_live_and_an_old_answer_about_the_first_does_not_fail_it() -> None:
+    going_on = play(exiting(), exit_report(OrderStage.CANCELLED, 4))
+    assert going_on.exits[-1].live
+    assert step(going_on, failed(FailureKind.EXHAUSTED, exit_id(1)), LATER) == (going_on, ())
 
 
 def test_exit_of_many_parts_sells_exactly_what_was_bought() -> None:
