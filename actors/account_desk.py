@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 
-from actors.domain.order import OrderReport
+from actors.domain.order import OrderReport, precedence
 from actors.order_budget import OrderBudget
 from actors.ports import Clock, OrderGateway
 
@@ -56,12 +56,10 @@ def with_tag(reports: Iterable[OrderReport], tag: str) -> list[OrderReport]:
 
 
 def newest_by_tag(reports: Iterable[OrderReport], tags: Iterable[str]) -> Mapping[str, OrderReport]:
-    """For each tag its order; of several, the one that is furthest filled."""
+    """For each tag its order; of several, the one to hold on to."""
     wanted = set(tags)
     found: dict[str, OrderReport] = {}
-    for report in reports:
+    for report in sorted(reports, key=precedence):
         if report.tag in wanted and report.tag is not None:
-            known = found.get(report.tag)
-            if known is None or report.filled_quantity > known.filled_quantity:
-                found[report.tag] = report
+            found.setdefault(report.tag, report)
     return found

@@ -59,6 +59,8 @@ class ExecutionLimits:
     slow_follow_interval_s: float = 0.5
     slow_after: timedelta = timedelta(seconds=3)
     claim_renewal: timedelta = timedelta(seconds=5)
+    vanished_after: timedelta = timedelta(seconds=120)
+    """An order whose id we have and that complete books have not listed for so long is gone: books end with the day."""
 
 
 class ExecutionActor:
@@ -78,6 +80,7 @@ class ExecutionActor:
         self._attempts, self._clock, self._limits = attempts, clock, limits
         self._desks: dict[int, AccountDesk] = {}
         self._working: dict[IntentId, asyncio.Task[Event]] = {}
+        self._withdrawn: set[IntentId] = set()
 
     async def execute(self, command: OrderCommand) -> Event:
         """Place the intent's order and follow it to its end; the event that ends it. Repeats join the first."""
@@ -86,8 +89,13 @@ class ExecutionActor:
         if work is None:
             work = asyncio.create_task(self._work(command))
             self._working[intent_id] = work
-            work.add_done_callback(lambda _: self._working.pop(intent_id, None))
+            work.add_done_callback(lambda _: self._forget(intent_id))
         return await asyncio.shield(work)
+
+    def withdraw(self, intent_id: IntentId) -> None:
+        """Send nothing more for an intent in work; whether its order exists is still found out."""
+        if intent_id in self._working:
+            self._withdrawn.add(intent_id)
 
     async def cancel(self, account_id: int, intent_id: IntentId, order_id: str) -> None:
         """Cancel what is open of an order, until its follower sees it final."""
@@ -124,6 +132,10 @@ class ExecutionActor:
             desk = self._desks.setdefault(account_id, desk)
         return desk
 
+    def _forget(self, intent_id: IntentId) -> None:
+        self._working.pop(intent_id, None)
+        self._withdrawn.discard(intent_id)
+
     # --- one intent ----------------------------------------------------------------------------------------------
 
     async def _work(self, command: OrderCommand) -> Event:
@@ -138,7 +150,7 @@ class ExecutionActor:
             return claimed
         keeper = asyncio.create_task(self._keep_claim(claimed))
         try:
-            placed = await self._place(claimed, desk)
+            placed = _known_order(claimed) or await self._place(claimed, desk)
             return placed if isinstance(placed, PlacementFailed) else await self._follow(claimed, desk, placed)
         finally:
             keeper.cancel()
@@ -196,7 +208,7 @@ class ExecutionActor:
     async def _attempt(
         self, command: OrderCommand, desk: AccountDesk, placement: Placement, policy: RetryPolicy
     ) -> OrderReport | PlacementFailed | tuple[Placement, Move]:
-        repeated = placement.attempts > 0 or command.look_up_first
+        repeated = placement.attempts > 0 or command.look_up_first or command.check_position
         if repeated and command.intent.side is Side.SELL:
             held = await self._held(command, desk)
             if held <= 0:
@@ -205,6 +217,8 @@ class ExecutionActor:
             intent = command.intent
             command = replace(command, intent=replace(intent, quantity=min(intent.quantity, held)))
         await desk.budget.acquire(command.intent.event.priority)
+        if command.intent.id in self._withdrawn or self._is_too_late(command):
+            return PlacementFailed(command.intent.id, FailureKind.EXHAUSTED, "withdrawn, or too late to send")
         result = await desk.gateway.place(command)
         now = self._clock.now()
         self._attempts.log_attempt(Attempt(command, placement.attempts + 1, result, now))
@@ -212,6 +226,9 @@ class ExecutionActor:
             intent = command.intent
             return OrderReport(result.order_id, intent.tag, OrderStage.PENDING, intent.quantity, 0, Decimal(0))
         return after_attempt(placement, result.outcome, result.reason, now, policy)
+
+    def _is_too_late(self, command: OrderCommand) -> bool:
+        return command.not_after is not None and self._clock.now() >= command.not_after
 
     async def _held(self, command: OrderCommand, desk: AccountDesk) -> int:
         """Before an exit is sent again: how much there is to sell, so that no short is opened (design §4.6)."""
@@ -251,12 +268,18 @@ class ExecutionActor:
         self, command: OrderCommand, desk: AccountDesk, known: OrderReport, chase: "Chase", started: datetime
     ) -> OrderReport:
         limits = self._limits
+        seen_at = self._clock.now()
         while True:
             slow = self._clock.now() - started > limits.slow_after
             await asyncio.sleep(limits.slow_follow_interval_s if slow else limits.follow_interval_s)
             try:
                 book = await desk.read_book()
-                report = next((r for r in book if r.order_id == known.order_id), known)
+                report = next((r for r in book if r.order_id == known.order_id), None)
+                if report is None:
+                    if self._clock.now() - seen_at > limits.vanished_after:
+                        return replace(known, stage=OrderStage.CANCELLED, reason="no longer in the order book")
+                    continue
+                seen_at = self._clock.now()
                 if command.intent.side is Side.SELL and report.stage is OrderStage.OPEN:
                     await self._chase(command, desk, report, chase)
             except BrokerUnavailable as error:
@@ -287,6 +310,14 @@ class ExecutionActor:
         remaining = (at - self._clock.now()).total_seconds()
         if remaining > 0:
             await asyncio.sleep(remaining)
+
+
+def _known_order(command: OrderCommand) -> OrderReport | None:
+    """An order that an earlier incarnation placed: nothing is left to do but to follow it."""
+    if command.order_id is None:
+        return None
+    intent = command.intent
+    return OrderReport(command.order_id, intent.tag, OrderStage.PENDING, intent.quantity, 0, Decimal(0))
 
 
 @dataclass(slots=True)

@@ -51,7 +51,8 @@ class MarketListener:
     def on_tick(self, token: int, price: int, exchange_time: datetime) -> None:
         """One tick as the broker sent it: price in paise, time timezone-aware."""
         instrument = self._instruments.get(token)
-        if instrument is None or not self._filter.accepts(token, price, exchange_time):
+        received_at = self._clock.now()
+        if instrument is None or not self._filter.accepts(token, price, exchange_time, received_at):
             return
         self._newest[token] = exchange_time
-        self._routers.deliver(instrument.key, Tick.single(token, price, exchange_time, self._clock.now()))
+        self._routers.deliver(instrument.key, Tick.single(token, price, exchange_time, received_at))

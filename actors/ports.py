@@ -55,6 +55,8 @@ class OrderCommand:
     triggered_at: datetime
     look_up_first: bool = False
     not_after: datetime | None = None
+    check_position: bool = False
+    order_id: str | None = None
 
 
 class OrderDesk(Protocol):
@@ -70,6 +72,10 @@ class OrderDesk(Protocol):
 
     async def cancel(self, account_id: int, intent_id: IntentId, order_id: str) -> None:
         """Cancel until the order is final. Raises PeerUnavailable."""
+        ...
+
+    async def withdraw(self, account_id: int, intent_id: IntentId) -> None:
+        """Send nothing more for the intent; what was sent is still looked up. Raises PeerUnavailable."""
         ...
 
     async def orders_by_tag(self, account_id: int, tags: Sequence[str]) -> Mapping[str, OrderReport]:

@@ -9,7 +9,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine
 from dataclasses import replace
 from typing import Any
 
@@ -27,6 +27,7 @@ from actors.domain.decisions import (
     SendOrder,
     SetTimer,
     WatchPrice,
+    WithdrawOrder,
 )
 from actors.domain.errors import DomainError
 from actors.domain.events import (
@@ -44,7 +45,6 @@ from actors.domain.events import (
 )
 from actors.domain.identifiers import IntentId
 from actors.domain.money import Paise
-from actors.domain.order import OrderReport
 from actors.domain.reconciliation import expected_tags
 from actors.domain.snapshot import load_state
 from actors.domain.strategy_machine import step
@@ -74,6 +74,9 @@ PEER_RETRY_S = 0.5
 """Between the tries of a call to an actor that is restarting."""
 
 
+FIRST_EPOCH = 1
+
+
 class StrategyActor:
     """One running strategy. Give it events with `post`; await `live()` for its whole life."""
 
@@ -95,6 +98,7 @@ class StrategyActor:
         self._stop_level: int | None = None
         self._settled = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._withdrawn: set[IntentId] = set()
         self._log = log.bind(strategy_id=self._run.strategy_id, run_id=self._run.run_id, epoch=self._epoch)
 
     @property
@@ -133,7 +137,7 @@ class StrategyActor:
     async def live(self) -> None:
         """Recover, then take in events until the run is over and recorded."""
         self._spawn(self._warm_up())
-        self.post(RunRecovered(await self._orders_at_the_broker()))
+        self.post(await self._recover())
         helpers = [asyncio.create_task(self._keep_watching()), asyncio.create_task(self._consume())]
         try:
             await self._keep_recording()
@@ -148,13 +152,13 @@ class StrategyActor:
             with contextlib.suppress(PeerUnavailable):
                 await self._prices.unwatch(self._run.strategy_id, self._run.instrument)
 
-    async def _orders_at_the_broker(self) -> Mapping[str, OrderReport]:
-        """The first incarnation cannot have sent anything; every later one must know before it acts."""
-        if self._epoch == 1 and self._state.phase is Phase.SCHEDULED:
-            return {}
+    async def _recover(self) -> RunRecovered:
+        """The first incarnation cannot have sent anything; every later one must know the book before it acts."""
+        if self._epoch == FIRST_EPOCH and self._state.phase is Phase.SCHEDULED:
+            return RunRecovered(first=True)
         while True:
             try:
-                return await self._desk.orders_by_tag(self._run.account_id, expected_tags(self._state))
+                return RunRecovered(await self._desk.orders_by_tag(self._run.account_id, expected_tags(self._state)))
             except PeerUnavailable as error:
                 self._log.warning("strategy.recovery_waits", reason=str(error))
                 await asyncio.sleep(PEER_RETRY_S)
@@ -186,6 +190,8 @@ class StrategyActor:
         match decision:
             case SendOrder():
                 self._spawn(self._execute(self._command(decision, cause)))
+            case WithdrawOrder(intent_id):
+                self._spawn(self._withdraw(intent_id))
             case CancelOrder(intent_id, order_id):
                 self._spawn(self._cancel(intent_id, order_id))
             case ArmIntent(intent):
@@ -228,6 +234,8 @@ class StrategyActor:
             triggered_at=cause.due if isinstance(cause, TimerFired) else triggered_at,
             look_up_first=send.look_up_first,
             not_after=send.not_after,
+            check_position=send.check_position,
+            order_id=send.order_id,
         )
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -248,8 +256,15 @@ class StrategyActor:
                 return self.post(await self._desk.execute(command))
             except PeerUnavailable as error:
                 self._log.warning("strategy.desk_unavailable", intent=str(command.intent.id), reason=str(error))
-                command = replace(command, look_up_first=True)
+                not_after = self._clock.now() if command.intent.id in self._withdrawn else command.not_after
+                command = replace(command, look_up_first=True, not_after=not_after)
                 await asyncio.sleep(PEER_RETRY_S)
+
+    async def _withdraw(self, intent_id: IntentId) -> None:
+        """An execution actor that died has forgotten the intent too: asked again, it only looks the order up."""
+        self._withdrawn.add(intent_id)
+        with contextlib.suppress(PeerUnavailable):
+            await self._desk.withdraw(self._run.account_id, intent_id)
 
     async def _cancel(self, intent_id: IntentId, order_id: str) -> None:
         while True:

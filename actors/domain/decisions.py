@@ -36,11 +36,22 @@ class SendOrder:
 
     `look_up_first`: an earlier attempt may have left us (recovery, slow retry), so search the order book by tag
     before sending anything. `not_after`: from then on only look up, never send: a BUY must not surprise.
+    `check_position`: ask the account what it holds first, and sell no more than that. `order_id`: the order exists,
+    only follow it.
     """
 
     intent: Intent
     look_up_first: bool = False
     not_after: datetime | None = None
+    check_position: bool = False
+    order_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawOrder:
+    """Send nothing more for the intent: from now on only find out whether its order exists."""
+
+    intent_id: IntentId
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +107,7 @@ Decision = (
     | CancelTimers
     | ArmIntent
     | SendOrder
+    | WithdrawOrder
     | CancelOrder
     | ProbeBroker
     | WatchPrice

@@ -54,14 +54,14 @@ def progress(state: StrategyState, now: datetime) -> Step:
     entry = state.entry
     if entry.filled_quantity:
         armed, decisions = exits.arm(state, now)
-        return armed, decisions + (exits.cancel_entry(armed) if state.stop_requested else [])
+        return armed, decisions + (exits.call_back(armed.entry) if state.stop_requested else [])
     if entry.stage is OrderStage.REJECTED:
         return failed(state, FailureKind.REFUSED, entry.reason or "the broker rejected the order", now)
     if entry.stage.terminal:
         return stopped_empty(state, now) if state.stop_requested else _unfilled(state, now)
     entering = replace(state, phase=Phase.ENTERING, status=RunStatus.RUNNING, detail=StatusDetail.NONE)
     unwanted = state.stop_requested or now >= state.run.sell_at
-    return entering, exits.cancel_entry(entering) if unwanted else []
+    return entering, exits.call_back(entering.entry) if unwanted else []
 
 
 def stopped_empty(state: StrategyState, now: datetime) -> Step:

@@ -110,10 +110,12 @@ class PositionClosedOutside:
 class RunRecovered:
     """A new incarnation of the actor has loaded the run and read the order book once (row J1).
 
-    `reports` holds, by tag, every order of the book that carries a tag of this run.
+    `reports` holds, by tag, every order of the book that carries a tag of this run. `first`: there was no incarnation
+    before this one, so nothing can have been sent.
     """
 
     reports: Mapping[str, OrderReport] = field(default_factory=dict)
+    first: bool = False
 
 
 Event = (

@@ -17,6 +17,7 @@ from actors.domain.decisions import (
     SendOrder,
     SetTimer,
     WatchPrice,
+    WithdrawOrder,
 )
 from actors.domain.events import Timer
 from actors.domain.order import FailureKind, Order, OrderEvent, OrderStage
@@ -69,35 +70,53 @@ def begin_exit(state: StrategyState, event: OrderEvent, reason: str) -> Step:
         status=RunStatus.RUNNING,
         detail=StatusDetail.NONE,
         last_action=event,
-        message="STOP-LOSS Triggered" if event is OrderEvent.STOPLOSS else "Selling",
     )
+    exiting = replace(exiting, message=_exit_message(exiting))
     log = LogEvent(f"{event}_TRIGGERED", reason, intent.id, quantity=intent.quantity)
-    return exiting, [SendOrder(intent), *cancel_entry(exiting), CancelTimers(), WatchPrice(None), log]
+    return exiting, [SendOrder(intent), *call_back(exiting.entry), CancelTimers(), WatchPrice(None), log]
 
 
-def cancel_entry(state: StrategyState) -> list[Decision]:
-    """The cancellation of what is still open of the entry, if it has a known order."""
-    if state.entry.live and state.entry.order_id is not None:
-        return [CancelOrder(state.entry.intent.id, state.entry.order_id)]
-    return []
+def call_back(order: Order) -> list[Decision]:
+    """Undo what can be undone of an order in work: cancel it, or send nothing more for it while it has no id."""
+    if not order.live:
+        return []
+    if order.order_id is None:
+        return [WithdrawOrder(order.intent.id)]
+    return [CancelOrder(order.intent.id, order.order_id)]
 
 
 def settle(state: StrategyState, now: datetime) -> Step:
     """Look at where the exit stands: flat ends the run, a remainder goes out as the next sequence number."""
-    current = state.exits[-1]
-    if current.live:
-        return replace(state, phase=Phase.EXITING, status=RunStatus.RUNNING, detail=StatusDetail.NONE), []
-    if state.open_quantity == 0 or state.closed_outside:
-        if state.entry.live and not state.closed_outside:
-            return replace(state, phase=Phase.EXITING), cancel_entry(state)
+    live = [order for order in state.exits if order.live]
+    if live or (state.open_quantity <= 0 and state.entry.live and not state.closed_outside):
+        return _exit_in_work(state, live)
+    if state.open_quantity <= 0 or state.closed_outside:
         return end(state, now)
+    current = state.exits[-1]
     if not current.stage.terminal:
         return replace(state, phase=Phase.EXIT_FAILED), []
     failures = 0 if current.filled_quantity else state.exit_failures + 1
     if failures >= EXIT_FAILURE_LIMIT:
         reason = current.reason or f"the exit order was {current.stage}"
-        return exit_failed(replace(state, exit_failures=0), FailureKind.REFUSED, reason, now)
+        return exit_failed(replace(state, exit_failures=failures - 1), FailureKind.REFUSED, reason, now)
     return send_next_exit(replace(state, exit_failures=failures))
+
+
+def _exit_in_work(state: StrategyState, live: list[Order]) -> Step:
+    """Wait for the orders in work; call back what would sell more than is open."""
+    working = replace(
+        state,
+        phase=Phase.EXITING,
+        status=RunStatus.RUNNING,
+        detail=StatusDetail.NONE,
+        message=_exit_message(state),
+    )
+    if not live:
+        return working, call_back(state.entry)
+    outstanding = sum(order.intent.quantity - order.filled_quantity for order in live)
+    if outstanding > state.open_quantity and any(order.filled_quantity for order in state.exits if order not in live):
+        return working, [decision for order in live for decision in call_back(order)]
+    return working, []
 
 
 def send_next_exit(state: StrategyState) -> Step:
@@ -110,33 +129,47 @@ def send_next_exit(state: StrategyState) -> Step:
         exits=(*state.exits, Order(intent, sent=True)),
         status=RunStatus.RUNNING,
         detail=StatusDetail.NONE,
+        message=_exit_message(state),
     )
     log = LogEvent("EXIT_CONTINUED", f"{intent.quantity} left to sell", intent.id, quantity=intent.quantity)
-    return following, [SendOrder(intent), ArmIntent(intent), log]
+    return following, [SendOrder(intent, check_position=True), ArmIntent(intent), log]
 
 
-def retry_exit(state: StrategyState) -> Step:
+def retry_exit(state: StrategyState, now: datetime) -> Step:
     """Try a failed exit again: the same intent if it was never seen at the broker, else the next one (ruling 3)."""
     current = state.exits[-1]
-    if current.stage.terminal or current.failure is FailureKind.REFUSED:
+    if state.open_quantity <= 0:
+        return end(state, now)
+    if current.order_id is not None or current.failure is FailureKind.REFUSED:
         return send_next_exit(state)
     retried = replace(current, sent=True, failure=None)
-    exiting = replace(state, phase=Phase.EXITING, exits=(*state.exits[:-1], retried), status=RunStatus.RUNNING)
-    return exiting, [SendOrder(retried.intent, look_up_first=True)]
+    exiting = replace(
+        state,
+        phase=Phase.EXITING,
+        exits=(*state.exits[:-1], retried),
+        status=RunStatus.RUNNING,
+        detail=StatusDetail.NONE,
+        message=_exit_message(state),
+    )
+    return exiting, [SendOrder(retried.intent, look_up_first=True, check_position=True)]
 
 
 def exit_failed(state: StrategyState, kind: FailureKind, reason: str, now: datetime) -> Step:
-    """Ruling 3: say everything H1 and H3 say, but keep the position guarded by trying again for ever."""
+    """Ruling 3: say everything H1 and H3 say, but keep the position guarded by trying again for ever.
+
+    The alert goes out once; every failure is logged.
+    """
     status, detail = FAILURE_STATUS[kind]
     message = "Order Failed – position still open, retrying the exit"
-    failed = replace(state, phase=Phase.EXIT_FAILED, status=status, detail=detail, message=message)
-    intent_id = state.exits[-1].intent.id
-    return failed, [
-        CancelTimers(),
-        SetTimer(Timer.RETRY, now + EXIT_RETRY_DELAY),
-        LogEvent("ORDER_FAILED", reason, intent_id, quantity=state.open_quantity),
-        RaiseAlert("exit_failed", f"{message}: {reason}"),
-    ]
+    failed = replace(state, phase=Phase.EXIT_FAILED, status=status, detail=detail, message=message, exit_alarmed=True)
+    log = LogEvent("ORDER_FAILED", reason, state.exits[-1].intent.id, quantity=state.open_quantity)
+    decisions: list[Decision] = [CancelTimers(), SetTimer(Timer.RETRY, now + EXIT_RETRY_DELAY), log]
+    alarm = [] if state.exit_alarmed else [RaiseAlert("exit_failed", f"{message}: {reason}")]
+    return failed, decisions + alarm
+
+
+def _exit_message(state: StrategyState) -> str:
+    return "STOP-LOSS Triggered" if state.exit_event is OrderEvent.STOPLOSS else "Selling"
 
 
 def end(state: StrategyState, now: datetime) -> Step:
@@ -158,8 +191,12 @@ def end(state: StrategyState, now: datetime) -> Step:
         message=message,
         terminated_at=now,
     )
-    log = LogEvent("RUN_ENDED", message, quantity=position.sold, price=position.sell_price)
-    return ended, [CancelTimers(), log, EndRun(manual=state.stop_requested)]
+    decisions: list[Decision] = [CancelTimers()]
+    if position.open_quantity < 0:
+        oversold = f"{-position.open_quantity} more shares were sold than bought; buy them back by hand"
+        decisions.append(RaiseAlert("oversold", oversold))
+    decisions.append(LogEvent("RUN_ENDED", message, quantity=position.sold, price=position.sell_price))
+    return ended, [*decisions, EndRun(manual=state.stop_requested)]
 
 
 def exit_report_action(order: Order) -> str:

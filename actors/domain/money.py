@@ -1,6 +1,6 @@
 """Prices as integers in paise, averages and sums as `Decimal` rupees; never a float."""
 
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 
 from actors.domain.errors import InvalidValue
 
@@ -14,9 +14,12 @@ def to_paise(rupees: Decimal | int | str) -> Paise:
     """Rupees to paise.
 
     Raises:
-        InvalidValue: if the amount is not finite or has a fraction of a paisa.
+        InvalidValue: if it is not a finite amount, or has a fraction of a paisa.
     """
-    amount = Decimal(rupees)
+    try:
+        amount = Decimal(rupees)
+    except InvalidOperation as error:
+        raise InvalidValue(f"{rupees!r} is not an amount of rupees") from error
     if not amount.is_finite() or amount * 100 != (amount * 100).to_integral_value():
         raise InvalidValue(f"{rupees} rupees is not a whole number of paise")
     return int(amount * 100)

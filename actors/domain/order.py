@@ -152,29 +152,40 @@ class Order:
     def merged(self, report: OrderReport) -> "Order":
         """This order with one more report taken in: status by rank, filled quantity by maximum.
 
-        An exit's quantity is what the broker holds: another incarnation may have sent it for a different fill.
+        The quantity is what the broker holds: another incarnation may have sent it for a different fill. An order
+        that is COMPLETE but for some shares is still open: its fills lag behind its status (kite.md §3).
 
         Raises:
-            InvalidValue: if the report is of another order, or a BUY was placed for more than was asked.
+            InvalidValue: if the report is of another order.
         """
         if self.order_id not in {None, report.order_id}:
             raise InvalidValue(f"report of {report.order_id} given to order {self.order_id}")
-        if self.intent.side is Side.BUY and report.filled_quantity > self.intent.quantity:
-            raise InvalidValue(f"order {report.order_id} bought more than {self.intent.id} asked for")
-        intent = self.intent if self.intent.side is Side.BUY else replace(self.intent, quantity=report.quantity)
-        ahead = _RANK[report.stage] > _RANK[self.stage]
+        lagging = report.stage is OrderStage.COMPLETE and report.filled_quantity < report.quantity
+        stage = OrderStage.OPEN if lagging else report.stage
+        ahead = _RANK[stage] > _RANK[self.stage]
         more = report.filled_quantity > self.filled_quantity
+        priced = more or (report.filled_quantity == self.filled_quantity and not self.average_price)
         return replace(
             self,
-            intent=intent,
+            intent=replace(self.intent, quantity=report.quantity),
             sent=True,
             failure=None,
             order_id=report.order_id,
-            stage=report.stage if ahead else self.stage,
+            stage=stage if ahead else self.stage,
             filled_quantity=report.filled_quantity if more else self.filled_quantity,
-            average_price=report.average_price if more else self.average_price,
+            average_price=report.average_price if priced else self.average_price,
             reason=report.reason if ahead and report.reason else self.reason,
         )
+
+
+def is_dead(report: OrderReport) -> bool:
+    """Whether the order can have no effect any more, and had none."""
+    return report.stage in {OrderStage.REJECTED, OrderStage.CANCELLED} and report.filled_quantity == 0
+
+
+def precedence(report: OrderReport) -> tuple[bool, int, str]:
+    """Of several orders under one tag, the one to hold on to sorts first: never a dead one before a live one."""
+    return is_dead(report), len(report.order_id), report.order_id
 
 
 CHASE_PROTECTION_PERCENT = (Decimal(3), Decimal(5), Decimal(10), Decimal(20))

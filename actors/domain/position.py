@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
-from actors.domain.errors import BrokenInvariant
 from actors.domain.money import round_rupees
 from actors.domain.order import Order
 
@@ -47,13 +46,11 @@ class Position:
 def fold_position(entry: Order, exits: Iterable[Order]) -> Position:
     """The position after the fills of one entry and its exits.
 
-    Raises:
-        BrokenInvariant: if more was sold than bought.
+    A negative open quantity is a fact to be told, not hidden: reports can come in any order, and an order that was
+    thought dead can fill.
     """
     filled_exits = [order for order in exits if order.filled_quantity]
     sold = sum(order.filled_quantity for order in filled_exits)
-    if sold > entry.filled_quantity:
-        raise BrokenInvariant(f"{sold} sold of {entry.filled_quantity} bought")
     return Position(
         bought=entry.filled_quantity,
         sold=sold,

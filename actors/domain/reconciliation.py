@@ -8,12 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from actors.domain.identifiers import IntentId, Leg, order_tag
-from actors.domain.order import Order, OrderReport, OrderStage
+from actors.domain.order import FailureKind, Order, OrderReport, is_dead
 from actors.domain.strategy_spec import StrategyRun
 from actors.domain.strategy_state import StrategyState
 
-_EXITS_AHEAD = 3
-"""Exits that another incarnation may have sent beyond the last one journalled (see `EXIT_FAILURE_LIMIT`)."""
+_EXITS_AHEAD = 32
+"""Exits that another incarnation may have sent while the journal did not answer."""
 
 
 def expected_tags(state: StrategyState) -> Sequence[str]:
@@ -25,23 +25,27 @@ def expected_tags(state: StrategyState) -> Sequence[str]:
 def adopt(state: StrategyState, reports: Mapping[str, OrderReport]) -> StrategyState:
     """The state with every order of the book taken in; the phase is left to the machine.
 
-    Raises:
-        InvalidValue: if a report contradicts its intent.
+    An exit that was refused never enters the book, so a gap before one that did is an exit that failed.
     """
     entry = _merge(state.entry, reports)
     exits = [_merge(order, reports) for order in state.exits]
-    while (report := reports.get(_exit_tag(state.run, len(exits) + 1))) is not None:
-        intent = state.run.exit_intent(len(exits) + 1, report.quantity)
-        exits.append(Order(intent, sent=True).merged(report))
+    for seq in range(len(exits) + 1, len(exits) + _EXITS_AHEAD + 1):
+        report = reports.get(_exit_tag(state.run, seq))
+        if report is not None:
+            exits += [_refused(state.run, gap, report.quantity) for gap in range(len(exits) + 1, seq)]
+            exits.append(Order(state.run.exit_intent(seq, report.quantity), sent=True).merged(report))
     return replace(state, entry=entry, exits=tuple(exits))
+
+
+def _refused(run: StrategyRun, seq: int, quantity: int) -> Order:
+    return Order(run.exit_intent(seq, quantity), sent=True, failure=FailureKind.REFUSED)
 
 
 def duplicates(reports: Iterable[OrderReport]) -> Mapping[str, Sequence[OrderReport]]:
     """Tags under which more than one order is live or filled: what must never be (design §4.8)."""
     by_tag: dict[str, list[OrderReport]] = {}
     for report in reports:
-        harmless = report.stage in {OrderStage.REJECTED, OrderStage.CANCELLED} and report.filled_quantity == 0
-        if report.tag is not None and not harmless:
+        if report.tag is not None and not is_dead(report):
             by_tag.setdefault(report.tag, []).append(report)
     return {tag: found for tag, found in by_tag.items() if len(found) > 1}
 
@@ -51,5 +55,8 @@ def _exit_tag(run: StrategyRun, seq: int) -> str:
 
 
 def _merge(order: Order, reports: Mapping[str, OrderReport]) -> Order:
+    """The order with its report; a second order under its tag is for the watcher, not for this one's fills."""
     report = reports.get(order.intent.tag)
-    return order if report is None else order.merged(report)
+    if report is None or order.order_id not in {None, report.order_id}:
+        return order
+    return order.merged(report)

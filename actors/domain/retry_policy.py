@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from actors.domain.order import FailureKind, OrderReport
+from actors.domain.order import FailureKind, OrderReport, is_dead, precedence
 
 
 class AttemptOutcome(StrEnum):
@@ -92,6 +92,8 @@ class GiveUp:
     reason: str
 
 
+TOO_LATE = "too late to send"
+
 Move = SendAt | LookUpAt | Adopt | GiveUp
 
 
@@ -99,6 +101,8 @@ def begin(now: datetime, *, look_up_first: bool, not_after: datetime | None = No
     """The first move: send at once, or look first when an earlier incarnation may have sent."""
     if look_up_first:
         return Placement(doubt_since=now, not_after=not_after), LookUpAt(now)
+    if not_after is not None and now >= not_after:
+        return Placement(not_after=not_after), GiveUp(FailureKind.EXHAUSTED, TOO_LATE)
     return Placement(not_after=not_after), SendAt(now)
 
 
@@ -129,8 +133,8 @@ def after_look_up(
         return placement, LookUpAt(now + policy.look_interval)
     seen = replace(placement, reached=True)
     if found:
-        oldest, *others = sorted(found, key=lambda report: report.order_id)
-        return seen, Adopt(oldest, tuple(others))
+        first, *others = sorted(found, key=precedence)
+        return seen, Adopt(first, tuple(other for other in others if not is_dead(other)))
     absent = replace(seen, reads_absent=seen.reads_absent + 1)
     since = placement.doubt_since or now
     if absent.reads_absent < policy.absent_reads or now - since < policy.quarantine:
@@ -139,8 +143,8 @@ def after_look_up(
 
 
 def _send_again(placement: Placement, at: datetime, policy: RetryPolicy) -> tuple[Placement, Move]:
-    out_of_time = placement.not_after is not None and at > placement.not_after
+    out_of_time = placement.not_after is not None and at >= placement.not_after
     if placement.attempts > policy.retries or placement.throttled > policy.throttle_limit or out_of_time:
         kind = FailureKind.EXHAUSTED if placement.reached else FailureKind.UNREACHABLE
-        return placement, GiveUp(kind, placement.last_reason or "too late to send")
+        return placement, GiveUp(kind, placement.last_reason or TOO_LATE)
     return placement, SendAt(at)

@@ -9,6 +9,9 @@ from actors.domain.money import Paise
 FRESH_FOR = timedelta(seconds=5)
 """A tick whose exchange time is older never triggers: Kite replays the last tick at each subscribe (forum c/34446)."""
 
+CLOCK_SKEW = timedelta(seconds=2)
+"""A tick stamped further ahead of our clock is wrong, and would make every later one look old."""
+
 SILENCE_LIMIT = timedelta(seconds=5)
 """Kite sends a heartbeat every second or two; a stream that is silent for longer is dead (design §2)."""
 
@@ -42,12 +45,12 @@ def is_breached(stop_loss: Paise, tick: Tick, watched_since: datetime) -> bool:
 
 
 def is_fresh(exchange_time: datetime, now: datetime, fresh_for: timedelta = FRESH_FOR) -> bool:
-    """Whether a tick of this exchange time may trigger a decision."""
-    return now - exchange_time <= fresh_for
+    """Whether a tick of this exchange time may trigger a decision: neither old nor from the future."""
+    return -CLOCK_SKEW <= now - exchange_time <= fresh_for
 
 
 class TickFilter:
-    """Drops what must not reach a decision: zero or negative prices, and ticks older than the newest of their token.
+    """Drops what must not reach a decision: prices of zero or less, times of the future, ticks older than the newest.
 
     Ticks of the same exchange second pass, in the order of arrival: Kite stamps whole seconds.
     """
@@ -56,10 +59,11 @@ class TickFilter:
         self._newest: dict[int, datetime] = {}
         self.dropped = 0
 
-    def accepts(self, token: int, price: Paise, exchange_time: datetime) -> bool:
+    def accepts(self, token: int, price: Paise, exchange_time: datetime, received_at: datetime) -> bool:
         """Whether the tick is usable; counts it in `dropped` if not."""
         newest = self._newest.get(token)
-        if price <= 0 or (newest is not None and exchange_time < newest):
+        older = newest is not None and exchange_time < newest
+        if price <= 0 or older or exchange_time > received_at + CLOCK_SKEW:
             self.dropped += 1
             return False
         self._newest[token] = exchange_time

@@ -12,7 +12,6 @@ from typing import Any
 from actors.domain import entries, exits
 from actors.domain import events as ev
 from actors.domain.decisions import (
-    CancelOrder,
     Decision,
     LogEvent,
     ProbeBroker,
@@ -21,10 +20,10 @@ from actors.domain.decisions import (
     SetTimer,
     WatchPrice,
 )
-from actors.domain.errors import BrokenInvariant, IllegalEvent
+from actors.domain.errors import BrokenInvariant, IllegalEvent, InvalidValue
 from actors.domain.events import Event, Timer
 from actors.domain.exits import Step
-from actors.domain.identifiers import IntentId
+from actors.domain.identifiers import IntentId, Leg
 from actors.domain.order import FailureKind, Order, OrderEvent, OrderReport
 from actors.domain.reconciliation import adopt
 from actors.domain.session import LateExit, TriggerVerdict, trigger_verdict
@@ -60,9 +59,9 @@ def _on_timer(state: StrategyState, event: ev.TimerFired, now: datetime) -> Step
         case Timer.SELL:
             return _sell_due(state, now)
         case Timer.ENTRY_PATIENCE:
-            return state, exits.cancel_entry(state)
+            return state, exits.call_back(state.entry)
         case Timer.RETRY if state.phase is Phase.EXIT_FAILED:
-            return exits.retry_exit(state)
+            return exits.retry_exit(state, now)
         case Timer.RETRY if state.phase is Phase.PAUSED:
             return state, [ProbeBroker(), SetTimer(Timer.RETRY, now + entries.PROBE_INTERVAL)]
     return state, []
@@ -79,7 +78,7 @@ def _sell_due(state: StrategyState, now: datetime) -> Step:
         case Phase.GUARDING:
             return _timed_exit(state, now)
         case Phase.ENTERING:
-            return state, exits.cancel_entry(state)
+            return state, exits.call_back(state.entry)
         case Phase.PAUSED:
             return entries.missed(state, now)
     return state, []
@@ -134,6 +133,8 @@ def _on_feed_restored(state: StrategyState, _event: ev.FeedRestored, _now: datet
 
 
 def _on_stop_loss_moved(state: StrategyState, event: ev.StopLossMoved, now: datetime) -> Step:
+    if event.stop_loss <= 0:
+        raise InvalidValue("stop_loss must be above zero")
     watched = state.watched_since is not None
     moved = replace(state, stop_loss=event.stop_loss, watched_since=now if watched else None)
     log = LogEvent("STOP_LOSS_MOVED", f"{state.stop_loss} to {event.stop_loss} paise")
@@ -146,16 +147,18 @@ def _on_stop_loss_moved(state: StrategyState, event: ev.StopLossMoved, now: date
 
 
 def _on_stop_requested(state: StrategyState, _event: ev.StopRequested, now: datetime) -> Step:
+    if state.phase is Phase.ENDED:
+        return state, []
     asked = replace(state, stop_requested=True)
     match state.phase:
         case Phase.SCHEDULED | Phase.PAUSED:
             return entries.stopped_empty(asked, now)
         case Phase.ENTERING:
-            return replace(asked, message="Stopping: cancelling the buy order"), exits.cancel_entry(asked)
+            return replace(asked, message="Stopping: cancelling the buy order"), exits.call_back(asked.entry)
         case Phase.GUARDING:
             return exits.begin_exit(asked, OrderEvent.SELL, "STOP pressed")
         case Phase.EXIT_FAILED:
-            return exits.retry_exit(asked)
+            return exits.retry_exit(asked, now)
     return asked, []
 
 
@@ -210,8 +213,8 @@ def _entry_reported(state: StrategyState, report: OrderReport, now: datetime) ->
         case Phase.ARMING | Phase.GUARDING:
             after, decisions = _grow_exit(merged), []
         case Phase.EXITING | Phase.EXIT_FAILED:
-            current = merged.exits[-1]
-            after, decisions = exits.settle(merged, now) if current.stage.terminal else (merged, [])
+            news = entry != state.entry and state.phase is Phase.EXITING
+            after, decisions = exits.settle(merged, now) if news else (merged, [])
         case _:
             after, decisions = _late_fill(state, merged)
     if state.entry.order_id is None and after.entry.live:
@@ -227,10 +230,13 @@ def _grow_exit(state: StrategyState) -> StrategyState:
 
 def _late_fill(before: StrategyState, merged: StrategyState) -> Step:
     extra = merged.entry.filled_quantity - before.entry.filled_quantity
-    if extra == 0:
+    if merged.entry == before.entry:
         return before, []
-    message = f"{extra} shares were bought after the run had ended; close them by hand"
-    return merged, [RaiseAlert("late_fill", message)]
+    decisions = exits.call_back(merged.entry)
+    if extra:
+        message = f"{extra} shares were bought after the run had ended; close them by hand"
+        decisions.append(RaiseAlert("late_fill", message))
+    return merged, decisions
 
 
 def _exit_reported(state: StrategyState, intent_id: IntentId, report: OrderReport, now: datetime) -> Step:
@@ -242,10 +248,11 @@ def _exit_reported(state: StrategyState, intent_id: IntentId, report: OrderRepor
     logs = _report_log(before, order)
     if order == before or state.phase is Phase.ENDED:
         return state, logs
-    merged = replace(state, exits=(*state.exits[:index], order, *state.exits[index + 1 :]))
-    if state.phase in {Phase.ARMING, Phase.GUARDING}:
-        merged = replace(merged, exit_event=_cause_of_foreign_send(state, now))
-    if index < len(state.exits) - 1:
+    cause = state.exit_event or _cause_of_foreign_send(state, now)
+    if not before.sent:
+        order = replace(order, intent=replace(order.intent, event=cause))
+    merged = replace(state, exits=(*state.exits[:index], order, *state.exits[index + 1 :]), exit_event=cause)
+    if state.phase is Phase.EXIT_FAILED and not order.live and merged.open_quantity > 0:
         return merged, logs
     after, decisions = exits.settle(merged, now)
     return after, decisions + logs
@@ -275,7 +282,8 @@ def _on_placement_failed(state: StrategyState, event: ev.PlacementFailed, now: d
 
 def _on_placement_unresolved(state: StrategyState, event: ev.PlacementUnresolved, _now: datetime) -> Step:
     detail = StatusDetail.BROKER_UNREACHABLE if event.unreachable else StatusDetail.ORDER_UNKNOWN
-    if state.phase not in {Phase.ENTERING, Phase.EXITING} or state.detail is detail:
+    awaited = {Phase.ENTERING: Leg.ENTRY, Phase.EXITING: Leg.EXIT}.get(state.phase)
+    if event.intent_id.leg is not awaited or state.detail is detail:
         return state, []
     status = RunStatus.PAUSED if event.unreachable else RunStatus.RUNNING
     message = "Order outcome unknown – looking it up at the broker"
@@ -288,7 +296,7 @@ def _on_placement_unresolved(state: StrategyState, event: ev.PlacementUnresolved
 
 def _on_broker_restored(state: StrategyState, _event: ev.BrokerRestored, now: datetime) -> Step:
     if state.phase is Phase.EXIT_FAILED:
-        return exits.retry_exit(state)
+        return exits.retry_exit(state, now)
     if state.phase is not Phase.PAUSED:
         return state, []
     if trigger_verdict(state.run.buy_at, now, state.run.missed_grace) is TriggerVerdict.MISSED:
@@ -299,12 +307,11 @@ def _on_broker_restored(state: StrategyState, _event: ev.BrokerRestored, now: da
 def _on_closed_outside(state: StrategyState, event: ev.PositionClosedOutside, now: datetime) -> Step:
     closed = replace(state, closed_outside=True)
     found: list[Decision] = [LogEvent("CLOSED_OUTSIDE", event.reason), RaiseAlert("closed_outside", event.reason)]
-    current = state.exits[-1]
-    if current.live:
-        cancel = [CancelOrder(current.intent.id, current.order_id)] if current.order_id is not None else []
-        return closed, cancel + found
+    back = [decision for order in (state.entry, *state.exits) for decision in exits.call_back(order)]
+    if any(order.live for order in state.exits):
+        return closed, back + found
     ended, decisions = exits.end(closed, now)
-    return ended, found + exits.cancel_entry(state) + decisions
+    return ended, back + found + decisions
 
 
 # --- recovery ---------------------------------------------------------------------------------------------------------
@@ -314,7 +321,9 @@ def _on_run_recovered(state: StrategyState, event: ev.RunRecovered, now: datetim
     adopted = adopt(state, event.reports)
     watch = WatchPrice(None)
     if state.phase is Phase.ENDED:
-        return exits.end(state, state.terminated_at or now)
+        late, told = _late_fill(state, adopted)
+        ended, decisions = exits.end(late, state.terminated_at or now)
+        return ended, [*told, *decisions]
     if any(order.sent for order in adopted.exits):
         return _resume_exit(adopted, now)
     if adopted.entry.filled_quantity:
@@ -325,10 +334,13 @@ def _on_run_recovered(state: StrategyState, event: ev.RunRecovered, now: datetim
     timers: list[Decision] = [SetTimer(Timer.SELL, state.run.sell_at), watch]
     match state.phase:
         case Phase.ENTERING:
-            deadline = state.run.buy_at + state.run.missed_grace
+            deadline = now if state.stop_requested else state.run.buy_at + state.run.missed_grace
             return adopted, [SendOrder(adopted.entry.intent, look_up_first=True, not_after=deadline), *timers]
         case Phase.PAUSED:
             return adopted, [SetTimer(Timer.RETRY, now), *timers]
+    if not event.first and trigger_verdict(state.run.buy_at, now, state.run.missed_grace) is TriggerVerdict.EXECUTE:
+        entering, decisions = entries.enter(adopted, now, look_up_first=True)
+        return entering, [*decisions, *timers]
     return adopted, [SetTimer(Timer.BUY, state.run.buy_at), *timers]
 
 
@@ -345,15 +357,23 @@ def _follow_entry(state: StrategyState, now: datetime) -> list[Decision]:
     if not state.entry.live:
         return []
     patience = SetTimer(Timer.ENTRY_PATIENCE, now + entries.ENTRY_PATIENCE)
-    return [SendOrder(state.entry.intent, look_up_first=True), patience]
+    return [_follow(state.entry, not_after=now), patience]
+
+
+def _follow(order: Order, not_after: datetime | None) -> SendOrder:
+    """Find out what has become of an order of an earlier incarnation."""
+    return SendOrder(order.intent, look_up_first=True, not_after=not_after, order_id=order.order_id)
 
 
 def _resume_exit(state: StrategyState, now: datetime) -> Step:
-    exiting = replace(state, exit_event=state.exit_event or _cause_of_foreign_send(state, now))
+    cause = state.exit_event or _cause_of_foreign_send(state, now)
+    named = tuple(replace(order, intent=replace(order.intent, event=cause)) for order in state.exits)
+    exiting = replace(state, exit_event=cause, exits=named)
     after, decisions = exits.settle(exiting, now)
-    current = after.exits[-1]
-    if after.phase is Phase.EXITING and current.live and current in state.exits:
-        decisions = [SendOrder(current.intent, look_up_first=True), *decisions]
+    decisions = [replace(d, look_up_first=True) if isinstance(d, SendOrder) else d for d in decisions]
+    for order in exiting.exits:
+        if order.live:
+            decisions = [_follow(order, not_after=now if state.closed_outside else None), *decisions]
     if after.phase is Phase.EXIT_FAILED and state.phase is Phase.EXIT_FAILED:
         decisions = [SetTimer(Timer.RETRY, now), *decisions]
     return after, [*decisions, *_follow_entry(after, now), WatchPrice(None)]

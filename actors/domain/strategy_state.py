@@ -79,7 +79,7 @@ class StrategyState:
 
     `watched_since`: the stop-loss applies to prices from then on. `breach_seen`: the stop was touched while the exit
     was being journalled. `exit_event`: what the position is being sold for. `exit_failures`: exits in a row that
-    the broker ended without a fill.
+    the broker ended without a fill. `exit_alarmed`: the trader knows that the exit failed.
     """
 
     run: StrategyRun
@@ -89,6 +89,7 @@ class StrategyState:
     exits: tuple[Order, ...] = ()
     exit_event: OrderEvent | None = None
     exit_failures: int = 0
+    exit_alarmed: bool = False
     watched_since: datetime | None = None
     breach_seen: bool = False
     feed_live: bool = True

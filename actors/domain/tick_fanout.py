@@ -75,7 +75,8 @@ class TickFanout:
         self._window.append(tick)
         breached = self.breached_by(tick.low)
         deliveries = [Delivery(strategy_id, tick) for strategy_id in breached]
-        if self._flushed_at is None or tick.received_at - self._flushed_at >= self._conflation:
+        waited = tick.received_at - self._flushed_at if self._flushed_at is not None else self._conflation
+        if not timedelta(0) <= waited < self._conflation:  # a clock that was set back must not hold ticks up
             deliveries += self._flush(skip=set(breached))
             self._flushed_at = tick.received_at
         return deliveries

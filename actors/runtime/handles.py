@@ -82,6 +82,10 @@ class RayOrderDesk:
         """See `OrderDesk.cancel`."""
         await self._call(account_id, "cancel", account_id, intent_id, order_id)
 
+    async def withdraw(self, account_id: int, intent_id: IntentId) -> None:
+        """See `OrderDesk.withdraw`."""
+        await self._call(account_id, "withdraw", account_id, intent_id)
+
     async def orders_by_tag(self, account_id: int, tags: Sequence[str]) -> Mapping[str, OrderReport]:
         """See `OrderDesk.orders_by_tag`."""
         reports: Mapping[str, OrderReport] = await self._call(account_id, "orders_by_tag", account_id, tags)

@@ -57,6 +57,7 @@ class LedgerHost:
     def __init__(self) -> None:
         settings = _settings()
         self._ledger, self._mirror = bootstrap.open_ledger(settings)
+        self._zone = settings.zone
         self._late_exit = LateExit(settings.late_exit)
         self._missed_grace = timedelta(seconds=settings.missed_grace_s)
         self._notifier = apprise.Apprise()
@@ -69,7 +70,7 @@ class LedgerHost:
             record = await _answered(self._ledger.load_run(run_id))
         except errors.RunNotOpen:
             return None
-        return journal_records.loaded_run(record, self._late_exit, self._missed_grace)
+        return journal_records.loaded_run(record, self._zone, self._late_exit, self._missed_grace)
 
     async def record(self, entry: JournalEntry) -> None:
         """See `Journal.record`."""
@@ -146,6 +147,10 @@ class ExecutionHost:
     async def cancel(self, account_id: int, intent_id: IntentId, order_id: str) -> None:
         """See `OrderDesk.cancel`."""
         await _proven(self._execution.cancel(account_id, intent_id, order_id))
+
+    async def withdraw(self, _account_id: int, intent_id: IntentId) -> None:
+        """See `OrderDesk.withdraw`."""
+        self._execution.withdraw(intent_id)
 
     async def orders_by_tag(self, account_id: int, tags: Sequence[str]) -> Mapping[str, OrderReport]:
         """See `OrderDesk.orders_by_tag`."""

@@ -1,7 +1,7 @@
 """From the domain's values to the journal's records and back; only ledgers need both."""
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 
 from actors.domain.decisions import LogEvent
 from actors.domain.identifiers import Instrument, Product
@@ -19,8 +19,8 @@ _STATES = {
 }
 
 
-def loaded_run(record: RunRecord, late_exit: LateExit, missed_grace: timedelta) -> LoadedRun:
-    """A run as its actor wants it, with the operator's settings."""
+def loaded_run(record: RunRecord, zone: tzinfo, late_exit: LateExit, missed_grace: timedelta) -> LoadedRun:
+    """A run as its actor wants it: instants in the exchange's zone, and the operator's settings."""
     run = StrategyRun(
         run_id=record.run_id,
         strategy_id=record.strategy_id,
@@ -30,8 +30,8 @@ def loaded_run(record: RunRecord, late_exit: LateExit, missed_grace: timedelta) 
         product=Product(record.product),
         quantity=record.quantity,
         stop_loss=record.stop_loss_paise,
-        buy_at=record.buy_at,
-        sell_at=record.sell_at,
+        buy_at=record.buy_at.astimezone(zone),
+        sell_at=record.sell_at.astimezone(zone),
         tag_key=record.tag_key,
         late_exit=late_exit,
         missed_grace=missed_grace,

@@ -24,7 +24,7 @@ def tagged(tag: str | None, order_id: str, stage: OrderStage = OrderStage.OPEN, 
 
 
 def test_expected_tags_are_those_of_the_entry_and_of_exits_beyond_the_known_ones() -> None:
-    assert expected_tags(FRESH) == [ENTRY_TAG, exit_tag(1), exit_tag(2), exit_tag(3)]
+    assert expected_tags(FRESH)[:4] == [ENTRY_TAG, exit_tag(1), exit_tag(2), exit_tag(3)]
     known = adopt(FRESH, {exit_tag(1): a_report("2")})
     assert exit_tag(4) in expected_tags(known)
 

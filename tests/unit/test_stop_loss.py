@@ -58,33 +58,33 @@ def test_tick_is_fresh_for_five_seconds_of_exchange_time(age: timedelta, *, fres
 @pytest.mark.parametrize("price", [0, -1])
 def test_filter_drops_prices_that_are_none(price: int) -> None:
     ticks = TickFilter()
-    assert not ticks.accepts(TOKEN, price, NOW)
+    assert not ticks.accepts(TOKEN, price, NOW, NOW)
     assert ticks.dropped == 1
 
 
 def test_dropped_price_does_not_make_a_later_tick_old() -> None:
     ticks = TickFilter()
-    ticks.accepts(TOKEN, 0, NOW + SECOND)
-    assert ticks.accepts(TOKEN, STOP, NOW)
+    ticks.accepts(TOKEN, 0, NOW + SECOND, NOW + SECOND)
+    assert ticks.accepts(TOKEN, STOP, NOW, NOW)
 
 
 def test_filter_drops_what_is_older_than_the_newest_of_its_token() -> None:
     ticks = TickFilter()
-    assert ticks.accepts(TOKEN, STOP, NOW)
-    assert not ticks.accepts(TOKEN, STOP, NOW - SECOND)
-    assert ticks.accepts(TOKEN, STOP, NOW + SECOND)
+    assert ticks.accepts(TOKEN, STOP, NOW, NOW)
+    assert not ticks.accepts(TOKEN, STOP, NOW - SECOND, NOW - SECOND)
+    assert ticks.accepts(TOKEN, STOP, NOW + SECOND, NOW + SECOND)
     assert ticks.dropped == 1
 
 
 def test_filter_passes_ticks_of_the_same_second() -> None:
     ticks = TickFilter()
-    assert all(ticks.accepts(TOKEN, STOP + n, NOW) for n in range(5))
+    assert all(ticks.accepts(TOKEN, STOP + n, NOW, NOW) for n in range(5))
 
 
 def test_filter_keeps_tokens_apart() -> None:
     ticks = TickFilter()
-    assert ticks.accepts(1, STOP, NOW)
-    assert ticks.accepts(2, STOP, NOW - SECOND)
+    assert ticks.accepts(1, STOP, NOW, NOW)
+    assert ticks.accepts(2, STOP, NOW - SECOND, NOW - SECOND)
 
 
 @given(st.lists(st.tuples(st.integers(1, 3), st.integers(-2, 5), st.integers(-3, 3)), max_size=40))
@@ -93,7 +93,7 @@ def test_filter_passes_only_prices_that_never_go_back_in_time(found: list[tuple[
     passed: dict[int, list[datetime]] = {}
     for token, price, offset in found:
         at = NOW + offset * SECOND
-        if ticks.accepts(token, price, at):
+        if ticks.accepts(token, price, at, at):
             assert price > 0
             passed.setdefault(token, []).append(at)
     assert all(times == sorted(times) for times in passed.values())

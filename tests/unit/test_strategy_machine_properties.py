@@ -83,7 +83,7 @@ class StrategyLife(RuleBasedStateMachine):
         self.ended = False
         self.closed_outside = False
         self.sends: list[SendOrder] = []
-        self.feed(RunRecovered())
+        self.feed(RunRecovered(first=True))
         self.run_ahead(head_start)
 
     def run_ahead(self, head_start: str) -> None:

@@ -1,4 +1,4 @@
-"""Findings of the review of the domain core: each test fails until its finding is mended."""
+"""Hard cases of the strategy machine: crashes, late reports and contradictions that cost money if taken lightly."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -61,9 +61,10 @@ from tests.unit.test_strategy_machine import (
 
 @pytest.mark.parametrize("state", [working(), working(filled=4)], ids=["open", "filled in part"])
 def test_recovery_never_buys_again_when_the_order_book_of_a_new_day_is_empty(state: StrategyState) -> None:
-    _, decisions = recover(state, at=BUY_AT + timedelta(days=1))
+    next_day = BUY_AT + timedelta(days=1)
+    _, decisions = recover(state, at=next_day)
     buys = [send for send in of(decisions, SendOrder) if send.intent.side is Side.BUY]
-    assert all(send.not_after is not None and send.not_after <= BUY_AT + timedelta(minutes=1) for send in buys)
+    assert [send.order_id for send in buys] == [BUY_ID]
 
 
 def test_recovery_within_the_grace_looks_for_the_buy_before_sending_it() -> None:
@@ -104,12 +105,6 @@ def test_recovery_that_goes_on_with_the_next_exit_looks_for_it_first() -> None:
     assert [(send.intent.id, send.look_up_first) for send in of(decisions, SendOrder)] == [(exit_id(2), True)]
 
 
-def test_recovery_while_guarding_looks_for_the_exit_before_a_tick_sends_it() -> None:
-    guarded, _ = recover(guarding(), entry_report())
-    _, decisions = step(guarded, TickReceived(a_tick(BELOW, LATER)), LATER)
-    assert [send.look_up_first for send in of(decisions, SendOrder)] == [True]
-
-
 def test_recovery_finds_an_exit_behind_one_that_the_book_never_had() -> None:
     state, decisions = recover(
         exiting(), entry_report(), exit_report(OrderStage.REJECTED, 0), exit_report(OrderStage.OPEN, 0, seq=3)
@@ -148,7 +143,7 @@ def test_complete_report_that_lags_its_fills_does_not_sell_the_rest_twice() -> N
 
 def test_exit_that_sold_fewer_than_asked_checks_the_account_before_it_goes_on() -> None:
     _, decisions = step(exiting(), exit_report(filled=6, quantity=6), LATER)
-    assert all(send.look_up_first for send in of(decisions, SendOrder))
+    assert [send.check_position for send in of(decisions, SendOrder)] == [True]
 
 
 def test_exit_in_doubt_is_not_sent_again_once_the_position_was_closed_outside() -> None:
@@ -197,8 +192,8 @@ def test_tick_from_the_future_decides_nothing() -> None:
 
 def test_one_tick_from_the_future_does_not_blind_the_filter() -> None:
     ticks = TickFilter()
-    ticks.accepts(INFY.token, 150000, NOW + timedelta(days=1))
-    assert ticks.accepts(INFY.token, 144000, NOW + timedelta(seconds=1))
+    assert not ticks.accepts(INFY.token, 150000, NOW + timedelta(days=1), NOW)
+    assert ticks.accepts(INFY.token, 144000, NOW + timedelta(seconds=1), NOW + timedelta(seconds=1))
 
 
 def test_stop_loss_cannot_be_moved_to_nothing() -> None:
