@@ -94,6 +94,8 @@ class Settings(BaseSettings):
     order_rate_per_second: int = Field(default=10, ge=1, le=100)
     order_timeout_s: Annotated[tuple[float, float], NoDecode] = (0.5, 3.0)
     order_retries: int = Field(default=3, ge=0, le=10)
+    entry_quarantine_s: float = Field(default=10.0, ge=0, le=300)
+    exit_quarantine_s: float = Field(default=2.0, ge=0, le=300)
     missed_grace_s: float = Field(default=5.0, gt=0, le=60)
     late_exit: Literal["sell", "hold"] = "sell"
     market_protection: int = Field(default=-1, ge=-1, le=100)

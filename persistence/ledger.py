@@ -147,6 +147,20 @@ class RunLedger:
             await self._mirror_run(run, strategy)
         return len(rows)
 
+    async def mirror_again(self, run_id: int, *, delete: bool) -> None:
+        """Write a run's keys after its `record` could not, unless a later run of the strategy owns them by now.
+
+        Raises:
+            MirrorUnavailable: if Redis still does not answer.
+        """
+        later = aliased(Run)
+        superseded = exists().where(col(later.strategy_id) == Run.strategy_id, col(later.id) > col(Run.id))
+        wanted = select(Run, Strategy).join(Strategy, col(Strategy.id) == col(Run.strategy_id))
+        async with transaction(self._sessions) as session:
+            row = (await session.execute(wanted.where(col(Run.id) == run_id, ~superseded))).one_or_none()
+        if row is not None:
+            await self._mirror_run(row[0], row[1], delete=delete)
+
     async def load_account(self, account_id: int) -> AccountRecord | None:
         """A broker account with its secrets encrypted; None if the user has disconnected it."""
         async with transaction(self._sessions) as session:

@@ -35,9 +35,13 @@ def execution_limits(settings: Settings) -> ExecutionLimits:
     """The operator's limits of order placing."""
     return ExecutionLimits(
         orders_per_second=settings.order_rate_per_second,
-        entry=RetryPolicy(retries=settings.order_retries, quarantine=timedelta(seconds=10)),
-        exit=RetryPolicy(retries=settings.order_retries, quarantine=timedelta(seconds=2)),
+        entry=_retry_policy(settings, settings.entry_quarantine_s),
+        exit=_retry_policy(settings, settings.exit_quarantine_s),
     )
+
+
+def _retry_policy(settings: Settings, quarantine_s: float) -> RetryPolicy:
+    return RetryPolicy(retries=settings.order_retries, quarantine=timedelta(seconds=quarantine_s))
 
 
 class Accounts:

@@ -60,6 +60,8 @@ class LedgerHost:
         self._zone = settings.zone
         self._late_exit = LateExit(settings.late_exit)
         self._missed_grace = timedelta(seconds=settings.missed_grace_s)
+        self._unmirrored: dict[int, bool] = {}
+        self._repair: asyncio.Task[None] | None = None
         self._notifier = apprise.Apprise()
         for url in settings.alert_urls:
             self._notifier.add(url.get_secret_value())
@@ -74,10 +76,28 @@ class LedgerHost:
 
     async def record(self, entry: JournalEntry) -> None:
         """See `Journal.record`."""
+        update = journal_records.run_update(entry)
         try:
-            await _answered(self._ledger.record(journal_records.run_update(entry)))
+            mirrored = await _answered(self._ledger.record(update))
         except errors.StaleEpoch as error:
             raise StaleEpoch(str(error)) from error
+        if not mirrored:
+            self._unmirrored[update.run_id] = update.ended and update.delete_mirror
+            if self._repair is None or self._repair.done():
+                self._repair = asyncio.create_task(self._repair_mirror())
+
+    async def _repair_mirror(self) -> None:
+        """Redis is down: say so, and write what it missed when it is back (row J3)."""
+        await self._tell("redis_down", "Redis does not answer: no new orders are taken on, protective exits go out")
+        while self._unmirrored:
+            await asyncio.sleep(_RECORD_RETRY_S)
+            run_id, delete = next(iter(self._unmirrored.items()))
+            try:
+                await self._ledger.mirror_again(run_id, delete=delete)
+            except (errors.MirrorUnavailable, errors.DatabaseUnavailable):
+                continue
+            self._unmirrored.pop(run_id, None)
+        await self._tell("redis_restored", "Redis answers again and shows everything")
 
     async def log_attempt(self, attempt: Attempt) -> None:
         """See `AttemptLog.log_attempt`: kept and tried again until PostgreSQL has it."""
@@ -93,12 +113,15 @@ class LedgerHost:
 
     async def alert(self, user_id: int, strategy_id: int, code: str, message: str) -> None:
         """Log the alert, and send it to the operator's ALERT_URLS."""
-        log.warning("alert", user_id=user_id, strategy_id=strategy_id, code=code, message=message)
+        await self._tell(code, message, user_id=user_id, strategy_id=strategy_id)
+
+    async def _tell(self, code: str, message: str, **about: int) -> None:
+        log.warning("alert", code=code, message=message, **about)
         if len(self._notifier):
-            title = f"TradeActors: {code} (strategy {strategy_id})"
-            sent = await self._notifier.async_notify(body=message, title=title)
+            named = ", ".join(f"{name} {value}" for name, value in about.items())
+            sent = await self._notifier.async_notify(body=message, title=f"TradeActors: {code} {named}".strip())
             if not sent:
-                log.error("alert.not_delivered", strategy_id=strategy_id, code=code)
+                log.error("alert.not_delivered", code=code, **about)
 
     async def show_price(self, symbol: str, tick: Tick) -> None:
         """See `PriceMirror.show_price`."""

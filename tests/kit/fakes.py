@@ -1,0 +1,401 @@
+"""Hand-written fakes of our ports. They remember what they were asked, and answer what a test tells them to.
+
+`trace`, where a fake has one, is shared by several of them, so that a test can see what came first.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from actors.account_desk import newest_by_tag
+from actors.domain.events import Event
+from actors.domain.identifiers import Instrument, IntentId, Product, Side
+from actors.domain.money import Paise
+from actors.domain.order import OrderReport, OrderStage
+from actors.domain.retry_policy import AttemptOutcome
+from actors.domain.stop_loss import Tick
+from actors.ports import (
+    Attempt,
+    BrokerUnavailable,
+    ClaimVerdict,
+    Clock,
+    FeedStatus,
+    JournalEntry,
+    LoadedRun,
+    OrderCommand,
+    OrderGateway,
+    PlaceResult,
+)
+
+PRICE = Decimal("1500.00")
+
+
+@dataclass
+class FakeDesk:
+    """`OrderDesk`. `execute` waits for `answer`, or raises what `failures` holds."""
+
+    trace: list[str] = field(default_factory=list)
+    failures: list[Exception] = field(default_factory=list)
+    book_failures: list[Exception] = field(default_factory=list)
+    cancel_failures: list[Exception] = field(default_factory=list)
+    book: list[OrderReport] = field(default_factory=list)
+    alive: bool = True
+    commands: list[OrderCommand] = field(default_factory=list)
+    asked_for: list[Sequence[str]] = field(default_factory=list)
+    cancelled: list[str] = field(default_factory=list)
+    withdrawn: list[IntentId] = field(default_factory=list)
+    probes: int = 0
+    _waiting: list[asyncio.Future[Event]] = field(default_factory=list)
+
+    async def execute(self, command: OrderCommand) -> Event:
+        """See `OrderDesk.execute`."""
+        self.commands.append(command)
+        self.trace.append(f"execute {command.intent.event}")
+        if self.failures:
+            raise self.failures.pop(0)
+        reply: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
+        self._waiting.append(reply)
+        return await reply
+
+    def answer(self, event: Event) -> None:
+        """End the oldest `execute` that still waits."""
+        self._waiting.pop(0).set_result(event)
+
+    async def cancel(self, account_id: int, intent_id: IntentId, order_id: str) -> None:
+        """See `OrderDesk.cancel`."""
+        if self.cancel_failures:
+            raise self.cancel_failures.pop(0)
+        self.cancelled.append(order_id)
+
+    async def withdraw(self, account_id: int, intent_id: IntentId) -> None:
+        """See `OrderDesk.withdraw`."""
+        self.withdrawn.append(intent_id)
+
+    async def orders_by_tag(self, account_id: int, tags: Sequence[str]) -> Mapping[str, OrderReport]:
+        """See `OrderDesk.orders_by_tag`."""
+        self.asked_for.append(tags)
+        self.trace.append("read book")
+        if self.book_failures:
+            raise self.book_failures.pop(0)
+        return newest_by_tag(self.book, tags)
+
+    async def probe(self, account_id: int) -> bool:
+        """See `OrderDesk.probe`."""
+        self.probes += 1
+        return self.alive
+
+
+@dataclass
+class FakeJournal:
+    """`Journal`. `failures` are raised by the next records; while `open` is cleared it does not answer."""
+
+    trace: list[str] = field(default_factory=list)
+    failures: list[Exception] = field(default_factory=list)
+    alert_failures: list[Exception] = field(default_factory=list)
+    tried: list[JournalEntry] = field(default_factory=list)
+    records: list[JournalEntry] = field(default_factory=list)
+    alerts: list[tuple[str, str]] = field(default_factory=list)
+    open: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.open.set()
+
+    @property
+    def logged(self) -> list[str]:
+        """The names of all events in `order_logs`."""
+        return [line.event for entry in self.records for line in entry.logs]
+
+    async def load(self, run_id: int) -> LoadedRun | None:
+        """See `Journal.load`."""
+        return None
+
+    async def record(self, entry: JournalEntry) -> None:
+        """See `Journal.record`."""
+        self.tried.append(entry)
+        self.trace.append(f"record {entry.state.phase}")
+        await asyncio.sleep(0.001)  # a commit takes time, in which other tasks run
+        await self.open.wait()
+        if self.failures:
+            raise self.failures.pop(0)
+        self.records.append(entry)
+
+    async def alert(self, user_id: int, strategy_id: int, code: str, message: str) -> None:
+        """See `Journal.alert`."""
+        if self.alert_failures:
+            raise self.alert_failures.pop(0)
+        self.alerts.append((code, message))
+
+
+@dataclass
+class FakePriceWatch:
+    """`PriceWatch`. `answer` is a status, or what to raise; `seen` holds the instant and level of each renewal."""
+
+    clock: Clock
+    answer: FeedStatus | Exception = field(default_factory=lambda: FeedStatus(live=True))
+    trace: list[str] = field(default_factory=list)
+    seen: list[tuple[datetime, Paise | None]] = field(default_factory=list)
+    unwatched: list[int] = field(default_factory=list)
+
+    async def watch(self, strategy_id: int, instrument: Instrument, stop_loss: Paise | None) -> FeedStatus:
+        """See `PriceWatch.watch`."""
+        self.trace.append("watch")
+        self.seen.append((self.clock.now(), stop_loss))
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+    async def unwatch(self, strategy_id: int, instrument: Instrument) -> None:
+        """See `PriceWatch.unwatch`."""
+        self.unwatched.append(strategy_id)
+
+
+@dataclass(frozen=True)
+class Placing:
+    """What becomes of one request: its answer, whether the broker has the order, and what it does with it."""
+
+    outcome: AttemptOutcome = AttemptOutcome.ACCEPTED
+    lands: bool = True
+    stage: OrderStage = OrderStage.COMPLETE
+    filled: int | None = None
+    listed_after_s: float = 0.0
+    answers_after_s: float = 0.0
+    reason: str = ""
+
+
+LOST_ANSWER = Placing(AttemptOutcome.AMBIGUOUS, reason="the broker did not answer in time")
+LOST_REQUEST = Placing(AttemptOutcome.AMBIGUOUS, lands=False, reason="the broker did not answer in time")
+REFUSED = Placing(AttemptOutcome.REFUSED, lands=False, reason="insufficient funds")
+NOT_SENT = Placing(AttemptOutcome.NOT_SENT, lands=False, reason="the broker cannot be reached")
+THROTTLED = Placing(AttemptOutcome.RATE_LIMITED, lands=False, reason="too many requests")
+EXPIRED = Placing(AttemptOutcome.SESSION_EXPIRED, lands=False, reason="token is invalid")
+PARKED = Placing(stage=OrderStage.OPEN, filled=0)
+
+
+class FakeGateway:
+    """`OrderGateway` over a broker of our own: an order book, a net position, and a script of the next placings."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.script: list[Placing] = []
+        self.down = False
+        self.posts: list[tuple[datetime, OrderCommand]] = []
+        self.reads: list[datetime] = []
+        self.read_takes_s = 0.0
+        self.widened: list[tuple[str, Decimal]] = []
+        self.cancels: list[str] = []
+        self.net: dict[tuple[Instrument, Product], int] = {}
+        self._book: dict[str, OrderReport] = {}
+        self._listed_at: dict[str, datetime] = {}
+        self._sold_as: dict[str, tuple[Instrument, Product, int]] = {}
+
+    async def place(self, command: OrderCommand) -> PlaceResult:
+        """See `OrderGateway.place`."""
+        sent_at = self.clock.now()
+        self.posts.append((sent_at, command))
+        placing = self.script.pop(0) if self.script else Placing()
+        order_id = self._enter(command, placing) if placing.lands else None
+        if placing.answers_after_s:
+            await asyncio.sleep(placing.answers_after_s)
+        accepted = placing.outcome is AttemptOutcome.ACCEPTED
+        return PlaceResult(placing.outcome, sent_at, order_id if accepted else None, placing.reason)
+
+    async def orders(self) -> Sequence[OrderReport]:
+        """See `OrderGateway.orders`."""
+        self.reads.append(self.clock.now())
+        if self.read_takes_s:
+            await asyncio.sleep(self.read_takes_s)
+        self._check()
+        now = self.clock.now()
+        return [report for report in self._book.values() if self._listed_at[report.order_id] <= now]
+
+    async def widen_protection(self, order_id: str, percent: Decimal) -> None:
+        """See `OrderGateway.widen_protection`."""
+        self._check()
+        self.widened.append((order_id, percent))
+
+    async def cancel(self, order_id: str) -> None:
+        """See `OrderGateway.cancel`."""
+        self._check()
+        self.cancels.append(order_id)
+        report = self._book.get(order_id)
+        if report is None or report.stage.terminal:
+            raise BrokerUnavailable(f"order {order_id} cannot be cancelled")
+        self._book[order_id] = replace(report, stage=OrderStage.CANCELLED)
+
+    async def net_quantity(self, instrument: Instrument, product: Product) -> int:
+        """See `OrderGateway.net_quantity`."""
+        self._check()
+        return self.net.get((instrument, product), 0)
+
+    def list(self, report: OrderReport) -> None:
+        """Put an order of somebody else, or of an earlier incarnation, into the book, or take one further."""
+        self._book[report.order_id] = report
+        self._listed_at.setdefault(report.order_id, self.clock.now())
+
+    def fill(self, order_id: str, quantity: int, stage: OrderStage = OrderStage.COMPLETE) -> None:
+        """Let an order trade until so much of it is filled."""
+        report = self._book[order_id]
+        instrument, product, sign = self._sold_as[order_id]
+        held = self.net.get((instrument, product), 0)
+        self.net[instrument, product] = held + sign * (quantity - report.filled_quantity)
+        self._book[order_id] = replace(report, stage=stage, filled_quantity=quantity, average_price=PRICE)
+
+    def unlist(self, order_id: str) -> None:
+        """Take an order out of the book, as the end of the day does."""
+        del self._book[order_id]
+
+    def _enter(self, command: OrderCommand, placing: Placing) -> str:
+        order_id = str(len(self.posts))
+        intent = command.intent
+        self._book[order_id] = OrderReport(
+            order_id, intent.tag, OrderStage.OPEN, intent.quantity, 0, Decimal(0), placing.reason
+        )
+        self._listed_at[order_id] = self.clock.now() + timedelta(seconds=placing.listed_after_s)
+        sign = 1 if intent.side is Side.BUY else -1
+        self._sold_as[order_id] = (command.instrument, command.product, sign)
+        default = intent.quantity if placing.stage is OrderStage.COMPLETE else 0
+        self.fill(order_id, default if placing.filled is None else placing.filled, placing.stage)
+        return order_id
+
+    def _check(self) -> None:
+        if self.down:
+            raise BrokerUnavailable("the broker does not answer")
+
+
+@dataclass
+class FakeGateways:
+    """`OrderGateways`: the same gateway for every account, or none while `down`."""
+
+    only: OrderGateway
+    down: bool = False
+
+    async def gateway(self, account_id: int) -> OrderGateway:
+        """See `OrderGateways.gateway`."""
+        if self.down:
+            raise BrokerUnavailable("the database does not answer")
+        return self.only
+
+
+@dataclass
+class FakeClaims:
+    """`OrderClaims`. `verdict` is the answer to every claim, or what to raise."""
+
+    verdict: ClaimVerdict | Exception = ClaimVerdict.GRANTED
+    held: list[IntentId] = field(default_factory=list)
+    claims: list[OrderCommand] = field(default_factory=list)
+    renewals: int = 0
+    releases: list[IntentId] = field(default_factory=list)
+
+    async def claim(self, command: OrderCommand) -> ClaimVerdict:
+        """See `OrderClaims.claim`."""
+        self.claims.append(command)
+        if isinstance(self.verdict, Exception):
+            raise self.verdict
+        if self.verdict is not ClaimVerdict.REFUSED:
+            self.held.append(command.intent.id)
+        return self.verdict
+
+    async def renew(self, command: OrderCommand) -> None:
+        """See `OrderClaims.renew`."""
+        self.renewals += 1
+
+    async def release(self, command: OrderCommand) -> None:
+        """See `OrderClaims.release`."""
+        self.releases.append(command.intent.id)
+        if command.intent.id in self.held:
+            self.held.remove(command.intent.id)
+
+
+@dataclass
+class FakeStrategies:
+    """`StrategyEvents`: what was reported to the strategies; `failure` is raised instead."""
+
+    events: list[Event] = field(default_factory=list)
+    failure: Exception | None = None
+
+    async def report(self, strategy_id: int, event: Event) -> None:
+        """See `StrategyEvents.report`."""
+        if self.failure is not None:
+            raise self.failure
+        self.events.append(event)
+
+
+@dataclass
+class FakeAttemptLog:
+    """`AttemptLog`."""
+
+    attempts: list[Attempt] = field(default_factory=list)
+    alerts: list[str] = field(default_factory=list)
+
+    def log_attempt(self, attempt: Attempt) -> None:
+        """See `AttemptLog.log_attempt`."""
+        self.attempts.append(attempt)
+
+    def alert(self, command: OrderCommand, code: str, message: str) -> None:
+        """See `AttemptLog.alert`."""
+        self.alerts.append(code)
+
+
+@dataclass
+class FakeTickReceiver:
+    """`TickReceiver`: every delivery, in its order."""
+
+    delivered: list[tuple[int | str, Tick]] = field(default_factory=list)
+
+    def deliver(self, receiver: int | str, tick: Tick) -> None:
+        """See `TickReceiver.deliver`."""
+        self.delivered.append((receiver, tick))
+
+
+@dataclass
+class FakePriceMirror:
+    """`PriceMirror`."""
+
+    shown: list[tuple[str, Tick]] = field(default_factory=list)
+
+    def show_price(self, symbol: str, tick: Tick) -> None:
+        """See `PriceMirror.show_price`."""
+        self.shown.append((symbol, tick))
+
+
+@dataclass
+class FakeTickSource:
+    """`TickSource`. `answer` is a status, or what to raise."""
+
+    answer: FeedStatus | Exception = field(default_factory=lambda: FeedStatus(live=True))
+    subscribed: list[Instrument] = field(default_factory=list)
+
+    async def subscribe(self, instrument: Instrument) -> FeedStatus:
+        """See `TickSource.subscribe`."""
+        self.subscribed.append(instrument)
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+@dataclass
+class FakeTickStream:
+    """`TickStream`."""
+
+    subscribed: list[int] = field(default_factory=list)
+
+    def subscribe(self, tokens: Sequence[int]) -> None:
+        """See `TickStream.subscribe`."""
+        self.subscribed += tokens
+
+
+@dataclass
+class ManualWallClock:
+    """`Clock` for shells without a loop: stands still until it is moved."""
+
+    at: datetime
+
+    def now(self) -> datetime:
+        """The instant it was set to."""
+        return self.at
+
+    def advance(self, seconds: float) -> None:
+        """Move on."""
+        self.at += timedelta(seconds=seconds)
