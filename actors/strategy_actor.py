@@ -70,6 +70,9 @@ ARMING_PATIENCE_S = 0.5
 WATCH_RENEWAL_S = 1.0
 """How often the subscription to the router is renewed: a router that restarted knows us again within this time."""
 
+LAST_ALERTS_S = 5.0
+"""How long an ended strategy waits for its alerts to be taken over."""
+
 PEER_RETRY_S = 0.5
 """Between the tries of a call to an actor that is restarting."""
 
@@ -98,6 +101,7 @@ class StrategyActor:
         self._stop_level: int | None = None
         self._settled = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._alerts: set[asyncio.Task[None]] = set()
         self._withdrawn: set[IntentId] = set()
         self._log = log.bind(strategy_id=self._run.strategy_id, run_id=self._run.run_id, epoch=self._epoch)
 
@@ -142,6 +146,8 @@ class StrategyActor:
         try:
             await self._keep_recording()
             self._settled.set()
+            if self._alerts:
+                await asyncio.wait(set(self._alerts), timeout=LAST_ALERTS_S)
         except StaleEpoch:
             self._log.warning("strategy.superseded")
         finally:
@@ -238,13 +244,15 @@ class StrategyActor:
             order_id=send.order_id,
         )
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._task_done)
+        return task
 
     def _task_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
+        self._alerts.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             self._log.error("strategy.task_failed", error=repr(error), exc_info=error)
 
@@ -254,8 +262,8 @@ class StrategyActor:
         while True:
             try:
                 return self.post(await self._desk.execute(command))
-            except PeerUnavailable as error:
-                self._log.warning("strategy.desk_unavailable", intent=str(command.intent.id), reason=str(error))
+            except Exception as error:  # noqa: BLE001 - an order in doubt is never dropped, whatever broke over there
+                self._log.warning("strategy.desk_unavailable", intent=str(command.intent.id), error=repr(error))
                 not_after = self._clock.now() if command.intent.id in self._withdrawn else command.not_after
                 command = replace(command, look_up_first=True, not_after=not_after)
                 await asyncio.sleep(PEER_RETRY_S)
@@ -298,7 +306,7 @@ class StrategyActor:
 
     def _raise_alert(self, code: str, message: str) -> None:
         self._log.warning("alert", code=code, message=message)
-        self._spawn(self._alert(code, message))
+        self._alerts.add(self._spawn(self._alert(code, message)))
 
     async def _alert(self, code: str, message: str) -> None:
         while True:

@@ -2,6 +2,7 @@
 
 import asyncio
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -67,7 +68,7 @@ def demo(
     from config.process import interrupt_on_signals
     from config.settings import load_settings
 
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 120)
     with plain_failures(), interrupt_on_signals(), ExitStack() as running:
         data_dir = running.enter_context(_temporary_data_dir())
         with console.status("Starting PostgreSQL, Valkey, Ray, the paper exchange and the API ..."):
@@ -112,6 +113,7 @@ class _Demo:
                 crash = asyncio.create_task(self._crash(self._cases[2]))
                 await self._watch(api, lambda: live.update(self._progress()))
                 await crash
+            self._console.print()
             await self._judge(exchange)
             self._console.print(self._outcome())
             self._console.print(await self._latencies(api))

@@ -5,6 +5,7 @@ All are detached (they outlive the API process that made them) and named (the na
 trade; whoever calls decides. `num_cpus=0`: they wait most of the time; the machine's cores bound them anyway.
 """
 
+import functools
 from typing import Any
 
 import ray
@@ -29,8 +30,11 @@ ORDER_GATEWAY = "order_gateway"
 """The Ray resource of nodes whose address is registered with the broker (ruling 8)."""
 
 
+_remote_class = functools.cache(ray.remote)  # each new one would be exported to the cluster again
+
+
 def _actor(host: type, name: str, *arguments: Any, **options: Any) -> Any:
-    return ray.remote(host).options(name=name, **(_COMMON | options)).remote(*arguments)
+    return _remote_class(host).options(name=name, **(_COMMON | options)).remote(*arguments)
 
 
 def create_strategy(run_id: int, strategy_id: int, pools: Pools) -> Any:

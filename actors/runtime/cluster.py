@@ -1,5 +1,6 @@
 """Connecting this process to the Ray cluster as a driver. Nothing here imports Ray before its environment is set."""
 
+import logging
 import os
 import sys
 
@@ -29,6 +30,8 @@ def connect(settings: Settings) -> None:
     prepare(settings)
     import ray
 
+    # it warns that its SIGTERM handler is not set, which is what we want
+    logging.getLogger("ray._private.worker").setLevel(logging.ERROR)
     ray.init(
         address=settings.ray_address or "auto",
         namespace=NAMESPACE,

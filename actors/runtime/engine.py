@@ -113,7 +113,10 @@ class RayEngine:
         return {"nodes": sum(bool(node["Alive"]) for node in nodes), "strategies": len(alive)}
 
     async def _ensure_pools(self) -> None:
-        await asyncio.to_thread(actor_classes.create_pools, self._pools)
+        execution, ledgers = names.pool_names(self._pools)
+        alive = set(await asyncio.to_thread(list_named_actors))
+        if not alive.issuperset({*execution, *ledgers, names.FEED}):
+            await asyncio.to_thread(actor_classes.create_pools, self._pools)
 
     async def _open_run(self, strategy_id: int) -> int | None:
         runs: list[tuple[int, int]] = await self._ledger("open_runs")

@@ -213,7 +213,7 @@ class FeedHost:
         self._listener = MarketListener(self._feed, routers=handles.RayRouters(handles.Peers()), clock=SystemClock())
         self._connecting: asyncio.Task[None] | None = None
         run_reactor()
-        self._reconnect()
+        self._reconnect(after_s=0)
 
     async def subscribe(self, instrument: Instrument) -> FeedStatus:
         """See `TickSource.subscribe`."""
@@ -230,13 +230,13 @@ class FeedHost:
         """From the reactor's thread into the actor's loop."""
         self._loop.call_soon_threadsafe(callback, *arguments)
 
-    def _reconnect(self) -> None:
+    def _reconnect(self, after_s: float = _FEED_CREDENTIALS_RETRY_S) -> None:
         if self._connecting is None or self._connecting.done():
-            self._connecting = asyncio.create_task(self._connect())
+            self._connecting = asyncio.create_task(self._connect(after_s))
 
-    async def _connect(self) -> None:
+    async def _connect(self, after_s: float) -> None:
         """Wait until there are credentials, then connect; after a refusal this runs again and reads them anew."""
-        await asyncio.sleep(0 if self._connecting is None else _FEED_CREDENTIALS_RETRY_S)
+        await asyncio.sleep(after_s)
         while True:
             try:
                 credentials = await self._accounts.feed_credentials()

@@ -25,6 +25,8 @@ log = structlog.get_logger(__name__)
 
 _LOAD_RETRY_S = 0.5
 _RENEWAL_S = 1.0
+_CRASH_PAUSE_S = 1.0
+"""Before a crashed strategy starts anew, so that a lasting cause does not keep the machine busy."""
 
 
 class StrategyHost:
@@ -95,6 +97,7 @@ class StrategyHost:
             await actor.live()
         except Exception:
             log.exception("strategy.crashed", strategy_id=self._strategy_id, run_id=self._run_id)
+            await asyncio.sleep(_CRASH_PAUSE_S)
             os._exit(1)  # Ray starts the actor anew, and recovery finds the position guarded again
         finally:
             end_own_actor()

@@ -183,7 +183,8 @@ class FakeGateway:
         self.posts: list[tuple[datetime, OrderCommand]] = []
         self.reads: list[datetime] = []
         self.read_takes_s = 0.0
-        self.widened: list[tuple[str, Decimal]] = []
+        self.widened: list[tuple[datetime, Decimal]] = []
+        self.widening_fills = True
         self.cancels: list[str] = []
         self.net: dict[tuple[Instrument, Product], int] = {}
         self._book: dict[str, OrderReport] = {}
@@ -213,7 +214,12 @@ class FakeGateway:
     async def widen_protection(self, order_id: str, percent: Decimal) -> None:
         """See `OrderGateway.widen_protection`."""
         self._check()
-        self.widened.append((order_id, percent))
+        report = self._book.get(order_id)
+        if report is None or report.stage.terminal:
+            raise BrokerUnavailable(f"order {order_id} cannot be modified")
+        self.widened.append((self.clock.now(), percent))
+        if self.widening_fills:
+            self.fill(order_id, report.quantity)
 
     async def cancel(self, order_id: str) -> None:
         """See `OrderGateway.cancel`."""

@@ -1,0 +1,81 @@
+"""An execution actor with everything around it faked, and the commands that strategies give it."""
+
+import asyncio
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from actors.domain.events import Event, OrderReported, PlacementFailed
+from actors.domain.identifiers import Product
+from actors.domain.order import Intent, OrderEvent, OrderReport
+from actors.execution_actor import ExecutionActor, ExecutionLimits
+from actors.ports import OrderCommand
+from tests.kit.builders import INFY, NOW, a_run
+from tests.kit.fakes import FakeAttemptLog, FakeClaims, FakeGateway, FakeGateways, FakeStrategies
+from tests.kit.virtual_time import FakeClock
+
+BUY = a_run().entry_intent()
+
+
+def a_sell(quantity: int = 10, event: OrderEvent = OrderEvent.STOPLOSS, seq: int = 1) -> Intent:
+    return a_run().exit_intent(seq, quantity, event)
+
+
+def a_command(intent: Intent = BUY, **changes: Any) -> OrderCommand:
+    command = OrderCommand(
+        strategy_id=3,
+        run_id=7,
+        user_id=1,
+        account_id=2,
+        epoch=1,
+        instrument=INFY,
+        product=Product.MIS,
+        intent=intent,
+        triggered_at=NOW,
+    )
+    return replace(command, **changes)
+
+
+class ExecutionBench:
+    """One account at one broker, in virtual time. The default limits are those of production."""
+
+    def __init__(self, start: datetime = NOW, **limits: Any) -> None:
+        self.clock = FakeClock(start)
+        self.broker = FakeGateway(self.clock)
+        self.broker.net[INFY, Product.MIS] = 10
+        self.gateways = FakeGateways(self.broker)
+        self.claims, self.strategies, self.attempts = FakeClaims(), FakeStrategies(), FakeAttemptLog()
+        self.actor = ExecutionActor(
+            gateways=self.gateways,
+            claims=self.claims,
+            strategies=self.strategies,
+            attempts=self.attempts,
+            clock=self.clock,
+            limits=ExecutionLimits(**limits),
+        )
+
+    def start(self, command: OrderCommand) -> "asyncio.Task[Event]":
+        """Give the command, without waiting for its end."""
+        return asyncio.create_task(self.actor.execute(command))
+
+    async def filled(self, command: OrderCommand) -> OrderReport:
+        """Carry the command out; it must end with an order."""
+        event = await self.actor.execute(command)
+        assert isinstance(event, OrderReported), event
+        return event.report
+
+    async def failed(self, command: OrderCommand) -> PlacementFailed:
+        """Carry the command out; it must end without one."""
+        event = await self.actor.execute(command)
+        assert isinstance(event, PlacementFailed), event
+        return event
+
+    @property
+    def posted_at(self) -> list[timedelta]:
+        """When each request left, since the start of the test."""
+        return [at - NOW for at, _ in self.broker.posts]
+
+    @property
+    def posted(self) -> list[Intent]:
+        """What was sent, in its order."""
+        return [command.intent for _, command in self.broker.posts]

@@ -1,0 +1,56 @@
+"""What the documents say about the code, where it can be checked."""
+
+import re
+import runpy
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+
+from config.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+EMPTY = "*(empty)*"
+DATA_DIR = "~/.local/share/tradeactors"
+
+
+def test_the_transition_table_is_drawn_as_it_is() -> None:
+    drawing = runpy.run_path(str(DOCS / "make_state_diagram.py"))
+    page = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    assert drawing["page_with_block"](page) == page, "run: .venv/bin/python docs/make_state_diagram.py"
+
+
+def test_every_setting_is_listed_with_its_default() -> None:
+    page = (DOCS / "settings.md").read_text(encoding="utf-8")
+    listed = dict(re.findall(r"^\| `([A-Z_]+)` \| (.+?) \| .+ \|$", page, re.MULTILINE))
+    assert listed == {name.upper(): _default(field.default) for name, field in Settings.model_fields.items()}
+
+
+def test_links_between_documents_lead_somewhere() -> None:
+    pages = [*ROOT.glob("*.md"), *DOCS.rglob("*.md")]
+    broken = [
+        f"{page.relative_to(ROOT)}: {target}"
+        for page in pages
+        for target in re.findall(r"\]\((?!https?://|#)([^)#]+)", page.read_text(encoding="utf-8"))
+        if not (page.parent / target).exists()
+    ]
+    assert broken == []
+
+
+def test_every_decision_has_the_same_parts() -> None:
+    decisions = sorted((DOCS / "decisions").glob("[0-9]*.md"))
+    assert [page.name[:4] for page in decisions] == [f"{number:04}" for number in range(1, len(decisions) + 1)]
+    for page in decisions:
+        parts = re.findall(r"^## (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+        assert parts == ["Context", "Decision", "Consequences", "Alternatives", "What enforces it"], page.name
+
+
+def _default(value: Any) -> str:
+    if isinstance(value, SecretStr):
+        value = value.get_secret_value()
+    if isinstance(value, tuple):
+        value = ",".join(str(part) for part in value)
+    if isinstance(value, Path):
+        assert value == Path(DATA_DIR)
+    return f"`{value}`" if value not in {None, ""} else EMPTY

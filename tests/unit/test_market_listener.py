@@ -1,0 +1,107 @@
+"""The feed's shell: only ticks that may decide something go on, and the stream's life is known."""
+
+from datetime import timedelta
+
+import pytest
+
+from actors.domain.identifiers import Instrument
+from actors.domain.stop_loss import SILENCE_LIMIT
+from actors.market_listener import MarketListener
+from actors.ports import FeedStatus
+from tests.kit.builders import INFY, NOW
+from tests.kit.fakes import FakeTickReceiver, FakeTickStream, ManualWallClock
+
+SBIN = Instrument("BSE", "SBIN", 779521)
+
+
+class Feed:
+    """A listener with everything around it."""
+
+    def __init__(self) -> None:
+        self.clock, self.stream, self.routers = ManualWallClock(NOW), FakeTickStream(), FakeTickReceiver()
+        self.listener = MarketListener(self.stream, routers=self.routers, clock=self.clock)
+
+    def tick(self, price: int, *, token: int = INFY.token, age_s: float = 0) -> None:
+        self.listener.on_tick(token, price, self.clock.now() - timedelta(seconds=age_s))
+
+    def prices(self) -> list[int]:
+        return [tick.price for _, tick in self.routers.delivered]
+
+
+@pytest.fixture
+def feed() -> Feed:
+    feed = Feed()
+    feed.listener.subscribe(INFY)
+    return feed
+
+
+def test_a_tick_goes_to_the_router_of_its_instrument(feed: Feed) -> None:
+    feed.listener.subscribe(SBIN)
+    feed.tick(81000, token=SBIN.token)
+    feed.tick(150000)
+    assert [receiver for receiver, _ in feed.routers.delivered] == ["BSE:SBIN", "NSE:INFY"]
+    assert feed.routers.delivered[1][1].received_at == NOW
+
+
+@pytest.mark.parametrize("price", [0, -1, -150000])
+def test_a_price_of_zero_or_less_goes_no_further(feed: Feed, price: int) -> None:
+    feed.tick(price)
+    assert feed.prices() == []
+    assert feed.listener.dropped == 1
+
+
+def test_a_tick_older_than_the_newest_goes_no_further(feed: Feed) -> None:
+    feed.tick(150000, age_s=1)
+    feed.tick(140000, age_s=2)
+    feed.tick(149000, age_s=1)  # the same second: Kite stamps whole seconds
+    assert feed.prices() == [150000, 149000]
+
+
+def test_the_newest_is_per_instrument(feed: Feed) -> None:
+    feed.listener.subscribe(SBIN)
+    feed.tick(150000)
+    feed.tick(81000, token=SBIN.token, age_s=3)
+    assert feed.prices() == [150000, 81000]
+
+
+def test_a_tick_of_the_future_goes_no_further_and_spoils_nothing(feed: Feed) -> None:
+    feed.tick(140000, age_s=-3600)
+    feed.tick(150000)
+    assert feed.prices() == [150000]
+
+
+def test_a_tick_that_nobody_asked_for_goes_no_further(feed: Feed) -> None:
+    feed.tick(81000, token=SBIN.token)
+    assert feed.prices() == []
+
+
+def test_subscribing_again_asks_the_stream_once(feed: Feed) -> None:
+    assert feed.listener.subscribe(INFY) == FeedStatus(live=False, last_tick_at=None)
+    assert feed.stream.subscribed == [INFY.token]
+
+
+def test_the_stream_lives_while_it_is_heard(feed: Feed) -> None:
+    assert not feed.listener.live
+    feed.listener.on_heard()
+    feed.clock.advance(SILENCE_LIMIT.total_seconds())
+    assert feed.listener.live
+    feed.clock.advance(0.001)
+    assert not feed.listener.live
+    feed.listener.on_heard()
+    assert feed.listener.live
+
+
+def test_a_lost_connection_is_dead_at_once_and_alive_when_it_is_heard_again(feed: Feed) -> None:
+    feed.listener.on_heard()
+    feed.listener.on_lost("1006 connection was closed uncleanly")
+    assert not feed.listener.live
+    feed.listener.on_lost("it was dead already")
+    feed.listener.on_heard()
+    assert feed.listener.live
+
+
+def test_the_status_holds_the_exchange_time_of_the_newest_usable_tick(feed: Feed) -> None:
+    feed.listener.on_heard()
+    feed.tick(150000, age_s=2)
+    feed.tick(0, age_s=1)
+    assert feed.listener.subscribe(INFY) == FeedStatus(live=True, last_tick_at=NOW - timedelta(seconds=2))
