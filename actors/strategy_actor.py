@@ -9,11 +9,10 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Coroutine
 from dataclasses import replace
 from typing import Any
-
-import structlog
 
 from actors.domain.decisions import (
     ArmIntent,
@@ -62,7 +61,7 @@ from actors.ports import (
 )
 from actors.timers import WallClockTimers
 
-log = structlog.get_logger(__name__)
+log = logging.getLogger(__name__)
 
 ARMING_PATIENCE_S = 0.5
 """How long the stop-loss waits for the journal. The exit's tag is deterministic, so recovery finds it anyway."""
@@ -103,7 +102,7 @@ class StrategyActor:
         self._tasks: set[asyncio.Task[None]] = set()
         self._alerts: set[asyncio.Task[None]] = set()
         self._withdrawn: set[IntentId] = set()
-        self._log = log.bind(strategy_id=self._run.strategy_id, run_id=self._run.run_id, epoch=self._epoch)
+        self._about = {"strategy_id": self._run.strategy_id, "run_id": self._run.run_id, "epoch": self._epoch}
 
     @property
     def state(self) -> StrategyState:
@@ -149,7 +148,7 @@ class StrategyActor:
             if self._alerts:
                 await asyncio.wait(set(self._alerts), timeout=LAST_ALERTS_S)
         except StaleEpoch:
-            self._log.warning("strategy.superseded")
+            self._say(logging.WARNING, "strategy.superseded")
         finally:
             self._timers.cancel_all()
             for task in [*helpers, *self._tasks]:
@@ -166,7 +165,7 @@ class StrategyActor:
             try:
                 return RunRecovered(await self._desk.orders_by_tag(self._run.account_id, expected_tags(self._state)))
             except PeerUnavailable as error:
-                self._log.warning("strategy.recovery_waits", reason=str(error))
+                self._say(logging.WARNING, "strategy.recovery_waits", reason=str(error))
                 await asyncio.sleep(PEER_RETRY_S)
 
     # --- events in, decisions out --------------------------------------------------------------------------------
@@ -182,9 +181,6 @@ class StrategyActor:
         try:
             self._state, decisions = step(before, event, now)
         except DomainError as error:
-            self._log.error(
-                "strategy.event_refused", event_type=type(event).__name__, phase=before.phase, error=str(error)
-            )
             self._raise_alert("event_refused", f"{type(event).__name__} refused while {before.phase}: {error}")
             return
         for decision in decisions:
@@ -218,9 +214,7 @@ class StrategyActor:
                 self._watch_changed.set()
             case LogEvent():
                 self._unrecorded.append(decision)
-                self._log.info(
-                    "strategy.event", kind=decision.event, reason=decision.reason, order_id=decision.order_id
-                )
+                self._say(logging.INFO, "strategy.event", kind=decision.event, reason=decision.reason)
             case RaiseAlert(code, message):
                 self._raise_alert(code, message)
             case EndRun():
@@ -244,6 +238,9 @@ class StrategyActor:
             order_id=send.order_id,
         )
 
+    def _say(self, level: int, event: str, **about: object) -> None:
+        log.log(level, event, extra={**self._about, **about})
+
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
@@ -254,7 +251,7 @@ class StrategyActor:
         self._tasks.discard(task)
         self._alerts.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._log.error("strategy.task_failed", error=repr(error), exc_info=error)
+            self._say(logging.ERROR, "strategy.task_failed", error=repr(error))
 
     # --- peers ---------------------------------------------------------------------------------------------------
 
@@ -263,7 +260,9 @@ class StrategyActor:
             try:
                 return self.post(await self._desk.execute(command))
             except Exception as error:  # noqa: BLE001 - an order in doubt is never dropped, whatever broke over there
-                self._log.warning("strategy.desk_unavailable", intent=str(command.intent.id), error=repr(error))
+                self._say(
+                    logging.WARNING, "strategy.desk_unavailable", intent=str(command.intent.id), error=repr(error)
+                )
                 not_after = self._clock.now() if command.intent.id in self._withdrawn else command.not_after
                 command = replace(command, look_up_first=True, not_after=not_after)
                 await asyncio.sleep(PEER_RETRY_S)
@@ -279,7 +278,7 @@ class StrategyActor:
             try:
                 return await self._desk.cancel(self._run.account_id, intent_id, order_id)
             except PeerUnavailable as error:
-                self._log.warning("strategy.cancel_waits", order_id=order_id, reason=str(error))
+                self._say(logging.WARNING, "strategy.cancel_waits", order_id=order_id, reason=str(error))
                 await asyncio.sleep(PEER_RETRY_S)
 
     async def _warm_up(self) -> None:
@@ -301,11 +300,11 @@ class StrategyActor:
             await asyncio.wait_for(self._next_record(), ARMING_PATIENCE_S)
         except TimeoutError:
             durable = False
-            self._log.warning("strategy.arming_not_durable", intent=str(intent_id))
+            self._say(logging.WARNING, "strategy.arming_not_durable", intent=str(intent_id))
         self.post(IntentArmed(intent_id, durable))
 
     def _raise_alert(self, code: str, message: str) -> None:
-        self._log.warning("alert", code=code, message=message)
+        self._say(logging.WARNING, "alert", code=code, sentence=message)
         self._alerts.add(self._spawn(self._alert(code, message)))
 
     async def _alert(self, code: str, message: str) -> None:
@@ -339,7 +338,7 @@ class StrategyActor:
             try:
                 return await self._journal.record(entry)
             except PeerUnavailable as error:
-                self._log.warning("strategy.record_waits", reason=str(error))
+                self._say(logging.WARNING, "strategy.record_waits", reason=str(error))
                 await asyncio.sleep(PEER_RETRY_S)
 
     # --- prices --------------------------------------------------------------------------------------------------

@@ -5,9 +5,8 @@ what it costs, every strategy costs.
 """
 
 import asyncio
+import logging
 import os
-
-import structlog
 
 from actors.domain.events import Event, TickReceived
 from actors.domain.identifiers import Instrument
@@ -17,11 +16,12 @@ from actors.domain.stop_loss import Tick
 from actors.ports import FeedStatus, LoadedRun, PeerUnavailable
 from actors.runtime import handles
 from actors.runtime.clock import SystemClock
+from actors.runtime.light_logging import configure_light_logging
 from actors.runtime.names import Pools
 from actors.strategy_actor import StrategyActor
 from actors.tick_router import TickRouter
 
-log = structlog.get_logger(__name__)
+log = logging.getLogger(__name__)
 
 _LOAD_RETRY_S = 0.5
 _RENEWAL_S = 1.0
@@ -36,6 +36,7 @@ class StrategyHost:
     """
 
     async def __init__(self, run_id: int, strategy_id: int, pools: Pools) -> None:  # type: ignore[misc] # Ray awaits it
+        configure_light_logging()
         self._run_id = run_id
         self._strategy_id = strategy_id
         peers = handles.Peers()
@@ -96,7 +97,7 @@ class StrategyHost:
             self._loaded.set_result(actor)
             await actor.live()
         except Exception:
-            log.exception("strategy.crashed", strategy_id=self._strategy_id, run_id=self._run_id)
+            log.exception("strategy.crashed", extra={"strategy_id": self._strategy_id, "run_id": self._run_id})
             await asyncio.sleep(_CRASH_PAUSE_S)
             os._exit(1)  # Ray starts the actor anew, and recovery finds the position guarded again
         finally:
@@ -107,7 +108,8 @@ class StrategyHost:
             try:
                 return await self._journal.load(self._run_id)
             except PeerUnavailable as error:
-                log.warning("strategy.load_waits", strategy_id=self._strategy_id, reason=str(error))
+                about = {"strategy_id": self._strategy_id, "reason": str(error)}
+                log.warning("strategy.load_waits", extra=about)
                 await asyncio.sleep(_LOAD_RETRY_S)
 
 
@@ -115,6 +117,7 @@ class RouterHost:
     """The Ray actor `router:{EXCHANGE}:{SYMBOL}`."""
 
     async def __init__(self, instrument: Instrument, pools: Pools) -> None:  # type: ignore[misc] # Ray awaits it
+        configure_light_logging()
         peers = handles.Peers()
         self._instrument = instrument
         self._router = TickRouter(

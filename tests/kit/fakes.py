@@ -36,6 +36,7 @@ PRICE = Decimal("1500.00")
 class FakeDesk:
     """`OrderDesk`. `execute` waits for `answer`, or raises what `failures` holds."""
 
+    clock: Clock
     trace: list[str] = field(default_factory=list)
     failures: list[Exception] = field(default_factory=list)
     book_failures: list[Exception] = field(default_factory=list)
@@ -43,6 +44,7 @@ class FakeDesk:
     book: list[OrderReport] = field(default_factory=list)
     alive: bool = True
     commands: list[OrderCommand] = field(default_factory=list)
+    arrived: list[datetime] = field(default_factory=list)
     asked_for: list[Sequence[str]] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)
     withdrawn: list[IntentId] = field(default_factory=list)
@@ -52,6 +54,7 @@ class FakeDesk:
     async def execute(self, command: OrderCommand) -> Event:
         """See `OrderDesk.execute`."""
         self.commands.append(command)
+        self.arrived.append(self.clock.now())
         self.trace.append(f"execute {command.intent.event}")
         if self.failures:
             raise self.failures.pop(0)
@@ -62,6 +65,11 @@ class FakeDesk:
     def answer(self, event: Event) -> None:
         """End the oldest `execute` that still waits."""
         self._waiting.pop(0).set_result(event)
+
+    def die(self, error: Exception) -> None:
+        """End every `execute` that still waits with an error."""
+        while self._waiting:
+            self._waiting.pop(0).set_exception(error)
 
     async def cancel(self, account_id: int, intent_id: IntentId, order_id: str) -> None:
         """See `OrderDesk.cancel`."""

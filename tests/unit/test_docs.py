@@ -1,12 +1,16 @@
 """What the documents say about the code, where it can be checked."""
 
+import ast
 import re
 import runpy
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr
 
+from api import errors
+from api.app import create_app
 from config.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -27,6 +31,21 @@ def test_every_setting_is_listed_with_its_default() -> None:
     assert listed == {name.upper(): _default(field.default) for name, field in Settings.model_fields.items()}
 
 
+def test_every_call_is_described_and_no_other() -> None:
+    page = (DOCS / "api.md").read_text(encoding="utf-8")
+    paths = create_app(Settings()).openapi()["paths"]
+    calls = {f"{method.upper()} {path}" for path, methods in paths.items() for method in methods}
+    assert set(re.findall(r"^### `(.+)`$", page, re.MULTILINE)) == calls
+
+
+def test_every_error_code_is_listed_and_no_other() -> None:
+    page = (DOCS / "api.md").read_text(encoding="utf-8")
+    translated = {code for _, code, _ in errors._TRANSLATIONS.values()}
+    of_their_own = {"invalid_request", "internal_error"}
+    codes = translated | of_their_own | set(errors._STATUS_CODES.values()) | set(_raised_codes())
+    assert set(re.findall(r"^\| \d{3} \| `(\w+)` \|", page, re.MULTILINE)) == codes
+
+
 def test_links_between_documents_lead_somewhere() -> None:
     pages = [*ROOT.glob("*.md"), *DOCS.rglob("*.md")]
     broken = [
@@ -40,10 +59,22 @@ def test_links_between_documents_lead_somewhere() -> None:
 
 def test_every_decision_has_the_same_parts() -> None:
     decisions = sorted((DOCS / "decisions").glob("[0-9]*.md"))
+    assert decisions
     assert [page.name[:4] for page in decisions] == [f"{number:04}" for number in range(1, len(decisions) + 1)]
     for page in decisions:
         parts = re.findall(r"^## (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
         assert parts == ["Context", "Decision", "Consequences", "Alternatives", "What enforces it"], page.name
+
+
+def _raised_codes() -> Iterator[str]:
+    """The codes that stand in calls of `ApiError(status, code, …)` and `unauthorized(code, …)`."""
+    places = {"ApiError": 1, "unauthorized": 0}
+    for module in (ROOT / "api").rglob("*.py"):
+        for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in places:
+                code = node.args[places[node.func.id]]
+                if isinstance(code, ast.Constant):
+                    yield str(code.value)
 
 
 def _default(value: Any) -> str:

@@ -1,0 +1,86 @@
+"""A strategy actor with everything around it faked, in virtual time."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from actors.domain.events import Event, OrderReported, TickReceived
+from actors.domain.order import Intent, OrderEvent, OrderReport
+from actors.domain.strategy_state import Phase
+from actors.ports import LoadedRun, OrderCommand
+from actors.strategy_actor import StrategyActor
+from tests.kit.builders import BUY_AT, NOW, a_report, a_run, a_tick
+from tests.kit.fakes import FakeDesk, FakeJournal, FakePriceWatch
+from tests.kit.virtual_time import FakeClock, until
+
+SELL_AT = NOW + timedelta(minutes=10)
+STOP = 145000
+
+
+class StrategyBench:
+    """One run of the builders' strategy: BUY after 30 s, SELL after ten minutes, stop-loss at 1450 rupees."""
+
+    def __init__(self, *, epoch: int = 1, snapshot: Mapping[str, Any] | None = None, **run: Any) -> None:
+        self.run = a_run(**({"sell_at": SELL_AT} | run))
+        self.clock = FakeClock(NOW)
+        self.trace: list[str] = []
+        self.desk, self.journal = FakeDesk(self.clock, self.trace), FakeJournal(self.trace)
+        self.prices = FakePriceWatch(self.clock, trace=self.trace)
+        loaded = LoadedRun(self.run, epoch, snapshot)
+        self.actor = StrategyActor(
+            loaded, desk=self.desk, journal=self.journal, prices=self.prices, clock=self.clock
+        )
+        self.life: asyncio.Task[None] | None = None
+
+    def start(self) -> "StrategyBench":
+        """Let it live."""
+        self.life = asyncio.create_task(self.actor.live())
+        return self
+
+    async def lived(self) -> None:
+        """Wait for the end of its life."""
+        assert self.life is not None
+        await asyncio.wait_for(self.life, 3600)
+
+    async def ordered(self, count: int = 1) -> OrderCommand:
+        """The latest command to the desk, once there are so many."""
+        await until(lambda: len(self.desk.commands) >= count, within_s=700)
+        return self.desk.commands[count - 1]
+
+    async def reaches(self, phase: Phase) -> None:
+        """Wait for a phase."""
+        await until(lambda: self.actor.state.phase is phase, within_s=700)
+
+    async def guarding(self) -> "StrategyBench":
+        """Live until the position is bought and guarded."""
+        self.start()
+        command = await self.ordered()
+        self.desk.answer(reported(command.intent))
+        await self.reaches(Phase.GUARDING)
+        return self
+
+    def tick(self, price: int, *, age_s: float = 0) -> None:
+        """A price, as the router delivers it."""
+        self.actor.post(TickReceived(a_tick(price, self.clock.now(), age=timedelta(seconds=age_s))))
+
+    @property
+    def sent(self) -> list[OrderEvent]:
+        """What the desk was asked to trade for, in its order."""
+        return [command.intent.event for command in self.desk.commands]
+
+
+def reported(intent: Intent, **report: Any) -> Event:
+    """The order of an intent, filled unless the test says otherwise."""
+    values: dict[str, Any] = {"filled": intent.quantity, "quantity": intent.quantity, "tag": intent.tag}
+    return OrderReported(intent.id, a_report(f"order-{intent.id}", **(values | report)))
+
+
+def listed(intent: Intent, **report: Any) -> OrderReport:
+    """The same as a row of the order book."""
+    event = reported(intent, **report)
+    assert isinstance(event, OrderReported)
+    return event.report
+
+
+__all__ = ["BUY_AT", "SELL_AT", "STOP", "StrategyBench", "listed", "reported"]

@@ -1,0 +1,154 @@
+"""From Kite's words to ours: what a row says of an order, and what an exception proves (kite.md §2)."""
+
+import json
+import ssl
+from decimal import Decimal
+from typing import Any
+
+import pytest
+import requests
+import urllib3.exceptions as transport
+from kiteconnect import exceptions as kite
+
+from actors.domain.order import OrderStage
+from actors.domain.retry_policy import AttemptOutcome
+from broker.kite_mapping import outcome_of, reason_of, report_of
+
+POOL: Any = None
+URL = "/orders/regular"
+
+
+def from_urllib3(reason: Exception) -> requests.ConnectionError:
+    """As `requests` raises what urllib3 gave up on."""
+    return requests.ConnectionError(transport.MaxRetryError(POOL, URL, reason))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        kite.InputException("Invalid `quantity`.", code=400),
+        kite.GeneralException("Insufficient funds. Required margin is 95417", code=400),
+        kite.OrderException("Blocked by the exchange", code=400),
+        kite.PermissionException("Insufficient permission for that call.", code=403),
+        kite.GeneralException("Route not found", code=404),
+        kite.GeneralException("Method not allowed", code=405),
+        kite.GeneralException("Gone", code=410),
+        kite.GeneralException("Authorise at the depository first", code=428),
+    ],
+)
+def test_what_the_broker_refuses_is_definite(error: Exception) -> None:
+    assert outcome_of(error) is AttemptOutcome.REFUSED
+    assert reason_of(error) == str(error)
+
+
+def test_an_expired_session_is_told_apart() -> None:
+    assert outcome_of(kite.TokenException("Token is invalid", code=403)) is AttemptOutcome.SESSION_EXPIRED
+
+
+def test_a_429_is_told_apart() -> None:
+    assert outcome_of(kite.NetworkException("Too many requests", code=429)) is AttemptOutcome.RATE_LIMITED
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        from_urllib3(transport.NewConnectionError(POOL, "refused")),
+        from_urllib3(transport.NameResolutionError("api.kite.trade", POOL, OSError("unknown"))),  # type: ignore[arg-type]
+        from_urllib3(transport.ConnectTimeoutError("timed out")),
+        requests.exceptions.ConnectTimeout("timed out"),
+        requests.exceptions.SSLError(
+            transport.MaxRetryError(POOL, URL, transport.SSLError(ssl.SSLCertVerificationError("self-signed")))
+        ),
+    ],
+)
+def test_a_connection_that_was_never_made_is_definite(error: Exception) -> None:
+    assert outcome_of(error) is AttemptOutcome.NOT_SENT
+    assert reason_of(error) in {"the broker cannot be reached", "the broker did not answer in time"}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        requests.exceptions.ReadTimeout("read timed out"),
+        from_urllib3(transport.ProtocolError("Connection aborted.", ConnectionResetError(104, "reset"))),
+        requests.ConnectionError(transport.ProtocolError("Connection aborted.", ConnectionResetError(104, "reset"))),
+        requests.ConnectionError(),
+        requests.exceptions.ChunkedEncodingError("cut"),
+        requests.exceptions.TooManyRedirects("Exceeded 0 redirects."),
+        kite.DataException("Unknown Content-Type (text/html)", code=502),
+        kite.DataException("Couldn't parse the JSON response"),
+        kite.NetworkException("Gateway timed out", code=503),
+        kite.NetworkException("Gateway timed out", code=504),
+        kite.GeneralException("Something went wrong", code=500),
+        kite.OrderException("Couldn't fetch the order", code=500),
+        kite.InputException(
+            "Order request timed out. Please check the order book and confirm before placing again.", code=400
+        ),
+        TimeoutError(),
+        KeyError("content-type"),
+        KeyError("data"),
+        TypeError("'NoneType' object is not subscriptable"),
+        AttributeError("'list' object has no attribute 'get'"),
+        json.JSONDecodeError("Expecting value", "", 0),
+        RuntimeError("cannot schedule new futures after shutdown"),
+    ],
+)
+def test_everything_else_is_ambiguous(error: Exception) -> None:
+    assert outcome_of(error) is AttemptOutcome.AMBIGUOUS
+
+
+def test_reasons_are_sentences_without_credentials() -> None:
+    leaky = requests.ConnectionError("https://api.kite.trade/?api_key=SECRET&access_token=SECRET")
+    for error in (leaky, requests.exceptions.ReadTimeout("SECRET"), KeyError("SECRET"), RuntimeError("SECRET")):
+        assert "SECRET" not in reason_of(error)
+    assert reason_of(KeyError("data")) == "the broker's answer made no sense (KeyError)"
+    assert reason_of(leaky) == "the connection to the broker broke"
+
+
+ROW: dict[str, Any] = {
+    "order_id": "220303000308932",
+    "status": "COMPLETE",
+    "status_message": None,
+    "quantity": 10,
+    "filled_quantity": 10,
+    "pending_quantity": 0,
+    "average_price": 1510.35,
+    "tag": None,
+    "tags": [],
+}
+
+
+def test_a_row_becomes_a_report() -> None:
+    report = report_of(ROW | {"tag": "EABCDEFGHIJKLMNOPQRS"})
+    assert (report.order_id, report.tag, report.stage) == ("220303000308932", "EABCDEFGHIJKLMNOPQRS", OrderStage.COMPLETE)
+    assert (report.quantity, report.filled_quantity, report.average_price) == (10, 10, Decimal("1510.35"))
+
+
+def test_fills_are_taken_from_the_filled_quantity_alone() -> None:
+    row = ROW | {"status": "CANCELLED", "filled_quantity": 3, "pending_quantity": 1, "cancelled_quantity": 1}
+    assert report_of(row).filled_quantity == 3
+    assert report_of(ROW | {"filled_quantity": 12}).filled_quantity == 10
+    assert report_of(ROW | {"filled_quantity": None, "average_price": None}).filled_quantity == 0
+
+
+@pytest.mark.parametrize(
+    ("tag", "tags", "own"),
+    [
+        ("EABCDEFGHIJKLMNOPQRS", ["EABCDEFGHIJKLMNOPQRS", "mktp", "mktp:2.00"], "EABCDEFGHIJKLMNOPQRS"),
+        (None, ["mktp", "EABCDEFGHIJKLMNOPQRS"], "EABCDEFGHIJKLMNOPQRS"),
+        (None, None, None),
+        (None, ["autoslice"], None),
+        ("byhand", ["byhand"], "byhand"),
+    ],
+)
+def test_our_tag_is_found_among_those_of_the_system(tag: str | None, tags: list[str] | None, own: str | None) -> None:
+    assert report_of(ROW | {"tag": tag, "tags": tags}).tag == own
+
+
+def test_an_unknown_status_is_not_final() -> None:
+    assert not report_of(ROW | {"status": "A STATUS OF NEXT YEAR", "filled_quantity": 0}).stage.terminal
+
+
+def test_the_reason_of_a_rejection_is_kept() -> None:
+    row = ROW | {"status": "REJECTED", "filled_quantity": 0, "status_message": "Insufficient funds"}
+    assert report_of(row).reason == "Insufficient funds"
