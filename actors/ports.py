@@ -104,13 +104,21 @@ class LoadedRun:
 
 
 @dataclass(frozen=True, slots=True)
+class LoggedEvent:
+    """A line for `order_logs`, and when it happened."""
+
+    at: datetime
+    event: LogEvent
+
+
+@dataclass(frozen=True, slots=True)
 class JournalEntry:
     """All that one step changed: the state after it, and what happened. Recorded as a whole or not at all."""
 
     state: StrategyState
     epoch: int
     at: datetime
-    logs: tuple[LogEvent, ...] = ()
+    logs: tuple[LoggedEvent, ...] = ()
     ended: bool = False
     manual: bool = False
 

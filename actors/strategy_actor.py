@@ -53,6 +53,7 @@ from actors.ports import (
     Journal,
     JournalEntry,
     LoadedRun,
+    LoggedEvent,
     OrderCommand,
     OrderDesk,
     PeerUnavailable,
@@ -92,7 +93,7 @@ class StrategyActor:
         self._inbox: asyncio.PriorityQueue[tuple[int, int, Event]] = asyncio.PriorityQueue()
         self._posted = 0
         self._timers = WallClockTimers(clock, self.post)
-        self._unrecorded: list[LogEvent] = []
+        self._unrecorded: list[LoggedEvent] = []
         self._awaiting_record: list[asyncio.Future[None]] = []
         self._ended: EndRun | None = None
         self._dirty = asyncio.Event()
@@ -213,7 +214,7 @@ class StrategyActor:
                 self._stop_level = stop_loss
                 self._watch_changed.set()
             case LogEvent():
-                self._unrecorded.append(decision)
+                self._unrecorded.append(LoggedEvent(self._clock.now(), decision))
                 self._say(logging.INFO, "strategy.event", kind=decision.event, reason=decision.reason)
             case RaiseAlert(code, message):
                 self._raise_alert(code, message)

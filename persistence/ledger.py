@@ -134,6 +134,12 @@ class RunLedger:
             return False
         return True
 
+    async def ensure_mirror(self) -> None:
+        """Rebuild the mirror if Redis has lost its keys (row J3). Raises MirrorUnavailable."""
+        if not await self._mirror.is_built():
+            rebuilt = await self.rebuild_mirror()
+            log.info("mirror_rebuilt", runs=rebuilt)
+
     async def rebuild_mirror(self) -> int:
         """Write the keys of every open run anew, from the database (rows J1, J3). Returns how many runs.
 
@@ -145,6 +151,7 @@ class RunLedger:
             rows = (await session.execute(statement.where(col(Run.ended_at).is_(None)))).all()
         for run, strategy in rows:
             await self._mirror_run(run, strategy)
+        await self._mirror.mark_built()
         return len(rows)
 
     async def mirror_again(self, run_id: int, *, delete: bool) -> None:

@@ -182,9 +182,9 @@ class OrderLogs(Repository):
     async def page(self, user_id: int, strategy_id: int, limit: int, offset: int) -> tuple[Sequence[OrderLog], int]:
         """The lines of the user's strategy, oldest first, and how many there are."""
         mine = (col(OrderLog.user_id) == user_id, col(OrderLog.strategy_id) == strategy_id)
-        statement = select(OrderLog).where(*mine).order_by(col(OrderLog.id)).limit(limit).offset(offset)
+        oldest_first = select(OrderLog).where(*mine).order_by(col(OrderLog.occurred_at), col(OrderLog.id))
         total = await self._session.scalar(select(func.count()).select_from(OrderLog).where(*mine))
-        return (await self._session.scalars(statement)).all(), total or 0
+        return (await self._session.scalars(oldest_first.limit(limit).offset(offset))).all(), total or 0
 
 
 class AuditLog(Repository):

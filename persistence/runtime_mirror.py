@@ -32,6 +32,8 @@ from persistence.mirror_scripts import CLAIM, READ_STATUS, RELEASE, RENEW
 
 KEEP_ENDED_SECONDS = 86_400
 ORDER_QUEUE = "queue:orders"
+BUILT_KEY = "mirror:built"
+"""Set once the mirror shows every open run; a Redis that has lost its keys has lost this one too."""
 
 Fields = Mapping[str, str]
 """The fields of a hash, in the text forms described above."""
@@ -237,6 +239,16 @@ class RuntimeMirror:
         """
         with _outages():
             await self._release(keys=[lock_key(strategy_id), ORDER_QUEUE, runtime_key(strategy_id)], args=[intent_id])
+
+    async def is_built(self) -> bool:
+        """Whether the keys written since the last rebuild are still there (row J3)."""
+        with _outages():
+            return bool(await self._redis.exists(BUILT_KEY))
+
+    async def mark_built(self) -> None:
+        """Every open run has its keys."""
+        with _outages():
+            await self._redis.set(BUILT_KEY, "1")
 
     async def pending_orders(self) -> list[str]:
         """The events on `queue:orders`, newest first."""

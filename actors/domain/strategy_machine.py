@@ -24,6 +24,7 @@ from actors.domain.errors import BrokenInvariant, IllegalEvent, InvalidValue
 from actors.domain.events import Event, Timer
 from actors.domain.exits import Step
 from actors.domain.identifiers import IntentId, Leg
+from actors.domain.money import to_rupees
 from actors.domain.order import FailureKind, Order, OrderEvent, OrderReport
 from actors.domain.reconciliation import adopt
 from actors.domain.session import LateExit, TriggerVerdict, trigger_verdict
@@ -115,7 +116,8 @@ def _on_tick(state: StrategyState, event: ev.TickReceived, now: datetime) -> Ste
     if state.phase is Phase.ARMING:
         return replace(seen, breach_seen=True), []
     if state.phase is Phase.GUARDING:
-        return exits.begin_exit(seen, OrderEvent.STOPLOSS, f"price {tick.low} at or below {state.stop_loss} paise")
+        reason = f"price ₹{to_rupees(min(tick.price, tick.low))} at or below ₹{to_rupees(state.stop_loss)}"
+        return exits.begin_exit(seen, OrderEvent.STOPLOSS, reason)
     return seen, []
 
 
@@ -128,8 +130,8 @@ def _on_feed_lost(state: StrategyState, _event: ev.FeedLost, _now: datetime) -> 
 
 
 def _on_feed_restored(state: StrategyState, _event: ev.FeedRestored, _now: datetime) -> Step:
-    decisions: list[Decision] = [] if state.feed_live else [LogEvent("FEED_RESTORED")]
-    return replace(state, feed_live=True), decisions
+    missed = not state.feed_live and state.phase in {Phase.ARMING, Phase.GUARDING}
+    return replace(state, feed_live=True), [LogEvent("FEED_RESTORED")] if missed else []
 
 
 def _on_stop_loss_moved(state: StrategyState, event: ev.StopLossMoved, now: datetime) -> Step:
@@ -137,7 +139,7 @@ def _on_stop_loss_moved(state: StrategyState, event: ev.StopLossMoved, now: date
         raise InvalidValue("stop_loss must be above zero")
     watched = state.watched_since is not None
     moved = replace(state, stop_loss=event.stop_loss, watched_since=now if watched else None)
-    log = LogEvent("STOP_LOSS_MOVED", f"{state.stop_loss} to {event.stop_loss} paise")
+    log = LogEvent("STOP_LOSS_MOVED", f"₹{to_rupees(state.stop_loss)} to ₹{to_rupees(event.stop_loss)}")
     if state.phase in {Phase.ARMING, Phase.GUARDING}:
         return moved, [WatchPrice(event.stop_loss), log]
     return moved, [log]
@@ -219,7 +221,7 @@ def _entry_reported(state: StrategyState, report: OrderReport, now: datetime) ->
             after, decisions = _late_fill(state, merged)
     if state.entry.order_id is None and after.entry.live:
         decisions = [*decisions, SetTimer(Timer.ENTRY_PATIENCE, now + entries.ENTRY_PATIENCE)]
-    return after, decisions + logs
+    return after, logs + decisions
 
 
 def _grow_exit(state: StrategyState) -> StrategyState:
@@ -255,7 +257,7 @@ def _exit_reported(state: StrategyState, intent_id: IntentId, report: OrderRepor
     if state.phase is Phase.EXIT_FAILED and not order.live and merged.open_quantity > 0:
         return merged, logs
     after, decisions = exits.settle(merged, now)
-    return after, decisions + logs
+    return after, logs + decisions
 
 
 def _cause_of_foreign_send(state: StrategyState, now: datetime) -> OrderEvent:

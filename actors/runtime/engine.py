@@ -93,8 +93,7 @@ class RayEngine:
         runs: list[tuple[int, int]] = await self._ledger("open_runs")
         alive = await asyncio.to_thread(self._live_strategies)
         missing = [(run_id, strategy_id) for run_id, strategy_id in runs if strategy_id not in alive]
-        if missing:
-            await self._ledger("rebuild_mirror")
+        await self._ledger("ensure_mirror")
         results = await asyncio.gather(*(self.ensure_running(*run) for run in missing), return_exceptions=True)
         for (_, strategy_id), result in zip(missing, results, strict=True):
             if isinstance(result, BaseException):

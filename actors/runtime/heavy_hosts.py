@@ -131,9 +131,12 @@ class LedgerHost:
         """(run_id, strategy_id) of every run that should be alive."""
         return await _answered(self._ledger.running_runs())
 
-    async def rebuild_mirror(self) -> int:
-        """Write the mirror of every open run anew (rows J1, J3). Raises PeerUnavailable."""
-        return await _answered(self._ledger.rebuild_mirror())
+    async def ensure_mirror(self) -> None:
+        """Rebuild the mirror if Redis has lost its keys (rows J1, J3); with Redis down, a later sweep does."""
+        try:
+            await _answered(self._ledger.ensure_mirror())
+        except PeerUnavailable as error:
+            log.warning("mirror_not_checked", reason=str(error))
 
     async def process_id(self) -> int:
         """The pid of this actor's process."""

@@ -1,15 +1,14 @@
 """From the domain's values to the journal's records and back; only ledgers need both."""
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta, tzinfo
+from datetime import timedelta, tzinfo
 
-from actors.domain.decisions import LogEvent
 from actors.domain.identifiers import Instrument, Product
 from actors.domain.order import Order, OrderStage
 from actors.domain.session import LateExit
 from actors.domain.snapshot import dump_state, runtime_view
 from actors.domain.strategy_spec import StrategyRun
-from actors.ports import Attempt, JournalEntry, LoadedRun
+from actors.ports import Attempt, JournalEntry, LoadedRun, LoggedEvent
 from persistence.records import IntentRecord, LogRecord, RunRecord, RunRuntime, RunUpdate
 
 _STATES = {
@@ -69,7 +68,7 @@ def run_update(entry: JournalEntry) -> RunUpdate:
         ),
         state=dump_state(state),
         intents=tuple(_intent(order, entry.epoch) for order in orders),
-        logs=tuple(_log_lines(entry.logs, orders, entry.at)),
+        logs=tuple(_log_lines(entry.logs, orders)),
         ended=entry.ended,
         delete_mirror=entry.manual,
     )
@@ -104,13 +103,14 @@ def _intent_state(order: Order) -> str:
     return "sent" if order.sent else "armed"
 
 
-def _log_lines(events: Iterable[LogEvent], orders: tuple[Order, ...], at: datetime) -> Iterable[LogRecord]:
+def _log_lines(logged: Iterable[LoggedEvent], orders: tuple[Order, ...]) -> Iterable[LogRecord]:
     causes = {order.intent.id: order.intent.event for order in orders}
-    for event in events:
+    for line in logged:
+        event = line.event
         cause = causes.get(event.intent_id) if event.intent_id is not None else None
         yield LogRecord(
             event=event.event,
-            occurred_at=at,
+            occurred_at=line.at,
             leg=event.intent_id.leg if event.intent_id else None,
             seq=event.intent_id.seq if event.intent_id else None,
             order_id=event.order_id,

@@ -125,6 +125,15 @@ def test_with_redis_down_nothing_new_starts_and_the_stop_loss_still_goes_out(
     eventually(lambda: strategy.runtime().get("position") == "exited_by_sl", 20, "the mirror is right again")
 
 
+def test_flushed_redis_is_rebuilt_from_the_database(deployment: Deployment, trader: Trader) -> None:
+    strategy = trader.strategy("TCS", buy_in=300)
+    deployment.redis.flushall()
+    assert strategy.status()["strategy_status"] == "running"
+    eventually(lambda: strategy.runtime().get("position") == "none", 15, "runtime is back")
+    assert str(strategy.id) in deployment.redis.smembers("symbol:TCS:strategies")
+    assert strategy.stop().status_code == 200
+
+
 def _alive_again(deployment: Deployment, name: str, killed: int) -> bool:
     from ray.exceptions import RayError
 

@@ -28,9 +28,7 @@ class StrategyBench:
         self.desk, self.journal = FakeDesk(self.clock, self.trace), FakeJournal(self.trace)
         self.prices = FakePriceWatch(self.clock, trace=self.trace)
         loaded = LoadedRun(self.run, epoch, snapshot)
-        self.actor = StrategyActor(
-            loaded, desk=self.desk, journal=self.journal, prices=self.prices, clock=self.clock
-        )
+        self.actor = StrategyActor(loaded, desk=self.desk, journal=self.journal, prices=self.prices, clock=self.clock)
         self.life: asyncio.Task[None] | None = None
 
     def start(self) -> "StrategyBench":

@@ -120,7 +120,11 @@ ROW: dict[str, Any] = {
 
 def test_a_row_becomes_a_report() -> None:
     report = report_of(ROW | {"tag": "EABCDEFGHIJKLMNOPQRS"})
-    assert (report.order_id, report.tag, report.stage) == ("220303000308932", "EABCDEFGHIJKLMNOPQRS", OrderStage.COMPLETE)
+    assert (report.order_id, report.tag, report.stage) == (
+        "220303000308932",
+        "EABCDEFGHIJKLMNOPQRS",
+        OrderStage.COMPLETE,
+    )
     assert (report.quantity, report.filled_quantity, report.average_price) == (10, 10, Decimal("1510.35"))
 
 

@@ -3,7 +3,18 @@
 import subprocess
 import sys
 
-HEAVY = ("pydantic", "fastapi", "sqlmodel", "sqlalchemy", "redis", "kiteconnect", "pandas", "structlog", "rich", "httpx")
+HEAVY = (
+    "pydantic",
+    "fastapi",
+    "sqlmodel",
+    "sqlalchemy",
+    "redis",
+    "kiteconnect",
+    "pandas",
+    "structlog",
+    "rich",
+    "httpx",
+)
 
 
 def test_strategy_process_imports_nothing_beyond_ray_and_our_own_modules() -> None:

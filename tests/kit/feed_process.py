@@ -1,0 +1,110 @@
+"""A `MarketFeed` in a process of its own, since the Twisted reactor cannot be started twice.
+
+Run as a module it obeys JSON commands on stdin and prints what its callbacks got, as JSON lines.
+"""
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from datetime import datetime
+from typing import Any, Self
+
+from tests.kit.paper import REPOSITORY, PaperCredentials, eventually
+
+
+class FeedProcess:
+    """The feed, and everything its callbacks told, each with the `time.monotonic()` of the call."""
+
+    def __init__(self, ws_root: str) -> None:
+        self._command = [sys.executable, "-m", "tests.kit.feed_process", ws_root]
+        self.told: list[dict[str, Any]] = []
+
+    def __enter__(self) -> Self:
+        self._process = subprocess.Popen(
+            self._command, cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._reader.join(5)
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+    def start(self, account: PaperCredentials) -> None:
+        """`MarketFeed.start`."""
+        self._send({"do": "start", "api_key": account.api_key, "access_token": account.access_token})
+
+    def subscribe(self, *tokens: int) -> None:
+        """`MarketFeed.subscribe`."""
+        self._send({"do": "subscribe", "tokens": tokens})
+
+    def break_callback(self) -> None:
+        """Let the next `on_tick` raise."""
+        self._send({"do": "break"})
+
+    def all(self, what: str) -> list[dict[str, Any]]:
+        """Everything of a kind: tick, heard, lost or refused."""
+        return [told for told in list(self.told) if told["what"] == what]
+
+    def wait_for(self, what: str, count: int = 1, within_s: float = 8.0) -> dict[str, Any]:
+        """The so-manieth of a kind."""
+        eventually(lambda: len(self.all(what)) >= count, within_s, f"{count} {what} of {self.told[-3:]}")
+        return self.all(what)[count - 1]
+
+    def _send(self, command: dict[str, Any]) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(command) + "\n")
+        self._process.stdin.flush()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            if line.startswith("{"):
+                self.told.append(json.loads(line))
+
+
+def main(ws_root: str) -> None:
+    """The life of the process: until stdin ends."""
+    from broker.kite_client import KiteCredentials
+    from broker.market_feed import MarketFeed, run_reactor
+
+    broken: list[bool] = []
+
+    def tell(what: str, **more: Any) -> None:
+        sys.stdout.write(json.dumps({"what": what, "at": time.monotonic(), **more}) + "\n")
+        sys.stdout.flush()
+
+    def on_tick(token: int, price: int, exchange_time: datetime) -> None:
+        if broken:
+            broken.clear()
+            raise RuntimeError("a callback of ours raised")
+        tell("tick", token=token, price=price, exchange_time=exchange_time.isoformat())
+
+    feed = MarketFeed(
+        ws_root,
+        on_tick=on_tick,
+        on_heard=lambda: tell("heard"),
+        on_lost=lambda reason: tell("lost", reason=reason),
+        on_refused=lambda: tell("refused"),
+    )
+    run_reactor()
+    for line in sys.stdin:
+        command = json.loads(line)
+        match command["do"]:
+            case "start":
+                feed.start(KiteCredentials(command["api_key"], command["access_token"]))
+            case "subscribe":
+                feed.subscribe(command["tokens"])
+            case "break":
+                broken.append(True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
