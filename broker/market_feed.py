@@ -93,7 +93,7 @@ class MarketFeed:
             self._ticker.on_close = None
             self._ticker.close()
         ticker = _MendedTicker(credentials.api_key, credentials.access_token, root=self._root)
-        ticker.on_connect = lambda _ws, _response: self._request(list(self._tokens))
+        ticker.on_connect = lambda _ws, _response: self._connected()
         ticker.on_message = lambda _ws, _payload, _binary: self._heard()
         ticker.on_ticks = lambda _ws, ticks: self._ticks(ticks)
         ticker.on_close = lambda _ws, code, reason: self._closed(code, reason)
@@ -102,6 +102,10 @@ class MarketFeed:
         if self._watchdog is None:
             self._watchdog = task.LoopingCall(self._drop_if_silent)
             self._watchdog.start(1.0, now=False)
+
+    def _connected(self) -> None:
+        self._heard_at = time.monotonic()
+        self._request(list(self._tokens))
 
     def _subscribe(self, tokens: list[int]) -> None:
         self._tokens.update(tokens)
@@ -123,7 +127,7 @@ class MarketFeed:
 
     def _heard(self) -> None:
         self._heard_at = time.monotonic()
-        self._on_heard()
+        self._tell(self._on_heard)
 
     def _ticks(self, ticks: list[dict[str, Any]]) -> None:
         for tick in ticks:
@@ -135,13 +139,20 @@ class MarketFeed:
             except InvalidValue:
                 continue
             # the client gives naive host-local time (kite.md §5)
-            self._on_tick(int(tick["instrument_token"]), price, exchange_time.astimezone())
+            self._tell(self._on_tick, int(tick["instrument_token"]), price, exchange_time.astimezone())
 
     def _closed(self, code: int | None, reason: object) -> None:
-        self._on_lost(f"{code} {reason}")
+        self._tell(self._on_lost, f"{code} {reason}")
         if "403" in str(reason) and self._ticker is not None:
             self._ticker.stop_retry()
-            self._on_refused()
+            self._tell(self._on_refused)
+
+    def _tell(self, callback: Callable[..., None], *arguments: object) -> None:
+        """Call back; an exception that reached KiteTicker would drop the connection (kite.md §5)."""
+        try:
+            callback(*arguments)
+        except Exception:
+            log.exception("feed.callback_failed")
 
     def _drop_if_silent(self) -> None:
         ticker = self._ticker

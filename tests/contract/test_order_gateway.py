@@ -44,7 +44,10 @@ FAULTS = {
 class Broker(Protocol):
     """A broker that does as it is told."""
 
-    gateway: OrderGateway
+    @property
+    def gateway(self) -> OrderGateway:
+        """The gateway under test."""
+        ...
 
     def next_order(self, placing: Placing) -> None:
         """What becomes of the next request."""

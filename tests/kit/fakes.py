@@ -113,7 +113,7 @@ class FakeJournal:
     @property
     def logged(self) -> list[str]:
         """The names of all events in `order_logs`."""
-        return [line.event for entry in self.records for line in entry.logs]
+        return [line.event.event for entry in self.records for line in entry.logs]
 
     async def load(self, run_id: int) -> LoadedRun | None:
         """See `Journal.load`."""

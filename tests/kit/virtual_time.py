@@ -87,7 +87,7 @@ def in_virtual_time(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P,
         with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
             runner.run(test(*args, **kwargs))
 
-    del run.__wrapped__  # type: ignore[attr-defined] # else pytest-asyncio finds the coroutine function behind it
+    del run.__wrapped__  # else pytest-asyncio finds the coroutine function behind it
     return run
 
 

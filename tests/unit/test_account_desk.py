@@ -1,14 +1,13 @@
 """One account: its order book is read once for all who ask, and never before they asked."""
 
 import asyncio
-from collections.abc import Sequence
 from datetime import timedelta
 from itertools import pairwise
 
 import pytest
 
 from actors.account_desk import AccountDesk, newest_by_tag, with_tag
-from actors.domain.order import OrderReport, OrderStage
+from actors.domain.order import OrderStage
 from actors.ports import BrokerUnavailable
 from tests.kit.builders import NOW, a_report
 from tests.kit.fakes import FakeGateway
@@ -84,7 +83,7 @@ def test_orders_are_found_by_their_tag() -> None:
 
 @pytest.mark.parametrize("reverse", [False, True])
 def test_of_several_orders_under_a_tag_a_live_one_is_held_on_to(*, reverse: bool) -> None:
-    book: Sequence[OrderReport] = [
+    book = [
         a_report("1", OrderStage.REJECTED, filled=0, tag="T"),
         a_report("2", OrderStage.OPEN, filled=0, tag="T"),
         a_report("9", tag="U"),

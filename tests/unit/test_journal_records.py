@@ -15,7 +15,7 @@ from actors.domain.retry_policy import AttemptOutcome
 from actors.domain.session import LateExit
 from actors.domain.snapshot import load_state
 from actors.domain.strategy_state import Phase, StrategyState
-from actors.ports import Attempt, JournalEntry, PlaceResult
+from actors.ports import Attempt, JournalEntry, LoggedEvent, PlaceResult
 from actors.runtime.journal_records import attempt_line, loaded_run, run_update
 from persistence.records import RunRecord
 from tests.kit.builders import INFY, NOW, a_report, a_run
@@ -121,13 +121,15 @@ def test_log_lines_name_their_intent_and_its_cause() -> None:
         LogEvent("ORDER_COMPLETE", "", exit_order.intent.id, "42", "complete", 10, Decimal("1449.50")),
         LogEvent("FEED_LOST"),
     )
-    filled, lost = run_update(an_entry(replace(state, exits=(exit_order,)), logs=lines)).logs
+    happened = NOW - timedelta(seconds=5)  # the record came later
+    logged = tuple(LoggedEvent(happened, line) for line in lines)
+    filled, lost = run_update(an_entry(replace(state, exits=(exit_order,)), logs=logged)).logs
     assert (filled.leg, filled.seq, filled.order_id, filled.status) == ("EXIT", 1, "42", "complete")
     assert (filled.quantity, filled.price, filled.detail, filled.occurred_at) == (
         10,
         Decimal("1449.50"),
         {"cause": "STOPLOSS"},
-        NOW,
+        happened,
     )
     assert (lost.event, lost.leg, lost.reason, lost.detail) == ("FEED_LOST", None, None, {})
 

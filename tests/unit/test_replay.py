@@ -82,7 +82,7 @@ def test_a_replay_is_the_same_every_time() -> None:
     bars = read_bars(YESBANK)
     first = run(bars, "09:30", "15:10", 9200)
     assert first == run(bars, "09:30", "15:10", 9200)
-    assert [d.event for d in first.decisions][0] == "BUY"
+    assert first.decisions[0].event == "BUY"
     assert first.position.bought == first.position.sold == 10
 
 

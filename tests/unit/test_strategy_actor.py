@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -184,6 +185,19 @@ async def test_ticks_that_decide_nothing_are_not_journalled() -> None:
     assert len(bench.journal.records) == before
 
 
+@in_virtual_time
+async def test_log_lines_carry_the_time_of_the_event_and_not_of_the_record() -> None:
+    bench = StrategyBench()
+    bench.journal.open.clear()
+    bench.start()
+    await bench.ordered()
+    await passing(60)
+    bench.journal.open.set()
+    await until(lambda: "BUY_TRIGGERED" in bench.journal.logged)
+    (line,) = [line for e in bench.journal.records for line in e.logs if line.event.event == "BUY_TRIGGERED"]
+    assert line.at - BUY_AT < 2 * MS
+
+
 # --- arming -----------------------------------------------------------------------------------------------------------
 
 
@@ -287,6 +301,15 @@ async def test_an_unreachable_broker_pauses_the_entry_until_a_probe_finds_it() -
     assert len(bench.sent) == 1
     bench.desk.alive = True
     assert (await bench.ordered(2)).look_up_first
+
+
+@in_virtual_time
+async def test_a_desk_that_fails_in_an_unforeseen_way_is_asked_again() -> None:
+    bench = await StrategyBench().guarding()
+    bench.desk.failures = [KeyError("quantity")]
+    bench.tick(STOP)
+    again = await bench.ordered(3)
+    assert (again.intent.event, again.look_up_first) == (OrderEvent.STOPLOSS, True)
 
 
 # --- a newer incarnation ----------------------------------------------------------------------------------------------
@@ -461,7 +484,7 @@ async def test_the_watch_is_renewed_with_the_stop_level_for_as_long_as_it_lives(
     await passing(5)
     recent = [(at, level) for at, level in bench.prices.seen if level == STOP]
     assert len(recent) >= 5
-    gaps = [later - earlier for (earlier, _), (later, _) in zip(recent, recent[1:], strict=False)]
+    gaps = [later - earlier for (earlier, _), (later, _) in pairwise(recent)]
     assert max(gaps) <= timedelta(seconds=WATCH_RENEWAL_S) + 10 * MS
 
 
@@ -487,7 +510,7 @@ def test_a_lost_feed_is_said_once_and_its_return_too(lost: FeedStatus | Exceptio
         assert [code for code, _ in bench.journal.alerts] == ["feed_lost"]
         bench.prices.answer = FeedStatus(live=True)
         await passing(5)
-        assert bench.actor.state.feed_live
+        await until(lambda: bench.actor.state.feed_live)
         assert [name for name in bench.journal.logged if name.startswith("FEED")] == ["FEED_LOST", "FEED_RESTORED"]
 
     scenario()
@@ -535,3 +558,14 @@ async def test_a_failed_exit_is_tried_again_until_it_is_sold() -> None:
     bench.desk.answer(reported(last.intent))
     await bench.lived()
     assert [code for code, _ in bench.journal.alerts] == ["exit_failed"]
+
+
+@in_virtual_time
+async def test_an_alert_about_the_end_is_delivered_though_the_first_try_fails() -> None:
+    bench = StrategyBench().start()
+    buy = await bench.ordered()
+    bench.journal.alert_failures = [DOWN]
+    bench.desk.answer(PlacementFailed(buy.intent.id, FailureKind.EXHAUSTED, "no answer"))
+    await bench.lived()
+    await passing(10)
+    assert [code for code, _ in bench.journal.alerts] == ["order_failed"]
