@@ -15,7 +15,7 @@ import structlog
 from actors.account_desk import AccountDesk, newest_by_tag, with_tag
 from actors.domain.events import Event, OrderReported, PlacementFailed, PlacementUnresolved
 from actors.domain.identifiers import IntentId, Leg, Side
-from actors.domain.order import FailureKind, OrderReport, OrderStage, chase_protection
+from actors.domain.order import FailureKind, OrderReport, OrderStage, chase_protection, is_dead
 from actors.domain.retry_policy import (
     Adopt,
     AttemptOutcome,
@@ -100,15 +100,17 @@ class ExecutionActor:
     async def cancel(self, account_id: int, intent_id: IntentId, order_id: str) -> None:
         """Cancel what is open of an order, until its follower sees it final."""
         desk = await self._desk(account_id)
+        work = self._working.get(intent_id)
         while True:
             await desk.budget.acquire(priority=1)
             try:
                 await desk.gateway.cancel(order_id)
             except BrokerUnavailable as error:
                 log.warning("execution.cancel_failed", order_id=order_id, reason=str(error))
-            if intent_id not in self._working:
+                if work is None and not _is_final(await desk.read_book(), order_id):
+                    raise
+            if work is None or (await asyncio.wait([work], timeout=1))[0]:
                 return
-            await asyncio.wait([self._working[intent_id]], timeout=1)
 
     async def orders_by_tag(self, account_id: int, tags: Sequence[str]) -> Mapping[str, OrderReport]:
         """The orders of today's book that carry one of the tags. Raises BrokerUnavailable."""
@@ -167,6 +169,8 @@ class ExecutionActor:
             if command.look_up_first:
                 raise PeerUnavailable(str(error)) from error
             return PlacementFailed(intent_id, FailureKind.HALTED, str(error))
+        if verdict is ClaimVerdict.REFUSED and (command.look_up_first or command.order_id is not None):
+            return replace(command, look_up_first=True, not_after=self._clock.now())  # found out, never sent
         if verdict is ClaimVerdict.REFUSED:
             return PlacementFailed(intent_id, FailureKind.HALTED, "a newer order of this strategy holds the lock")
         return replace(command, look_up_first=True) if verdict is ClaimVerdict.HELD_BY_ME else command
@@ -174,7 +178,8 @@ class ExecutionActor:
     async def _keep_claim(self, command: OrderCommand) -> None:
         while True:
             await asyncio.sleep(self._limits.claim_renewal.total_seconds())
-            await self._claims.renew(command)
+            if not await self._claims.renew(command):
+                self.withdraw(command.intent.id)  # somebody else holds the lock: follow what was sent, send no more
 
     async def _place(self, command: OrderCommand, desk: AccountDesk) -> OrderReport | PlacementFailed:
         policy = self._limits.entry if command.intent.id.leg is Leg.ENTRY else self._limits.exit
@@ -232,12 +237,17 @@ class ExecutionActor:
 
     async def _held(self, command: OrderCommand, desk: AccountDesk) -> int:
         """Before an exit is sent again: how much there is to sell, so that no short is opened (design §4.6)."""
-        while True:
+        asked_at, told = self._clock.now(), False
+        while command.intent.id not in self._withdrawn:
             try:
                 return await desk.gateway.net_quantity(command.instrument, command.product)
             except BrokerUnavailable as error:
                 log.warning("execution.position_unknown", strategy_id=command.strategy_id, reason=str(error))
+                if not told and self._clock.now() - asked_at >= self._limits.unresolved_after:
+                    told = True
+                    await self._report(command, PlacementUnresolved(command.intent.id, str(error), unreachable=True))
                 await asyncio.sleep(self._limits.slow_follow_interval_s)
+        return command.intent.quantity  # nothing will be sent
 
     async def _look_up(
         self, command: OrderCommand, desk: AccountDesk, placement: Placement, policy: RetryPolicy
@@ -259,7 +269,7 @@ class ExecutionActor:
         """Report every change until the order is final; an exit that parks is chased until it fills (design §4.5)."""
         chase = Chase(self._clock.now())
         started = self._clock.now()
-        while not report.stage.terminal:
+        while not report.settled_stage.terminal:
             await self._report(command, OrderReported(command.intent.id, report))
             report = await self._next_change(command, desk, report, chase, started)
         return OrderReported(command.intent.id, report)
@@ -274,6 +284,7 @@ class ExecutionActor:
             await asyncio.sleep(limits.slow_follow_interval_s if slow else limits.follow_interval_s)
             try:
                 book = await desk.read_book()
+                self._look_for_duplicates(command, known, book, chase)
                 report = next((r for r in book if r.order_id == known.order_id), None)
                 if report is None:
                     if self._clock.now() - seen_at > limits.vanished_after:
@@ -288,28 +299,48 @@ class ExecutionActor:
             if (report.stage, report.filled_quantity) != (known.stage, known.filled_quantity):
                 return report
 
+    def _look_for_duplicates(
+        self, command: OrderCommand, known: OrderReport, book: Sequence[OrderReport], chase: "Chase"
+    ) -> None:
+        """An order that was thought absent can turn up after it was sent again (design §4.8): say so, once."""
+        same_tag = with_tag(book, command.intent.tag)
+        others = [r.order_id for r in same_tag if r.order_id != known.order_id and not is_dead(r)]
+        if others and not chase.duplicate_told:
+            chase.duplicate_told = True
+            ids = ", ".join(others)
+            self._attempts.alert(command, "duplicate_order", f"tag {command.intent.tag} has more orders: {ids}")
+
     async def _chase(self, command: OrderCommand, desk: AccountDesk, report: OrderReport, chase: "Chase") -> None:
         now = self._clock.now()
         percent = chase_protection(chase.modifications)
-        if now - chase.moved_at < self._limits.chase_after or percent is None:
+        if now - chase.moved_at < self._limits.chase_after:
             return
         chase.moved_at, chase.modifications = now, chase.modifications + 1
         await desk.budget.acquire(command.intent.event.priority)
-        await desk.gateway.widen_protection(report.order_id, percent)
-        message = f"exit {report.order_id} was parked; protection widened to {percent} %"
+        if percent is None:  # no more modifications: cancelled, its rest goes out as the next exit
+            await desk.gateway.cancel(report.order_id)
+            message = f"exit {report.order_id} was parked for too long; cancelled, its rest is sent anew"
+        else:
+            await desk.gateway.widen_protection(report.order_id, percent)
+            message = f"exit {report.order_id} was parked; protection widened to {percent} %"
         self._attempts.alert(command, "exit_chased", message)
 
     async def _report(self, command: OrderCommand, event: Event) -> None:
         """Progress is best effort: a strategy that restarts reads the book, and the last event is our reply."""
         try:
-            await self._strategies.report(command.strategy_id, event)
-        except PeerUnavailable as error:
+            async with asyncio.timeout(1):
+                await self._strategies.report(command.strategy_id, event)
+        except (PeerUnavailable, TimeoutError) as error:
             log.warning("execution.report_lost", strategy_id=command.strategy_id, reason=str(error))
 
     async def _sleep_until(self, at: datetime) -> None:
         remaining = (at - self._clock.now()).total_seconds()
         if remaining > 0:
             await asyncio.sleep(remaining)
+
+
+def _is_final(book: Sequence[OrderReport], order_id: str) -> bool:
+    return any(report.order_id == order_id and report.stage.terminal for report in book)
 
 
 def _known_order(command: OrderCommand) -> OrderReport | None:
@@ -322,7 +353,8 @@ def _known_order(command: OrderCommand) -> OrderReport | None:
 
 @dataclass(slots=True)
 class Chase:
-    """How often, and when last, a parked exit was modified."""
+    """What following an order has done so far: modifications of a parked exit, and the alert of a duplicate."""
 
     moved_at: datetime
     modifications: int = 0
+    duplicate_told: bool = False

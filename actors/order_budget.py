@@ -37,8 +37,11 @@ class OrderBudget:
         await turn
 
     def _take(self) -> bool:
-        second = self._clock.now().replace(microsecond=0)
+        now = self._clock.now()
+        second = now.replace(microsecond=0)
         if second != self._second:
+            if self._used and now - second < _MARGIN and self._second == second - timedelta(seconds=1):
+                return False  # on the broker's clock it may still be the second before
             self._second, self._used = second, 0
         if self._used >= self._per_second:
             return False
@@ -48,9 +51,9 @@ class OrderBudget:
     def _schedule(self) -> None:
         if self._wake is None and self._waiting:
             now = self._clock.now()
-            next_second = now.replace(microsecond=0) + timedelta(seconds=1) + _MARGIN
-            delay = (next_second - now).total_seconds()
-            self._wake = asyncio.get_running_loop().call_later(delay, self._serve)
+            second = now.replace(microsecond=0)
+            opens = second + _MARGIN if now - second < _MARGIN else second + timedelta(seconds=1) + _MARGIN
+            self._wake = asyncio.get_running_loop().call_later((opens - now).total_seconds(), self._serve)
 
     def _serve(self) -> None:
         self._wake = None

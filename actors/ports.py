@@ -273,8 +273,8 @@ class OrderClaims(Protocol):
         """Take the strategy's order lock and show the event on the queue. Raises ClaimsUnavailable."""
         ...
 
-    async def renew(self, command: OrderCommand) -> None:
-        """Keep the lock while the intent is live."""
+    async def renew(self, command: OrderCommand) -> bool:
+        """Keep the lock while the intent is live. False: somebody else holds it now."""
         ...
 
     async def release(self, command: OrderCommand) -> None:

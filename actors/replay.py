@@ -126,7 +126,7 @@ class _Player:
         self._orders = 0
 
     def play(self, ticks: Sequence[RecordedTick]) -> Replay:
-        self._take_in(RunRecovered(), ticks[0].at)
+        self._take_in(RunRecovered(first=True), ticks[0].at)
         for tick in ticks:
             self._fire_timers(before=tick.at)
             self._price = tick.price

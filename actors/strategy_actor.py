@@ -12,6 +12,7 @@ import contextlib
 import logging
 from collections.abc import Coroutine
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from actors.domain.decisions import (
@@ -70,14 +71,23 @@ ARMING_PATIENCE_S = 0.5
 WATCH_RENEWAL_S = 1.0
 """How often the subscription to the router is renewed: a router that restarted knows us again within this time."""
 
-LAST_ALERTS_S = 5.0
-"""How long an ended strategy waits for its alerts to be taken over."""
+LAST_WORDS_S = 5.0
+"""How long an ended strategy waits until its alerts and cancellations are taken over."""
+
+WATCH_PATIENCE_S = 2.0
+"""A router that does not answer for so long is as good as gone."""
+
+RECOVERY_ALERT_AFTER = timedelta(seconds=3)
+"""A position that cannot be recovered for so long is not guarded, and somebody must know."""
 
 PEER_RETRY_S = 0.5
 """Between the tries of a call to an actor that is restarting."""
 
 
 FIRST_EPOCH = 1
+
+_Posted = tuple[int, int, Event, asyncio.Future[None] | None]
+"""Rank, place within the rank, the event, and what is done once it was taken in."""
 
 
 class StrategyActor:
@@ -90,7 +100,7 @@ class StrategyActor:
         self._epoch = loaded.epoch
         self._state = load_state(loaded.run, loaded.snapshot)
         self._desk, self._journal, self._prices, self._clock = desk, journal, prices, clock
-        self._inbox: asyncio.PriorityQueue[tuple[int, int, Event]] = asyncio.PriorityQueue()
+        self._inbox: asyncio.PriorityQueue[_Posted] = asyncio.PriorityQueue()
         self._posted = 0
         self._timers = WallClockTimers(clock, self.post)
         self._unrecorded: list[LoggedEvent] = []
@@ -100,8 +110,9 @@ class StrategyActor:
         self._watch_changed = asyncio.Event()
         self._stop_level: int | None = None
         self._settled = asyncio.Event()
+        self._over = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._alerts: set[asyncio.Task[None]] = set()
+        self._last_words: set[asyncio.Task[None]] = set()
         self._withdrawn: set[IntentId] = set()
         self._about = {"strategy_id": self._run.strategy_id, "run_id": self._run.run_id, "epoch": self._epoch}
 
@@ -110,10 +121,10 @@ class StrategyActor:
         """The state after the last event."""
         return self._state
 
-    def post(self, event: Event) -> None:
-        """Put an event into the inbox, behind those of its rank."""
+    def post(self, event: Event, taken: "asyncio.Future[None] | None" = None) -> None:
+        """Put an event into the inbox, behind those of its rank; `taken` is done once it was taken in, or refused."""
         self._posted += 1
-        self._inbox.put_nowait((_rank(event), self._posted, event))
+        self._inbox.put_nowait((_rank(event), self._posted, event, taken))
 
     async def stop(self, timeout_s: float) -> bool:
         """STOP (row I1): ask for the exit; whether the run is over and recorded within `timeout_s` seconds."""
@@ -124,9 +135,11 @@ class StrategyActor:
 
     async def move_stop(self, stop_loss: Paise) -> None:
         """Move the stop-loss between two ticks; returns when that is recorded."""
-        self.post(StopLossMoved(stop_loss))
-        while self._state.stop_loss != stop_loss and not self._settled.is_set():
-            await self._next_record()
+        taken = asyncio.get_running_loop().create_future()
+        self.post(StopLossMoved(stop_loss), taken)
+        settled = asyncio.create_task(self._over.wait())
+        await asyncio.wait([taken, settled], return_when=asyncio.FIRST_COMPLETED)
+        settled.cancel()
         await self._next_record()
 
     async def _next_record(self) -> None:
@@ -134,47 +147,66 @@ class StrategyActor:
         recorded = asyncio.get_running_loop().create_future()
         self._awaiting_record.append(recorded)
         self._dirty.set()
-        settled = asyncio.create_task(self._settled.wait())
+        settled = asyncio.create_task(self._over.wait())
         await asyncio.wait([recorded, settled], return_when=asyncio.FIRST_COMPLETED)
         settled.cancel()
 
-    async def live(self) -> None:
-        """Recover, then take in events until the run is over and recorded."""
+    async def live(self) -> bool:
+        """Recover, then take in events until the run is over and recorded: True. False: a newer incarnation owns it.
+
+        Raises:
+            Exception: whatever broke a part of this actor; it must be started anew, since it may be deaf.
+        """
         self._spawn(self._warm_up())
         self.post(await self._recover())
-        helpers = [asyncio.create_task(self._keep_watching()), asyncio.create_task(self._consume())]
+        recording = asyncio.create_task(self._keep_recording())
+        parts = [recording, asyncio.create_task(self._keep_watching()), asyncio.create_task(self._consume())]
         try:
-            await self._keep_recording()
+            await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+            for part in parts:
+                if part.done():
+                    part.result()
             self._settled.set()
-            if self._alerts:
-                await asyncio.wait(set(self._alerts), timeout=LAST_ALERTS_S)
+            if self._last_words:
+                await asyncio.wait(set(self._last_words), timeout=LAST_WORDS_S)
         except StaleEpoch:
             self._say(logging.WARNING, "strategy.superseded")
+            return False
         finally:
+            self._over.set()
             self._timers.cancel_all()
-            for task in [*helpers, *self._tasks]:
+            for task in [*parts, *self._tasks]:
                 task.cancel()
-            await asyncio.gather(*helpers, *self._tasks, return_exceptions=True)
-            with contextlib.suppress(PeerUnavailable):
+            await asyncio.gather(*parts, *self._tasks, return_exceptions=True)
+        with contextlib.suppress(PeerUnavailable, TimeoutError):
+            async with asyncio.timeout(WATCH_PATIENCE_S):
                 await self._prices.unwatch(self._run.strategy_id, self._run.instrument)
+        return True
 
     async def _recover(self) -> RunRecovered:
         """The first incarnation cannot have sent anything; every later one must know the book before it acts."""
         if self._epoch == FIRST_EPOCH and self._state.phase is Phase.SCHEDULED:
             return RunRecovered(first=True)
+        begun, told = self._clock.now(), False
         while True:
             try:
-                return RunRecovered(await self._desk.orders_by_tag(self._run.account_id, expected_tags(self._state)))
+                reports = await self._desk.orders_by_tag(self._run.account_id, expected_tags(self._state))
+                return RunRecovered(reports)
             except PeerUnavailable as error:
                 self._say(logging.WARNING, "strategy.recovery_waits", reason=str(error))
+                if not told and self._clock.now() - begun >= RECOVERY_ALERT_AFTER:
+                    told = True
+                    self._raise_alert("recovery_waits", f"Not guarded: the order book cannot be read ({error})")
                 await asyncio.sleep(PEER_RETRY_S)
 
     # --- events in, decisions out --------------------------------------------------------------------------------
 
     async def _consume(self) -> None:
         while True:
-            _, _, event = await self._inbox.get()
+            _, _, event, taken = await self._inbox.get()
             self._take_in(event)
+            if taken is not None and not taken.done():
+                taken.set_result(None)
 
     def _take_in(self, event: Event) -> None:
         now = self._clock.now()
@@ -196,7 +228,7 @@ class StrategyActor:
             case WithdrawOrder(intent_id):
                 self._spawn(self._withdraw(intent_id))
             case CancelOrder(intent_id, order_id):
-                self._spawn(self._cancel(intent_id, order_id))
+                self._last_words.add(self._spawn(self._cancel(intent_id, order_id)))
             case ArmIntent(intent):
                 self._spawn(self._arm(intent.id))
             case ProbeBroker():
@@ -250,7 +282,7 @@ class StrategyActor:
 
     def _task_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        self._alerts.discard(task)
+        self._last_words.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             self._say(logging.ERROR, "strategy.task_failed", error=repr(error))
 
@@ -306,7 +338,7 @@ class StrategyActor:
 
     def _raise_alert(self, code: str, message: str) -> None:
         self._say(logging.WARNING, "alert", code=code, sentence=message)
-        self._alerts.add(self._spawn(self._alert(code, message)))
+        self._last_words.add(self._spawn(self._alert(code, message)))
 
     async def _alert(self, code: str, message: str) -> None:
         while True:
@@ -350,9 +382,11 @@ class StrategyActor:
         while True:
             self._watch_changed.clear()
             try:
-                status = await self._prices.watch(self._run.strategy_id, self._run.instrument, self._stop_level)
+                async with asyncio.timeout(WATCH_PATIENCE_S):
+                    status = await self._prices.watch(self._run.strategy_id, self._run.instrument, self._stop_level)
                 now_live = status.live
-            except PeerUnavailable:
+            except Exception as error:  # noqa: BLE001 - whatever broke over there, the watch is renewed
+                self._say(logging.WARNING, "strategy.watch_waits", error=repr(error))
                 now_live = False
             if now_live is not live:
                 self.post(FeedRestored() if now_live else FeedLost())

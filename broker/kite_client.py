@@ -14,15 +14,14 @@ from decimal import Decimal
 from typing import Any
 
 from kiteconnect import KiteConnect
-from kiteconnect import exceptions as kite_errors
 
 from actors.domain.identifiers import Instrument, Product
 from actors.domain.order import OrderReport
 from actors.domain.retry_policy import AttemptOutcome
 from actors.ports import BrokerUnavailable, OrderCommand, PlaceResult
-from broker.kite_mapping import outcome_of, reason_of, report_of
+from broker.kite_mapping import is_session_error, outcome_of, reason_of, report_of
 
-_SESSIONS = 4
+_SESSIONS = 32
 """Threads, and so warm sessions, of one account: a request that hangs must not hold up the next."""
 
 
@@ -80,7 +79,8 @@ class KiteGateway:
 
     async def orders(self) -> Sequence[OrderReport]:
         """The whole order book of the day."""
-        return [report_of(row) for row in await self._read("orders")]
+        reports: list[OrderReport] = await self._read("orders", lambda rows: [report_of(row) for row in rows])
+        return reports
 
     async def widen_protection(self, order_id: str, percent: Decimal) -> None:
         """Modify a parked LIMIT back to a MARKET order with wider protection (kite.md §4)."""
@@ -98,36 +98,57 @@ class KiteGateway:
 
     async def net_quantity(self, instrument: Instrument, product: Product) -> int:
         """Shares held in the product: today's net position, and for delivery what is in the demat account."""
-        rows = [
-            row
-            for row in (await self._read("positions"))["net"]
-            if (row["exchange"], row["tradingsymbol"], row["product"])
-            == (instrument.exchange, instrument.tradingsymbol, product.value)
-        ]
+        name = (instrument.exchange, instrument.tradingsymbol, product.value)
+        held = await self._read(
+            "positions",
+            lambda found: sum(
+                int(row["quantity"])
+                for row in found["net"]
+                if (row["exchange"], row["tradingsymbol"], row["product"]) == name
+            ),
+        )
         if product is Product.CNC:
-            rows += [row for row in await self._read("holdings") if row["tradingsymbol"] == instrument.tradingsymbol]
-        return sum(int(row["quantity"]) for row in rows)
+            held += await self._read(
+                "holdings",
+                lambda rows: sum(
+                    int(row["quantity"]) + int(row.get("t1_quantity") or 0)
+                    for row in rows
+                    if row["tradingsymbol"] == instrument.tradingsymbol
+                ),
+            )
+        return int(held)
 
-    async def _read(self, method: str, **arguments: Any) -> Any:
-        """A call that may be repeated freely."""
+    async def _read(self, method: str, parse: Callable[[Any], Any] = lambda found: found, **arguments: Any) -> Any:
+        """A call that may be repeated freely. An answer that makes no sense is a failed one."""
         try:
-            return await self._call(method, **arguments)
+            return parse(await self._call(method, **arguments))
         except BrokerUnavailable:
             raise
         except Exception as error:
             raise BrokerUnavailable(reason_of(error)) from error
 
     async def _call(self, method: str, **arguments: Any) -> Any:
-        credentials = self._credentials or await self._load_credentials()
-        self._credentials = credentials
+        used = self._credentials
+        try:
+            return await self._call_as(used or await self._fresh_credentials(), method, arguments)
+        except Exception as error:
+            if not is_session_error(error):
+                raise
+            self._credentials = None
+            # definite: nothing was placed. The user may have connected again since these credentials were read.
+            if used is None or (fresh := await self._fresh_credentials()) == used:
+                raise
+            return await self._call_as(fresh, method, arguments)
+
+    async def _fresh_credentials(self) -> KiteCredentials:
+        self._credentials = await self._load_credentials()
+        return self._credentials
+
+    async def _call_as(self, credentials: KiteCredentials, method: str, arguments: dict[str, Any]) -> Any:
         loop = asyncio.get_running_loop()
         call = loop.run_in_executor(self._threads, self._call_in_thread, credentials, method, arguments)
         deadline = sum(self._endpoint.timeout_s) + 1  # the client's timeout is per byte, a drip would never end
-        try:
-            return await asyncio.wait_for(call, deadline)
-        except kite_errors.TokenException:
-            self._credentials = None
-            raise
+        return await asyncio.wait_for(call, deadline)
 
     def _call_in_thread(self, credentials: KiteCredentials, method: str, arguments: dict[str, Any]) -> Any:
         kite: KiteConnect | None = getattr(self._local, "kite", None)

@@ -178,8 +178,9 @@ class _Demo:
         from actors.runtime.handles import Peers
 
         peers, name = Peers(), names.strategy_name(case.strategy_id)
+        deadline = time.monotonic() + _DEADLINE_S
         while case.status.get("position") != "bought":
-            if case.over:
+            if case.over or time.monotonic() > deadline:
                 case.failures.append("it never held a position")
                 return
             await asyncio.sleep(_POLL_S)

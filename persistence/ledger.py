@@ -25,6 +25,7 @@ log = structlog.stdlib.get_logger(__name__)
 _INTENT_FACTS = (
     "quantity", "cause", "state", "claim_epoch", "order_id", "filled_quantity", "average_price", "reason",
 )  # fmt: skip
+_FEED_ACCOUNTS = 20
 _CLAIMABLE = ("armed", "claimed", "sent", "acknowledged")
 
 
@@ -94,6 +95,12 @@ class RunLedger:
         )
         async with transaction(self._sessions) as session:
             return (await session.scalar(statement)) is not None
+
+    async def owns_run(self, run_id: int, epoch: int) -> bool:
+        """Whether the run is open and no later incarnation than `epoch` has taken it over."""
+        mine = select(exists().where(col(Run.id) == run_id, col(Run.epoch) == epoch, col(Run.ended_at).is_(None)))
+        async with transaction(self._sessions) as session:
+            return bool(await session.scalar(mine))
 
     async def record(self, update_: RunUpdate) -> bool:
         """Record one step of a strategy as a whole: run, intents, log lines and strategy status; then the mirror.
@@ -180,12 +187,12 @@ class RunLedger:
         async with transaction(self._sessions) as session:
             return [(row[0], row[1]) for row in await session.execute(statement.order_by(col(Run.id)))]
 
-    async def feed_account(self, broker: str) -> int | None:
-        """The account of a broker that was connected last: its credentials can carry the market data."""
+    async def feed_accounts(self, broker: str) -> list[int]:
+        """The accounts of a broker whose credentials can carry the market data, the one connected last first."""
         statement = select(col(BrokerAccount.id)).where(col(BrokerAccount.broker) == broker)
-        newest = statement.order_by(col(BrokerAccount.connected_at).desc()).limit(1)
+        newest_first = statement.order_by(col(BrokerAccount.connected_at).desc()).limit(_FEED_ACCOUNTS)
         async with transaction(self._sessions) as session:
-            return await session.scalar(newest)
+            return list(await session.scalars(newest_first))
 
     async def _mirror_run(self, run: Run, strategy: Strategy, *, delete: bool = False) -> None:
         symbol = instrument_of(strategy).symbol

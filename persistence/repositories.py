@@ -86,7 +86,14 @@ class BrokerAccounts(Repository):
         return await self._session.scalar(statement.with_for_update() if lock else statement)
 
     async def put(self, user_id: int, values: dict[str, Any]) -> BrokerAccount:
-        """Store the user's connection in place of the one there was, if any; it keeps its id."""
+        """Store the user's connection in place of the one there was, if any.
+
+        It keeps its id only while it is the same account at the same broker: executions know an account by its id.
+        """
+        other = (col(BrokerAccount.broker) != values["broker"]) | (
+            col(BrokerAccount.broker_user_id) != values["broker_user_id"]
+        )
+        await self._session.execute(delete(BrokerAccount).where(col(BrokerAccount.user_id) == user_id, other))
         statement = (
             upsert(BrokerAccount)
             .values(values | {"user_id": user_id})

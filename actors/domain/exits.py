@@ -136,11 +136,11 @@ def send_next_exit(state: StrategyState) -> Step:
 
 
 def retry_exit(state: StrategyState, now: datetime) -> Step:
-    """Try a failed exit again: the same intent if it was never seen at the broker, else the next one (ruling 3)."""
+    """Try a failed exit again: the same intent if the broker never had it, else the next one (ruling 3)."""
     current = state.exits[-1]
     if state.open_quantity <= 0:
         return end(state, now)
-    if current.order_id is not None or current.failure is FailureKind.REFUSED:
+    if current.order_id is not None:
         return send_next_exit(state)
     retried = replace(current, sent=True, failure=None)
     exiting = replace(
@@ -151,7 +151,8 @@ def retry_exit(state: StrategyState, now: datetime) -> Step:
         detail=StatusDetail.NONE,
         message=_exit_message(state),
     )
-    return exiting, [SendOrder(retried.intent, look_up_first=True, check_position=True)]
+    in_doubt = current.failure is not FailureKind.REFUSED
+    return exiting, [SendOrder(retried.intent, look_up_first=in_doubt, check_position=True)]
 
 
 def exit_failed(state: StrategyState, kind: FailureKind, reason: str, now: datetime) -> Step:

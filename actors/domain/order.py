@@ -83,6 +83,12 @@ class OrderReport:
     average_price: Decimal
     reason: str = ""
 
+    @property
+    def settled_stage(self) -> OrderStage:
+        """The stage, once its fills are all there: those of a COMPLETE order may lag behind its status (kite.md §3)."""
+        lagging = self.stage is OrderStage.COMPLETE and self.filled_quantity < self.quantity
+        return OrderStage.OPEN if lagging else self.stage
+
     def __post_init__(self) -> None:
         if not 0 <= self.filled_quantity <= self.quantity:
             raise InvalidValue(f"order {self.order_id} reports {self.filled_quantity} of {self.quantity} filled")
@@ -152,16 +158,14 @@ class Order:
     def merged(self, report: OrderReport) -> "Order":
         """This order with one more report taken in: status by rank, filled quantity by maximum.
 
-        The quantity is what the broker holds: another incarnation may have sent it for a different fill. An order
-        that is COMPLETE but for some shares is still open: its fills lag behind its status (kite.md §3).
+        The quantity is what the broker holds: another incarnation may have sent it for a different fill.
 
         Raises:
             InvalidValue: if the report is of another order.
         """
         if self.order_id not in {None, report.order_id}:
             raise InvalidValue(f"report of {report.order_id} given to order {self.order_id}")
-        lagging = report.stage is OrderStage.COMPLETE and report.filled_quantity < report.quantity
-        stage = OrderStage.OPEN if lagging else report.stage
+        stage = report.settled_stage
         ahead = _RANK[stage] > _RANK[self.stage]
         more = report.filled_quantity > self.filled_quantity
         priced = more or (report.filled_quantity == self.filled_quantity and not self.average_price)

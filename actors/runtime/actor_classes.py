@@ -23,8 +23,8 @@ _COMMON: dict[str, Any] = {
     "max_task_retries": 0,
     "num_cpus": 0,
 }
-_CONCURRENT_CALLS = 1000
-"""An execution actor holds one call open per live order; the default would refuse the 1001st."""
+_CONCURRENT_CALLS = 100_000
+"""An execution actor holds one call open per live order: a STOPLOSS must not queue behind Ray's default of 1000."""
 
 ORDER_GATEWAY = "order_gateway"
 """The Ray resource of nodes whose address is registered with the broker (ruling 8)."""

@@ -75,8 +75,10 @@ class Accounts:
             raise BrokerUnavailable(f"the credentials of account {account_id} cannot be decrypted") from error
         return KiteCredentials(opened.api_key, opened.access_token)
 
-    async def feed_credentials(self) -> KiteCredentials:
+    async def feed_credentials(self, refused: int = 0) -> KiteCredentials:
         """The credentials of the market data connection: FEED_*, else those of the account connected last.
+
+        After `refused` refusals it is another account's turn: one user's dead token must not blind all others.
 
         Raises:
             BrokerUnavailable: there are none yet.
@@ -87,12 +89,12 @@ class Accounts:
                 settings.feed_api_key.get_secret_value(), settings.feed_access_token.get_secret_value()
             )
         try:
-            account_id = await self._ledger.feed_account(settings.feed_source)
+            accounts = await self._ledger.feed_accounts(settings.feed_source)
         except DatabaseUnavailable as error:
             raise BrokerUnavailable("the database does not answer") from error
-        if account_id is None:
+        if not accounts:
             raise BrokerUnavailable(f"no user has connected to {settings.feed_source} yet")
-        return await self.credentials(account_id)
+        return await self.credentials(accounts[refused % len(accounts)])
 
     async def _account(self, account_id: int) -> AccountRecord:
         try:
@@ -131,20 +133,21 @@ class MirrorClaims:
         return ClaimVerdict(verdict)
 
     async def _claim_in_postgresql(self, command: OrderCommand) -> ClaimVerdict:
+        """The run's epoch is the fence here: its present incarnation may send, and knows when it must look first."""
         intent_id = command.intent.id
         try:
-            mine = await self.ledger.claim_intent(intent_id.run_id, intent_id.leg, intent_id.seq, command.epoch)
+            await self.ledger.claim_intent(intent_id.run_id, intent_id.leg, intent_id.seq, command.epoch)
+            mine = await self.ledger.owns_run(intent_id.run_id, command.epoch)
         except DatabaseUnavailable as error:
             raise ClaimsUnavailable("neither Redis nor PostgreSQL answers") from error
-        # a row cannot tell a first claim from a repeated one, so the book is read before anything is sent
-        return ClaimVerdict.HELD_BY_ME if mine else ClaimVerdict.REFUSED
+        return ClaimVerdict.GRANTED if mine else ClaimVerdict.REFUSED
 
-    async def renew(self, command: OrderCommand) -> None:
+    async def renew(self, command: OrderCommand) -> bool:
         """See `OrderClaims.renew`."""
         try:
-            await self.mirror.renew(command.strategy_id, command.epoch, str(command.intent.id), CLAIM_TTL_S)
+            return await self.mirror.renew(command.strategy_id, command.epoch, str(command.intent.id), CLAIM_TTL_S)
         except MirrorUnavailable:
-            return  # the lock is a mirror of what this process knows; it is taken again at the next renewal
+            return True  # nobody can have taken it; it is renewed when Redis is back
 
     async def release(self, command: OrderCommand) -> None:
         """See `OrderClaims.release`."""

@@ -47,21 +47,21 @@ class RayEngine:
         """Leave the cluster; the strategies run on."""
         await asyncio.to_thread(ray.shutdown)
 
-    async def ensure_running(self, run_id: int, strategy_id: int) -> None:
-        """When it returns, the strategy's actor lives this run. Raises EngineUnavailable."""
+    async def ensure_running(self, run_id: int, strategy_id: int) -> Any:
+        """When it returns, the strategy's actor lives this run; its handle. Raises EngineUnavailable."""
         lock = self._creating.setdefault(strategy_id, asyncio.Lock())
         try:
             async with lock, asyncio.timeout(_READY_TIMEOUT_S):
-                await self._ensure_running(run_id, strategy_id)
+                return await self._ensure_running(run_id, strategy_id)
         except (TimeoutError, RayError) as error:
             raise EngineUnavailable(f"strategy {strategy_id} could not be brought up") from error
 
-    async def _ensure_running(self, run_id: int, strategy_id: int) -> None:
+    async def _ensure_running(self, run_id: int, strategy_id: int) -> Any:
         while True:
             actor = await asyncio.to_thread(actor_classes.create_strategy, run_id, strategy_id, self._pools)
             try:
                 if await actor.ready.remote() == run_id:
-                    return
+                    return actor
             except RayActorError:
                 log.info("engine.actor_gone", strategy_id=strategy_id)
             await asyncio.sleep(_POLL_S)  # the actor of an earlier run is ending; its name is free in a moment
@@ -71,21 +71,32 @@ class RayEngine:
         run_id = await self._open_run(strategy_id)
         if run_id is None:
             return StopResult(flat=True)
-        await self.ensure_running(run_id, strategy_id)
-        try:
-            flat = await self._peers.call(names.strategy_name(strategy_id), "stop", timeout_s)
-        except PeerUnavailable:
-            flat = await self._open_run(strategy_id) is None  # it ended before its answer left the process
+        flat = await self._ask_to_stop(run_id, strategy_id, timeout_s)
         if flat:
             await self._await_gone(strategy_id)
-        return StopResult(flat=bool(flat))
+        return StopResult(flat=flat)
+
+    async def _ask_to_stop(self, run_id: int, strategy_id: int, timeout_s: float) -> bool:
+        """Ask until the strategy has heard it, or the run is over: an actor may die, or end, between two calls."""
+        while True:
+            actor = await self.ensure_running(run_id, strategy_id)
+            try:
+                return bool(await actor.stop.remote(timeout_s))
+            except RayActorError:
+                if await self._open_run(strategy_id) != run_id:
+                    return True
+                await asyncio.sleep(_POLL_S)
 
     async def move_stop(self, strategy_id: int, stop_loss_paise: int) -> None:
         """Move the stop-loss of a running strategy. Raises EngineUnavailable."""
+        run_id = await self._open_run(strategy_id)
+        if run_id is None:
+            return
+        actor = await self.ensure_running(run_id, strategy_id)
         try:
-            await self._peers.call(names.strategy_name(strategy_id), "move_stop", stop_loss_paise)
-        except PeerUnavailable as error:
-            raise EngineUnavailable(str(error)) from error
+            await actor.move_stop.remote(stop_loss_paise)
+        except RayActorError as error:
+            raise EngineUnavailable(f"strategy {strategy_id} is restarting") from error
 
     async def recover(self) -> RecoveryReport:
         """Row J1: every open run has its actor, and the mirror shows it. Raises EngineUnavailable."""
@@ -129,13 +140,11 @@ class RayEngine:
             raise EngineUnavailable(f"the ledger does not answer: {error}") from error
 
     async def _await_gone(self, strategy_id: int) -> None:
-        name = names.strategy_name(strategy_id)
-        async with asyncio.timeout(_READY_TIMEOUT_S):
-            while True:
-                if strategy_id not in await asyncio.to_thread(self._live_strategies):
-                    break
-                await asyncio.sleep(_POLL_S)
-        self._peers.forget(name)
+        """Wait for the end of the process; the run is over in any case."""
+        for _ in range(int(_READY_TIMEOUT_S / _POLL_S)):
+            if strategy_id not in await asyncio.to_thread(self._live_strategies):
+                return
+            await asyncio.sleep(_POLL_S)
 
     @staticmethod
     def _live_strategies() -> set[int]:

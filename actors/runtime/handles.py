@@ -4,6 +4,7 @@ A call that Ray could not complete raises `PeerUnavailable`; whether it took eff
 safe to repeat. Errors of the application come through as they are.
 """
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -41,6 +42,10 @@ class Peers:
             self._handles[name] = handle
         return handle
 
+    def meet(self, name: str, handle: Any) -> None:
+        """Remember the handle that a peer gave of itself: a message to one that died for good would be lost unseen."""
+        self._handles[name] = handle
+
     def forget(self, name: str) -> None:
         """Look the actor up anew at the next call."""
         self._handles.pop(name, None)
@@ -65,6 +70,12 @@ class Peers:
             getattr(self.handle(name), method).options(num_returns=0).remote(*arguments)
         except (PeerUnavailable, RayActorError):
             self.forget(name)
+
+
+@functools.cache
+def own_handle() -> Any:
+    """The handle of the actor that this process is."""
+    return ray.get_runtime_context().current_actor
 
 
 class RayOrderDesk:
@@ -181,7 +192,7 @@ class RayTickSource:
 
     async def subscribe(self, instrument: Instrument) -> FeedStatus:
         """See `TickSource.subscribe`."""
-        status: FeedStatus = await self._peers.call(names.FEED, "subscribe", instrument)
+        status: FeedStatus = await self._peers.call(names.FEED, "subscribe", instrument, own_handle())
         return status
 
 
@@ -200,7 +211,7 @@ class RayPriceWatch:
             from actors.runtime.actor_classes import create_router  # the module that declares this one's user
 
             create_router(instrument, self._pools)
-        status: FeedStatus = await self._peers.call(name, "watch", strategy_id, stop_loss)
+        status: FeedStatus = await self._peers.call(name, "watch", strategy_id, stop_loss, own_handle())
         return status
 
     async def unwatch(self, strategy_id: int, instrument: Instrument) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import apprise
 import structlog
@@ -26,7 +26,7 @@ from actors.ports import (
     PeerUnavailable,
     StaleEpoch,
 )
-from actors.runtime import bootstrap, handles, journal_records
+from actors.runtime import bootstrap, handles, journal_records, names
 from actors.runtime.clock import SystemClock
 from actors.runtime.names import Pools
 from broker.market_feed import MarketFeed, run_reactor
@@ -211,15 +211,18 @@ class FeedHost:
             on_tick=self._on_tick,
             on_heard=lambda: self._soon(self._listener.on_heard),
             on_lost=lambda reason: self._soon(self._listener.on_lost, reason),
-            on_refused=lambda: self._soon(self._reconnect),
+            on_refused=lambda: self._soon(self._on_refused),
         )
-        self._listener = MarketListener(self._feed, routers=handles.RayRouters(handles.Peers()), clock=SystemClock())
+        self._routers = handles.Peers()
+        self._listener = MarketListener(self._feed, routers=handles.RayRouters(self._routers), clock=SystemClock())
+        self._refused = 0
         self._connecting: asyncio.Task[None] | None = None
         run_reactor()
         self._reconnect(after_s=0)
 
-    async def subscribe(self, instrument: Instrument) -> FeedStatus:
-        """See `TickSource.subscribe`."""
+    async def subscribe(self, instrument: Instrument, router: Any) -> FeedStatus:
+        """See `TickSource.subscribe`; `router` is the handle to send the ticks to."""
+        self._routers.meet(names.router_name(instrument.key), router)
         return self._listener.subscribe(instrument)
 
     async def process_id(self) -> int:
@@ -233,6 +236,11 @@ class FeedHost:
         """From the reactor's thread into the actor's loop."""
         self._loop.call_soon_threadsafe(callback, *arguments)
 
+    def _on_refused(self) -> None:
+        self._refused += 1
+        log.warning("feed.refused", times=self._refused)
+        self._reconnect()
+
     def _reconnect(self, after_s: float = _FEED_CREDENTIALS_RETRY_S) -> None:
         if self._connecting is None or self._connecting.done():
             self._connecting = asyncio.create_task(self._connect(after_s))
@@ -242,9 +250,9 @@ class FeedHost:
         await asyncio.sleep(after_s)
         while True:
             try:
-                credentials = await self._accounts.feed_credentials()
-            except BrokerUnavailable as error:
-                log.info("feed.waits_for_credentials", reason=str(error))
+                credentials = await self._accounts.feed_credentials(self._refused)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the feed must come up when it is over
+                log.info("feed.waits_for_credentials", error=repr(error))
                 await asyncio.sleep(_FEED_CREDENTIALS_RETRY_S)
             else:
                 self._feed.start(credentials)

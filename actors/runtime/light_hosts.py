@@ -7,6 +7,7 @@ what it costs, every strategy costs.
 import asyncio
 import logging
 import os
+from typing import Any
 
 from actors.domain.events import Event, TickReceived
 from actors.domain.identifiers import Instrument
@@ -14,7 +15,7 @@ from actors.domain.money import Paise
 from actors.domain.snapshot import RuntimeView, runtime_view
 from actors.domain.stop_loss import Tick
 from actors.ports import FeedStatus, LoadedRun, PeerUnavailable
-from actors.runtime import handles
+from actors.runtime import handles, names
 from actors.runtime.clock import SystemClock
 from actors.runtime.light_logging import configure_light_logging
 from actors.runtime.names import Pools
@@ -95,7 +96,8 @@ class StrategyHost:
                 loaded, desk=self._desk, journal=self._journal, prices=self._prices, clock=SystemClock()
             )
             self._loaded.set_result(actor)
-            await actor.live()
+            if not await actor.live():
+                os._exit(1)  # a newer incarnation has this actor's id too: killing by handle would kill that one
         except Exception:
             log.exception("strategy.crashed", extra={"strategy_id": self._strategy_id, "run_id": self._run_id})
             await asyncio.sleep(_CRASH_PAUSE_S)
@@ -119,6 +121,7 @@ class RouterHost:
     async def __init__(self, instrument: Instrument, pools: Pools) -> None:  # type: ignore[misc] # Ray awaits it
         configure_light_logging()
         peers = handles.Peers()
+        self._peers = peers
         self._instrument = instrument
         self._router = TickRouter(
             instrument,
@@ -132,8 +135,9 @@ class RouterHost:
     def __repr__(self) -> str:
         return f"router:{self._instrument.key}"
 
-    async def watch(self, strategy_id: int, stop_loss: Paise | None) -> FeedStatus:
-        """See `TickRouter.watch`."""
+    async def watch(self, strategy_id: int, stop_loss: Paise | None, strategy: Any) -> FeedStatus:
+        """See `TickRouter.watch`; `strategy` is the handle to send its ticks to."""
+        self._peers.meet(names.strategy_name(strategy_id), strategy)
         return self._router.watch(strategy_id, stop_loss)
 
     async def unwatch(self, strategy_id: int) -> None:

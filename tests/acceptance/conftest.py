@@ -29,7 +29,7 @@ def deployment_of(stack: Stack) -> Deployment:
     from actors.runtime import cluster
 
     cluster.connect(stack.settings)
-    client = redis.Redis.from_url(stack.settings.redis_url, decode_responses=True)
+    client = redis.Redis.from_url(stack.settings.redis_url, decode_responses=True, socket_timeout=30)
     exchange = PaperControl(stack.urls["paper exchange"])
     return Deployment(stack.settings, stack.urls["API"], exchange, client)
 

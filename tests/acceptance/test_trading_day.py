@@ -157,6 +157,25 @@ def test_start_after_the_buy_time_arms_the_next_session(deployment: Deployment, 
     assert strategy.stop().status_code == 200
 
 
+def test_strategy_that_was_stopped_out_and_started_again_is_guarded_again(
+    deployment: Deployment, trader: Trader
+) -> None:
+    deployment.exchange.set_price("NSE:SBIN", 800.00)
+    strategy = trader.strategy("SBIN", buy_in=2, stop_loss=790.00)
+    strategy.until_position("bought")
+    strategy.set_price(789.00)
+    assert strategy.until_stopped()["position"] == "exited_by_sl"
+
+    strategy.set_price(800.00)
+    buy_at = deployment.now() + timedelta(seconds=3)
+    trader.ok("PATCH", f"/strategy/{strategy.id}", {"buy_time": f"{buy_at:%H:%M:%S}"})
+    trader.ok("POST", "/strategy/start", {"strategy_id": strategy.id})
+    strategy.until_position("bought")
+    strategy.set_price(789.00)
+    assert strategy.until_stopped()["position"] == "exited_by_sl"
+    assert (strategy.sides(), strategy.net()) == (["BUY", "SELL"] * 2, 0)
+
+
 def test_stop_loss_moved_while_running_counts_from_then_on(deployment: Deployment, trader: Trader) -> None:
     deployment.exchange.set_price("NSE:BAJAJ-AUTO", 9000.00)
     strategy = trader.strategy("BAJAJ-AUTO", buy_in=2, stop_loss=8000.00)

@@ -219,6 +219,6 @@ async def test_accounts_are_found(sessions: Sessions, ledger: RunLedger) -> None
     assert account is not None
     assert account.secrets_box == b"\x01sealed"
     assert "sealed" not in repr(account)
-    assert await ledger.feed_account("paper") == run.broker_account_id
-    assert await ledger.feed_account("kite") is None
+    assert (await ledger.feed_accounts("paper"))[0] == run.broker_account_id
+    assert await ledger.feed_accounts("kite") == []
     assert (run.id, run.strategy_id) in await ledger.running_runs()

@@ -311,9 +311,10 @@ class FakeClaims:
             self.held.append(command.intent.id)
         return self.verdict
 
-    async def renew(self, command: OrderCommand) -> None:
+    async def renew(self, command: OrderCommand) -> bool:
         """See `OrderClaims.renew`."""
         self.renewals += 1
+        return True
 
     async def release(self, command: OrderCommand) -> None:
         """See `OrderClaims.release`."""

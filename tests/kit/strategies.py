@@ -29,7 +29,7 @@ class StrategyBench:
         self.prices = FakePriceWatch(self.clock, trace=self.trace)
         loaded = LoadedRun(self.run, epoch, snapshot)
         self.actor = StrategyActor(loaded, desk=self.desk, journal=self.journal, prices=self.prices, clock=self.clock)
-        self.life: asyncio.Task[None] | None = None
+        self.life: asyncio.Task[bool] | None = None
 
     def start(self) -> "StrategyBench":
         """Let it live."""

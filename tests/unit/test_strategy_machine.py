@@ -198,7 +198,7 @@ def test_accepted_buy_is_not_yet_bought() -> None:
 def test_filled_buy_journals_the_exit_and_watches_the_stop_loss() -> None:
     state, decisions = step(entering(), entry_report(), BOUGHT_AT)
     assert state.phase is Phase.ARMING
-    assert decisions[:3] == (
+    assert decisions[1:4] == (
         ArmIntent(state.run.exit_intent(1, 10)),
         WatchPrice(STOP),
         SetTimer(Timer.SELL, SELL_AT),
@@ -729,10 +729,10 @@ def test_alert_of_a_failed_exit_says_what_the_broker_said() -> None:
     assert of(decisions, RaiseAlert)[0].message.endswith(": because")
 
 
-def test_refused_exit_is_retried_under_the_next_number() -> None:
+def test_refused_exit_is_retried_under_its_own_number_since_the_broker_never_had_it() -> None:
     now = LATER + EXIT_RETRY_DELAY
     _, decisions = step(exit_failed(FailureKind.REFUSED), TimerFired(Timer.RETRY, now), now)
-    assert [send.intent.id for send in of(decisions, SendOrder)] == [exit_id(2)]
+    assert [(send.intent.id, send.check_position) for send in of(decisions, SendOrder)] == [(exit_id(1), True)]
 
 
 def test_exit_rejected_three_times_fails_and_is_retried_until_it_fills() -> None:

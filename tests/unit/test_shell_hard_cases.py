@@ -1,4 +1,4 @@
-"""Findings in the shells, ranked by what a trader could lose. Each test says what should be and fails until it is."""
+"""Hard cases of the shells: races, silences and odd answers that cost money if taken lightly."""
 
 import asyncio
 import ssl

@@ -1,4 +1,4 @@
-"""Findings in the market feed. Each test says what should be and fails until it is."""
+"""Hard cases of the market feed: what would cost prices without anybody noticing."""
 
 from collections.abc import Iterator
 
