@@ -15,6 +15,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from actors.desk_calls import PEER_RETRY_S, DeskCalls
 from actors.domain.decisions import (
     ArmIntent,
     CancelOrder,
@@ -31,7 +32,6 @@ from actors.domain.decisions import (
 )
 from actors.domain.errors import DomainError
 from actors.domain.events import (
-    BrokerRestored,
     Event,
     FeedLost,
     FeedRestored,
@@ -80,9 +80,6 @@ WATCH_PATIENCE_S = 2.0
 RECOVERY_ALERT_AFTER = timedelta(seconds=3)
 """A position that cannot be recovered for so long is not guarded, and somebody must know."""
 
-PEER_RETRY_S = 0.5
-"""Between the tries of a call to an actor that is restarting."""
-
 
 FIRST_EPOCH = 1
 
@@ -101,6 +98,7 @@ class StrategyActor:
         self._state = load_state(loaded.run, loaded.snapshot)
         self._desk, self._journal, self._prices, self._clock = desk, journal, prices, clock
         self._inbox: asyncio.PriorityQueue[_Posted] = asyncio.PriorityQueue()
+        self._calls = DeskCalls(desk, self._run.account_id, clock, self.post)
         self._posted = 0
         self._timers = WallClockTimers(clock, self.post)
         self._unrecorded: list[LoggedEvent] = []
@@ -113,7 +111,6 @@ class StrategyActor:
         self._over = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._last_words: set[asyncio.Task[None]] = set()
-        self._withdrawn: set[IntentId] = set()
         self._about = {"strategy_id": self._run.strategy_id, "run_id": self._run.run_id, "epoch": self._epoch}
 
     @property
@@ -157,7 +154,7 @@ class StrategyActor:
         Raises:
             Exception: whatever broke a part of this actor; it must be started anew, since it may be deaf.
         """
-        self._spawn(self._warm_up())
+        self._spawn(self._calls.warm_up())
         self.post(await self._recover())
         recording = asyncio.create_task(self._keep_recording())
         parts = [recording, asyncio.create_task(self._keep_watching()), asyncio.create_task(self._consume())]
@@ -224,15 +221,15 @@ class StrategyActor:
     def _carry_out(self, decision: Decision, cause: Event) -> None:
         match decision:
             case SendOrder():
-                self._spawn(self._execute(self._command(decision, cause)))
+                self._spawn(self._calls.execute(self._command(decision, cause)))
             case WithdrawOrder(intent_id):
-                self._spawn(self._withdraw(intent_id))
+                self._spawn(self._calls.withdraw(intent_id))
             case CancelOrder(intent_id, order_id):
-                self._last_words.add(self._spawn(self._cancel(intent_id, order_id)))
+                self._last_words.add(self._spawn(self._calls.cancel(intent_id, order_id)))
             case ArmIntent(intent):
                 self._spawn(self._arm(intent.id))
             case ProbeBroker():
-                self._spawn(self._probe())
+                self._spawn(self._calls.probe())
             case _:
                 self._carry_out_here(decision)
 
@@ -287,45 +284,6 @@ class StrategyActor:
             self._say(logging.ERROR, "strategy.task_failed", error=repr(error))
 
     # --- peers ---------------------------------------------------------------------------------------------------
-
-    async def _execute(self, command: OrderCommand) -> None:
-        while True:
-            try:
-                return self.post(await self._desk.execute(command))
-            except Exception as error:  # noqa: BLE001 - an order in doubt is never dropped, whatever broke over there
-                self._say(
-                    logging.WARNING, "strategy.desk_unavailable", intent=str(command.intent.id), error=repr(error)
-                )
-                not_after = self._clock.now() if command.intent.id in self._withdrawn else command.not_after
-                command = replace(command, look_up_first=True, not_after=not_after)
-                await asyncio.sleep(PEER_RETRY_S)
-
-    async def _withdraw(self, intent_id: IntentId) -> None:
-        """An execution actor that died has forgotten the intent too: asked again, it only looks the order up."""
-        self._withdrawn.add(intent_id)
-        with contextlib.suppress(PeerUnavailable):
-            await self._desk.withdraw(self._run.account_id, intent_id)
-
-    async def _cancel(self, intent_id: IntentId, order_id: str) -> None:
-        while True:
-            try:
-                return await self._desk.cancel(self._run.account_id, intent_id, order_id)
-            except PeerUnavailable as error:
-                self._say(logging.WARNING, "strategy.cancel_waits", order_id=order_id, reason=str(error))
-                await asyncio.sleep(PEER_RETRY_S)
-
-    async def _warm_up(self) -> None:
-        """Have the account's session opened before it is needed; a failure shows itself when it matters."""
-        with contextlib.suppress(PeerUnavailable):
-            await self._desk.probe(self._run.account_id)
-
-    async def _probe(self) -> None:
-        try:
-            alive = await self._desk.probe(self._run.account_id)
-        except PeerUnavailable:
-            alive = False
-        if alive:
-            self.post(BrokerRestored())
 
     async def _arm(self, intent_id: IntentId) -> None:
         durable = True

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
     from config.embedded import Stack
 
-_BUY_IN = timedelta(seconds=12)
+_BUY_IN = timedelta(seconds=15)
 _RECORDING = "YESBANK-2019-07-09-1min.csv"
-_RECORDING_FROM = "12:21"
+_RECORDING_FROM = "12:24"
 _RECORDING_SPEED = 30
 _DEADLINE_S = 90
 _LONGEST = timedelta(seconds=100)
@@ -139,14 +139,16 @@ class _Demo:
         for case in self._cases:
             times = {"buy_time": f"{buy_at:%H:%M:%S}", "sell_time": f"{buy_at + case.sells_in:%H:%M:%S}"}
             _ok(await api.patch(f"/strategy/{case.strategy_id}", json=times))
-        recorded = {"kind": "recorded", "file": _RECORDING, "speed": _RECORDING_SPEED, "start_at": _RECORDING_FROM}
-        _ok(await exchange.post("/paper/market", json={"instrument": "NSE:YESBANK", "source": recorded}))
         began = time.monotonic()
         starts = [api.post("/strategy/start", json={"strategy_id": case.strategy_id}) for case in self._cases]
         for answer in await asyncio.gather(*starts):
             _ok(answer)
         started = f"Three strategies, each a Ray actor, started in {time.monotonic() - began:.1f} s"
         self._console.print(f"{started}; all buy at {buy_at:%H:%M:%S}")
+        before_the_buy = buy_at - datetime.now(buy_at.tzinfo) - timedelta(seconds=2)
+        await asyncio.sleep(max(0.0, before_the_buy.total_seconds()))
+        recorded = {"kind": "recorded", "file": _RECORDING, "speed": _RECORDING_SPEED, "start_at": _RECORDING_FROM}
+        _ok(await exchange.post("/paper/market", json={"instrument": "NSE:YESBANK", "source": recorded}))
 
     async def _create(self, api: "httpx.AsyncClient", case: Case) -> None:
         wanted = {

@@ -11,7 +11,7 @@ from actors.domain.order import FailureKind, OrderStage
 from actors.domain.snapshot import dump_state, load_state, runtime_view
 from actors.domain.strategy_state import StrategyState
 from tests.kit.builders import NOW, a_run
-from tests.unit.test_strategy_machine import (
+from tests.kit.lives import (
     LATER,
     arming,
     ended,

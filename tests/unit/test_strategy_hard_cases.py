@@ -32,7 +32,7 @@ from actors.domain.strategy_machine import step
 from actors.domain.strategy_state import Phase, StatusDetail, StrategyState
 from actors.domain.tick_fanout import TickFanout
 from tests.kit.builders import BUY_AT, INFY, NOW, a_report, a_tick
-from tests.unit.test_strategy_machine import (
+from tests.kit.lives import (
     BELOW,
     BOUGHT_AT,
     BUY_ID,

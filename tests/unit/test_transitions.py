@@ -29,7 +29,7 @@ from actors.domain.stop_loss import Tick
 from actors.domain.strategy_machine import step
 from actors.domain.strategy_state import TRANSITIONS, Phase, StrategyState
 from tests.kit.builders import BUY_AT, a_tick
-from tests.unit.test_strategy_machine import (
+from tests.kit.lives import (
     ABOVE,
     ENTRY,
     LATER,

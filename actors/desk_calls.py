@@ -1,0 +1,65 @@
+"""A strategy's calls to execution, repeated until they are heard: the desk's process may die and come back."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+
+from actors.domain.events import BrokerRestored, Event
+from actors.domain.identifiers import IntentId
+from actors.ports import Clock, OrderCommand, OrderDesk, PeerUnavailable
+
+log = logging.getLogger(__name__)
+
+PEER_RETRY_S = 0.5
+"""Between the tries of a call to an actor that is restarting."""
+
+
+class DeskCalls:
+    """Execution as one account's strategy uses it. Answers are posted as events."""
+
+    def __init__(self, desk: OrderDesk, account_id: int, clock: Clock, post: Callable[[Event], None]) -> None:
+        self._desk, self._account_id, self._clock, self._post = desk, account_id, clock, post
+        self._withdrawn: set[IntentId] = set()
+
+    async def execute(self, command: OrderCommand) -> None:
+        """Have the order placed and followed, however often the desk must be asked; its last event is posted."""
+        while True:
+            try:
+                return self._post(await self._desk.execute(command))
+            except Exception as error:  # noqa: BLE001 - an order in doubt is never dropped, whatever broke over there
+                about = {"strategy_id": command.strategy_id, "intent": str(command.intent.id), "error": repr(error)}
+                log.warning("strategy.desk_unavailable", extra=about)
+                not_after = self._clock.now() if command.intent.id in self._withdrawn else command.not_after
+                command = replace(command, look_up_first=True, not_after=not_after)
+                await asyncio.sleep(PEER_RETRY_S)
+
+    async def withdraw(self, intent_id: IntentId) -> None:
+        """Send nothing more. A desk that died has forgotten the intent too: asked again, it only looks it up."""
+        self._withdrawn.add(intent_id)
+        with contextlib.suppress(PeerUnavailable):
+            await self._desk.withdraw(self._account_id, intent_id)
+
+    async def cancel(self, intent_id: IntentId, order_id: str) -> None:
+        """Cancel until the order is final."""
+        while True:
+            try:
+                return await self._desk.cancel(self._account_id, intent_id, order_id)
+            except PeerUnavailable as error:
+                log.warning("strategy.cancel_waits", extra={"order_id": order_id, "reason": str(error)})
+                await asyncio.sleep(PEER_RETRY_S)
+
+    async def warm_up(self) -> None:
+        """Have the account's session opened before it is needed; a failure shows itself when it matters."""
+        with contextlib.suppress(PeerUnavailable):
+            await self._desk.probe(self._account_id)
+
+    async def probe(self) -> None:
+        """Post `BrokerRestored` if the broker gives a sign of life."""
+        try:
+            alive = await self._desk.probe(self._account_id)
+        except PeerUnavailable:
+            alive = False
+        if alive:
+            self._post(BrokerRestored())

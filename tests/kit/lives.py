@@ -1,0 +1,115 @@
+"""Lives of a strategy, played up to where a test begins, and what to look for in its decisions."""
+
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from actors.domain.decisions import (
+    Decision,
+    LogEvent,
+    RaiseAlert,
+)
+from actors.domain.events import (
+    Event,
+    IntentArmed,
+    OrderReported,
+    PlacementFailed,
+    RunRecovered,
+    TickReceived,
+    Timer,
+    TimerFired,
+)
+from actors.domain.identifiers import IntentId, Leg
+from actors.domain.order import FailureKind, OrderStage
+from actors.domain.strategy_machine import step
+from actors.domain.strategy_state import StrategyState
+from tests.kit.builders import BUY_AT, NOW, a_report, a_run, a_tick
+
+STOP = 145000
+ABOVE, AT_STOP, BELOW = STOP + 5000, STOP, STOP - 500
+BOUGHT_AT = BUY_AT + timedelta(milliseconds=200)
+LATER = BUY_AT + timedelta(minutes=10)
+ENTRY = IntentId(7, Leg.ENTRY, 1)
+BUY_ID = "1900000000000000001"
+
+D = TypeVar("D", bound=Decision)
+
+
+def exit_id(seq: int = 1) -> IntentId:
+    return IntentId(7, Leg.EXIT, seq)
+
+
+def of(decisions: tuple[Decision, ...], kind: type[D]) -> list[D]:
+    return [decision for decision in decisions if isinstance(decision, kind)]
+
+
+def logged(decisions: tuple[Decision, ...]) -> list[str]:
+    return [log.event for log in of(decisions, LogEvent)]
+
+
+def alerts(decisions: tuple[Decision, ...]) -> list[str]:
+    return [alert.code for alert in of(decisions, RaiseAlert)]
+
+
+def play(state: StrategyState, *events: Event, at: datetime = LATER) -> StrategyState:
+    for event in events:
+        state, _ = step(state, event, at)
+    return state
+
+
+def entry_report(stage: OrderStage = OrderStage.COMPLETE, filled: int = 10, reason: str = "") -> OrderReported:
+    return OrderReported(ENTRY, a_report(BUY_ID, stage, filled=filled, reason=reason))
+
+
+def exit_report(
+    stage: OrderStage = OrderStage.COMPLETE, filled: int = 10, *, seq: int = 1, quantity: int = 10, price: str = "1450"
+) -> OrderReported:
+    report = a_report(f"29000{seq}", stage, filled=filled, quantity=quantity, price=price, reason="because")
+    return OrderReported(exit_id(seq), report)
+
+
+def failed(kind: FailureKind, intent_id: IntentId = ENTRY) -> PlacementFailed:
+    return PlacementFailed(intent_id, kind, "because")
+
+
+def scheduled(**changes: object) -> StrategyState:
+    return play(StrategyState.scheduled(a_run(**changes)), RunRecovered(), at=NOW)
+
+
+def entering(**changes: object) -> StrategyState:
+    return play(scheduled(**changes), TimerFired(Timer.BUY, BUY_AT), at=BUY_AT)
+
+
+def paused() -> StrategyState:
+    return play(entering(), failed(FailureKind.UNREACHABLE), at=BUY_AT + timedelta(seconds=1))
+
+
+def working(filled: int = 0) -> StrategyState:
+    """The BUY is open at the broker; with fills, the run is arming."""
+    return play(entering(), entry_report(OrderStage.OPEN, filled), at=BOUGHT_AT)
+
+
+def arming(**changes: object) -> StrategyState:
+    return play(entering(**changes), entry_report(), at=BOUGHT_AT)
+
+
+def guarding(**changes: object) -> StrategyState:
+    return play(arming(**changes), IntentArmed(exit_id()), at=BOUGHT_AT)
+
+
+def exiting() -> StrategyState:
+    return play(guarding(), TickReceived(a_tick(AT_STOP, LATER)))
+
+
+def exit_failed(kind: FailureKind = FailureKind.EXHAUSTED) -> StrategyState:
+    return play(exiting(), failed(kind, exit_id()))
+
+
+def ended() -> StrategyState:
+    return play(exiting(), exit_report())
+
+
+def recover(
+    state: StrategyState, *reports: OrderReported, at: datetime = LATER
+) -> tuple[StrategyState, tuple[Decision, ...]]:
+    tags = {ENTRY: state.entry.intent.tag} | {exit_id(n): state.run.exit_intent(n, 1).tag for n in range(1, 6)}
+    return step(state, RunRecovered({tags[event.intent_id]: event.report for event in reports}), at)
