@@ -127,14 +127,26 @@ async def test_a_broker_that_is_down_is_unreachable(trader: ApiUser, paper: Pape
     assert (answer.status_code, answer.json()["code"]) == (503, "broker_unreachable")
 
 
-async def test_connecting_again_keeps_one_account(trader: ApiUser, paper: PaperExchange, sessions: Sessions) -> None:
+async def test_connecting_the_same_account_again_keeps_its_id(trader: ApiUser, sessions: Sessions) -> None:
+    before = await account_of(sessions, trader)
+    assert (await trader.connect()).status_code == 200
+    after = await account_of(sessions, trader)
+    assert before is not None
+    assert after is not None
+    assert after.id == before.id
+
+
+async def test_another_account_gets_another_id_so_that_no_order_goes_to_the_old_one(
+    trader: ApiUser, paper: PaperExchange, sessions: Sessions
+) -> None:
     before = await account_of(sessions, trader)
     trader.paper = paper.control.new_account()
     assert (await trader.connect()).status_code == 200
     after = await account_of(sessions, trader)
     assert before is not None
     assert after is not None
-    assert (after.id, after.broker_user_id) == (before.id, trader.paper.user_id)
+    assert after.id != before.id
+    assert after.broker_user_id == trader.paper.user_id
 
 
 async def test_the_account_cannot_change_under_a_running_strategy(trader: ApiUser, paper: PaperExchange) -> None:
