@@ -37,7 +37,7 @@ def test_strategy_buys_and_sells_at_its_times(deployment: Deployment, trader: Tr
     assert 0 < deployment.redis.ttl(f"runtime:{strategy.id}") <= 86400
     assert str(strategy.id) not in deployment.redis.smembers("symbol:INFY:strategies")
     eventually(lambda: strategy.actor not in deployment.actors(), 10, "the actor is gone")
-    eventually(lambda: strategy.id not in [e["strategy_id"] for e in queued_events(deployment)], 5, "queue is empty")
+    eventually(lambda: strategy.id not in [e["strategy_id"] for e in queued_events(deployment)], 15, "queue is empty")
 
 
 def test_touched_stop_loss_sells_at_once_and_overrides_the_sell_time(deployment: Deployment, trader: Trader) -> None:
@@ -45,7 +45,7 @@ def test_touched_stop_loss_sells_at_once_and_overrides_the_sell_time(deployment:
     strategy = trader.strategy("SBIN", buy_in=2, stop_loss=790.00)
     strategy.until_position("bought")
     strategy.set_price(790.05)
-    eventually(lambda: deployment.hash("price:SBIN").get("price") == "790.05", 5, "the price is mirrored")
+    eventually(lambda: deployment.hash("price:SBIN").get("price") == "790.05", 15, "the price is mirrored")
     status = strategy.until(lambda s: s["last_price"] == 790.05)
     assert (status["position"], strategy.sides()) == ("bought", ["BUY"])
 

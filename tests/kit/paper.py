@@ -24,7 +24,7 @@ START_SECONDS = 15.0
 STOP_SECONDS = 5.0
 
 
-def eventually(condition: Callable[[], T], timeout: float = 5.0, what: str = "condition") -> T:
+def eventually(condition: Callable[[], T], timeout: float = 15.0, what: str = "condition") -> T:
     """The first truthy value of ``condition``; ``AssertionError`` when it stays false for ``timeout`` seconds."""
     deadline = time.monotonic() + timeout
     while not (value := condition()):
