@@ -67,14 +67,6 @@ class RunLedger:
             intents = (await session.scalars(wanted)).all()
         return _run_record(run, strategy, broker, intents)
 
-    async def arm_intent(self, intent: IntentRecord) -> None:
-        """Write an intent before it is needed (design §4.2). One that exists already stays as it is."""
-        statement = (
-            upsert(Intent).values(asdict(intent)).on_conflict_do_nothing(constraint="intents_run_id_leg_seq_key")
-        )
-        async with transaction(self._sessions) as session:
-            await session.execute(statement)
-
     async def claim_intent(self, run_id: int, leg: str, seq: int, epoch: int) -> bool:
         """Claim an intent in PostgreSQL, for when Redis is down (design §4.3, ruling 6).
 

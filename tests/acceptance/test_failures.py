@@ -1,5 +1,8 @@
 """Rows H1 to H4, J1 to J3: what goes wrong, on the real stack, judged by the exchange's ledger."""
 
+import os
+import signal
+
 from tests.kit.paper import eventually
 from tests.kit.trader import Deployment, Trader
 
@@ -141,3 +144,31 @@ def _alive_again(deployment: Deployment, name: str, killed: int) -> bool:
         return deployment.actor_pid(name) != killed
     except (RayError, ValueError):
         return False
+
+
+def test_execution_killed_while_a_buy_hangs_leaves_one_order_and_a_guarded_position(
+    deployment: Deployment, trader: Trader
+) -> None:
+    deployment.exchange.set_price("NSE:SBIN", 800.00)
+    deployment.exchange.fault("accepted-hang", _only(trader, "BUY"), seconds=1)
+    strategy = trader.strategy("SBIN", buy_in=3, stop_loss=790.00)
+    eventually(strategy.requests, 20, "the BUY is on its way")
+    os.kill(deployment.actor_pid("execution:0"), signal.SIGKILL)
+    strategy.until_position("bought")
+    strategy.set_price(789.00)
+    assert strategy.until_stopped()["position"] == "exited_by_sl"
+    assert (strategy.sides(), strategy.net()) == (["BUY", "SELL"], 0)
+    assert len(strategy.requests()) == 2
+
+
+def test_strategy_killed_while_its_stop_loss_hangs_sells_once(deployment: Deployment, trader: Trader) -> None:
+    deployment.exchange.set_price("NSE:SBIN", 800.00)
+    strategy = trader.strategy("SBIN", buy_in=3, stop_loss=790.00)
+    strategy.until_position("bought")
+    deployment.exchange.fault("accepted-hang", _only(trader, "SELL"), seconds=1)
+    strategy.set_price(789.00)
+    eventually(lambda: len(strategy.requests()) == 2, 20, "the exit is on its way")
+    strategy.kill_actor()
+    assert strategy.until_stopped()["position"] == "exited_by_sl"
+    assert (strategy.sides(), strategy.net()) == (["BUY", "SELL"], 0)
+    assert len(strategy.requests()) == 2

@@ -172,15 +172,27 @@ async def test_a_late_line_of_an_earlier_run_leaves_the_present_one_alone(
     assert strategy.status == "running"
 
 
-async def test_arming_twice_keeps_the_first(sessions: Sessions, ledger: RunLedger) -> None:
+async def test_intent_recorded_twice_stays_one_row_with_the_latest_facts(sessions: Sessions, ledger: RunLedger) -> None:
     run = await new_run(sessions)
-    await ledger.arm_intent(exit_intent(run))
-    await ledger.arm_intent(replace(exit_intent(run), quantity=99))
+    await ledger.load_run(run.id)
+    for quantity in (4, 10):
+        await ledger.record(bought(run, intents=(replace(exit_intent(run), quantity=quantity),)))
     intents = (await ledger.load_run(run.id)).intents
     assert [(intent.leg, intent.quantity, intent.cause) for intent in intents] == [
         ("ENTRY", 10, "BUY"),
         ("EXIT", 10, None),
     ]
+
+
+async def test_only_the_latest_incarnation_of_an_open_run_owns_it(sessions: Sessions, ledger: RunLedger) -> None:
+    run = await new_run(sessions)
+    await ledger.load_run(run.id)
+    assert await ledger.owns_run(run.id, 1)
+    await ledger.load_run(run.id)
+    assert not await ledger.owns_run(run.id, 1)
+    assert await ledger.owns_run(run.id, 2)
+    await ledger.record(bought(run, epoch=2, ended=True))
+    assert not await ledger.owns_run(run.id, 2)
 
 
 async def test_claims_in_the_database_follow_the_epoch(sessions: Sessions, ledger: RunLedger) -> None:

@@ -9,7 +9,7 @@ from actors.domain.stop_loss import SILENCE_LIMIT
 from actors.market_listener import MarketListener
 from actors.ports import FeedStatus
 from tests.kit.builders import INFY, NOW
-from tests.kit.fakes import FakeTickReceiver, FakeTickStream, ManualWallClock
+from tests.kit.price_fakes import FakeTickReceiver, FakeTickStream, ManualWallClock
 
 SBIN = Instrument("BSE", "SBIN", 779521)
 

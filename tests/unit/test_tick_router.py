@@ -6,7 +6,7 @@ from actors.domain.stop_loss import Tick
 from actors.ports import FeedStatus, PeerUnavailable
 from actors.tick_router import IDLE_LIMIT, TickRouter
 from tests.kit.builders import INFY, NOW
-from tests.kit.fakes import FakePriceMirror, FakeTickReceiver, FakeTickSource, ManualWallClock
+from tests.kit.price_fakes import FakePriceMirror, FakeTickReceiver, FakeTickSource, ManualWallClock
 
 
 class Symbol:
