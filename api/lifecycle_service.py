@@ -12,7 +12,7 @@ from actors.domain.identifiers import IntentId, Leg, Side, order_tag
 from actors.domain.session import SessionTimes, next_session_times
 from api.engine_port import StrategyEngine
 from api.errors import ApiError, InvalidField
-from api.schemas import StrategyStarted, StrategyStatus
+from api.schemas.strategy import StrategyStarted, StrategyStatus
 from api.status_view import status_before_start, status_of_run
 from api.strategy_service import found
 from broker.trading_calendar import trading_calendar

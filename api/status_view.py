@@ -5,7 +5,7 @@ from datetime import datetime, tzinfo
 from typing import Any
 
 from actors.domain.money import to_rupees
-from api.schemas import StrategyAnswer, StrategyStatus
+from api.schemas.strategy import StrategyAnswer, StrategyStatus
 from persistence.mirror_fields import instrument_of
 from persistence.models import Strategy
 from persistence.records import strategy_status

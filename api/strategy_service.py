@@ -11,7 +11,7 @@ from actors.domain.money import Paise, to_paise, to_rupees
 from api.broker_service import BrokerService
 from api.engine_port import StrategyEngine
 from api.errors import ApiError, InvalidField, strategy_not_found
-from api.schemas import StrategyCreateRequest, StrategyPatchRequest
+from api.schemas.strategy import StrategyCreateRequest, StrategyPatchRequest
 from broker.errors import BrokerError
 from broker.instruments import ListedInstrument
 from persistence.database import Sessions, transaction

@@ -5,7 +5,7 @@ from fastapi import APIRouter, Response
 from api.auth_service import Login
 from api.dependencies import Address, Claims, Opened
 from api.routes.problems import problems
-from api.schemas import LoginAnswer, LoginRequest, RefreshRequest, RegisterRequest, ValidateAnswer
+from api.schemas.auth import LoginAnswer, LoginRequest, RefreshRequest, RegisterRequest, ValidateAnswer
 
 router = APIRouter(prefix="/auth", tags=["auth"])
 

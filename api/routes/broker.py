@@ -7,7 +7,7 @@ from api.bootstrap import utc_now
 from api.broker_service import ConnectRequest
 from api.dependencies import Address, Opened, UserId
 from api.routes.problems import problems
-from api.schemas import BrokerConnectAnswer, BrokerConnectRequest, BrokerStatusAnswer
+from api.schemas.broker import BrokerConnectAnswer, BrokerConnectRequest, BrokerStatusAnswer
 from broker.kite_session import token_expiry
 
 router = APIRouter(prefix="/broker", tags=["broker"])

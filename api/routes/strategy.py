@@ -7,8 +7,8 @@ from fastapi import APIRouter, Path, Response
 from actors.domain.money import round_rupees
 from api.dependencies import Opened, Paging, UserId
 from api.routes.problems import problems
-from api.schemas import (
-    MAX_ID,
+from api.schemas.fields import MAX_ID
+from api.schemas.strategy import (
     OrderLogAnswer,
     OrderLogPage,
     StrategyAnswer,

@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from api.schemas import BrokerConnectRequest, RegisterRequest, StrategyCreateRequest, StrategyPatchRequest
+from api.schemas.auth import RegisterRequest
+from api.schemas.broker import BrokerConnectRequest
+from api.schemas.strategy import StrategyCreateRequest, StrategyPatchRequest
 from persistence.records import strategy_status
 
 GOOD: dict[str, Any] = {

@@ -1,0 +1,101 @@
+"""The fields that requests and answers are made of. Requests refuse fields that they do not know.
+
+Prices are numbers in rupees with two decimals; times of day are "HH:MM" or "HH:MM:SS" of the exchange (IST); instants
+are ISO 8601 with offset.
+"""
+
+import re
+from datetime import time
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from email_validator import EmailNotValidError, validate_email
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    SecretStr,
+    StringConstraints,
+    WithJsonSchema,
+)
+
+from actors.domain.errors import InvalidValue
+from actors.domain.identifiers import split_symbol
+from actors.domain.money import to_paise
+
+MAX_PRICE = Decimal(10_000_000)
+MAX_QUANTITY = 10_000_000
+MAX_ID = 2**63 - 1
+_TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d(:[0-5]\d)?")
+
+
+def _parse_email(text: str) -> str:
+    try:
+        return validate_email(text, check_deliverability=False).normalized.lower()
+    except EmailNotValidError as error:
+        raise ValueError("is not a valid e-mail address") from error  # the library's own text quotes the input
+
+
+def _parse_time(text: Any) -> time:
+    if isinstance(text, str) and _TIME.fullmatch(text):
+        return time.fromisoformat(text)
+    raise ValueError('must be a time of day such as "09:30" or "09:30:15"')
+
+
+def _parse_price(number: Any) -> Decimal:
+    if isinstance(number, bool) or not isinstance(number, int | float):
+        raise ValueError("must be a number")  # noqa: TRY004 - pydantic reports ValueError
+    price = Decimal(repr(number))  # the shortest text that means this float: what was typed
+    if not price.is_finite() or not 0 < price <= MAX_PRICE:
+        raise ValueError(f"must be greater than 0 and at most {MAX_PRICE}")
+    try:
+        to_paise(price)
+    except InvalidValue as error:
+        raise ValueError("must have at most two decimals") from error
+    return price
+
+
+def _parse_symbol(text: str) -> str:
+    try:
+        return ":".join(split_symbol(text))
+    except InvalidValue as error:
+        raise ValueError("must be a symbol such as INFY or NSE:INFY") from error
+
+
+Email = Annotated[
+    str, StringConstraints(max_length=254), AfterValidator(_parse_email), Field(examples=["asha@example.com"])
+]
+NewPassword = Annotated[SecretStr, Field(min_length=8, max_length=256, examples=["correct horse battery"])]
+Password = Annotated[SecretStr, Field(min_length=1, max_length=256, examples=["correct horse battery"])]
+Secret = Annotated[SecretStr, Field(min_length=1, max_length=256)]
+TimeOfDay = Annotated[
+    time,
+    BeforeValidator(_parse_time),
+    PlainSerializer(time.isoformat, return_type=str),
+    WithJsonSchema({"type": "string", "pattern": _TIME.pattern, "examples": ["09:30"]}),
+]
+Price = Annotated[
+    Decimal,
+    BeforeValidator(_parse_price),
+    WithJsonSchema({"type": "number", "exclusiveMinimum": 0, "multipleOf": 0.01, "examples": [1490.5]}),
+]
+Quantity = Annotated[int, Field(strict=True, gt=0, le=MAX_QUANTITY, examples=[10])]
+Symbol = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=64),
+    AfterValidator(_parse_symbol),
+    Field(examples=["INFY"], description="`INFY` (on NSE) or `BSE:INFY`"),
+]
+StrategyId = Annotated[int, Field(strict=True, gt=0, le=MAX_ID, examples=[1])]
+
+StrategyStatusWord = Literal["created", "running", "paused", "stopped"]
+PositionWord = Literal["none", "buying", "bought", "selling", "sold", "exited_by_sl", "buy_failed"]
+
+
+class Request(BaseModel):
+    """Base of all request bodies."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
