@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 UV_COMPILE := uv pip compile pyproject.toml - --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet
 
-.PHONY: help demo up test lint types imports format lock clean
+.PHONY: help demo up test lint types imports openapi format lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -28,6 +28,9 @@ types: $(VENV)/.dev ## mypy --strict
 
 imports: $(VENV)/.dev ## import-linter: who may import whom
 	@$(BIN)/lint-imports
+
+openapi: $(VENV)/.dev ## Write docs/openapi.json anew from the code
+	@$(BIN)/python docs/make_openapi.py
 
 format: $(VENV)/.dev ## Apply ruff's fixes and format
 	@$(BIN)/ruff check --fix .

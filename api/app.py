@@ -1,24 +1,47 @@
 """The FastAPI application. `uvicorn --factory api.app:create_app` serves it with the settings of the environment."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
-from fastapi import FastAPI
+from fastapi import APIRouter, Depends, FastAPI
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+from starlette.types import ASGIApp
 
 from api.bootstrap import open_resources
+from api.dependencies import access_claims
+from api.edge import DOCS_PATH, with_edge
 from api.engine_port import StrategyEngine
 from api.errors import install_error_handlers
-from api.metrics import Metrics, MetricsMiddleware
+from api.metrics import Metrics
+from api.openapi import describe
+from api.rate_limit import RateLimits, limit_address, limit_user
 from api.recovery import keep_recovering
-from api.routes import auth, broker, health, strategy
+from api.routes import auth, broker, events, health, strategy, timeline
+from api.strict_json import strict_json
 from config.logging import configure_logging
 from config.settings import Settings, load_settings
 
-DESCRIPTION = """Buys and sells on the second, stops out on the tick: one actor per strategy.
 
-Prices are rupees with two decimals, times of day are those of the exchange (IST). Every error is
-`{"detail": "<sentence>", "code": "<stable_snake_case>"}`."""
+class Application(FastAPI):
+    """FastAPI within the edge of `api.edge`, with the description of `api.openapi`."""
+
+    def __init__(self, *, metrics: Metrics, cors_origins: Sequence[str], **options: Any) -> None:
+        self._metrics = metrics
+        self._cors_origins = cors_origins
+        super().__init__(**options)
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Put the edge around all of Starlette's middleware, its handling of faults included."""
+        return with_edge(super().build_middleware_stack(), self._metrics, self._cors_origins)
+
+    def openapi(self) -> dict[str, Any]:
+        """The OpenAPI document."""
+        if self.openapi_schema is None:
+            self.openapi_schema = describe(self.routes)
+        return self.openapi_schema
 
 
 def create_app(settings: Settings | None = None, engine: StrategyEngine | None = None) -> FastAPI:
@@ -44,10 +67,38 @@ def create_app(settings: Settings | None = None, engine: StrategyEngine | None =
                 with suppress(asyncio.CancelledError):
                     await sweep
 
-    app = FastAPI(title="TradeActors", version="1", description=DESCRIPTION, lifespan=lifespan)
+    app = Application(
+        metrics=metrics,
+        cors_origins=settings.cors_origins,
+        lifespan=lifespan,
+        title="TradeActors",
+        docs_url=DOCS_PATH if settings.api_docs else None,
+        openapi_url="/openapi.json" if settings.api_docs else None,
+        redoc_url=None,
+        swagger_ui_oauth2_redirect_url=None,
+        redirect_slashes=False,  # one path for each call: a redirect would repeat the request, token and all
+    )
     app.state.metrics = metrics
-    app.add_middleware(MetricsMiddleware, metrics=metrics)
+    app.state.rate_limits = RateLimits(settings.api_rate_per_minute, settings.auth_rate_per_minute)
     install_error_handlers(app)
-    for router in (auth.router, broker.router, strategy.router, health.router):
-        app.include_router(router)
+    for router in (auth.router, broker.router, events.router, timeline.router, strategy.router):
+        _include(app, router)
+    app.include_router(health.router)
     return app
+
+
+def _include(app: FastAPI, router: APIRouter) -> None:
+    """Add the routes of a router, each with the rate limit that fits it: by user, or by address without a token."""
+    guarded = [route for route in router.routes if needs_token(route)]
+    public = [route for route in router.routes if not needs_token(route)]
+    app.include_router(APIRouter(routes=guarded), dependencies=[Depends(limit_user), Depends(strict_json)])
+    app.include_router(APIRouter(routes=public), dependencies=[Depends(limit_address), Depends(strict_json)])
+
+
+def needs_token(route: object) -> bool:
+    """Whether a route answers 401 without an access token."""
+    return isinstance(route, APIRoute) and _asks_for_claims(route.dependant)
+
+
+def _asks_for_claims(dependant: Dependant) -> bool:
+    return dependant.call is access_claims or any(map(_asks_for_claims, dependant.dependencies))

@@ -6,17 +6,25 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from api.account_service import AccountService
 from api.auth_service import AuthService
 from api.broker_service import BrokerService
 from api.engine_port import StrategyEngine
+from api.event_reader import EventReader
+from api.events_service import EventsService
 from api.lifecycle_service import LifecycleService
+from api.logins import LiveLogins
+from api.password_check import PasswordCheck
 from api.passwords import Passwords
+from api.strategy_checks import StrategyChecks
 from api.strategy_service import StrategyService
 from api.tokens import AccessTokens
 from broker.instruments import InstrumentLists
+from broker.trading_calendar import InvalidOverrides, TradingCalendars
 from config.settings import Settings, SettingsError
 from persistence.database import Sessions, migrate, open_database, sessions_of
 from persistence.encryption import SecretBox
+from persistence.event_stream import EventStream
 from persistence.login_throttle import LoginThrottle
 from persistence.runtime_mirror import RuntimeMirror, open_redis
 
@@ -33,10 +41,13 @@ class Resources:
     mirror: RuntimeMirror
     engine: StrategyEngine
     tokens: AccessTokens
+    logins: LiveLogins
     auth: AuthService
+    accounts: AccountService
     brokers: BrokerService
     strategies: StrategyService
     lifecycle: LifecycleService
+    events: EventsService
 
 
 def utc_now() -> datetime:
@@ -51,10 +62,11 @@ async def open_resources(settings: Settings, engine: StrategyEngine | None) -> A
     Without `engine`, the Ray engine is connected; a passed one stays the caller's to close.
 
     Raises:
-        SettingsError: if a URL or a secret is missing.
+        SettingsError: if a URL or a secret is missing, or CALENDAR_OVERRIDES is no such file.
         DatabaseUnavailable: if PostgreSQL does not answer.
     """
     _require(settings)
+    calendars = _calendars(settings)
     await asyncio.to_thread(migrate, settings.database_url)
     async with AsyncExitStack() as stack:
         database = open_database(settings.database_url, pool_size=POOL_SIZE, max_overflow=MAX_OVERFLOW)
@@ -67,22 +79,37 @@ async def open_resources(settings: Settings, engine: StrategyEngine | None) -> A
             engine = await _connect_engine(settings)
             stack.push_async_callback(engine.close)
         sessions, mirror = sessions_of(database), RuntimeMirror(redis)
-        tokens = AccessTokens(
-            settings.jwt_secret.get_secret_value(), timedelta(minutes=settings.access_token_minutes), utc_now
-        )
-        secret_box = SecretBox.from_texts([key.get_secret_value() for key in settings.encryption_keys])
+        token_lifetime = timedelta(minutes=settings.access_token_minutes)
+        tokens = AccessTokens(settings.jwt_secret.get_secret_value(), token_lifetime, utc_now)
+        logins = LiveLogins(sessions, token_lifetime)
+        stack.push_async_callback(logins.close)
+        throttle = LoginThrottle(redis)
+        secret_box = SecretBox.from_settings(settings)
         instruments = InstrumentLists(utc_now)
         brokers = BrokerService(settings, sessions, mirror, secret_box, instruments, utc_now)
+        stack.callback(brokers.close)
+        await brokers.report_unknown_keys()
+        checks = StrategyChecks(settings, brokers, calendars, utc_now)
+        stream = EventStream(redis)
+        reader = EventReader(sessions, mirror, stream, utc_now, settings.zone)
+        events = EventsService(reader, stream, logins.is_live, utc_now)
+        stack.push_async_callback(events.close)
+        events.start()
         yield Resources(
             settings=settings,
             sessions=sessions,
             mirror=mirror,
             engine=engine,
             tokens=tokens,
-            auth=AuthService(sessions, passwords, tokens, LoginThrottle(redis), utc_now),
+            logins=logins,
+            auth=AuthService(sessions, passwords, tokens, logins, throttle, utc_now),
+            accounts=AccountService(
+                sessions, mirror, PasswordCheck(sessions, passwords, throttle), logins, utc_now
+            ),
             brokers=brokers,
-            strategies=StrategyService(sessions, mirror, brokers, engine),
-            lifecycle=LifecycleService(settings, sessions, mirror, engine, utc_now),
+            strategies=StrategyService(settings, sessions, mirror, engine, checks),
+            lifecycle=LifecycleService(settings, sessions, mirror, engine, checks, utc_now),
+            events=events,
         )
 
 
@@ -94,6 +121,13 @@ async def _connect_engine(settings: Settings) -> StrategyEngine:
 
     engine: StrategyEngine = await RayEngine.connect(settings)
     return engine
+
+
+def _calendars(settings: Settings) -> TradingCalendars:
+    try:
+        return TradingCalendars(settings.calendar_overrides)
+    except InvalidOverrides as error:
+        raise SettingsError([f"TRADEACTORS_CALENDAR_OVERRIDES {settings.calendar_overrides}: {error}."]) from error
 
 
 def _require(settings: Settings) -> None:

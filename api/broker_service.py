@@ -1,47 +1,54 @@
 """Broker connections: validated at the broker, stored encrypted, one per user (rows B1, B2)."""
 
-import asyncio
 import hmac
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 import structlog
 
-from api.errors import ApiError
-from broker.errors import CredentialsMismatch, ExpiredToken, InvalidToken
+from actors.domain.identifiers import Instrument
+from api.broker_calls import BrokerCalls
+from api.errors import ApiError, InvalidField, code_of, unauthorized
+from broker.errors import BrokerError, CredentialsMismatch, ExpiredToken, InvalidToken
 from broker.instruments import InstrumentLists, ListedInstrument, fetch_instruments
-from broker.kite_session import (
-    BrokerSession,
-    Timeout,
-    check_access_token,
-    exchange_request_token,
-    secret_is_refuted,
-    token_expiry,
-)
+from broker.kite_session import BrokerSession, token_expiry
 from config.settings import Broker, Settings
-from persistence.database import Sessions, transaction
+from persistence.database import Sessions, tenant_transaction, transaction
 from persistence.encryption import BrokerCredentials, SealedSecret, SecretBox, open_credentials, seal_credentials
-from persistence.errors import MirrorUnavailable, UnreadableSecret
+from persistence.errors import DatabaseUnavailable, MirrorUnavailable, UnreadableSecret
 from persistence.models import BrokerAccount
-from persistence.repositories import AuditLog, BrokerAccounts, Runs
+from persistence.repositories import AuditLog, BrokerAccounts, Runs, Users
 from persistence.runtime_mirror import RuntimeMirror
 
 log = structlog.stdlib.get_logger(__name__)
 
 _HINT_LENGTH = 4
+_HINTED_LENGTH = 8
+"""A key is not hinted at when the hint would be more than half of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectRequest:
-    """What a user brings from the broker: an access token, or the request token of a login just made."""
+    """What a user brings from the broker: an access token, or the request token of a login just made.
+
+    Without key or secret, those of the connection that is there are meant.
+    """
 
     broker: Broker | None
-    api_key: str = field(repr=False)
-    api_secret: str = field(repr=False)
+    api_key: str | None = field(default=None, repr=False)
+    api_secret: str | None = field(default=None, repr=False)
     access_token: str | None = field(default=None, repr=False)
     request_token: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _KeyPair:
+    broker: Broker
+    api_key: str = field(repr=False)
+    api_secret: str = field(repr=False)
 
 
 class BrokerService:
@@ -62,40 +69,62 @@ class BrokerService:
         self._secret_box = secret_box
         self._instruments = instruments
         self._now = now
+        self._calls = BrokerCalls(settings)
+
+    def close(self) -> None:
+        """Ask no broker any more."""
+        self._calls.close()
 
     async def connect(self, user_id: int, request: ConnectRequest, address: str) -> BrokerAccount:
         """Validate at the broker, then store in place of what was there. On any failure nothing is stored.
 
+        The same account at the broker keeps its id: what runs goes on, with the new token as soon as the broker has
+        refused the old one.
+
         Raises:
             CredentialsRejected, BrokerRefused, BrokerUnreachable: as the broker answers (row B2).
+            InvalidField: `api_key` or `api_secret`, when it is left out and none is stored.
             ApiError: 409 `broker_not_offered`; 409 `strategies_running` if the account would change
                 under running strategies.
         """
-        broker = request.broker or self._settings.brokers[0]
-        if broker not in self._settings.brokers:
-            raise ApiError(409, "broker_not_offered", f"{broker} is not offered here")
-        accepted = await self._validate(user_id, broker, request)
-        credentials = BrokerCredentials(request.api_key, request.api_secret, accepted.access_token)
-        async with transaction(self._sessions) as session:
-            accounts = BrokerAccounts(session)
-            account = await accounts.of_user(user_id, lock=True)
-            if account and await _would_switch(Runs(session), account, broker, accepted.broker_user_id):
-                raise ApiError(409, "strategies_running", "Stop your strategies before connecting another account")
-            account = await accounts.put(user_id, self._row(user_id, account, broker, accepted, credentials))
-            await AuditLog(session).add(
-                "broker_connect", user_id=user_id, subject=broker, address=address, account=accepted.broker_user_id
-            )
+        stored = await self.account(user_id)
+        broker = self._choose(request.broker, stored if request.api_key is None else None)
+        try:
+            keys = self._complete(broker, request, stored)
+            accepted = await self._validate(keys, request, stored)
+            account = await self._store(user_id, keys, request, accepted, address)
+        except (ApiError, BrokerError) as error:
+            await self._record_failure(user_id, broker, code_of(error), address)
+            raise
         await self._show_connected(user_id, connected=True)
         return account
 
     async def account(self, user_id: int) -> BrokerAccount | None:
         """The user's connection, if any."""
-        async with transaction(self._sessions) as session:
+        async with tenant_transaction(self._sessions, user_id) as session:
             return await BrokerAccounts(session).of_user(user_id)
+
+    async def login_url(self, user_id: int, broker: Broker | None, api_key: str | None) -> tuple[str, Broker]:
+        """Where the user gets a request token, and at which broker.
+
+        Raises:
+            InvalidField: `api_key`, when it is left out and none is stored.
+            ApiError: 409 `broker_not_offered`.
+        """
+        stored = await self.account(user_id)
+        chosen = self._choose(broker, stored if api_key is None else None)
+        self._check_offered(chosen)
+        held = self._held(stored, chosen)
+        known = api_key or (held.api_key if held else None)
+        if known is None:
+            raise InvalidField("api_key", f"is needed: no connection to {chosen} is stored")
+        return await self._calls.login_url(chosen, known), chosen
 
     async def disconnect(self, user_id: int, address: str) -> None:
         """Forget the connection and its secrets. 409 `strategies_running`."""
-        async with transaction(self._sessions) as session:
+        async with tenant_transaction(self._sessions, user_id) as session:
+            if await Users(session).lock_live(user_id) is None:
+                raise unauthorized("token_invalid", "Invalid token")
             accounts = BrokerAccounts(session)
             if await accounts.of_user(user_id, lock=True) is not None:
                 if await Runs(session).any_open(user_id):
@@ -113,7 +142,7 @@ class BrokerService:
             BrokerError: if the instrument list cannot be had.
         """
         credentials = self._open(account)
-        root, timeout_s = self._access(account.broker)
+        root, timeout_s = self._calls.endpoint(account.broker)
         return await self._instruments.find(
             account.broker,
             exchange,
@@ -121,73 +150,148 @@ class BrokerService:
             lambda: fetch_instruments(credentials.api_key, credentials.access_token, root=root, timeout_s=timeout_s),
         )
 
-    async def _validate(self, user_id: int, broker: Broker, request: ConnectRequest) -> BrokerSession:
-        root, timeout_s = self._access(broker)
-        if request.access_token is None:
-            return await asyncio.to_thread(
-                exchange_request_token,
-                request.api_key,
-                request.api_secret,
-                request.request_token or "",
-                root=root,
-                timeout_s=timeout_s,
-            )
+    async def last_price(self, account: BrokerAccount, instrument: Instrument) -> Decimal | None:
+        """What the instrument trades at, in rupees, asked of the broker in the user's name; None if it gives no price.
+
+        Raises:
+            InvalidToken, ExpiredToken: the broker refuses the session.
+            BrokerRefused, BrokerUnreachable: any other answer, or none within `PRICE_PATIENCE_S`.
+            UnreadableSecret: the stored credentials cannot be decrypted.
+        """
         try:
-            accepted = await asyncio.to_thread(
-                check_access_token, request.api_key, request.access_token, root=root, timeout_s=timeout_s
-            )
+            return await self._calls.last_price(account.broker, self._open(account), instrument)
         except InvalidToken as error:
-            if await self._was_flushed(user_id, request.access_token):
+            if self._is_past_its_morning(account):
                 raise ExpiredToken from error
             raise
-        if broker == "paper" and await asyncio.to_thread(
-            secret_is_refuted, request.api_key, request.api_secret, root=root, timeout_s=timeout_s
-        ):
+
+    async def check_keys(self) -> None:
+        """That the encryption keys at hand are those of this database.
+
+        Raises:
+            UnreadableSecret: connections are stored, and the keys open none of them.
+        """
+        used = await self.key_versions()
+        if used and not used & self._secret_box.versions:
+            self._secret_box.refresh()
+            if not used & self._secret_box.versions:
+                raise UnreadableSecret("no stored connection can be opened with ENCRYPTION_KEYS")
+
+    async def report_unknown_keys(self) -> None:
+        """Say in the log which connections cannot be opened with the keys at hand."""
+        unknown = await self.key_versions() - self._secret_box.versions
+        if unknown:
+            log.error("encryption_keys_missing", unknown=sorted(unknown), known=sorted(self._secret_box.versions))
+
+    async def key_versions(self) -> frozenset[str]:
+        """The versions of the keys that stored connections were sealed with."""
+        async with transaction(self._sessions) as session:
+            return await BrokerAccounts(session).key_versions()
+
+    def _choose(self, broker: Broker | None, stored: BrokerAccount | None) -> Broker:
+        if broker is not None:
+            return broker
+        return next((name for name in self._settings.brokers if stored and name == stored.broker), self._default)
+
+    @property
+    def _default(self) -> Broker:
+        return self._settings.brokers[0]
+
+    def _check_offered(self, broker: Broker) -> None:
+        if broker not in self._settings.brokers:
+            raise ApiError(409, "broker_not_offered", f"{broker} is not offered here")
+
+    def _complete(self, broker: Broker, request: ConnectRequest, stored: BrokerAccount | None) -> _KeyPair:
+        self._check_offered(broker)
+        held = self._held(stored, broker)
+        api_key = request.api_key or (held.api_key if held else None)
+        if api_key is None:
+            raise InvalidField("api_key", f"is needed: no connection to {broker} is stored")
+        api_secret = request.api_secret or (held.api_secret if held and held.api_key == api_key else None)
+        if api_secret is None:
+            raise InvalidField("api_secret", "is needed: none is stored for this api_key")
+        return _KeyPair(broker, api_key, api_secret)
+
+    async def _validate(self, keys: _KeyPair, request: ConnectRequest, stored: BrokerAccount | None) -> BrokerSession:
+        if request.access_token is None:
+            token = request.request_token or ""
+            return await self._calls.exchange_request_token(keys.broker, keys.api_key, keys.api_secret, token)
+        try:
+            accepted = await self._calls.check_access_token(keys.broker, keys.api_key, request.access_token)
+        except InvalidToken as error:
+            # Zerodha uses one text for both; a token that worked here before and is past its morning has expired.
+            if stored and self._is_past_its_morning(stored) and self._holds_token(stored, request.access_token):
+                raise ExpiredToken from error
+            raise
+        if await self._calls.secret_is_refuted(keys.broker, keys.api_key, keys.api_secret):
             raise CredentialsMismatch
         return accepted
 
-    async def _was_flushed(self, user_id: int, access_token: str) -> bool:
-        # Zerodha uses one text for both; a token that worked here before and is past its morning has expired.
-        account = await self.account(user_id)
-        if account is None or self._now() < token_expiry(account.token_obtained_at):
-            return False
-        return self._holds_token(account, access_token)
+    async def _store(
+        self, user_id: int, keys: _KeyPair, request: ConnectRequest, accepted: BrokerSession, address: str
+    ) -> BrokerAccount:
+        async with tenant_transaction(self._sessions, user_id) as session:
+            if await Users(session).lock_live(user_id) is None:
+                raise unauthorized("token_invalid", "Invalid token")
+            accounts = BrokerAccounts(session)
+            account = await accounts.of_user(user_id, lock=True)
+            if account is None and request.api_key is None:  # disconnected meanwhile: forgotten is forgotten
+                raise ApiError(409, "broker_not_connected", "Connect your broker first")
+            if account and await _would_switch(Runs(session), account, keys.broker, accepted.broker_user_id):
+                raise ApiError(409, "strategies_running", "Stop your strategies before connecting another account")
+            await accounts.keep_keys()
+            self._secret_box.refresh()
+            account = await accounts.put(user_id, self._row(user_id, account, keys, accepted))
+            await AuditLog(session).add(
+                "broker_connect", user_id=user_id, subject=keys.broker, address=address, account=accepted.broker_user_id
+            )
+        return account
 
     def _row(
-        self,
-        user_id: int,
-        before: BrokerAccount | None,
-        broker: str,
-        accepted: BrokerSession,
-        credentials: BrokerCredentials,
+        self, user_id: int, before: BrokerAccount | None, keys: _KeyPair, accepted: BrokerSession
     ) -> dict[str, Any]:
-        same_token = before is not None and self._holds_token(before, credentials.access_token)
+        same_token = before is not None and self._holds_token(before, accepted.access_token)
+        credentials = BrokerCredentials(keys.api_key, keys.api_secret, accepted.access_token)
         sealed = seal_credentials(self._secret_box, user_id, credentials)
         return {
-            "broker": broker,
+            "broker": keys.broker,
             "broker_user_id": accepted.broker_user_id,
-            "api_key_hint": credentials.api_key[-_HINT_LENGTH:],
+            "api_key_hint": keys.api_key[-_HINT_LENGTH:] if len(keys.api_key) >= _HINTED_LENGTH else "",
             "secrets_box": sealed.box,
             "key_version": sealed.key_version,
             "token_obtained_at": before.token_obtained_at if before and same_token else self._now(),
             "connected_at": self._now(),
         }
 
-    def _holds_token(self, account: BrokerAccount, access_token: str) -> bool:
+    async def _record_failure(self, user_id: int, broker: str, code: str, address: str) -> None:
         try:
-            stored = self._open(account).access_token
+            async with tenant_transaction(self._sessions, user_id) as session:
+                await AuditLog(session).add(
+                    "broker_connect_failed", user_id=user_id, subject=broker, address=address, code=code
+                )
+        except DatabaseUnavailable:  # what the broker said is what the user must be told
+            log.warning("failed_connect_not_recorded", user_id=user_id, code=code)
+
+    def _is_past_its_morning(self, account: BrokerAccount) -> bool:
+        return self._now() >= token_expiry(account.token_obtained_at)
+
+    def _held(self, stored: BrokerAccount | None, broker: str) -> BrokerCredentials | None:
+        """The stored credentials, if they are of this broker and can be read."""
+        if stored is None or stored.broker != broker:
+            return None
+        try:
+            return self._open(stored)
         except UnreadableSecret:
-            log.warning("stored_secret_unreadable", user_id=account.user_id, key_version=account.key_version)
-            return False
-        return hmac.compare_digest(stored.encode(), access_token.encode())
+            log.warning("stored_secret_unreadable", user_id=stored.user_id, key_version=stored.key_version)
+            return None
+
+    def _holds_token(self, account: BrokerAccount, access_token: str) -> bool:
+        held = self._held(account, account.broker)
+        return held is not None and hmac.compare_digest(held.access_token.encode(), access_token.encode())
 
     def _open(self, account: BrokerAccount) -> BrokerCredentials:
         sealed = SealedSecret(account.secrets_box, account.key_version)
         return open_credentials(self._secret_box, account.user_id, sealed)
-
-    def _access(self, broker: str) -> tuple[str, Timeout]:
-        name: Broker = "kite" if broker == "kite" else "paper"
-        return self._settings.broker_root(name), self._settings.order_timeout_s
 
     async def _show_connected(self, user_id: int, *, connected: bool) -> None:
         try:

@@ -10,7 +10,12 @@ from api.bootstrap import Resources
 from api.errors import unauthorized
 from api.tokens import AccessClaims, TokenExpired, TokenInvalid
 
-_bearer = HTTPBearer(auto_error=False, description="The access token of register, login or refresh.")
+_bearer = HTTPBearer(
+    auto_error=False,
+    scheme_name="bearerAuth",
+    bearerFormat="JWT",
+    description="The access token of register, login or refresh.",
+)
 
 
 async def resources(request: Request) -> Resources:
@@ -25,15 +30,18 @@ Opened = Annotated[Resources, Depends(resources)]
 async def access_claims(
     opened: Opened, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 ) -> AccessClaims:
-    """The claims of the request's access token. 401 `token_expired` or `token_invalid` (row A2)."""
+    """The claims of an access token whose login goes on. 401 `token_expired` or `token_invalid` (row A2)."""
     if credentials is None:
         raise unauthorized("token_invalid", "Missing token")
     try:
-        return opened.tokens.check(credentials.credentials)
+        claims = opened.tokens.check(credentials.credentials)
     except TokenExpired as error:
         raise unauthorized("token_expired", "Token expired, please log in again") from error
     except TokenInvalid as error:
         raise unauthorized("token_invalid", "Invalid token") from error
+    if not await opened.logins.is_live(claims):
+        raise unauthorized("token_invalid", "This login has ended. Please log in again.")
+    return claims
 
 
 Claims = Annotated[AccessClaims, Depends(access_claims)]

@@ -10,6 +10,7 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
@@ -89,7 +90,15 @@ _TRANSLATIONS: Mapping[type[Exception], tuple[int, str, str | None]] = {
 }
 """Errors of the lower layers: status, code, sentence (None: the error's own)."""
 
-_STATUS_CODES = {404: "not_found", 405: "method_not_allowed", 413: "request_too_large"}
+
+def code_of(error: Exception) -> str:
+    """The code that the app gets for an error, for the audit log."""
+    if isinstance(error, ApiError):
+        return error.code
+    return _TRANSLATIONS[type(error)][1] if type(error) in _TRANSLATIONS else "internal_error"
+
+
+_STATUS_CODES = {404: "not_found", 405: "method_not_allowed", 408: "request_timeout", 413: "request_too_large"}
 
 
 def install_error_handlers(app: FastAPI) -> None:
@@ -119,10 +128,21 @@ async def _translated(_request: Request, error: Exception) -> JSONResponse:
     return _problem(status, sentence or str(error), code)
 
 
-async def _http_exception(_request: Request, error: Exception) -> JSONResponse:
+async def _http_exception(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this type only
+    if error.status_code == 400:  # FastAPI could not read the body: nested too deeply, not UTF-8, a number too long
+        return _unprocessable([FieldProblem(field="body", message="is not valid JSON")])
+    headers = dict(error.headers or {})
+    if error.status_code == 405:
+        headers["Allow"] = ", ".join(sorted(_allowed_methods(request)))
     code = _STATUS_CODES.get(error.status_code, "http_error")
-    return _problem(error.status_code, str(error.detail), code, error.headers)
+    return _problem(error.status_code, str(error.detail), code, headers)
+
+
+def _allowed_methods(request: Request) -> set[str]:
+    """Those of all routes of the path; Starlette names those of the first only."""
+    path, routes = request.scope["path"], iter_route_contexts(request.app.routes)
+    return {method for route in routes if route.path_regex.match(path) for method in route.methods or ()}
 
 
 async def _invalid_field(_request: Request, error: Exception) -> JSONResponse:
@@ -142,16 +162,19 @@ def _unprocessable(problems: list[FieldProblem]) -> JSONResponse:
 
 
 def _field_problem(problem: Mapping[str, Any]) -> FieldProblem:
-    kind = problem["type"]
+    kind, place = problem["type"], str(problem["loc"][0])
     if kind == "extra_forbidden":  # its location is the name that was sent, which is input too
-        return FieldProblem(field="body", message="has a field that is not known here")
+        return FieldProblem(field=place, message="has a field that is not known here")
     if kind == "json_invalid":
         return FieldProblem(field="body", message="is not valid JSON")
+    if kind == "model_attributes_type":
+        return FieldProblem(field="body", message="must be a JSON object, sent as application/json")
     path = [str(part) for part in problem["loc"] if part not in ("body", "path", "query", "header")]
     message = str(problem["msg"]).removeprefix("Value error, ").replace("Input should be", "must be")
     return FieldProblem(field=".".join(path) or "body", message=message[:1].lower() + message[1:])
 
 
-async def _internal_error(_request: Request, error: Exception) -> JSONResponse:
-    log.error("request_failed", error=type(error).__name__, exc_info=error)
+async def _internal_error(request: Request, error: Exception) -> JSONResponse:
+    route = getattr(request.scope.get("route"), "path", None)
+    log.error("request_failed", error=type(error).__name__, method=request.method, route=route, exc_info=error)
     return _problem(500, "Something went wrong on our side.", "internal_error")

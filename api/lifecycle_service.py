@@ -1,35 +1,32 @@
 """Running strategies: START, STOP and status (rows D1, D2, I1, L1)."""
 
-import asyncio
-import secrets
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import structlog
 
-from actors.domain.errors import InvalidValue
-from actors.domain.identifiers import IntentId, Leg, Side, order_tag
-from actors.domain.session import SessionTimes, next_session_times
-from api.engine_port import StrategyEngine
-from api.errors import ApiError, InvalidField
+from actors.domain.money import to_rupees
+from api.concurrency import KeyedLocks, SharedCalls
+from api.engine_port import StopResult, StrategyEngine
+from api.errors import ApiError, unauthorized
+from api.run_rows import first_intent, first_state, new_run
 from api.schemas.strategy import StrategyStarted, StrategyStatus
 from api.status_view import status_before_start, status_of_run
+from api.strategy_checks import StartFacts, StrategyChecks, broker_not_connected
 from api.strategy_service import found
-from broker.trading_calendar import trading_calendar
-from config.settings import Broker, Settings
-from persistence.database import Sessions, transaction
+from config.settings import Settings
+from persistence.database import Sessions, tenant_transaction
 from persistence.errors import MirrorUnavailable
 from persistence.mirror_fields import instrument_of, runtime_fields, strategy_fields
-from persistence.models import Intent, Run, Strategy
-from persistence.repositories import AuditLog, BrokerAccounts, Runs, Strategies
+from persistence.models import BrokerAccount, Run, Strategy
+from persistence.records import strategy_status
+from persistence.repositories import AuditLog, BrokerAccounts, Runs, Strategies, Users
 from persistence.runtime_mirror import RuntimeMirror
 
 log = structlog.stdlib.get_logger(__name__)
 
 STOP_TIMEOUT_S = 10.0
 """How long a STOP waits for the position to be sold before it answers 202."""
-
-_TAG_KEY_BYTES = 16
 
 
 class LifecycleService:
@@ -41,13 +38,18 @@ class LifecycleService:
         sessions: Sessions,
         mirror: RuntimeMirror,
         engine: StrategyEngine,
+        checks: StrategyChecks,
         now: Callable[[], datetime],
     ) -> None:
         self._settings = settings
         self._sessions = sessions
         self._mirror = mirror
         self._engine = engine
+        self._checks = checks
         self._now = now
+        self._starting = KeyedLocks[tuple[int, int]]()
+        self._stopping = SharedCalls[int, StopResult]()
+        self._pinging = SharedCalls[str, None]()
 
     async def start(self, user_id: int, strategy_id: int) -> StrategyStarted:
         """Row D1. Repeated, raced or retried, there is one run and the same answer (row D2).
@@ -55,45 +57,42 @@ class LifecycleService:
         After an error of the engine the run may exist nevertheless; the recovery sweep or the next START finds it.
 
         Raises:
-            ApiError: 404; 409 `broker_not_connected`.
+            ApiError: 404; 409 `broker_not_connected`, `broker_token_expired`, `too_many_running`.
+            InvalidField: the strategy breaks a rule of row C1 by now.
             MirrorUnavailable: with Redis down nothing new is taken on (row J3).
         """
-        await self._mirror.ping()
-        async with transaction(self._sessions) as session:
-            strategies, runs = Strategies(session), Runs(session)
-            strategy = found(await strategies.get(user_id, strategy_id, lock=True))
-            run = await runs.open_of(user_id, strategy_id)
-            started = run is None
-            if run is None:
-                account = await BrokerAccounts(session).of_user(user_id)
-                if account is None:
-                    raise ApiError(409, "broker_not_connected", "Connect your broker first")
-                times = await self._session_times(strategy, "kite" if account.broker == "kite" else "paper")
-                run = await runs.add(_new_run(strategy, account.id, times))
-                await runs.add_intent(_entry_intent(run))
-                strategy.status, strategy.updated_at = "running", self._now()
-                await AuditLog(session).add("strategy_start", user_id=user_id, subject=str(strategy_id))
-        if started:
-            await self._show_started(strategy, run)
+        await self._pinging.run("mirror", self._mirror.ping)
+        async with self._starting.of((user_id, strategy_id)):  # many STARTs ask the broker once
+            strategy, run = await self._look(user_id, strategy_id)
+            while run is None:
+                facts = await self._checks.start_facts(strategy)
+                run = await self._open_run(strategy, facts)
         await self._engine.ensure_running(run_id=run.id, strategy_id=strategy_id)
         zone = self._settings.zone
         return StrategyStarted(
             strategy_id=strategy_id,
-            strategy_status="paused" if strategy.status == "paused" else "running",
+            strategy_status="paused" if strategy_status(run.status, ended=False) == "paused" else "running",
             buy_at=run.buy_at.astimezone(zone),
             sell_at=run.sell_at.astimezone(zone),
+            message=run.message,
         )
 
     async def stop(self, user_id: int, strategy_id: int) -> tuple[StrategyStatus, bool]:
         """Row I1: the status afterwards, and whether the position is flat (else the exit is still working)."""
-        async with transaction(self._sessions) as session:
-            found(await Strategies(session).get(user_id, strategy_id))
+        async with tenant_transaction(self._sessions, user_id) as session:
+            strategy = found(await Strategies(session).get(user_id, strategy_id))
             run = await Runs(session).open_of(user_id, strategy_id)
             if run is not None:
-                await AuditLog(session).add("strategy_stop", user_id=user_id, subject=str(strategy_id))
+                await AuditLog(session).add(
+                    "strategy_stop",
+                    user_id=user_id,
+                    subject=str(strategy_id),
+                    run_id=str(run.id),
+                    stop_loss=str(to_rupees(strategy.stop_loss_paise)),
+                )
         if run is None:
             return await self._stored_status(user_id, strategy_id, {}), True
-        result = await self._engine.stop(strategy_id, STOP_TIMEOUT_S)
+        result = await self._stopping.run(run.id, lambda: self._engine.stop(strategy_id, STOP_TIMEOUT_S))
         return await self._stored_status(user_id, strategy_id, dict(result.status)), result.flat
 
     async def status(self, user_id: int, strategy_id: int) -> StrategyStatus:
@@ -108,7 +107,7 @@ class LifecycleService:
         return await self._stored_status(user_id, strategy_id, {})
 
     async def _stored_status(self, user_id: int, strategy_id: int, newer: dict[str, str]) -> StrategyStatus:
-        async with transaction(self._sessions) as session:
+        async with tenant_transaction(self._sessions, user_id) as session:
             strategy = found(await Strategies(session).get(user_id, strategy_id))
             run = await Runs(session).latest_of(user_id, strategy_id)
         if run is None:
@@ -116,53 +115,74 @@ class LifecycleService:
         runtime = runtime_fields(run, instrument_of(strategy).symbol) | newer
         return status_of_run(strategy_id, runtime, {}, self._now(), self._settings.zone)
 
-    async def _session_times(self, strategy: Strategy, broker: Broker) -> SessionTimes:
-        calendar = await asyncio.to_thread(trading_calendar, self._settings.calendar_for(broker))
-        try:
-            return next_session_times(
-                strategy.buy_time,
-                strategy.sell_time,
-                self._now(),
-                self._settings.zone,
-                calendar.is_session,
-                timedelta(seconds=self._settings.missed_grace_s),
+    async def _look(self, user_id: int, strategy_id: int) -> tuple[Strategy, Run | None]:
+        async with tenant_transaction(self._sessions, user_id) as session:
+            strategy = found(await Strategies(session).get(user_id, strategy_id))
+            return strategy, await Runs(session).open_of(user_id, strategy_id)
+
+    async def _open_run(self, seen: Strategy, facts: StartFacts) -> Run | None:
+        """The open run of the strategy: a new one, or the one that another START has opened meanwhile.
+
+        None if the user has connected another account meanwhile: what is known of the market is not of that one.
+        """
+        user_id, strategy_id = seen.user_id, seen.id
+        async with tenant_transaction(self._sessions, user_id) as session:
+            # Locks in this order: the user, what the user has, the strategy, the account.
+            if await Users(session).lock_live(user_id) is None:
+                raise unauthorized("token_invalid", "Invalid token")
+            await Strategies(session).lock_count(user_id)
+            strategy = found(await Strategies(session).get(user_id, strategy_id, lock=True))
+            run = await Runs(session).open_of(user_id, strategy_id)
+            if run is not None:
+                return run
+            account = await BrokerAccounts(session).of_user(user_id, lock=True)
+            if account is None:
+                raise broker_not_connected()
+            if account.id != facts.account.id:
+                return None
+            if await Runs(session).count_open(user_id) >= self._settings.max_running:
+                limit = self._settings.max_running
+                raise ApiError(409, "too_many_running", f"At most {limit} strategies can run at once; stop one first")
+            run = await self._add_run(Runs(session), strategy, account, facts)
+            await AuditLog(session).add(
+                "strategy_start",
+                user_id=user_id,
+                subject=str(strategy_id),
+                run_id=str(run.id),
+                buy_at=run.buy_at.astimezone(self._settings.zone).isoformat(),
             )
-        except InvalidValue as error:
-            raise InvalidField("buy_time", "is in no trading session of the coming weeks") from error
+        await self._show_started(strategy, run)
+        return run
+
+    async def _add_run(self, runs: Runs, strategy: Strategy, account: BrokerAccount, facts: StartFacts) -> Run:
+        times, zone = self._checks.check_start(strategy, facts), self._settings.zone
+        message = self._checks.start_message(times, account, asked=facts.asked)
+        if facts.listed is not None:
+            strategy.instrument_token = facts.listed.token  # the exchange gives tokens anew every day
+        strategy.status, strategy.updated_at = "running", self._now()
+        run = await runs.add(new_run(strategy, account.id, times, message))
+        run.state = first_state(run, strategy, zone)
+        await runs.add_intent(first_intent(run, strategy, zone))
+        return run
 
     async def _show_started(self, strategy: Strategy, run: Run) -> None:
         symbol = instrument_of(strategy).symbol
         runtime = runtime_fields(run, symbol) | {"lock_state": ""}
         try:
             await self._mirror.put_run(strategy.id, symbol, strategy_fields(strategy), runtime)
+            await self._hide_if_stopped(strategy, run)
         except MirrorUnavailable:  # the engine's first record writes them again
             log.warning("mirror_write_failed", strategy_id=strategy.id)
 
-
-def _new_run(strategy: Strategy, account_id: int, times: SessionTimes) -> Run:
-    return Run(
-        strategy_id=strategy.id,
-        user_id=strategy.user_id,
-        broker_account_id=account_id,
-        tag_key=secrets.token_bytes(_TAG_KEY_BYTES),
-        buy_at=times.buy_at,
-        sell_at=times.sell_at,
-        stop_loss_paise=strategy.stop_loss_paise,
-        quantity=strategy.quantity,
-        product=strategy.product,
-        last_action="START",
-        message=f"Waiting to buy at {times.buy_at:%Y-%m-%d %H:%M:%S}",
-    )
-
-
-def _entry_intent(run: Run) -> Intent:
-    intent_id = IntentId(run.id, Leg.ENTRY, 1)
-    return Intent(
-        run_id=run.id,
-        leg=intent_id.leg,
-        seq=intent_id.seq,
-        side=Side.BUY,
-        quantity=run.quantity,
-        cause="BUY",
-        tag=order_tag(run.tag_key, intent_id),
-    )
+    async def _hide_if_stopped(self, strategy: Strategy, run: Run) -> None:
+        """A STOP may have come between commit and mirror, and have removed the keys before they were written."""
+        user_id, strategy_id = strategy.user_id, strategy.id
+        async with tenant_transaction(self._sessions, user_id) as session:
+            if await Runs(session).open_of(user_id, strategy_id) is not None:
+                return
+        async with tenant_transaction(self._sessions, user_id) as session:
+            await Strategies(session).get(user_id, strategy_id, lock=True)  # no START may come in between
+            latest = await Runs(session).latest_of(user_id, strategy_id)
+            if latest is not None and latest.id == run.id:
+                symbol = instrument_of(strategy).symbol
+                await self._mirror.end_run(strategy_id, symbol, runtime_fields(latest, symbol), keep_seconds=0)

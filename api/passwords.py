@@ -16,7 +16,8 @@ class Passwords:
     def __init__(self) -> None:
         self._hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="password")
-        self._decoy = self._hasher.hash("no user has this password")
+        self.decoy = self._hasher.hash("no user has this password")
+        """What a password is compared with when the address is unknown."""
 
     async def hash(self, password: str) -> str:
         """The text to store for a password."""
@@ -25,7 +26,7 @@ class Passwords:
     async def matches(self, stored: str | None, password: str) -> bool:
         """Whether the password is the stored one. Without a stored one: False, after the same time."""
         loop = asyncio.get_running_loop()
-        right = await loop.run_in_executor(self._pool, self._verify, stored or self._decoy, password)
+        right = await loop.run_in_executor(self._pool, self._verify, stored or self.decoy, password)
         return right and stored is not None
 
     def is_outdated(self, stored: str) -> bool:
@@ -41,3 +42,8 @@ class Passwords:
             return self._hasher.verify(stored, password)
         except (VerificationError, InvalidHashError):
             return False
+
+
+def resembles(password: str, email: str) -> bool:
+    """Whether a password is the e-mail address or the part before its @: the first that anybody would try."""
+    return password.lower() in (email.lower(), email.lower().rpartition("@")[0])

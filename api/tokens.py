@@ -13,6 +13,11 @@ import jwt
 ISSUER = "tradeactors"
 AUDIENCE = "tradeactors-api"
 _ALGORITHM = "HS256"
+_TYPE = "at+jwt"
+"""RFC 9068: an access token, so that no other JWT signed with the same secret is mistaken for one."""
+_CLAIMS = ("iss", "aud", "sub", "sid", "iat", "nbf", "exp", "jti")
+_LEEWAY = timedelta(seconds=5)
+"""How far the clock of another API process, which issued the token, may be ahead of ours. Expiry has no leeway."""
 _SECRET_BYTES = 32
 _REFRESH_BYTES = 32
 
@@ -27,9 +32,10 @@ class TokenExpired(Exception):
 
 @dataclass(frozen=True, slots=True)
 class AccessClaims:
-    """What a valid access token says."""
+    """What a valid access token says. Whether its login goes on, `LiveLogins` knows."""
 
     user_id: int
+    login_id: uuid.UUID
     expires_at: datetime
 
 
@@ -42,7 +48,7 @@ class AccessToken:
 
 
 class AccessTokens:
-    """Issues and checks access tokens: HS256 and nothing else, with issuer, audience, expiry and key id."""
+    """Issues and checks access tokens: HS256 and nothing else, with type, key id, issuer, audience and times."""
 
     def __init__(self, secret: str, lifetime: timedelta, now: Callable[[], datetime]) -> None:
         """`secret` must have at least 32 bytes; `now` tells the time (timezone-aware)."""
@@ -53,18 +59,20 @@ class AccessTokens:
         self._now = now
         self._key_id = hashlib.sha256(b"tradeactors jwt key" + secret.encode()).hexdigest()[:8]
 
-    def issue(self, user_id: int) -> AccessToken:
-        """A token for a user."""
+    def issue(self, user_id: int, login_id: uuid.UUID) -> AccessToken:
+        """A token for a user's login."""
         issued_at = self._now()
         claims = {
             "iss": ISSUER,
             "aud": AUDIENCE,
             "sub": str(user_id),
+            "sid": login_id.hex,
             "iat": issued_at,
+            "nbf": issued_at,
             "exp": issued_at + self._lifetime,
             "jti": uuid.uuid4().hex,
         }
-        text = jwt.encode(claims, self._secret, _ALGORITHM, headers={"kid": self._key_id})
+        text = jwt.encode(claims, self._secret, _ALGORITHM, headers={"kid": self._key_id, "typ": _TYPE})
         return AccessToken(text, int(self._lifetime.total_seconds()))
 
     def check(self, text: str) -> AccessClaims:
@@ -81,18 +89,25 @@ class AccessTokens:
                 algorithms=[_ALGORITHM],
                 issuer=ISSUER,
                 audience=AUDIENCE,
-                options={"require": ["iss", "aud", "sub", "iat", "exp", "jti"], "verify_exp": False},
+                # The times are compared below, with the clock that issues them.
+                options={"require": list(_CLAIMS), "verify_exp": False, "verify_iat": False, "verify_nbf": False},
             )
-            claims: dict[str, Any] = token["payload"]
-            expires_at = datetime.fromtimestamp(int(claims["exp"]), UTC)
-            user_id = int(claims["sub"])
-        except (jwt.InvalidTokenError, ValueError, TypeError, OverflowError) as error:
+            said: dict[str, Any] = token["payload"]
+            claims = AccessClaims(int(said["sub"]), uuid.UUID(said["sid"]), _instant(said["exp"]))
+            not_before = max(_instant(said["nbf"]), _instant(said["iat"]))
+        except (jwt.InvalidTokenError, ValueError, TypeError, AttributeError, OverflowError) as error:
             raise TokenInvalid from error
-        if token["header"].get("kid") != self._key_id:
+        if (token["header"].get("kid"), token["header"].get("typ")) != (self._key_id, _TYPE):
             raise TokenInvalid
-        if self._now() >= expires_at:
+        if self._now() >= claims.expires_at:
             raise TokenExpired
-        return AccessClaims(user_id, expires_at)
+        if self._now() + _LEEWAY < not_before:
+            raise TokenInvalid
+        return claims
+
+
+def _instant(seconds: Any) -> datetime:
+    return datetime.fromtimestamp(int(seconds), UTC)
 
 
 def new_refresh_token() -> str:

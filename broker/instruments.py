@@ -1,10 +1,11 @@
-"""The broker's instrument list of the day: which symbols exist, and the tick size of each (row C1).
+"""The broker's instrument list of the day: which shares exist, and what the rules about each depend on (row C1).
 
 Kite writes the list once a day before the session; tokens are reused, so a list is good for one day only.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+import csv
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -14,21 +15,36 @@ import structlog
 from actors.domain.errors import InvalidValue
 from actors.domain.identifiers import Instrument
 from actors.domain.money import Paise, round_to_paise
-from broker.errors import BrokerError
+from broker.errors import BrokerError, BrokerUnreachable
 from broker.kite_session import IST, Timeout, explain, kite_client
 
 EXCHANGES = ("NSE", "BSE")
+"""Where shares are traded; each has one segment of the same name for them."""
+DERIVATIVES_EXCHANGE = "NFO"
+RETRY_AFTER = timedelta(seconds=30)
+"""While an older list serves: everybody who asks would otherwise wait for the broker's silence, one after another."""
 LIST_READY = timedelta(hours=8)
 """After midnight IST: from then on the day's list is there (kite.md §1: about 08:30; tokens are flushed before)."""
 
 INDEX_SEGMENT = "INDICES"
+_BLOCK_WINDOW = "BL"
+_NOT_INTRADAY = frozenset({"BE", "BZ", "SM", "ST", "SZ"})
+"""Series of NSE that are settled share for share, in the main market and on the SME platform (kite.md §7).
+
+The series is the part of a tradingsymbol after its last hyphen, if there is one; real hyphens, as in BAJAJ-AUTO and
+MCDOWELL-N, are followed by something else.
+"""
 
 log = structlog.stdlib.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class ListedInstrument:
-    """One row of the list. `tick_paise` is the step of its prices."""
+    """One row of the list. `tick_paise` is the step of its prices; quantities are multiples of `lot_size`.
+
+    `has_derivatives`: NSE's futures are written on it. Never claimed for BSE, whose shares may bear the name of
+    another company's on NSE.
+    """
 
     exchange: str
     tradingsymbol: str
@@ -37,16 +53,26 @@ class ListedInstrument:
     lot_size: int
     segment: str
     instrument_type: str
+    has_derivatives: bool = False
 
     @property
     def tradable(self) -> bool:
-        """False for indices, which have prices but cannot be bought."""
-        return self.segment != INDEX_SEGMENT
+        """False for what has a price and cannot be bought like a share: indices, and the block deal window."""
+        return self.segment == self.exchange and self.exchange in EXCHANGES and self._series != _BLOCK_WINDOW
+
+    @property
+    def intraday_allowed(self) -> bool:
+        """False for the series that know no intraday product (MIS)."""
+        return self.exchange != "NSE" or self._series not in _NOT_INTRADAY
 
     @property
     def instrument(self) -> Instrument:
         """The identity that the engine trades by."""
         return Instrument(self.exchange, self.tradingsymbol, self.token)
+
+    @property
+    def _series(self) -> str:
+        return self.tradingsymbol.rpartition("-")[2] if "-" in self.tradingsymbol else ""
 
 
 InstrumentTable = Mapping[tuple[str, str], ListedInstrument]
@@ -56,6 +82,7 @@ Fetch = Callable[[], InstrumentTable]
 @dataclass(slots=True)
 class _Cached:
     day: date | None = None
+    not_before: datetime | None = None
     table: InstrumentTable = field(default_factory=dict)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -72,18 +99,21 @@ class InstrumentLists:
         """The row of a symbol, or None if the broker does not list it.
 
         `fetch` is blocking and runs in a thread, only if there is no list of today yet. If it fails, the list of an
-        earlier day serves, with a warning.
+        earlier day serves, with a warning, and a broker that does not answer is asked again after `RETRY_AFTER`.
 
         Raises:
             BrokerError: if there is no list at all and none can be had.
         """
         cached = self._cached.setdefault(broker, _Cached())
-        today = list_day(self._now())
-        if cached.day != today:
+        if self._outdated(cached):
             async with cached.lock:
-                if cached.day != today:
-                    await self._refresh(broker, cached, today, fetch)
+                if self._outdated(cached):
+                    await self._refresh(broker, cached, list_day(self._now()), fetch)
         return cached.table.get((exchange, tradingsymbol))
+
+    def _outdated(self, cached: _Cached) -> bool:
+        now = self._now()
+        return cached.day != list_day(now) and (cached.not_before is None or now >= cached.not_before)
 
     async def _refresh(self, broker: str, cached: _Cached, today: date, fetch: Fetch) -> None:
         try:
@@ -92,6 +122,8 @@ class InstrumentLists:
         except BrokerError as error:
             if not cached.table:
                 raise
+            if isinstance(error, BrokerUnreachable):
+                cached.not_before = self._now() + RETRY_AFTER
             log.warning("instrument_list_outdated", broker=broker, of=str(cached.day), reason=str(error))
 
 
@@ -101,7 +133,7 @@ def list_day(now: datetime) -> date:
 
 
 def fetch_instruments(api_key: str, access_token: str, *, root: str, timeout_s: Timeout) -> InstrumentTable:
-    """Download the lists of all `EXCHANGES`; blocking.
+    """Download the lists of all `EXCHANGES`, and which shares have futures; blocking.
 
     Raises:
         BrokerError: if that fails.
@@ -109,22 +141,37 @@ def fetch_instruments(api_key: str, access_token: str, *, root: str, timeout_s: 
     try:
         kite = kite_client(api_key, access_token, root=root, timeout_s=timeout_s)
         rows = [row for exchange in EXCHANGES for row in kite.instruments(exchange)]
-        return instrument_table(rows)
+        # Not parsed by the client: it spends seconds on the dates of some 80 000 options that nobody here asks for.
+        derivatives = kite._get("market.instruments", url_args={"exchange": DERIVATIVES_EXCHANGE})  # noqa: SLF001
+        return instrument_table(rows, underlyings(derivatives.decode("utf-8")))
     except Exception as error:
         raise explain(error) from error
 
 
-def instrument_table(rows: list[dict[str, object]]) -> InstrumentTable:
+def underlyings(dump: str) -> frozenset[str]:
+    """The names that futures are written on, from the CSV of `DERIVATIVES_EXCHANGE`. A share's is its tradingsymbol.
+
+    Raises:
+        KeyError: if the columns are not there.
+    """
+    header, *lines = dump.splitlines()
+    futures = csv.DictReader([header, *(line for line in lines if ",FUT," in line)])
+    return frozenset(row["name"] for row in futures if row["instrument_type"] == "FUT")
+
+
+def instrument_table(
+    rows: Iterable[Mapping[str, object]], with_derivatives: frozenset[str] = frozenset()
+) -> InstrumentTable:
     """Rows as `kiteconnect` parses them, by (exchange, tradingsymbol).
 
     Raises:
         KeyError, InvalidValue: if a row lacks a column or a number makes no sense.
     """
-    listed = (_listed(row) for row in rows)
+    listed = (_listed(row, with_derivatives) for row in rows)
     return {(row.exchange, row.tradingsymbol): row for row in listed}
 
 
-def _listed(row: dict[str, object]) -> ListedInstrument:
+def _listed(row: Mapping[str, object], with_derivatives: frozenset[str]) -> ListedInstrument:
     token, lot_size = row["instrument_token"], row["lot_size"]
     if not isinstance(token, int) or not isinstance(lot_size, int):
         raise InvalidValue(f"{row['tradingsymbol']} has no token or lot size")
@@ -136,4 +183,5 @@ def _listed(row: dict[str, object]) -> ListedInstrument:
         lot_size=lot_size,
         segment=str(row["segment"]),
         instrument_type=str(row["instrument_type"]),
+        has_derivatives=row["exchange"] == "NSE" and row["tradingsymbol"] in with_derivatives,
     )

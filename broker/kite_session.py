@@ -4,11 +4,15 @@ Uses the real client, blocking: call it from a thread. Importing `kiteconnect` a
 (0.2 s, 22 MB, nothing started), because its `__init__` does; so it is imported at the first call and not before.
 """
 
+import re
 from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
+from decimal import Decimal
 from typing import Any
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
+from actors.domain.identifiers import Instrument
 from broker.errors import (
     BrokerError,
     BrokerRefused,
@@ -26,6 +30,9 @@ TOKEN_FLUSH = time(6, 0)
 Timeout = tuple[float, float]
 """Seconds to connect, and seconds between two bytes of the answer."""
 
+_LONGEST_REASON = 300
+_PRINTABLE = re.compile(r"[!-~]{1,256}")
+
 
 @dataclass(frozen=True, slots=True)
 class BrokerSession:
@@ -36,12 +43,26 @@ class BrokerSession:
 
 
 def kite_client(api_key: str, access_token: str | None, *, root: str, timeout_s: Timeout) -> Any:
-    """A `kiteconnect.KiteConnect` of our making: never in debug mode, which logs credentials."""
+    """A `kiteconnect.KiteConnect` of our making: never in debug mode, which logs credentials.
+
+    It goes where the settings say and nowhere else: a redirect is an error, and TLS certificates are verified.
+    """
     from kiteconnect import KiteConnect
 
     kite = KiteConnect(api_key, access_token=access_token, root=root, timeout=timeout_s, debug=False)
-    kite.reqsession.auth = lambda request: request  # else an entry in ~/.netrc replaces our Authorization header
+    kite.reqsession.max_redirects = 0  # followed, one would carry the Authorization header to another path of the host
+    kite.reqsession.trust_env = False  # an entry in ~/.netrc would replace our Authorization header
     return kite
+
+
+def login_url(api_key: str, *, page: str | None = None) -> str:
+    """Where the owner of an API key logs in and gets a request token; `page` is for a broker other than Zerodha."""
+    # The client puts the key into the URL as it is, and knows only its own login page.
+    kite = kite_client(quote(api_key, safe=""), None, root="", timeout_s=(1, 1))
+    if page is not None:
+        kite._default_login_uri = page  # noqa: SLF001
+    address: str = kite.login_url()
+    return address
 
 
 def check_access_token(api_key: str, access_token: str, *, root: str, timeout_s: Timeout) -> BrokerSession:
@@ -55,7 +76,7 @@ def check_access_token(api_key: str, access_token: str, *, root: str, timeout_s:
     """
     try:
         profile = kite_client(api_key, access_token, root=root, timeout_s=timeout_s).profile()
-        return BrokerSession(str(profile["user_id"]), access_token)
+        return BrokerSession(_word(profile["user_id"]), access_token)
     except Exception as error:
         raise explain(error) from error
 
@@ -73,7 +94,7 @@ def exchange_request_token(
     try:
         kite = kite_client(api_key, None, root=root, timeout_s=timeout_s)
         session = kite.generate_session(request_token, api_secret=api_secret)
-        return BrokerSession(str(session["user_id"]), str(session["access_token"]))
+        return BrokerSession(_word(session["user_id"]), _word(session["access_token"]))
     except Exception as error:
         explained = explain(error)
         raise (CredentialsMismatch() if isinstance(explained, InvalidToken) else explained) from error
@@ -97,6 +118,24 @@ def secret_is_refuted(api_key: str, api_secret: str, *, root: str, timeout_s: Ti
     return False
 
 
+def last_price(
+    api_key: str, access_token: str, instrument: Instrument, *, root: str, timeout_s: Timeout
+) -> Decimal | None:
+    """The last traded price in rupees, or None when the broker has none for the instrument (kite.md §1: absent).
+
+    Raises:
+        InvalidToken, ExpiredToken: if the session is refused.
+        BrokerRefused, BrokerUnreachable: for any other answer, or none.
+    """
+    try:
+        quotes = kite_client(api_key, access_token, root=root, timeout_s=timeout_s).ltp(instrument.key)
+        row = quotes.get(instrument.key)
+        price = Decimal(0) if row is None else Decimal(str(row["last_price"]))
+        return price if price.is_finite() and price > 0 else None
+    except Exception as error:
+        raise explain(error) from error
+
+
 def explain(error: Exception) -> BrokerError:
     """What an exception out of `kiteconnect` means for credentials.
 
@@ -113,7 +152,7 @@ def explain(error: Exception) -> BrokerError:
         return _about_token(text.lower())
     if isinstance(error, exceptions.NetworkException | exceptions.DataException) or status >= 500:
         return BrokerUnreachable()
-    return BrokerRefused(text)
+    return BrokerRefused(text[:_LONGEST_REASON])
 
 
 def token_expiry(obtained_at: datetime) -> datetime:
@@ -127,3 +166,10 @@ def _about_token(text: str) -> CredentialsRejected:
     if "checksum" in text:
         return CredentialsMismatch()
     return ExpiredToken() if "expired" in text else InvalidToken()
+
+
+def _word(value: object) -> str:
+    """A name or token of the broker's answer, as what it must be."""
+    if not isinstance(value, str) or not _PRINTABLE.fullmatch(value):
+        raise ValueError("the broker's answer has something else where a name or a token belongs")
+    return value

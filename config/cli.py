@@ -36,13 +36,14 @@ DashboardPort = Annotated[int | None, typer.Option(help="Port of the Ray dashboa
 
 @contextmanager
 def plain_failures() -> Iterator[None]:
-    """Turn wrong settings and a stack that cannot run into sentences on stderr and exit code 1 (Ctrl-C: 130)."""
+    """Turn what an operator can put right into sentences on stderr and exit code 1 (Ctrl-C: 130)."""
     from config.process import StackError
     from config.settings import SettingsError
+    from persistence.errors import PersistenceError
 
     try:
         yield
-    except (SettingsError, StackError) as failure:
+    except (SettingsError, StackError, PersistenceError) as failure:
         typer.echo(str(failure), err=True)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
@@ -87,24 +88,10 @@ def api(data_dir: DataDir = None, api_host: ApiHost = None, api_port: ApiPort = 
     with plain_failures():
         settings = _joined_settings(data_dir, api_host=api_host, api_port=api_port)
         _require(settings, "database_url", "redis_url", "ray_address")
-        import uvicorn
+        from api.app import create_app
+        from api.server import serve
 
-        from config.logging import configure_logging
-
-        configure_logging(settings.log_format)
-        uvicorn.run(
-            "api.app:create_app",
-            factory=True,
-            host=settings.api_host,
-            port=settings.api_port,
-            loop="uvloop",
-            http="httptools",
-            workers=1,
-            access_log=False,
-            log_config=None,
-            server_header=False,
-            timeout_graceful_shutdown=10,
-        )
+        serve(create_app(), settings.api_host, settings.api_port)
 
 
 @app.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []})
@@ -131,6 +118,34 @@ def migrate(data_dir: DataDir = None) -> None:
 
         migrate_database(settings.database_url)
         typer.echo("The database is at the newest schema.")
+
+
+@app.command("rotate-keys")
+def rotate_keys(
+    data_dir: DataDir = None,
+    drop_old: Annotated[
+        bool, typer.Option("--drop-old", help="Make no new key; remove those that nothing needs any more.")
+    ] = False,
+) -> None:
+    """Put the stored broker credentials under a new encryption key; the stack may run meanwhile."""
+    import asyncio
+
+    from config.settings import ENV_FILE, Settings
+
+    with plain_failures():
+        settings = _joined_settings(data_dir)
+        _require(settings, "database_url")
+        set_by_operator = bool(Settings(_env_file=ENV_FILE).encryption_keys)
+        from persistence import key_rotation
+
+        own = not set_by_operator
+        rotation = asyncio.run(
+            key_rotation.rotate_keys(settings, new_key=own and not drop_old, drop_old=own and drop_old)
+        )
+        for line in key_rotation.report(rotation, set_by_operator=set_by_operator):
+            typer.echo(line)
+        if rotation.unreadable:
+            raise typer.Exit(1)
 
 
 def _joined_settings(data_dir: Path | None, **overrides: Any) -> "Settings":

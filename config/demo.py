@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _BUY_IN = timedelta(seconds=15)
 _RECORDING = "YESBANK-2019-07-09-1min.csv"
 _RECORDING_FROM = "12:24"
+_RECORDED_FIRST = 93.45
 _RECORDING_SPEED = 30
 _DEADLINE_S = 90
 _LONGEST = timedelta(seconds=100)
@@ -139,6 +140,8 @@ class _Demo:
         for case in self._cases:
             times = {"buy_time": f"{buy_at:%H:%M:%S}", "sell_time": f"{buy_at + case.sells_in:%H:%M:%S}"}
             _ok(await api.patch(f"/strategy/{case.strategy_id}", json=times))
+        # As at the beginning of the recording: START wants the market above the stop-loss.
+        _ok(await exchange.post("/paper/price", json={"instrument": "NSE:YESBANK", "price": _RECORDED_FIRST}))
         began = time.monotonic()
         starts = [api.post("/strategy/start", json={"strategy_id": case.strategy_id}) for case in self._cases]
         for answer in await asyncio.gather(*starts):

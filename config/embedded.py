@@ -237,7 +237,9 @@ class Stack:
         log, grace_s = self.log_directory / "api.log", 15.0
         command = Command("The API", argv, log, self.environment, stop_signal="INT", grace_s=grace_s)
         process = self._launch(Part.API, command)
-        self._await_answer(process, _reachable(self.settings.api_host), self.settings.api_port, "/readyz")
+        # With the wrong keys it serves nevertheless, so that users can connect their brokers again.
+        ready = "/readyz?exclude=encryption_keys"
+        self._await_answer(process, _reachable(self.settings.api_host), self.settings.api_port, ready)
 
     def _await_answer(self, process: GuardedProcess, host: str, port: int, path: str) -> None:
         process.wait_until(lambda: answers_ok(host, port, path), timeout_s=60, cancelled=self._stopping)

@@ -1,6 +1,7 @@
 """Structured logs: one line per event on stderr, as JSON or for people, with secrets taken out."""
 
 import logging
+import re
 import sys
 from collections.abc import MutableMapping
 from typing import Any, Literal
@@ -28,12 +29,39 @@ SECRET_KEYS = frozenset(
         "token",
     }
 )
+_TEXTS = ("event", "exception")
 _CHATTY = ("kiteconnect", "urllib3", "twisted", "autobahn", "httpx", "httpcore", "alembic.runtime.plugins")
 
 
+_NAMES = "|".join(sorted((name.replace("_", "[_-]?") for name in SECRET_KEYS), key=len, reverse=True))
+_IN_TEXT = re.compile(
+    rf"""
+    (?P<told>                                                  # what may be told, and the value that may not:
+        (?:^|(?<=[^a-z0-9])) (?:{_NAMES}) ["']? \s*[=:]\s*     # password='...', and authorization: token ...
+        (?: (?:bearer|token|basic)\s+ )?
+      | \bbearer\s+
+      | ://[^\s:/@]*: (?=[^\s/@]+@)                            # postgresql://user:...@host
+      | \binput(?:_value)? ["']? \s*[=:]\s*                   # what pydantic was given
+    )
+    (?: '(?:[^'\\]|\\.)*' | "(?:[^"\\]|\\.)*" | [{{\[].* | [^\s,;'"}})\]@&]+ )
+    | \beyJ[\w-]+\.[\w-]+\.[\w-]*                            # a JWT
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+
+
+def redact_text(text: str) -> str:
+    """The text with what looks like the value of a secret taken out, whatever wrote it: a library's exception, say."""
+    return _IN_TEXT.sub(lambda found: (found["told"] or "") + REDACTED, text)
+
+
 def redact_secrets(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """structlog processor: replace the value of every key that names a secret, also inside dictionaries and lists."""
-    return {key: _redacted(key, value) for key, value in event.items()}
+    """structlog processor: replace the value of every key that names a secret, also inside dictionaries and lists.
+
+    The texts of others, which are exceptions and the events of libraries, are searched for values.
+    """
+    redacted = {key: _redacted(key, value) for key, value in event.items()}
+    return redacted | {key: redact_text(redacted[key]) for key in _TEXTS if isinstance(redacted.get(key), str)}
 
 
 def _redacted(key: object, value: Any) -> Any:
@@ -75,8 +103,9 @@ def configure_logging(log_format: Literal["json", "console"] = "json", level: st
             foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,  # no locals: they would print what is taken out next
                 redact_secrets,
-                *_renderers(log_format),
+                _renderer(log_format),
             ],
         )
     )
@@ -87,9 +116,7 @@ def configure_logging(log_format: Literal["json", "console"] = "json", level: st
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-def _renderers(log_format: Literal["json", "console"]) -> list[structlog.types.Processor]:
+def _renderer(log_format: Literal["json", "console"]) -> structlog.types.Processor:
     if log_format == "console":
-        # No locals in tracebacks: they would print what the redaction above takes out.
-        plain = structlog.dev.plain_traceback
-        return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)]
-    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    return structlog.processors.JSONRenderer()

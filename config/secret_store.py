@@ -1,11 +1,13 @@
 """The generated secrets of an embedded stack: one file, DATA_DIR/secrets.json, readable by its owner only."""
 
 import base64
+import fcntl
 import json
 import os
 import secrets
 import tempfile
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 SECRETS_FILE = "secrets.json"
@@ -13,7 +15,7 @@ SECRETS_FILE = "secrets.json"
 
 @dataclass(frozen=True, slots=True)
 class StoredSecrets:
-    """What DATA_DIR/secrets.json holds. `encryption_keys` are Fernet keys, the first of which encrypts."""
+    """What DATA_DIR/secrets.json holds. The first of `encryption_keys` (32 bytes, urlsafe base64) encrypts."""
 
     jwt_secret: str
     encryption_keys: tuple[str, ...]
@@ -61,6 +63,55 @@ def create_secrets(data_dir: Path) -> StoredSecrets:
     )
     write_once(data_dir / SECRETS_FILE, json.dumps(asdict(fresh), indent=2) + "\n")
     return read_secrets(data_dir) or fresh
+
+
+def change_keys(data_dir: Path, change: Callable[[tuple[str, ...]], tuple[str, ...]]) -> StoredSecrets:
+    """Replace the encryption keys, at once and durably; the file keeps its owner and mode 0600.
+
+    Raises:
+        FileNotFoundError: there are no secrets to change.
+        OSError: the file cannot be written; it is as it was.
+        ValueError: the file is damaged, or no key would be left.
+    """
+    directory = os.open(data_dir, os.O_RDONLY)
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX)
+        stored = read_secrets(data_dir)
+        if stored is None:
+            raise FileNotFoundError(f"{data_dir / SECRETS_FILE} cannot be read")
+        changed = replace(stored, encryption_keys=change(stored.encryption_keys))
+        if not changed.encryption_keys:
+            raise ValueError("at least one encryption key must be left")
+        _overwrite((data_dir / SECRETS_FILE).resolve(), json.dumps(asdict(changed), indent=2) + "\n")
+        return changed
+    finally:
+        os.close(directory)
+
+
+def _overwrite(path: Path, content: str) -> None:
+    before = path.stat()
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            if (before.st_uid, before.st_gid) != (os.geteuid(), os.getegid()):
+                os.fchown(stream.fileno(), before.st_uid, before.st_gid)  # else root takes the file from its user
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    _sync_directory(path.parent)
+
+
+def _sync_directory(path: Path) -> None:
+    """Make a rename durable: what is sealed with a new key must never outlive the key."""
+    directory = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
 
 
 def write_once(path: Path, content: str) -> None:

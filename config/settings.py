@@ -8,14 +8,24 @@ import base64
 import binascii
 import difflib
 import os
+import re
 from collections.abc import Mapping
+from datetime import time
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import quote, urlsplit, urlunsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from dotenv import dotenv_values
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from config.secret_store import StoredSecrets, create_secrets, read_secrets
@@ -27,6 +37,8 @@ Broker = Literal["kite", "paper"]
 Calendar = Literal["XNSE", "24x7"]
 SecretsPolicy = Literal["required", "create", "optional"]
 
+_ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?")
+_IST_NAMES = frozenset({"Asia/Kolkata", "Asia/Calcutta"})
 _DEFAULT_CALENDARS: Mapping[Broker, Calendar] = {"kite": "XNSE", "paper": "24x7"}
 _SECRET_FIELDS = frozenset(
     {"database_url", "redis_url", "jwt_secret", "encryption_keys", "feed_api_key", "feed_access_token", "alert_urls"}
@@ -57,9 +69,16 @@ def _split(value: object) -> object:
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
+def _time_of_day(value: object) -> object:
+    if isinstance(value, str) and not re.fullmatch(r"\d\d:\d\d(:\d\d)?", value):
+        raise ValueError("must be a time of day such as 15:20")
+    return value
+
+
 Port = Annotated[int, Field(ge=0, le=65535)]
 WebRoot = Annotated[str, AfterValidator(_web_root)]
 SocketRoot = Annotated[str, AfterValidator(_socket_root)]
+TimeOfDay = Annotated[time, BeforeValidator(_time_of_day)]
 
 
 class Settings(BaseSettings):
@@ -85,11 +104,13 @@ class Settings(BaseSettings):
     feed_api_key: SecretStr = SecretStr("")
     feed_access_token: SecretStr = SecretStr("")
     calendar: Calendar | None = None
+    calendar_overrides: Path | None = None
+    mis_cutoff: TimeOfDay = time(15, 20)
     timezone: str = "Asia/Kolkata"
 
     jwt_secret: SecretStr = SecretStr("")
     encryption_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
-    access_token_minutes: int = Field(default=30, ge=1, le=1440)
+    access_token_minutes: int = Field(default=15, ge=1, le=1440)
 
     order_rate_per_second: int = Field(default=10, ge=1, le=100)
     order_timeout_s: Annotated[tuple[float, float], NoDecode] = (0.5, 3.0)
@@ -98,19 +119,29 @@ class Settings(BaseSettings):
     exit_quarantine_s: float = Field(default=2.0, ge=0, le=300)
     missed_grace_s: float = Field(default=5.0, gt=0, le=60)
     late_exit: Literal["sell", "hold"] = "sell"
+    max_quantity: int = Field(default=100_000, ge=1, le=10_000_000)
+    max_notional: int = Field(default=100_000_000, ge=1, le=10_000_000_000)
+    max_strategies: int = Field(default=1000, ge=1, le=100_000)
+    max_running: int = Field(default=200, ge=1, le=100_000)
     market_protection: int = Field(default=-1, ge=-1, le=100)
     execution_actors: int = Field(default=2, ge=1, le=64)
     ledger_actors: int = Field(default=1, ge=1, le=64)
 
     api_host: str = "127.0.0.1"
     api_port: Port = 8000
+    api_docs: bool = True
+    api_rate_per_minute: int = Field(default=6000, ge=0, le=1_000_000)
+    auth_rate_per_minute: int = Field(default=600, ge=0, le=1_000_000)
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     paper_port: Port = 8085
     dashboard_port: Port = 8265
     data_dir: Path = Path("~/.local/share/tradeactors")
     log_format: Literal["json", "console"] = "json"
     alert_urls: Annotated[tuple[SecretStr, ...], NoDecode] = ()
 
-    _split_lists = field_validator("brokers", "encryption_keys", "alert_urls", "order_timeout_s", mode="before")(_split)
+    _split_lists = field_validator(
+        "brokers", "encryption_keys", "alert_urls", "order_timeout_s", "cors_origins", mode="before"
+    )(_split)
 
     @field_validator("database_url")
     @classmethod
@@ -156,6 +187,13 @@ class Settings(BaseSettings):
             raise ValueError("must be -1 (chosen by the broker) or a percentage from 1 to 100")
         return value
 
+    @field_validator("cors_origins")
+    @classmethod
+    def _check_cors_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(_ORIGIN.fullmatch(origin) for origin in value):
+            raise ValueError("must be exact origins such as https://app.example.com, without `*` and without a path")
+        return value
+
     @field_validator("jwt_secret")
     @classmethod
     def _check_jwt_secret(cls, value: SecretStr) -> SecretStr:
@@ -171,10 +209,10 @@ class Settings(BaseSettings):
                 raise ValueError(f"key {number} of {len(value)} is not 32 bytes in urlsafe base64")
         return value
 
-    @field_validator("data_dir")
+    @field_validator("data_dir", "calendar_overrides")
     @classmethod
-    def _absolute(cls, value: Path) -> Path:
-        return value.expanduser().absolute()
+    def _absolute(cls, value: Path | None) -> Path | None:
+        return None if value is None else value.expanduser().absolute()
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:
@@ -182,6 +220,8 @@ class Settings(BaseSettings):
             raise ValueError(f"{PREFIX}FEED_BROKER must be one of {PREFIX}BROKERS.")
         if bool(self.feed_api_key.get_secret_value()) != bool(self.feed_access_token.get_secret_value()):
             raise ValueError(f"{PREFIX}FEED_API_KEY and {PREFIX}FEED_ACCESS_TOKEN must be set together.")
+        if self.timezone not in _IST_NAMES and "XNSE" in map(self.calendar_for, self.brokers):
+            raise ValueError(f"{PREFIX}TIMEZONE must be Asia/Kolkata, in which the sessions of XNSE are reckoned.")
         return self
 
     @property

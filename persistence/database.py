@@ -1,7 +1,7 @@
 """The database at the edge: engine, transactions and migrations.
 
 One request, or one call of the engine's ledger, is one transaction: only the edge opens and commits it
-(`transaction`), and only repositories and the ledger query inside it.
+(`transaction`; `tenant_transaction` where it acts for one user), and only repositories and the ledger query inside it.
 """
 
 from collections.abc import AsyncIterator, Iterator
@@ -10,14 +10,22 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from psycopg.errors import InsufficientPrivilege
 from sqlalchemy import create_engine, text
-from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
-from persistence.errors import ConstraintViolated, DatabaseUnavailable
+from persistence.errors import ConstraintViolated, DatabaseUnavailable, SchemaRefused
 
 Sessions = async_sessionmaker[AsyncSession]
+
+TENANT_ROLE = "tradeactors_tenant"
+"""The role of a tenant's transaction; the migrations make it, and the policies are written for it (decision 9)."""
+
+_ACT_FOR_TENANT = text(
+    f"SELECT set_config('role', '{TENANT_ROLE}', true), set_config('tradeactors.user_id', :user_id, true)"
+)
 
 _MIGRATION_LOCK = 0x7472616465  # "trade"; any constant that no other program uses in this database
 _CONNECT_TIMEOUT_S = 5
@@ -60,6 +68,18 @@ async def transaction(sessions: Sessions) -> AsyncIterator[AsyncSession]:
             yield session
 
 
+@asynccontextmanager
+async def tenant_transaction(sessions: Sessions, user_id: int) -> AsyncIterator[AsyncSession]:
+    """As `transaction`, in which PostgreSQL itself hides the rows of all other users and refuses to write them.
+
+    A second wall (row K1): queries name their user nevertheless. Role and user end with the transaction, however it
+    ends.
+    """
+    async with transaction(sessions) as session:
+        await session.execute(_ACT_FOR_TENANT, {"user_id": str(user_id)})
+        yield session
+
+
 async def ping(sessions: Sessions) -> None:
     """Ask for a sign of life.
 
@@ -75,6 +95,7 @@ def migrate(database_url: str) -> None:
 
     Raises:
         DatabaseUnavailable: if PostgreSQL does not answer.
+        SchemaRefused: if the user of the URL lacks a privilege.
     """
     engine = create_engine(database_url, connect_args={"connect_timeout": _CONNECT_TIMEOUT_S})
     try:
@@ -85,6 +106,10 @@ def migrate(database_url: str) -> None:
             config = migration_config()
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+    except ProgrammingError as error:
+        if isinstance(error.orig, InsufficientPrivilege):
+            raise SchemaRefused(str(error.orig).splitlines()[0]) from error
+        raise
     finally:
         engine.dispose()
 

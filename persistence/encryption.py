@@ -9,14 +9,18 @@ import binascii
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
+import structlog
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from config.settings import Settings, SettingsError, load_settings
 from persistence.errors import UnreadableSecret
+
+log = structlog.stdlib.get_logger(__name__)
 
 _FORMAT = b"\x01"
 _NONCE_BYTES = 12
@@ -63,11 +67,14 @@ class SecretBox:
     A caller may believe that what `open` returns was sealed for the same user and purpose, unaltered.
     """
 
-    def __init__(self, keys: Sequence[bytes]) -> None:
+    def __init__(self, keys: Sequence[bytes], reread: Callable[[], Sequence[bytes]] | None = None) -> None:
+        """`reread` tells which keys there are by then; it is asked when a secret's key is not at hand."""
         if not keys:
             raise ValueError("at least one encryption key is needed")
-        self._ciphers = {key_version(key): AESGCM(key) for key in keys}
-        self._newest = key_version(keys[0])
+        self._reread = reread
+        self._ciphers: dict[str, AESGCM] = {}
+        self._newest = ""
+        self._add(keys)
 
     @classmethod
     def from_texts(cls, texts: Sequence[str]) -> Self:
@@ -77,6 +84,30 @@ class SecretBox:
             ValueError: if there is none, or one is not 32 bytes of base64.
         """
         return cls([decode_key(text) for text in texts])
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Self:
+        """With the keys of the settings, which are read again when a key was changed while this process runs.
+
+        Raises:
+            ValueError: if there is none.
+        """
+        return cls(_keys_of(settings), lambda: _keys_read_again(settings))
+
+    @property
+    def newest(self) -> str:
+        """The version of the key that seals."""
+        return self._newest
+
+    @property
+    def versions(self) -> frozenset[str]:
+        """The versions of the keys that open."""
+        return frozenset(self._ciphers)
+
+    def refresh(self) -> None:
+        """Seal from here on with the key that is the first by now. Keys that were known go on opening."""
+        if self._reread is not None:
+            self._add(self._reread())
 
     def seal(self, plaintext: bytes, *, user_id: int, purpose: str) -> SealedSecret:
         """Encrypt for one user and purpose, with the newest key."""
@@ -90,6 +121,8 @@ class SecretBox:
         Raises:
             UnreadableSecret: if the key is not at hand, or owner, purpose or content do not match.
         """
+        if sealed.key_version not in self._ciphers:
+            self.refresh()
         cipher = self._ciphers.get(sealed.key_version)
         if cipher is None:
             raise UnreadableSecret(f"no key of version {sealed.key_version} is configured")
@@ -101,9 +134,18 @@ class SecretBox:
         except (InvalidTag, ValueError) as error:
             raise UnreadableSecret("the secret is damaged or belongs to somebody else") from error
 
-    def needs_rotation(self, sealed: SealedSecret) -> bool:
-        """Whether it was sealed with another key than the newest."""
-        return sealed.key_version != self._newest
+    def reseal(self, sealed: SealedSecret, *, user_id: int, purpose: str = BROKER_PURPOSE) -> SealedSecret:
+        """The same secret under the newest key.
+
+        Raises:
+            UnreadableSecret: as `open`.
+        """
+        return self.seal(self.open(sealed, user_id=user_id, purpose=purpose), user_id=user_id, purpose=purpose)
+
+    def _add(self, keys: Sequence[bytes]) -> None:
+        if keys:
+            self._ciphers = self._ciphers | {key_version(key): AESGCM(key) for key in keys}
+            self._newest = key_version(keys[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +169,24 @@ def open_credentials(box: SecretBox, user_id: int, sealed: SealedSecret) -> Brok
     Raises:
         UnreadableSecret: if the row was not sealed for this user with a key at hand.
     """
-    return BrokerCredentials(**json.loads(box.open(sealed, user_id=user_id, purpose=BROKER_PURPOSE)))
+    try:
+        return BrokerCredentials(**json.loads(box.open(sealed, user_id=user_id, purpose=BROKER_PURPOSE)))
+    except (ValueError, TypeError) as error:
+        raise UnreadableSecret("the secret does not hold broker credentials") from error
 
 
 def _aad(user_id: int, purpose: str) -> bytes:
     return f"{user_id}|{purpose}".encode()
+
+
+def _keys_of(settings: Settings) -> list[bytes]:
+    return [decode_key(key.get_secret_value()) for key in settings.encryption_keys]
+
+
+def _keys_read_again(settings: Settings) -> list[bytes]:
+    """The keys of the settings as they are by now; none if they cannot be read, which leaves those that are known."""
+    try:
+        return _keys_of(load_settings(secrets="optional", data_dir=settings.data_dir))
+    except SettingsError as error:
+        log.warning("settings_not_read_again", problems=len(error.problems))
+        return []

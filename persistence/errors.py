@@ -6,7 +6,9 @@ PersistenceError
 ├── ConstraintViolated    the database refuses the row by the named constraint; repeating will not help
 ├── RunNotOpen            the run does not exist or has ended; there is nothing to carry on
 ├── StaleEpoch            a later incarnation owns the run; the caller must stop acting for it
-└── UnreadableSecret      a secret cannot be opened: wrong key, wrong owner or damaged
+├── UnreadableSecret      a secret cannot be opened: wrong key, wrong owner or damaged
+├── RotationRefused       the keys cannot be changed now
+└── SchemaRefused         the database user may not do what a migration needs; an administrator must help
 """
 
 
@@ -58,3 +60,11 @@ class StaleEpoch(PersistenceError):
 
 class UnreadableSecret(PersistenceError):
     """A stored secret cannot be opened with the keys at hand, or it belongs to somebody else."""
+
+
+class RotationRefused(PersistenceError):
+    """Encryption keys cannot be changed now, for the reason given."""
+
+
+class SchemaRefused(PersistenceError):
+    """A migration needs a privilege that the database user does not have; the text says what to grant."""

@@ -18,7 +18,7 @@ from persistence.errors import MirrorUnavailable, RunNotOpen, StaleEpoch
 from persistence.mirror_fields import instrument_of, runtime_fields, strategy_fields
 from persistence.models import BrokerAccount, Intent, OrderLog, Run, Strategy
 from persistence.records import AccountRecord, IntentRecord, LogRecord, RunRecord, RunUpdate, strategy_status
-from persistence.runtime_mirror import RuntimeMirror
+from persistence.runtime_mirror import KEEP_ENDED_SECONDS, RuntimeMirror
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -188,15 +188,12 @@ class RunLedger:
 
     async def _mirror_run(self, run: Run, strategy: Strategy, *, delete: bool = False) -> None:
         symbol = instrument_of(strategy).symbol
-        if delete:
-            await self._mirror.delete_strategy(run.strategy_id, symbol)
-            return
         runtime = runtime_fields(run, symbol)
         if run.ended_at is None:
             await self._mirror.put_run(run.strategy_id, symbol, strategy_fields(strategy), runtime)
-        else:
-            await self._mirror.put_runtime(run.strategy_id, runtime)
-            await self._mirror.end_run(run.strategy_id, symbol)
+            return
+        keep_seconds = 0 if delete else KEEP_ENDED_SECONDS
+        await self._mirror.end_run(run.strategy_id, symbol, runtime, keep_seconds=keep_seconds)
 
 
 def account_record(account: BrokerAccount) -> AccountRecord:

@@ -3,6 +3,15 @@
 A lock's value is "epoch:run-LEG-seq" (`IntentId` in text form).
 """
 
+EVENTS_KEPT = 1000
+"""About so many events of a user are kept for those who come back with the id of the last one they saw."""
+
+EVENTS_KEEP_SECONDS = 86_400
+"""How long a user's events outlive the last of them."""
+
+WAKE_CHANNEL = "events"
+"""Where the id of a user who has news is published."""
+
 _HOLDER = """
 local function parts(epoch, intent)
   local run, leg, seq = string.match(intent, '^(%d+)%-(%a+)%-(%d+)$')
@@ -85,15 +94,94 @@ return 1
 )
 """KEYS lock, queue, runtime; ARGV intent id."""
 
-READ_STATUS = """
-local runtime = redis.call('HGETALL', KEYS[1])
-local price = {}
-for i = 1, #runtime, 2 do
-  if runtime[i] == 'symbol' then price = redis.call('HGETALL', 'price:' .. runtime[i + 1]) end
+_TELL = f"""
+local function tell(user, event, strategy, state)
+  local stream = 'events:' .. user
+  redis.call('XADD', stream, 'MAXLEN', '~', {EVENTS_KEPT}, '*', 'event', event, 'strategy_id', strategy, 'state', state)
+  redis.call('EXPIRE', stream, {EVENTS_KEEP_SECONDS})
+  redis.call('PUBLISH', '{WAKE_CHANNEL}', user)
 end
-return cjson.encode({runtime, price})
 """
-"""KEYS runtime. One JSON text, because reading fifty separate replies costs the client more than all the rest.
+
+_FIELDS = """
+local unseen = {updated_at = true, last_price = true}
+local function differs(key, fields)
+  for name, value in pairs(fields) do
+    if not unseen[name] and redis.call('HGET', key, name) ~= value then return true end
+  end
+  return false
+end
+local function put(key, fields)
+  local flat = {}
+  for name, value in pairs(fields) do
+    flat[#flat + 1] = name
+    flat[#flat + 1] = value
+  end
+  redis.call('HSET', key, unpack(flat))
+end
+"""
+
+PUT_RUN = (
+    _TELL
+    + _FIELDS
+    + """
+local runtime = cjson.decode(ARGV[4])
+local news = differs(KEYS[2], runtime)
+put(KEYS[1], cjson.decode(ARGV[3]))
+put(KEYS[2], runtime)
+redis.call('PERSIST', KEYS[2])
+redis.call('SADD', KEYS[3], ARGV[1])
+if news then tell(ARGV[2], 'strategy', ARGV[1], ARGV[4]) end
+"""
+)
+"""KEYS strategy, runtime, symbol set; ARGV strategy id, user id, fields of the two hashes as JSON objects.
+
+The event says what the hash says, and there is none if the hash said it before but for the price and its time. The
+key of the user's events follows from the arguments, as the price key does below.
+"""
+
+END_RUN = (
+    _TELL
+    + _FIELDS
+    + """
+local runtime = cjson.decode(ARGV[3])
+local news = differs(KEYS[2], runtime)
+redis.call('SREM', KEYS[3], ARGV[1])
+redis.call('DEL', KEYS[1])
+if tonumber(ARGV[4]) > 0 then
+  put(KEYS[2], runtime)
+  redis.call('EXPIRE', KEYS[2], ARGV[4])
+else
+  redis.call('DEL', KEYS[2], KEYS[4])
+end
+if news then tell(ARGV[2], 'strategy', ARGV[1], ARGV[3]) end
+"""
+)
+"""KEYS strategy, runtime, symbol set, lock; ARGV strategy id, user id, fields of runtime, seconds to keep them."""
+
+DELETE_STRATEGY = (
+    _TELL
+    + """
+redis.call('SREM', KEYS[3], ARGV[1])
+redis.call('DEL', KEYS[1], KEYS[2], KEYS[4])
+if ARGV[2] ~= '' then tell(ARGV[2], 'deleted', ARGV[1], '{}') end
+"""
+)
+"""KEYS strategy, runtime, symbol set, lock; ARGV strategy id, and the user to tell or an empty text."""
+
+READ_STATUS = """
+local found = {}
+for _, key in ipairs(KEYS) do
+  local runtime = redis.call('HGETALL', key)
+  local price = {}
+  for i = 1, #runtime, 2 do
+    if runtime[i] == 'symbol' then price = redis.call('HGETALL', 'price:' .. runtime[i + 1]) end
+  end
+  found[#found + 1] = {runtime, price}
+end
+return cjson.encode(found)
+"""
+"""KEYS runtime, one or more. One JSON text: reading fifty separate replies costs the client more than all the rest.
 
 The price key follows from the hash's content, which Redis Cluster would not allow; we run one node.
 """

@@ -87,6 +87,7 @@ def _one_of(column: str, *words: str) -> CheckConstraint:
     return CheckConstraint(f"{column} IN ({', '.join(repr(word) for word in words)})", name=column)
 
 
+_LOGIN_ENDS = ("logout", "password_changed", "token_reused", "account_deleted")
 _LEGS = ("ENTRY", "EXIT")
 _PRODUCTS = ("MIS", "CNC")
 _BROKERS = ("kite", "paper")
@@ -106,27 +107,46 @@ class User(TableModel, table=True):
     email: str = _text(unique=True)
     password_hash: str = _text()
     created_at: datetime = _instant(now=True)
+    deleted_at: datetime | None = _instant(nullable=True)
+
+
+class Login(TableModel, table=True):
+    """From the password to the logout. Its access tokens and its refresh tokens are good until it has ended."""
+
+    __tablename__ = "logins"
+    __table_args__ = (
+        _one_of("end_reason", *_LOGIN_ENDS),
+        CheckConstraint("end_reason IS NULL OR ended_at IS NOT NULL", name="ended_at"),
+        UniqueConstraint("id", "user_id"),
+        Index(None, "user_id"),
+    )
+
+    id: uuid.UUID = Field(primary_key=True)
+    user_id: int = _reference("users.id", ondelete="CASCADE")
+    started_at: datetime = _instant()
+    ended_at: datetime | None = _instant(nullable=True)
+    end_reason: str | None = _text(nullable=True)
 
 
 class RefreshToken(TableModel, table=True):
-    """One refresh token, stored as its SHA-256. Using one twice revokes its whole family."""
+    """One refresh token, stored as its SHA-256. Using one twice ends its login."""
 
     __tablename__ = "refresh_tokens"
     __table_args__ = (
         CheckConstraint("octet_length(token_hash) = 32", name="token_hash"),
         CheckConstraint("expires_at > issued_at", name="expires_at"),
+        ForeignKeyConstraint(["login_id", "user_id"], ["logins.id", "logins.user_id"], ondelete="CASCADE"),
         Index(None, "user_id"),
-        Index(None, "family_id"),
+        Index(None, "login_id"),
     )
 
     id: int = _id()
     user_id: int = _reference("users.id", ondelete="CASCADE")
     token_hash: bytes = Field(unique=True)
-    family_id: uuid.UUID
+    login_id: uuid.UUID
     issued_at: datetime = _instant()
     expires_at: datetime = _instant()
     used_at: datetime | None = _instant(nullable=True)
-    revoked_at: datetime | None = _instant(nullable=True)
 
 
 class BrokerAccount(TableModel, table=True):

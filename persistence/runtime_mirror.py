@@ -11,10 +11,14 @@ price:{symbol}               hash    price, exchange_time, received_at
 queue:orders                 list    pending order events (row G2)
 lock_state:{id}              string  "epoch:intent id" that holds the strategy's order lock (row G1); expires
 user:{id}                    hash    broker_connected (row B1)
+events:{user_id}             stream  what changed of the user's strategies: event, strategy_id, state (runtime as
+                                     JSON); written by the scripts below, read by `event_stream`
+
+The channel `events` carries the id of each user whose stream has grown.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from enum import StrEnum
@@ -28,7 +32,7 @@ from redis.exceptions import RedisError
 
 from actors.domain.money import Paise, to_rupees
 from persistence.errors import MirrorUnavailable
-from persistence.mirror_scripts import CLAIM, READ_STATUS, RELEASE, RENEW
+from persistence.mirror_scripts import CLAIM, DELETE_STRATEGY, END_RUN, PUT_RUN, READ_STATUS, RELEASE, RENEW
 
 KEEP_ENDED_SECONDS = 86_400
 ORDER_QUEUE = "queue:orders"
@@ -69,6 +73,11 @@ def user_key(user_id: int) -> str:
     return f"user:{user_id}"
 
 
+def events_key(user_id: int) -> str:
+    """Stream of what changed of a user's strategies."""
+    return f"events:{user_id}"
+
+
 class Claim(StrEnum):
     """The answer to a claim of a strategy's order lock."""
 
@@ -105,6 +114,9 @@ class RuntimeMirror:
         self._claim = redis.register_script(CLAIM)
         self._renew = redis.register_script(RENEW)
         self._release = redis.register_script(RELEASE)
+        self._put_run = redis.register_script(PUT_RUN)
+        self._end_run = redis.register_script(END_RUN)
+        self._delete_strategy = redis.register_script(DELETE_STRATEGY)
         self._read_status = redis.register_script(READ_STATUS)
 
     @classmethod
@@ -118,69 +130,64 @@ class RuntimeMirror:
 
     async def ping(self) -> None:
         """Ask for a sign of life."""
-        with _outages():
+        with outages():
             await self._redis.ping()
 
     async def put_strategy(self, strategy_id: int, fields: Fields) -> None:
         """Set the given fields of `strategy:{id}`."""
-        with _outages():
+        with outages():
             await self._redis.hset(strategy_key(strategy_id), mapping=_writable(fields))
 
-    async def put_runtime(self, strategy_id: int, fields: Fields, *, keep_seconds: int | None = None) -> None:
-        """Set the given fields of `runtime:{id}`; with `keep_seconds` the hash then expires, else it stays."""
-        key = runtime_key(strategy_id)
-        with _outages():
-            async with self._redis.pipeline(transaction=True) as pipeline:
-                pipeline.hset(key, mapping=_writable(fields))
-                if keep_seconds is None:
-                    pipeline.persist(key)
-                else:
-                    pipeline.expire(key, keep_seconds)
-                await pipeline.execute()
-
     async def put_run(self, strategy_id: int, symbol: str, strategy: Fields, runtime: Fields) -> None:
-        """Row D1: every key of a running strategy at once. Writing them again repairs whatever was lost."""
-        with _outages():
-            async with self._redis.pipeline(transaction=True) as pipeline:
-                pipeline.hset(strategy_key(strategy_id), mapping=_writable(strategy))
-                pipeline.hset(runtime_key(strategy_id), mapping=_writable(runtime))
-                pipeline.persist(runtime_key(strategy_id))
-                pipeline.sadd(symbol_key(symbol), strategy_id)
-                await pipeline.execute()
+        """Row D1: every key of a running strategy at once. Writing them again repairs whatever was lost.
 
-    async def end_run(self, strategy_id: int, symbol: str, keep_seconds: int = KEEP_ENDED_SECONDS) -> None:
-        """Ruling 7: the id leaves the symbol's set, `strategy:{id}` goes, the final state stays for a while."""
-        with _outages():
-            async with self._redis.pipeline(transaction=True) as pipeline:
-                pipeline.srem(symbol_key(symbol), strategy_id)
-                pipeline.delete(strategy_key(strategy_id))
-                pipeline.expire(runtime_key(strategy_id), keep_seconds)
-                await pipeline.execute()
+        What changed is told to the user `runtime["user_id"]`, in the same step.
+        """
+        with outages():
+            await self._put_run(
+                keys=[strategy_key(strategy_id), runtime_key(strategy_id), symbol_key(symbol)],
+                args=[strategy_id, runtime["user_id"], _as_json(strategy), _as_json(runtime)],
+            )
 
-    async def delete_strategy(self, strategy_id: int, symbol: str) -> None:
-        """Row I1: nothing of the strategy stays in Redis."""
-        with _outages():
-            async with self._redis.pipeline(transaction=True) as pipeline:
-                pipeline.srem(symbol_key(symbol), strategy_id)
-                pipeline.delete(strategy_key(strategy_id), runtime_key(strategy_id), lock_key(strategy_id))
-                await pipeline.execute()
+    async def end_run(
+        self, strategy_id: int, symbol: str, runtime: Fields, *, keep_seconds: int = KEEP_ENDED_SECONDS
+    ) -> None:
+        """Ruling 7: the id leaves the symbol's set, `strategy:{id}` goes, the final state stays for `keep_seconds`.
+
+        0 (row I1, STOP): nothing of the strategy stays. What changed is told to the user `runtime["user_id"]`.
+        """
+        with outages():
+            await self._end_run(
+                keys=_all_keys(strategy_id, symbol),
+                args=[strategy_id, runtime["user_id"], _as_json(runtime), keep_seconds],
+            )
+
+    async def delete_strategy(self, strategy_id: int, symbol: str, *, tell: int | None = None) -> None:
+        """Nothing of the strategy stays in Redis. `tell`: the user whose strategy it was, unless that one is gone."""
+        with outages():
+            await self._delete_strategy(
+                keys=_all_keys(strategy_id, symbol), args=[strategy_id, "" if tell is None else tell]
+            )
 
     async def get_strategy(self, strategy_id: int) -> dict[str, str]:
         """`strategy:{id}`, empty if it does not run."""
-        with _outages():
+        with outages():
             return _readable(await self._redis.hgetall(strategy_key(strategy_id)))
 
     async def get_runtime(self, strategy_id: int) -> dict[str, str]:
         """`runtime:{id}`, empty if there is none."""
-        with _outages():
+        with outages():
             return _readable(await self._redis.hgetall(runtime_key(strategy_id)))
 
     async def get_status(self, strategy_id: int) -> tuple[dict[str, str], dict[str, str]]:
         """`runtime:{id}` and the `price:{symbol}` of its symbol, in one round trip."""
-        with _outages():
-            answer = await self._read_status(keys=[runtime_key(strategy_id)])
-        runtime, price = json.loads(answer)
-        return _pairs(runtime), _pairs(price)
+        return (await self.get_statuses([strategy_id]))[0]
+
+    async def get_statuses(self, strategy_ids: Sequence[int]) -> list[tuple[dict[str, str], dict[str, str]]]:
+        """As `get_status`, of one or more strategies and in their order. Redis does nothing else meanwhile: few."""
+        with outages():
+            answer = await self._read_status(keys=[runtime_key(strategy_id) for strategy_id in strategy_ids])
+        return [(_pairs(runtime), _pairs(price)) for runtime, price in json.loads(answer)]
 
     async def put_price(self, symbol: str, price: Paise, exchange_time: datetime | None, received_at: datetime) -> None:
         """Row F4: the latest price of a symbol."""
@@ -189,23 +196,39 @@ class RuntimeMirror:
             "exchange_time": exchange_time.isoformat() if exchange_time else "",
             "received_at": received_at.isoformat(),
         }
-        with _outages():
+        with outages():
             await self._redis.hset(price_key(symbol), mapping=_writable(fields))
 
     async def get_price(self, symbol: str) -> dict[str, str]:
         """`price:{symbol}`, empty if there was no tick yet."""
-        with _outages():
+        with outages():
             return _readable(await self._redis.hgetall(price_key(symbol)))
+
+    async def get_prices(self, symbols: Sequence[str]) -> list[dict[str, str]]:
+        """As `get_price`, of several symbols and in their order."""
+        with outages():
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                for symbol in symbols:
+                    pipeline.hgetall(price_key(symbol))
+                return [_readable(answer) for answer in await pipeline.execute()]
 
     async def running_strategies(self, symbol: str) -> set[int]:
         """Ids in `symbol:{symbol}:strategies`."""
-        with _outages():
+        with outages():
             return {int(member) for member in await self._redis.smembers(symbol_key(symbol))}
 
     async def set_broker_connected(self, user_id: int, connected: bool) -> None:
         """Row B1: `user:{id}.broker_connected`."""
-        with _outages():
+        with outages():
             await self._redis.hset(user_key(user_id), "broker_connected", "true" if connected else "false")
+
+    async def forget_user(self, user_id: int) -> None:
+        """The account is deleted: no broker is connected, and nothing that happened before is told to anybody."""
+        with outages():
+            async with self._redis.pipeline(transaction=True) as pipeline:
+                pipeline.hset(user_key(user_id), "broker_connected", "false")
+                pipeline.delete(events_key(user_id))
+                await pipeline.execute()
 
     async def claim(self, strategy_id: int, epoch: int, intent_id: str, event_json: str, ttl_seconds: float) -> Claim:
         """Take the strategy's order lock for an intent and show its event on `queue:orders`, in one round trip.
@@ -214,7 +237,7 @@ class RuntimeMirror:
         later run outranks an earlier one, whose lock can only be a leftover. The event is queued once per intent,
         however often the claim is repeated.
         """
-        with _outages():
+        with outages():
             answer = await self._claim(
                 keys=[lock_key(strategy_id), ORDER_QUEUE, runtime_key(strategy_id)],
                 args=[epoch, intent_id, event_json, round(ttl_seconds * 1000)],
@@ -226,7 +249,7 @@ class RuntimeMirror:
 
         False: somebody else holds it now, and the caller must not send.
         """
-        with _outages():
+        with outages():
             renewed = await self._renew(
                 keys=[lock_key(strategy_id)], args=[epoch, intent_id, round(ttl_seconds * 1000)]
             )
@@ -237,23 +260,31 @@ class RuntimeMirror:
 
         The event is found by its intent id, because another incarnation may have queued it with another time.
         """
-        with _outages():
+        with outages():
             await self._release(keys=[lock_key(strategy_id), ORDER_QUEUE, runtime_key(strategy_id)], args=[intent_id])
 
     async def is_built(self) -> bool:
         """Whether the keys written since the last rebuild are still there (row J3)."""
-        with _outages():
+        with outages():
             return bool(await self._redis.exists(BUILT_KEY))
 
     async def mark_built(self) -> None:
         """Every open run has its keys."""
-        with _outages():
+        with outages():
             await self._redis.set(BUILT_KEY, "1")
 
     async def pending_orders(self) -> list[str]:
         """The events on `queue:orders`, newest first."""
-        with _outages():
+        with outages():
             return [str(event) for event in await self._redis.lrange(ORDER_QUEUE, 0, -1)]
+
+
+def _all_keys(strategy_id: int, symbol: str) -> list[str]:
+    return [strategy_key(strategy_id), runtime_key(strategy_id), symbol_key(symbol), lock_key(strategy_id)]
+
+
+def _as_json(fields: Fields) -> str:
+    return json.dumps(dict(fields))
 
 
 def _writable(fields: Fields) -> dict[Any, Any]:
@@ -271,7 +302,8 @@ def _pairs(flat: list[str]) -> dict[str, str]:
 
 
 @contextmanager
-def _outages() -> Iterator[None]:
+def outages() -> Iterator[None]:
+    """Turn what redis-py raises when Redis does not answer into `MirrorUnavailable`."""
     try:
         yield
     except (RedisError, OSError) as error:

@@ -13,7 +13,7 @@ from actors.domain.errors import InvalidValue
 MISSED_GRACE = timedelta(seconds=5)
 """A trigger later than this is missed (row E4: "delay < 5 s → execute at once")."""
 
-_LONGEST_CLOSURE = 30
+LOOK_AHEAD_DAYS = 30
 """Days to look ahead for a session; the exchange has never been shut that long."""
 
 
@@ -30,6 +30,27 @@ class LateExit(StrEnum):
 
     SELL = "sell"
     HOLD = "hold"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionHours:
+    """The times of day between which orders are taken: from `opens` on, and before `closes`."""
+
+    opens: time
+    closes: time
+
+    def __post_init__(self) -> None:
+        if self.opens.tzinfo is not None or self.closes.tzinfo is not None:
+            raise InvalidValue("session hours are wall-clock times")
+        if self.opens >= self.closes:
+            raise InvalidValue("a session must open before it closes")
+
+    def hold(self, buy_time: time, sell_time: time) -> bool:
+        """Whether a strategy can buy and sell at these times."""
+        return self.opens <= buy_time < sell_time < self.closes
+
+
+WHOLE_DAY = SessionHours(time.min, time.max)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,22 +73,27 @@ def next_session_times(
     sell_time: time,
     now: datetime,
     tz: tzinfo,
-    is_session: Callable[[date], bool],
+    hours: Callable[[date], SessionHours | None],
     grace: timedelta = MISSED_GRACE,
 ) -> SessionTimes:
-    """The first session in which the BUY is not yet missed (ruling 5: START after buy_time arms the next session).
+    """The first session that holds both times and in which the BUY is not yet missed (ruling 5).
+
+    `hours` tells the session of a day, or None if there is none.
 
     Raises:
-        InvalidValue: if buy_time is not before sell_time (row C1), `now` is naive, or no session is near.
+        InvalidValue: if buy_time is not before sell_time (row C1), `now` is naive, or no such session is near.
     """
     if buy_time >= sell_time:
         raise InvalidValue("buy_time must be before sell_time")
     if now.tzinfo is None:
         raise InvalidValue("now must be timezone-aware")
     today = now.astimezone(tz).date()
-    for offset in range(_LONGEST_CLOSURE):
+    for offset in range(LOOK_AHEAD_DAYS):
         day = today + timedelta(days=offset)
+        session = hours(day)
         buy_at = datetime.combine(day, buy_time, tz)
-        if is_session(day) and trigger_verdict(buy_at, now, grace) is not TriggerVerdict.MISSED:
+        if session is None or not session.hold(buy_time, sell_time):
+            continue
+        if trigger_verdict(buy_at, now, grace) is not TriggerVerdict.MISSED:
             return SessionTimes(buy_at, datetime.combine(day, sell_time, tz))
-    raise InvalidValue(f"no trading session within {_LONGEST_CLOSURE} days of {today}")
+    raise InvalidValue(f"no trading session for these times within {LOOK_AHEAD_DAYS} days of {today}")

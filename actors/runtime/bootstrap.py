@@ -4,6 +4,8 @@ import json
 from dataclasses import dataclass
 from datetime import timedelta
 
+import structlog
+
 from actors.domain.identifiers import Leg
 from actors.domain.retry_policy import RetryPolicy
 from actors.execution_actor import ExecutionLimits
@@ -16,6 +18,8 @@ from persistence.errors import DatabaseUnavailable, MirrorUnavailable, Unreadabl
 from persistence.ledger import RunLedger
 from persistence.records import AccountRecord
 from persistence.runtime_mirror import RuntimeMirror
+
+log = structlog.get_logger(__name__)
 
 CLAIM_TTL_S = 20.0
 """The lock outlives several renewals, and lapses soon after its holder died."""
@@ -44,12 +48,16 @@ def _retry_policy(settings: Settings, quarantine_s: float) -> RetryPolicy:
     return RetryPolicy(retries=settings.order_retries, quarantine=timedelta(seconds=quarantine_s))
 
 
+class CredentialsUnreadable(BrokerUnavailable):
+    """None of the encryption keys opens them. Their user must connect again, or the operator restore the key."""
+
+
 class Accounts:
     """Broker accounts: their credentials are decrypted here, for this process alone. Also `OrderGateways`."""
 
     def __init__(self, settings: Settings, ledger: RunLedger) -> None:
         self._settings, self._ledger = settings, ledger
-        self._box = SecretBox.from_texts([key.get_secret_value() for key in settings.encryption_keys])
+        self._box = SecretBox.from_settings(settings)
 
     async def gateway(self, account_id: int) -> OrderGateway:
         """See `OrderGateways.gateway`."""
@@ -72,13 +80,14 @@ class Accounts:
         try:
             opened = open_credentials(self._box, account.user_id, sealed)
         except UnreadableSecret as error:
-            raise BrokerUnavailable(f"the credentials of account {account_id} cannot be decrypted") from error
+            raise CredentialsUnreadable(f"the credentials of account {account_id} cannot be decrypted") from error
         return KiteCredentials(opened.api_key, opened.access_token)
 
     async def feed_credentials(self, refused: int = 0) -> KiteCredentials:
         """The credentials of the market data connection: FEED_*, else those of the account connected last.
 
-        After `refused` refusals it is another account's turn: one user's dead token must not blind all others.
+        After `refused` refusals it is another account's turn: one user's dead token must not blind all others, nor
+        must one whose credentials cannot be decrypted.
 
         Raises:
             BrokerUnavailable: there are none yet.
@@ -94,7 +103,13 @@ class Accounts:
             raise BrokerUnavailable("the database does not answer") from error
         if not accounts:
             raise BrokerUnavailable(f"no user has connected to {settings.feed_source} yet")
-        return await self.credentials(accounts[refused % len(accounts)])
+        turn = refused % len(accounts)
+        for account_id in (*accounts[turn:], *accounts[:turn]):
+            try:
+                return await self.credentials(account_id)
+            except CredentialsUnreadable as error:
+                log.warning("feed.account_skipped", reason=str(error))
+        raise BrokerUnavailable(f"no account at {settings.feed_source} has credentials that can be decrypted")
 
     async def _account(self, account_id: int) -> AccountRecord:
         try:

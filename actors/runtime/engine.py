@@ -48,7 +48,10 @@ class RayEngine:
         await asyncio.to_thread(ray.shutdown)
 
     async def ensure_running(self, run_id: int, strategy_id: int) -> Any:
-        """When it returns, the strategy's actor lives this run; its handle. Raises EngineUnavailable."""
+        """When it returns, the strategy's actor lives this run: its handle; or the run is over: None.
+
+        Raises EngineUnavailable.
+        """
         lock = self._creating.setdefault(strategy_id, asyncio.Lock())
         try:
             async with lock, asyncio.timeout(_READY_TIMEOUT_S):
@@ -64,6 +67,8 @@ class RayEngine:
                     return actor
             except RayActorError:
                 log.info("engine.actor_gone", strategy_id=strategy_id)
+            if await self._open_run(strategy_id) != run_id:
+                return None
             await asyncio.sleep(_POLL_S)  # the actor of an earlier run is ending; its name is free in a moment
 
     async def stop(self, strategy_id: int, timeout_s: float) -> StopResult:
@@ -80,6 +85,8 @@ class RayEngine:
         """Ask until the strategy has heard it, or the run is over: an actor may die, or end, between two calls."""
         while True:
             actor = await self.ensure_running(run_id, strategy_id)
+            if actor is None:
+                return True
             try:
                 return bool(await actor.stop.remote(timeout_s))
             except RayActorError:
@@ -93,6 +100,8 @@ class RayEngine:
         if run_id is None:
             return
         actor = await self.ensure_running(run_id, strategy_id)
+        if actor is None:
+            return
         try:
             await actor.move_stop.remote(stop_loss_paise)
         except RayActorError as error:
@@ -140,9 +149,11 @@ class RayEngine:
             raise EngineUnavailable(f"the ledger does not answer: {error}") from error
 
     async def _await_gone(self, strategy_id: int) -> None:
-        """Wait for the end of the process; the run is over in any case."""
+        """Wait for the end of the process, unless another run begins; this one is over in any case."""
         for _ in range(int(_READY_TIMEOUT_S / _POLL_S)):
             if strategy_id not in await asyncio.to_thread(self._live_strategies):
+                return
+            if await self._open_run(strategy_id) is not None:
                 return
             await asyncio.sleep(_POLL_S)
 

@@ -1,13 +1,21 @@
 """`/broker`: the user's connection to a broker (rows B1, B2)."""
 
-from fastapi import APIRouter, Response
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
 from pydantic import SecretStr
 
 from api.bootstrap import utc_now
 from api.broker_service import ConnectRequest
 from api.dependencies import Address, Opened, UserId
 from api.routes.problems import problems
-from api.schemas.broker import BrokerConnectAnswer, BrokerConnectRequest, BrokerStatusAnswer
+from api.schemas.broker import (
+    BrokerConnectAnswer,
+    BrokerConnectRequest,
+    BrokerLoginAnswer,
+    BrokerLoginQuery,
+    BrokerStatusAnswer,
+)
 from broker.kite_session import token_expiry
 
 router = APIRouter(prefix="/broker", tags=["broker"])
@@ -15,16 +23,26 @@ router = APIRouter(prefix="/broker", tags=["broker"])
 
 @router.post("/connect", operation_id="connect_broker", responses=problems(401, 403, 409))
 async def connect(body: BrokerConnectRequest, user_id: UserId, opened: Opened, address: Address) -> BrokerConnectAnswer:
-    """Connect a broker account, in place of the one there was. Nothing is stored unless the broker accepts it."""
+    """Connect a broker account, in place of the one there was. Nothing is stored unless the broker accepts it.
+
+    On the next morning a new token of the same account is enough: running strategies go on with it.
+    """
     request = ConnectRequest(
         broker=body.broker,
-        api_key=body.api_key.get_secret_value(),
-        api_secret=body.api_secret.get_secret_value(),
+        api_key=_plain(body.api_key),
+        api_secret=_plain(body.api_secret),
         access_token=_plain(body.access_token),
         request_token=_plain(body.request_token),
     )
     account = await opened.brokers.connect(user_id, request, address)
     return BrokerConnectAnswer(broker=account.broker, broker_user_id=account.broker_user_id)
+
+
+@router.get("/login-url", operation_id="broker_login_url", responses=problems(401, 409))
+async def login_url(query: Annotated[BrokerLoginQuery, Query()], user_id: UserId, opened: Opened) -> BrokerLoginAnswer:
+    """Where the user logs in at the broker, which then hands out a request token."""
+    url, broker = await opened.brokers.login_url(user_id, query.broker, query.api_key)
+    return BrokerLoginAnswer(login_url=url, broker=broker)
 
 
 @router.get("/status", operation_id="broker_status", responses=problems(401))

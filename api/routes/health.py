@@ -2,9 +2,9 @@
 
 import asyncio
 from collections.abc import Awaitable
-from typing import Literal
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel
 
@@ -14,6 +14,9 @@ from persistence.database import ping
 router = APIRouter(tags=["health"])
 
 CHECK_TIMEOUT_S = 2.0
+
+
+Part = Literal["database", "redis", "engine", "encryption_keys"]
 
 
 class Alive(BaseModel):
@@ -26,7 +29,7 @@ class Readiness(BaseModel):
     """Whether everything that requests need answers; `checks` has "ok" or the fault of each part."""
 
     status: Literal["ready", "not_ready"]
-    checks: dict[str, str]
+    checks: dict[Part, str]
 
 
 @router.get("/healthz", operation_id="healthz")
@@ -36,21 +39,30 @@ async def healthz() -> Alive:
 
 
 @router.get("/readyz", operation_id="readyz", responses={503: {"model": Readiness}})
-async def readyz(opened: Opened, response: Response) -> Readiness:
-    """Readiness: asks the database, Redis and the engine."""
-    parts = {
+async def readyz(
+    opened: Opened, response: Response, exclude: Annotated[list[Part] | None, Query(max_length=10)] = None
+) -> Readiness:
+    """Readiness: asks the database, Redis and the engine, and whether the encryption keys are those of the database.
+
+    A part in `exclude` is asked too, but its fault does not count.
+    """
+    parts: dict[Part, Awaitable[object]] = {
         "database": ping(opened.sessions),
         "redis": opened.mirror.ping(),
         "engine": opened.engine.health(),
+        "encryption_keys": opened.brokers.check_keys(),
     }
     answers = await asyncio.gather(*(_check(part) for part in parts.values()))
     checks = dict(zip(parts, answers, strict=True))
-    ready = all(answer == "ok" for answer in answers)
+    ready = all(answer == "ok" or part in (exclude or ()) for part, answer in checks.items())
     response.status_code = 200 if ready else 503
     return Readiness(status="ready" if ready else "not_ready", checks=checks)
 
 
-@router.get("/metrics", operation_id="metrics", response_class=Response)
+_METRICS = {"text/plain": {"schema": {"type": "string"}, "example": "# HELP tradeactors_recovered_runs_total …\n"}}
+
+
+@router.get("/metrics", operation_id="metrics", response_class=Response, responses={200: {"content": _METRICS}})
 async def metrics(request: Request) -> Response:
     """Figures of this process in Prometheus' text format."""
     figures: bytes = request.app.state.metrics.text()

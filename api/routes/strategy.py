@@ -1,13 +1,14 @@
 """`/strategy`: create, run, watch and change strategies (rows C1, D1, I1, L1)."""
 
+from datetime import datetime, tzinfo
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Path, Query, Response
 
 from actors.domain.money import round_rupees
-from api.dependencies import Opened, Paging, UserId
+from api.dependencies import Opened, PageQuery, Paging, UserId
 from api.routes.problems import problems
-from api.schemas.fields import MAX_ID
+from api.schemas.fields import MAX_ID, StrategyStatusWord, Symbol
 from api.schemas.strategy import (
     OrderLogAnswer,
     OrderLogPage,
@@ -26,8 +27,16 @@ from persistence.models import OrderLog
 router = APIRouter(prefix="/strategy", tags=["strategy"])
 
 _ATTEMPT_TIMES = ("triggered_at", "sent_at")
+_LINE_TIMES = ("occurred_at", "recorded_at")
 
 PathId = Annotated[int, Path(gt=0, le=MAX_ID)]
+
+
+class StrategyListQuery(PageQuery):
+    """Which strategies; `total` counts those."""
+
+    status: StrategyStatusWord | None = None
+    symbol: Symbol | None = None
 
 
 @router.post("/create", status_code=201, operation_id="create_strategy", responses=problems(401, 409))
@@ -55,12 +64,14 @@ async def stop(body: StrategyIdRequest, user_id: UserId, opened: Opened, respons
 
 
 @router.get("/list", operation_id="list_strategies", responses=problems(401))
-async def list_strategies(user_id: UserId, opened: Opened, paging: Paging) -> StrategyPage:
-    """Your strategies, newest first."""
-    rows, total = await opened.strategies.page(user_id, paging.limit, paging.offset)
+async def list_strategies(
+    user_id: UserId, opened: Opened, query: Annotated[StrategyListQuery, Query()]
+) -> StrategyPage:
+    """Your strategies, newest first; all of them, or those of one status or symbol."""
+    rows, total = await opened.strategies.page(user_id, query.limit, query.offset, query.status, query.symbol)
     zone = opened.settings.zone
     strategies = [strategy_answer(row, zone) for row in rows]
-    return StrategyPage(strategies=strategies, total=total, limit=paging.limit, offset=paging.offset)
+    return StrategyPage(strategies=strategies, total=total, limit=query.limit, offset=query.offset)
 
 
 @router.get("/status/{strategy_id}", operation_id="strategy_status", responses=problems(401, 404))
@@ -92,12 +103,16 @@ async def delete(strategy_id: PathId, user_id: UserId, opened: Opened) -> Respon
 async def orders(strategy_id: PathId, user_id: UserId, opened: Opened, paging: Paging) -> OrderLogPage:
     """Everything that happened to the strategy's orders, oldest first."""
     lines, total = await opened.strategies.orders(user_id, strategy_id, paging.limit, paging.offset)
-    answers = [_order_log(line) for line in lines]
+    answers = [_order_log(line, opened.settings.zone) for line in lines]
     return OrderLogPage(orders=answers, total=total, limit=paging.limit, offset=paging.offset)
 
 
-def _order_log(line: OrderLog) -> OrderLogAnswer:
-    columns = OrderLogAnswer.model_fields.keys() - {"log_id", "price", *_ATTEMPT_TIMES}
-    values = {name: getattr(line, name) for name in columns} | {name: line.detail.get(name) for name in _ATTEMPT_TIMES}
+def _order_log(line: OrderLog, zone: tzinfo) -> OrderLogAnswer:
+    columns = OrderLogAnswer.model_fields.keys() - {"log_id", "price", *_ATTEMPT_TIMES, *_LINE_TIMES}
+    values = {name: getattr(line, name) for name in columns}
+    times = {name: getattr(line, name).astimezone(zone) for name in _LINE_TIMES}
+    for name in _ATTEMPT_TIMES:
+        text = line.detail.get(name)
+        times[name] = datetime.fromisoformat(text).astimezone(zone) if text else None
     price = None if line.price is None else float(round_rupees(line.price))
-    return OrderLogAnswer(log_id=line.id, price=price, **values)
+    return OrderLogAnswer(log_id=line.id, price=price, **values, **times)

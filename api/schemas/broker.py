@@ -1,21 +1,50 @@
 """`/broker`: requests and answers (rows B1, B2)."""
 
+import re
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-from api.schemas.fields import Request, Secret
+from api.schemas.fields import Request
+
+BrokerName = Literal["kite", "paper"]
+
+PRINTABLE = "^[!-~]([ -~]*[!-~])?$"
+"""Printable ASCII without spaces at the ends: all that a header and a form field can carry unchanged."""
+
+_MAX_LENGTH = 256
+
+
+def _check_printable(text: str) -> str:
+    if len(text) > _MAX_LENGTH or not re.fullmatch(PRINTABLE, text):
+        raise ValueError(f"must be 1 to {_MAX_LENGTH} printable ASCII characters without spaces at the ends")
+    return text
+
+
+def _check_secret(secret: SecretStr) -> SecretStr:
+    _check_printable(secret.get_secret_value())
+    return secret
+
+
+_SCHEMA = {"minLength": 1, "maxLength": _MAX_LENGTH, "pattern": PRINTABLE}
+BrokerSecret = Annotated[SecretStr, AfterValidator(_check_secret), Field(json_schema_extra=dict(_SCHEMA))]
+ApiKey = Annotated[str, AfterValidator(_check_printable), Field(json_schema_extra=dict(_SCHEMA))]
 
 
 class BrokerConnectRequest(Request):
-    """Row B1: the key pair, and an access token or the request token of a login just made."""
+    """Row B1: the key pair, and an access token or the request token of a login just made.
 
-    broker: Literal["kite", "paper"] | None = Field(default=None, description="default: the first that is offered")
-    api_key: Secret
-    api_secret: Secret
-    access_token: Secret | None = None
-    request_token: Secret | None = None
+    A user who is connected to the broker already may leave out `api_key` and `api_secret`.
+    """
+
+    broker: BrokerName | None = Field(
+        default=None, description="default: the connected one if `api_key` is left out, else the first that is offered"
+    )
+    api_key: BrokerSecret | None = Field(default=None, examples=["paper"])
+    api_secret: BrokerSecret | None = Field(default=None, examples=["paper-secret"])
+    access_token: BrokerSecret | None = Field(default=None, examples=["paper-token"])
+    request_token: BrokerSecret | None = None
 
     @model_validator(mode="after")
     def _one_token(self) -> "BrokerConnectRequest":
@@ -32,13 +61,31 @@ class BrokerConnectAnswer(BaseModel):
     broker_user_id: str
 
 
+class BrokerLoginQuery(BaseModel):
+    """Which broker to log in at, with which app."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    broker: BrokerName | None = None
+    api_key: ApiKey | None = Field(default=None, description="default: that of the connection")
+
+
+class BrokerLoginAnswer(BaseModel):
+    """Open `login_url` in a browser; the broker sends the user back to the app with a request token."""
+
+    login_url: str = Field(examples=["https://kite.zerodha.com/connect/login?api_key=abcd1234&v=3"])
+    broker: BrokerName
+
+
 class BrokerStatusAnswer(BaseModel):
     """The user's connection; everything but the first is null without one."""
 
     broker_connected: bool
     broker: str | None = None
     broker_user_id: str | None = None
-    api_key_hint: str | None = Field(default=None, description="the last four characters of the API key")
+    api_key_hint: str | None = Field(
+        default=None, description="the last four characters of the API key; empty if it has fewer than eight"
+    )
     connected_at: datetime | None = None
     token_obtained_at: datetime | None = None
     token_age_s: int | None = None

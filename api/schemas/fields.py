@@ -28,8 +28,9 @@ from actors.domain.money import to_paise
 
 MAX_PRICE = Decimal(10_000_000)
 MAX_QUANTITY = 10_000_000
-MAX_ID = 2**63 - 1
-_TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d(:[0-5]\d)?")
+MAX_ID = 2**53 - 1
+"""The largest integer that every reader of JSON takes exactly (RFC 8259 §6)."""
+_TIME = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?")
 
 
 def _parse_email(text: str) -> str:
@@ -37,6 +38,14 @@ def _parse_email(text: str) -> str:
         return validate_email(text, check_deliverability=False).normalized.lower()
     except EmailNotValidError as error:
         raise ValueError("is not a valid e-mail address") from error  # the library's own text quotes the input
+
+
+def _check_unicode(secret: SecretStr) -> SecretStr:
+    try:  # JSON can spell half a surrogate pair, which nothing can encode; pydantic lets it pass in a SecretStr
+        secret.get_secret_value().encode()
+    except UnicodeEncodeError as error:
+        raise ValueError("must be valid Unicode text") from error
+    return secret
 
 
 def _parse_time(text: Any) -> time:
@@ -68,19 +77,22 @@ def _parse_symbol(text: str) -> str:
 Email = Annotated[
     str, StringConstraints(max_length=254), AfterValidator(_parse_email), Field(examples=["asha@example.com"])
 ]
-NewPassword = Annotated[SecretStr, Field(min_length=8, max_length=256, examples=["correct horse battery"])]
-Password = Annotated[SecretStr, Field(min_length=1, max_length=256, examples=["correct horse battery"])]
-Secret = Annotated[SecretStr, Field(min_length=1, max_length=256)]
+_EncodableSecret = Annotated[SecretStr, AfterValidator(_check_unicode)]
+NewPassword = Annotated[_EncodableSecret, Field(min_length=8, max_length=256, examples=["correct horse battery"])]
+Password = Annotated[_EncodableSecret, Field(min_length=1, max_length=256, examples=["correct horse battery"])]
+Secret = Annotated[_EncodableSecret, Field(min_length=1, max_length=256)]
 TimeOfDay = Annotated[
     time,
     BeforeValidator(_parse_time),
     PlainSerializer(time.isoformat, return_type=str),
-    WithJsonSchema({"type": "string", "pattern": _TIME.pattern, "examples": ["09:30"]}),
+    WithJsonSchema({"type": "string", "pattern": f"^{_TIME.pattern}$", "examples": ["09:30"]}),
 ]
 Price = Annotated[
     Decimal,
     BeforeValidator(_parse_price),
-    WithJsonSchema({"type": "number", "exclusiveMinimum": 0, "multipleOf": 0.01, "examples": [1490.5]}),
+    WithJsonSchema(
+        {"type": "number", "minimum": 0.01, "maximum": int(MAX_PRICE), "multipleOf": 0.01, "examples": [1490.5]}
+    ),
 ]
 Quantity = Annotated[int, Field(strict=True, gt=0, le=MAX_QUANTITY, examples=[10])]
 Symbol = Annotated[

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Literal
 
-from pydantic import BaseModel, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from actors.domain.identifiers import Product
 from api.schemas.fields import PositionWord, Price, Quantity, Request, StrategyId, StrategyStatusWord, Symbol, TimeOfDay
@@ -49,12 +49,13 @@ class StrategyIdAnswer(BaseModel):
 
 
 class StrategyStarted(BaseModel):
-    """Row D1: the session that is armed."""
+    """Row D1: the session that is armed. `message` is the sentence that the app shows."""
 
     strategy_id: int
     strategy_status: StrategyStatusWord
     buy_at: datetime
     sell_at: datetime
+    message: str = Field(examples=["Waiting to buy at 2026-11-23 09:30:00"])
 
 
 class StrategyAnswer(BaseModel):

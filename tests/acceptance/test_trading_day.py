@@ -60,8 +60,9 @@ def test_touched_stop_loss_sells_at_once_and_overrides_the_sell_time(deployment:
 
 
 def test_stop_loss_is_skipped_while_nothing_is_bought(deployment: Deployment, trader: Trader) -> None:
-    deployment.exchange.set_price("NSE:ITC", 400.00)
+    deployment.exchange.set_price("NSE:ITC", 460.00)  # at START the stop-loss must be below the market
     strategy = trader.strategy("ITC", buy_in=5, stop_loss=450.00)
+    deployment.exchange.set_price("NSE:ITC", 400.00)
     strategy.until(lambda s: s["last_price"] == 400.00)
     assert (strategy.status()["position"], strategy.orders()) == ("none", [])
     deployment.exchange.set_price("NSE:ITC", 460.00)

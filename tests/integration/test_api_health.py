@@ -16,10 +16,11 @@ from tests.kit.fake_engine import FakeEngine
 pytest_plugins = ["tests.integration.fixtures"]
 
 
+@pytest.mark.usefixtures("trader")  # whose connection the encryption keys open
 async def test_health_and_readiness(client: httpx.AsyncClient, engine: FakeEngine) -> None:
     assert (await client.get("/healthz")).json() == {"status": "ok"}
     ready = await client.get("/readyz")
-    checks = {"database": "ok", "redis": "ok", "engine": "ok"}
+    checks = {"database": "ok", "redis": "ok", "engine": "ok", "encryption_keys": "ok"}
     assert (ready.status_code, ready.json()) == (200, {"status": "ready", "checks": checks})
     engine.up = False
     broken = await client.get("/readyz")

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
@@ -16,6 +16,7 @@ from actors.domain.identifiers import IntentId, Leg, order_tag
 from api.bootstrap import utc_now
 from persistence.database import Sessions, transaction
 from persistence.models import Intent, Run, Strategy
+from persistence.records import LogRecord
 from persistence.runtime_mirror import RuntimeMirror
 from tests.integration.api_user import ApiUser
 from tests.kit.fake_engine import FakeEngine
@@ -71,8 +72,10 @@ async def test_unacceptable_values_name_their_field(trader: ApiUser, field: str,
     assert [error["field"] for error in answer.json()["errors"]] == [field]
 
 
-@pytest.mark.parametrize("number", ["NaN", "Infinity", "1e400"])
-async def test_numbers_that_are_none_are_refused(trader: ApiUser, client: httpx.AsyncClient, number: str) -> None:
+@pytest.mark.parametrize(("number", "field"), [("NaN", "body"), ("Infinity", "body"), ("1e400", "stop_loss")])
+async def test_numbers_that_are_none_are_refused(
+    trader: ApiUser, client: httpx.AsyncClient, number: str, field: str
+) -> None:
     body = '{"symbol":"INFY","buy_time":"09:30","sell_time":"15:10","quantity":1,"stop_loss":NUMBER}'
     headers = {
         "Authorization": f"Bearer {trader.tokens['access_token']}",
@@ -80,7 +83,7 @@ async def test_numbers_that_are_none_are_refused(trader: ApiUser, client: httpx.
     }
     answer = await client.post("/strategy/create", content=body.replace("NUMBER", number), headers=headers)
     assert answer.status_code == 422
-    assert answer.json()["errors"][0]["field"] == "stop_loss"
+    assert answer.json()["errors"][0]["field"] == field
 
 
 async def test_start_records_a_run_and_its_entry_shows_them_and_spawns_the_actor(
@@ -94,6 +97,7 @@ async def test_start_records_a_run_and_its_entry_shows_them_and_spawns_the_actor
     buy_at = datetime.fromisoformat(body["buy_at"])
     assert body["buy_at"].endswith("09:30:00+05:30")
     assert body["sell_at"].endswith("15:10:00+05:30")
+    assert body["message"].startswith(f"Waiting to buy at {buy_at:%Y-%m-%d} 09:30:00")
     assert buy_at > utc_now()
     async with transaction(sessions) as session:
         run = (await session.scalars(select(Run).where(col(Run.strategy_id) == strategy_id))).one()
@@ -265,6 +269,30 @@ async def test_list_is_paged_newest_first(trader: ApiUser) -> None:
     assert (await trader.call("GET", "/strategy/list?limit=100000")).status_code == 422
 
 
+async def test_list_is_filtered_by_status_and_symbol(trader: ApiUser) -> None:
+    infy, tcs = await trader.strategy(), await trader.strategy(symbol="TCS")
+    running, stopped = await trader.started(symbol="TCS"), await trader.started(symbol="M&M", stop_loss=3000.0)
+    await trader.call("POST", "/strategy/stop", strategy_id=stopped)
+    for query, expected in [
+        ("status=created", [tcs, infy]),
+        ("status=running", [running]),
+        ("status=stopped", [stopped]),
+        ("status=paused", []),
+        ("symbol=tcs", [running, tcs]),
+        ("symbol=NSE:TCS&status=created", [tcs]),
+        ("symbol=BSE:TCS", []),
+        ("symbol=M%26M", [stopped]),
+    ]:
+        page = (await trader.call("GET", f"/strategy/list?{query}")).json()
+        assert [row["strategy_id"] for row in page["strategies"]] == expected, query
+        assert page["total"] == len(expected)
+    second = (await trader.call("GET", "/strategy/list?status=created&limit=1&offset=1")).json()
+    assert ([row["strategy_id"] for row in second["strategies"]], second["total"]) == ([infy], 2)
+    for query, field in [("status=gone", "status"), ("symbol=A:B:C", "symbol"), ("user_id=1", "query")]:
+        refused = await trader.call("GET", f"/strategy/list?{query}")
+        assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, field)
+
+
 async def test_orders_show_the_log(trader: ApiUser, engine: FakeEngine, sessions: Sessions) -> None:
     strategy_id = await trader.started()
     from tests.integration.test_persistence_ledger import bought
@@ -277,6 +305,20 @@ async def test_orders_show_the_log(trader: ApiUser, engine: FakeEngine, sessions
     assert page["total"] == 1
     assert (page["orders"][0]["event"], page["orders"][0]["quantity"]) == ("BUY", 10)
     assert Decimal(str(page["orders"][0]["price"])) == Decimal("1500.06")
+    for name in ("occurred_at", "recorded_at"):
+        assert datetime.fromisoformat(page["orders"][0][name]).utcoffset() == timedelta(hours=5, minutes=30)
+
+
+async def test_the_times_of_an_attempt_carry_the_offset_of_the_exchange(trader: ApiUser, engine: FakeEngine) -> None:
+    strategy_id = await trader.started()
+    assert engine.ledger is not None
+    due = datetime(2026, 11, 23, 4, 0, tzinfo=UTC)
+    run_id = engine.running[strategy_id]
+    attempt = LogRecord(event="BUY", occurred_at=due, leg="ENTRY", detail={"triggered_at": due.isoformat()})
+    await engine.ledger.append_log((await engine.ledger.load_run(run_id)).user_id, strategy_id, run_id, attempt)
+    (line,) = (await trader.call("GET", f"/strategy/{strategy_id}/orders")).json()["orders"]
+    assert (line["triggered_at"], line["sent_at"]) == ("2026-11-23T09:30:00+05:30", None)
+    assert line["occurred_at"] == "2026-11-23T09:30:00+05:30"
 
 
 async def test_another_tenants_strategy_does_not_exist(
@@ -294,7 +336,7 @@ async def test_another_tenants_strategy_does_not_exist(
             answer = await stranger.call(method.upper(), path.replace("{strategy_id}", str(strategy_id)), **body)
             assert (answer.status_code, answer.json()["code"]) == (404, "strategy_not_found"), (method, path)
             tried += 1
-    assert tried == 7
+    assert tried >= 8
     assert (await stranger.call("GET", "/strategy/list")).json()["total"] == 0
     assert len(engine.ensured) == 1
     assert engine.moved == []

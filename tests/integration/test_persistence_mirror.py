@@ -74,7 +74,7 @@ async def test_a_new_run_outranks_what_an_old_one_left(mirror: RuntimeMirror, st
 
 async def test_release_frees_the_lock_and_empties_the_queue(mirror: RuntimeMirror, strategy_id: int) -> None:
     intent_id = f"{strategy_id}-ENTRY-1"
-    await mirror.put_runtime(strategy_id, {"position": "buying"})
+    await mirror.put_run(strategy_id, "INFY", {"symbol": "INFY"}, {"user_id": "1", "position": "buying"})
     await claim(mirror, strategy_id, 1, "ENTRY")
     assert (await mirror.get_runtime(strategy_id))["lock_state"] == f"1:{intent_id}"
     await mirror.release(strategy_id, intent_id)
@@ -119,7 +119,7 @@ async def test_prices_are_rupees_with_two_decimals(mirror: RuntimeMirror) -> Non
 
 
 async def test_status_reads_runtime_and_price_together(mirror: RuntimeMirror, strategy_id: int) -> None:
-    await mirror.put_runtime(strategy_id, {"symbol": "TCS", "position": "bought"})
+    await mirror.put_run(strategy_id, "TCS", {"symbol": "TCS"}, {"user_id": "1", "symbol": "TCS", "position": "bought"})
     await mirror.put_price("TCS", 400_000, None, NOW)
     runtime, price = await mirror.get_status(strategy_id)
     assert (runtime["position"], price["price"]) == ("bought", "4000.00")

@@ -1,4 +1,4 @@
-"""An engine without Ray: remembers what it was asked, and records ends through the real ledger."""
+"""An engine without Ray: remembers what it was asked, and records what comes of it through the real ledger."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -21,6 +21,7 @@ class FakeEngine:
     moved: list[tuple[int, int]] = field(default_factory=list)
     stop_timeouts: list[float] = field(default_factory=list)
     swept: asyncio.Event = field(default_factory=asyncio.Event)
+    inbox: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def ensure_running(self, run_id: int, strategy_id: int) -> None:
         """One entry per strategy, however often it is called."""
@@ -34,21 +35,51 @@ class FakeEngine:
         self.stop_timeouts.append(timeout_s)
         if not self.flat_on_stop:
             return StopResult(flat=False, status={"position": "selling", "message": "Selling"})
-        await self.end(self.running.pop(strategy_id), position="sold", message="Stopped", delete_mirror=True)
+        async with self.inbox:
+            run_id = await self._open_run(strategy_id)
+            if run_id is not None:
+                await self.end(run_id, position="sold", message="Stopped", delete_mirror=True)
+        self.running.pop(strategy_id, None)
         return StopResult(flat=True)
 
     async def end(self, run_id: int, *, position: str, message: str, delete_mirror: bool = False) -> None:
         """Record the end of a run, as a strategy actor would."""
+        await self._record(run_id, position=position, message=message, ended=True, delete_mirror=delete_mirror)
+
+    async def move_stop(self, strategy_id: int, stop_loss_paise: int) -> None:
+        """Remembered, and recorded if the strategy runs."""
+        self._check()
+        async with self.inbox:
+            run_id = await self._open_run(strategy_id)
+            if run_id is not None:
+                await self._record(run_id, message="Waiting to buy", stop_loss_paise=stop_loss_paise)
+            self.moved.append((strategy_id, stop_loss_paise))
+
+    async def _open_run(self, strategy_id: int) -> int | None:
+        assert self.ledger is not None
+        runs = await self.ledger.running_runs()
+        return next((run_id for run_id, owner in runs if owner == strategy_id), None)
+
+    async def _record(
+        self,
+        run_id: int,
+        *,
+        message: str,
+        position: str = "none",
+        stop_loss_paise: int | None = None,
+        ended: bool = False,
+        delete_mirror: bool = False,
+    ) -> None:
         assert self.ledger is not None
         run = await self.ledger.load_run(run_id)
         runtime = RunRuntime(
-            status="stopped",
+            status="stopped" if ended else "running",
             position=position,
             status_detail="",
-            last_action="SELL",
+            last_action="SELL" if ended else "START",
             message=message,
-            stop_loss_paise=run.stop_loss_paise,
-            filled_quantity=run.quantity,
+            stop_loss_paise=stop_loss_paise or run.stop_loss_paise,
+            filled_quantity=run.quantity if ended else 0,
             updated_at=datetime.now(UTC),
         )
         update = RunUpdate(
@@ -59,15 +90,10 @@ class FakeEngine:
             symbol=run.tradingsymbol,
             runtime=runtime,
             state={},
-            ended=True,
+            ended=ended,
             delete_mirror=delete_mirror,
         )
         await self.ledger.record(update)
-
-    async def move_stop(self, strategy_id: int, stop_loss_paise: int) -> None:
-        """Remembered."""
-        self._check()
-        self.moved.append((strategy_id, stop_loss_paise))
 
     async def recover(self) -> RecoveryReport:
         """Nothing to do, but noticed."""

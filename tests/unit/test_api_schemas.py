@@ -69,6 +69,13 @@ def test_addresses_are_kept_in_lower_case_and_secrets_out_of_sight() -> None:
     assert "script" not in str(refusal.value)
 
 
+def test_an_address_is_no_password_for_itself() -> None:
+    with pytest.raises(ValidationError, match="must not be your e-mail address") as refusal:
+        RegisterRequest(email="horse.battery@example.com", password="Horse.Battery")
+    assert [error["loc"] for error in refusal.value.errors()] == [("password",)]
+    assert "Battery" not in str(refusal.value)
+
+
 @pytest.mark.parametrize(
     ("run_status", "ended", "shown"),
     [

@@ -3,9 +3,12 @@
 import base64
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from config.secret_store import change_keys
+from config.settings import PREFIX, load_settings
 from persistence.encryption import (
     BROKER_PURPOSE,
     BrokerCredentials,
@@ -63,9 +66,7 @@ def test_keys_can_be_changed_without_losing_secrets() -> None:
     before, both, after = SecretBox([OLD]), SecretBox([NEW, OLD]), SecretBox([NEW])
     secret = sealed(before)
     assert both.open(secret, user_id=7, purpose="test") == b"the secret"
-    assert both.needs_rotation(secret)
-    rotated = sealed(both)
-    assert not both.needs_rotation(rotated)
+    rotated = both.reseal(secret, user_id=7, purpose="test")
     assert rotated.key_version == key_version(NEW)
     assert after.open(rotated, user_id=7, purpose="test") == b"the secret"
     with pytest.raises(UnreadableSecret, match=key_version(OLD)):
@@ -99,3 +100,60 @@ def test_both_alphabets_of_base64_are_read(encode: object) -> None:
 def test_a_box_needs_a_key() -> None:
     with pytest.raises(ValueError, match="at least one"):
         SecretBox([])
+
+
+def test_a_secret_under_an_unknown_key_makes_the_keys_be_read_again_once() -> None:
+    keys, reads = [OLD], []
+
+    def reread() -> list[bytes]:
+        reads.append(1)
+        return keys
+
+    box = SecretBox([OLD], reread)
+    secret = SecretBox([NEW]).seal(b"the secret", user_id=7, purpose="test")
+    with pytest.raises(UnreadableSecret, match=key_version(NEW)):
+        box.open(secret, user_id=7, purpose="test")
+    keys.insert(0, NEW)
+    assert box.open(secret, user_id=7, purpose="test") == b"the secret"
+    assert box.open(secret, user_id=7, purpose="test") == b"the secret"
+    assert len(reads) == 2
+    assert box.newest == key_version(NEW)
+    assert box.versions == {key_version(NEW), key_version(OLD)}
+
+
+def test_a_key_that_was_dropped_still_opens_what_is_in_flight_and_seals_no_more() -> None:
+    box = SecretBox([OLD], lambda: [NEW])
+    before = sealed(box)
+    box.refresh()
+    assert box.open(before, user_id=7, purpose="test") == b"the secret"
+    assert sealed(box).key_version == key_version(NEW)
+
+
+def test_settings_that_cannot_be_read_again_leave_the_keys_that_are_known() -> None:
+    box = SecretBox([OLD], list)
+    box.refresh()
+    assert sealed(box).key_version == key_version(OLD)
+
+
+@pytest.mark.parametrize("content", [b"[]", b"{}", b"no json", b'{"api_key": 1, "other": 2}', b"\xff"])
+def test_what_holds_no_credentials_is_unreadable(content: bytes) -> None:
+    box = SecretBox([OLD])
+    secret = box.seal(content, user_id=7, purpose=BROKER_PURPOSE)
+    with pytest.raises(UnreadableSecret):
+        open_credentials(box, 7, secret)
+
+
+def test_the_keys_of_the_settings_follow_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith(PREFIX)]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    settings = load_settings(secrets="create", data_dir=tmp_path)
+    box = SecretBox.from_settings(settings)
+    first, fresh = box.newest, generate_key()
+    change_keys(tmp_path, lambda keys: (fresh, *keys))
+    box.refresh()
+    assert box.newest == key_version(decode_key(fresh))
+    assert box.versions == {first, box.newest}
+    (tmp_path / ".env").write_text(f"{PREFIX}NO_SUCH_SETTING=1\n")
+    box.refresh()
+    assert box.newest == key_version(decode_key(fresh))

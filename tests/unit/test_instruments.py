@@ -17,9 +17,15 @@ from broker.errors import (
     ExpiredToken,
     InvalidToken,
 )
-from broker.instruments import InstrumentLists, InstrumentTable, instrument_table, list_day
+from broker.instruments import (
+    RETRY_AFTER,
+    InstrumentLists,
+    InstrumentTable,
+    instrument_table,
+    list_day,
+    underlyings,
+)
 from broker.kite_session import IST, explain, token_expiry
-from broker.trading_calendar import trading_calendar
 
 INFY: dict[str, object] = {
     "instrument_token": 408065,
@@ -69,12 +75,63 @@ async def found(lists: InstrumentLists, broker: Broker, symbol: str = "INFY") ->
 
 
 def test_rows_become_instruments_with_exact_ticks() -> None:
-    table = instrument_table([INFY, NIFTY, INFY | {"exchange": "BSE", "tick_size": 0.1}])
+    table = instrument_table([INFY, NIFTY, INFY | {"exchange": "BSE", "segment": "BSE", "tick_size": 0.1}])
     infy = table["NSE", "INFY"]
     assert (infy.token, infy.tick_paise, infy.tradable) == (408065, 5, True)
     assert infy.instrument.symbol == "INFY"
     assert table["BSE", "INFY"].tick_paise == 10
     assert not table["NSE", "NIFTY 50"].tradable
+
+
+NFO = """instrument_token,exchange_token,tradingsymbol,name,last_price,expiry,strike,tick_size,lot_size,instrument_type,segment,exchange
+13414402,52400,INFY26DECFUT,INFY,1516.0,2026-12-29,0,0.05,400,FUT,NFO-FUT,NFO
+13414403,52401,INFY26DEC1500CE,INFY,20.0,2026-12-29,1500,0.05,400,CE,NFO-OPT,NFO
+13414404,52402,WIPRO26DEC240PE,WIPRO,2.0,2026-12-29,240,0.05,400,PE,NFO-OPT,NFO
+13428738,52456,M&M26DECFUT,"M&M",3463.75,2026-12-29,0,0.05,200,FUT,NFO-FUT,NFO
+13428739,52457,NIFTY26DECFUT,NIFTY,26000,2026-12-29,0,0.05,75,FUT,NFO-FUT,NFO
+"""  # noqa: E501 - rows as Kite writes them
+
+
+def test_underlyings_are_the_names_of_futures() -> None:
+    assert underlyings(NFO) == {"INFY", "M&M", "NIFTY"}
+
+
+def test_only_nse_shares_named_by_a_future_have_derivatives() -> None:
+    wanted = {"NSE": ("INFY", "M&M", "WIPRO", "NIFTY 50", "INFY-BL"), "BSE": ("INFY",)}
+    rows = [
+        INFY | {"exchange": exchange, "segment": exchange, "tradingsymbol": symbol}
+        for exchange, symbols in wanted.items()
+        for symbol in symbols
+    ]
+    table = instrument_table(rows, underlyings(NFO))
+    assert {key for key, row in table.items() if row.has_derivatives} == {("NSE", "INFY"), ("NSE", "M&M")}
+
+
+@pytest.mark.parametrize("symbol", ["RCOM-BE", "GVTL-BZ", "ANYSME-SM", "ANYSME-ST", "ANYSME-SZ", "BAJAJ-AUTO-BE"])
+def test_series_settled_share_for_share_have_no_intraday_product(symbol: str) -> None:
+    listed = instrument_table([INFY | {"tradingsymbol": symbol}])["NSE", symbol]
+    assert (listed.tradable, listed.intraday_allowed) == (True, False)
+
+
+@pytest.mark.parametrize("symbol", ["INFY", "BAJAJ-AUTO", "MCDOWELL-N", "M&M", "J&KBANK", "NAM-INDIA", "BE", "SM"])
+def test_real_hyphens_and_special_characters_are_no_series(symbol: str) -> None:
+    listed = instrument_table([INFY | {"tradingsymbol": symbol}])["NSE", symbol]
+    assert (listed.tradable, listed.intraday_allowed) == (True, True)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"segment": "INDICES", "tradingsymbol": "NIFTY 50"},
+        {"segment": "INDICES", "exchange": "BSE", "tradingsymbol": "SENSEX"},
+        {"tradingsymbol": "INFY-BL"},
+        {"segment": "NFO-FUT", "exchange": "NFO", "tradingsymbol": "INFY26DECFUT"},
+        {"segment": "BSE"},
+    ],
+)
+def test_what_is_no_share_of_the_ordinary_market_is_not_tradable(changes: dict[str, object]) -> None:
+    (listed,) = instrument_table([INFY | changes]).values()
+    assert not listed.tradable
 
 
 async def test_many_askers_fetch_once_and_unknown_symbols_are_none() -> None:
@@ -104,6 +161,22 @@ async def test_an_old_list_serves_while_the_broker_is_down_but_none_does_not() -
     broker.down, clock.now = True, ist(24, 9)
     assert await found(lists, broker)
     broker.down = False
+    for wait, fetched in [(RETRY_AFTER - timedelta(seconds=1), 1), (RETRY_AFTER, 2)]:
+        clock.now = ist(24, 9) + wait
+        assert await found(lists, broker)
+        assert broker.fetched == fetched
+
+
+async def test_one_user_whose_session_is_refused_keeps_nobody_else_from_todays_list() -> None:
+    clock, broker = Clock(ist(23, 9)), Broker()
+    lists = InstrumentLists(clock)
+    assert await found(lists, broker)
+    clock.now = ist(24, 9)
+
+    def refused() -> InstrumentTable:
+        raise InvalidToken
+
+    assert await lists.find("paper", "NSE", "INFY", refused) is not None
     assert await found(lists, broker)
     assert broker.fetched == 2
 
@@ -154,25 +227,6 @@ def test_the_sentences_of_row_b2(error: Callable[[], BrokerError], sentence: str
 )
 def test_tokens_are_flushed_at_six(obtained: datetime, expires: datetime) -> None:
     assert token_expiry(obtained.astimezone(UTC)) == expires
-
-
-def test_the_paper_exchange_never_closes() -> None:
-    assert all(trading_calendar("24x7").is_session(date(2026, 11, 21) + timedelta(days=n)) for n in range(7))
-
-
-@pytest.mark.parametrize(
-    ("day", "open_"),
-    [
-        (date(2026, 11, 23), True),
-        (date(2026, 11, 22), False),
-        (date(2026, 11, 24), False),
-        (date(2026, 12, 25), False),
-        (date(2099, 1, 2), True),
-        (date(2099, 1, 3), False),
-    ],
-)
-def test_nse_sessions(day: date, open_: bool) -> None:
-    assert trading_calendar("XNSE").is_session(day) is open_
 
 
 def test_ticks_are_decimal_exact() -> None:

@@ -8,7 +8,14 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from actors.domain.errors import InvalidValue
-from actors.domain.session import MISSED_GRACE, TriggerVerdict, next_session_times, trigger_verdict
+from actors.domain.session import (
+    MISSED_GRACE,
+    WHOLE_DAY,
+    SessionHours,
+    TriggerVerdict,
+    next_session_times,
+    trigger_verdict,
+)
 
 IST = ZoneInfo("Asia/Kolkata")
 FRIDAY = date(2026, 11, 20)
@@ -17,12 +24,12 @@ BUY, SELL = time(9, 30), time(15, 10)
 TICK = timedelta(microseconds=1)
 
 
-def weekday(day: date) -> bool:
-    return day.weekday() < 5
+def weekday(day: date) -> SessionHours | None:
+    return WHOLE_DAY if day.weekday() < 5 else None
 
 
-def always(_: date) -> bool:
-    return True
+def always(_: date) -> SessionHours:
+    return WHOLE_DAY
 
 
 def at(day: date, wall: time) -> datetime:
@@ -69,7 +76,7 @@ def test_start_trades_in_the_first_session_whose_buy_time_is_not_missed(now: dat
 
 
 def test_holiday_is_skipped() -> None:
-    times = next_session_times(BUY, SELL, at(FRIDAY, time(8)), IST, lambda day: weekday(day) and day != FRIDAY)
+    times = next_session_times(BUY, SELL, at(FRIDAY, time(8)), IST, lambda day: None if day == FRIDAY else weekday(day))
     assert times.buy_at == at(MONDAY, BUY)
 
 
@@ -96,7 +103,7 @@ def test_naive_now_is_refused() -> None:
 
 def test_exchange_that_never_opens_is_refused() -> None:
     with pytest.raises(InvalidValue, match="no trading session"):
-        next_session_times(BUY, SELL, at(FRIDAY, BUY), IST, lambda _: False)
+        next_session_times(BUY, SELL, at(FRIDAY, BUY), IST, lambda _: None)
 
 
 @given(
@@ -111,14 +118,50 @@ def test_session_is_the_first_open_day_on_which_the_buy_is_not_missed(
     assume(buy < sell)
     today = now.date()
 
-    def is_session(day: date) -> bool:
-        return weekday(day) and (day - today).days not in holidays
+    assume(sell < time.max)
 
-    times = next_session_times(buy, sell, now.astimezone(UTC), IST, is_session)
+    def hours(day: date) -> SessionHours | None:
+        return None if (day - today).days in holidays else weekday(day)
+
+    times = next_session_times(buy, sell, now.astimezone(UTC), IST, hours)
     day = times.buy_at.astimezone(IST).date()
-    assert is_session(day)
+    assert hours(day) is not None
     assert times.buy_at < times.sell_at
     assert (times.buy_at.time(), times.sell_at.time()) == (buy, sell)
     assert now < times.buy_at + MISSED_GRACE
     earlier = [today + timedelta(days=n) for n in range((day - today).days)]
-    assert all(not is_session(d) or now >= at(d, buy) + MISSED_GRACE for d in earlier)
+    assert all(hours(d) is None or now >= at(d, buy) + MISSED_GRACE for d in earlier)
+
+
+EVENING = SessionHours(time(18, 0), time(19, 15))
+HALF_DAY = SessionHours(time(9, 15), time(12, 30))
+
+
+@pytest.mark.parametrize(
+    ("buy", "sell", "held"),
+    [
+        (time(18, 0), time(19, 14, 59), True),
+        (time(17, 59, 59), time(19, 0), False),
+        (time(18, 0), time(19, 15), False),
+        (time(9, 30), time(15, 10), False),
+    ],
+)
+def test_session_holds_times_from_its_opening_until_just_before_its_close(buy: time, sell: time, held: bool) -> None:
+    assert EVENING.hold(buy, sell) is held
+
+
+@pytest.mark.parametrize(
+    ("opens", "closes"), [(time(9), time(9)), (time(10), time(9)), (time(9, tzinfo=UTC), time(10))]
+)
+def test_hours_that_are_none_are_refused(opens: time, closes: time) -> None:
+    with pytest.raises(InvalidValue):
+        SessionHours(opens, closes)
+
+
+def test_sessions_that_do_not_hold_the_times_are_passed_over() -> None:
+    hours = {FRIDAY: HALF_DAY, MONDAY: EVENING, date(2026, 11, 24): SessionHours(time(9, 15), time(15, 30))}
+    times = next_session_times(BUY, SELL, at(FRIDAY, time(8)), IST, hours.get)
+    assert times.buy_at == at(date(2026, 11, 24), BUY)
+    assert next_session_times(time(18, 5), time(19), at(FRIDAY, BUY), IST, hours.get).buy_at == at(MONDAY, time(18, 5))
+    with pytest.raises(InvalidValue, match="no trading session"):
+        next_session_times(time(8), time(9), at(FRIDAY, time(7)), IST, hours.get)

@@ -1,0 +1,228 @@
+"""Examples for the OpenAPI document: bodies and answers by the name of their schema, errors by operation and status.
+
+The values are those of `docs/api.md`.
+"""
+
+from typing import Any
+
+_LOGIN = {"email": "asha@example.com", "password": "correct horse battery"}
+_STRATEGY = {
+    "symbol": "INFY",
+    "buy_time": "10:25:45",
+    "sell_time": "10:35:15",
+    "stop_loss": 1500.0,
+    "quantity": 10,
+    "product": "MIS",
+}
+_STRATEGY_ANSWER = {"strategy_id": 1} | _STRATEGY | {
+    "strategy_status": "stopped",
+    "created_at": "2026-11-21T10:25:15.764910+05:30",
+    "updated_at": "2026-11-21T10:25:49.378876+05:30",
+}  # fmt: skip
+_ORDER_LOG = {
+    "log_id": 6,
+    "run_id": 1,
+    "event": "STOPLOSS",
+    "leg": "EXIT",
+    "order_id": "1795236949250674653",
+    "status": "accepted",
+    "quantity": 10,
+    "price": None,
+    "reason": None,
+    "triggered_at": "2026-11-21T10:25:49.235704+05:30",
+    "sent_at": "2026-11-21T10:25:49.247974+05:30",
+    "occurred_at": "2026-11-21T10:25:49.253314+05:30",
+    "recorded_at": "2026-11-21T10:25:49.266286+05:30",
+}
+_PAGE = {"total": 1, "limit": 50, "offset": 0}
+
+EXAMPLES: dict[str, dict[str, Any]] = {
+    "RegisterRequest": _LOGIN,
+    "LoginRequest": _LOGIN,
+    "RefreshRequest": {"refresh_token": "kq0Z1pW3yq8m1V0cJc1o5v3m4Zt6dTn2xQe7uFhYb9A"},
+    "PasswordChangeRequest": {
+        "current_password": "correct horse battery",
+        "new_password": "a better battery, stapled",
+    },
+    "DeleteAccountRequest": {"password": "correct horse battery"},
+    "LoginAnswer": {
+        "access_token": "header.claims.signature",
+        "token_type": "bearer",
+        "expires_in": 900,
+        "refresh_token": "kq0Z1pW3yq8m1V0cJc1o5v3m4Zt6dTn2xQe7uFhYb9A",
+    },
+    "ValidateAnswer": {
+        "valid": True,
+        "user_id": 1,
+        "email": "asha@example.com",
+        "expires_at": "2026-11-21T10:40:15+05:30",
+    },
+    "ActivityList": {
+        "activity": [
+            {"at": "2026-11-21T10:25:15.710114+05:30", "action": "login", "subject": "", "address": "192.0.2.1"},
+        ]
+    }
+    | _PAGE,
+    "BrokerConnectRequest": {
+        "broker": "paper",
+        "api_key": "paper",
+        "api_secret": "paper-secret",
+        "access_token": "paper-token",
+    },
+    "BrokerConnectAnswer": {"broker_connected": True, "broker": "paper", "broker_user_id": "PA0001"},
+    "BrokerLoginAnswer": {
+        "login_url": "https://kite.zerodha.com/connect/login?api_key=abcd1234&v=3",
+        "broker": "kite",
+    },
+    "BrokerStatusAnswer": {
+        "broker_connected": True,
+        "broker": "kite",
+        "broker_user_id": "AB1234",
+        "api_key_hint": "1234",
+        "connected_at": "2026-11-21T10:25:15.710114+05:30",
+        "token_obtained_at": "2026-11-21T10:25:15.710109+05:30",
+        "token_age_s": 61,
+        "token_expires_at": "2026-11-22T06:00:00+05:30",
+        "token_expired": False,
+    },
+    "StrategyCreateRequest": _STRATEGY,
+    "StrategyIdRequest": {"strategy_id": 1},
+    "StrategyPatchRequest": {"stop_loss": 1505.5},
+    "StrategyIdAnswer": {"strategy_id": 1},
+    "StrategyStarted": {
+        "strategy_id": 1,
+        "strategy_status": "running",
+        "buy_at": "2026-11-21T10:25:45+05:30",
+        "sell_at": "2026-11-21T10:35:15+05:30",
+        "message": "Waiting to buy at 2026-11-21 10:25:45",
+    },
+    "StrategyAnswer": _STRATEGY_ANSWER,
+    "StrategyPage": {"strategies": [_STRATEGY_ANSWER]} | _PAGE,
+    "StrategyStatus": {
+        "strategy_id": 1,
+        "strategy_status": "stopped",
+        "position": "exited_by_sl",
+        "status_detail": "",
+        "last_action": "STOPLOSS",
+        "last_price": 1495.0,
+        "last_price_age_ms": None,
+        "stop_loss": 1500.0,
+        "quantity": 10,
+        "filled_quantity": 10,
+        "buy_price": 1510.0,
+        "sell_price": 1495.0,
+        "pnl": -150.0,
+        "buy_at": "2026-11-21T10:25:45+05:30",
+        "sell_at": "2026-11-21T10:35:15+05:30",
+        "last_buy_order": "1795236945018861353",
+        "last_sell_order": None,
+        "last_sl_order": "1795236949250674653",
+        "message": "STOP-LOSS Triggered",
+        "updated_at": "2026-11-21T10:25:49.367953+05:30",
+    },
+    "OrderLogPage": {"orders": [_ORDER_LOG]} | _PAGE,
+    "StrategyTimeline": {
+        "strategy_id": 1,
+        "run_id": 1,
+        "started_at": "2026-11-21T10:25:15.764910+05:30",
+        "ended_at": "2026-11-21T10:25:49.367953+05:30",
+        "message": "STOP-LOSS Triggered",
+        "summary": "Bought 10 INFY at 1510.00, 14 ms after 10:25:45; sold by stop-loss at 1495.00, "
+        "12 ms after the price touched it at 10:25:49.",
+        "legs": [
+            {
+                "leg": "EXIT",
+                "seq": 1,
+                "cause": "STOPLOSS",
+                "scheduled_at": None,
+                "triggered_at": "2026-11-21T10:25:49.235704+05:30",
+                "sent_at": "2026-11-21T10:25:49.247974+05:30",
+                "acknowledged_at": "2026-11-21T10:25:49.253314+05:30",
+                "filled_at": "2026-11-21T10:25:49.362105+05:30",
+                "late_ms": 12,
+                "order_id": "1795236949250674653",
+                "quantity": 10,
+                "filled_quantity": 10,
+                "average_price": 1495.0,
+                "outcome": "filled",
+                "attempts": [
+                    {
+                        "status": "accepted",
+                        "sent_at": "2026-11-21T10:25:49.247974+05:30",
+                        "answered_at": "2026-11-21T10:25:49.253314+05:30",
+                        "order_id": "1795236949250674653",
+                        "reason": None,
+                    }
+                ],
+            }
+        ],
+        "notes": [
+            {
+                "at": "2026-11-21T10:25:49.236012+05:30",
+                "event": "STOPLOSS_TRIGGERED",
+                "reason": "price ₹1495.00 at or below ₹1500.00",
+            }
+        ],
+    },
+    "Alive": {"status": "ok"},
+    "Readiness": {
+        "status": "ready",
+        "checks": {"database": "ok", "redis": "ok", "engine": "ok", "encryption_keys": "ok"},
+    },
+    "InvalidRequest": {
+        "detail": "stop_loss: must be greater than 0 and at most 10000000",
+        "code": "invalid_request",
+        "errors": [{"field": "stop_loss", "message": "must be greater than 0 and at most 10000000"}],
+    },
+}
+
+EVENT_STREAM = """id: 1795236949266-0
+event: snapshot_end
+data: {"strategies": 0}
+
+"""
+
+_NO_TOKEN = ("token_invalid", "Missing token")
+_ERRORS: dict[str, tuple[str, str]] = {
+    "401": _NO_TOKEN,
+    "403": ("credentials_mismatch", "Credentials mismatch"),
+    "404": ("strategy_not_found", "No such strategy"),
+    "408": ("request_timeout", "The request did not arrive in time"),
+    "409": ("strategy_running", "Stop the strategy first; only its stop-loss can be moved meanwhile"),
+    "413": ("request_too_large", "A request may have 64 KiB"),
+    "429": ("rate_limited", "Too many requests. Please wait."),
+    "503": ("database_unavailable", "The service is not available right now. Please try again."),
+}
+_WRONG_PASSWORD = ("invalid_credentials", "Invalid e-mail or password")
+_STRATEGIES_RUN = ("strategies_running", "Stop your running strategies first")
+_NOT_CONNECTED = ("broker_not_connected", "Connect your broker first")
+_ERRORS_OF_ONE: dict[tuple[str, str], tuple[str, str]] = {
+    ("register", "409"): ("email_taken", "This e-mail address is registered already"),
+    ("register", "429"): ("too_many_attempts", "Too many attempts. Please wait."),
+    ("login", "401"): _WRONG_PASSWORD,
+    ("login", "429"): ("too_many_attempts", "Too many attempts. Please wait."),
+    ("refresh", "401"): ("invalid_credentials", "Please log in again"),
+    ("delete_account", "409"): _STRATEGIES_RUN,
+    ("connect_broker", "401"): ("broker_token_expired", "Token expired, please refresh"),
+    ("connect_broker", "409"): _STRATEGIES_RUN,
+    ("connect_broker", "503"): ("broker_unreachable", "The broker does not answer"),
+    ("broker_login_url", "409"): ("broker_not_offered", "This broker is not offered here"),
+    ("disconnect_broker", "409"): _STRATEGIES_RUN,
+    ("create_strategy", "409"): _NOT_CONNECTED,
+    ("create_strategy", "503"): ("broker_unreachable", "The broker does not answer"),
+    ("start_strategy", "409"): _NOT_CONNECTED,
+    ("start_strategy", "503"): (
+        "engine_unavailable",
+        "The trading engine does not answer right now. Please try again.",
+    ),
+    ("stop_strategy", "503"): (
+        "engine_unavailable",
+        "The trading engine does not answer right now. Please try again.",
+    ),
+}
+
+
+def error_example(operation_id: str, status: str) -> dict[str, Any]:
+    """A typical error of an operation."""
+    code, detail = _ERRORS_OF_ONE.get((operation_id, status), _ERRORS[status])
+    return {"detail": detail, "code": code}

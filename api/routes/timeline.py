@@ -1,0 +1,24 @@
+"""`GET /strategy/{strategy_id}/timeline`: why a trade did or did not happen."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
+
+from api.dependencies import Opened, UserId
+from api.routes.problems import problems
+from api.schemas.fields import MAX_ID
+from api.schemas.timeline import StrategyTimeline, TimelineQuery
+from api.timeline_service import read_timeline
+
+router = APIRouter(prefix="/strategy", tags=["strategy"])
+
+
+@router.get("/{strategy_id}/timeline", operation_id="strategy_timeline", responses=problems(401, 404))
+async def timeline(
+    strategy_id: Annotated[int, Path(gt=0, le=MAX_ID)],
+    user_id: UserId,
+    opened: Opened,
+    asked: Annotated[TimelineQuery, Query()],
+) -> StrategyTimeline:
+    """When each leg of a run was due, decided, sent, acknowledged and filled, with every attempt and reason."""
+    return await read_timeline(opened.sessions, opened.settings.zone, user_id, strategy_id, asked.run_id)

@@ -1,0 +1,71 @@
+"""An application that uvicorn serves in a thread, as `tradeactors api` serves it."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+
+from api.app import create_app
+from api.server import ApiServer, api_server
+from config.settings import Settings, load_settings
+from persistence.database import open_database, sessions_of
+from persistence.encryption import generate_key
+from persistence.ledger import RunLedger
+from persistence.runtime_mirror import RuntimeMirror
+from tests.kit.fake_engine import FakeEngine
+
+
+def settings_of(postgres_url: str, redis_url: str, paper_url: str, data_dir: Path, **changes: Any) -> Settings:
+    """Settings of an application that outlives one test."""
+    return load_settings(
+        env_file=None,
+        database_url=postgres_url,
+        redis_url=redis_url,
+        paper_root=paper_url,
+        brokers=("paper",),
+        jwt_secret=SecretStr("integration tests sign with this secret"),
+        encryption_keys=(SecretStr(generate_key()),),
+        data_dir=data_dir,
+        **changes,
+    )
+
+
+@contextmanager
+def served(settings: Settings) -> Iterator[str]:
+    """The URL of an application that uvicorn serves in a thread, with an engine that remembers what it was asked."""
+    started: Future[tuple[ApiServer, asyncio.AbstractEventLoop, str]] = Future()
+    thread = threading.Thread(target=lambda: asyncio.run(_serve(settings, started)), name="served api", daemon=True)
+    thread.start()
+    server, loop, url = started.result(timeout=30)
+    try:
+        yield url
+    finally:
+        loop.call_soon_threadsafe(setattr, server, "should_exit", True)
+        thread.join(timeout=30)
+        assert not thread.is_alive(), "the server has not ended"
+
+
+async def _serve(settings: Settings, started: "Future[tuple[ApiServer, asyncio.AbstractEventLoop, str]]") -> None:
+    try:
+        database = open_database(settings.database_url, pool_size=5)
+        mirror = RuntimeMirror.connect(settings.redis_url)
+        app = create_app(settings, FakeEngine(RunLedger(sessions_of(database), mirror)))
+        server = api_server(app, "127.0.0.1", 0)
+        serving = asyncio.create_task(server.serve())
+        while not server.started:
+            assert not serving.done(), "the server has not started"
+            await asyncio.sleep(0.01)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        started.set_result((server, asyncio.get_running_loop(), f"http://127.0.0.1:{port}"))
+        await serving
+        await mirror.close()
+        await database.dispose()
+    except BaseException as error:
+        if not started.done():
+            started.set_exception(error)
+        raise

@@ -1,0 +1,60 @@
+"""DATA_DIR/secrets.json: keys are added and removed without ever losing one, or the file."""
+
+import json
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+
+from config.secret_store import SECRETS_FILE, change_keys, create_secrets, read_secrets
+
+
+def test_a_change_keeps_everything_else_and_the_mode(tmp_path: Path) -> None:
+    before = create_secrets(tmp_path)
+    after = change_keys(tmp_path, lambda keys: ("new", *keys))
+    assert after.encryption_keys == ("new", *before.encryption_keys)
+    assert (after.jwt_secret, after.redis_password) == (before.jwt_secret, before.redis_password)
+    assert read_secrets(tmp_path) == after
+    assert stat.S_IMODE((tmp_path / SECRETS_FILE).stat().st_mode) == 0o600
+    assert [path.name for path in tmp_path.iterdir()] == [SECRETS_FILE]
+
+
+def test_changes_at_once_lose_no_key(tmp_path: Path) -> None:
+    create_secrets(tmp_path)
+    writers = [
+        threading.Thread(target=change_keys, args=(tmp_path, lambda keys, n=n: (f"key{n}", *keys))) for n in range(20)
+    ]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    stored = read_secrets(tmp_path)
+    assert stored is not None
+    assert {f"key{n}" for n in range(20)} < set(stored.encryption_keys)
+
+
+def test_the_last_key_is_not_removed(tmp_path: Path) -> None:
+    before = create_secrets(tmp_path)
+    with pytest.raises(ValueError, match="at least one"):
+        change_keys(tmp_path, lambda _: ())
+    assert read_secrets(tmp_path) == before
+
+
+def test_a_file_that_is_not_there_or_damaged_is_not_replaced(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        change_keys(tmp_path, lambda keys: keys)
+    (tmp_path / SECRETS_FILE).write_text("{")
+    with pytest.raises(ValueError, match="damaged"):
+        change_keys(tmp_path, lambda keys: keys)
+    assert (tmp_path / SECRETS_FILE).read_text() == "{"
+
+
+def test_a_link_is_followed_not_replaced(tmp_path: Path) -> None:
+    elsewhere, data_dir = tmp_path / "elsewhere", tmp_path / "data"
+    create_secrets(elsewhere)
+    data_dir.mkdir()
+    (data_dir / SECRETS_FILE).symlink_to(elsewhere / SECRETS_FILE)
+    change_keys(data_dir, lambda keys: ("new", *keys))
+    assert json.loads((elsewhere / SECRETS_FILE).read_text())["encryption_keys"][0] == "new"
+    assert (data_dir / SECRETS_FILE).is_symlink()
