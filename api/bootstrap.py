@@ -103,9 +103,7 @@ async def open_resources(settings: Settings, engine: StrategyEngine | None) -> A
             tokens=tokens,
             logins=logins,
             auth=AuthService(sessions, passwords, tokens, logins, throttle, utc_now),
-            accounts=AccountService(
-                sessions, mirror, PasswordCheck(sessions, passwords, throttle), logins, utc_now
-            ),
+            accounts=AccountService(sessions, mirror, PasswordCheck(sessions, passwords, throttle), logins, utc_now),
             brokers=brokers,
             strategies=StrategyService(settings, sessions, mirror, engine, checks),
             lifecycle=LifecycleService(settings, sessions, mirror, engine, checks, utc_now),

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import structlog
+from anyio import BrokenResourceError
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -141,8 +142,10 @@ async def _http_exception(request: Request, error: Exception) -> JSONResponse:
 
 def _allowed_methods(request: Request) -> set[str]:
     """Those of all routes of the path; Starlette names those of the first only."""
-    path, routes = request.scope["path"], iter_route_contexts(request.app.routes)
-    return {method for route in routes if route.path_regex.match(path) for method in route.methods or ()}
+    path = request.scope["path"]
+    matching = [route for route in iter_route_contexts(request.app.routes) if route.path_regex.match(path)]
+    exact = [route for route in matching if route.path == path]  # /strategy/list, and not what /strategy/1 allows
+    return {method for route in exact or matching for method in route.methods or ()}
 
 
 async def _invalid_field(_request: Request, error: Exception) -> JSONResponse:
@@ -175,6 +178,9 @@ def _field_problem(problem: Mapping[str, Any]) -> FieldProblem:
 
 
 async def _internal_error(request: Request, error: Exception) -> JSONResponse:
-    route = getattr(request.scope.get("route"), "path", None)
+    route = getattr(request.scope.get("route"), "path_format", None)
+    if isinstance(error, ExceptionGroup) and error.split(BrokenResourceError)[1] is None:
+        log.info("client_left", route=route)  # in the middle of an event stream, as FastAPI puts it
+        return _problem(499, "The client has left.", "client_left")  # to nobody
     log.error("request_failed", error=type(error).__name__, method=request.method, route=route, exc_info=error)
     return _problem(500, "Something went wrong on our side.", "internal_error")

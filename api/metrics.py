@@ -69,5 +69,5 @@ class MetricsMiddleware:
         try:
             await self._app(scope, receive, send_noting_status)
         finally:
-            route = getattr(scope.get("route"), "path", "none")
+            route = getattr(scope.get("route"), "path_format", "none")
             self._metrics.request_served(scope["method"], route, status, time.perf_counter() - started)

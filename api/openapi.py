@@ -54,6 +54,8 @@ def describe(routes: Sequence[BaseRoute]) -> Json:
     document["components"]["headers"] = _HEADERS
     for operation in _operations(document):
         operation["summary"] = _first_sentence(operation["description"])
+        for parameter in operation.get("parameters", ()):
+            parameter["schema"] = _without_null(parameter["schema"])
         _complete_errors(operation)
         _add_headers(operation)
         _add_examples(operation)
@@ -72,6 +74,15 @@ def _operations(document: Json) -> Iterator[Json]:
 
 def _first_sentence(text: str) -> str:
     return text.partition("\n\n")[0].replace("\n", " ").partition(". ")[0].removesuffix(".")
+
+
+def _without_null(schema: Json) -> Json:
+    """A parameter is left out when it is null: it has no way to say so."""
+    kinds = [kind for kind in schema.get("anyOf", ()) if kind != {"type": "null"}]
+    if len(kinds) != 1:
+        return schema
+    kind: Json = kinds[0]
+    return {name: value for name, value in schema.items() if name != "anyOf"} | kind
 
 
 def _complete_errors(operation: Json) -> None:

@@ -3,12 +3,13 @@
 from datetime import datetime, tzinfo
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Query, Response
 
 from actors.domain.money import round_rupees
 from api.dependencies import Opened, PageQuery, Paging, UserId
+from api.path_id import PathId
 from api.routes.problems import problems
-from api.schemas.fields import MAX_ID, StrategyStatusWord, Symbol
+from api.schemas.fields import StrategyStatusWord, Symbol
 from api.schemas.strategy import (
     OrderLogAnswer,
     OrderLogPage,
@@ -28,8 +29,6 @@ router = APIRouter(prefix="/strategy", tags=["strategy"])
 
 _ATTEMPT_TIMES = ("triggered_at", "sent_at")
 _LINE_TIMES = ("occurred_at", "recorded_at")
-
-PathId = Annotated[int, Path(gt=0, le=MAX_ID)]
 
 
 class StrategyListQuery(PageQuery):
@@ -74,32 +73,32 @@ async def list_strategies(
     return StrategyPage(strategies=strategies, total=total, limit=query.limit, offset=query.offset)
 
 
-@router.get("/status/{strategy_id}", operation_id="strategy_status", responses=problems(401, 404))
+@router.get("/status/{strategy_id:id}", operation_id="strategy_status", responses=problems(401, 404))
 async def status(strategy_id: PathId, user_id: UserId, opened: Opened) -> StrategyStatus:
     """Where a strategy stands; its final result stays readable after the end."""
     return await opened.lifecycle.status(user_id, strategy_id)
 
 
-@router.get("/{strategy_id}", operation_id="get_strategy", responses=problems(401, 404))
+@router.get("/{strategy_id:id}", operation_id="get_strategy", responses=problems(401, 404))
 async def get(strategy_id: PathId, user_id: UserId, opened: Opened) -> StrategyAnswer:
     """What you asked for."""
     return strategy_answer(await opened.strategies.get(user_id, strategy_id), opened.settings.zone)
 
 
-@router.patch("/{strategy_id}", operation_id="patch_strategy", responses=problems(401, 404, 409))
+@router.patch("/{strategy_id:id}", operation_id="patch_strategy", responses=problems(401, 404, 409))
 async def patch(strategy_id: PathId, body: StrategyPatchRequest, user_id: UserId, opened: Opened) -> StrategyAnswer:
     """Change a strategy. While it runs, only its stop-loss can be moved."""
     return strategy_answer(await opened.strategies.patch(user_id, strategy_id, body), opened.settings.zone)
 
 
-@router.delete("/{strategy_id}", status_code=204, operation_id="delete_strategy", responses=problems(401, 404, 409))
+@router.delete("/{strategy_id:id}", status_code=204, operation_id="delete_strategy", responses=problems(401, 404, 409))
 async def delete(strategy_id: PathId, user_id: UserId, opened: Opened) -> Response:
     """Delete a strategy that does not run."""
     await opened.strategies.delete(user_id, strategy_id)
     return Response(status_code=204)
 
 
-@router.get("/{strategy_id}/orders", operation_id="strategy_orders", responses=problems(401, 404))
+@router.get("/{strategy_id:id}/orders", operation_id="strategy_orders", responses=problems(401, 404))
 async def orders(strategy_id: PathId, user_id: UserId, opened: Opened, paging: Paging) -> OrderLogPage:
     """Everything that happened to the strategy's orders, oldest first."""
     lines, total = await opened.strategies.orders(user_id, strategy_id, paging.limit, paging.offset)

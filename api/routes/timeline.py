@@ -2,20 +2,20 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Query
 
 from api.dependencies import Opened, UserId
+from api.path_id import PathId
 from api.routes.problems import problems
-from api.schemas.fields import MAX_ID
 from api.schemas.timeline import StrategyTimeline, TimelineQuery
 from api.timeline_service import read_timeline
 
 router = APIRouter(prefix="/strategy", tags=["strategy"])
 
 
-@router.get("/{strategy_id}/timeline", operation_id="strategy_timeline", responses=problems(401, 404))
+@router.get("/{strategy_id:id}/timeline", operation_id="strategy_timeline", responses=problems(401, 404))
 async def timeline(
-    strategy_id: Annotated[int, Path(gt=0, le=MAX_ID)],
+    strategy_id: PathId,
     user_id: UserId,
     opened: Opened,
     asked: Annotated[TimelineQuery, Query()],

@@ -54,6 +54,11 @@ def _parse_time(text: Any) -> time:
     raise ValueError('must be a time of day such as "09:30" or "09:30:15"')
 
 
+def _whole(number: Any) -> Any:
+    """10.0 is an integer too (JSON Schema 2020-12 §4.2.3), "10" and true are none."""
+    return int(number) if isinstance(number, float) and number.is_integer() else number
+
+
 def _parse_price(number: Any) -> Decimal:
     if isinstance(number, bool) or not isinstance(number, int | float):
         raise ValueError("must be a number")  # noqa: TRY004 - pydantic reports ValueError
@@ -75,7 +80,10 @@ def _parse_symbol(text: str) -> str:
 
 
 Email = Annotated[
-    str, StringConstraints(max_length=254), AfterValidator(_parse_email), Field(examples=["asha@example.com"])
+    str,
+    StringConstraints(max_length=254),
+    AfterValidator(_parse_email),
+    Field(examples=["asha@example.com"], json_schema_extra={"format": "email"}),
 ]
 _EncodableSecret = Annotated[SecretStr, AfterValidator(_check_unicode)]
 NewPassword = Annotated[_EncodableSecret, Field(min_length=8, max_length=256, examples=["correct horse battery"])]
@@ -94,14 +102,14 @@ Price = Annotated[
         {"type": "number", "minimum": 0.01, "maximum": int(MAX_PRICE), "multipleOf": 0.01, "examples": [1490.5]}
     ),
 ]
-Quantity = Annotated[int, Field(strict=True, gt=0, le=MAX_QUANTITY, examples=[10])]
+Quantity = Annotated[int, Field(strict=True, gt=0, le=MAX_QUANTITY, examples=[10]), BeforeValidator(_whole)]
 Symbol = Annotated[
     str,
     StringConstraints(min_length=1, max_length=64),
     AfterValidator(_parse_symbol),
     Field(examples=["INFY"], description="`INFY` (on NSE) or `BSE:INFY`"),
 ]
-StrategyId = Annotated[int, Field(strict=True, gt=0, le=MAX_ID, examples=[1])]
+StrategyId = Annotated[int, Field(strict=True, gt=0, le=MAX_ID, examples=[1]), BeforeValidator(_whole)]
 
 StrategyStatusWord = Literal["created", "running", "paused", "stopped"]
 PositionWord = Literal["none", "buying", "bought", "selling", "sold", "exited_by_sl", "buy_failed"]

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Literal
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from actors.domain.identifiers import Product
 from api.schemas.fields import PositionWord, Price, Quantity, Request, StrategyId, StrategyStatusWord, Symbol, TimeOfDay
@@ -28,6 +28,8 @@ class StrategyIdRequest(Request):
 
 class StrategyPatchRequest(Request):
     """What to change; at least one field. While the strategy runs, only `stop_loss` can be moved."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
 
     buy_time: TimeOfDay | None = None
     sell_time: TimeOfDay | None = None

@@ -61,7 +61,7 @@ def test_touched_stop_loss_sells_at_once_and_overrides_the_sell_time(deployment:
 
 def test_stop_loss_is_skipped_while_nothing_is_bought(deployment: Deployment, trader: Trader) -> None:
     deployment.exchange.set_price("NSE:ITC", 460.00)  # at START the stop-loss must be below the market
-    strategy = trader.strategy("ITC", buy_in=5, stop_loss=450.00)
+    strategy = trader.strategy("ITC", buy_in=12, stop_loss=450.00)
     deployment.exchange.set_price("NSE:ITC", 400.00)
     strategy.until(lambda s: s["last_price"] == 400.00)
     assert (strategy.status()["position"], strategy.orders()) == ("none", [])
@@ -131,7 +131,7 @@ def test_order_is_on_the_queue_and_the_lock_is_held_while_it_is_sent(deployment:
 
 
 def test_trigger_that_is_late_by_less_than_five_seconds_is_executed(deployment: Deployment, trader: Trader) -> None:
-    strategy = trader.strategy("TATASTEEL", buy_in=3)
+    strategy = trader.strategy("TATASTEEL", buy_in=10)
     pid = strategy.kill_actor(signal.SIGSTOP)
     eventually(lambda: deployment.now() >= strategy.buy_at + timedelta(seconds=2), 10, "two seconds late")
     _go_on(pid)
@@ -141,7 +141,7 @@ def test_trigger_that_is_late_by_less_than_five_seconds_is_executed(deployment: 
 
 
 def test_trigger_that_is_missed_by_more_is_logged_and_not_executed(deployment: Deployment, trader: Trader) -> None:
-    strategy = trader.strategy("TATASTEEL", buy_in=3)
+    strategy = trader.strategy("TATASTEEL", buy_in=10)
     pid = strategy.kill_actor(signal.SIGSTOP)
     eventually(lambda: deployment.now() >= strategy.buy_at + timedelta(seconds=5.2), 15, "too late")
     _go_on(pid)

@@ -59,7 +59,7 @@ async def test_the_description_names_every_operation_and_error(app: FastAPI) -> 
     description = app.openapi()
     operations = [op for path in description["paths"].values() for op in path.values()]
     names = [op["operationId"] for op in operations]
-    assert len(names) == len(set(names)) == 20
+    assert len(names) == len(set(names)) == 26
     assert "create_strategy" in names
     assert description["components"]["schemas"]["Problem"]["required"] == ["detail", "code"]
     for schema in ("StrategyAnswer", "BrokerStatusAnswer", "StrategyStatus"):

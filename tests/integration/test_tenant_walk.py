@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 from redis.asyncio import Redis
 from sqlalchemy import select
+from sqlmodel import col
 
 from api.app import create_app
 from config.settings import Settings
@@ -101,7 +102,8 @@ def ids_of(operation: dict[str, Any]) -> set[str]:
 async def ask(name: str, tenant: Tenant, ids: dict[str, int]) -> httpx.Response:
     """One call as a tenant, with these ids wherever it takes one."""
     method, path, operation = OPERATIONS[name]
-    query, headers = {}, {"Authorization": f"Bearer {tenant.user.tokens['access_token']}"}
+    query: dict[str, Any] = {}
+    headers = {"Authorization": f"Bearer {tenant.user.tokens['access_token']}"}
     for parameter in operation.get("parameters", ()):
         value = (HARMLESS | SETTLED | ids).get(parameter["name"])
         if value is None or parameter["in"] == "path":
@@ -140,7 +142,7 @@ async def all_of(tenant: Tenant, sessions: Sessions, redis: Redis) -> dict[str, 
     """Every row and key of a tenant."""
     rows: dict[str, Any] = {}
     async with transaction(sessions) as session:
-        runs = select(Run.id).where(Run.user_id == tenant.user_id)
+        runs = select(col(Run.id)).where(col(Run.user_id) == tenant.user_id)
         for table in TableModel.metadata.sorted_tables:
             if "user_id" in table.c:
                 mine = table.c.user_id == tenant.user_id

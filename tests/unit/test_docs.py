@@ -46,6 +46,19 @@ def test_every_error_code_is_listed_and_no_other() -> None:
     assert set(re.findall(r"^\| \d{3} \| `(\w+)` \|", page, re.MULTILINE)) == codes
 
 
+def test_every_test_that_the_security_page_names_exists() -> None:
+    page = (DOCS / "security.md").read_text(encoding="utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("| ")][1:]
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", page)
+    assert len(named) >= len(rows) > 25
+    missing = [
+        f"{module}::{test}"
+        for module, test in named
+        if f"def {test}(" not in (ROOT / module).read_text(encoding="utf-8")
+    ]
+    assert missing == []
+
+
 def test_links_between_documents_lead_somewhere() -> None:
     pages = [*ROOT.glob("*.md"), *DOCS.rglob("*.md")]
     broken = [

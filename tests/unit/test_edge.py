@@ -1,7 +1,7 @@
 """The edge around a small application: bodies that are too large, never end, or come while the answer is under way."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import pytest
 from starlette.exceptions import HTTPException
@@ -93,12 +93,13 @@ def test_stop_is_counted_apart_and_addresses_of_one_customer_together() -> None:
     limits.count_user(7, STOP_OPERATION)
     limits.count_address("2001:db8::1")
     limits.count_address("192.0.2.1")
-    for one_more in (
+    beyond: tuple[Callable[[], None], ...] = (
         lambda: limits.count_user(7, "strategy_status"),
         lambda: limits.count_user(7, STOP_OPERATION),
         lambda: limits.count_address("2001:db8::2"),
         lambda: limits.count_address("::ffff:192.0.2.1"),
-    ):
+    )
+    for one_more in beyond:
         with pytest.raises(ApiError) as refused:
             one_more()
         assert refused.value.code == "rate_limited"

@@ -1,0 +1,249 @@
+"""What schemathesis must know about us: two tenants, and the rules of the business that no JSON schema can tell.
+
+Loaded by `schemathesis.toml` in the process of `st run`. FUZZ_URL is the API, FUZZ_TENANTS the two users (`Tenant`)
+as JSON, FUZZ_COUNTS the file for the cases that were checked: `[phase, operation, status, how many]`.
+"""
+
+import atexit
+import itertools
+import json
+import os
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import requests
+import schemathesis
+from email_validator import EmailNotValidError, validate_email
+
+from api.passwords import resembles
+from tests.fuzz import PASSWORD
+
+Case: TypeAlias = schemathesis.Case[Any]
+
+URL = os.environ["FUZZ_URL"]
+TIMEOUT_S = 10.0
+
+Json = dict[str, Any]
+
+
+@dataclass
+class Tenant:
+    """A user of the API, whose password is PASSWORD; `credentials` are the body of a connection to the broker."""
+
+    email: str
+    token: str
+    credentials: dict[str, str]
+
+    @property
+    def authorization(self) -> str:
+        """The header."""
+        return f"Bearer {self.token}"
+
+
+TENANTS = [Tenant(**tenant) for tenant in json.loads(os.environ["FUZZ_TENANTS"])]
+SYMBOLS = ("INFY", "NSE:TCS", "M&M", "NSE:BAJAJ-AUTO")
+TICK, MAX_STOP, MAX_QUANTITY = 5.0, 1000.0, 5000
+"""What suits all of them: ticks, prices above 1000 and below 10,000 rupees, orders below MAX_NOTIONAL."""
+
+ENDING = {"change_password", "delete_account", "disconnect_broker"}
+"""Operations that would leave a tenant without a login or a broker: somebody else tries them."""
+
+_turn, _address = itertools.count(), itertools.count(1)
+_owners: dict[str, Tenant] = {}
+_spare: list[Tenant] = []
+_checked: Counter[tuple[str, str, int]] = Counter()
+
+
+@atexit.register
+def _write_counts() -> None:
+    counts = [[*what, times] for what, times in _checked.items()]
+    Path(os.environ["FUZZ_COUNTS"]).write_text(json.dumps(counts), encoding="utf-8")
+
+
+def _spare_tenant() -> Tenant:
+    if not _spare:
+        email = f"spare{next(_turn)}.{os.getpid()}@example.com"
+        body = {"email": email, "password": PASSWORD}
+        answer = requests.post(f"{URL}/auth/register", json=body, headers=_forwarded(), timeout=TIMEOUT_S)
+        answer.raise_for_status()
+        _spare.append(Tenant(email, answer.json()["access_token"], {}))
+    return _spare[0]
+
+
+def _forwarded() -> dict[str, str]:
+    """An address for each request: what is throttled by address is tested elsewhere."""
+    number = next(_address)
+    return {"X-Forwarded-For": f"2001:db8:{number >> 16:x}:{number & 0xFFFF:x}::1"}
+
+
+def _operation(case: Case) -> str:
+    return str(case.operation.definition.raw.get("operationId", ""))
+
+
+def _strategy_id(case: Case) -> str | None:
+    """The strategy that a case is about."""
+    body = case.body if isinstance(case.body, dict) else {}
+    found = (case.path_parameters or {}).get("strategy_id", body.get("strategy_id"))
+    return None if found is None else str(found)
+
+
+def _is_meant_well(case: Case) -> bool:
+    return case.meta is not None and case.meta.generation.mode.is_positive
+
+
+@schemathesis.auth(refresh_interval=None)
+class Alternating:
+    """A strategy's owner asks about it; anything else is asked by either tenant in turn."""
+
+    def get(self, case: Case, _context: object) -> Tenant:
+        """Who asks."""
+        if _operation(case) in ENDING:
+            return _spare_tenant()
+        return _owners.get(_strategy_id(case) or "") or TENANTS[next(_turn) % len(TENANTS)]
+
+    def set(self, case: Case, tenant: Tenant, _context: object) -> None:
+        """Put the token where it belongs."""
+        case.headers["Authorization"] = tenant.authorization
+
+
+@schemathesis.hook
+def before_call(_context: object, case: Case, kwargs: Json) -> None:
+    """Give every request an address, and one that is meant well what the business asks for."""
+    case.headers.update(_forwarded())
+    operation = _operation(case)
+    if operation == "strategy_events" and case.query.get("follow") in (None, True, "true"):
+        case.query["follow"] = "false"  # else the answer has no end
+    if not _is_meant_well(case):
+        return
+    if case.meta is not None and case.meta.phase.name.value == "fuzzing":
+        _aim(case)
+    repair = _REPAIRS.get(operation)
+    if repair is not None and isinstance(case.body, dict):
+        repair(case.body)
+
+
+@schemathesis.hook
+def after_call(_context: object, case: Case, response: schemathesis.Response) -> None:
+    """Note whose a new strategy is, which are gone, and who is of no more use."""
+    operation = _operation(case)
+    if operation == "create_strategy" and response.status_code == 201:
+        asked_with = response.request.headers["Authorization"]
+        owner = next(tenant for tenant in TENANTS if tenant.authorization == asked_with)
+        _owners[str(response.json()["strategy_id"])] = owner
+    if operation == "delete_strategy" and response.status_code == 204:
+        _owners.pop(_strategy_id(case) or "", None)
+    if operation in ENDING and response.status_code in {200, 204, 429}:
+        _spare.clear()
+
+
+@schemathesis.check
+def every_case_is_counted(_context: object, response: schemathesis.Response, case: Case) -> None:
+    """Under the operation that it belongs to, also if it tries a method that the path does not have."""
+    phase = case.meta.phase.name.value if case.meta is not None else "unknown"
+    _checked[phase, _operation(case), response.status_code] += 1
+
+
+@schemathesis.check
+def another_tenant_finds_nothing(_context: object, response: schemathesis.Response, case: Case) -> None:
+    """What one tenant was just given, the other is refused with 404, whatever the operation."""
+    owner = _owners.get(_strategy_id(case) or "")
+    if owner is None or not 200 <= response.status_code < 300:
+        return
+    other = next(tenant for tenant in TENANTS if tenant is not owner)
+    request = response.request.copy()
+    request.headers["Authorization"] = other.authorization
+    with requests.Session() as session:
+        answer = session.send(request, timeout=TIMEOUT_S)
+    assert answer.status_code == 404, f"another tenant got {answer.status_code}: {answer.text}"
+
+
+def _aim(case: Case) -> None:
+    """Three of four times at a strategy that exists, as its owner, unless the case does so already."""
+    found = _strategy_id(case)
+    if found is None or found in _owners or not _owners or next(_turn) % 4 == 0:
+        return
+    strategy_id = list(_owners)[next(_turn) % len(_owners)]
+    if "strategy_id" in (case.path_parameters or {}):
+        case.path_parameters["strategy_id"] = int(strategy_id)
+    else:
+        body: Any = case.body
+        body["strategy_id"] = int(strategy_id)
+    if case.headers.get("Authorization") in {tenant.authorization for tenant in TENANTS}:
+        case.headers["Authorization"] = _owners[strategy_id].authorization
+    if next(_turn) % 2:
+        case.query.pop("run_id", None)
+
+
+def _repair_account(body: Json) -> None:
+    """An address that there can be, most times a new one; a password that is not the address."""
+    try:
+        validate_email(body["email"], check_deliverability=False)
+    except EmailNotValidError:
+        body["email"] = "user@example.com"
+    if next(_turn) % 4:
+        body["email"] = f"{next(_turn)}.{body['email']}"[:254] if len(body["email"]) < 50 else body["email"]
+    if resembles(body["password"], body["email"]):
+        body["password"] = PASSWORD
+
+
+def _repair_login(body: Json) -> None:
+    """Every tenth time a tenant's."""
+    _repair_account(body)
+    if next(_turn) % 10 == 0:
+        body.update(email=TENANTS[0].email, password=PASSWORD)
+
+
+def _repair_strategy(body: Json) -> None:
+    """Buy before sell, a symbol of the broker's list, a tick size that all have, the caps."""
+    body["symbol"] = SYMBOLS[len(body["symbol"]) % len(SYMBOLS)]
+    first, last = sorted(f"{time}:00"[:8] for time in (body["buy_time"], body["sell_time"]))
+    body["buy_time"], body["sell_time"] = (first, last) if first < last else ("09:30", "15:10")
+    body["stop_loss"] = _to_tick(body["stop_loss"])
+    body["quantity"] = min(body["quantity"], MAX_QUANTITY)
+
+
+def _repair_change(body: Json) -> None:
+    """A change that fits any strategy that `_repair_strategy` lets through, and changes something."""
+    if body.get("buy_time") is not None:
+        body["buy_time"] = "00:00"
+    if body.get("sell_time") is not None:
+        body["sell_time"] = "23:59:59"
+    if body.get("stop_loss") is not None or body.get("quantity") is None:
+        body["stop_loss"] = _to_tick(body.get("stop_loss") or 0)
+    if body.get("quantity") is not None:
+        body["quantity"] = min(body["quantity"], MAX_QUANTITY)
+
+
+def _to_tick(price: float) -> float:
+    return max(1, int(min(price, MAX_STOP) / TICK)) * TICK
+
+
+def _repair_connection(body: Json) -> None:
+    """The pair of keys and one token; every other time those of an account that there is."""
+    if next(_turn) % 2:
+        body.clear()
+        body.update(TENANTS[0].credentials)
+        return
+    body["api_key"], body["api_secret"] = body.get("api_key") or "key", body.get("api_secret") or "secret"
+    if (body.get("access_token") is None) == (body.get("request_token") is None):
+        body.pop("request_token", None)
+        body["access_token"] = "token"
+
+
+def _repair_password(body: Json) -> None:
+    """Every tenth time the right one."""
+    if next(_turn) % 10 == 0:
+        body["current_password" if "current_password" in body else "password"] = PASSWORD
+
+
+_REPAIRS = {
+    "register": _repair_account,
+    "login": _repair_login,
+    "create_strategy": _repair_strategy,
+    "patch_strategy": _repair_change,
+    "connect_broker": _repair_connection,
+    "change_password": _repair_password,
+    "delete_account": _repair_password,
+}
