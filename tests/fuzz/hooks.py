@@ -50,6 +50,7 @@ TICK, MAX_STOP, MAX_QUANTITY = 5.0, 1000.0, 5000
 ENDING = {"change_password", "delete_account", "disconnect_broker"}
 """Operations that would leave a tenant without a login or a broker: somebody else tries them."""
 
+_session = requests.Session()
 _turn, _address = itertools.count(), itertools.count(1)
 _owners: dict[str, Tenant] = {}
 _spare: list[Tenant] = []
@@ -154,8 +155,7 @@ def another_tenant_finds_nothing(_context: object, response: schemathesis.Respon
     other = next(tenant for tenant in TENANTS if tenant is not owner)
     request = response.request.copy()
     request.headers["Authorization"] = other.authorization
-    with requests.Session() as session:
-        answer = session.send(request, timeout=TIMEOUT_S)
+    answer = _session.send(request, timeout=TIMEOUT_S)
     assert answer.status_code == 404, f"another tenant got {answer.status_code}: {answer.text}"
 
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import uvloop
 from pydantic import SecretStr
 
 from api.app import create_app
@@ -39,7 +40,12 @@ def settings_of(postgres_url: str, redis_url: str, paper_url: str, data_dir: Pat
 def served(settings: Settings) -> Iterator[str]:
     """The URL of an application that uvicorn serves in a thread, with an engine that remembers what it was asked."""
     started: Future[tuple[ApiServer, asyncio.AbstractEventLoop, str]] = Future()
-    thread = threading.Thread(target=lambda: asyncio.run(_serve(settings, started)), name="served api", daemon=True)
+
+    def run() -> None:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(settings, started))
+
+    thread = threading.Thread(target=run, name="served api", daemon=True)
     thread.start()
     server, loop, url = started.result(timeout=30)
     try:

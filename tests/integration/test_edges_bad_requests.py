@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from api.edge import MAX_BODY_BYTES
-from tests.integration.api_user import ApiUser
+from tests.integration.api_user import PASSWORD, ApiUser
 from tests.integration.served import served, settings_of
 from tests.kit.paper import PaperExchange
 
@@ -33,10 +33,20 @@ async def web(real_server: str) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
+@pytest.fixture(scope="module")
+def tokens(real_server: str) -> dict[str, str]:
+    """Those of a user there."""
+    body = {"email": "bad.requests@example.com", "password": PASSWORD}
+    with httpx.Client(base_url=real_server, trust_env=False) as client:
+        answer = client.post("/auth/register", json=body)
+    assert answer.status_code == 201, answer.text
+    return dict(answer.json())
+
+
 @pytest.fixture
-async def web_user(web: httpx.AsyncClient) -> ApiUser:
-    """A user there."""
-    return await ApiUser.register(web)
+def web_user(web: httpx.AsyncClient, tokens: dict[str, str]) -> ApiUser:
+    """The user."""
+    return ApiUser(web, "bad.requests@example.com", tokens)
 
 
 async def test_the_largest_body_is_read(web: httpx.AsyncClient) -> None:
@@ -115,8 +125,18 @@ async def test_a_number_that_is_no_sensible_one_is_refused(web_user: ApiUser, fi
     assert answer.json()["errors"][0]["field"] == ("body" if number == "NaN" else field)
 
 
-@pytest.mark.parametrize("path_id", ["0", "-1", "9" * 19, "9" * 5000, "1.0", "NaN", "%00", "%ff", "1%0a", "٣"])
-async def test_an_id_that_is_none_is_refused(web_user: ApiUser, path_id: str) -> None:
+@pytest.mark.parametrize("path_id", ["0", "-1", "01", "9" * 17, "9" * 5000, "1.0", "NaN", "%00", "%ff", "1%2f", "٣"])
+async def test_an_id_that_is_none_is_no_path(web_user: ApiUser, path_id: str) -> None:
     answer = await web_user.call("GET", f"/strategy/{path_id}")
-    assert answer.status_code in {404, 422}
-    assert answer.json()["code"] in {"not_found", "invalid_request", "strategy_not_found"}
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
+async def test_an_id_that_no_reader_of_json_takes_exactly_is_refused(web_user: ApiUser) -> None:
+    answers = [await web_user.call("GET", f"/strategy/{2**53 - below}") for below in (0, 1)]
+    assert [answer.status_code for answer in answers] == [422, 404]
+
+
+@pytest.mark.parametrize("path", ["list", "create", "start", "events"])
+async def test_a_word_is_no_id_for_another_method(web: httpx.AsyncClient, path: str) -> None:
+    answer = await web.patch(f"/strategy/{path}")
+    assert (answer.status_code, answer.headers["Allow"]) == (405, "POST" if path in {"create", "start"} else "GET")

@@ -48,6 +48,10 @@ async def test_the_description_that_is_served_is_the_committed_one(client: httpx
     assert (await client.get("/openapi.json")).json() == json.loads((DOCS / "openapi.json").read_text(encoding="utf-8"))
 
 
+def test_every_operation_has_a_name_of_its_own() -> None:
+    assert len(OPERATIONS) == sum(len(methods) for methods in DESCRIPTION["paths"].values())
+
+
 @pytest.mark.parametrize("name", sorted(OPERATIONS))
 def test_an_operation_is_fit_for_generated_clients(name: str) -> None:
     method, path, operation = OPERATIONS[name]

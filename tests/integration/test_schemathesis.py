@@ -72,7 +72,8 @@ def report(postgres_url: str, redis_url: str, paper: PaperExchange, tmp_path_fac
     """The run."""
     folder = tmp_path_factory.mktemp("schemathesis")
     unlimited = {"api_rate_per_minute": 0, "auth_rate_per_minute": 0, "max_strategies": 100_000, "max_running": 100_000}
-    settings = settings_of(postgres_url, redis_url, paper.url, folder, access_token_minutes=60, **unlimited)
+    quick = f"{postgres_url}&options=-csynchronous_commit%3Doff"  # nothing here has to outlive a crash
+    settings = settings_of(quick, redis_url, paper.url, folder, access_token_minutes=60, **unlimited)
     with _cheap_passwords(), capture_logs() as log, served(settings) as url:
         tenants = [_tenant(url, paper.control.new_account()) for _ in range(2)]
         done = _run(url, tenants, folder / "counts.json")
@@ -93,7 +94,9 @@ def _cheap_passwords() -> Iterator[None]:
 def _run(url: str, tenants: list[dict[str, Any]], counts: Path) -> subprocess.CompletedProcess[str]:
     st = Path(sys.executable).with_name("st")
     command = (st, "--config-file", "tests/fuzz/schemathesis.toml", "run", f"{url}/openapi.json", "--no-color")
-    knows = {"FUZZ_URL": url, "FUZZ_TENANTS": json.dumps(tenants), "FUZZ_COUNTS": str(counts), "PYTHONPATH": str(ROOT)}
+    knows = {"FUZZ_URL": url, "FUZZ_TENANTS": json.dumps(tenants), "FUZZ_COUNTS": str(counts)}
+    knows |= {"PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "0"}
+    knows |= {"NETRC": "/no/such/file"}  # requests looks for it each time
     return subprocess.run(command, cwd=ROOT, env=os.environ | knows, capture_output=True, text=True, check=False)
 
 

@@ -3,12 +3,16 @@
 import asyncio
 from collections.abc import Callable, Iterable
 
+import httpx
 import pytest
+from anyio import BrokenResourceError
+from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.testing import capture_logs
 
 from api.edge import AnsweredFaults, BodyLimit
-from api.errors import ApiError
+from api.errors import ApiError, install_error_handlers
 from api.rate_limit import STOP_OPERATION, RateLimits
 
 LIMIT = 10
@@ -85,6 +89,31 @@ async def test_a_fault_that_was_answered_ends_at_the_edge() -> None:
         raise RuntimeError
 
     assert await call(AnsweredFaults(fails), []) == [OK]
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        (ExceptionGroup("stream", [ExceptionGroup("task", [BrokenResourceError()])]), ("info", "client_left")),
+        (ExceptionGroup("stream", [BrokenResourceError(), ValueError()]), ("error", "request_failed")),
+        (ValueError(), ("error", "request_failed")),
+    ],
+)
+async def test_a_client_that_leaves_its_event_stream_is_no_fault_of_ours(
+    fault: Exception, told: tuple[str, str]
+) -> None:
+    app = FastAPI()
+    install_error_handlers(app)
+
+    @app.get("/")
+    async def fails() -> None:
+        raise fault
+
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    with capture_logs() as log:
+        async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
+            await client.get("/")
+    assert [(line["log_level"], line["event"]) for line in log] == [told]
 
 
 def test_stop_is_counted_apart_and_addresses_of_one_customer_together() -> None:
