@@ -232,8 +232,8 @@ def test_a_broken_connection_is_noticed_and_comes_back(probe: Probe, paper: Pape
     probe.connected.clear()
     paper.control.fault(kind, {"user_id": probe.account.user_id})
     eventually(lambda: probe.closes)
-    probe.ready()
     probe.ticks.clear()
+    probe.ready()
     # KiteTicker subscribes again by itself, and the cached tick answers that.
     eventually(lambda: probe.last(INFY))
 
