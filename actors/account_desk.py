@@ -1,23 +1,33 @@
-"""Everything that execution does at one account: one budget, one shared reading of the order book."""
+"""Everything that execution does at one account: one budget, one shared reading of the order book, one set of news."""
 
 import asyncio
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 
+from actors.domain.identifiers import IntentId
 from actors.domain.order import OrderReport, precedence
 from actors.order_budget import OrderBudget
-from actors.ports import Clock, OrderGateway
+from actors.ports import OrderGateway, PositionKey
 
 _READ_SPACING_S = 0.15
 """Kite allows ten reads a second and account, all kinds together (kite.md §4)."""
+
+_NEWS_KEPT = 1000
+"""Orders whose latest update is remembered: an update may come before the reply that tells the order's id."""
 
 
 class AccountDesk:
     """One account: its gateway, its order budget, and the order book read once for all who ask at the same time."""
 
-    def __init__(self, gateway: OrderGateway, orders_per_second: int, clock: Clock) -> None:
-        self.gateway = gateway
-        self.budget = OrderBudget(orders_per_second, clock)
+    def __init__(self, gateway: OrderGateway, budget: OrderBudget) -> None:
+        self.gateway, self.budget = gateway, budget
+        self.updates_live = False
+        """Whether an update has been heard on the present stream: then polling may be slow."""
+        self.shares = ShareReservations()
+        self.in_doubt: set[PositionKey] = set()
+        """Positions of which less is there than our runs hold: an exit asks before it sells."""
+        self._news: dict[str, OrderReport] = {}
+        self._readers: dict[str, asyncio.Event] = {}
         self._next_read: asyncio.Task[Sequence[OrderReport]] | None = None
         self._reading = asyncio.Lock()
         self._last_read_at = 0.0
@@ -42,6 +52,63 @@ class AccountDesk:
             self._next_read = None  # whoever asks from now on needs a later read
             self._last_read_at = loop.time()
             return await self.gateway.orders()
+
+    # --- order updates: hints that arrive twice, late and out of order (kite.md §3) -------------------------------
+
+    def take_update(self, report: OrderReport) -> None:
+        """Take in one update of the broker's stream, and wake whoever follows that order."""
+        self.updates_live = True
+        known = self._news.pop(report.order_id, None)
+        self._news[report.order_id] = known.merged(report) if known is not None else report
+        while len(self._news) > _NEWS_KEPT:
+            del self._news[next(iter(self._news))]
+        if (reader := self._readers.get(report.order_id)) is not None:
+            reader.set()
+
+    def updates_broke(self) -> None:
+        """The stream was connected anew: what happened meanwhile is not replayed, so every follower looks."""
+        self.updates_live = False
+        for reader in self._readers.values():
+            reader.set()
+
+    def news(self, order_id: str) -> OrderReport | None:
+        """The furthest that updates have said of an order."""
+        return self._news.get(order_id)
+
+    async def await_news(self, order_id: str, timeout_s: float) -> None:
+        """Return at the next update of the order, or after so many seconds."""
+        reader = self._readers.setdefault(order_id, asyncio.Event())
+        reader.clear()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(reader.wait(), timeout_s)
+
+    def stop_following(self, order_id: str) -> None:
+        """Nobody waits for updates of this order any more."""
+        self._readers.pop(order_id, None)
+
+
+class ShareReservations:
+    """Shares that exits in work are about to sell, so that two exits never count on the same ones (design §4.6)."""
+
+    def __init__(self) -> None:
+        self._reserved: dict[PositionKey, dict[IntentId, int]] = {}
+
+    def set(self, key: PositionKey, intent_id: IntentId, quantity: int) -> None:
+        """So many shares are still to be sold by the intent; 0 frees them."""
+        of_key = self._reserved.setdefault(key, {})
+        of_key[intent_id] = quantity
+        if quantity <= 0:
+            del of_key[intent_id]
+        if not of_key:
+            del self._reserved[key]
+
+    def of_others(self, key: PositionKey, intent_id: IntentId) -> int:
+        """Shares that other intents are about to sell."""
+        return sum(n for other, n in self._reserved.get(key, {}).items() if other != intent_id)
+
+    def moving(self, key: PositionKey) -> bool:
+        """Whether any exit of this position is in work."""
+        return key in self._reserved
 
 
 def _retrieve(read: asyncio.Task[Sequence[OrderReport]]) -> None:

@@ -3,7 +3,7 @@
 Values are frozen and made of standard types and domain types, so they travel between processes as they are.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from actors.domain.decisions import LogEvent
 from actors.domain.events import Event
-from actors.domain.identifiers import Instrument, IntentId, Product
+from actors.domain.identifiers import Instrument, IntentId, Leg, Product
 from actors.domain.money import Paise
 from actors.domain.order import Intent, OrderReport
 from actors.domain.retry_policy import AttemptOutcome
@@ -59,6 +59,24 @@ class OrderCommand:
     order_id: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """What a run holds by its own fills, told to execution so that somebody compares it with the account.
+
+    `quantity` shares; 0 takes the holding back. `exiting`: its exit has left the strategy, so the position moves.
+    """
+
+    strategy_id: int
+    run_id: int
+    user_id: int
+    account_id: int
+    epoch: int
+    instrument: Instrument
+    product: Product
+    quantity: int
+    exiting: bool
+
+
 class OrderDesk(Protocol):
     """The execution pool as a strategy sees it."""
 
@@ -88,6 +106,10 @@ class OrderDesk(Protocol):
 
     async def probe(self, account_id: int) -> bool:
         """Whether the broker answers for this account. Raises PeerUnavailable."""
+        ...
+
+    async def guard(self, holding: Holding) -> None:
+        """Have the account watched for what the run holds; renewing is idempotent. Raises PeerUnavailable."""
         ...
 
 
@@ -216,6 +238,15 @@ class PlaceResult:
     reason: str = ""
 
 
+PositionKey = tuple[str, str, str]
+"""Exchange, tradingsymbol and product: what a position is kept under at Kite (kite.md §1)."""
+
+
+def position_key(instrument: Instrument, product: Product) -> PositionKey:
+    """The key of a position."""
+    return instrument.exchange, instrument.tradingsymbol, product.value
+
+
 class OrderGateway(Protocol):
     """One account at one broker."""
 
@@ -239,6 +270,10 @@ class OrderGateway(Protocol):
         """Shares the account holds of the instrument in the product. Raises BrokerUnavailable."""
         ...
 
+    async def net_quantities(self) -> Mapping[PositionKey, int]:
+        """The same for everything the account holds, by one reading. What is absent is 0. Raises BrokerUnavailable."""
+        ...
+
 
 class OrderGateways(Protocol):
     """Where an execution actor gets the gateway of an account."""
@@ -249,6 +284,23 @@ class OrderGateways(Protocol):
         Raises:
             BrokerUnavailable: the account or its credentials cannot be read now.
         """
+        ...
+
+
+class OrderUpdates(Protocol):
+    """The broker's stream of order updates. It is a hint: nothing is replayed after a break (kite.md §3)."""
+
+    def follow(
+        self, account_id: int, on_update: Callable[[OrderReport], None], on_connected: Callable[[], None]
+    ) -> None:
+        """Have the account's updates handed over in the caller's loop, for ever; `on_connected` after each (re)connect.
+
+        Following an account again is idempotent. Never waits, never raises.
+        """
+        ...
+
+    def leave(self, account_id: int) -> None:
+        """Close the account's stream."""
         ...
 
 
@@ -278,7 +330,28 @@ class OrderClaims(Protocol):
         ...
 
     async def release(self, command: OrderCommand) -> None:
-        """Take the event off the queue, and the lock off if it is still this intent's."""
+        """Take the lock off if it is still this intent's. The event leaves the queue when its result is recorded."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class KnownIntent:
+    """An intent of the journal, as the watcher of an account needs it. `ended`: its run is over."""
+
+    run_id: int
+    strategy_id: int
+    user_id: int
+    leg: Leg
+    tag: str
+    symbol: str
+    ended: bool
+
+
+class AccountRecords(Protocol):
+    """What the journal knows of an account's orders."""
+
+    async def known_intents(self, account_id: int) -> Sequence[KnownIntent]:
+        """Every intent of open runs, and of runs that ended within the last day. Raises PeerUnavailable."""
         ...
 
 
@@ -300,6 +373,17 @@ class Attempt:
     at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class OrderNote:
+    """Something done about an order after it was placed (chased, cancelled), for `order_logs` (row H4)."""
+
+    command: OrderCommand
+    event: str
+    order_id: str
+    reason: str
+    at: datetime
+
+
 class AttemptLog(Protocol):
     """Where attempts are recorded. Never waits; what cannot be written is retried behind the scenes."""
 
@@ -307,7 +391,11 @@ class AttemptLog(Protocol):
         """Record the attempt."""
         ...
 
-    def alert(self, command: OrderCommand, code: str, message: str) -> None:
+    def log_note(self, note: OrderNote) -> None:
+        """Record what was done about an order that is not an attempt to place it."""
+        ...
+
+    def alert(self, user_id: int, strategy_id: int, code: str, message: str) -> None:
         """Tell the operator, and the log."""
         ...
 

@@ -15,6 +15,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from actors import failpoints
 from actors.desk_calls import PEER_RETRY_S, DeskCalls
 from actors.domain.decisions import (
     ArmIntent,
@@ -49,6 +50,7 @@ from actors.domain.reconciliation import expected_tags
 from actors.domain.snapshot import load_state
 from actors.domain.strategy_machine import step
 from actors.domain.strategy_state import Phase, StrategyState
+from actors.guard_calls import GuardCalls
 from actors.ports import (
     Clock,
     Journal,
@@ -99,6 +101,7 @@ class StrategyActor:
         self._desk, self._journal, self._prices, self._clock = desk, journal, prices, clock
         self._inbox: asyncio.PriorityQueue[_Posted] = asyncio.PriorityQueue()
         self._calls = DeskCalls(desk, self._run.account_id, clock, self.post)
+        self._guard = GuardCalls(desk, self._run, self._epoch)
         self._posted = 0
         self._timers = WallClockTimers(clock, self.post)
         self._unrecorded: list[LoggedEvent] = []
@@ -157,7 +160,8 @@ class StrategyActor:
         self._spawn(self._calls.warm_up())
         self.post(await self._recover())
         recording = asyncio.create_task(self._keep_recording())
-        parts = [recording, asyncio.create_task(self._keep_watching()), asyncio.create_task(self._consume())]
+        guarding = asyncio.create_task(self._guard.live())
+        parts = [recording, asyncio.create_task(self._keep_watching()), asyncio.create_task(self._consume()), guarding]
         try:
             await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
             for part in parts:
@@ -175,6 +179,7 @@ class StrategyActor:
             for task in [*parts, *self._tasks]:
                 task.cancel()
             await asyncio.gather(*parts, *self._tasks, return_exceptions=True)
+        await self._guard.tell()
         with contextlib.suppress(PeerUnavailable, TimeoutError):
             async with asyncio.timeout(WATCH_PATIENCE_S):
                 await self._prices.unwatch(self._run.strategy_id, self._run.instrument)
@@ -208,11 +213,16 @@ class StrategyActor:
     def _take_in(self, event: Event) -> None:
         now = self._clock.now()
         before = self._state
+        if isinstance(event, TickReceived | TimerFired | StopRequested):
+            failpoints.hit("decide.before", self._run.strategy_id)
         try:
             self._state, decisions = step(before, event, now)
         except DomainError as error:
             self._raise_alert("event_refused", f"{type(event).__name__} refused while {before.phase}: {error}")
             return
+        if any(isinstance(decision, SendOrder) for decision in decisions):
+            failpoints.hit("decide.after", self._run.strategy_id)
+        self._guard.update(self._state)
         for decision in decisions:
             self._carry_out(decision, event)
         if decisions or not _same_to_people(before, self._state):
@@ -286,6 +296,7 @@ class StrategyActor:
     # --- peers ---------------------------------------------------------------------------------------------------
 
     async def _arm(self, intent_id: IntentId) -> None:
+        failpoints.hit("arm.before", self._run.strategy_id)
         durable = True
         try:
             await asyncio.wait_for(self._next_record(), ARMING_PATIENCE_S)

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from actors.domain import exits
 from actors.domain.decisions import LogEvent, RaiseAlert, SendOrder, SetTimer
 from actors.domain.events import Timer
-from actors.domain.exits import FAILURE_STATUS, Step
+from actors.domain.exits import FAILURE_STATUS, PROBE_INTERVAL, Step
 from actors.domain.order import FailureKind, OrderEvent, OrderStage
 from actors.domain.strategy_state import Phase, RunStatus, StatusDetail, StrategyState
 
@@ -18,9 +18,6 @@ ENTRY_PATIENCE = timedelta(seconds=10)
 
 RETRY_WINDOW = timedelta(seconds=60)
 """A BUY is never sent later than this after its time, however its retries go: it must not surprise."""
-
-PROBE_INTERVAL = timedelta(seconds=2)
-"""Between the looks at a broker that did not answer (row H3)."""
 
 
 def enter(state: StrategyState, now: datetime, *, look_up_first: bool) -> Step:
@@ -83,7 +80,8 @@ def failed(state: StrategyState, kind: FailureKind, reason: str, now: datetime) 
         paused = replace(without, phase=Phase.PAUSED, status=status, detail=detail, message=message)
         return paused, [SetTimer(Timer.RETRY, now + PROBE_INTERVAL), log, RaiseAlert(detail, message)]
     rejected = kind is FailureKind.REFUSED
-    message = f"Buy Failed – {reason}" if rejected else "Order Failed – Strategy Stopped"
+    told = rejected or kind is FailureKind.BUDGET_USED_UP
+    message = f"Buy Failed – {reason}" if told else "Order Failed – Strategy Stopped"
     ended, decisions = exits.end(replace(without, status=status, detail=detail, message=message), now)
     return ended, [log, RaiseAlert("buy_failed" if rejected else "order_failed", f"{message} ({reason})"), *decisions]
 

@@ -73,6 +73,14 @@ class PlacementUnresolved:
 
 
 @dataclass(frozen=True, slots=True)
+class OrderQueued:
+    """The account's order budget makes the order wait; it is expected to leave at `expected_at` (ruling 8)."""
+
+    intent_id: IntentId
+    expected_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class BrokerRestored:
     """The broker answers again, or the account has a valid session again."""
 
@@ -125,6 +133,7 @@ Event = (
     | OrderReported
     | PlacementFailed
     | PlacementUnresolved
+    | OrderQueued
     | BrokerRestored
     | StopRequested
     | StopLossMoved

@@ -13,6 +13,7 @@ from actors.domain.decisions import (
     Decision,
     EndRun,
     LogEvent,
+    ProbeBroker,
     RaiseAlert,
     SendOrder,
     SetTimer,
@@ -31,12 +32,19 @@ EXIT_RETRY_DELAY = timedelta(seconds=15)
 EXIT_FAILURE_LIMIT = 3
 """Exits in a row that the broker may end without a fill before the run says that its exit failed."""
 
+PROBE_INTERVAL = timedelta(seconds=2)
+"""Between the looks at a broker that did not answer, or that refused the account's session (row H3)."""
+
+PROBED = frozenset({FailureKind.UNREACHABLE, FailureKind.SESSION_EXPIRED, FailureKind.HALTED})
+"""Failures that are over when the broker answers for the account again: the exit goes out at that moment."""
+
 FAILURE_STATUS = {
     FailureKind.REFUSED: (RunStatus.FAILED, StatusDetail.ORDER_REJECTED),
     FailureKind.EXHAUSTED: (RunStatus.FAILED, StatusDetail.ORDER_FAILED),
     FailureKind.UNREACHABLE: (RunStatus.PAUSED, StatusDetail.BROKER_UNREACHABLE),
     FailureKind.SESSION_EXPIRED: (RunStatus.PAUSED, StatusDetail.SESSION_EXPIRED),
     FailureKind.NOTHING_TO_SELL: (RunStatus.FAILED, StatusDetail.CLOSED_OUTSIDE),
+    FailureKind.BUDGET_USED_UP: (RunStatus.FAILED, StatusDetail.ORDER_BUDGET_USED_UP),
     FailureKind.HALTED: (RunStatus.PAUSED, StatusDetail.ENTRIES_HALTED),
 }
 
@@ -161,12 +169,27 @@ def exit_failed(state: StrategyState, kind: FailureKind, reason: str, now: datet
     The alert goes out once; every failure is logged.
     """
     status, detail = FAILURE_STATUS[kind]
-    message = "Order Failed – position still open, retrying the exit"
+    message = _FAILED_EXIT.get(kind, "Order Failed – position still open, retrying the exit")
+    again = PROBE_INTERVAL if kind in PROBED else EXIT_RETRY_DELAY
     failed = replace(state, phase=Phase.EXIT_FAILED, status=status, detail=detail, message=message, exit_alarmed=True)
     log = LogEvent("ORDER_FAILED", reason, state.exits[-1].intent.id, quantity=state.open_quantity)
-    decisions: list[Decision] = [CancelTimers(), SetTimer(Timer.RETRY, now + EXIT_RETRY_DELAY), log]
+    decisions: list[Decision] = [CancelTimers(), SetTimer(Timer.RETRY, now + again), log]
     alarm = [] if state.exit_alarmed else [RaiseAlert("exit_failed", f"{message}: {reason}")]
     return failed, decisions + alarm
+
+
+_FAILED_EXIT = {
+    FailureKind.SESSION_EXPIRED: "Broker session expired – reconnect your broker; position still open, exit waiting",
+    FailureKind.UNREACHABLE: "Broker unreachable – position still open, retrying the exit",
+    FailureKind.BUDGET_USED_UP: "Order limit of the day reached – position still open, retrying the exit",
+}
+
+
+def exit_retry_due(state: StrategyState, now: datetime) -> Step:
+    """A failed exit's timer: ask whether the broker is back, or try the exit again (ruling 3)."""
+    if state.exits[-1].failure in PROBED:
+        return state, [ProbeBroker(), SetTimer(Timer.RETRY, now + PROBE_INTERVAL)]
+    return retry_exit(state, now)
 
 
 def _exit_message(state: StrategyState) -> str:
@@ -198,6 +221,32 @@ def end(state: StrategyState, now: datetime) -> Step:
         decisions.append(RaiseAlert("oversold", oversold))
     decisions.append(LogEvent("RUN_ENDED", message, quantity=position.sold, price=position.sell_price))
     return ended, [*decisions, EndRun(manual=state.stop_requested)]
+
+
+def grow_exit(state: StrategyState) -> StrategyState:
+    """The entry has filled more while it is guarded: the armed exit sells that too."""
+    current = state.exits[-1]
+    intent = replace(current.intent, quantity=state.open_quantity)
+    return replace(state, exits=(*state.exits[:-1], replace(current, intent=intent)))
+
+
+def late_fill(before: StrategyState, merged: StrategyState) -> Step:
+    """Shares bought after the run had ended: call the rest back, and say so."""
+    extra = merged.entry.filled_quantity - before.entry.filled_quantity
+    if merged.entry == before.entry:
+        return before, []
+    decisions = call_back(merged.entry)
+    if extra:
+        message = f"{extra} shares were bought after the run had ended; close them by hand"
+        decisions.append(RaiseAlert("late_fill", message))
+    return merged, decisions
+
+
+def cause_of_foreign_send(state: StrategyState, now: datetime) -> OrderEvent:
+    """What another incarnation sent an exit for, as far as this one can tell."""
+    if state.stop_requested or now >= state.run.sell_at:
+        return OrderEvent.SELL
+    return OrderEvent.STOPLOSS
 
 
 def exit_report_action(order: Order) -> str:

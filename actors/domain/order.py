@@ -89,6 +89,21 @@ class OrderReport:
         lagging = self.stage is OrderStage.COMPLETE and self.filled_quantity < self.quantity
         return OrderStage.OPEN if lagging else self.stage
 
+    def merged(self, later: "OrderReport") -> "OrderReport":
+        """This report with another of the same order taken in: status by rank, filled quantity by maximum."""
+        ahead = _RANK[later.stage] > _RANK[self.stage]
+        more = later.filled_quantity > self.filled_quantity
+        priced = more or (later.filled_quantity == self.filled_quantity and not self.average_price)
+        return replace(
+            self,
+            tag=self.tag or later.tag,
+            stage=later.stage if ahead else self.stage,
+            quantity=max(self.quantity, later.quantity),
+            filled_quantity=later.filled_quantity if more else self.filled_quantity,
+            average_price=later.average_price if priced else self.average_price,
+            reason=later.reason if ahead and later.reason else self.reason,
+        )
+
     def __post_init__(self) -> None:
         if not 0 <= self.filled_quantity <= self.quantity:
             raise InvalidValue(f"order {self.order_id} reports {self.filled_quantity} of {self.quantity} filled")
@@ -124,6 +139,8 @@ class FailureKind(StrEnum):
     """The account's access token is no longer valid."""
     NOTHING_TO_SELL = "nothing_to_sell"
     """The account no longer holds the shares: selling would open a short (design §4.6)."""
+    BUDGET_USED_UP = "budget_used_up"
+    """The account may send no more such orders today (ruling 8, kite.md §4)."""
     HALTED = "halted"
     """We did not take the order on: no claim could be had (row J3), or a newer incarnation holds the lock."""
 

@@ -41,6 +41,13 @@ class RetryPolicy:
     first_look: timedelta = timedelta(milliseconds=300)
     look_interval: timedelta = timedelta(milliseconds=700)
     resend_delay: timedelta = timedelta(milliseconds=100)
+    hanging_looks: tuple[timedelta, ...] = (
+        timedelta(milliseconds=300),
+        timedelta(milliseconds=700),
+        timedelta(milliseconds=1500),
+        timedelta(seconds=3),
+    )
+    """When the book is read while a request hangs, counted from its sending: the order may be there already."""
 
 
 @dataclass(frozen=True, slots=True)

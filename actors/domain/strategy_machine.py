@@ -9,14 +9,13 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from actors.domain import entries, exits
+from actors.domain import entries, exits, recovery
 from actors.domain import events as ev
 from actors.domain.decisions import (
     Decision,
     LogEvent,
     ProbeBroker,
     RaiseAlert,
-    SendOrder,
     SetTimer,
     WatchPrice,
 )
@@ -26,7 +25,6 @@ from actors.domain.exits import Step
 from actors.domain.identifiers import IntentId, Leg
 from actors.domain.money import to_rupees
 from actors.domain.order import FailureKind, Order, OrderEvent, OrderReport
-from actors.domain.reconciliation import adopt
 from actors.domain.session import LateExit, TriggerVerdict, trigger_verdict
 from actors.domain.stop_loss import is_breached, is_fresh
 from actors.domain.strategy_state import TRANSITIONS, Phase, RunStatus, StatusDetail, StrategyState
@@ -62,9 +60,9 @@ def _on_timer(state: StrategyState, event: ev.TimerFired, now: datetime) -> Step
         case Timer.ENTRY_PATIENCE:
             return state, exits.call_back(state.entry)
         case Timer.RETRY if state.phase is Phase.EXIT_FAILED:
-            return exits.retry_exit(state, now)
+            return exits.exit_retry_due(state, now)
         case Timer.RETRY if state.phase is Phase.PAUSED:
-            return state, [ProbeBroker(), SetTimer(Timer.RETRY, now + entries.PROBE_INTERVAL)]
+            return state, [ProbeBroker(), SetTimer(Timer.RETRY, now + exits.PROBE_INTERVAL)]
     return state, []
 
 
@@ -213,32 +211,15 @@ def _entry_reported(state: StrategyState, report: OrderReport, now: datetime) ->
         case Phase.SCHEDULED | Phase.PAUSED | Phase.ENTERING:
             after, decisions = entries.progress(merged, now)
         case Phase.ARMING | Phase.GUARDING:
-            after, decisions = _grow_exit(merged), []
+            after, decisions = exits.grow_exit(merged), []
         case Phase.EXITING | Phase.EXIT_FAILED:
             news = entry != state.entry and state.phase is Phase.EXITING
             after, decisions = exits.settle(merged, now) if news else (merged, [])
         case _:
-            after, decisions = _late_fill(state, merged)
+            after, decisions = exits.late_fill(state, merged)
     if state.entry.order_id is None and after.entry.live:
         decisions = [*decisions, SetTimer(Timer.ENTRY_PATIENCE, now + entries.ENTRY_PATIENCE)]
     return after, logs + decisions
-
-
-def _grow_exit(state: StrategyState) -> StrategyState:
-    current = state.exits[-1]
-    intent = replace(current.intent, quantity=state.open_quantity)
-    return replace(state, exits=(*state.exits[:-1], replace(current, intent=intent)))
-
-
-def _late_fill(before: StrategyState, merged: StrategyState) -> Step:
-    extra = merged.entry.filled_quantity - before.entry.filled_quantity
-    if merged.entry == before.entry:
-        return before, []
-    decisions = exits.call_back(merged.entry)
-    if extra:
-        message = f"{extra} shares were bought after the run had ended; close them by hand"
-        decisions.append(RaiseAlert("late_fill", message))
-    return merged, decisions
 
 
 def _exit_reported(state: StrategyState, intent_id: IntentId, report: OrderReport, now: datetime) -> Step:
@@ -250,7 +231,7 @@ def _exit_reported(state: StrategyState, intent_id: IntentId, report: OrderRepor
     logs = _report_log(before, order)
     if order == before or state.phase is Phase.ENDED:
         return state, logs
-    cause = state.exit_event or _cause_of_foreign_send(state, now)
+    cause = state.exit_event or exits.cause_of_foreign_send(state, now)
     if not before.sent:
         order = replace(order, intent=replace(order.intent, event=cause))
     merged = replace(state, exits=(*state.exits[:index], order, *state.exits[index + 1 :]), exit_event=cause)
@@ -258,12 +239,6 @@ def _exit_reported(state: StrategyState, intent_id: IntentId, report: OrderRepor
         return merged, logs
     after, decisions = exits.settle(merged, now)
     return after, logs + decisions
-
-
-def _cause_of_foreign_send(state: StrategyState, now: datetime) -> OrderEvent:
-    if state.stop_requested or now >= state.run.sell_at:
-        return OrderEvent.SELL
-    return OrderEvent.STOPLOSS
 
 
 def _on_placement_failed(state: StrategyState, event: ev.PlacementFailed, now: datetime) -> Step:
@@ -296,6 +271,17 @@ def _on_placement_unresolved(state: StrategyState, event: ev.PlacementUnresolved
     ]
 
 
+def _on_order_queued(state: StrategyState, event: ev.OrderQueued, _now: datetime) -> Step:
+    waiting = {Phase.ENTERING: state.entry, Phase.EXITING: state.exits[-1] if state.exits else None}.get(state.phase)
+    if waiting is None or waiting.intent.id != event.intent_id or waiting.order_id is not None:
+        return state, []
+    expected = event.expected_at.astimezone(state.run.buy_at.tzinfo)
+    what = state.message.partition(" – ")[0]
+    message = f"{what} – waiting for the broker's order limit, expected at {expected:%H:%M:%S}"
+    queued = replace(state, detail=StatusDetail.ORDER_QUEUED, message=message)
+    return queued, [LogEvent("ORDER_QUEUED", f"expected at {expected:%H:%M:%S}", event.intent_id)]
+
+
 def _on_broker_restored(state: StrategyState, _event: ev.BrokerRestored, now: datetime) -> Step:
     if state.phase is Phase.EXIT_FAILED:
         return exits.retry_exit(state, now)
@@ -316,71 +302,6 @@ def _on_closed_outside(state: StrategyState, event: ev.PositionClosedOutside, no
     return ended, back + found + decisions
 
 
-# --- recovery ---------------------------------------------------------------------------------------------------------
-
-
-def _on_run_recovered(state: StrategyState, event: ev.RunRecovered, now: datetime) -> Step:
-    adopted = adopt(state, event.reports)
-    watch = WatchPrice(None)
-    if state.phase is Phase.ENDED:
-        late, told = _late_fill(state, adopted)
-        ended, decisions = exits.end(late, state.terminated_at or now)
-        return ended, [*told, *decisions]
-    if any(order.sent for order in adopted.exits):
-        return _resume_exit(adopted, now)
-    if adopted.entry.filled_quantity:
-        return _resume_position(adopted, now)
-    if adopted.entry.order_id is not None:
-        after, decisions = entries.progress(adopted, now)
-        return after, [*_follow_entry(after, now), *decisions, watch]
-    timers: list[Decision] = [SetTimer(Timer.SELL, state.run.sell_at), watch]
-    match state.phase:
-        case Phase.ENTERING:
-            deadline = now if state.stop_requested else state.run.buy_at + state.run.missed_grace
-            return adopted, [SendOrder(adopted.entry.intent, look_up_first=True, not_after=deadline), *timers]
-        case Phase.PAUSED:
-            return adopted, [SetTimer(Timer.RETRY, now), *timers]
-    if not event.first and trigger_verdict(state.run.buy_at, now, state.run.missed_grace) is TriggerVerdict.EXECUTE:
-        entering, decisions = entries.enter(adopted, now, look_up_first=True)
-        return entering, [*decisions, *timers]
-    return adopted, [SetTimer(Timer.BUY, state.run.buy_at), *timers]
-
-
-def _resume_position(state: StrategyState, now: datetime) -> Step:
-    if state.phase is not Phase.GUARDING:
-        armed, decisions = exits.arm(state, now)
-        return armed, decisions + _follow_entry(armed, now)
-    guarding = replace(_grow_exit(state), watched_since=now)
-    watch: list[Decision] = [WatchPrice(state.stop_loss), SetTimer(Timer.SELL, state.run.sell_at)]
-    return guarding, [*watch, *_follow_entry(guarding, now)]
-
-
-def _follow_entry(state: StrategyState, now: datetime) -> list[Decision]:
-    if not state.entry.live:
-        return []
-    patience = SetTimer(Timer.ENTRY_PATIENCE, now + entries.ENTRY_PATIENCE)
-    return [_follow(state.entry, not_after=now), patience]
-
-
-def _follow(order: Order, not_after: datetime | None) -> SendOrder:
-    """Find out what has become of an order of an earlier incarnation."""
-    return SendOrder(order.intent, look_up_first=True, not_after=not_after, order_id=order.order_id)
-
-
-def _resume_exit(state: StrategyState, now: datetime) -> Step:
-    cause = state.exit_event or _cause_of_foreign_send(state, now)
-    named = tuple(replace(order, intent=replace(order.intent, event=cause)) for order in state.exits)
-    exiting = replace(state, exit_event=cause, exits=named)
-    after, decisions = exits.settle(exiting, now)
-    decisions = [replace(d, look_up_first=True) if isinstance(d, SendOrder) else d for d in decisions]
-    for order in exiting.exits:
-        if order.live:
-            decisions = [_follow(order, not_after=now if state.closed_outside else None), *decisions]
-    if after.phase is Phase.EXIT_FAILED and state.phase is Phase.EXIT_FAILED:
-        decisions = [SetTimer(Timer.RETRY, now), *decisions]
-    return after, [*decisions, *_follow_entry(after, now), WatchPrice(None)]
-
-
 _HANDLERS: Mapping[type[Event], Callable[[StrategyState, Any, datetime], Step]] = {
     ev.TimerFired: _on_timer,
     ev.TickReceived: _on_tick,
@@ -388,11 +309,12 @@ _HANDLERS: Mapping[type[Event], Callable[[StrategyState, Any, datetime], Step]] 
     ev.OrderReported: _on_order_reported,
     ev.PlacementFailed: _on_placement_failed,
     ev.PlacementUnresolved: _on_placement_unresolved,
+    ev.OrderQueued: _on_order_queued,
     ev.BrokerRestored: _on_broker_restored,
     ev.StopRequested: _on_stop_requested,
     ev.StopLossMoved: _on_stop_loss_moved,
     ev.FeedLost: _on_feed_lost,
     ev.FeedRestored: _on_feed_restored,
     ev.PositionClosedOutside: _on_closed_outside,
-    ev.RunRecovered: _on_run_recovered,
+    ev.RunRecovered: recovery.resume,
 }

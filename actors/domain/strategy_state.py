@@ -61,6 +61,8 @@ class StatusDetail(StrEnum):
     NONE = ""
     WAITING = "waiting_for_buy_time"
     ORDER_UNKNOWN = "order_outcome_unknown"
+    ORDER_QUEUED = "order_queued"
+    ORDER_BUDGET_USED_UP = "order_budget_used_up"
     ORDER_FAILED = "order_failed"
     ORDER_REJECTED = "order_rejected"
     BROKER_UNREACHABLE = "broker_unreachable"
@@ -140,7 +142,14 @@ class StrategyState:
         return PositionStatus.EXITED_BY_SL if stopped_out else PositionStatus.SOLD
 
 
-_BUY_FAILED = frozenset({StatusDetail.ORDER_FAILED, StatusDetail.ORDER_REJECTED, StatusDetail.UNFILLED})
+_BUY_FAILED = frozenset(
+    {
+        StatusDetail.ORDER_FAILED,
+        StatusDetail.ORDER_REJECTED,
+        StatusDetail.ORDER_BUDGET_USED_UP,
+        StatusDetail.UNFILLED,
+    }
+)
 _POSITION = {
     Phase.SCHEDULED: PositionStatus.NONE,
     Phase.PAUSED: PositionStatus.NONE,
@@ -165,6 +174,7 @@ TRANSITIONS: Mapping[Phase, Mapping[type[ev.Event], frozenset[Phase]]] = {
         ev.TimerFired: _stay(_P.SCHEDULED, _P.ENTERING, _P.ENDED),
         ev.TickReceived: _stay(_P.SCHEDULED),
         ev.OrderReported: _stay(_P.ENTERING, _P.ARMING, _P.ENDED),  # sent by an incarnation that died before it said so
+        ev.OrderQueued: _stay(_P.SCHEDULED),
         ev.BrokerRestored: _stay(_P.SCHEDULED),
         ev.StopRequested: _stay(_P.ENDED),
         ev.StopLossMoved: _stay(_P.SCHEDULED),
@@ -178,6 +188,7 @@ TRANSITIONS: Mapping[Phase, Mapping[type[ev.Event], frozenset[Phase]]] = {
         ev.OrderReported: _stay(_P.ENTERING, _P.ARMING, _P.ENDED),  # the broker had it all the same
         ev.PlacementFailed: _stay(_P.PAUSED),
         ev.PlacementUnresolved: _stay(_P.PAUSED),
+        ev.OrderQueued: _stay(_P.PAUSED),
         ev.BrokerRestored: _stay(_P.ENTERING, _P.ENDED),
         ev.StopRequested: _stay(_P.ENDED),
         ev.StopLossMoved: _stay(_P.PAUSED),
@@ -191,6 +202,7 @@ TRANSITIONS: Mapping[Phase, Mapping[type[ev.Event], frozenset[Phase]]] = {
         ev.OrderReported: _stay(_P.ENTERING, _P.ARMING, _P.ENDED),
         ev.PlacementFailed: _stay(_P.ENTERING, _P.PAUSED, _P.ENDED),
         ev.PlacementUnresolved: _stay(_P.ENTERING),
+        ev.OrderQueued: _stay(_P.ENTERING),
         ev.BrokerRestored: _stay(_P.ENTERING),
         ev.StopRequested: _stay(_P.ENTERING),
         ev.StopLossMoved: _stay(_P.ENTERING),
@@ -205,6 +217,7 @@ TRANSITIONS: Mapping[Phase, Mapping[type[ev.Event], frozenset[Phase]]] = {
         ev.OrderReported: _stay(_P.ARMING) | _EXITS,
         ev.PlacementFailed: _stay(_P.ARMING),  # of an entry already filled: an old answer
         ev.PlacementUnresolved: _stay(_P.ARMING),
+        ev.OrderQueued: _stay(_P.ARMING),
         ev.BrokerRestored: _stay(_P.ARMING),
         ev.StopRequested: _stay(_P.ARMING),
         ev.StopLossMoved: _stay(_P.ARMING),
@@ -220,6 +233,7 @@ TRANSITIONS: Mapping[Phase, Mapping[type[ev.Event], frozenset[Phase]]] = {
         ev.OrderReported: _stay(_P.GUARDING) | _EXITS,  # an exit sent by another incarnation is adopted
         ev.PlacementFailed: _stay(_P.GUARDING),
         ev.PlacementUnresolved: _stay(_P.GUARDING),
+        ev.OrderQueued: _stay(_P.GUARDING),
         ev.BrokerRestored: _stay(_P.GUARDING),
         ev.StopRequested: _stay(_P.EXITING),
         ev.StopLossMoved: _stay(_P.GUARDING),
@@ -235,6 +249,7 @@ TRANSITIONS: Mapping[Phase, Mapping[type[ev.Event], frozenset[Phase]]] = {
         ev.OrderReported: _EXITS,
         ev.PlacementFailed: _stay(_P.EXITING, _P.EXIT_FAILED, _P.ENDED),
         ev.PlacementUnresolved: _stay(_P.EXITING),
+        ev.OrderQueued: _stay(_P.EXITING),
         ev.BrokerRestored: _stay(_P.EXITING),
         ev.StopRequested: _stay(_P.EXITING),
         ev.StopLossMoved: _stay(_P.EXITING),
@@ -250,6 +265,7 @@ TRANSITIONS: Mapping[Phase, Mapping[type[ev.Event], frozenset[Phase]]] = {
         ev.OrderReported: _EXITS,  # the order we thought absent turned up
         ev.PlacementFailed: _stay(_P.EXIT_FAILED),
         ev.PlacementUnresolved: _stay(_P.EXIT_FAILED),
+        ev.OrderQueued: _stay(_P.EXIT_FAILED),
         ev.BrokerRestored: _stay(_P.EXITING),
         ev.StopRequested: _stay(_P.EXITING),
         ev.StopLossMoved: _stay(_P.EXIT_FAILED),
@@ -265,6 +281,7 @@ TRANSITIONS: Mapping[Phase, Mapping[type[ev.Event], frozenset[Phase]]] = {
         ev.OrderReported: _stay(_P.ENDED),
         ev.PlacementFailed: _stay(_P.ENDED),
         ev.PlacementUnresolved: _stay(_P.ENDED),
+        ev.OrderQueued: _stay(_P.ENDED),
         ev.BrokerRestored: _stay(_P.ENDED),
         ev.StopRequested: _stay(_P.ENDED),
         ev.FeedLost: _stay(_P.ENDED),

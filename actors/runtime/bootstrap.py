@@ -1,6 +1,7 @@
 """Live clients for the heavy hosts, built in the process that uses them: they cannot travel as actor arguments."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -9,7 +10,16 @@ import structlog
 from actors.domain.identifiers import Leg
 from actors.domain.retry_policy import RetryPolicy
 from actors.execution_actor import ExecutionLimits
-from actors.ports import BrokerUnavailable, ClaimsUnavailable, ClaimVerdict, OrderCommand, OrderGateway
+from actors.order_budget import BudgetLimits
+from actors.ports import (
+    BrokerUnavailable,
+    ClaimsUnavailable,
+    ClaimVerdict,
+    KnownIntent,
+    OrderCommand,
+    OrderGateway,
+    PeerUnavailable,
+)
 from broker.kite_client import KiteCredentials, KiteEndpoint, KiteGateway
 from config.settings import Settings
 from persistence.database import open_database, sessions_of
@@ -38,7 +48,12 @@ def open_ledger(settings: Settings, *, mirror_timeout_s: float = 0.5) -> tuple[R
 def execution_limits(settings: Settings) -> ExecutionLimits:
     """The operator's limits of order placing."""
     return ExecutionLimits(
-        orders_per_second=settings.order_rate_per_second,
+        budget=BudgetLimits(
+            settings.order_rate_per_second,
+            settings.orders_per_minute,
+            settings.orders_per_day,
+            settings.order_reserve_for_exits,
+        ),
         entry=_retry_policy(settings, settings.entry_quarantine_s),
         exit=_retry_policy(settings, settings.exit_quarantine_s),
     )
@@ -169,7 +184,22 @@ class MirrorClaims:
         try:
             await self.mirror.release(command.strategy_id, str(command.intent.id))
         except MirrorUnavailable:
-            return  # the lock lapses by itself, and the queue is rebuilt with the mirror
+            return  # the lock lapses by itself
+
+
+@dataclass(frozen=True, slots=True)
+class JournalRecords:
+    """`AccountRecords` in PostgreSQL."""
+
+    ledger: RunLedger
+
+    async def known_intents(self, account_id: int) -> Sequence[KnownIntent]:
+        """See `AccountRecords.known_intents`."""
+        try:
+            found = await self.ledger.known_intents(account_id)
+        except DatabaseUnavailable as error:
+            raise PeerUnavailable(str(error)) from error
+        return [KnownIntent(i.run_id, i.strategy_id, i.user_id, Leg(i.leg), i.tag, i.symbol, i.ended) for i in found]
 
 
 def open_claims(settings: Settings) -> tuple[MirrorClaims, RunLedger]:

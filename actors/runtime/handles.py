@@ -16,7 +16,16 @@ from actors.domain.identifiers import Instrument, IntentId
 from actors.domain.money import Paise
 from actors.domain.order import OrderReport
 from actors.domain.stop_loss import Tick
-from actors.ports import Attempt, FeedStatus, JournalEntry, LoadedRun, OrderCommand, PeerUnavailable
+from actors.ports import (
+    Attempt,
+    FeedStatus,
+    Holding,
+    JournalEntry,
+    LoadedRun,
+    OrderCommand,
+    OrderNote,
+    PeerUnavailable,
+)
 from actors.runtime import names
 from actors.runtime.names import NAMESPACE, Pools
 
@@ -106,6 +115,10 @@ class RayOrderDesk:
         """See `OrderDesk.probe`."""
         return bool(await self._call(account_id, "probe", account_id))
 
+    async def guard(self, holding: Holding) -> None:
+        """See `OrderDesk.guard`."""
+        await self._call(holding.account_id, "guard", holding)
+
     async def _call(self, account_id: int, method: str, *arguments: Any) -> Any:
         return await self._peers.call(names.execution_name(account_id, self._pools), method, *arguments)
 
@@ -141,10 +154,14 @@ class RayAttemptLog:
         """See `AttemptLog.log_attempt`."""
         self._peers.tell(names.ledger_name(attempt.command.strategy_id, self._pools), "log_attempt", attempt)
 
-    def alert(self, command: OrderCommand, code: str, message: str) -> None:
+    def log_note(self, note: OrderNote) -> None:
+        """See `AttemptLog.log_note`."""
+        self._peers.tell(names.ledger_name(note.command.strategy_id, self._pools), "log_note", note)
+
+    def alert(self, user_id: int, strategy_id: int, code: str, message: str) -> None:
         """See `AttemptLog.alert`."""
-        ledger = names.ledger_name(command.strategy_id, self._pools)
-        self._peers.tell(ledger, "alert", command.user_id, command.strategy_id, code, message)
+        ledger = names.ledger_name(strategy_id, self._pools)
+        self._peers.tell(ledger, "alert", user_id, strategy_id, code, message)
 
 
 class RayPriceMirror:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import apprise
 import structlog
 
+from actors import failpoints
 from actors.domain.events import Event
 from actors.domain.identifiers import Instrument, IntentId
 from actors.domain.order import OrderReport
@@ -20,19 +21,23 @@ from actors.ports import (
     Attempt,
     BrokerUnavailable,
     FeedStatus,
+    Holding,
     JournalEntry,
     LoadedRun,
     OrderCommand,
+    OrderNote,
     PeerUnavailable,
     StaleEpoch,
 )
 from actors.runtime import bootstrap, handles, journal_records, names
 from actors.runtime.clock import SystemClock
 from actors.runtime.names import Pools
+from actors.runtime.update_follower import UpdateFollower
 from broker.market_feed import MarketFeed, run_reactor
 from config.logging import configure_logging
 from config.settings import Settings, load_settings
 from persistence import errors
+from persistence.records import LogRecord
 
 log = structlog.get_logger(__name__)
 
@@ -76,11 +81,14 @@ class LedgerHost:
 
     async def record(self, entry: JournalEntry) -> None:
         """See `Journal.record`."""
+        strategy_id = entry.state.run.strategy_id
+        failpoints.hit("record.before", strategy_id)
         update = journal_records.run_update(entry)
         try:
             mirrored = await _answered(self._ledger.record(update))
         except errors.StaleEpoch as error:
             raise StaleEpoch(str(error)) from error
+        failpoints.hit("record.after", strategy_id)
         if not mirrored:
             self._unmirrored[update.run_id] = update.ended and update.delete_mirror
             if self._repair is None or self._repair.done():
@@ -101,8 +109,13 @@ class LedgerHost:
 
     async def log_attempt(self, attempt: Attempt) -> None:
         """See `AttemptLog.log_attempt`: kept and tried again until PostgreSQL has it."""
-        command = attempt.command
-        line = journal_records.attempt_line(attempt)
+        await self._append(attempt.command, journal_records.attempt_line(attempt))
+
+    async def log_note(self, note: OrderNote) -> None:
+        """See `AttemptLog.log_note`: kept and tried again until PostgreSQL has it."""
+        await self._append(note.command, journal_records.note_line(note))
+
+    async def _append(self, command: OrderCommand, line: LogRecord) -> None:
         while True:
             try:
                 await self._ledger.append_log(command.user_id, command.strategy_id, command.run_id, line)
@@ -156,12 +169,14 @@ class ExecutionHost:
     async def __init__(self, pools: Pools) -> None:  # type: ignore[misc] # Ray awaits it
         settings = _settings()
         claims, ledger = bootstrap.open_claims(settings)
-        peers = handles.Peers()
+        peers, accounts = handles.Peers(), bootstrap.Accounts(settings, ledger)
         self._execution = ExecutionActor(
-            gateways=bootstrap.Accounts(settings, ledger),
+            gateways=accounts,
             claims=claims,
             strategies=handles.RayStrategies(peers),
             attempts=handles.RayAttemptLog(peers, pools),
+            records=bootstrap.JournalRecords(ledger),
+            updates=UpdateFollower(accounts),
             clock=SystemClock(),
             limits=bootstrap.execution_limits(settings),
         )
@@ -185,6 +200,10 @@ class ExecutionHost:
     async def probe(self, account_id: int) -> bool:
         """See `OrderDesk.probe`."""
         return await self._execution.probe(account_id)
+
+    async def guard(self, holding: Holding) -> None:
+        """See `OrderDesk.guard`."""
+        await _proven(self._execution.guard(holding))
 
     async def process_id(self) -> int:
         """The pid of this actor's process."""

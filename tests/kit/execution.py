@@ -11,7 +11,15 @@ from actors.domain.order import Intent, OrderEvent, OrderReport
 from actors.execution_actor import ExecutionActor, ExecutionLimits
 from actors.ports import OrderCommand
 from tests.kit.builders import INFY, NOW, a_run
-from tests.kit.fakes import FakeAttemptLog, FakeClaims, FakeGateway, FakeGateways, FakeStrategies
+from tests.kit.fakes import (
+    FakeAttemptLog,
+    FakeClaims,
+    FakeGateway,
+    FakeGateways,
+    FakeRecords,
+    FakeStrategies,
+    FakeUpdates,
+)
 from tests.kit.virtual_time import FakeClock
 
 BUY = a_run().entry_intent()
@@ -45,11 +53,14 @@ class ExecutionBench:
         self.broker.net[INFY, Product.MIS] = 10
         self.gateways = FakeGateways(self.broker)
         self.claims, self.strategies, self.attempts = FakeClaims(), FakeStrategies(), FakeAttemptLog()
+        self.records, self.updates = FakeRecords(), FakeUpdates()
         self.actor = ExecutionActor(
             gateways=self.gateways,
             claims=self.claims,
             strategies=self.strategies,
             attempts=self.attempts,
+            records=self.records,
+            updates=self.updates,
             clock=self.clock,
             limits=ExecutionLimits(**limits),
         )

@@ -4,7 +4,7 @@
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -21,11 +21,16 @@ from actors.ports import (
     ClaimVerdict,
     Clock,
     FeedStatus,
+    Holding,
     JournalEntry,
+    KnownIntent,
     LoadedRun,
     OrderCommand,
     OrderGateway,
+    OrderNote,
     PlaceResult,
+    PositionKey,
+    position_key,
 )
 
 PRICE = Decimal("1500.00")
@@ -48,6 +53,8 @@ class FakeDesk:
     cancelled: list[str] = field(default_factory=list)
     withdrawn: list[IntentId] = field(default_factory=list)
     probes: int = 0
+    guarded: list[tuple[datetime, Holding]] = field(default_factory=list)
+    guard_failures: list[Exception] = field(default_factory=list)
     _waiting: list[asyncio.Future[Event]] = field(default_factory=list)
 
     async def execute(self, command: OrderCommand) -> Event:
@@ -92,6 +99,12 @@ class FakeDesk:
         """See `OrderDesk.probe`."""
         self.probes += 1
         return self.alive
+
+    async def guard(self, holding: Holding) -> None:
+        """See `OrderDesk.guard`."""
+        self.guarded.append((self.clock.now(), holding))
+        if self.guard_failures:
+            raise self.guard_failures.pop(0)
 
 
 @dataclass
@@ -190,6 +203,7 @@ class FakeGateway:
         self.posts: list[tuple[datetime, OrderCommand]] = []
         self.reads: list[datetime] = []
         self.read_takes_s = 0.0
+        self.position_reads = 0
         self.widened: list[tuple[datetime, Decimal]] = []
         self.widening_fills = True
         self.cancels: list[str] = []
@@ -241,6 +255,12 @@ class FakeGateway:
         """See `OrderGateway.net_quantity`."""
         self._check()
         return self.net.get((instrument, product), 0)
+
+    async def net_quantities(self) -> Mapping[PositionKey, int]:
+        """See `OrderGateway.net_quantities`."""
+        self.position_reads += 1
+        self._check()
+        return {position_key(*held): quantity for held, quantity in self.net.items()}
 
     def list(self, report: OrderReport) -> None:
         """Put an order of somebody else, or of an earlier incarnation, into the book, or take one further."""
@@ -341,12 +361,56 @@ class FakeAttemptLog:
     """`AttemptLog`."""
 
     attempts: list[Attempt] = field(default_factory=list)
+    notes: list[OrderNote] = field(default_factory=list)
     alerts: list[str] = field(default_factory=list)
 
     def log_attempt(self, attempt: Attempt) -> None:
         """See `AttemptLog.log_attempt`."""
         self.attempts.append(attempt)
 
-    def alert(self, command: OrderCommand, code: str, message: str) -> None:
+    def log_note(self, note: OrderNote) -> None:
+        """See `AttemptLog.log_note`."""
+        self.notes.append(note)
+
+    def alert(self, user_id: int, strategy_id: int, code: str, message: str) -> None:
         """See `AttemptLog.alert`."""
         self.alerts.append(code)
+
+
+@dataclass
+class FakeRecords:
+    """`AccountRecords`; `failure` is raised instead."""
+
+    intents: list[KnownIntent] = field(default_factory=list)
+    failure: Exception | None = None
+
+    async def known_intents(self, account_id: int) -> Sequence[KnownIntent]:
+        """See `AccountRecords.known_intents`."""
+        if self.failure is not None:
+            raise self.failure
+        return list(self.intents)
+
+
+@dataclass
+class FakeUpdates:
+    """`OrderUpdates`: `hear` hands an update to whoever follows the account, `reconnect` says that the stream broke."""
+
+    followed: dict[int, tuple[Callable[[OrderReport], None], Callable[[], None]]] = field(default_factory=dict)
+
+    def follow(
+        self, account_id: int, on_update: Callable[[OrderReport], None], on_connected: Callable[[], None]
+    ) -> None:
+        """See `OrderUpdates.follow`."""
+        self.followed[account_id] = (on_update, on_connected)
+
+    def leave(self, account_id: int) -> None:
+        """See `OrderUpdates.leave`."""
+        self.followed.pop(account_id, None)
+
+    def hear(self, account_id: int, report: OrderReport) -> None:
+        """One update of the broker."""
+        self.followed[account_id][0](report)
+
+    def reconnect(self, account_id: int) -> None:
+        """The stream is connected anew."""
+        self.followed[account_id][1]()

@@ -12,6 +12,7 @@ from actors.domain.events import OrderReported, PlacementUnresolved
 from actors.domain.identifiers import IntentId, Leg
 from actors.domain.order import FailureKind, OrderEvent, OrderStage
 from actors.domain.retry_policy import AttemptOutcome
+from actors.order_budget import BudgetLimits
 from actors.ports import BrokerUnavailable, ClaimsUnavailable, ClaimVerdict, PeerUnavailable
 from tests.kit.builders import INFY, NOW, a_report
 from tests.kit.execution import BUY, ExecutionBench, a_command, a_sell
@@ -307,7 +308,7 @@ async def test_an_entry_is_not_sent_after_its_time() -> None:
 
 @in_virtual_time
 async def test_an_entry_that_waited_for_the_budget_past_its_time_is_not_sent() -> None:
-    bench = ExecutionBench(orders_per_second=1)
+    bench = ExecutionBench(budget=BudgetLimits(per_second=1, reserve=0))
     bench.start(a_command(a_sell()))
     await until(lambda: bench.posted)
     failed = await bench.failed(a_command(not_after=NOW + timedelta(milliseconds=500)))
@@ -546,7 +547,7 @@ async def test_a_cancel_is_repeated_until_the_follower_sees_the_order_final() ->
 
 @in_virtual_time
 async def test_cancelling_counts_against_the_budget() -> None:
-    bench = ExecutionBench(orders_per_second=1)
+    bench = ExecutionBench(budget=BudgetLimits(per_second=1, reserve=0))
     bench.broker.script = [PARKED]
     bench.start(a_command())
     await until(lambda: bench.posted)
@@ -577,7 +578,7 @@ async def test_a_probe_tells_whether_the_broker_answers() -> None:
 
 @in_virtual_time
 async def test_exits_of_an_account_leave_before_entries_that_came_earlier() -> None:
-    bench = ExecutionBench(orders_per_second=2)
+    bench = ExecutionBench(budget=BudgetLimits(per_second=2, reserve=0))
     bench.broker.net[INFY, a_command().product] = 100
     entries = [replace(BUY, id=IntentId(n, Leg.ENTRY, 1), tag=f"TAG{n}") for n in range(5)]
     for entry in entries:

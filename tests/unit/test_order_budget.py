@@ -6,22 +6,29 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from actors.order_budget import OrderBudget
+from actors.domain.order import OrderEvent
+from actors.order_budget import BudgetLimits, DayUsedUp, OrderBudget
 from tests.kit.builders import NOW
 from tests.kit.virtual_time import FakeClock, in_virtual_time, passing
 
-STOPLOSS, SELL, BUY = 0, 1, 2
+STOPLOSS, SELL, BUY = OrderEvent.STOPLOSS, OrderEvent.SELL, OrderEvent.BUY
 
 
-async def leave(budget: OrderBudget, clock: FakeClock, priority: int, left: list[tuple[datetime, int]]) -> None:
-    await budget.acquire(priority)
-    left.append((clock.now(), priority))
+def a_budget(per_second: int, clock: FakeClock, **limits: int) -> OrderBudget:
+    return OrderBudget(BudgetLimits(per_second=per_second, **({"reserve": 0} | limits)), clock)
+
+
+async def leave(
+    budget: OrderBudget, clock: FakeClock, event: OrderEvent, left: list[tuple[datetime, OrderEvent]]
+) -> None:
+    await budget.acquire(event)
+    left.append((clock.now(), event))
 
 
 @in_virtual_time
 async def test_requests_within_the_budget_leave_at_once() -> None:
     clock = FakeClock(NOW)
-    budget = OrderBudget(10, clock)
+    budget = a_budget(10, clock)
     for _ in range(10):
         await budget.acquire(BUY)
     assert clock.now() == NOW
@@ -32,7 +39,7 @@ def test_never_more_than_its_share_leaves_in_a_calendar_second(start_ms: int) ->
     @in_virtual_time
     async def scenario() -> None:
         clock = FakeClock(NOW + timedelta(milliseconds=start_ms))
-        budget, left = OrderBudget(10, clock), list[tuple[datetime, int]]()
+        budget, left = a_budget(10, clock), list[tuple[datetime, OrderEvent]]()
         await asyncio.gather(*(leave(budget, clock, BUY, left) for _ in range(37)))
         seconds = Counter(at.replace(microsecond=0) for at, _ in left)
         assert len(left) == 37
@@ -44,7 +51,7 @@ def test_never_more_than_its_share_leaves_in_a_calendar_second(start_ms: int) ->
 @in_virtual_time
 async def test_requests_that_trickle_in_share_the_second() -> None:
     clock = FakeClock(NOW)
-    budget, left = OrderBudget(3, clock), list[tuple[datetime, int]]()
+    budget, left = a_budget(3, clock), list[tuple[datetime, OrderEvent]]()
     tasks = []
     for _ in range(20):
         tasks.append(asyncio.create_task(leave(budget, clock, BUY, left)))
@@ -56,7 +63,7 @@ async def test_requests_that_trickle_in_share_the_second() -> None:
 @in_virtual_time
 async def test_a_new_second_is_used_only_some_way_into_it() -> None:
     clock = FakeClock(NOW)
-    budget = OrderBudget(1, clock)
+    budget = a_budget(1, clock)
     await budget.acquire(BUY)
     await budget.acquire(BUY)
     assert timedelta(seconds=1, milliseconds=10) <= clock.now() - NOW <= timedelta(seconds=1, milliseconds=50)
@@ -65,16 +72,16 @@ async def test_a_new_second_is_used_only_some_way_into_it() -> None:
 @in_virtual_time
 async def test_stop_losses_go_before_sells_before_buys() -> None:
     clock = FakeClock(NOW)
-    budget, left = OrderBudget(2, clock), list[tuple[datetime, int]]()
+    budget, left = a_budget(2, clock), list[tuple[datetime, OrderEvent]]()
     waiting = [asyncio.create_task(leave(budget, clock, p, left)) for p in (BUY, BUY, BUY, SELL, STOPLOSS)]
     await asyncio.gather(*waiting)
-    assert [priority for _, priority in left] == [BUY, BUY, STOPLOSS, SELL, BUY]
+    assert [event for _, event in left] == [BUY, BUY, STOPLOSS, SELL, BUY]
 
 
 @in_virtual_time
 async def test_equals_leave_in_the_order_they_came() -> None:
     clock = FakeClock(NOW)
-    budget = OrderBudget(1, clock)
+    budget = a_budget(1, clock)
     order: list[int] = []
 
     async def numbered(number: int) -> None:
@@ -88,7 +95,7 @@ async def test_equals_leave_in_the_order_they_came() -> None:
 @in_virtual_time
 async def test_a_waiter_that_was_cancelled_takes_no_place() -> None:
     clock = FakeClock(NOW)
-    budget, left = OrderBudget(1, clock), list[tuple[datetime, int]]()
+    budget, left = a_budget(1, clock), list[tuple[datetime, OrderEvent]]()
     await budget.acquire(BUY)
     gone = [asyncio.create_task(leave(budget, clock, STOPLOSS, left)) for _ in range(3)]
     stays = asyncio.create_task(leave(budget, clock, BUY, left))
@@ -103,7 +110,7 @@ async def test_a_waiter_that_was_cancelled_takes_no_place() -> None:
 @in_virtual_time
 async def test_a_late_request_does_not_overtake_those_that_wait() -> None:
     clock = FakeClock(NOW)
-    budget, left = OrderBudget(1, clock), list[tuple[datetime, int]]()
+    budget, left = a_budget(1, clock), list[tuple[datetime, OrderEvent]]()
     await budget.acquire(BUY)
     first = asyncio.create_task(leave(budget, clock, BUY, left))
     await passing(1.01)  # the new second has begun, its margin is not over
@@ -114,9 +121,83 @@ async def test_a_late_request_does_not_overtake_those_that_wait() -> None:
 @in_virtual_time
 async def test_waiters_are_served_though_the_clock_was_set_back() -> None:
     clock = FakeClock(NOW)
-    budget = OrderBudget(1, clock)
+    budget = a_budget(1, clock)
     await budget.acquire(BUY)
     second = asyncio.create_task(budget.acquire(BUY))
     await passing(0.1)
     clock.step(timedelta(hours=-1))
     await asyncio.wait_for(second, 3)
+
+
+@in_virtual_time
+async def test_a_wave_of_entries_leaves_room_for_an_exit_in_the_same_second() -> None:
+    clock = FakeClock(NOW)
+    budget, left = a_budget(10, clock, reserve=2), list[tuple[datetime, OrderEvent]]()
+    entries = [asyncio.create_task(leave(budget, clock, BUY, left)) for _ in range(30)]
+    await passing(0.1)
+    assert len(left) == 8
+    await leave(budget, clock, STOPLOSS, left)
+    await leave(budget, clock, SELL, left)
+    assert clock.now() - NOW < timedelta(seconds=0.2)
+    await asyncio.gather(*entries)
+    assert max(Counter(at.replace(microsecond=0) for at, _ in left).values()) == 10
+
+
+@in_virtual_time
+async def test_sixty_stop_losses_at_once_leave_ten_a_second_and_each_is_told_when() -> None:
+    clock = FakeClock(NOW)
+    budget, left, expected = a_budget(10, clock, reserve=2), list[datetime](), list[datetime]()
+
+    async def stop_loss() -> None:
+        await budget.acquire(STOPLOSS, expected.append)
+        left.append(clock.now())
+
+    await asyncio.gather(*(stop_loss() for _ in range(60)))
+    assert list(Counter(at.replace(microsecond=0) for at in left).values()) == [10] * 6
+    assert len(expected) == 50
+    assert expected == left[10:]
+
+
+@in_virtual_time
+async def test_a_minute_takes_no_more_than_its_share_and_keeps_some_of_it_for_exits() -> None:
+    clock = FakeClock(NOW)
+    budget, left = a_budget(10, clock, reserve=5, per_minute=20), list[tuple[datetime, OrderEvent]]()
+    entries = [asyncio.create_task(leave(budget, clock, BUY, left)) for _ in range(15)]
+    await passing(10)
+    assert len(left) == 10
+    await leave(budget, clock, SELL, left)
+    assert clock.now() - NOW < timedelta(seconds=11)
+    await asyncio.gather(*entries)
+    assert {at.replace(second=0, microsecond=0) - NOW for at, _ in left} == {timedelta(0), timedelta(minutes=1)}
+
+
+@in_virtual_time
+async def test_a_day_that_is_used_up_refuses_entries_first_and_exits_at_the_very_end() -> None:
+    clock = FakeClock(NOW)
+    budget = a_budget(10, clock, reserve=5, per_day=4)
+    for _ in range(2):
+        await budget.acquire(BUY)
+    with pytest.raises(DayUsedUp):
+        await budget.acquire(BUY)
+    for _ in range(2):
+        await budget.acquire(STOPLOSS)
+    with pytest.raises(DayUsedUp):
+        await budget.acquire(STOPLOSS)
+
+
+@in_virtual_time
+async def test_those_who_wait_when_the_day_is_used_up_are_told() -> None:
+    clock = FakeClock(NOW)
+    budget = a_budget(1, clock, per_day=2)
+    answers = await asyncio.gather(*(budget.acquire(SELL) for _ in range(3)), return_exceptions=True)
+    assert [type(answer) for answer in answers] == [type(None), type(None), DayUsedUp]
+
+
+@in_virtual_time
+async def test_after_a_429_nothing_more_leaves_in_that_second() -> None:
+    clock = FakeClock(NOW)
+    budget = a_budget(10, clock)
+    await budget.acquire(STOPLOSS)
+    budget.refused_by_broker()
+    await budget.acquire(STOPLOSS)
+    assert clock.now() - NOW >= timedelta(seconds=1)

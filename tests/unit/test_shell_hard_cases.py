@@ -16,10 +16,10 @@ from kiteconnect import exceptions as kite
 from actors.domain.events import Event, OrderReported, PositionClosedOutside, StopLossMoved
 from actors.domain.identifiers import Instrument, Product
 from actors.domain.money import Paise
-from actors.domain.order import OrderStage
+from actors.domain.order import OrderEvent, OrderStage
 from actors.domain.retry_policy import AttemptOutcome
 from actors.domain.strategy_state import Phase
-from actors.order_budget import OrderBudget
+from actors.order_budget import BudgetLimits, OrderBudget
 from actors.ports import BrokerUnavailable, ClaimVerdict, FeedStatus, PeerUnavailable, StaleEpoch
 from actors.replay import RecordedTick, replay
 from broker.kite_client import KiteCredentials, KiteEndpoint, KiteGateway
@@ -308,11 +308,11 @@ async def test_a_recovery_that_waits_for_the_broker_says_that_the_position_is_no
 @in_virtual_time
 async def test_a_new_second_is_used_only_some_way_into_it_by_those_who_need_not_wait_too() -> None:
     clock = FakeClock(NOW + timedelta(milliseconds=999))
-    budget = OrderBudget(10, clock)
+    budget = OrderBudget(BudgetLimits(reserve=0), clock)
     for _ in range(10):
-        await budget.acquire(2)
+        await budget.acquire(OrderEvent.BUY)
     await passing(0.002)
-    await budget.acquire(2)
+    await budget.acquire(OrderEvent.BUY)
     assert clock.now() - NOW >= timedelta(seconds=1, milliseconds=10)
 
 

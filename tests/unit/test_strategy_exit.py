@@ -9,6 +9,7 @@ from actors.domain.decisions import (
     CancelOrder,
     CancelTimers,
     EndRun,
+    ProbeBroker,
     RaiseAlert,
     SendOrder,
     SetTimer,
@@ -17,12 +18,13 @@ from actors.domain.events import (
     BrokerRestored,
     Event,
     IntentArmed,
+    OrderQueued,
     PositionClosedOutside,
     StopRequested,
     Timer,
     TimerFired,
 )
-from actors.domain.exits import EXIT_FAILURE_LIMIT, EXIT_RETRY_DELAY
+from actors.domain.exits import EXIT_FAILURE_LIMIT, EXIT_RETRY_DELAY, PROBE_INTERVAL
 from actors.domain.order import FailureKind, OrderEvent, OrderStage
 from actors.domain.position import PositionStatus
 from actors.domain.snapshot import runtime_view
@@ -115,19 +117,66 @@ def test_sell_time_that_passes_while_the_exit_is_journalled_sells_as_soon_as_it_
     [
         (FailureKind.EXHAUSTED, RunStatus.FAILED, StatusDetail.ORDER_FAILED),
         (FailureKind.REFUSED, RunStatus.FAILED, StatusDetail.ORDER_REJECTED),
-        (FailureKind.UNREACHABLE, RunStatus.PAUSED, StatusDetail.BROKER_UNREACHABLE),
-        (FailureKind.SESSION_EXPIRED, RunStatus.PAUSED, StatusDetail.SESSION_EXPIRED),
+        (FailureKind.BUDGET_USED_UP, RunStatus.FAILED, StatusDetail.ORDER_BUDGET_USED_UP),
     ],
 )
 def test_failed_exit_says_so_and_is_retried_slowly(kind: FailureKind, status: RunStatus, detail: StatusDetail) -> None:
     state, decisions = step(exiting(), failed(kind, exit_id()), LATER)
     assert (state.phase, state.status, state.detail) == (Phase.EXIT_FAILED, status, detail)
-    assert state.message.startswith("Order Failed")
+    assert "position still open" in state.message
     assert decisions[0] == CancelTimers()
     assert SetTimer(Timer.RETRY, LATER + EXIT_RETRY_DELAY) in decisions
     assert "ORDER_FAILED" in logged(decisions)
     assert alerts(decisions) == ["exit_failed"]
     assert of(decisions, EndRun) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "detail", "message"),
+    [
+        (FailureKind.UNREACHABLE, StatusDetail.BROKER_UNREACHABLE, "Broker unreachable"),
+        (FailureKind.SESSION_EXPIRED, StatusDetail.SESSION_EXPIRED, "Broker session expired"),
+        (FailureKind.HALTED, StatusDetail.ENTRIES_HALTED, "Order Failed"),
+    ],
+)
+def test_exit_that_waits_for_the_broker_asks_every_two_seconds_and_goes_out_when_it_is_back(
+    kind: FailureKind, detail: StatusDetail, message: str
+) -> None:
+    waiting, decisions = step(exiting(), failed(kind, exit_id()), LATER)
+    assert (waiting.phase, waiting.status, waiting.detail) == (Phase.EXIT_FAILED, RunStatus.PAUSED, detail)
+    assert waiting.message.startswith(message)
+    due = LATER + PROBE_INTERVAL
+    assert SetTimer(Timer.RETRY, due) in decisions
+    still, asked = step(waiting, TimerFired(Timer.RETRY, due), due)
+    assert (still.phase, asked) == (Phase.EXIT_FAILED, (ProbeBroker(), SetTimer(Timer.RETRY, due + PROBE_INTERVAL)))
+    back, sent = step(still, BrokerRestored(), due)
+    assert back.phase is Phase.EXITING
+    assert [(send.intent.id, send.look_up_first) for send in of(sent, SendOrder)] == [(exit_id(1), True)]
+
+
+def test_exit_that_waits_for_the_order_limit_says_when_it_is_expected() -> None:
+    queued, decisions = step(exiting(), OrderQueued(exit_id(), LATER), LATER)
+    assert (queued.phase, queued.detail) == (Phase.EXITING, StatusDetail.ORDER_QUEUED)
+    expected = f"{LATER.astimezone(queued.run.buy_at.tzinfo):%H:%M:%S}"
+    assert queued.message.endswith(f"waiting for the broker's order limit, expected at {expected}")
+    assert logged(decisions) == ["ORDER_QUEUED"]
+    placed = play(queued, exit_report(OrderStage.OPEN, 0))
+    assert placed.detail is StatusDetail.NONE
+    assert "waiting" not in placed.message
+
+
+def test_what_the_order_limit_says_of_another_order_changes_nothing() -> None:
+    assert step(exiting(), OrderQueued(exit_id(9), LATER), LATER) == (exiting(), ())
+    placed = play(exiting(), exit_report(OrderStage.OPEN, 0))
+    assert step(placed, OrderQueued(exit_id(), LATER), LATER) == (placed, ())
+
+
+def test_shares_sold_outside_while_the_exit_sold_the_rest_end_the_run() -> None:
+    partly = play(exiting(), exit_report(OrderStage.COMPLETE, 4, quantity=4))
+    assert partly.phase is Phase.EXITING
+    ended, decisions = step(partly, failed(FailureKind.NOTHING_TO_SELL, exit_id(2)), LATER)
+    assert (ended.phase, ended.detail) == (Phase.ENDED, StatusDetail.CLOSED_OUTSIDE)
+    assert of(decisions, SendOrder) == []
 
 
 def test_retried_exit_is_the_same_intent_after_a_look_at_the_book() -> None:

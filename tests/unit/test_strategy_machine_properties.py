@@ -17,6 +17,7 @@ from actors.domain.events import (
     FeedLost,
     FeedRestored,
     IntentArmed,
+    OrderQueued,
     OrderReported,
     PlacementFailed,
     PlacementUnresolved,
@@ -171,7 +172,7 @@ class StrategyLife(RuleBasedStateMachine):
         self.arming = []
 
     @precondition(lambda self: self.outbox)
-    @rule(fate=st.sampled_from(["accepted", "refused", "exhausted", "unreachable", "expired", "lost"]))
+    @rule(fate=st.sampled_from(["accepted", "refused", "exhausted", "unreachable", "expired", "day used up", "lost"]))
     def request_arrives(self, fate: str) -> None:
         send = self.outbox.pop(0)
         known = self.broker.by_tag(send.intent.tag)
@@ -190,6 +191,7 @@ class StrategyLife(RuleBasedStateMachine):
                 "exhausted": FailureKind.EXHAUSTED,
                 "unreachable": FailureKind.UNREACHABLE,
                 "expired": FailureKind.SESSION_EXPIRED,
+                "day used up": FailureKind.BUDGET_USED_UP,
             }[fate]
             self.feed(PlacementFailed(send.intent.id, kind, fate))
 
@@ -225,6 +227,8 @@ class StrategyLife(RuleBasedStateMachine):
                 FeedLost(),
                 FeedRestored(),
                 BrokerRestored(),
+                OrderQueued(IntentId(7, Leg.EXIT, 1), BUY_AT),
+                OrderQueued(IntentId(7, Leg.ENTRY, 1), BUY_AT),
                 StopLossMoved(144500),
                 IntentArmed(IntentId(99, Leg.EXIT, 1)),
                 OrderReported(IntentId(99, Leg.EXIT, 1), OrderReport("5", None, OrderStage.OPEN, 1, 0, Decimal(0))),

@@ -1,0 +1,82 @@
+"""A new incarnation of a run: what it makes of its journal and the broker's book before it acts (row J1, design §4.7).
+
+The one path for a crashed actor, a lost node and a restarted cluster. A run that was guarding sends its next exit
+without another look: the book has just been read, an exit that the dead incarnation sent without a record is either
+in it, or its claim still holds the strategy's lock, and then execution looks before it sends.
+"""
+
+from dataclasses import replace
+from datetime import datetime
+
+from actors.domain import entries, exits
+from actors.domain import events as ev
+from actors.domain.decisions import Decision, SendOrder, SetTimer, WatchPrice
+from actors.domain.events import Timer
+from actors.domain.exits import Step
+from actors.domain.order import Order
+from actors.domain.reconciliation import adopt
+from actors.domain.session import TriggerVerdict, trigger_verdict
+from actors.domain.strategy_state import Phase, StrategyState
+
+
+def resume(state: StrategyState, event: ev.RunRecovered, now: datetime) -> Step:
+    """See the head of this module."""
+    adopted = adopt(state, event.reports)
+    watch = WatchPrice(None)
+    if state.phase is Phase.ENDED:
+        late, told = exits.late_fill(state, adopted)
+        ended, decisions = exits.end(late, state.terminated_at or now)
+        return ended, [*told, *decisions]
+    if any(order.sent for order in adopted.exits):
+        return _resume_exit(adopted, now)
+    if adopted.entry.filled_quantity:
+        return _resume_position(adopted, now)
+    if adopted.entry.order_id is not None:
+        after, decisions = entries.progress(adopted, now)
+        return after, [*_follow_entry(after, now), *decisions, watch]
+    timers: list[Decision] = [SetTimer(Timer.SELL, state.run.sell_at), watch]
+    match state.phase:
+        case Phase.ENTERING:
+            deadline = now if state.stop_requested else state.run.buy_at + state.run.missed_grace
+            return adopted, [SendOrder(adopted.entry.intent, look_up_first=True, not_after=deadline), *timers]
+        case Phase.PAUSED:
+            return adopted, [SetTimer(Timer.RETRY, now), *timers]
+    if not event.first and trigger_verdict(state.run.buy_at, now, state.run.missed_grace) is TriggerVerdict.EXECUTE:
+        entering, decisions = entries.enter(adopted, now, look_up_first=True)
+        return entering, [*decisions, *timers]
+    return adopted, [SetTimer(Timer.BUY, state.run.buy_at), *timers]
+
+
+def _resume_position(state: StrategyState, now: datetime) -> Step:
+    if state.phase is not Phase.GUARDING:
+        armed, decisions = exits.arm(state, now)
+        return armed, decisions + _follow_entry(armed, now)
+    guarding = replace(exits.grow_exit(state), watched_since=now)
+    watch: list[Decision] = [WatchPrice(state.stop_loss), SetTimer(Timer.SELL, state.run.sell_at)]
+    return guarding, [*watch, *_follow_entry(guarding, now)]
+
+
+def _follow_entry(state: StrategyState, now: datetime) -> list[Decision]:
+    if not state.entry.live:
+        return []
+    patience = SetTimer(Timer.ENTRY_PATIENCE, now + entries.ENTRY_PATIENCE)
+    return [_follow(state.entry, not_after=now), patience]
+
+
+def _follow(order: Order, not_after: datetime | None) -> SendOrder:
+    """Find out what has become of an order of an earlier incarnation."""
+    return SendOrder(order.intent, look_up_first=True, not_after=not_after, order_id=order.order_id)
+
+
+def _resume_exit(state: StrategyState, now: datetime) -> Step:
+    cause = state.exit_event or exits.cause_of_foreign_send(state, now)
+    named = tuple(replace(order, intent=replace(order.intent, event=cause)) for order in state.exits)
+    exiting = replace(state, exit_event=cause, exits=named)
+    after, decisions = exits.settle(exiting, now)
+    decisions = [replace(d, look_up_first=True) if isinstance(d, SendOrder) else d for d in decisions]
+    for order in exiting.exits:
+        if order.live:
+            decisions = [_follow(order, not_after=now if state.closed_outside else None), *decisions]
+    if after.phase is Phase.EXIT_FAILED and state.phase is Phase.EXIT_FAILED:
+        decisions = [SetTimer(Timer.RETRY, now), *decisions]
+    return after, [*decisions, *_follow_entry(after, now), WatchPrice(None)]

@@ -1,0 +1,234 @@
+"""One intent becomes one order at the broker, effectively once (design §4.3, §4.4; ruling 1).
+
+What can be believed of `OrderPlacer.place`: while it runs, at most one request for the intent is under way. It returns
+the broker's order, or a failure, and then it is proven that the broker holds none.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+import structlog
+
+from actors import failpoints
+from actors.account_desk import AccountDesk, with_tag
+from actors.domain.events import Event, OrderQueued, PlacementFailed, PlacementUnresolved
+from actors.domain.identifiers import Side
+from actors.domain.order import FailureKind, OrderReport, OrderStage, is_dead, precedence
+from actors.domain.retry_policy import (
+    Adopt,
+    AttemptOutcome,
+    GiveUp,
+    LookUpAt,
+    Move,
+    Placement,
+    RetryPolicy,
+    SendAt,
+    after_attempt,
+    after_look_up,
+    begin,
+)
+from actors.order_budget import DayUsedUp
+from actors.ports import Attempt, AttemptLog, BrokerUnavailable, Clock, OrderCommand, PlaceResult, position_key
+
+log = structlog.get_logger(__name__)
+
+_POSITION_RETRY_S = 0.5
+_EMPTY_READS = 3
+"""Readings in a row that must show nothing to sell: a fill of a moment ago may not be in the positions yet."""
+
+
+@dataclass(slots=True)
+class OrderPlacer:
+    """Places the order of one command. `report` tells the strategy how it goes; `in_background` keeps a task alive."""
+
+    command: OrderCommand
+    desk: AccountDesk
+    attempts: AttemptLog
+    clock: Clock
+    policy: RetryPolicy
+    unresolved_after: timedelta
+    report: Callable[[Event], Awaitable[None]]
+    in_background: Callable[[Awaitable[None]], None]
+    withdrawn: bool = field(default=False, init=False)
+    _doubtful: bool = field(default=False, init=False)
+    _told: bool = field(default=False, init=False)
+
+    async def place(self) -> OrderReport | PlacementFailed:
+        """See the head of this module."""
+        command = self.command
+        self._doubtful = command.look_up_first
+        placement, move = begin(self.clock.now(), look_up_first=command.look_up_first, not_after=command.not_after)
+        while True:
+            match move:
+                case SendAt(at):
+                    await self._sleep_until(at)
+                    outcome = await self._attempt(placement)
+                    if not isinstance(outcome, tuple):
+                        return outcome
+                    placement, move = outcome
+                case LookUpAt(at):
+                    await self._sleep_until(at)
+                    found = await self._find()
+                    placement, move = after_look_up(placement, found, self.clock.now(), self.policy)
+                    await self._tell_doubt(placement, unreachable=found is None)
+                case Adopt(report, others):
+                    self._tell_duplicates(report, [other.order_id for other in others])
+                    return report
+                case GiveUp(kind, reason):
+                    return PlacementFailed(command.intent.id, kind, reason)
+
+    # --- one attempt ----------------------------------------------------------------------------------------------
+
+    async def _attempt(self, placement: Placement) -> OrderReport | PlacementFailed | tuple[Placement, Move]:
+        repeated = placement.attempts + placement.throttled > 0 or self.command.look_up_first
+        command = await self._covered(check=repeated or self.command.check_position)
+        if isinstance(command, PlacementFailed):
+            return command
+        try:
+            await self.desk.budget.acquire(command.intent.event, self._tell_queued)
+        except DayUsedUp as error:
+            return self._failed(FailureKind.BUDGET_USED_UP, str(error))
+        if repeated:
+            found = await self._find()
+            if found:
+                return self._adopted(found)
+            if found is None and self._doubtful:
+                now = self.clock.now()
+                return replace(placement, doubt_since=now, reads_absent=0), LookUpAt(now + self.policy.look_interval)
+        if self.withdrawn or self._is_too_late():
+            return self._failed(FailureKind.EXHAUSTED, "withdrawn, or too late to send")
+        return await self._send(command, placement)
+
+    async def _send(
+        self, command: OrderCommand, placement: Placement
+    ) -> OrderReport | PlacementFailed | tuple[Placement, Move]:
+        failpoints.hit("send.before", command.strategy_id)
+        number = placement.attempts + 1
+        result = await self._post(command, number)
+        if isinstance(result, OrderReport):
+            return result
+        failpoints.hit("send.after", command.strategy_id)
+        now = self.clock.now()
+        self.attempts.log_attempt(Attempt(command, number, result, now))
+        failpoints.hit("reply.after", command.strategy_id)
+        if result.outcome is AttemptOutcome.ACCEPTED and result.order_id is not None:
+            intent = command.intent
+            return OrderReport(result.order_id, intent.tag, OrderStage.PENDING, intent.quantity, 0, Decimal(0))
+        if result.outcome is AttemptOutcome.RATE_LIMITED:
+            self.desk.budget.refused_by_broker()
+        self._doubtful = self._doubtful or result.outcome is AttemptOutcome.AMBIGUOUS
+        return after_attempt(placement, result.outcome, result.reason, now, self.policy)
+
+    async def _post(self, command: OrderCommand, number: int) -> PlaceResult | OrderReport:
+        """The answer to one request, or the order itself if the book shows it while the request still hangs."""
+        sent_at = self.clock.now()
+        request = asyncio.ensure_future(self.desk.gateway.place(command))
+        for pause in self.policy.hanging_looks:
+            await asyncio.wait([request], timeout=max(0.0, (sent_at + pause - self.clock.now()).total_seconds()))
+            if request.done():
+                break
+            look = asyncio.ensure_future(self._find())
+            await asyncio.wait([request, look], return_when=asyncio.FIRST_COMPLETED)
+            if request.done():
+                look.cancel()
+                break
+            if found := look.result():
+                adopted = self._adopted(found)
+                self.in_background(self._await_answer(request, command, number, adopted))
+                return adopted
+        return await request
+
+    async def _await_answer(
+        self, request: "asyncio.Future[PlaceResult]", command: OrderCommand, number: int, adopted: OrderReport
+    ) -> None:
+        """The answer to a request whose order was found before it; it is logged, and must name that order."""
+        result = await request
+        self.attempts.log_attempt(Attempt(command, number, result, self.clock.now()))
+        if result.order_id not in {None, adopted.order_id}:
+            self._tell_duplicates(adopted, [str(result.order_id)])
+
+    # --- what is known --------------------------------------------------------------------------------------------
+
+    async def _find(self) -> list[OrderReport] | None:
+        """The orders of the book that carry the tag; None if the book could not be read, which proves nothing."""
+        try:
+            return with_tag(await self.desk.read_book(), self.command.intent.tag)
+        except BrokerUnavailable as error:
+            log.warning("execution.look_up_failed", intent=str(self.command.intent.id), reason=str(error))
+            return None
+
+    def _adopted(self, found: list[OrderReport]) -> OrderReport:
+        first, *others = sorted(found, key=precedence)
+        self._tell_duplicates(first, [other.order_id for other in others if not is_dead(other)])
+        return first
+
+    def _tell_duplicates(self, report: OrderReport, others: list[str]) -> None:
+        if others:
+            message = f"tag {self.command.intent.tag} has order {report.order_id} and more: {', '.join(others)}"
+            self.attempts.alert(self.command.user_id, self.command.strategy_id, "duplicate_order", message)
+
+    async def _covered(self, *, check: bool) -> OrderCommand | PlacementFailed:
+        """The command with no more to sell than the account holds, so that no short is opened (design §4.6).
+
+        The first request of an exit asks nothing, unless the watcher of the account has seen that shares are missing.
+        """
+        command, key = self.command, position_key(self.command.instrument, self.command.product)
+        if command.intent.side is not Side.SELL:
+            return command
+        intent = command.intent
+        if check or key in self.desk.in_doubt:
+            sellable = await self._sellable()
+            if sellable is None:
+                return command  # withdrawn: nothing will be sent
+            if sellable <= 0:
+                return self._failed(FailureKind.NOTHING_TO_SELL, "the account no longer holds the shares")
+            intent = replace(intent, quantity=min(intent.quantity, sellable))
+        self.desk.shares.set(key, intent.id, intent.quantity)
+        return replace(command, intent=intent)
+
+    async def _sellable(self) -> int | None:
+        """Shares that the account holds and no other exit is about to sell; waits until that is known."""
+        command = self.command
+        key, asked_at, empty = position_key(command.instrument, command.product), self.clock.now(), 0
+        while not self.withdrawn:
+            try:
+                held = await self.desk.gateway.net_quantity(command.instrument, command.product)
+            except BrokerUnavailable as error:
+                log.warning("execution.position_unknown", strategy_id=command.strategy_id, reason=str(error))
+                if not self._told and self.clock.now() - asked_at >= self.unresolved_after:
+                    self._told = True
+                    await self.report(PlacementUnresolved(command.intent.id, str(error), unreachable=True))
+            else:
+                free = held - self.desk.shares.of_others(key, command.intent.id)
+                if free > 0:
+                    return free
+                empty = empty + 1 if held <= 0 else 0
+                if empty >= _EMPTY_READS:
+                    return 0
+            await asyncio.sleep(_POSITION_RETRY_S)
+        return None
+
+    def _is_too_late(self) -> bool:
+        return self.command.not_after is not None and self.clock.now() >= self.command.not_after
+
+    # --- telling --------------------------------------------------------------------------------------------------
+
+    async def _tell_doubt(self, placement: Placement, *, unreachable: bool) -> None:
+        since = placement.doubt_since
+        if not self._told and since is not None and self.clock.now() - since >= self.unresolved_after:
+            self._told = True
+            await self.report(PlacementUnresolved(self.command.intent.id, placement.last_reason, unreachable))
+
+    def _tell_queued(self, expected_at: datetime) -> None:
+        self.in_background(self.report(OrderQueued(self.command.intent.id, expected_at)))
+
+    def _failed(self, kind: FailureKind, reason: str) -> PlacementFailed:
+        return PlacementFailed(self.command.intent.id, kind, reason)
+
+    async def _sleep_until(self, at: datetime) -> None:
+        remaining = (at - self.clock.now()).total_seconds()
+        if remaining > 0:
+            await asyncio.sleep(remaining)
