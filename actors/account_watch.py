@@ -15,6 +15,7 @@ import structlog
 from actors import order_audit
 from actors.account_desk import AccountDesk
 from actors.domain.events import PositionClosedOutside
+from actors.domain.identifiers import Product
 from actors.domain.order import OrderReport
 from actors.order_audit import Account, Finding
 from actors.ports import (
@@ -140,7 +141,8 @@ class AccountWatch:
         working, moving = self._working(), self._moving()
         holdings = self._present_holdings()
         book = await self._desk.read_book()
-        held = await self._desk.gateway.net_quantities()
+        demat = any(holding.product is Product.CNC for holding in holdings)
+        held = await self._desk.gateway.net_quantities(demat=demat)
         self._can_read()
         # what moved while we read is judged in the next round
         moving, working = moving | self._moving(), working | self._working()

@@ -270,8 +270,11 @@ class OrderGateway(Protocol):
         """Shares the account holds of the instrument in the product. Raises BrokerUnavailable."""
         ...
 
-    async def net_quantities(self) -> Mapping[PositionKey, int]:
-        """The same for everything the account holds, by one reading. What is absent is 0. Raises BrokerUnavailable."""
+    async def net_quantities(self, *, demat: bool) -> Mapping[PositionKey, int]:
+        """The same for everything the account holds; what is absent is 0. Raises BrokerUnavailable.
+
+        `demat`: shares of earlier days too, which costs another reading and matters to CNC alone.
+        """
         ...
 
 

@@ -1,25 +1,23 @@
 """One account at Kite (or at the Kite-compatible paper exchange), through the official client.
 
-The client blocks, so calls run in a few threads of the account's own, each with its own warm HTTP session, because a
-`requests.Session` is not safe to share. Redirects are refused: followed, they turn a POST into a GET that "succeeds".
+The client blocks, so calls run in a few threads of the account's own, each call with a warm HTTP session to itself,
+because a `requests.Session` is not safe to share.
 """
 
 import asyncio
-import threading
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from kiteconnect import KiteConnect
-
 from actors.domain.identifiers import Instrument, Product
 from actors.domain.order import OrderReport
 from actors.domain.retry_policy import AttemptOutcome
-from actors.ports import BrokerUnavailable, OrderCommand, PlaceResult
+from actors.ports import BrokerUnavailable, OrderCommand, PlaceResult, PositionKey, position_key
 from broker.kite_mapping import is_session_error, outcome_of, reason_of, report_of
+from broker.kite_order_client import KiteOrderClient
 
 _SESSIONS = 32
 """Threads, and so warm sessions, of one account: a request that hangs must not hold up the next."""
@@ -50,7 +48,8 @@ class KiteGateway:
         self._load_credentials = credentials
         self._credentials: KiteCredentials | None = None
         self._threads = ThreadPoolExecutor(_SESSIONS, thread_name_prefix="kite")
-        self._local = threading.local()
+        self._idle: list[KiteOrderClient] = []
+        """Sessions that nobody uses, the warmest last."""
 
     async def place(self, command: OrderCommand) -> PlaceResult:
         """One protected MARKET order. See `OrderGateway.place`."""
@@ -98,25 +97,37 @@ class KiteGateway:
 
     async def net_quantity(self, instrument: Instrument, product: Product) -> int:
         """Shares held in the product: today's net position, and for delivery what is in the demat account."""
-        name = (instrument.exchange, instrument.tradingsymbol, product.value)
-        held = await self._read(
-            "positions",
-            lambda found: sum(
-                int(row["quantity"])
-                for row in found["net"]
-                if (row["exchange"], row["tradingsymbol"], row["product"]) == name
-            ),
-        )
+        held = (await self._positions()).get(position_key(instrument, product), 0)
         if product is Product.CNC:
-            held += await self._read(
-                "holdings",
-                lambda rows: sum(
-                    int(row["quantity"]) + int(row.get("t1_quantity") or 0)
-                    for row in rows
-                    if row["tradingsymbol"] == instrument.tradingsymbol
-                ),
-            )
-        return int(held)
+            held += (await self._demat()).get(instrument.tradingsymbol, 0)
+        return held
+
+    async def net_quantities(self, *, demat: bool) -> Mapping[PositionKey, int]:
+        """The same for everything. Shares in the demat account count on both exchanges: they may be sold on each."""
+        held, shares = dict(await self._positions()), await self._demat() if demat else {}
+        for exchange in ("NSE", "BSE"):
+            for symbol, quantity in shares.items():
+                key = (exchange, symbol, Product.CNC.value)
+                held[key] = held.get(key, 0) + quantity
+        return held
+
+    async def _positions(self) -> Mapping[PositionKey, int]:
+        def parse(found: Any) -> Mapping[PositionKey, int]:
+            net: dict[PositionKey, int] = {}
+            for row in found["net"]:
+                key = (str(row["exchange"]), str(row["tradingsymbol"]), str(row["product"]))
+                net[key] = net.get(key, 0) + int(row["quantity"])
+            return net
+
+        held: Mapping[PositionKey, int] = await self._read("positions", parse)
+        return held
+
+    async def _demat(self) -> Mapping[str, int]:
+        def parse(rows: Any) -> Mapping[str, int]:
+            return {str(row["tradingsymbol"]): int(row["quantity"]) + int(row.get("t1_quantity") or 0) for row in rows}
+
+        held: Mapping[str, int] = await self._read("holdings", parse)
+        return held
 
     async def _read(self, method: str, parse: Callable[[Any], Any] = lambda found: found, **arguments: Any) -> Any:
         """A call that may be repeated freely. An answer that makes no sense is a failed one."""
@@ -151,12 +162,12 @@ class KiteGateway:
         return await asyncio.wait_for(call, deadline)
 
     def _call_in_thread(self, credentials: KiteCredentials, method: str, arguments: dict[str, Any]) -> Any:
-        kite: KiteConnect | None = getattr(self._local, "kite", None)
-        if kite is None:
-            kite = KiteConnect(credentials.api_key, root=self._endpoint.root, timeout=self._endpoint.timeout_s)
-            kite.reqsession.max_redirects = 0
-            kite.reqsession.trust_env = False  # a netrc entry would replace the Authorization header
-            self._local.kite = kite
-        kite.api_key = credentials.api_key
-        kite.set_access_token(credentials.access_token)
-        return getattr(kite, method)(**arguments)
+        try:
+            kite = self._idle.pop()  # one step, so no two threads get the same
+        except IndexError:
+            kite = KiteOrderClient(self._endpoint.root, self._endpoint.timeout_s)
+        try:
+            kite.log_in(credentials.api_key, credentials.access_token)
+            return getattr(kite, method)(**arguments)
+        finally:
+            self._idle.append(kite)

@@ -13,7 +13,7 @@ from actors.domain.order import OrderReport, stage_of
 from actors.domain.retry_policy import AttemptOutcome
 
 _NEVER_SENT = (NewConnectionError, NameResolutionError, ConnectTimeoutError)
-_REFUSED_CODES = frozenset({400, 404, 405, 410, 428})
+_REFUSED_CODES = frozenset({400, 403, 404, 405, 410, 428})
 _MAYBE_PLACED = ("timed out", "check the order book")
 _TAG_LENGTH = 20
 

@@ -6,18 +6,28 @@ from datetime import datetime
 from typing import Any
 
 import structlog
-from sqlalchemy import exists, func, insert, select, update
+from sqlalchemy import exists, func, insert, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
 from actors.domain.money import Paise
+from persistence import order_queue
 from persistence.database import Sessions, transaction
 from persistence.errors import MirrorUnavailable, RunNotOpen, StaleEpoch
 from persistence.mirror_fields import instrument_of, runtime_fields, strategy_fields
 from persistence.models import BrokerAccount, Intent, OrderLog, Run, Strategy
-from persistence.records import AccountRecord, IntentRecord, LogRecord, RunRecord, RunUpdate, strategy_status
+from persistence.records import (
+    FINAL_INTENT_STATES,
+    AccountRecord,
+    IntentOwner,
+    IntentRecord,
+    LogRecord,
+    RunRecord,
+    RunUpdate,
+    strategy_status,
+)
 from persistence.runtime_mirror import KEEP_ENDED_SECONDS, RuntimeMirror
 
 log = structlog.stdlib.get_logger(__name__)
@@ -110,8 +120,9 @@ class RunLedger:
             strategy = await _update_strategy(session, run)
         if strategy is None:
             return True  # a late line of an earlier run: the keys belong to the present one
+        settled = _settled(update_)
         try:
-            await self._mirror_run(run, strategy, delete=update_.ended and update_.delete_mirror)
+            await self._mirror_run(run, strategy, delete=update_.ended and update_.delete_mirror, settled=settled)
         except MirrorUnavailable:
             log.warning("mirror_write_failed", run_id=run.id, strategy_id=run.strategy_id)
             return False
@@ -134,10 +145,11 @@ class RunLedger:
         return True
 
     async def ensure_mirror(self) -> None:
-        """Rebuild the mirror if Redis has lost its keys (row J3). Raises MirrorUnavailable."""
+        """Rebuild the mirror if Redis has lost its keys (row J3), and sweep the queue. Raises MirrorUnavailable."""
         if not await self._mirror.is_built():
             rebuilt = await self.rebuild_mirror()
             log.info("mirror_rebuilt", runs=rebuilt)
+        await order_queue.sweep(self._sessions, self._mirror)
 
     async def rebuild_mirror(self) -> int:
         """Write the keys of every open run anew, from the database (rows J1, J3). Returns how many runs.
@@ -150,6 +162,7 @@ class RunLedger:
             rows = (await session.execute(statement.where(col(Run.ended_at).is_(None)))).all()
         for run, strategy in rows:
             await self._mirror_run(run, strategy)
+        await order_queue.show_again(self._sessions, self._mirror)
         await self._mirror.mark_built()
         return len(rows)
 
@@ -164,8 +177,10 @@ class RunLedger:
         wanted = select(Run, Strategy).join(Strategy, col(Strategy.id) == col(Run.strategy_id))
         async with transaction(self._sessions) as session:
             row = (await session.execute(wanted.where(col(Run.id) == run_id, ~superseded))).one_or_none()
+            intents = (await session.scalars(select(Intent).where(col(Intent.run_id) == run_id))).all()
+        settled = order_queue.final_intents(intents)
         if row is not None:
-            await self._mirror_run(row[0], row[1], delete=delete)
+            await self._mirror_run(row[0], row[1], delete=delete, settled=settled)
 
     async def load_account(self, account_id: int) -> AccountRecord | None:
         """A broker account with its secrets encrypted; None if the user has disconnected it."""
@@ -179,6 +194,30 @@ class RunLedger:
         async with transaction(self._sessions) as session:
             return [(row[0], row[1]) for row in await session.execute(statement.order_by(col(Run.id)))]
 
+    async def known_intents(self, account_id: int) -> list[IntentOwner]:
+        """Every intent of the account's open runs, and of those that ended within the last day."""
+        lately = or_(col(Run.ended_at).is_(None), col(Run.ended_at) > func.now() - text("interval '1 day'"))
+        statement = (
+            select(Intent, Run, Strategy)
+            .join(Run, col(Run.id) == col(Intent.run_id))
+            .join(Strategy, col(Strategy.id) == col(Run.strategy_id))
+            .where(col(Run.broker_account_id) == account_id, lately)
+        )
+        async with transaction(self._sessions) as session:
+            rows = (await session.execute(statement)).all()
+        return [
+            IntentOwner(
+                run_id=run.id,
+                strategy_id=run.strategy_id,
+                user_id=run.user_id,
+                leg=intent.leg,
+                tag=intent.tag,
+                symbol=instrument_of(strategy).symbol,
+                ended=run.ended_at is not None,
+            )
+            for intent, run, strategy in rows
+        ]
+
     async def feed_accounts(self, broker: str) -> list[int]:
         """The accounts of a broker whose credentials can carry the market data, the one connected last first."""
         statement = select(col(BrokerAccount.id)).where(col(BrokerAccount.broker) == broker)
@@ -186,14 +225,16 @@ class RunLedger:
         async with transaction(self._sessions) as session:
             return list(await session.scalars(newest_first))
 
-    async def _mirror_run(self, run: Run, strategy: Strategy, *, delete: bool = False) -> None:
+    async def _mirror_run(
+        self, run: Run, strategy: Strategy, *, delete: bool = False, settled: Sequence[str] = ()
+    ) -> None:
         symbol = instrument_of(strategy).symbol
         runtime = runtime_fields(run, symbol)
         if run.ended_at is None:
-            await self._mirror.put_run(run.strategy_id, symbol, strategy_fields(strategy), runtime)
+            await self._mirror.put_run(run.strategy_id, symbol, strategy_fields(strategy), runtime, settled=settled)
             return
         keep_seconds = 0 if delete else KEEP_ENDED_SECONDS
-        await self._mirror.end_run(run.strategy_id, symbol, runtime, keep_seconds=keep_seconds)
+        await self._mirror.end_run(run.strategy_id, symbol, runtime, keep_seconds=keep_seconds, settled=settled)
 
 
 def account_record(account: BrokerAccount) -> AccountRecord:
@@ -207,6 +248,11 @@ def account_record(account: BrokerAccount) -> AccountRecord:
         key_version=account.key_version,
         token_obtained_at=account.token_obtained_at,
     )
+
+
+def _settled(update_: RunUpdate) -> list[str]:
+    """The intents whose events leave the queue: those with a result, and with the run's end all of them."""
+    return [f"{i.run_id}-{i.leg}-{i.seq}" for i in update_.intents if update_.ended or i.state in FINAL_INTENT_STATES]
 
 
 async def _update_run(session: AsyncSession, update_: RunUpdate) -> Run:

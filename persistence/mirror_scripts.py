@@ -79,20 +79,50 @@ return 1
 
 RELEASE = (
     _HOLDER
-    + _QUEUE
     + """
-for _, event in ipairs(redis.call('LRANGE', KEYS[2], 0, -1)) do
-  if mentions(event, ARGV[1]) then redis.call('LREM', KEYS[2], 0, event) end
-end
 local holder = held_by(redis.call('GET', KEYS[1]))
 if holder and holder.intent == ARGV[1] then
   redis.call('DEL', KEYS[1])
-  if redis.call('EXISTS', KEYS[3]) == 1 then redis.call('HSET', KEYS[3], 'lock_state', '') end
+  if redis.call('EXISTS', KEYS[2]) == 1 then redis.call('HSET', KEYS[2], 'lock_state', '') end
 end
 return 1
 """
 )
-"""KEYS lock, queue, runtime; ARGV intent id."""
+"""KEYS lock, runtime; ARGV intent id."""
+
+_SETTLE = (
+    _QUEUE
+    + """
+local function settle(queue, intents)
+  if #intents == 0 then return end
+  for _, event in ipairs(redis.call('LRANGE', queue, 0, -1)) do
+    for _, intent in ipairs(intents) do
+      if mentions(event, intent) then redis.call('LREM', queue, 0, event) end
+    end
+  end
+end
+"""
+)
+
+SETTLE = _SETTLE + "settle(KEYS[1], ARGV)"
+"""KEYS queue; ARGV intent ids whose results are recorded."""
+
+REQUEUE = (
+    _QUEUE
+    + """
+for _, event in ipairs(redis.call('LRANGE', KEYS[1], 0, -1)) do
+  if mentions(event, ARGV[1]) then return 0 end
+end
+redis.call('LPUSH', KEYS[1], ARGV[2])
+return 1
+"""
+)
+"""KEYS queue; ARGV intent id, event JSON. An event that is there already stays as it is."""
+
+BURY = """
+if redis.call('LREM', KEYS[1], 0, ARGV[1]) > 0 then redis.call('LPUSH', KEYS[2], ARGV[1]) end
+"""
+"""KEYS queue, queue of what nobody can read; ARGV the event."""
 
 _TELL = f"""
 local function tell(user, event, strategy, state)
@@ -124,6 +154,7 @@ end
 PUT_RUN = (
     _TELL
     + _FIELDS
+    + _SETTLE
     + """
 local runtime = cjson.decode(ARGV[4])
 local news = differs(KEYS[2], runtime)
@@ -131,10 +162,12 @@ put(KEYS[1], cjson.decode(ARGV[3]))
 put(KEYS[2], runtime)
 redis.call('PERSIST', KEYS[2])
 redis.call('SADD', KEYS[3], ARGV[1])
+settle(KEYS[4], cjson.decode(ARGV[5]))
 if news then tell(ARGV[2], 'strategy', ARGV[1], ARGV[4]) end
 """
 )
-"""KEYS strategy, runtime, symbol set; ARGV strategy id, user id, fields of the two hashes as JSON objects.
+"""KEYS strategy, runtime, symbol set, queue; ARGV strategy id, user id, fields of the two hashes as JSON objects, and
+a JSON list of the intents whose results are recorded.
 
 The event says what the hash says, and there is none if the hash said it before but for the price and its time. The
 key of the user's events follows from the arguments, as the price key does below.
@@ -143,6 +176,7 @@ key of the user's events follows from the arguments, as the price key does below
 END_RUN = (
     _TELL
     + _FIELDS
+    + _SETTLE
     + """
 local runtime = cjson.decode(ARGV[3])
 local news = differs(KEYS[2], runtime)
@@ -154,10 +188,13 @@ if tonumber(ARGV[4]) > 0 then
 else
   redis.call('DEL', KEYS[2], KEYS[4])
 end
+settle(KEYS[5], cjson.decode(ARGV[5]))
 if news then tell(ARGV[2], 'strategy', ARGV[1], ARGV[3]) end
 """
 )
-"""KEYS strategy, runtime, symbol set, lock; ARGV strategy id, user id, fields of runtime, seconds to keep them."""
+"""KEYS strategy, runtime, symbol set, lock, queue; ARGV strategy id, user id, fields of runtime, seconds to keep them,
+and a JSON list of the run's intents.
+"""
 
 DELETE_STRATEGY = (
     _TELL

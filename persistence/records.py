@@ -131,6 +131,23 @@ class AccountRecord:
     token_obtained_at: datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntentOwner:
+    """An intent of an account, and whose it is. `ended`: its run is over."""
+
+    run_id: int
+    strategy_id: int
+    user_id: int
+    leg: str
+    tag: str
+    symbol: str
+    ended: bool
+
+
+FINAL_INTENT_STATES = ("filled", "cancelled", "rejected", "failed")
+"""States in which nothing of an intent is in work; a failed one may be sent again."""
+
+
 def strategy_status(run_status: str, *, ended: bool) -> str:
     """The `strategy_status` of contract 3.3 for a run in `run_status`.
 

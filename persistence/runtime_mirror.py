@@ -8,7 +8,7 @@ strategy:{id}                hash    what the user asked for, while it runs
 runtime:{id}                 hash    where it stands; kept for a day after its end (ruling 7)
 symbol:{symbol}:strategies   set     ids of running strategies
 price:{symbol}               hash    price, exchange_time, received_at
-queue:orders                 list    pending order events (row G2)
+queue:orders                 list    pending order events (row G2), until their results are recorded
 lock_state:{id}              string  "epoch:intent id" that holds the strategy's order lock (row G1); expires
 user:{id}                    hash    broker_connected (row B1)
 events:{user_id}             stream  what changed of the user's strategies: event, strategy_id, state (runtime as
@@ -32,10 +32,23 @@ from redis.exceptions import RedisError
 
 from actors.domain.money import Paise, to_rupees
 from persistence.errors import MirrorUnavailable
-from persistence.mirror_scripts import CLAIM, DELETE_STRATEGY, END_RUN, PUT_RUN, READ_STATUS, RELEASE, RENEW
+from persistence.mirror_scripts import (
+    BURY,
+    CLAIM,
+    DELETE_STRATEGY,
+    END_RUN,
+    PUT_RUN,
+    READ_STATUS,
+    RELEASE,
+    RENEW,
+    REQUEUE,
+    SETTLE,
+)
 
 KEEP_ENDED_SECONDS = 86_400
 ORDER_QUEUE = "queue:orders"
+DEAD_QUEUE = "queue:orders:dead"
+"""Events that nobody can read."""
 BUILT_KEY = "mirror:built"
 """Set once the mirror shows every open run; a Redis that has lost its keys has lost this one too."""
 
@@ -118,6 +131,9 @@ class RuntimeMirror:
         self._end_run = redis.register_script(END_RUN)
         self._delete_strategy = redis.register_script(DELETE_STRATEGY)
         self._read_status = redis.register_script(READ_STATUS)
+        self._settle = redis.register_script(SETTLE)
+        self._requeue = redis.register_script(REQUEUE)
+        self._bury = redis.register_script(BURY)
 
     @classmethod
     def connect(cls, redis_url: str, *, timeout_s: float = 0.5) -> Self:
@@ -138,19 +154,34 @@ class RuntimeMirror:
         with outages():
             await self._redis.hset(strategy_key(strategy_id), mapping=_writable(fields))
 
-    async def put_run(self, strategy_id: int, symbol: str, strategy: Fields, runtime: Fields) -> None:
+    async def put_run(
+        self, strategy_id: int, symbol: str, strategy: Fields, runtime: Fields, *, settled: Sequence[str] = ()
+    ) -> None:
         """Row D1: every key of a running strategy at once. Writing them again repairs whatever was lost.
 
-        What changed is told to the user `runtime["user_id"]`, in the same step.
+        The events of the intents in `settled` leave the queue. What changed is told to the user `runtime["user_id"]`,
+        in the same step.
         """
         with outages():
             await self._put_run(
-                keys=[strategy_key(strategy_id), runtime_key(strategy_id), symbol_key(symbol)],
-                args=[strategy_id, runtime["user_id"], _as_json(strategy), _as_json(runtime)],
+                keys=[strategy_key(strategy_id), runtime_key(strategy_id), symbol_key(symbol), ORDER_QUEUE],
+                args=[
+                    strategy_id,
+                    runtime["user_id"],
+                    _as_json(strategy),
+                    _as_json(runtime),
+                    json.dumps(list(settled)),
+                ],
             )
 
     async def end_run(
-        self, strategy_id: int, symbol: str, runtime: Fields, *, keep_seconds: int = KEEP_ENDED_SECONDS
+        self,
+        strategy_id: int,
+        symbol: str,
+        runtime: Fields,
+        *,
+        keep_seconds: int = KEEP_ENDED_SECONDS,
+        settled: Sequence[str] = (),
     ) -> None:
         """Ruling 7: the id leaves the symbol's set, `strategy:{id}` goes, the final state stays for `keep_seconds`.
 
@@ -158,8 +189,8 @@ class RuntimeMirror:
         """
         with outages():
             await self._end_run(
-                keys=_all_keys(strategy_id, symbol),
-                args=[strategy_id, runtime["user_id"], _as_json(runtime), keep_seconds],
+                keys=[*_all_keys(strategy_id, symbol), ORDER_QUEUE],
+                args=[strategy_id, runtime["user_id"], _as_json(runtime), keep_seconds, json.dumps(list(settled))],
             )
 
     async def delete_strategy(self, strategy_id: int, symbol: str, *, tell: int | None = None) -> None:
@@ -256,12 +287,27 @@ class RuntimeMirror:
         return bool(renewed)
 
     async def release(self, strategy_id: int, intent_id: str) -> None:
-        """The intent's outcome is recorded: its event leaves the queue, and the lock if the intent holds it.
+        """Nothing of the intent is in work: the strategy's lock is free again, if the intent holds it."""
+        with outages():
+            await self._release(keys=[lock_key(strategy_id), runtime_key(strategy_id)], args=[intent_id])
 
-        The event is found by its intent id, because another incarnation may have queued it with another time.
+    async def settle(self, intent_ids: Sequence[str]) -> None:
+        """The results of the intents are recorded: their events leave the queue.
+
+        An event is found by its intent id, because another incarnation may have queued it with another time.
         """
         with outages():
-            await self._release(keys=[lock_key(strategy_id), ORDER_QUEUE, runtime_key(strategy_id)], args=[intent_id])
+            await self._settle(keys=[ORDER_QUEUE], args=list(intent_ids))
+
+    async def requeue(self, intent_id: str, event_json: str) -> None:
+        """Show the event of an intent in work again, unless it is there."""
+        with outages():
+            await self._requeue(keys=[ORDER_QUEUE], args=[intent_id, event_json])
+
+    async def bury(self, event: str) -> None:
+        """Move an event that nobody can read out of the queue, to `queue:orders:dead`."""
+        with outages():
+            await self._bury(keys=[ORDER_QUEUE, DEAD_QUEUE], args=[event])
 
     async def is_built(self) -> bool:
         """Whether the keys written since the last rebuild are still there (row J3)."""

@@ -84,6 +84,11 @@ class Accounts:
         )
         return KiteGateway(endpoint, lambda: self.credentials(account_id))
 
+    async def ws_root(self, account_id: int) -> str:
+        """Where the account's broker has its WebSocket. Raises BrokerUnavailable."""
+        account = await self._account(account_id)
+        return self._settings.broker_ws_root("kite" if account.broker == "kite" else "paper")
+
     async def credentials(self, account_id: int) -> KiteCredentials:
         """The account's present credentials.
 

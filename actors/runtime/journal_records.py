@@ -8,7 +8,7 @@ from actors.domain.order import Order, OrderStage
 from actors.domain.session import LateExit
 from actors.domain.snapshot import dump_state, runtime_view
 from actors.domain.strategy_spec import StrategyRun
-from actors.ports import Attempt, JournalEntry, LoadedRun, LoggedEvent
+from actors.ports import Attempt, JournalEntry, LoadedRun, LoggedEvent, OrderNote
 from persistence.records import IntentRecord, LogRecord, RunRecord, RunRuntime, RunUpdate
 
 _STATES = {
@@ -120,6 +120,20 @@ def _log_lines(logged: Iterable[LoggedEvent], orders: tuple[Order, ...]) -> Iter
             reason=event.reason or None,
             detail={"cause": cause} if cause else {},
         )
+
+
+def note_line(note: OrderNote) -> LogRecord:
+    """Something done about an order after it was placed, as a line of `order_logs`."""
+    intent_id = note.command.intent.id
+    return LogRecord(
+        event=note.event,
+        occurred_at=note.at,
+        leg=intent_id.leg,
+        seq=intent_id.seq,
+        order_id=note.order_id,
+        reason=note.reason,
+        detail={"tag": note.command.intent.tag},
+    )
 
 
 def attempt_line(attempt: Attempt) -> LogRecord:

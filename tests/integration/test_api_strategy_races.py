@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 import httpx
 import pytest
@@ -104,9 +104,11 @@ class StoppedInBetween(RuntimeMirror):
 
     happening: Callable[[], Awaitable[object]]
 
-    async def put_run(self, strategy_id: int, symbol: str, strategy: Fields, runtime: Fields) -> None:
+    async def put_run(
+        self, strategy_id: int, symbol: str, strategy: Fields, runtime: Fields, *, settled: Sequence[str] = ()
+    ) -> None:
         await self.happening()
-        await super().put_run(strategy_id, symbol, strategy, runtime)
+        await super().put_run(strategy_id, symbol, strategy, runtime, settled=settled)
 
 
 async def test_a_stop_between_commit_and_mirror_of_a_start_leaves_no_keys(

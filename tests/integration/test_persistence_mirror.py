@@ -72,13 +72,17 @@ async def test_a_new_run_outranks_what_an_old_one_left(mirror: RuntimeMirror, st
     assert await claim(mirror, strategy_id, 8, "EXIT", run=1) is Claim.REFUSED
 
 
-async def test_release_frees_the_lock_and_empties_the_queue(mirror: RuntimeMirror, strategy_id: int) -> None:
+async def test_release_frees_the_lock_and_the_record_of_the_result_empties_the_queue(
+    mirror: RuntimeMirror, strategy_id: int
+) -> None:
     intent_id = f"{strategy_id}-ENTRY-1"
     await mirror.put_run(strategy_id, "INFY", {"symbol": "INFY"}, {"user_id": "1", "position": "buying"})
     await claim(mirror, strategy_id, 1, "ENTRY")
     assert (await mirror.get_runtime(strategy_id))["lock_state"] == f"1:{intent_id}"
     await mirror.release(strategy_id, intent_id)
     assert (await mirror.get_runtime(strategy_id))["lock_state"] == ""
+    assert await queued(mirror, strategy_id) == [intent_id]
+    await mirror.settle([intent_id])
     assert await queued(mirror, strategy_id) == []
     assert await claim(mirror, strategy_id, 1, "ENTRY") is Claim.GRANTED
 
@@ -89,6 +93,7 @@ async def test_release_of_an_overtaken_intent_leaves_the_lock_to_its_holder(
     await claim(mirror, strategy_id, 1, "ENTRY")
     await claim(mirror, strategy_id, 1, "EXIT")
     await mirror.release(strategy_id, f"{strategy_id}-ENTRY-1")
+    await mirror.settle([f"{strategy_id}-ENTRY-1"])
     assert await queued(mirror, strategy_id) == [f"{strategy_id}-EXIT-1"]
     assert await claim(mirror, strategy_id, 1, "EXIT") is Claim.HELD_BY_ME
 
@@ -100,8 +105,26 @@ async def test_an_event_queued_by_an_earlier_incarnation_is_not_queued_again(
     await mirror.claim(strategy_id, 1, intent_id, event(strategy_id, intent_id, at="earlier"), 30)
     await mirror.claim(strategy_id, 2, intent_id, event(strategy_id, intent_id, at="later"), 30)
     assert len(await queued(mirror, strategy_id)) == 1
-    await mirror.release(strategy_id, intent_id)
+    await mirror.settle([intent_id])
     assert await queued(mirror, strategy_id) == []
+
+
+async def test_the_keys_of_a_step_take_the_settled_events_with_them(mirror: RuntimeMirror, strategy_id: int) -> None:
+    entry, leaving = f"{strategy_id}-ENTRY-1", f"{strategy_id}-EXIT-1"
+    await claim(mirror, strategy_id, 1, "ENTRY")
+    await claim(mirror, strategy_id, 1, "EXIT")
+    runtime = {"user_id": "1", "position": "bought"}
+    await mirror.put_run(strategy_id, "INFY", {"symbol": "INFY"}, runtime, settled=[entry])
+    assert await queued(mirror, strategy_id) == [leaving]
+    await mirror.end_run(strategy_id, "INFY", runtime, settled=[entry, leaving])
+    assert await queued(mirror, strategy_id) == []
+
+
+async def test_an_event_that_is_shown_again_is_there_once(mirror: RuntimeMirror, strategy_id: int) -> None:
+    intent_id = f"{strategy_id}-EXIT-1"
+    for _ in range(2):
+        await mirror.requeue(intent_id, event(strategy_id, intent_id))
+    assert await queued(mirror, strategy_id) == [intent_id]
 
 
 async def test_a_lock_that_was_lost_is_taken_again_by_renewal(mirror: RuntimeMirror, strategy_id: int) -> None:

@@ -256,7 +256,7 @@ class FakeGateway:
         self._check()
         return self.net.get((instrument, product), 0)
 
-    async def net_quantities(self) -> Mapping[PositionKey, int]:
+    async def net_quantities(self, *, demat: bool) -> Mapping[PositionKey, int]:
         """See `OrderGateway.net_quantities`."""
         self.position_reads += 1
         self._check()

@@ -16,7 +16,7 @@ from actors.domain.decisions import (
     SetTimer,
     WatchPrice,
 )
-from actors.domain.entries import ENTRY_PATIENCE, PROBE_INTERVAL, RETRY_WINDOW
+from actors.domain.entries import ENTRY_PATIENCE, RETRY_WINDOW
 from actors.domain.errors import InvalidValue
 from actors.domain.events import (
     BrokerRestored,
@@ -27,6 +27,7 @@ from actors.domain.events import (
     Timer,
     TimerFired,
 )
+from actors.domain.exits import PROBE_INTERVAL
 from actors.domain.order import FailureKind, OrderEvent, OrderStage
 from actors.domain.position import PositionStatus
 from actors.domain.session import LateExit
