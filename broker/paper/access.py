@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 from urllib.parse import parse_qsl
 
 from broker.paper.accounts import credentials_of
-from broker.paper.errors import input_error, missing_credentials
+from broker.paper.errors import input_error, missing_credentials, unregistered_ip
 
 if TYPE_CHECKING:
     from fastapi import Request
@@ -38,12 +38,15 @@ def account_of(request: Request) -> Account:
 
 
 def ordering_account_of(request: Request) -> Account:
-    """The same for an order request, which also counts against the account's request caps."""
+    """The same for an order request: it counts against the account's caps and must come from a registered address."""
     exchange = exchange_of(request)
     account = account_of(request)
     refused = exchange.caps(account.user_id).admit(exchange.clock.now_ns())
     if refused is not None:
         raise refused
+    ip = request.client.host if request.client else ""
+    if account.ips and ip not in account.ips:
+        raise unregistered_ip(ip, account.ip_refusal_status)
     return account
 
 

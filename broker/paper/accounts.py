@@ -36,6 +36,8 @@ class Account:
     expired_tokens: list[str] = field(default_factory=list)
     request_tokens: dict[str, int] = field(default_factory=dict)  # token -> valid until, epoch ns
     holdings: dict[str, int] = field(default_factory=dict)  # EXCHANGE:SYMBOL -> shares held at the start
+    ips: list[str] = field(default_factory=list)  # where order requests may come from; empty = from anywhere
+    ip_refusal_status: int = 403
 
 
 class Accounts:
@@ -127,6 +129,11 @@ class Accounts:
         """Give the account a known access token, valid from now on."""
         account.access_token = access_token
         account.expired_tokens = [token for token in account.expired_tokens if token != access_token]
+        self._save(account)
+
+    def register_ips(self, account: Account, ips: list[str], refusal_status: int) -> None:
+        """Take order requests from these addresses only; an empty list lifts the restriction."""
+        account.ips, account.ip_refusal_status = ips, refusal_status
         self._save(account)
 
     def _save(self, account: Account) -> None:

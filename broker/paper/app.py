@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from broker.paper import (
     control,
     control_faults,
+    control_orders,
     routes_market,
     routes_orders,
     routes_portfolio,
@@ -50,7 +51,15 @@ def create_app(config: PaperConfig) -> FastAPI:
         redoc_url=None,
     )
     app.state.exchange = exchange
-    for part in (control, control_faults, routes_session, routes_orders, routes_portfolio, routes_market):
+    for part in (
+        control,
+        control_faults,
+        control_orders,
+        routes_session,
+        routes_orders,
+        routes_portfolio,
+        routes_market,
+    ):
         app.include_router(part.router)
     app.add_api_websocket_route("/", _ticker)
     app.add_api_websocket_route("/ws", _ticker)

@@ -129,7 +129,7 @@ class OrderBook:
             effects=effects,
             fill_cap=effects.fill_cap,
         )
-        order.history.append(order.row())
+        order.remember()
         self._index(order)
         self._record(order)
         self._continue(order, effects.stalled_seconds)
@@ -189,8 +189,7 @@ class OrderBook:
     def restore_order(self, record: dict[str, Any], row: dict[str, Any]) -> None:
         """Take one state of an order, and the snapshot it added, back from the journal."""
         known = self._orders.get(record["order_id"])
-        history = [*known.history, row] if known else [row]
-        order = Order.from_record(record, history)
+        order = Order.from_record(record, row, known)
         self._last_id = max(self._last_id, int(order.order_id))
         if known is None:
             self._index(order)
@@ -208,6 +207,7 @@ class OrderBook:
         for order in self._orders.values():
             if order.status in RESTING:
                 self._resting[order.instrument_token][order.order_id] = order
+                self._await_exchange_cancel(order)
             elif not order.is_terminal:
                 self._continue(order)
 
@@ -256,7 +256,8 @@ class OrderBook:
         if order.terms.order_type == "MARKET":
             self._convert_to_limit(order)
         # Parked and capped orders wait for a modify, so that a chase by the client ends them.
-        order.fill_cap, order.fill_not_before_ns = None, 0
+        if order.effects.cancel_after_seconds is None:
+            order.fill_cap, order.fill_not_before_ns = None, 0
         self._advance(order, OrderStatus.MODIFIED, update="UPDATE")
         self._continue(order)
 
@@ -267,6 +268,7 @@ class OrderBook:
         waits = order.terms.order_type in order_form.TRIGGERED
         self._advance(order, OrderStatus.TRIGGER_PENDING if waits else OrderStatus.OPEN)
         self._resting[order.instrument_token][order.order_id] = order
+        self._await_exchange_cancel(order)
         self._match(order)
         if order.terms.validity == "IOC" and order.status is OrderStatus.OPEN:
             self._unrest(order)
@@ -298,6 +300,19 @@ class OrderBook:
         if order.terms.order_type == "SL-M":
             self._convert_to_limit(order)
         self._advance(order, OrderStatus.OPEN, update="UPDATE")
+        self._await_exchange_cancel(order)
+
+    def _await_exchange_cancel(self, order: Order) -> None:
+        delay = order.effects.cancel_after_seconds
+        if delay is None or order.status is not OrderStatus.OPEN:
+            return
+        if order.filled_quantity >= (order.effects.fill_cap or 0):
+            self._clock.call_later(delay, partial(self._cancel_if_live, order))
+
+    def _cancel_if_live(self, order: Order) -> None:
+        # A cancel by the client, or a second timer of the same order, may have come first.
+        if not order.is_terminal:
+            self.cancel_by_exchange(order)
 
     def _fill(self, order: Order, quantity: int, price_paise: int) -> None:
         self._prices.take_liquidity(order.instrument_token, quantity)
@@ -325,6 +340,7 @@ class OrderBook:
             self._journal.append("trade", asdict(trade))
         if order.remaining:
             self._advance(order, OrderStatus.OPEN, update="UPDATE")
+            self._await_exchange_cancel(order)
         else:
             self._unrest(order)
             self._advance(order, OrderStatus.COMPLETE, update="COMPLETE")

@@ -93,6 +93,15 @@ async def request_token(request: Request, user_id: str) -> dict[str, str]:
     return {"request_token": exchange.accounts.issue_request_token(account_called(exchange, user_id))}
 
 
+@router.post("/accounts/{user_id}/ips")
+async def register_ips(request: Request, user_id: str, body: models.RegisteredIps) -> dict[str, Any]:
+    """Take order requests of the account from these addresses only; none lifts the restriction."""
+    exchange = exchange_of(request)
+    account = account_called(exchange, user_id)
+    exchange.accounts.register_ips(account, [str(ip) for ip in body.ips], body.refusal_status)
+    return {"user_id": user_id, "ips": account.ips, "refusal_status": account.ip_refusal_status}
+
+
 @router.get("/market")
 async def market(request: Request) -> list[dict[str, Any]]:
     """Every instrument with its last price and what moves it."""

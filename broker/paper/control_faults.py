@@ -1,4 +1,4 @@
-"""The control API's other half: faults, outages and orders from outside."""
+"""The control API for faults and outages."""
 
 from __future__ import annotations
 
@@ -9,33 +9,40 @@ from fastapi import APIRouter, HTTPException, Request
 
 from broker.paper import control_models as models  # noqa: TC001 - FastAPI reads annotations at run time
 from broker.paper.access import exchange_of
-from broker.paper.control import account_called
-from broker.paper.errors import KiteError
-from broker.paper.faults import KINDS, Fault, FaultMatch, Stage
-from broker.paper.ledger import OrderRequest
-from broker.paper.order_form import read_new_order
+from broker.paper.fault_kinds import KINDS, Kind, Stage
+from broker.paper.faults import Fault, FaultMatch, RequestContext
 
 router = APIRouter(prefix="/paper", tags=["control"])
 
 REDIRECTED_ORDER_ID = "1" * 19
 REQUEST_STAGES = frozenset({Stage.BEFORE, Stage.AFTER, Stage.ORDER})
+# What an order update or an open socket has to be aimed by.
+AIMS = {
+    Stage.UPDATE: frozenset({"transaction_type", "tag", "user_id"}),
+    Stage.HANDSHAKE: frozenset({"route", "user_id"}),
+    Stage.SOCKET: frozenset({"user_id"}),
+}
 
 
 @router.post("/faults", status_code=201)
 async def arm_fault(request: Request, body: models.NewFault) -> dict[str, Any]:
-    """Arm a fault; one of the ``ws-`` kinds except ``ws-refuse`` strikes at once and answers ``applied_to``."""
+    """Arm a fault; kinds of stage ``socket`` strike at once and answer ``applied_to``, the number of sockets."""
     exchange = exchange_of(request)
-    if body.kind not in KINDS:
+    kind = KINDS.get(body.kind)
+    if kind is None:
         raise HTTPException(422, f"unknown kind; known are: {', '.join(KINDS)}")
+    seconds = kind.seconds if body.seconds is None else body.seconds
     fault = Fault(
         fault_id=exchange.faults.next_id(),
-        match=_match(body),
-        remaining=body.times or None,
-        **body.model_dump(exclude={"match", "times"}),
+        match=_match(kind, body.match),
+        remaining=None if kind.lapses else body.times or None,
+        **{**body.model_dump(exclude={"match", "times"}), "seconds": seconds},
     )
     if fault.stage is Stage.SOCKET:
         return {"fault_id": fault.fault_id, "kind": fault.kind, "applied_to": exchange.hub.strike(fault)}
     exchange.faults.arm(fault)
+    if kind.lapses:
+        exchange.clock.call_later(seconds, lambda: exchange.faults.lapse(fault.fault_id))
     return asdict(fault)
 
 
@@ -43,6 +50,15 @@ async def arm_fault(request: Request, body: models.NewFault) -> dict[str, Any]:
 async def list_faults(request: Request) -> list[dict[str, Any]]:
     """Faults that still wait."""
     return [asdict(fault) for fault in exchange_of(request).faults.armed()]
+
+
+@router.get("/faults/kinds")
+async def list_kinds() -> list[dict[str, Any]]:
+    """Every kind: its stage, what it does, and the fields it reads."""
+    return [
+        {"kind": name, "stage": kind.stage, "does": kind.does, "fields": kind.fields, "seconds": kind.seconds}
+        for name, kind in KINDS.items()
+    ]
 
 
 @router.delete("/faults")
@@ -67,55 +83,31 @@ async def outage(request: Request, body: models.Outage) -> dict[str, bool]:
     return {"out": exchange.is_out}
 
 
-@router.post("/orders", status_code=201)
-async def foreign_order(request: Request, body: models.ForeignOrder) -> dict[str, str]:
-    """Place an order for an account from outside: by hand on the web site, or the broker's square-off."""
-    exchange = exchange_of(request)
-    account = account_called(exchange, body.user_id)
-    fields = body.model_dump(exclude={"user_id"}, exclude_none=True)
-    form = {name: str(value) for name, value in fields.items()}
-    entry = OrderRequest(
-        received_ns=exchange.clock.now_ns(),
-        method="POST",
-        path="/paper/orders",
-        user_id=account.user_id,
-        form=form,
-        source="foreign",
-    )
-    try:
-        order = exchange.book.place(account, read_new_order("regular", form, exchange.instruments))
-    except KiteError as error:
-        entry.status, entry.error = error.status, error.message
-        exchange.requests.add(entry)
-        raise HTTPException(error.status, error.message) from error
-    entry.status, entry.order_id = 201, order.order_id
-    exchange.requests.add(entry)
-    return {"order_id": order.order_id}
-
-
-@router.delete("/orders/{order_id}")
-async def cancel_by_exchange(request: Request, order_id: str) -> dict[str, str]:
-    """Cancel a live order from the exchange's side."""
-    exchange = exchange_of(request)
-    order = exchange.book.find(order_id)
-    if order is None:
-        raise HTTPException(404, f"no order {order_id}")
-    try:
-        exchange.book.cancel_by_exchange(order)
-    except KiteError as error:
-        raise HTTPException(409, error.message) from error
-    return {"order_id": order_id}
-
-
 @router.api_route("/redirected", methods=["GET", "POST", "PUT", "DELETE"])
 async def redirected() -> dict[str, Any]:
     """Where redirect faults lead: an order id for an order that was never placed."""
     return {"status": "success", "data": {"order_id": REDIRECTED_ORDER_ID}}
 
 
-def _match(body: models.NewFault) -> FaultMatch:
-    given = body.match.model_dump()
+def _match(kind: Kind, match: models.Match) -> FaultMatch:
+    given = match.model_dump(exclude_none=True)
+    useless = set(given) - AIMS.get(kind.stage, set(given))
+    if useless:
+        raise HTTPException(422, f"a fault of stage {kind.stage} cannot be aimed by {', '.join(sorted(useless))}")
+    if not _can_hit(kind, given.get("method"), given.get("route")):
+        raise HTTPException(422, "a fault of this kind never hits such a request")
+    aimless = "method" not in given and "route" not in given
     # A fault without an aim means order placements, not the first poll that comes along.
-    if KINDS[body.kind] in REQUEST_STAGES and given["method"] is None and given["route"] is None:
+    if kind.stage in REQUEST_STAGES and kind.only is None and aimless:
         given |= {"method": "POST", "route": "/orders"}
     return FaultMatch(**given)
+
+
+def _can_hit(kind: Kind, method: str | None, route: str | None) -> bool:
+    # An order fault acts on a placement of whatever route; some kinds act on one read only.
+    placement = ("POST", route or "/orders") if kind.stage is Stage.ORDER else None
+    request = kind.only or placement
+    if request is None:
+        return True
+    context = RequestContext(method=request[0], path=request[1])
+    return FaultMatch(method=method, route=route).hits(context)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyAddress
 
 # A price must fit the signed 32-bit paise of a tick packet, negative test values included.
 Rupees = Annotated[float, Field(ge=-20_000_000, le=20_000_000)]
@@ -32,6 +32,13 @@ class NewToken(Body):
     """An access token to set; made up when left out."""
 
     access_token: str | None = Field(None, min_length=1, max_length=64)
+
+
+class RegisteredIps(Body):
+    """Where order requests may come from; none is anywhere. A broker registers two addresses at most."""
+
+    ips: list[IPvAnyAddress] = Field(max_length=2)
+    refusal_status: Literal[400, 403] = 403
 
 
 class Walk(Body):
@@ -110,18 +117,21 @@ class Match(Body):
 
 
 class NewFault(Body):
-    """A fault to arm; ``times`` 0 keeps it until it is deleted."""
+    """A fault to arm; ``times`` 0 keeps it until it is deleted, ``seconds`` left out is the default of its kind."""
 
     kind: str
     match: Match = Match()
     times: int = Field(1, ge=0)
-    seconds: float = Field(5.0, ge=0, le=3600)
+    seconds: float | None = Field(None, ge=0, le=3600)
     message: str | None = None
     error_type: str | None = None
-    status: int | None = Field(None, ge=300, le=599)
+    status: int | None = Field(None, ge=200, le=599)
+    content_type: str = Field("application/json", max_length=200, pattern=r"^[ -~]*$")
+    body: str = Field("", max_length=65_536)
     quantity: int = Field(0, ge=0)
     location: str = "/paper/redirected"
     stall: bool = False
+    cut: bool = False
 
 
 class Outage(Body):
@@ -132,7 +142,7 @@ class Outage(Body):
 
 
 class ForeignOrder(Body):
-    """An order that somebody else places for the account: by hand, or the broker's square-off."""
+    """An order that the account's owner places by hand, on the broker's own web site."""
 
     user_id: str
     exchange: str = "NSE"
@@ -145,3 +155,10 @@ class ForeignOrder(Body):
     trigger_price: float = Field(0, ge=0)
     market_protection: float = -1
     tag: str | None = None
+
+
+class SquareOff(Body):
+    """Whose positions of which product the broker closes."""
+
+    user_id: str
+    product: Literal["MIS", "NRML", "CNC"] = "MIS"

@@ -79,6 +79,15 @@ def missing_credentials() -> KiteError:
     return input_error("Invalid `api_key` or `access_token`.")
 
 
+def unregistered_ip(ip: str, status: int) -> KiteError:
+    """An order request from an address that is not registered (rule of April 2026); nothing was placed.
+
+    Which of the two Kite answers is not documented: 403 is a PermissionException here, 400 an InputException.
+    """
+    error_type = "PermissionException" if status == 403 else "InputException"
+    return KiteError(status, error_type, f"Orders are not allowed from the IP address {ip}. Please register it.")
+
+
 def too_many_requests(message: str = "Too many requests") -> KiteError:
     """429: a rate cap; Kite uses the class it also uses for outages."""
     return KiteError(429, "NetworkException", message)

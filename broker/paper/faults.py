@@ -1,74 +1,31 @@
-"""Faults on demand: what they are, which request they hit, and how often."""
+"""Faults on demand: which request they hit, how often, and what they do to an order."""
 
 from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, field
-from enum import StrEnum
 
+from broker.paper.fault_kinds import KINDS, Stage
 from broker.paper.order import OrderEffects
 
-
-class Stage(StrEnum):
-    """Where a kind of fault acts.
-
-    ``BEFORE`` faults keep the request from being executed, ``AFTER`` faults execute it and spoil the answer,
-    ``ORDER`` faults change what becomes of an accepted order, ``UPDATE`` faults the order updates on sockets,
-    ``HANDSHAKE`` faults refuse a socket, ``SOCKET`` faults act at once on the sockets that are open.
-    """
-
-    BEFORE = "before"
-    AFTER = "after"
-    ORDER = "order"
-    UPDATE = "update"
-    HANDSHAKE = "handshake"
-    SOCKET = "socket"
-
-
-KINDS: dict[str, Stage] = {
-    "not-accepted-hang": Stage.BEFORE,
-    "not-accepted-drop": Stage.BEFORE,
-    "rate-limit-429": Stage.BEFORE,
-    "unavailable-503": Stage.BEFORE,
-    "html-502": Stage.BEFORE,
-    "token-403": Stage.BEFORE,
-    "sync-reject": Stage.BEFORE,
-    "redirect": Stage.BEFORE,
-    "accepted-hang": Stage.AFTER,
-    "accepted-drop": Stage.AFTER,
-    "accepted-html-502": Stage.AFTER,
-    "accepted-503": Stage.AFTER,
-    "accepted-cut-body": Stage.AFTER,
-    "accepted-bad-json": Stage.AFTER,
-    "accepted-no-content-type": Stage.AFTER,
-    "accepted-timeout-400": Stage.AFTER,
-    "drip": Stage.AFTER,
-    "late-visibility": Stage.ORDER,
-    "async-reject": Stage.ORDER,
-    "partial-fill": Stage.ORDER,
-    "park": Stage.ORDER,
-    "slow-fill": Stage.ORDER,
-    "duplicate-updates": Stage.UPDATE,
-    "delay-updates": Stage.UPDATE,
-    "drop-updates": Stage.UPDATE,
-    "ws-refuse": Stage.HANDSHAKE,
-    "ws-freeze": Stage.SOCKET,
-    "ws-abort": Stage.SOCKET,
-    "ws-malformed": Stage.SOCKET,
-    "ws-error": Stage.SOCKET,
-    "ws-message": Stage.SOCKET,
-}
+IDLE_CLOSE = "idle-close"
 
 
 @dataclass(frozen=True, kw_only=True)
 class RequestContext:
-    """What a fault can be aimed by; for PUT and DELETE the order's side and tag."""
+    """What a fault can be aimed by; for PUT and DELETE the order's side and tag.
+
+    A read of the book or of the positions has no side and no tag of its own: ``among`` is then side and tag of
+    every order of the account. ``is_reused``: the connection has served a request before.
+    """
 
     method: str
     path: str
     transaction_type: str | None = None
     tag: str | None = None
     user_id: str | None = None
+    among: tuple[tuple[str, str | None], ...] | None = None
+    is_reused: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,19 +43,30 @@ class FaultMatch:
         return (
             self.method in (None, context.method)
             and (self.route is None or context.path.startswith(self.route))
-            and self.transaction_type in (None, context.transaction_type)
-            and self.tag in (None, context.tag)
             and self.user_id in (None, context.user_id)
+            and self._hits_order(context)
         )
+
+    def means(self, transaction_type: str | None, tag: str | None) -> bool:
+        """Whether an order of this side and tag is aimed at."""
+        return self.transaction_type in (None, transaction_type) and self.tag in (None, tag)
+
+    def _hits_order(self, context: RequestContext) -> bool:
+        if self.transaction_type is None and self.tag is None:
+            return True
+        if context.among is not None:
+            return any(self.means(*order) for order in context.among)
+        return self.means(context.transaction_type, context.tag)
 
 
 @dataclass(kw_only=True)
 class Fault:
     """One armed fault. ``remaining`` counts down with each hit; ``None`` stays until it is deleted.
 
-    Of the parameters each kind uses its own: ``seconds`` (hang, drip interval, hiding, delay, freeze), ``message``,
-    ``error_type`` and ``status`` (refusals), ``quantity`` (partial fill), ``location`` (redirect), ``stall`` (a
-    hidden order is also not processed while hidden).
+    Of the other fields each kind uses its own (``fault_kinds.KINDS``): ``seconds`` (hang, drip interval, hiding,
+    delay, age of a book, freeze), ``message``, ``error_type`` and ``status`` (refusals), ``status``,
+    ``content_type`` (empty: no such header) and ``body`` (a given answer), ``quantity`` (shares that fill),
+    ``location`` (redirect), ``stall`` (a hidden order is also not processed while hidden), ``cut`` (of a book).
     """
 
     fault_id: int
@@ -109,15 +77,28 @@ class Fault:
     message: str | None = None
     error_type: str | None = None
     status: int | None = None
+    content_type: str = "application/json"
+    body: str = ""
     quantity: int = 0
     location: str = "/paper/redirected"
     stall: bool = False
+    cut: bool = False
     hits: int = 0
 
     @property
     def stage(self) -> Stage:
         """Where it acts."""
-        return KINDS[self.kind]
+        return KINDS[self.kind].stage
+
+    def is_due(self, stage: Stage, context: RequestContext) -> bool:
+        """Whether it acts at this stage of this request."""
+        only = KINDS[self.kind].only
+        return (
+            self.stage is stage
+            and only in (None, (context.method, context.path))
+            and (context.is_reused or self.kind != IDLE_CLOSE)
+            and self.match.hits(context)
+        )
 
 
 @dataclass
@@ -149,17 +130,21 @@ class FaultRegistry:
         self._faults = kept
         return gone
 
+    def lapse(self, fault_id: int) -> None:
+        """Take one fault away because its time is over, if nobody did before."""
+        self.disarm(fault_id)
+
     def take(self, stage: Stage, context: RequestContext) -> Fault | None:
         """The oldest fault of a stage that hits this request, used up by one."""
         for fault in self._faults:
-            if fault.stage is stage and fault.match.hits(context):
+            if fault.is_due(stage, context):
                 self._use(fault)
                 return fault
         return None
 
     def take_all(self, stage: Stage, context: RequestContext) -> list[Fault]:
         """Every fault of a stage that hits this request, each used up by one."""
-        taken = [fault for fault in self._faults if fault.stage is stage and fault.match.hits(context)]
+        taken = [fault for fault in self._faults if fault.is_due(stage, context)]
         for fault in taken:
             self._use(fault)
         return taken
@@ -173,18 +158,23 @@ class FaultRegistry:
 
 
 def effects_of(faults: list[Fault]) -> OrderEffects:
-    """What a set of ``ORDER`` faults means for the order that the request places."""
+    """What a set of ``ORDER`` faults means for the order that the request places.
+
+    Where several say how much fills, the least holds.
+    """
     by_kind = {fault.kind: fault for fault in faults}
     hidden = by_kind.get("late-visibility")
     rejected = by_kind.get("async-reject")
-    partial = by_kind.get("partial-fill")
+    cancelled = by_kind.get("exchange-cancel")
     slow = by_kind.get("slow-fill")
-    cap = 0 if "park" in by_kind else partial.quantity if partial else None
+    caps = [by_kind[kind].quantity for kind in ("partial-fill", "exchange-cancel") if kind in by_kind]
+    caps += [0] if "park" in by_kind else []
     reject = "RMS:Rule: Check circuit limit including square off order exceeds"
     return OrderEffects(
         hidden_seconds=hidden.seconds if hidden else 0,
         stalled_seconds=hidden.seconds if hidden and hidden.stall else 0,
         reject_message=(rejected.message or reject) if rejected else None,
-        fill_cap=cap,
+        fill_cap=min(caps, default=None),
         fill_delay_seconds=slow.seconds if slow else 0,
+        cancel_after_seconds=cancelled.seconds if cancelled else None,
     )

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from broker.paper.accounts import credentials_of
+from broker.paper.book_view import BOOK_FAULT
 from broker.paper.envelope import failure
-from broker.paper.errors import unavailable
-from broker.paper.faults import RequestContext, Stage, effects_of
+from broker.paper.errors import PaperError, unavailable
+from broker.paper.fault_kinds import Stage
+from broker.paper.faults import RequestContext, effects_of
 from broker.paper.ledger import OrderRequest
 from broker.paper.replies import CapturedReply, send_after, send_before
+from broker.paper.transport import is_reused
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -22,7 +25,12 @@ if TYPE_CHECKING:
 
 CONTROL_PREFIX = "/paper"
 EFFECTS = "paper_order_effects"
+ACCOUNT_READS = frozenset({"/orders", "/trades", "/portfolio/positions", "/portfolio/holdings"})
 MAX_BODY = 64 * 1024
+
+
+class _TornRequestError(PaperError):
+    """The connection ended before the request was whole."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +66,14 @@ class Gate:
         if not (is_order or self._exchange.faults or self._exchange.is_out):
             await self._app(scope, receive, send)
             return
-        body = _Body(await _read_body(receive), receive)
+        try:
+            body = _Body(await _read_body(receive), receive)
+        except _TornRequestError as torn:
+            # Half a form could read as a smaller order: it is never executed.
+            request = self._request(scope, b"", received_ns)
+            request.error = str(torn)
+            self._log(request, None, is_order=is_order)
+            return
         request = self._request(scope, body.content, received_ns)
         reply = await self._serve(scope, body, send, request, is_order=is_order)
         if reply is not None:
@@ -73,17 +88,19 @@ class Gate:
             self._log(request, CapturedReply(response.status_code, [], bytes(response.body)), is_order=is_order)
             await response(scope, body.receive, send)
             return None
-        context = self._context(request)
+        context = self._context(scope, request)
         before = self._exchange.faults.take(Stage.BEFORE, context)
         if before is not None:
             request.faults.append(before.kind)
             self._log(request, None, is_order=is_order)
             await send_before(before, scope, body.receive, send)
             return None
-        after = self._exchange.faults.take(Stage.AFTER, context)
-        effects = self._exchange.faults.take_all(Stage.ORDER, context)
+        book = self._exchange.faults.take(Stage.BOOK, context)
+        after = book if book and book.cut else self._exchange.faults.take(Stage.AFTER, context)
+        # Only a placement makes an order that they could act on.
+        effects = self._exchange.faults.take_all(Stage.ORDER, context) if request.method == "POST" else []
         request.faults += [fault.kind for fault in (*effects, *([after] if after else []))]
-        scope.setdefault("state", {})[EFFECTS] = effects_of(effects)
+        scope.setdefault("state", {}).update({EFFECTS: effects_of(effects), BOOK_FAULT: book})
         reply = CapturedReply()
         await self._app(scope, body.replay(), reply.collect)
         self._log(request, reply, is_order=is_order)
@@ -101,25 +118,33 @@ class Gate:
         pair = credentials_of(headers.get(b"authorization"))
         api_key = pair[0] if pair else form.get("api_key", "")
         account = self._exchange.accounts.by_api_key(api_key)
+        named = [order for part in scope["path"].split("/") if (order := self._exchange.book.find(part))]
+        terms = named[0].terms if named else None
+        client = scope.get("client")
         return OrderRequest(
             received_ns=received_ns,
             method=scope["method"],
             path=scope["path"],
             user_id=account.user_id if account else None,
             form=form,
+            transaction_type=terms.transaction_type if terms else None,
+            tag=terms.tag if terms else None,
+            ip=client[0] if client else None,
         )
 
-    def _context(self, request: OrderRequest) -> RequestContext:
-        side, tag = request.form.get("transaction_type"), request.tag
-        order = self._exchange.book.find(request.path.rsplit("/", 1)[-1])
-        if order is not None:
-            side, tag = order.terms.transaction_type, order.terms.tag
+    def _context(self, scope: Scope, request: OrderRequest) -> RequestContext:
+        among = None
+        if request.method == "GET" and request.path in ACCOUNT_READS and request.user_id is not None:
+            orders = self._exchange.book.orders(request.user_id, hidden_too=True)
+            among = tuple((order.terms.transaction_type, order.terms.tag) for order in orders)
         return RequestContext(
             method=request.method,
             path=request.path,
-            transaction_type=side,
-            tag=tag,
+            transaction_type=request.transaction_type,
+            tag=request.tag,
             user_id=request.user_id,
+            among=among,
+            is_reused=is_reused(scope),
         )
 
     def _log(self, request: OrderRequest, reply: CapturedReply | None, *, is_order: bool) -> None:
@@ -145,9 +170,11 @@ async def _read_body(receive: Receive) -> bytes:
     content: bytes = b""
     while True:
         message = await receive()
+        if message["type"] == "http.disconnect":
+            raise _TornRequestError("the client left before the request was whole")
         content += message.get("body", b"")
-        if message["type"] == "http.disconnect" or not message.get("more_body"):
+        if not message.get("more_body"):
             return content
         if len(content) > MAX_BODY:
-            # Kite forms are a few hundred bytes; the rest is left unread and the form fails its checks.
-            return content
+            # Kite forms are a few hundred bytes. The rest is left unread; an empty form fails its checks.
+            return b""

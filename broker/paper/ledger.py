@@ -77,7 +77,9 @@ class OrderRequest:
     """One order request as it reached the exchange, whatever became of it.
 
     ``received_ns`` is the wall clock when the request head was read: the far end of every tick-to-order and
-    timer-to-order measurement. ``source`` is "api" for clients and "foreign" for orders from the control API.
+    timer-to-order measurement. ``source`` is "api" for clients, "foreign" for orders by hand and "square-off" for the
+    broker's own. A modify or cancel has side and tag of its order. ``order_id`` is set when the request was accepted,
+    whatever answer the client got; ``ip`` is the address it came from.
     """
 
     received_ns: int
@@ -90,11 +92,18 @@ class OrderRequest:
     order_id: str | None = None
     error: str | None = None
     faults: list[str] = field(default_factory=list)
+    transaction_type: str | None = None
+    tag: str | None = None
+    ip: str | None = None
 
-    @property
-    def tag(self) -> str | None:
-        """The client's tag, where the request carries one."""
-        return self.form.get("tag") or None
+    def __post_init__(self) -> None:
+        """Take side and tag from the form where nobody said better."""
+        self.transaction_type = self.transaction_type or self.form.get("transaction_type")
+        self.tag = self.tag or self.form.get("tag") or None
+
+    def row(self) -> dict[str, Any]:
+        """The request for a judge, with its ``outcome``: accepted or not-accepted."""
+        return {**asdict(self), "outcome": "accepted" if self.order_id else "not-accepted"}
 
 
 class RequestLog:
@@ -115,9 +124,9 @@ class RequestLog:
             self._journal.append("request", asdict(request))
 
     def matching(self, user_id: str | None, tag: str | None, order_ids: frozenset[str]) -> list[dict[str, Any]]:
-        """Requests of an account and a tag. A modify or cancel carries no tag: it is found by ``order_ids``."""
+        """Requests of an account and a tag, and those that concern one of ``order_ids``."""
         return [
-            asdict(request)
+            request.row()
             for request in self._requests
             if user_id in (None, request.user_id) and (tag in (None, request.tag) or request.order_id in order_ids)
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from typing import Any
@@ -91,7 +92,8 @@ class OrderEffects:
 
     ``hidden_seconds``: how long GET /orders does not list it. ``stalled_seconds``: how long it sits in
     PUT ORDER REQ RECEIVED. ``fill_cap``: shares that fill until the next modify (0 parks it). ``fill_delay_seconds``:
-    how long it rests in OPEN before it may fill.
+    how long it rests in OPEN before it may fill. ``cancel_after_seconds``: how long after ``fill_cap`` shares have
+    filled the exchange cancels the rest; such a cap outlives every modify.
     """
 
     hidden_seconds: float = 0
@@ -99,6 +101,7 @@ class OrderEffects:
     reject_message: str | None = None
     fill_cap: int | None = None
     fill_delay_seconds: float = 0
+    cancel_after_seconds: float | None = None
 
 
 NO_EFFECTS = OrderEffects()
@@ -130,6 +133,7 @@ class Order:
     system_tags: list[str] = field(default_factory=list)
     pending_terms: OrderTerms | None = None
     history: list[dict[str, Any]] = field(default_factory=list)
+    history_ns: list[int] = field(default_factory=list)  # when each snapshot of the history was made
 
     @property
     def is_terminal(self) -> bool:
@@ -154,7 +158,17 @@ class Order:
         self.updated_ns = now_ns
         if status is OrderStatus.CANCELLED:
             self.cancelled_quantity = self.remaining
+        self.remember()
+
+    def remember(self) -> None:
+        """Add the order as it is to its history."""
         self.history.append(self.row())
+        self.history_ns.append(self.updated_ns)
+
+    def row_at(self, epoch_ns: int) -> dict[str, Any] | None:
+        """The order as GET /orders showed it then; ``None`` before it was placed."""
+        known = bisect_right(self.history_ns, epoch_ns)
+        return self.history[known - 1] if known else None
 
     def row(self) -> dict[str, Any]:
         """The order as GET /orders shows it now."""
@@ -221,20 +235,21 @@ class Order:
         return record
 
     @classmethod
-    def from_record(cls, record: dict[str, Any], history: list[dict[str, Any]]) -> Order:
-        """The inverse of ``to_record``."""
+    def from_record(cls, record: dict[str, Any], row: dict[str, Any], former: Order | None) -> Order:
+        """The inverse of ``to_record``: ``row`` is the snapshot it added to those of the ``former`` record."""
         pending = record["pending_terms"]
         nested = {
             "terms": OrderTerms(**record["terms"]),
             "effects": OrderEffects(**record["effects"]),
             "pending_terms": OrderTerms(**pending) if pending else None,
             "status": OrderStatus(record["status"]),
-            "history": history,
+            "history": [*(former.history if former else []), row],
+            "history_ns": [*(former.history_ns if former else []), record["updated_ns"]],
         }
         return cls(**{**record, **nested})
 
 
-_NESTED = frozenset({"terms", "effects", "pending_terms", "history"})
+_NESTED = frozenset({"terms", "effects", "pending_terms", "history", "history_ns"})
 
 
 def _text_or_none(epoch_ns: int | None) -> str | None:

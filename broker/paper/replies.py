@@ -71,6 +71,23 @@ async def drop(scope: Scope, receive: Receive) -> None:
     await disconnected(receive)
 
 
+async def hang_up(scope: Scope, receive: Receive) -> None:
+    """Close the connection in an orderly way (FIN) without an answer."""
+    transport_of(scope).close()
+    await disconnected(receive)
+
+
+def given_reply(fault: Fault) -> CapturedReply:
+    """The answer that a fault carries with it."""
+    status = fault.status or 200
+    # An answer of these statuses has no body; a client would read it as the next answer.
+    body = b"" if status in (204, 304) else fault.body.encode()
+    headers = [(b"content-length", str(len(body)).encode())]
+    if fault.content_type:
+        headers.append((b"content-type", fault.content_type.encode()))
+    return CapturedReply(status, headers, body)
+
+
 def refusal(fault: Fault) -> Response:
     """The answer of a fault that refuses a request which is not executed."""
     match fault.kind:
@@ -82,6 +99,9 @@ def refusal(fault: Fault) -> Response:
             return failure(too_many_requests(fault.message or "Too many requests"))
         case "unavailable-503":
             return failure(unavailable(fault.message) if fault.message else unavailable())
+        case "book-error" | "positions-error":
+            down = unavailable(fault.message) if fault.message else unavailable()
+            return failure(KiteError(fault.status or down.status, fault.error_type or down.error_type, down.message))
         case "token-403":
             error = bad_token()
             return failure(KiteError(403, error.error_type, fault.message or error.message))
@@ -90,19 +110,20 @@ def refusal(fault: Fault) -> Response:
             return failure(KiteError(fault.status or 400, error_type, fault.message or "Invalid request."))
 
 
-async def send_before(fault: Fault, scope: Scope, receive: Receive, send: Send) -> int:
-    """Answer a request that is not executed; the HTTP status, 0 when there was no answer."""
-    if fault.kind == "not-accepted-drop":
-        await drop(scope, receive)
-        return 0
-    if fault.kind == "not-accepted-hang":
-        if not await hang(receive, fault.seconds):
-            return 0
-        response: Response = HTMLResponse(GATEWAY_TIMEOUT, status_code=504)
-    else:
-        response = refusal(fault)
-    await response(scope, receive, send)
-    return response.status_code
+async def send_before(fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer a request that is not executed, or leave it without an answer."""
+    match fault.kind:
+        case "not-accepted-drop":
+            await drop(scope, receive)
+        case "not-accepted-close" | "idle-close":
+            await hang_up(scope, receive)
+        case "not-accepted-hang":
+            if await hang(receive, fault.seconds):
+                await HTMLResponse(GATEWAY_TIMEOUT, status_code=504)(scope, receive, send)
+        case "not-accepted-reply":
+            await given_reply(fault).send_whole(send)
+        case _:
+            await refusal(fault)(scope, receive, send)
 
 
 async def _send_hang(fault: Fault, reply: CapturedReply, _scope: Scope, receive: Receive, send: Send) -> None:
@@ -112,6 +133,14 @@ async def _send_hang(fault: Fault, reply: CapturedReply, _scope: Scope, receive:
 
 async def _send_drop(_fault: Fault, _reply: CapturedReply, scope: Scope, receive: Receive, _send: Send) -> None:
     await drop(scope, receive)
+
+
+async def _send_close(_fault: Fault, _reply: CapturedReply, scope: Scope, receive: Receive, _send: Send) -> None:
+    await hang_up(scope, receive)
+
+
+async def _send_given(fault: Fault, _reply: CapturedReply, _scope: Scope, _receive: Receive, send: Send) -> None:
+    await given_reply(fault).send_whole(send)
 
 
 async def _send_cut(_fault: Fault, reply: CapturedReply, scope: Scope, receive: Receive, send: Send) -> None:
@@ -146,7 +175,10 @@ async def _send_untyped(_fault: Fault, reply: CapturedReply, _scope: Scope, _rec
 _SPOILERS: dict[str, Callable[[Fault, CapturedReply, Scope, Receive, Send], Awaitable[None]]] = {
     "accepted-hang": _send_hang,
     "accepted-drop": _send_drop,
+    "accepted-close": _send_close,
+    "accepted-reply": _send_given,
     "accepted-cut-body": _send_cut,
+    "truncated-book": _send_cut,
     "accepted-bad-json": _send_bad_json,
     "accepted-no-content-type": _send_untyped,
     "drip": _send_drip,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 
 from broker.paper.access import account_of, exchange_of, form_of, ordering_account_of
+from broker.paper.book_view import BOOK_FAULT, rows_seen
 from broker.paper.envelope import success
 from broker.paper.gate import EFFECTS
 from broker.paper.order import NO_EFFECTS
@@ -39,8 +40,9 @@ async def cancel_order(request: Request, order_id: str) -> Response:
 @router.get("/orders")
 async def orders(request: Request) -> Response:
     """The order book of the day; an empty list, never null, which the client could not take."""
-    account = account_of(request)
-    return success([order.row() for order in exchange_of(request).book.orders(account.user_id)])
+    account, exchange = account_of(request), exchange_of(request)
+    fault = request.scope["state"].get(BOOK_FAULT)
+    return success(rows_seen(exchange.book, account.user_id, exchange.clock.now_ns(), fault))
 
 
 @router.get("/orders/{order_id}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -13,7 +14,8 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from broker.paper import packets
 from broker.paper.errors import KiteError
-from broker.paper.faults import Fault, RequestContext, Stage
+from broker.paper.fault_kinds import Stage
+from broker.paper.faults import Fault, RequestContext
 from broker.paper.transport import reset, transport_of
 
 if TYPE_CHECKING:
@@ -99,6 +101,7 @@ class TickerHub:
         self._faults = faults
         self._tick_of = tick_of
         self._connections: list[TickerConnection] = []
+        self._held_back: dict[int, list[Callable[[], None]]] = {}
 
     def __len__(self) -> int:
         return len(self._connections)
@@ -114,7 +117,7 @@ class TickerHub:
             connection.offer(packets.HEARTBEAT)
 
     def order_update(self, user_id: str, message: dict[str, Any]) -> None:
-        """Send an order update to all sockets of the account, unless a fault delays, doubles or drops it."""
+        """Send an order update to all sockets of the account, unless a fault delays, reorders, doubles or drops it."""
         context = RequestContext(
             method="UPDATE",
             path="/",
@@ -123,15 +126,28 @@ class TickerHub:
             user_id=user_id,
         )
         faults = {fault.kind: fault for fault in self._faults.take_all(Stage.UPDATE, context)}
-        if "drop-updates" in faults:
+        if "drop-updates" in faults or "ws-mute" in faults:
             return
         text = json.dumps({"type": "order", "data": message}, separators=(",", ":"))
         copies = 2 if "duplicate-updates" in faults else 1
+        if "reorder-updates" in faults:
+            self._hold_back(faults["reorder-updates"], partial(self._offer_text, user_id, text, copies))
+            return
         delay = faults.get("delay-updates")
         if delay is None:
             self._offer_text(user_id, text, copies)
         else:
             self._clock.call_later(delay.seconds, lambda: self._offer_text(user_id, text, copies))
+
+    def _hold_back(self, fault: Fault, send: Callable[[], None]) -> None:
+        held = self._held_back.setdefault(fault.fault_id, [])
+        if not held:
+            self._clock.call_later(fault.seconds, partial(self._release, fault.fault_id))
+        held.append(send)
+
+    def _release(self, fault_id: int) -> None:
+        for send in reversed(self._held_back.pop(fault_id)):
+            send()
 
     def _offer_text(self, user_id: str, text: str, copies: int) -> None:
         for connection in self.of_user(user_id):
@@ -160,6 +176,8 @@ class TickerHub:
                     connection.freeze()
                     # A frozen socket cannot notice that its client has left.
                     self._clock.call_later(fault.seconds, connection.abort)
+                case "ws-text":
+                    connection.offer(fault.message or "")
                 case _:
                     kind = fault.kind.removeprefix("ws-")
                     connection.offer(json.dumps({"type": kind, "data": fault.message or ""}))

@@ -16,17 +16,22 @@ if TYPE_CHECKING:
     from websockets.http11 import Request
 
 EXTENSION = "paper.transport"
+REUSED = "paper.reused"
 # on, zero seconds: close() then sends RST instead of FIN and drops what is still unsent.
 _RESET = struct.pack("ii", 1, 0)
 
 
 class PaperHttpProtocol(HttpToolsProtocol):
-    """HTTP with the transport in ``scope["extensions"]``."""
+    """HTTP with the transport in ``scope["extensions"]``, and whether it served a request before."""
+
+    has_served = False
 
     def on_message_begin(self) -> None:
         """Begin a request scope."""
         super().on_message_begin()
-        cast("dict[str, Any]", self.scope)["extensions"] = {EXTENSION: self.transport}
+        extensions = {EXTENSION: self.transport, REUSED: self.has_served}
+        cast("dict[str, Any]", self.scope)["extensions"] = extensions
+        self.has_served = True
 
 
 class PaperWebSocketProtocol(WebSocketsSansIOProtocol):
@@ -43,6 +48,11 @@ class PaperWebSocketProtocol(WebSocketsSansIOProtocol):
 def transport_of(scope: Mapping[str, Any]) -> asyncio.Transport:
     """The transport of a request; present whenever ``server.run`` serves it."""
     return cast("asyncio.Transport", scope["extensions"][EXTENSION])
+
+
+def is_reused(scope: Mapping[str, Any]) -> bool:
+    """Whether the request came on a connection that had been kept alive."""
+    return bool(scope.get("extensions", {}).get(REUSED))
 
 
 def reset(transport: asyncio.Transport) -> None:

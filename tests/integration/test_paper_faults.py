@@ -51,6 +51,7 @@ def accepted(kite: Any) -> int:
     [
         ("accepted-hang", {"seconds": 30}, requests.ReadTimeout, None),
         ("accepted-drop", {}, requests.ConnectionError, None),
+        ("accepted-close", {}, requests.ConnectionError, None),
         ("accepted-html-502", {}, kite_errors.DataException, 502),
         ("accepted-503", {}, kite_errors.NetworkException, 503),
         ("accepted-cut-body", {}, requests.exceptions.ChunkedEncodingError, None),
@@ -70,6 +71,7 @@ def test_the_answer_fails_though_the_order_is_accepted_once(
     (request,) = paper.control.ledger(user_id=kite.user_id)["requests"]
     assert request["faults"] == [kind]
     assert request["order_id"] == kite.orders()[0]["order_id"]
+    assert (request["outcome"], request["tag"]) == ("accepted", "LOST")
 
 
 @pytest.mark.parametrize(
@@ -77,6 +79,7 @@ def test_the_answer_fails_though_the_order_is_accepted_once(
     [
         ("not-accepted-hang", {"seconds": 30}, requests.ReadTimeout, None),
         ("not-accepted-drop", {}, requests.ConnectionError, None),
+        ("not-accepted-close", {}, requests.ConnectionError, None),
         ("rate-limit-429", {}, kite_errors.NetworkException, 429),
         ("unavailable-503", {}, kite_errors.NetworkException, 503),
         ("html-502", {}, kite_errors.DataException, 502),
@@ -94,9 +97,65 @@ def test_the_answer_fails_and_nothing_is_placed(
     assert getattr(failure.value, "code", None) == code
     assert accepted(kite) == 0
     (request,) = paper.control.ledger(user_id=kite.user_id)["requests"]
-    assert (request["faults"], request["order_id"]) == ([kind], None)
+    assert (request["faults"], request["order_id"], request["outcome"]) == ([kind], None, "not-accepted")
     kite.place_order(**ORDER)
     assert accepted(kite) == 1
+
+
+GARBAGE = [
+    ({"body": "[]"}, AttributeError, None),
+    ({"body": '{"status":"success","data":null}'}, TypeError, None),
+    ({"body": '{"status":"success","data":{}}'}, KeyError, None),
+    ({"body": '{"status":"success"}'}, KeyError, None),
+    ({"body": '{"status":"error","error_type":"OrderException"}', "status": 400}, KeyError, None),
+    ({"body": ""}, kite_errors.DataException, 502),
+    ({"status": 204, "content_type": ""}, KeyError, None),
+    ({"body": "<html>504</html>", "content_type": "text/html", "status": 504}, kite_errors.DataException, 502),
+    (
+        {"body": '{"status":"error","message":"no","error_type":"OrderException"}', "status": 500},
+        kite_errors.OrderException,
+        500,
+    ),
+]
+
+
+@pytest.mark.parametrize(("kind", "placed"), [("accepted-reply", 1), ("not-accepted-reply", 0)])
+@pytest.mark.parametrize(("fields", "error", "code"), GARBAGE)
+def test_an_answer_of_the_tests_own_says_nothing_about_the_order(
+    kite: Any,
+    paper: PaperExchange,
+    kind: str,
+    placed: int,
+    fields: dict[str, Any],
+    error: type[Exception],
+    code: int | None,
+) -> None:
+    paper.control.fault(kind, {"user_id": kite.user_id, "transaction_type": "BUY"}, **fields)
+    with pytest.raises(error) as failure:
+        kite.place_order(**ORDER)
+    assert getattr(failure.value, "code", None) == code
+    assert accepted(kite) == placed
+
+
+@pytest.mark.parametrize(
+    ("ending", "seen"), [("close", "RemoteDisconnected"), ("drop", "ConnectionResetError")], ids=["FIN", "RST"]
+)
+@pytest.mark.parametrize("side", ["accepted", "not-accepted"])
+def test_a_close_is_a_fin_and_a_drop_is_a_reset(
+    kite: Any, paper: PaperExchange, side: str, ending: str, seen: str
+) -> None:
+    paper.control.fault(f"{side}-{ending}", {"user_id": kite.user_id, "method": "POST"})
+    with pytest.raises(requests.ConnectionError, match=seen):
+        kite.place_order(**ORDER)
+
+
+def test_a_kept_alive_connection_is_closed_as_the_next_request_comes(kite: Any, paper: PaperExchange) -> None:
+    paper.control.fault("idle-close", {"user_id": kite.user_id, "method": "POST"})
+    kite.place_order(**ORDER, tag="FRESH")
+    with pytest.raises(requests.ConnectionError, match="RemoteDisconnected"):
+        kite.place_order(**ORDER, tag="IDLE")
+    kite.place_order(**ORDER, tag="AGAIN")
+    assert [row["tag"] for row in kite.orders()] == ["FRESH", "AGAIN"]
 
 
 @pytest.mark.parametrize("status", [302, 307])
@@ -140,6 +199,35 @@ def test_a_fill_that_stops_is_completed_by_a_modify(kite: Any, paper: PaperExcha
     eventually(lambda: kite.orders()[0]["filled_quantity"] == filled)
     kite.modify_order("regular", order_id, order_type="MARKET", market_protection=5)
     eventually(lambda: kite.orders()[0]["status"] == "COMPLETE")
+
+
+@pytest.mark.parametrize(("fields", "filled"), [({}, 0), ({"quantity": 4}, 4), ({"quantity": 4, "seconds": 0.2}, 4)])
+def test_the_exchange_cancels_what_is_left(
+    kite: Any, paper: PaperExchange, fields: dict[str, Any], filled: int
+) -> None:
+    paper.control.fault("exchange-cancel", {"user_id": kite.user_id, "transaction_type": "BUY"}, **fields)
+    kite.place_order(**ORDER)
+    eventually(lambda: kite.orders()[0]["status"] == "CANCELLED")
+    (row,) = kite.orders()
+    assert (row["filled_quantity"], row["cancelled_quantity"]) == (filled, 10 - filled)
+    assert row["status_message"] == "Order cancelled by the exchange."
+
+
+def test_modifies_and_cancels_are_refused_by_a_sync_reject(kite: Any, paper: PaperExchange) -> None:
+    order_id = kite.place_order(**{**ORDER, "order_type": "LIMIT", "price": 100}, tag="REST")
+    eventually(lambda: kite.orders()[0]["status"] == "OPEN")
+    for method in ("PUT", "DELETE"):
+        paper.control.fault(
+            "sync-reject",
+            {"method": method, "tag": "REST", "transaction_type": "BUY"},
+            error_type="OrderException",
+            message=f"No {method}.",
+        )
+    with pytest.raises(kite_errors.OrderException, match=r"No PUT\."):
+        kite.modify_order("regular", order_id, price=101)
+    with pytest.raises(kite_errors.OrderException, match=r"No DELETE\."):
+        kite.cancel_order("regular", order_id)
+    assert [row["status"] for row in kite.orders()] == ["OPEN"]
 
 
 def test_a_slow_fill(kite: Any, paper: PaperExchange) -> None:

@@ -220,6 +220,78 @@ def test_order_updates_can_be_doubled_delayed_and_lost(probe: Probe, paper: Pape
     assert probe.orders[-1]["order_id"] == kept != lost
 
 
+def test_updates_can_arrive_latest_first(probe: Probe, paper: PaperExchange) -> None:
+    aim = {"user_id": probe.account.user_id}
+    paper.control.fault("reorder-updates", aim, times=2, seconds=2)
+    first, second = _buy(paper, probe.account), _buy(paper, probe.account)
+    eventually(lambda: len(probe.orders) == 2)
+    assert [update["order_id"] for update in probe.orders] == [second, first]
+
+
+def test_the_partial_fill_can_arrive_after_the_complete_one(probe: Probe, paper: PaperExchange) -> None:
+    paper.control.set_liquidity("NSE:SBIN", 4)
+    paper.control.fault("reorder-updates", {"user_id": probe.account.user_id}, times=2, seconds=3)
+    kite = kite_of(paper, probe.account)
+    order_id = kite.place_order("regular", "NSE", "SBIN", "BUY", 10, "MIS", "MARKET", market_protection=5)
+    eventually(lambda: kite.order_history(order_id)[-1]["filled_quantity"] == 4)
+    paper.control.set_liquidity("NSE:SBIN", None)
+    paper.control.set_price("NSE:SBIN", 800)
+    eventually(lambda: len(probe.orders) == 2)
+    assert [(update["status"], update["filled_quantity"]) for update in probe.orders] == [
+        ("COMPLETE", 10),
+        ("UPDATE", 4),
+    ]
+
+
+def test_an_update_can_arrive_before_the_answer_to_the_order(probe: Probe, paper: PaperExchange) -> None:
+    paper.control.fault("accepted-hang", {"user_id": probe.account.user_id}, seconds=2)
+    order_id = _buy(paper, probe.account)
+    assert [update["order_id"] for update in probe.orders] == [order_id]
+
+
+def test_a_muted_socket_has_heartbeats_and_ticks_but_no_updates(probe: Probe, paper: PaperExchange) -> None:
+    probe.subscribe(INFY)
+    paper.control.fault("ws-mute", {"user_id": probe.account.user_id}, seconds=60)
+    kite = kite_of(paper, probe.account)
+    lost = [_buy(paper, probe.account) for _ in range(2)]
+    eventually(lambda: {row["status"] for row in kite.orders()} == {"COMPLETE"})
+    seen = probe.heartbeats()
+    paper.control.set_price("NSE:INFY", 1498)
+    eventually(lambda: probe.last(INFY) == 1498 and probe.heartbeats() > seen)
+    assert probe.orders == []
+    paper.control.clear_faults()
+    kept = _buy(paper, probe.account)
+    eventually(lambda: probe.orders)
+    assert [update["order_id"] for update in probe.orders] == [kept]
+    assert kept not in lost
+
+
+def test_a_mute_ends_by_itself(probe: Probe, paper: PaperExchange) -> None:
+    paper.control.fault("ws-mute", {"user_id": probe.account.user_id}, seconds=0.3)
+    eventually(lambda: paper.control.faults() == [])
+    _buy(paper, probe.account)
+    eventually(lambda: probe.orders)
+
+
+@pytest.mark.parametrize("side", ["BUY", "SELL"])
+def test_orders_by_hand_push_updates_without_a_tag(probe: Probe, paper: PaperExchange, side: str) -> None:
+    user_id = probe.account.user_id
+    order_id = paper.control.foreign_order(user_id, tradingsymbol="INFY", transaction_type=side, quantity=5)
+    eventually(lambda: probe.orders)
+    (closing,) = paper.control.square_off(user_id)["order_ids"]
+    eventually(lambda: len(probe.orders) == 2)
+    assert [(update["order_id"], update["tag"]) for update in probe.orders] == [(order_id, None), (closing, None)]
+
+
+def test_any_text_can_be_sent(probe: Probe, paper: PaperExchange) -> None:
+    text = '{"type":"order","data":{"order_id":"unknown"}}'
+    paper.control.fault("ws-text", {"user_id": probe.account.user_id}, message=text)
+    eventually(lambda: probe.orders)
+    assert probe.orders == [{"order_id": "unknown"}]
+    paper.control.fault("ws-text", {"user_id": probe.account.user_id}, message="no JSON at all")
+    eventually(lambda: (b"no JSON at all", False) in probe.messages)
+
+
 def test_an_error_text_reaches_the_error_callback(probe: Probe, paper: PaperExchange) -> None:
     struck = paper.control.fault("ws-error", {"user_id": probe.account.user_id}, message="Too many subscriptions")
     assert struck["applied_to"] == 1

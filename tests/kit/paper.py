@@ -99,6 +99,10 @@ class PaperControl:
         result: list[dict[str, Any]] = self._call("GET", "/faults")
         return result
 
+    def fault_kinds(self) -> dict[str, dict[str, Any]]:
+        """Every kind of fault by its name: stage, does, fields, seconds."""
+        return {row["kind"]: row for row in self._call("GET", "/faults/kinds")}
+
     def clear_faults(self) -> None:
         """Take all faults away."""
         self._call("DELETE", "/faults")
@@ -108,8 +112,17 @@ class PaperControl:
         self._call("POST", "/outage", json={"seconds": seconds, "on": on})
 
     def foreign_order(self, user_id: str, **fields: Any) -> str:
-        """Place an order for an account from outside; its id."""
+        """Place an order for an account by hand, without a tag unless one is given; its id."""
         return str(self._call("POST", "/orders", json={"user_id": user_id, **fields})["order_id"])
+
+    def square_off(self, user_id: str, product: str = "MIS") -> dict[str, list[str]]:
+        """Let the broker close the positions of a product: ``order_ids`` placed, and live ones ``cancelled``."""
+        result: dict[str, list[str]] = self._call("POST", "/square-off", json={"user_id": user_id, "product": product})
+        return result
+
+    def register_ips(self, user_id: str, *ips: str, refusal_status: int = 403) -> None:
+        """Take an account's order requests from these addresses only; without any, from anywhere."""
+        self._call("POST", f"/accounts/{user_id}/ips", json={"ips": ips, "refusal_status": refusal_status})
 
     def cancel_by_exchange(self, order_id: str) -> None:
         """Cancel a live order from the exchange's side."""

@@ -206,7 +206,7 @@ class Running:
     def requests(self) -> list[dict[str, Any]]:
         """Every POST of an order of this account that reached the exchange, accepted or not."""
         ledger = self.deployment.exchange.ledger(user_id=self.trader.account.user_id)
-        return [r for r in ledger["requests"] if r["method"] == "POST" and r["source"] != "control"]
+        return [r for r in ledger["requests"] if r["method"] == "POST" and r["source"] == "api"]
 
     def net(self) -> int:
         """What the exchange says this account holds of the symbol."""

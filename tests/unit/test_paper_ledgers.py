@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -11,8 +13,9 @@ from hypothesis import strategies as st
 from broker.paper.accounts import Accounts, credentials_of, default_account
 from broker.paper.clock import ist_text
 from broker.paper.errors import KiteError
-from broker.paper.faults import KINDS, Fault, FaultMatch, FaultRegistry, RequestContext, Stage, effects_of
-from broker.paper.ledger import Journal
+from broker.paper.fault_kinds import KINDS, Stage
+from broker.paper.faults import Fault, FaultMatch, FaultRegistry, RequestContext, effects_of
+from broker.paper.ledger import Journal, RequestLog
 from broker.paper.order import Trade
 from broker.paper.portfolio import Portfolio
 from broker.paper.rate_limit import OrderRequestCaps
@@ -196,5 +199,50 @@ def test_order_faults_combine() -> None:
     assert (effects.hidden_seconds, effects.stalled_seconds, effects.fill_cap) == (7, 7, 0)
 
 
-def test_every_kind_has_a_stage() -> None:
-    assert set(KINDS.values()) == set(Stage)
+def test_of_several_caps_the_least_holds_and_a_cancel_keeps_its_time() -> None:
+    partial, cancel = fault("partial-fill"), fault("exchange-cancel")
+    partial.quantity, cancel.quantity, cancel.seconds = 5, 3, 2
+    effects = effects_of([partial, cancel])
+    assert (effects.fill_cap, effects.cancel_after_seconds) == (3, 2)
+    assert effects_of([]).cancel_after_seconds is None
+
+
+@pytest.mark.parametrize(
+    ("match", "hits"),
+    [
+        ({}, True),
+        ({"transaction_type": "SELL"}, True),
+        ({"transaction_type": "SELL", "tag": "OUT"}, True),
+        ({"transaction_type": "BUY", "tag": "OUT"}, False),
+        ({"tag": "LATER"}, False),
+    ],
+)
+def test_a_read_is_aimed_at_by_the_orders_of_its_account(match: dict[str, str], hits: bool) -> None:
+    orders = (("BUY", "IN"), ("SELL", "OUT"))
+    read = RequestContext(method="GET", path="/orders", user_id="PA1", among=orders)
+    assert FaultMatch(**match).hits(read) is hits
+
+
+def test_book_faults_hit_no_other_read() -> None:
+    history = RequestContext(method="GET", path="/orders/123", user_id="PA1")
+    assert not fault("stale-book").is_due(Stage.BOOK, history)
+    assert not fault("book-error").is_due(Stage.BEFORE, history)
+    assert fault("book-error").is_due(Stage.BEFORE, RequestContext(method="GET", path="/orders"))
+
+
+def test_every_stage_has_a_kind_and_every_kind_reads_fields_that_exist() -> None:
+    assert {kind.stage for kind in KINDS.values()} == set(Stage)
+    assert {name for kind in KINDS.values() for name in kind.fields} <= {f.name for f in dataclasses.fields(Fault)}
+
+
+def test_every_kind_is_documented() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
+    assert [kind for kind in KINDS if f"`{kind}`" not in text] == []
+
+
+def test_requests_journalled_without_a_tag_of_their_own_have_that_of_the_form() -> None:
+    log = RequestLog(Journal(None))
+    old = {"received_ns": 1, "method": "POST", "path": "/orders/regular", "user_id": "PA1"}
+    log.restore({**old, "form": {"tag": "T1", "transaction_type": "BUY"}, "order_id": "7"})
+    (row,) = log.matching("PA1", "T1", frozenset())
+    assert (row["tag"], row["transaction_type"], row["outcome"]) == ("T1", "BUY", "accepted")

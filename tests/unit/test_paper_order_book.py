@@ -7,8 +7,10 @@ import pytest
 
 from broker.paper.accounts import Account
 from broker.paper.book import OrderBook
+from broker.paper.book_view import rows_seen
 from broker.paper.config import PaperConfig
 from broker.paper.errors import KiteError, LedgerCorruptError
+from broker.paper.faults import Fault, FaultMatch
 from broker.paper.instruments import InstrumentList
 from broker.paper.ledger import Journal
 from broker.paper.order import (
@@ -239,6 +241,80 @@ def test_the_exchange_can_cancel_an_order(desk: Desk) -> None:
     desk.settle()
     desk.book.cancel_by_exchange(order)
     assert (order.status, order.status_message) == ("CANCELLED", "Order cancelled by the exchange.")
+
+
+def test_the_exchange_cancels_the_rest_some_time_after_a_partial_fill_whatever_is_modified(desk: Desk) -> None:
+    order = desk.place(OrderEffects(fill_cap=4, cancel_after_seconds=5))
+    desk.clock.advance(4)
+    assert (order.status, order.filled_quantity) == ("OPEN", 4)
+    desk.book.modify(desk.account, order.order_id, {"order_type": "MARKET", "market_protection": "5"})
+    desk.settle()
+    desk.tick(1500_00)
+    assert (order.status, order.filled_quantity) == ("OPEN", 4)
+    desk.clock.advance(1)
+    row = order.row()
+    assert (row["status"], row["filled_quantity"], row["cancelled_quantity"]) == ("CANCELLED", 4, 6)
+    assert desk.updates[-1]["status"] == "CANCEL"
+
+
+def test_the_cancel_waits_for_the_fill_that_it_follows(desk: Desk) -> None:
+    desk.prices.left = 3
+    order = desk.place(OrderEffects(fill_cap=4, cancel_after_seconds=0))
+    desk.settle()
+    assert (order.status, order.filled_quantity) == ("OPEN", 3)
+    desk.tick(1500_00, left=100)
+    desk.settle()
+    assert (order.status, order.filled_quantity) == ("CANCELLED", 4)
+
+
+def test_an_order_cancelled_by_its_owner_is_not_cancelled_again(desk: Desk) -> None:
+    order = desk.place(OrderEffects(fill_cap=0, cancel_after_seconds=5))
+    desk.settle()
+    desk.book.cancel(desk.account, order.order_id)
+    desk.clock.advance(10)
+    assert (order.status, order.status_message) == ("CANCELLED", None)
+
+
+def test_a_triggered_stop_is_cancelled_too(desk: Desk) -> None:
+    effects = OrderEffects(fill_cap=0, cancel_after_seconds=1)
+    order = desk.place(effects, transaction_type="SELL", order_type="SL-M", trigger_price="1490")
+    desk.clock.advance(10)
+    assert order.status == "TRIGGER PENDING"
+    desk.tick(1490_00)
+    desk.clock.advance(2)
+    assert (order.status, order.filled_quantity) == ("CANCELLED", 0)
+
+
+def test_an_order_is_known_as_it_was_at_any_time(desk: Desk) -> None:
+    before = desk.clock.now_ns()
+    order = desk.place(order_type="LIMIT", price="1400")
+    desk.clock.advance(10)
+    open_ns = desk.clock.now_ns()
+    desk.tick(1399_00)
+    desk.clock.advance(10)
+    assert order.status == "COMPLETE"
+    then = order.row_at(open_ns - 1)
+    assert then is not None
+    assert (then["status"], then["filled_quantity"]) == ("OPEN", 0)
+    assert order.row_at(desk.clock.now_ns()) == order.row()
+    assert order.row_at(before - 1) is None
+
+
+def test_a_stale_book_shows_the_aimed_orders_as_they_were(desk: Desk) -> None:
+    desk.place(tag="IN")
+    desk.clock.advance(10)
+    desk.place(tag="OUT", transaction_type="SELL", order_type="LIMIT", price="1600")
+    desk.place(tag="IN2", order_type="LIMIT", price="1400")
+    desk.clock.advance(10)
+    now = desk.clock.now_ns()
+
+    def seen(match: FaultMatch, seconds: float) -> list[tuple[str, str]]:
+        fault = Fault(fault_id=1, kind="stale-book", match=match, seconds=seconds)
+        return [(row["tag"], row["status"]) for row in rows_seen(desk.book, "PA1", now, fault)]
+
+    assert seen(FaultMatch(), 15) == [("IN", "COMPLETE")]
+    assert seen(FaultMatch(), 20) == [("IN", "PUT ORDER REQ RECEIVED")]
+    assert seen(FaultMatch(transaction_type="SELL"), 15) == [("IN", "COMPLETE"), ("IN2", "OPEN")]
 
 
 def test_an_order_beyond_the_cash_is_refused(desk: Desk) -> None:
