@@ -254,3 +254,20 @@ def exit_report_action(order: Order) -> str:
     if order.stage is OrderStage.OPEN and order.filled_quantity:
         return "ORDER_PARTIALLY_FILLED"
     return f"ORDER_{order.stage.name}"
+
+
+def report_log(before: Order, after: Order) -> list[Decision]:
+    """The line of `order_logs` for what is new about an order (row H4)."""
+    if (before.stage, before.filled_quantity, before.order_id) == (after.stage, after.filled_quantity, after.order_id):
+        return []
+    return [
+        LogEvent(
+            exit_report_action(after),
+            after.reason,
+            after.intent.id,
+            after.order_id,
+            after.stage,
+            after.filled_quantity,
+            after.average_price if after.filled_quantity else None,
+        )
+    ]

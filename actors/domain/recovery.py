@@ -22,6 +22,19 @@ from actors.domain.strategy_state import Phase, StrategyState
 def resume(state: StrategyState, event: ev.RunRecovered, now: datetime) -> Step:
     """See the head of this module."""
     adopted = adopt(state, event.reports)
+    after, decisions = _resume(state, adopted, event, now)
+    return after, [*decisions, *_found(state, adopted)]
+
+
+def _found(before: StrategyState, adopted: StrategyState) -> list[Decision]:
+    """What the dead incarnation did not live to log."""
+    known = {order.intent.id: order for order in before.exits}
+    pairs = [(before.entry, adopted.entry)]
+    pairs += [(known.get(order.intent.id, Order(order.intent)), order) for order in adopted.exits]
+    return [line for old, new in pairs for line in exits.report_log(old, new)]
+
+
+def _resume(state: StrategyState, adopted: StrategyState, event: ev.RunRecovered, now: datetime) -> Step:
     watch = WatchPrice(None)
     if state.phase is Phase.ENDED:
         late, told = exits.late_fill(state, adopted)

@@ -24,7 +24,7 @@ from actors.domain.events import Event, Timer
 from actors.domain.exits import Step
 from actors.domain.identifiers import IntentId, Leg
 from actors.domain.money import to_rupees
-from actors.domain.order import FailureKind, Order, OrderEvent, OrderReport
+from actors.domain.order import FailureKind, OrderEvent, OrderReport
 from actors.domain.session import LateExit, TriggerVerdict, trigger_verdict
 from actors.domain.stop_loss import is_breached, is_fresh
 from actors.domain.strategy_state import TRANSITIONS, Phase, RunStatus, StatusDetail, StrategyState
@@ -187,25 +187,9 @@ def _on_order_reported(state: StrategyState, event: ev.OrderReported, now: datet
     return _exit_reported(state, event.intent_id, event.report, now)
 
 
-def _report_log(before: Order, after: Order) -> list[Decision]:
-    if (before.stage, before.filled_quantity, before.order_id) == (after.stage, after.filled_quantity, after.order_id):
-        return []
-    return [
-        LogEvent(
-            exits.exit_report_action(after),
-            after.reason,
-            after.intent.id,
-            after.order_id,
-            after.stage,
-            after.filled_quantity,
-            after.average_price if after.filled_quantity else None,
-        )
-    ]
-
-
 def _entry_reported(state: StrategyState, report: OrderReport, now: datetime) -> Step:
     entry = state.entry.merged(report)
-    logs = _report_log(state.entry, entry)
+    logs = exits.report_log(state.entry, entry)
     merged = replace(state, entry=entry)
     match state.phase:
         case Phase.SCHEDULED | Phase.PAUSED | Phase.ENTERING:
@@ -228,7 +212,7 @@ def _exit_reported(state: StrategyState, intent_id: IntentId, report: OrderRepor
         raise IllegalEvent(f"intent {intent_id} is not of run {state.run.run_id}")
     before = state.exits[index]
     order = before.merged(report)
-    logs = _report_log(before, order)
+    logs = exits.report_log(before, order)
     if order == before or state.phase is Phase.ENDED:
         return state, logs
     cause = state.exit_event or exits.cause_of_foreign_send(state, now)

@@ -6,7 +6,7 @@ Import this module before `ray` (a root conftest.py that imports it is enough): 
 import os
 import shutil
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -62,13 +62,21 @@ def stack_settings(data_dir: Path, **overrides: Any) -> Settings:
 
 
 @contextmanager
-def running_stack(parts: Collection[Part] = tuple(Part), *, migrate: bool = True, **overrides: Any) -> Iterator[Stack]:
+def running_stack(
+    parts: Collection[Part] = tuple(Part),
+    *,
+    migrate: bool = True,
+    secrets: Mapping[str, str] | None = None,
+    **overrides: Any,
+) -> Iterator[Stack]:
     """A running stack, whose variables (TRADEACTORS_*, and Ray's) are in `os.environ` while the block runs.
 
+    `secrets`: variables that a stack passes on to none of its parts, so that they must inherit them.
     Meant for one session fixture: with them `load_settings()` and `ray.init(settings.ray_address)` simply work.
     """
     with (
         no_settings_in_environment(),
+        environment(dict(secrets or {})),
         temporary_data_dir() as data_dir,
         Stack(stack_settings(data_dir, **overrides), parts=parts, migrate=migrate) as stack,
         environment(stack.environment),

@@ -15,6 +15,7 @@ import psycopg
 from redis import Redis
 
 from config.settings import Settings
+from tests.kit.alerts import AlertInbox
 from tests.kit.paper import PaperControl, PaperCredentials, eventually
 
 FAR_STOP = 1.00
@@ -29,6 +30,7 @@ class Deployment:
     api_url: str
     exchange: PaperControl
     redis: Redis
+    alerts: AlertInbox
 
     def now(self) -> datetime:
         """The present instant in the exchange's zone."""

@@ -1,0 +1,216 @@
+"""One case as the life of one strategy of a trader of its own: START, the entry, the exit, the end."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from actors import failpoints
+from tests.chaos.catalogue import Action, Case
+from tests.kit.paper import eventually
+from tests.kit.trader import FAR_STOP, Deployment, Running, Trader
+
+SYMBOL, PRICE, STOP_AT, FALLEN = "SBIN", 800.00, 790.00, 789.00
+QUANTITY = 10
+BOUGHT_WITHIN_S = 75.0
+ENDS_WITHIN_S = 120.0
+SELL_AFTER_S = 9.0
+"""A life that sells at its time does so this long after it bought."""
+
+
+class NotTried(Exception):
+    """The case did not happen as it was meant to; nothing is proven by this life."""
+
+
+class Rendezvous:
+    """Lives that share a price wait here for each other, or for those to come that never will."""
+
+    def __init__(self, parties: int) -> None:
+        self._missing = parties
+        self._all_here = threading.Condition()
+
+    def arrive(self) -> None:
+        """One is ready, or gone."""
+        with self._all_here:
+            self._missing -= 1
+            self._all_here.notify_all()
+
+    def wait(self) -> None:
+        """Until all are."""
+        with self._all_here:
+            self._all_here.wait_for(lambda: self._missing <= 0, timeout=BOUGHT_WITHIN_S)
+
+
+@dataclass
+class Life:
+    """A case being lived. `run` is for a thread of its own; it raises `NotTried` or AssertionError."""
+
+    case: Case
+    deployment: Deployment
+    failpoints_dir: Path
+    buy_in: float
+    before_the_fall: Rendezvous
+    trader: Trader = field(init=False)
+    strategy: Running = field(init=False)
+    ended: bool = False
+    _armed: list[tuple[int, bool]] = field(default_factory=list)
+    _failpoint: Path | None = None
+    _arrived: bool = False
+
+    def run(self) -> None:
+        """Live it to its end."""
+        try:
+            self._start()
+            if self.case.action is Action.BUY:
+                self._prepare()
+                self._await_entry()
+                self._arrive()
+                if not self._has_ended():
+                    self._ask_to_stop()
+            else:
+                self._await_entry()
+                if self._has_ended():
+                    raise NotTried(f"nothing was bought: {self.strategy.logged()}")
+                self._exit()
+            eventually(self._has_ended, ENDS_WITHIN_S, "the end of the run")
+            self.ended = True
+            self._check_that_it_was_tried()
+        finally:
+            self._arrive()
+
+    def _start(self) -> None:
+        self.trader = self.deployment.trader()
+        sells = self.case.action is Action.SELL
+        self.strategy = self.trader.strategy(
+            SYMBOL,
+            buy_in=self.buy_in,
+            sell_in=self.buy_in + SELL_AFTER_S if sells else 1800,
+            stop_loss=STOP_AT if self.case.action is Action.STOPLOSS else FAR_STOP,
+            quantity=QUANTITY,
+        )
+        buy_at = datetime.fromisoformat(self.strategy.started["buy_at"])
+        if self.deployment.now() >= buy_at:
+            raise NotTried("START came back after the buy time")
+
+    def _await_entry(self) -> None:
+        """Until the position is there, or the run is over without one."""
+        eventually(lambda: self._position() == "bought" or self._has_ended(), BOUGHT_WITHIN_S, "the entry")
+
+    def _exit(self) -> None:
+        action, setting = self.case.action, self.case.fault.setting if self.case.fault else ""
+        late = action is Action.SELL and self.deployment.now() >= self.strategy.sell_at
+        if late:
+            raise NotTried("bought after the sell time")
+        self._prepare()
+        if setting in {"hand", "square-off"}:
+            self._arrive()
+            return  # it must end by itself
+        self._arrive()
+        match action:
+            case Action.STOPLOSS:
+                self.before_the_fall.wait()
+                self.strategy.set_price(FALLEN)
+            case Action.STOP:
+                self._ask_to_stop()
+        if setting == "expire":
+            self._reconnect()
+
+    def _prepare(self) -> None:
+        """Arm the faults and the failpoint, and do what the broker or the trader does."""
+        for kind, fields in self.case.fault.parts if self.case.fault else ():
+            self._arm(kind, dict(fields))
+        self._happen(self.case.fault.setting if self.case.fault else "")
+        if self.case.failpoint is not None:
+            self._failpoint = failpoints.arm(self.failpoints_dir, self.case.failpoint, self.strategy.id)
+
+    def _arm(self, kind: str, fields: dict[str, Any]) -> None:
+        match: dict[str, Any] = {"user_id": self.trader.account.user_id}
+        if "method" in fields:
+            match["method"] = fields.pop("method")
+        if kind not in _OF_THE_ACCOUNT:
+            match["transaction_type"] = self.case.action.side
+        armed = self.deployment.exchange.fault(kind, match, **fields)
+        self._armed.append((int(armed["fault_id"]), int(fields.get("times", 1)) == 1))
+
+    def _happen(self, setting: str) -> None:
+        exchange, user = self.deployment.exchange, self.trader.account.user_id
+        match setting:
+            case "outage":
+                self._just_before_the_order(lambda: exchange.outage(4.0))
+            case "expire":
+                exchange.expire_token(user)
+            case "hand":
+                exchange.foreign_order(user, transaction_type="SELL", quantity=QUANTITY, **_BY_HAND)
+            case "hand-partly":
+                exchange.foreign_order(user, transaction_type="SELL", quantity=4, **_BY_HAND)
+                said = self.deployment.alerts
+                eventually(lambda: "shares_missing" in said.codes(self.strategy.id), 15, "missing shares are noticed")
+            case "square-off":
+                exchange.square_off(user)
+
+    def _just_before_the_order(self, work: Callable[[], Any]) -> None:
+        due = {Action.BUY: self.strategy.buy_at, Action.SELL: self.strategy.sell_at}.get(self.case.action)
+        if due is not None:
+            time.sleep(max(0.0, (due - self.deployment.now()).total_seconds() - 0.3))
+        work()
+
+    def _reconnect(self) -> None:
+        """The trader notices, after a while, and logs in at the broker again."""
+        eventually(lambda: self._detail() == "broker_session_expired", 40, "the expired session is said")
+        token = f"renewed{self.strategy.id:025d}"
+        self.deployment.exchange.set_token(self.trader.account.user_id, token)
+        self.trader.ok("POST", "/broker/connect", {"broker": "paper", "access_token": token, **self._keys()})
+
+    def _keys(self) -> dict[str, str]:
+        return {name: getattr(self.trader.account, name) for name in ("api_key", "api_secret")}
+
+    def _ask_to_stop(self) -> None:
+        """STOP, pressed again until it is heard: an actor may be starting anew."""
+
+        def heard() -> bool:
+            try:
+                return self.strategy.stop().status_code in {200, 202}
+            except httpx.TransportError:
+                return False
+
+        eventually(heard, ENDS_WITHIN_S, "STOP is heard")
+
+    def _arrive(self) -> None:
+        if not self._arrived:
+            self._arrived = True
+            self.before_the_fall.arrive()
+
+    def _run_row(self) -> dict[str, Any]:
+        rows = self.deployment.query(
+            "select id, position, status, status_detail, ended_at, filled_quantity from runs where strategy_id = %s",
+            self.strategy.id,
+        )
+        return rows[0]
+
+    def _position(self) -> str:
+        return str(self._run_row()["position"])
+
+    def _detail(self) -> str:
+        return str(self._run_row()["status_detail"])
+
+    def _has_ended(self) -> bool:
+        return self._run_row()["ended_at"] is not None
+
+    def _check_that_it_was_tried(self) -> None:
+        waiting = {int(fault["fault_id"]) for fault in self.deployment.exchange.faults()}
+        if any(once and fault_id in waiting for fault_id, once in self._armed):
+            raise NotTried("the fault was never met")
+        if self._failpoint is not None and self._failpoint.exists():
+            raise NotTried("the failpoint was never reached")
+
+
+_OF_THE_ACCOUNT = {
+    "truncated-book", "stale-book", "book-error", "positions-error",
+    "drop-updates", "duplicate-updates", "delay-updates", "reorder-updates",
+}  # fmt: skip
+_BY_HAND = {"exchange": "NSE", "tradingsymbol": SYMBOL, "product": "MIS", "order_type": "MARKET"}

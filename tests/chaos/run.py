@@ -1,0 +1,201 @@
+"""Lives the matrix on one real stack, batch by batch, prints a table, and writes the report.
+
+python -m tests.chaos.run [--cut] [--only TEXT] [--report docs/chaos-report.md]
+"""
+
+import argparse
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.chaos import judge
+from tests.chaos.catalogue import Action, Case, cases, cut
+from tests.chaos.life import PRICE, SYMBOL, Life, NotTried, Rendezvous
+from tests.kit.session import running_session
+from tests.kit.trader import Deployment
+
+TOGETHER, TOGETHER_WITH_KILLS = 12, 8
+START_S = 2.1
+"""What the START of one strategy costs on two cores; the buy time leaves room for all of a batch."""
+
+
+_EXPLAINED = (
+    "Written by `make chaos`. Every case is the life of one strategy on the real stack, judged by the paper exchange's",
+    "own ledger against `order_logs`: at most one live or filled order per tag, never short, flat at the end, every",
+    "accepted order logged, the run's record as the ledger has it. Cells are passed of lived. *Killed*: the same with",
+    "a process killed (`kill -9`) at a failpoint. The row 'no fault' has every failpoint; faults after which the",
+    "answer is missing or the order is not final have the four around a request (decide.after, claim.after,",
+    "send.after, reply.after).",
+)
+
+
+@dataclass
+class Result:
+    """What became of a case: nothing in `problems` is a pass; `untried` says why it proves nothing."""
+
+    case: Case
+    seconds: float
+    problems: list[str] = field(default_factory=list)
+    untried: str = ""
+
+
+def live_all(deployment: Deployment, wanted: Iterable[Case], console: Console | None = None) -> list[Result]:
+    """Live every case, those that did not happen as they were meant to once more."""
+    results = {result.case.name: result for result in _live(deployment, list(wanted), console)}
+    again = [result.case for result in results.values() if result.untried]
+    if again:
+        results |= {result.case.name: result for result in _live(deployment, again, console)}
+    return list(results.values())
+
+
+def _live(deployment: Deployment, wanted: list[Case], console: Console | None) -> Iterator[Result]:
+    done = 0
+    for batch in _batches(wanted):
+        results = live_batch(deployment, batch)
+        done += len(batch)
+        for result in results:
+            if console is not None and (result.problems or result.untried):
+                console.print(f"{result.case.name}: {result.problems or result.untried}", style="red", highlight=False)
+        if console is not None:
+            console.print(f"{done} of {len(wanted)}", highlight=False)
+        yield from results
+
+
+def _batches(wanted: list[Case]) -> Iterator[list[Case]]:
+    alone = [case for case in wanted if case.fault and case.fault.alone]
+    for case in alone:
+        yield [case]
+    rest = [case for case in wanted if case not in alone]
+    for kills, size in ((False, TOGETHER), (True, TOGETHER_WITH_KILLS)):
+        chosen = [case for case in rest if (case.failpoint is not None) is kills]
+        yield from (chosen[i : i + size] for i in range(0, len(chosen), size))
+
+
+def live_batch(deployment: Deployment, batch: list[Case]) -> list[Result]:
+    """Live some cases at the same time."""
+    deployment.exchange.clear_faults()
+    deployment.exchange.set_price(f"NSE:{SYMBOL}", PRICE)
+    falling = Rendezvous(sum(case.action is Action.STOPLOSS for case in batch))
+    nobody = Rendezvous(0)
+    buy_in = 4 + START_S * len(batch)
+    lives = [
+        Life(
+            case,
+            deployment,
+            deployment.settings.failpoints or Path(),
+            buy_in,
+            falling if case.action is Action.STOPLOSS else nobody,
+        )
+        for case in batch
+    ]
+    with ThreadPoolExecutor(len(batch)) as pool:
+        return list(pool.map(_result, lives))
+
+
+def _result(life: Life) -> Result:
+    begun = time.monotonic()
+    result = Result(life.case, 0.0)
+    try:
+        life.run()
+    except NotTried as reason:
+        result.untried = str(reason)
+    except AssertionError as error:
+        result.problems.append(f"stuck: {error}")
+    if hasattr(life, "strategy"):
+        result.problems += judge.verdict(life)
+    result.seconds = time.monotonic() - begun
+    return result
+
+
+def table_of(results: list[Result]) -> Table:
+    """Passed of lived, by fault and action; kills in columns of their own."""
+    table = Table("fault", *(str(action) for action in Action), *(f"{action} killed" for action in Action))
+    for name, row in _rows(results):
+        table.add_row(name, *row)
+    return table
+
+
+def _rows(results: list[Result]) -> Iterator[tuple[str, list[str]]]:
+    names = dict.fromkeys(r.case.fault.name if r.case.fault else "no fault" for r in results)
+    for name in names:
+        cells: Counter[tuple[Action, bool]] = Counter()
+        passed: Counter[tuple[Action, bool]] = Counter()
+        for result in results:
+            if (result.case.fault.name if result.case.fault else "no fault") == name:
+                key = (result.case.action, result.case.failpoint is not None)
+                cells[key] += 1
+                passed[key] += not result.problems and not result.untried
+        keys = [(action, kills) for kills in (False, True) for action in Action]
+        yield name, [f"{passed[key]}/{cells[key]}" if cells[key] else "" for key in keys]
+
+
+def summary(results: list[Result]) -> str:
+    """The totals in one line."""
+    broken = Counter(problem.partition(":")[0] for result in results for problem in result.problems)
+    untried = sum(bool(result.untried) for result in results)
+    return (
+        f"{len(results)} lives: {broken['duplicate']} duplicate orders, {broken['short']} shorts, "
+        f"{broken['unguarded']} positions left unguarded, {broken['unlogged']} orders not logged, "
+        f"{sum(broken.values()) - sum(broken[k] for k in ('duplicate', 'short', 'unguarded', 'unlogged'))} other "
+        f"problems; {untried} not as they were meant to be."
+    )
+
+
+def report(results: list[Result], seconds: float) -> str:
+    """The report as Markdown."""
+    actions = [str(action) for action in Action]
+    head = ["fault", *actions, *(f"{action}, killed" for action in actions)]
+    lines = [
+        "# Chaos report",
+        "",
+        *_EXPLAINED,
+        "",
+        f"{summary(results)} It took {seconds / 60:.0f} minutes.",
+        "",
+        "| " + " | ".join(head) + " |",
+        "|" + "---|" * len(head),
+        *("| " + " | ".join([name, *row]) + " |" for name, row in _rows(results)),
+        "",
+    ]
+    broken = [r for r in results if r.problems or r.untried]
+    if broken:
+        lines += ["## What failed", ""]
+        lines += [f"- {r.case.name}: {'; '.join(r.problems) or f'not tried, {r.untried}'}" for r in broken]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Exit code 1 if any case failed or could not be tried."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cut", action="store_true", help="only the cut that `make test` runs")
+    parser.add_argument("--only", default="", help="only cases whose name contains this")
+    parser.add_argument("--skip", type=int, default=0, help="leave out so many cases at the beginning")
+    parser.add_argument("--limit", type=int, default=None, help="only so many cases")
+    parser.add_argument("--report", type=Path, default=None, help="write the report to this file")
+    options = parser.parse_args()
+    chosen = cut() if options.cut else list(cases())
+    wanted = [case for case in chosen if options.only in case.name][options.skip :][: options.limit]
+    console, begun = Console(), time.monotonic()
+    console.print(f"{len(wanted)} cases")
+    with running_session(api_rate_per_minute=0, auth_rate_per_minute=0) as (_, deployment):
+        deployment.trader().strategy(
+            SYMBOL, buy_in=600, sell_in=1200
+        ).stop()  # the first pays for what all others find ready
+        results = live_all(deployment, wanted, console)
+    console.print(table_of(results))
+    console.print(summary(results))
+    if options.report is not None:
+        options.report.write_text(report(results, time.monotonic() - begun), encoding="utf-8")
+    return int(any(result.problems or result.untried for result in results))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,29 @@
+"""One real stack for the whole test session, started when the first test asks for it."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from config.embedded import Stack
+from tests.kit.session import running_session
+from tests.kit.trader import Deployment
+
+
+@pytest.fixture(scope="session")
+def running() -> Iterator[tuple[Stack, Deployment]]:
+    """The stack, warmed up: its first strategy pays for what all others find ready."""
+    with running_session() as (stack, deployment):
+        deployment.trader().strategy("INFY", buy_in=600, sell_in=1200).stop()
+        yield stack, deployment
+
+
+@pytest.fixture(scope="session")
+def stack(running: tuple[Stack, Deployment]) -> Stack:
+    """PostgreSQL, Valkey, Ray, the paper exchange and the API, all real."""
+    return running[0]
+
+
+@pytest.fixture(scope="session")
+def deployment(running: tuple[Stack, Deployment]) -> Deployment:
+    """The stack as tests look at it."""
+    return running[1]

@@ -1,0 +1,51 @@
+"""The one real stack of a test session, and what tests look at it with.
+
+`tests.kit.stack` comes before anything that imports Ray, which reads its settings when it is imported.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from config.embedded import Stack
+from config.settings import PREFIX
+from tests.kit.alerts import AlertInbox
+from tests.kit.paper import PaperControl
+from tests.kit.stack import running_stack, temporary_data_dir
+from tests.kit.trader import Deployment
+
+QUICK: dict[str, Any] = {
+    # ambiguity is resolved in seconds, so that four attempts fit into a test
+    "entry_quarantine_s": 1.5,
+    "exit_quarantine_s": 1.0,
+    "order_timeout_s": "0.5,1.5",
+    "execution_actors": 1,
+}
+
+
+def deployment_of(stack: Stack, alerts: AlertInbox) -> Deployment:
+    """What a test needs of a running stack; the process becomes a driver of its Ray."""
+    import redis
+
+    from actors.runtime import cluster
+
+    cluster.connect(stack.settings)
+    client = redis.Redis.from_url(stack.settings.redis_url, decode_responses=True, socket_timeout=30)
+    exchange = PaperControl(stack.urls["paper exchange"])
+    return Deployment(stack.settings, stack.urls["API"], exchange, client, alerts)
+
+
+@contextmanager
+def running_session(**settings: Any) -> Iterator[tuple[Stack, Deployment]]:
+    """PostgreSQL, Valkey, Ray, the paper exchange and the API, all real, with alerts and failpoints on."""
+    with AlertInbox() as alerts, temporary_data_dir() as failpoints:
+        chosen = {"failpoints": str(failpoints), **QUICK, **settings}
+        with running_stack(secrets={f"{PREFIX}ALERT_URLS": alerts.url}, **chosen) as stack:
+            import ray
+
+            deployment = deployment_of(stack, alerts)
+            try:
+                yield stack, deployment
+            finally:
+                deployment.redis.close()
+                ray.shutdown()
