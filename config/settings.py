@@ -113,7 +113,7 @@ class Settings(BaseSettings):
     access_token_minutes: int = Field(default=15, ge=1, le=1440)
 
     order_rate_per_second: int = Field(default=10, ge=1, le=100)
-    orders_per_minute: int = Field(default=400, ge=1, le=100_000)
+    orders_per_minute: int = Field(default=400, ge=1, le=10_000)
     orders_per_day: int = Field(default=5000, ge=1, le=1_000_000)
     order_reserve_for_exits: int = Field(default=2, ge=0, le=99)
     order_timeout_s: Annotated[tuple[float, float], NoDecode] = (0.5, 3.0)
@@ -213,7 +213,7 @@ class Settings(BaseSettings):
                 raise ValueError(f"key {number} of {len(value)} is not 32 bytes in urlsafe base64")
         return value
 
-    @field_validator("data_dir", "calendar_overrides")
+    @field_validator("data_dir", "calendar_overrides", "failpoints")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser().absolute()
@@ -226,14 +226,10 @@ class Settings(BaseSettings):
             raise ValueError(f"{PREFIX}FEED_API_KEY and {PREFIX}FEED_ACCESS_TOKEN must be set together.")
         if self.timezone not in _IST_NAMES and "XNSE" in map(self.calendar_for, self.brokers):
             raise ValueError(f"{PREFIX}TIMEZONE must be Asia/Kolkata, in which the sessions of XNSE are reckoned.")
-        return self
-
-    @model_validator(mode="after")
-    def _check_order_path(self) -> Self:
         if self.order_reserve_for_exits >= self.order_rate_per_second:
             raise ValueError(f"{PREFIX}ORDER_RESERVE_FOR_EXITS must be below {PREFIX}ORDER_RATE_PER_SECOND.")
         if self.failpoints is not None and self.brokers != ("paper",):
-            raise ValueError(f"{PREFIX}FAILPOINTS kills processes on purpose: only with {PREFIX}BROKERS=paper.")
+            raise ValueError(f"{PREFIX}FAILPOINTS kills processes on purpose: only where {PREFIX}BROKERS is paper.")
         return self
 
     @property

@@ -2,33 +2,34 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import exists, func, insert, or_, select, text, update
+from sqlalchemy import exists, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
 from actors.domain.money import Paise
-from persistence import order_queue
+from actors.domain.order import OrderStage
 from persistence.database import Sessions, transaction
 from persistence.errors import MirrorUnavailable, RunNotOpen, StaleEpoch
 from persistence.mirror_fields import instrument_of, runtime_fields, strategy_fields
 from persistence.models import BrokerAccount, Intent, OrderLog, Run, Strategy
+from persistence.order_queue import pending_events, run_orders, sweep_orders
 from persistence.records import (
-    FINAL_INTENT_STATES,
+    WORKING_INTENT_STATES,
     AccountRecord,
-    IntentOwner,
     IntentRecord,
+    KnownIntent,
     LogRecord,
     RunRecord,
     RunUpdate,
     strategy_status,
 )
-from persistence.runtime_mirror import KEEP_ENDED_SECONDS, RuntimeMirror
+from persistence.runtime_mirror import KEEP_ENDED_SECONDS, RunOrders, RuntimeMirror
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -36,7 +37,13 @@ _INTENT_FACTS = (
     "quantity", "cause", "state", "claim_epoch", "order_id", "filled_quantity", "average_price", "reason",
 )  # fmt: skip
 _FEED_ACCOUNTS = 20
-_CLAIMABLE = ("armed", "claimed", "sent", "acknowledged")
+_CLAIMABLE = ("armed", *sorted(WORKING_INTENT_STATES))
+_STAGES = {
+    "filled": OrderStage.COMPLETE,
+    "cancelled": OrderStage.CANCELLED,
+    "rejected": OrderStage.REJECTED,
+}
+_KNOWN_AFTER_END = timedelta(days=1)
 
 
 class RunLedger:
@@ -107,22 +114,25 @@ class RunLedger:
     async def record(self, update_: RunUpdate) -> bool:
         """Record one step of a strategy as a whole: run, intents, log lines and strategy status; then the mirror.
 
-        When it returns, everything is durable. True: the mirror shows it too; False: it could not be reached (the
-        next record, or `rebuild_mirror`, repairs it).
+        When it returns, everything is durable. True: the mirror shows it too, and no settled intent is on
+        `queue:orders`; False: it could not be reached (the next record, or `rebuild_mirror`, repairs it). An order id
+        that an intent has for the first time gets a line of its own unless one of `logs` names it, so that every
+        order that the run knows is in `order_logs`.
 
         Raises:
             StaleEpoch: if a later incarnation owns the run, or there is no such run; nothing was recorded.
         """
         async with transaction(self._sessions) as session:
             run = await _update_run(session, update_)
-            await _upsert_intents(session, update_.intents)
-            await _append_logs(session, update_)
+            adopted = await _upsert_intents(session, update_)
+            await _append_logs(session, update_, (*update_.logs, *adopted))
             strategy = await _update_strategy(session, run)
-        if strategy is None:
-            return True  # a late line of an earlier run: the keys belong to the present one
-        settled = _settled(update_)
         try:
-            await self._mirror_run(run, strategy, delete=update_.ended and update_.delete_mirror, settled=settled)
+            if strategy is None:  # a late line of an earlier run: the keys belong to the present one
+                await self._mirror.settle_run(run.id)
+                return True
+            orders = run_orders(update_.intents)
+            await self._mirror_run(run, strategy, orders, delete=update_.ended and update_.delete_mirror)
         except MirrorUnavailable:
             log.warning("mirror_write_failed", run_id=run.id, strategy_id=run.strategy_id)
             return False
@@ -145,42 +155,87 @@ class RunLedger:
         return True
 
     async def ensure_mirror(self) -> None:
-        """Rebuild the mirror if Redis has lost its keys (row J3), and sweep the queue. Raises MirrorUnavailable."""
-        if not await self._mirror.is_built():
-            rebuilt = await self.rebuild_mirror()
-            log.info("mirror_rebuilt", runs=rebuilt)
-        await order_queue.sweep(self._sessions, self._mirror)
+        """Rebuild the mirror if Redis has lost its keys (row J3); sweep `queue:orders` in any case.
+
+        Raises:
+            MirrorUnavailable: if Redis does not answer.
+        """
+        if await self._mirror.is_built():
+            await sweep_orders(self._sessions, self._mirror)
+            return
+        rebuilt = await self.rebuild_mirror()
+        log.info("mirror_rebuilt", runs=rebuilt)
 
     async def rebuild_mirror(self) -> int:
         """Write the keys of every open run anew, from the database (rows J1, J3). Returns how many runs.
+
+        `queue:orders` shows the intents in work again, and nothing that is settled.
 
         Raises:
             MirrorUnavailable: if Redis does not answer.
         """
         statement = select(Run, Strategy).join(Strategy, col(Strategy.id) == col(Run.strategy_id))
+        in_work = select(Intent).join(Run, col(Run.id) == col(Intent.run_id))
+        in_work = in_work.where(col(Run.ended_at).is_(None), col(Intent.state).in_(sorted(WORKING_INTENT_STATES)))
         async with transaction(self._sessions) as session:
             rows = (await session.execute(statement.where(col(Run.ended_at).is_(None)))).all()
+            working: dict[int, list[Intent]] = {}
+            for intent in await session.scalars(in_work):
+                working.setdefault(intent.run_id, []).append(intent)
         for run, strategy in rows:
-            await self._mirror_run(run, strategy)
-        await order_queue.show_again(self._sessions, self._mirror)
+            pending = pending_events(run.strategy_id, working.get(run.id, ()))
+            await self._mirror_run(run, strategy, RunOrders(pending=pending))
+        await sweep_orders(self._sessions, self._mirror)
         await self._mirror.mark_built()
         return len(rows)
 
     async def mirror_again(self, run_id: int, *, delete: bool) -> None:
         """Write a run's keys after its `record` could not, unless a later run of the strategy owns them by now.
 
+        `queue:orders` shows of the run's intents those in work.
+
         Raises:
             MirrorUnavailable: if Redis still does not answer.
         """
         later = aliased(Run)
         superseded = exists().where(col(later.strategy_id) == Run.strategy_id, col(later.id) > col(Run.id))
-        wanted = select(Run, Strategy).join(Strategy, col(Strategy.id) == col(Run.strategy_id))
+        wanted = select(Run, Strategy, superseded).join(Strategy, col(Strategy.id) == col(Run.strategy_id))
         async with transaction(self._sessions) as session:
-            row = (await session.execute(wanted.where(col(Run.id) == run_id, ~superseded))).one_or_none()
+            row = (await session.execute(wanted.where(col(Run.id) == run_id))).one_or_none()
             intents = (await session.scalars(select(Intent).where(col(Intent.run_id) == run_id))).all()
-        settled = order_queue.final_intents(intents)
-        if row is not None:
-            await self._mirror_run(row[0], row[1], delete=delete, settled=settled)
+        if row is None:
+            return
+        run, strategy, is_superseded = row
+        if is_superseded:
+            await self._mirror.settle_run(run_id)
+            return
+        orders = run_orders(intents, pending_events(run.strategy_id, intents))
+        await self._mirror_run(run, strategy, orders, delete=delete)
+
+    async def known_intents(self, account_id: int) -> list[KnownIntent]:
+        """Every intent of the account's open runs, and of those that ended within the last day."""
+        recent = col(Run.ended_at).is_(None) | (col(Run.ended_at) > func.now() - _KNOWN_AFTER_END)
+        statement = (
+            select(Strategy, col(Run.id), col(Run.ended_at), col(Intent.leg), col(Intent.tag))
+            .join(Run, col(Run.strategy_id) == col(Strategy.id))
+            .join(Intent, col(Intent.run_id) == col(Run.id))
+            .where(col(Run.broker_account_id) == account_id, recent)
+            .order_by(col(Intent.id))
+        )
+        async with transaction(self._sessions) as session:
+            rows = (await session.execute(statement)).all()
+        return [
+            KnownIntent(
+                run_id=run_id,
+                strategy_id=strategy.id,
+                user_id=strategy.user_id,
+                leg=leg,
+                tag=tag,
+                symbol=instrument_of(strategy).symbol,
+                ended=ended_at is not None,
+            )
+            for strategy, run_id, ended_at, leg, tag in rows
+        ]
 
     async def load_account(self, account_id: int) -> AccountRecord | None:
         """A broker account with its secrets encrypted; None if the user has disconnected it."""
@@ -194,30 +249,6 @@ class RunLedger:
         async with transaction(self._sessions) as session:
             return [(row[0], row[1]) for row in await session.execute(statement.order_by(col(Run.id)))]
 
-    async def known_intents(self, account_id: int) -> list[IntentOwner]:
-        """Every intent of the account's open runs, and of those that ended within the last day."""
-        lately = or_(col(Run.ended_at).is_(None), col(Run.ended_at) > func.now() - text("interval '1 day'"))
-        statement = (
-            select(Intent, Run, Strategy)
-            .join(Run, col(Run.id) == col(Intent.run_id))
-            .join(Strategy, col(Strategy.id) == col(Run.strategy_id))
-            .where(col(Run.broker_account_id) == account_id, lately)
-        )
-        async with transaction(self._sessions) as session:
-            rows = (await session.execute(statement)).all()
-        return [
-            IntentOwner(
-                run_id=run.id,
-                strategy_id=run.strategy_id,
-                user_id=run.user_id,
-                leg=intent.leg,
-                tag=intent.tag,
-                symbol=instrument_of(strategy).symbol,
-                ended=run.ended_at is not None,
-            )
-            for intent, run, strategy in rows
-        ]
-
     async def feed_accounts(self, broker: str) -> list[int]:
         """The accounts of a broker whose credentials can carry the market data, the one connected last first."""
         statement = select(col(BrokerAccount.id)).where(col(BrokerAccount.broker) == broker)
@@ -225,16 +256,15 @@ class RunLedger:
         async with transaction(self._sessions) as session:
             return list(await session.scalars(newest_first))
 
-    async def _mirror_run(
-        self, run: Run, strategy: Strategy, *, delete: bool = False, settled: Sequence[str] = ()
-    ) -> None:
+    async def _mirror_run(self, run: Run, strategy: Strategy, orders: RunOrders, *, delete: bool = False) -> None:
         symbol = instrument_of(strategy).symbol
         runtime = runtime_fields(run, symbol)
         if run.ended_at is None:
-            await self._mirror.put_run(run.strategy_id, symbol, strategy_fields(strategy), runtime, settled=settled)
+            fields = strategy_fields(strategy)
+            await self._mirror.put_run_with_orders(run.strategy_id, symbol, fields, runtime, orders)
             return
         keep_seconds = 0 if delete else KEEP_ENDED_SECONDS
-        await self._mirror.end_run(run.strategy_id, symbol, runtime, keep_seconds=keep_seconds, settled=settled)
+        await self._mirror.end_run(run.strategy_id, symbol, runtime, keep_seconds=keep_seconds)
 
 
 def account_record(account: BrokerAccount) -> AccountRecord:
@@ -248,11 +278,6 @@ def account_record(account: BrokerAccount) -> AccountRecord:
         key_version=account.key_version,
         token_obtained_at=account.token_obtained_at,
     )
-
-
-def _settled(update_: RunUpdate) -> list[str]:
-    """The intents whose events leave the queue: those with a result, and with the run's end all of them."""
-    return [f"{i.run_id}-{i.leg}-{i.seq}" for i in update_.intents if update_.ended or i.state in FINAL_INTENT_STATES]
 
 
 async def _update_run(session: AsyncSession, update_: RunUpdate) -> Run:
@@ -272,22 +297,53 @@ async def _update_run(session: AsyncSession, update_: RunUpdate) -> Run:
     return run
 
 
-async def _upsert_intents(session: AsyncSession, intents: Sequence[IntentRecord]) -> None:
-    for intent in intents:
-        statement = upsert(Intent).values(asdict(intent))
-        facts: dict[str, Any] = {name: statement.excluded[name] for name in _INTENT_FACTS}
-        facts["claim_epoch"] = func.coalesce(statement.excluded.claim_epoch, col(Intent.claim_epoch))
-        await session.execute(
-            statement.on_conflict_do_update(
-                constraint="intents_run_id_leg_seq_key", set_=facts | {"updated_at": func.now()}
-            )
-        )
+async def _upsert_intents(session: AsyncSession, update_: RunUpdate) -> list[LogRecord]:
+    """Lines for the order ids that nobody has logged: those a new incarnation has found in the book by their tag."""
+    named = {line.order_id for line in update_.logs}
+    lines = []
+    for intent in update_.intents:
+        before = await _upsert_intent(session, intent)
+        if intent.order_id not in {None, before, *named}:
+            lines.append(_adopted_line(intent, update_.runtime.updated_at))
+    return lines
 
 
-async def _append_logs(session: AsyncSession, update_: RunUpdate) -> None:
-    if update_.logs:
+async def _upsert_intent(session: AsyncSession, intent: IntentRecord) -> str | None:
+    """The order id that was stored before: a subquery sees the table as it was when the statement began."""
+    stored = aliased(Intent)
+    mine = (col(stored.run_id) == intent.run_id, col(stored.leg) == intent.leg, col(stored.seq) == intent.seq)
+    before = select(col(stored.order_id)).where(*mine).scalar_subquery()
+    statement = upsert(Intent).values(asdict(intent))
+    facts: dict[str, Any] = {name: statement.excluded[name] for name in _INTENT_FACTS}
+    facts["claim_epoch"] = func.coalesce(statement.excluded.claim_epoch, col(Intent.claim_epoch))
+    written = statement.on_conflict_do_update(
+        constraint="intents_run_id_leg_seq_key", set_=facts | {"updated_at": func.now()}
+    )
+    previous: str | None = await session.scalar(written.returning(before))
+    return previous
+
+
+def _adopted_line(intent: IntentRecord, at: datetime) -> LogRecord:
+    """In the words of the lines that report an order (row H4), so that the timeline shows it like any other."""
+    stage = _STAGES.get(intent.state, OrderStage.OPEN if intent.filled_quantity else OrderStage.PENDING)
+    return LogRecord(
+        event="ORDER_PARTIALLY_FILLED" if stage is OrderStage.OPEN else f"ORDER_{stage.name}",
+        occurred_at=at,
+        leg=intent.leg,
+        seq=intent.seq,
+        order_id=intent.order_id,
+        status=stage,
+        quantity=intent.filled_quantity,
+        price=intent.average_price,
+        reason=intent.reason,
+        detail={"adopted": True, "tag": intent.tag} | ({"cause": intent.cause} if intent.cause else {}),
+    )
+
+
+async def _append_logs(session: AsyncSession, update_: RunUpdate, lines: Sequence[LogRecord]) -> None:
+    if lines:
         owner = {"run_id": update_.run_id, "strategy_id": update_.strategy_id, "user_id": update_.user_id}
-        await session.execute(insert(OrderLog), [owner | _log_columns(line) for line in update_.logs])
+        await session.execute(insert(OrderLog), [owner | _log_columns(line) for line in lines])
 
 
 def _log_columns(line: LogRecord) -> dict[str, object]:

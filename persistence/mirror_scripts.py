@@ -27,9 +27,39 @@ end
 """
 
 _QUEUE = """
-local function mentions(event, intent)
-  return string.find(event, '"' .. intent .. '"', 1, true) ~= nil
+local function intent_of(event)
+  return string.match(event, '"(%d+%-%u+%-%d+)"')
 end
+local function show(queue, intent, event)
+  for _, other in ipairs(redis.call('LRANGE', queue, 0, -1)) do
+    if intent_of(other) == intent then return end
+  end
+  redis.call('LPUSH', queue, event)
+end
+local function take_off(queue, is_done)
+  for _, event in ipairs(redis.call('LRANGE', queue, 0, -1)) do
+    local intent = intent_of(event)
+    if intent and is_done(intent) then redis.call('LREM', queue, 0, event) end
+  end
+end
+local function settle(queue, intents)
+  local settled = {}
+  for _, intent in ipairs(intents) do settled[intent] = true end
+  if next(settled) then take_off(queue, function(intent) return settled[intent] end) end
+end
+local function settle_unless_held(queue, lock, intents)
+  local holder, free = held_by(redis.call('GET', lock)), {}
+  for _, intent in ipairs(intents) do
+    if not (holder and holder.intent == intent) then free[#free + 1] = intent end
+  end
+  settle(queue, free)
+end
+local function settle_run(queue, run)
+  take_off(queue, function(intent) return string.match(intent, '^%d+') == run end)
+end
+"""
+"""Needs `_HOLDER`. An event is found by its intent id, because another incarnation may have queued it with another
+time. Events that name no intent are left alone: `BURY` is for them.
 """
 
 CLAIM = (
@@ -57,10 +87,7 @@ end
 local value = ARGV[1] .. ':' .. ARGV[2]
 redis.call('SET', KEYS[1], value, 'PX', ARGV[4])
 if redis.call('EXISTS', KEYS[3]) == 1 then redis.call('HSET', KEYS[3], 'lock_state', value) end
-for _, event in ipairs(redis.call('LRANGE', KEYS[2], 0, -1)) do
-  if mentions(event, mine.intent) then return answer end
-end
-redis.call('LPUSH', KEYS[2], ARGV[3])
+show(KEYS[2], mine.intent, ARGV[3])
 return answer
 """
 )
@@ -90,39 +117,35 @@ return 1
 )
 """KEYS lock, runtime; ARGV intent id."""
 
-_SETTLE = (
-    _QUEUE
+SETTLE = (
+    _HOLDER
+    + _QUEUE
     + """
-local function settle(queue, intents)
-  if #intents == 0 then return end
-  for _, event in ipairs(redis.call('LRANGE', queue, 0, -1)) do
-    for _, intent in ipairs(intents) do
-      if mentions(event, intent) then redis.call('LREM', queue, 0, event) end
-    end
-  end
-end
+local intents = cjson.decode(ARGV[1])
+if ARGV[2] == '1' then settle_unless_held(KEYS[2], KEYS[1], intents) else settle(KEYS[2], intents) end
 """
 )
+"""KEYS lock, queue; ARGV intent ids as a JSON array, and 1 to leave alone the one that holds the lock."""
 
-SETTLE = _SETTLE + "settle(KEYS[1], ARGV)"
-"""KEYS queue; ARGV intent ids whose results are recorded."""
-
-REQUEUE = (
-    _QUEUE
+SETTLE_RUN = (
+    _HOLDER
+    + _QUEUE
     + """
-for _, event in ipairs(redis.call('LRANGE', KEYS[1], 0, -1)) do
-  if mentions(event, ARGV[1]) then return 0 end
-end
-redis.call('LPUSH', KEYS[1], ARGV[2])
-return 1
+settle_run(KEYS[1], ARGV[1])
 """
 )
-"""KEYS queue; ARGV intent id, event JSON. An event that is there already stays as it is."""
+"""KEYS queue; ARGV run id."""
 
-BURY = """
-if redis.call('LREM', KEYS[1], 0, ARGV[1]) > 0 then redis.call('LPUSH', KEYS[2], ARGV[1]) end
+DEAD_KEPT = 1000
+"""So many unreadable events are kept for people to look at."""
+
+BURY = f"""
+for _, event in ipairs(ARGV) do
+  if redis.call('LREM', KEYS[1], 0, event) > 0 then redis.call('LPUSH', KEYS[2], event) end
+end
+redis.call('LTRIM', KEYS[2], 0, {DEAD_KEPT - 1})
 """
-"""KEYS queue, queue of what nobody can read; ARGV the event."""
+"""KEYS queue, dead events; ARGV events as they are. Whoever comes second finds them gone."""
 
 _TELL = f"""
 local function tell(user, event, strategy, state)
@@ -154,7 +177,8 @@ end
 PUT_RUN = (
     _TELL
     + _FIELDS
-    + _SETTLE
+    + _HOLDER
+    + _QUEUE
     + """
 local runtime = cjson.decode(ARGV[4])
 local news = differs(KEYS[2], runtime)
@@ -162,12 +186,15 @@ put(KEYS[1], cjson.decode(ARGV[3]))
 put(KEYS[2], runtime)
 redis.call('PERSIST', KEYS[2])
 redis.call('SADD', KEYS[3], ARGV[1])
-settle(KEYS[4], cjson.decode(ARGV[5]))
+local orders = cjson.decode(ARGV[5])
+settle(KEYS[5], orders.settled)
+settle_unless_held(KEYS[5], KEYS[4], orders.failed)
+for intent, event in pairs(orders.pending) do show(KEYS[5], intent, event) end
 if news then tell(ARGV[2], 'strategy', ARGV[1], ARGV[4]) end
 """
 )
-"""KEYS strategy, runtime, symbol set, queue; ARGV strategy id, user id, fields of the two hashes as JSON objects, and
-a JSON list of the intents whose results are recorded.
+"""KEYS strategy, runtime, symbol set, lock, queue; ARGV strategy id, user id, fields of the two hashes and `RunOrders`
+as JSON objects.
 
 The event says what the hash says, and there is none if the hash said it before but for the price and its time. The
 key of the user's events follows from the arguments, as the price key does below.
@@ -176,7 +203,8 @@ key of the user's events follows from the arguments, as the price key does below
 END_RUN = (
     _TELL
     + _FIELDS
-    + _SETTLE
+    + _HOLDER
+    + _QUEUE
     + """
 local runtime = cjson.decode(ARGV[3])
 local news = differs(KEYS[2], runtime)
@@ -188,12 +216,13 @@ if tonumber(ARGV[4]) > 0 then
 else
   redis.call('DEL', KEYS[2], KEYS[4])
 end
-settle(KEYS[5], cjson.decode(ARGV[5]))
+if runtime.run_id then settle_run(KEYS[5], runtime.run_id) end
 if news then tell(ARGV[2], 'strategy', ARGV[1], ARGV[3]) end
 """
 )
-"""KEYS strategy, runtime, symbol set, lock, queue; ARGV strategy id, user id, fields of runtime, seconds to keep them,
-and a JSON list of the run's intents.
+"""KEYS strategy, runtime, symbol set, lock, queue; ARGV strategy id, user id, fields of runtime, seconds to keep them.
+
+No event of the run stays on the queue, whoever holds the lock: nothing more is sent for a run that has ended.
 """
 
 DELETE_STRATEGY = (

@@ -227,7 +227,7 @@ class Run(TableModel, table=True):
         Index("runs_one_open_per_strategy", "strategy_id", unique=True, postgresql_where=text("ended_at IS NULL")),
         Index(None, "strategy_id", "id"),
         Index(None, "user_id"),
-        Index(None, "broker_account_id"),
+        Index(None, "broker_account_id", "ended_at"),
     )
 
     id: int = _id()

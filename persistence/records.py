@@ -10,6 +10,12 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+FINAL_INTENT_STATES = frozenset({"filled", "rejected", "cancelled", "failed"})
+"""States of an intent whose result is recorded. Only a failed one can be tried again under the same id (ruling 3)."""
+
+WORKING_INTENT_STATES = frozenset({"claimed", "sent", "acknowledged"})
+"""States of an intent for which a request may have left us and whose result is not known."""
+
 JsonObject = Mapping[str, Any]
 """A JSON object: only `None`, `bool`, `int`, `float`, `str`, lists and dictionaries inside."""
 
@@ -34,6 +40,19 @@ class IntentRecord:
     filled_quantity: int = 0
     average_price: Decimal | None = None
     reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownIntent:
+    """An intent as the watcher of a broker account needs it. `symbol`: `INFY`, or `BSE:INFY` off the NSE."""
+
+    run_id: int
+    strategy_id: int
+    user_id: int
+    leg: str
+    tag: str
+    symbol: str
+    ended: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,23 +148,6 @@ class AccountRecord:
     secrets_box: bytes = field(repr=False)
     key_version: str
     token_obtained_at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IntentOwner:
-    """An intent of an account, and whose it is. `ended`: its run is over."""
-
-    run_id: int
-    strategy_id: int
-    user_id: int
-    leg: str
-    tag: str
-    symbol: str
-    ended: bool
-
-
-FINAL_INTENT_STATES = ("filled", "cancelled", "rejected", "failed")
-"""States in which nothing of an intent is in work; a failed one may be sent again."""
 
 
 def strategy_status(run_status: str, *, ended: bool) -> str:

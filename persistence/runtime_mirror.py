@@ -8,7 +8,8 @@ strategy:{id}                hash    what the user asked for, while it runs
 runtime:{id}                 hash    where it stands; kept for a day after its end (ruling 7)
 symbol:{symbol}:strategies   set     ids of running strategies
 price:{symbol}               hash    price, exchange_time, received_at
-queue:orders                 list    pending order events (row G2), until their results are recorded
+queue:orders                 list    pending order events (row G2)
+queue:orders:dead            list    what was on the queue and names no order of ours, newest first
 lock_state:{id}              string  "epoch:intent id" that holds the strategy's order lock (row G1); expires
 user:{id}                    hash    broker_connected (row B1)
 events:{user_id}             stream  what changed of the user's strategies: event, strategy_id, state (runtime as
@@ -20,13 +21,15 @@ The channel `events` carries the id of each user whose stream has grown.
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Self
 
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.client import NEVER_DECODE
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
@@ -41,14 +44,13 @@ from persistence.mirror_scripts import (
     READ_STATUS,
     RELEASE,
     RENEW,
-    REQUEUE,
     SETTLE,
+    SETTLE_RUN,
 )
 
 KEEP_ENDED_SECONDS = 86_400
 ORDER_QUEUE = "queue:orders"
-DEAD_QUEUE = "queue:orders:dead"
-"""Events that nobody can read."""
+DEAD_ORDERS = "queue:orders:dead"
 BUILT_KEY = "mirror:built"
 """Set once the mirror shows every open run; a Redis that has lost its keys has lost this one too."""
 
@@ -102,20 +104,36 @@ class Claim(StrEnum):
     """Another intent, or a later incarnation, holds it: do not send."""
 
 
+@dataclass(frozen=True, slots=True)
+class RunOrders:
+    """What becomes of a run's events on `queue:orders` when its keys are written; intents in text form.
+
+    `settled`: taken off. `failed`: taken off unless the intent holds the order lock, for then it is tried again
+    already. `pending`: the event (JSON) of each intent, put on if the queue does not show the intent.
+    """
+
+    settled: Sequence[str] = ()
+    failed: Sequence[str] = ()
+    pending: Mapping[str, str] = field(default_factory=dict)
+
+
 def open_redis(redis_url: str, *, timeout_s: float = 0.5, max_connections: int = 50) -> Redis:
     """A client for `redis://…` that answers in text; nothing connects before the first use.
 
-    A lost connection is tried once more and at once (everything here is idempotent); after that the caller decides.
-    No call takes much longer than twice `timeout_s` seconds.
+    When all connections are busy, a call waits up to `timeout_s` seconds for one: a burst is served in turn. A lost
+    connection is tried once more and at once (everything here is idempotent); after that the caller decides. No call
+    takes much longer than three times `timeout_s` seconds.
     """
-    return Redis.from_url(
+    pool = BlockingConnectionPool.from_url(
         redis_url,
+        timeout=timeout_s,
         decode_responses=True,
         max_connections=max_connections,
         socket_timeout=timeout_s,
         socket_connect_timeout=timeout_s,
         retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
     )
+    return Redis.from_pool(pool)
 
 
 class RuntimeMirror:
@@ -127,13 +145,13 @@ class RuntimeMirror:
         self._claim = redis.register_script(CLAIM)
         self._renew = redis.register_script(RENEW)
         self._release = redis.register_script(RELEASE)
+        self._settle = redis.register_script(SETTLE)
+        self._settle_run = redis.register_script(SETTLE_RUN)
+        self._bury = redis.register_script(BURY)
         self._put_run = redis.register_script(PUT_RUN)
         self._end_run = redis.register_script(END_RUN)
         self._delete_strategy = redis.register_script(DELETE_STRATEGY)
         self._read_status = redis.register_script(READ_STATUS)
-        self._settle = redis.register_script(SETTLE)
-        self._requeue = redis.register_script(REQUEUE)
-        self._bury = redis.register_script(BURY)
 
     @classmethod
     def connect(cls, redis_url: str, *, timeout_s: float = 0.5) -> Self:
@@ -154,43 +172,41 @@ class RuntimeMirror:
         with outages():
             await self._redis.hset(strategy_key(strategy_id), mapping=_writable(fields))
 
-    async def put_run(
-        self, strategy_id: int, symbol: str, strategy: Fields, runtime: Fields, *, settled: Sequence[str] = ()
-    ) -> None:
+    async def put_run(self, strategy_id: int, symbol: str, strategy: Fields, runtime: Fields) -> None:
         """Row D1: every key of a running strategy at once. Writing them again repairs whatever was lost.
 
-        The events of the intents in `settled` leave the queue. What changed is told to the user `runtime["user_id"]`,
-        in the same step.
+        What changed is told to the user `runtime["user_id"]`, in the same step.
         """
+        await self.put_run_with_orders(strategy_id, symbol, strategy, runtime, RunOrders())
+
+    async def put_run_with_orders(
+        self, strategy_id: int, symbol: str, strategy: Fields, runtime: Fields, orders: RunOrders
+    ) -> None:
+        """As `put_run`, and in the same step the queue shows what is recorded of the run's intents."""
         with outages():
             await self._put_run(
-                keys=[strategy_key(strategy_id), runtime_key(strategy_id), symbol_key(symbol), ORDER_QUEUE],
+                keys=[*_all_keys(strategy_id, symbol), ORDER_QUEUE],
                 args=[
                     strategy_id,
                     runtime["user_id"],
                     _as_json(strategy),
                     _as_json(runtime),
-                    json.dumps(list(settled)),
+                    json.dumps(asdict(orders)),
                 ],
             )
 
     async def end_run(
-        self,
-        strategy_id: int,
-        symbol: str,
-        runtime: Fields,
-        *,
-        keep_seconds: int = KEEP_ENDED_SECONDS,
-        settled: Sequence[str] = (),
+        self, strategy_id: int, symbol: str, runtime: Fields, *, keep_seconds: int = KEEP_ENDED_SECONDS
     ) -> None:
         """Ruling 7: the id leaves the symbol's set, `strategy:{id}` goes, the final state stays for `keep_seconds`.
 
-        0 (row I1, STOP): nothing of the strategy stays. What changed is told to the user `runtime["user_id"]`.
+        0 (row I1, STOP): nothing of the strategy stays. Either way the events of the run `runtime["run_id"]` leave
+        `queue:orders`. What changed is told to the user `runtime["user_id"]`.
         """
         with outages():
             await self._end_run(
                 keys=[*_all_keys(strategy_id, symbol), ORDER_QUEUE],
-                args=[strategy_id, runtime["user_id"], _as_json(runtime), keep_seconds, json.dumps(list(settled))],
+                args=[strategy_id, runtime["user_id"], _as_json(runtime), keep_seconds],
             )
 
     async def delete_strategy(self, strategy_id: int, symbol: str, *, tell: int | None = None) -> None:
@@ -287,27 +303,29 @@ class RuntimeMirror:
         return bool(renewed)
 
     async def release(self, strategy_id: int, intent_id: str) -> None:
-        """Nothing of the intent is in work: the strategy's lock is free again, if the intent holds it."""
+        """Nothing more is sent for the intent: the lock goes if the intent holds it. Its event stays until `settle`."""
         with outages():
             await self._release(keys=[lock_key(strategy_id), runtime_key(strategy_id)], args=[intent_id])
 
-    async def settle(self, intent_ids: Sequence[str]) -> None:
-        """The results of the intents are recorded: their events leave the queue.
+    async def settle(self, strategy_id: int, intent_ids: Sequence[str], *, unless_held: bool = False) -> None:
+        """What became of the intents is recorded: their events leave `queue:orders` (design §3.4).
 
-        An event is found by its intent id, because another incarnation may have queued it with another time.
+        `unless_held`: an intent that holds the strategy's order lock keeps its event, since it is in work again.
         """
         with outages():
-            await self._settle(keys=[ORDER_QUEUE], args=list(intent_ids))
+            await self._settle(
+                keys=[lock_key(strategy_id), ORDER_QUEUE], args=[json.dumps(list(intent_ids)), int(unless_held)]
+            )
 
-    async def requeue(self, intent_id: str, event_json: str) -> None:
-        """Show the event of an intent in work again, unless it is there."""
+    async def settle_run(self, run_id: int) -> None:
+        """The run has ended: every event of it leaves `queue:orders`."""
         with outages():
-            await self._requeue(keys=[ORDER_QUEUE], args=[intent_id, event_json])
+            await self._settle_run(keys=[ORDER_QUEUE], args=[run_id])
 
-    async def bury(self, event: str) -> None:
-        """Move an event that nobody can read out of the queue, to `queue:orders:dead`."""
+    async def bury(self, events: Sequence[bytes]) -> None:
+        """Move events that nobody can act on from `queue:orders` to `queue:orders:dead`; the last thousand are kept."""
         with outages():
-            await self._bury(keys=[ORDER_QUEUE, DEAD_QUEUE], args=[event])
+            await self._bury(keys=[ORDER_QUEUE, DEAD_ORDERS], args=list(events))
 
     async def is_built(self) -> bool:
         """Whether the keys written since the last rebuild are still there (row J3)."""
@@ -323,6 +341,14 @@ class RuntimeMirror:
         """The events on `queue:orders`, newest first."""
         with outages():
             return [str(event) for event in await self._redis.lrange(ORDER_QUEUE, 0, -1)]
+
+    async def raw_orders(self) -> list[bytes]:
+        """As `pending_orders`, but as Redis holds them: what somebody else has put there need not even be text."""
+        with outages():
+            found = await self._redis.execute_command(  # type: ignore[no-untyped-call]
+                "LRANGE", ORDER_QUEUE, 0, -1, **{NEVER_DECODE: True}
+            )
+        return list(found)
 
 
 def _all_keys(strategy_id: int, symbol: str) -> list[str]:

@@ -122,20 +122,6 @@ def _log_lines(logged: Iterable[LoggedEvent], orders: tuple[Order, ...]) -> Iter
         )
 
 
-def note_line(note: OrderNote) -> LogRecord:
-    """Something done about an order after it was placed, as a line of `order_logs`."""
-    intent_id = note.command.intent.id
-    return LogRecord(
-        event=note.event,
-        occurred_at=note.at,
-        leg=intent_id.leg,
-        seq=intent_id.seq,
-        order_id=note.order_id,
-        reason=note.reason,
-        detail={"tag": note.command.intent.tag},
-    )
-
-
 def attempt_line(attempt: Attempt) -> LogRecord:
     """One request to the broker as a line of `order_logs`; its instants are what the latency figures come from."""
     command, result = attempt.command, attempt.result
@@ -155,4 +141,19 @@ def attempt_line(attempt: Attempt) -> LogRecord:
             "sent_at": result.sent_at.isoformat(),
             "answered_at": attempt.at.isoformat(),
         },
+    )
+
+
+def note_line(note: OrderNote) -> LogRecord:
+    """What was done about an order that exists, as a line of `order_logs`."""
+    intent = note.command.intent
+    return LogRecord(
+        event=note.event,
+        occurred_at=note.at,
+        leg=intent.id.leg,
+        seq=intent.id.seq,
+        order_id=note.order_id,
+        quantity=intent.quantity,
+        reason=note.reason or None,
+        detail={"tag": intent.tag, "cause": intent.event},
     )

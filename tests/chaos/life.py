@@ -1,8 +1,8 @@
 """One case as the life of one strategy of a trader of its own: START, the entry, the exit, the end."""
 
-import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -15,8 +15,10 @@ from tests.chaos.catalogue import Action, Case
 from tests.kit.paper import eventually
 from tests.kit.trader import FAR_STOP, Deployment, Running, Trader
 
-SYMBOL, PRICE, STOP_AT, FALLEN = "SBIN", 800.00, 790.00, 789.00
 QUANTITY = 10
+BUY_IN_S = 9.0
+"""From START to the entry: what START costs with others under way, and the time to arm faults."""
+
 BOUGHT_WITHIN_S = 75.0
 ENDS_WITHIN_S = 120.0
 SELL_AFTER_S = 9.0
@@ -27,23 +29,21 @@ class NotTried(Exception):
     """The case did not happen as it was meant to; nothing is proven by this life."""
 
 
-class Rendezvous:
-    """Lives that share a price wait here for each other, or for those to come that never will."""
+@dataclass(frozen=True)
+class Market:
+    """Where a life trades: its price, its stop-loss, and the price that touches it, in rupees."""
 
-    def __init__(self, parties: int) -> None:
-        self._missing = parties
-        self._all_here = threading.Condition()
+    symbol: str
+    price: float
+    stop_loss: float
+    fallen: float
 
-    def arrive(self) -> None:
-        """One is ready, or gone."""
-        with self._all_here:
-            self._missing -= 1
-            self._all_here.notify_all()
 
-    def wait(self) -> None:
-        """Until all are."""
-        with self._all_here:
-            self._all_here.wait_for(lambda: self._missing <= 0, timeout=BOUGHT_WITHIN_S)
+QUIET = Market("TCS", 3120.00, FAR_STOP, FAR_STOP)
+"""For lives that do not wait for a fall; nobody moves it."""
+
+FALLING = (Market("SBIN", 800.00, 790.00, 789.00), Market("ITC", 400.00, 395.00, 394.00))
+"""A life that is stopped out has one of these to itself."""
 
 
 @dataclass
@@ -53,46 +53,50 @@ class Life:
     case: Case
     deployment: Deployment
     failpoints_dir: Path
-    buy_in: float
-    before_the_fall: Rendezvous
+    market: Market = QUIET
+    starting: AbstractContextManager[Any] = field(default_factory=nullcontext)
     trader: Trader = field(init=False)
     strategy: Running = field(init=False)
     ended: bool = False
     _armed: list[tuple[int, bool]] = field(default_factory=list)
     _failpoint: Path | None = None
-    _arrived: bool = False
 
     def run(self) -> None:
         """Live it to its end."""
-        try:
-            self._start()
-            if self.case.action is Action.BUY:
-                self._prepare()
-                self._await_entry()
-                self._arrive()
-                if not self._has_ended():
-                    self._ask_to_stop()
-            else:
-                self._await_entry()
-                if self._has_ended():
-                    raise NotTried(f"nothing was bought: {self.strategy.logged()}")
-                self._exit()
-            eventually(self._has_ended, ENDS_WITHIN_S, "the end of the run")
+        self._start()
+        if self.case.action is Action.BUY:
+            self._prepare()
+            self._await_entry()
+            if not self._has_ended():
+                self._ask_to_stop()
+        else:
+            self._await_entry()
+            if self._has_ended():
+                raise NotTried(f"nothing was bought: {self.strategy.logged()}")
+            self._exit()
+        eventually(self._has_ended, ENDS_WITHIN_S, "the end of the run")
+        self.ended = True
+        self._check_that_it_was_tried()
+
+    def abandon(self) -> None:
+        """The case did not come about: end its run all the same."""
+        if hasattr(self, "strategy"):
+            self._ask_to_stop()
+            eventually(self._has_ended, ENDS_WITHIN_S, "the end of an abandoned run")
             self.ended = True
-            self._check_that_it_was_tried()
-        finally:
-            self._arrive()
 
     def _start(self) -> None:
+        self.deployment.exchange.set_price(f"NSE:{self.market.symbol}", self.market.price)
         self.trader = self.deployment.trader()
         sells = self.case.action is Action.SELL
-        self.strategy = self.trader.strategy(
-            SYMBOL,
-            buy_in=self.buy_in,
-            sell_in=self.buy_in + SELL_AFTER_S if sells else 1800,
-            stop_loss=STOP_AT if self.case.action is Action.STOPLOSS else FAR_STOP,
-            quantity=QUANTITY,
-        )
+        with self.starting:
+            self.strategy = self.trader.strategy(
+                self.market.symbol,
+                buy_in=BUY_IN_S,
+                sell_in=BUY_IN_S + SELL_AFTER_S if sells else 1800,
+                stop_loss=self.market.stop_loss if self.case.action is Action.STOPLOSS else FAR_STOP,
+                quantity=QUANTITY,
+            )
         buy_at = datetime.fromisoformat(self.strategy.started["buy_at"])
         if self.deployment.now() >= buy_at:
             raise NotTried("START came back after the buy time")
@@ -108,13 +112,10 @@ class Life:
             raise NotTried("bought after the sell time")
         self._prepare()
         if setting in {"hand", "square-off"}:
-            self._arrive()
             return  # it must end by itself
-        self._arrive()
         match action:
             case Action.STOPLOSS:
-                self.before_the_fall.wait()
-                self.strategy.set_price(FALLEN)
+                self.strategy.set_price(self.market.fallen)
             case Action.STOP:
                 self._ask_to_stop()
         if setting == "expire":
@@ -145,9 +146,9 @@ class Life:
             case "expire":
                 exchange.expire_token(user)
             case "hand":
-                exchange.foreign_order(user, transaction_type="SELL", quantity=QUANTITY, **_BY_HAND)
+                exchange.foreign_order(user, quantity=QUANTITY, **self._by_hand())
             case "hand-partly":
-                exchange.foreign_order(user, transaction_type="SELL", quantity=4, **_BY_HAND)
+                exchange.foreign_order(user, quantity=4, **self._by_hand())
                 said = self.deployment.alerts
                 eventually(lambda: "shares_missing" in said.codes(self.strategy.id), 15, "missing shares are noticed")
             case "square-off":
@@ -166,6 +167,10 @@ class Life:
         self.deployment.exchange.set_token(self.trader.account.user_id, token)
         self.trader.ok("POST", "/broker/connect", {"broker": "paper", "access_token": token, **self._keys()})
 
+    def _by_hand(self) -> dict[str, str]:
+        order = {"exchange": "NSE", "product": "MIS", "order_type": "MARKET", "transaction_type": "SELL"}
+        return {"tradingsymbol": self.market.symbol, **order}
+
     def _keys(self) -> dict[str, str]:
         return {name: getattr(self.trader.account, name) for name in ("api_key", "api_secret")}
 
@@ -179,11 +184,6 @@ class Life:
                 return False
 
         eventually(heard, ENDS_WITHIN_S, "STOP is heard")
-
-    def _arrive(self) -> None:
-        if not self._arrived:
-            self._arrived = True
-            self.before_the_fall.arrive()
 
     def _run_row(self) -> dict[str, Any]:
         rows = self.deployment.query(
@@ -213,4 +213,3 @@ _OF_THE_ACCOUNT = {
     "truncated-book", "stale-book", "book-error", "positions-error",
     "drop-updates", "duplicate-updates", "delay-updates", "reorder-updates",
 }  # fmt: skip
-_BY_HAND = {"exchange": "NSE", "tradingsymbol": SYMBOL, "product": "MIS", "order_type": "MARKET"}

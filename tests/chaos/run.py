@@ -1,10 +1,13 @@
-"""Lives the matrix on one real stack, batch by batch, prints a table, and writes the report.
+"""Lives the matrix on one real stack, several lives at a time, prints a table, and writes the report.
 
 python -m tests.chaos.run [--cut] [--only TEXT] [--report docs/chaos-report.md]
 """
 
 import argparse
+import itertools
+import queue
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -17,13 +20,11 @@ from rich.table import Table
 
 from tests.chaos import judge
 from tests.chaos.catalogue import Action, Case, cases, cut
-from tests.chaos.life import PRICE, SYMBOL, Life, NotTried, Rendezvous
+from tests.chaos.life import FALLING, QUIET, Life, Market, NotTried
 from tests.kit.session import running_session
 from tests.kit.trader import Deployment
 
-TOGETHER, TOGETHER_WITH_KILLS = 12, 8
-START_S = 2.1
-"""What the START of one strategy costs on two cores; the buy time leaves room for all of a batch."""
+TOGETHER, TOGETHER_WITH_KILLS, STARTING_AT_ONCE = 10, 8, 2
 
 
 _EXPLAINED = (
@@ -56,62 +57,73 @@ def live_all(deployment: Deployment, wanted: Iterable[Case], console: Console | 
 
 
 def _live(deployment: Deployment, wanted: list[Case], console: Console | None) -> Iterator[Result]:
-    done = 0
-    for batch in _batches(wanted):
-        results = live_batch(deployment, batch)
-        done += len(batch)
-        for result in results:
-            if console is not None and (result.problems or result.untried):
-                console.print(f"{result.case.name}: {result.problems or result.untried}", style="red", highlight=False)
-        if console is not None:
-            console.print(f"{done} of {len(wanted)}", highlight=False)
-        yield from results
-
-
-def _batches(wanted: list[Case]) -> Iterator[list[Case]]:
     alone = [case for case in wanted if case.fault and case.fault.alone]
-    for case in alone:
-        yield [case]
-    rest = [case for case in wanted if case not in alone]
-    for kills, size in ((False, TOGETHER), (True, TOGETHER_WITH_KILLS)):
-        chosen = [case for case in rest if (case.failpoint is not None) is kills]
-        yield from (chosen[i : i + size] for i in range(0, len(chosen), size))
+    calm = [case for case in wanted if case not in alone and case.failpoint is None]
+    killed = [case for case in wanted if case not in alone and case.failpoint is not None]
+    flow, done = _Flow(deployment), 0
+    for cases_, together in ((alone, 1), (calm, TOGETHER), (killed, TOGETHER_WITH_KILLS)):
+        deployment.exchange.clear_faults()
+        with ThreadPoolExecutor(together) as pool:
+            for result in pool.map(flow.live, _mixed(cases_)):
+                done += 1
+                if console is not None:
+                    words = result.problems or result.untried or "ok"
+                    console.print(f"{done}/{len(wanted)} {result.case.name}: {words}", highlight=False, markup=False)
+                yield result
 
 
-def live_batch(deployment: Deployment, batch: list[Case]) -> list[Result]:
-    """Live some cases at the same time."""
-    deployment.exchange.clear_faults()
-    deployment.exchange.set_price(f"NSE:{SYMBOL}", PRICE)
-    falling = Rendezvous(sum(case.action is Action.STOPLOSS for case in batch))
-    nobody = Rendezvous(0)
-    buy_in = 4 + START_S * len(batch)
-    lives = [
-        Life(
-            case,
-            deployment,
-            deployment.settings.failpoints or Path(),
-            buy_in,
-            falling if case.action is Action.STOPLOSS else nobody,
-        )
-        for case in batch
-    ]
-    with ThreadPoolExecutor(len(batch)) as pool:
-        return list(pool.map(_result, lives))
+def _mixed(wanted: list[Case]) -> list[Case]:
+    """Lives that need a market to themselves, spread among those that do not."""
+    by_action = [[case for case in wanted if case.action is action] for action in Action]
+    return [case for row in itertools.zip_longest(*by_action) for case in row if case is not None]
 
 
-def _result(life: Life) -> Result:
+class _Flow:
+    """Lives cases, as many at a time as there are threads; a few start at once, since a START costs both cores."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        self._deployment = deployment
+        self._starting = threading.Semaphore(STARTING_AT_ONCE)
+        self._falling: queue.Queue[Market] = queue.Queue()
+        for market in FALLING:
+            self._falling.put(market)
+
+    def live(self, case: Case) -> Result:
+        """Live one case, in a market of its own if the price is to fall there."""
+        if case.action is not Action.STOPLOSS:
+            return self._live(case, QUIET)
+        market = self._falling.get()
+        try:
+            return self._live(case, market)
+        finally:
+            self._falling.put(market)
+
+    def _live(self, case: Case, market: Market) -> Result:
+        directory = self._deployment.settings.failpoints or Path()
+        return result_of(Life(case, self._deployment, directory, market, self._starting))
+
+
+def result_of(life: Life) -> Result:
+    """Live it, and have it judged."""
     begun = time.monotonic()
     result = Result(life.case, 0.0)
     try:
         life.run()
     except NotTried as reason:
         result.untried = str(reason)
+        life.abandon()
     except AssertionError as error:
         result.problems.append(f"stuck: {error}")
     if hasattr(life, "strategy"):
         result.problems += judge.verdict(life)
     result.seconds = time.monotonic() - begun
     return result
+
+
+def warm_up(deployment: Deployment) -> None:
+    """The first strategy of a symbol pays for what all others find ready."""
+    for market in (QUIET, *FALLING):
+        deployment.trader().strategy(market.symbol, buy_in=600, sell_in=1200).stop()
 
 
 def table_of(results: list[Result]) -> Table:
@@ -186,9 +198,7 @@ def main() -> int:
     console, begun = Console(), time.monotonic()
     console.print(f"{len(wanted)} cases")
     with running_session(api_rate_per_minute=0, auth_rate_per_minute=0) as (_, deployment):
-        deployment.trader().strategy(
-            SYMBOL, buy_in=600, sell_in=1200
-        ).stop()  # the first pays for what all others find ready
+        warm_up(deployment)
         results = live_all(deployment, wanted, console)
     console.print(table_of(results))
     console.print(summary(results))

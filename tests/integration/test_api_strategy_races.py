@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import httpx
 import pytest
@@ -104,11 +104,9 @@ class StoppedInBetween(RuntimeMirror):
 
     happening: Callable[[], Awaitable[object]]
 
-    async def put_run(
-        self, strategy_id: int, symbol: str, strategy: Fields, runtime: Fields, *, settled: Sequence[str] = ()
-    ) -> None:
+    async def put_run(self, strategy_id: int, symbol: str, strategy: Fields, runtime: Fields) -> None:
         await self.happening()
-        await super().put_run(strategy_id, symbol, strategy, runtime, settled=settled)
+        await super().put_run(strategy_id, symbol, strategy, runtime)
 
 
 async def test_a_stop_between_commit_and_mirror_of_a_start_leaves_no_keys(

@@ -18,6 +18,8 @@ from tests.integration.rows import NOW, new_run
 
 pytest_plugins = ["tests.integration.fixtures"]
 
+BUY_ORDER = "1"
+
 
 @pytest.fixture
 def ledger(sessions: Sessions, mirror: RuntimeMirror) -> RunLedger:
@@ -36,7 +38,7 @@ def bought(run: Run, epoch: int = 1, **changes: object) -> RunUpdate:
         updated_at=NOW + timedelta(seconds=1),
         buy_price=Decimal("1500.055"),
         last_price_paise=150_010,
-        last_buy_order="1953341975595868160",
+        last_buy_order=BUY_ORDER,
     )
     entry = IntentRecord(
         run_id=run.id,
@@ -47,11 +49,19 @@ def bought(run: Run, epoch: int = 1, **changes: object) -> RunUpdate:
         tag="UNUSED",
         cause="BUY",
         state="filled",
-        order_id="1953341975595868160",
+        order_id=BUY_ORDER,
         filled_quantity=10,
         average_price=Decimal("1500.055"),
     )
-    line = LogRecord(event="BUY", occurred_at=NOW, leg="ENTRY", seq=1, quantity=10, price=Decimal("1500.055"))
+    line = LogRecord(
+        event="BUY",
+        occurred_at=NOW,
+        leg="ENTRY",
+        seq=1,
+        order_id=BUY_ORDER,
+        quantity=10,
+        price=Decimal("1500.055"),
+    )
     update = RunUpdate(
         run_id=run.id,
         strategy_id=run.strategy_id,
@@ -92,13 +102,14 @@ async def test_a_recorded_step_is_in_the_database_and_in_redis(
     async with transaction(sessions) as session:
         lines = (await session.scalars(select(OrderLog).where(col(OrderLog.run_id) == run.id))).all()
         tag = await session.scalar(select(col(Intent.tag)).where(col(Intent.run_id) == run.id))
-    assert [(line.event, line.price, line.user_id) for line in lines] == [("BUY", Decimal("1500.055"), run.user_id)]
+    facts = [(line.event, line.price, line.user_id) for line in lines]
+    assert facts == [("BUY", Decimal("1500.055"), run.user_id)]
     assert tag != "UNUSED"
     runtime = await mirror.get_runtime(run.strategy_id)
     assert runtime["position"] == "bought"
     assert runtime["buy_price"] == "1500.06"
     assert runtime["last_price"] == "1500.10"
-    assert runtime["last_buy_order"] == "1953341975595868160"
+    assert runtime["last_buy_order"] == BUY_ORDER
     assert (await mirror.get_strategy(run.strategy_id))["stop_loss"] == "1490.50"
     assert run.strategy_id in await mirror.running_strategies("INFY")
 

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from persistence.runtime_mirror import Claim, RuntimeMirror
+from persistence.errors import MirrorUnavailable
+from persistence.runtime_mirror import Claim, RuntimeMirror, open_redis
 from tests.integration.rows import NOW
 
 pytest_plugins = ["tests.integration.fixtures"]
@@ -72,7 +73,7 @@ async def test_a_new_run_outranks_what_an_old_one_left(mirror: RuntimeMirror, st
     assert await claim(mirror, strategy_id, 8, "EXIT", run=1) is Claim.REFUSED
 
 
-async def test_release_frees_the_lock_and_the_record_of_the_result_empties_the_queue(
+async def test_release_frees_the_lock_and_leaves_the_event_until_its_result_is_recorded(
     mirror: RuntimeMirror, strategy_id: int
 ) -> None:
     intent_id = f"{strategy_id}-ENTRY-1"
@@ -82,9 +83,10 @@ async def test_release_frees_the_lock_and_the_record_of_the_result_empties_the_q
     await mirror.release(strategy_id, intent_id)
     assert (await mirror.get_runtime(strategy_id))["lock_state"] == ""
     assert await queued(mirror, strategy_id) == [intent_id]
-    await mirror.settle([intent_id])
+    await mirror.settle(strategy_id, [intent_id])
     assert await queued(mirror, strategy_id) == []
     assert await claim(mirror, strategy_id, 1, "ENTRY") is Claim.GRANTED
+    assert await queued(mirror, strategy_id) == [intent_id]
 
 
 async def test_release_of_an_overtaken_intent_leaves_the_lock_to_its_holder(
@@ -93,8 +95,6 @@ async def test_release_of_an_overtaken_intent_leaves_the_lock_to_its_holder(
     await claim(mirror, strategy_id, 1, "ENTRY")
     await claim(mirror, strategy_id, 1, "EXIT")
     await mirror.release(strategy_id, f"{strategy_id}-ENTRY-1")
-    await mirror.settle([f"{strategy_id}-ENTRY-1"])
-    assert await queued(mirror, strategy_id) == [f"{strategy_id}-EXIT-1"]
     assert await claim(mirror, strategy_id, 1, "EXIT") is Claim.HELD_BY_ME
 
 
@@ -105,26 +105,74 @@ async def test_an_event_queued_by_an_earlier_incarnation_is_not_queued_again(
     await mirror.claim(strategy_id, 1, intent_id, event(strategy_id, intent_id, at="earlier"), 30)
     await mirror.claim(strategy_id, 2, intent_id, event(strategy_id, intent_id, at="later"), 30)
     assert len(await queued(mirror, strategy_id)) == 1
-    await mirror.settle([intent_id])
+    await mirror.settle(strategy_id, [intent_id])
     assert await queued(mirror, strategy_id) == []
 
 
-async def test_the_keys_of_a_step_take_the_settled_events_with_them(mirror: RuntimeMirror, strategy_id: int) -> None:
-    entry, leaving = f"{strategy_id}-ENTRY-1", f"{strategy_id}-EXIT-1"
-    await claim(mirror, strategy_id, 1, "ENTRY")
-    await claim(mirror, strategy_id, 1, "EXIT")
-    runtime = {"user_id": "1", "position": "bought"}
-    await mirror.put_run(strategy_id, "INFY", {"symbol": "INFY"}, runtime, settled=[entry])
-    assert await queued(mirror, strategy_id) == [leaving]
-    await mirror.end_run(strategy_id, "INFY", runtime, settled=[entry, leaving])
-    assert await queued(mirror, strategy_id) == []
+async def test_settling_takes_the_named_intents_off_and_no_others(mirror: RuntimeMirror, strategy_id: int) -> None:
+    other = next(_ids)
+    for seq in (1, 2, 12):
+        await claim(mirror, strategy_id, 1, "EXIT", seq)
+    await claim(mirror, other, 1, "EXIT")
+    await mirror.settle(strategy_id, [f"{strategy_id}-EXIT-1", f"{strategy_id}-EXIT-12", f"{strategy_id}-EXIT-99"])
+    assert await queued(mirror, strategy_id) == [f"{strategy_id}-EXIT-2"]
+    assert await queued(mirror, other) == [f"{other}-EXIT-1"]
 
 
-async def test_an_event_that_is_shown_again_is_there_once(mirror: RuntimeMirror, strategy_id: int) -> None:
+async def test_an_intent_that_holds_the_lock_may_keep_its_event(mirror: RuntimeMirror, strategy_id: int) -> None:
     intent_id = f"{strategy_id}-EXIT-1"
-    for _ in range(2):
-        await mirror.requeue(intent_id, event(strategy_id, intent_id))
+    await claim(mirror, strategy_id, 1, "EXIT")
+    await mirror.settle(strategy_id, [intent_id], unless_held=True)
     assert await queued(mirror, strategy_id) == [intent_id]
+    await mirror.release(strategy_id, intent_id)
+    await mirror.settle(strategy_id, [intent_id], unless_held=True)
+    assert await queued(mirror, strategy_id) == []
+
+
+async def test_the_end_of_a_run_takes_its_events_off_and_those_of_no_other_run(mirror: RuntimeMirror) -> None:
+    # Whatever the order of an event's fields, the year of its instant is not a run.
+    strategy_id, run, longer = next(_ids), 2026, 20261
+    for owner in (run, longer):
+        for leg in ("ENTRY", "EXIT"):
+            mine = f"{owner}-{leg}-1"
+            fields = {"at": "2026-11-23T09:30:00+05:30"} | json.loads(event(strategy_id, mine))
+            await mirror.claim(strategy_id, 1, mine, json.dumps(fields), 30)
+    fields = {"user_id": "1", "run_id": str(run), "position": "sold"}
+    await mirror.end_run(strategy_id, "INFY", fields)
+    assert sorted(await queued(mirror, strategy_id)) == [f"{longer}-ENTRY-1", f"{longer}-EXIT-1"]
+    await mirror.end_run(strategy_id, "INFY", fields | {"run_id": str(longer)}, keep_seconds=0)
+    assert await queued(mirror, strategy_id) == []
+
+
+async def test_the_lock_lapses_by_itself(mirror: RuntimeMirror, strategy_id: int) -> None:
+    await claim(mirror, strategy_id, 1, "ENTRY")
+    key = f"lock_state:{strategy_id}"
+    assert 0 < await mirror._redis.pttl(key) <= 30_000
+    await mirror.renew(strategy_id, 1, f"{strategy_id}-ENTRY-1", 60)
+    assert 30_000 < await mirror._redis.pttl(key) <= 60_000
+
+
+async def test_two_hundred_calls_at_once_share_the_connections(redis_url: str) -> None:
+    redis = open_redis(redis_url, timeout_s=10)
+    crowd = RuntimeMirror(redis)
+    strategies = [next(_ids) for _ in range(200)]
+    answers = await asyncio.gather(*(claim(crowd, strategy_id, 1, "ENTRY") for strategy_id in strategies))
+    assert answers == [Claim.GRANTED] * 200
+    await asyncio.gather(*(crowd.settle(one, [f"{one}-ENTRY-1"]) for one in strategies))
+    assert [one for one in strategies if await queued(crowd, one)] == []
+    clients = await redis.client_list()
+    assert len(clients) < 200
+    await crowd.close()
+
+
+async def test_a_call_that_gets_no_connection_in_time_says_that_redis_does_not_answer(redis_url: str) -> None:
+    redis = open_redis(redis_url, timeout_s=0.2, max_connections=1)
+    only = await redis.connection_pool.get_connection()  # type: ignore[no-untyped-call]
+    with pytest.raises(MirrorUnavailable):
+        await RuntimeMirror(redis).ping()
+    await redis.connection_pool.release(only)
+    await RuntimeMirror(redis).ping()
+    await redis.aclose()
 
 
 async def test_a_lock_that_was_lost_is_taken_again_by_renewal(mirror: RuntimeMirror, strategy_id: int) -> None:

@@ -15,8 +15,8 @@ from actors.domain.retry_policy import AttemptOutcome
 from actors.domain.session import LateExit
 from actors.domain.snapshot import load_state
 from actors.domain.strategy_state import Phase, StrategyState
-from actors.ports import Attempt, JournalEntry, LoggedEvent, PlaceResult
-from actors.runtime.journal_records import attempt_line, loaded_run, run_update
+from actors.ports import Attempt, JournalEntry, LoggedEvent, OrderNote, PlaceResult
+from actors.runtime.journal_records import attempt_line, loaded_run, note_line, run_update
 from persistence.records import RunRecord
 from tests.kit.builders import INFY, NOW, a_report, a_run
 from tests.kit.execution import a_command, a_sell
@@ -146,3 +146,19 @@ def test_an_attempt_line_holds_the_instants_that_latencies_are_made_of() -> None
         "sent_at": (NOW + timedelta(milliseconds=1)).isoformat(),
         "answered_at": (NOW + timedelta(milliseconds=30)).isoformat(),
     }
+
+
+@pytest.mark.parametrize("outcome", list(AttemptOutcome))
+def test_whatever_an_attempt_has_proven_an_order_id_that_it_learnt_is_in_its_line(outcome: AttemptOutcome) -> None:
+    result = PlaceResult(outcome, NOW, order_id="42")
+    line = attempt_line(Attempt(a_command(a_sell()), 1, result, NOW))
+    assert (line.status, line.order_id, line.leg, line.seq) == (outcome.value, "42", "EXIT", 1)
+
+
+def test_a_note_line_names_the_order_and_what_was_done_about_it() -> None:
+    command = a_command(a_sell(seq=2))
+    line = note_line(OrderNote(command, "EXIT_CHASED", "42", "parked; protection widened to 3 %", NOW))
+    assert (line.event, line.order_id, line.leg, line.seq) == ("EXIT_CHASED", "42", "EXIT", 2)
+    assert (line.quantity, line.status, line.occurred_at) == (10, None, NOW)
+    assert line.reason == "parked; protection widened to 3 %"
+    assert line.detail == {"tag": command.intent.tag, "cause": "STOPLOSS"}

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from actors import failpoints
+from config.embedded import Stack
 from config.secret_store import SECRETS_FILE, create_secrets, read_secrets
 from config.settings import PREFIX, Settings, SettingsError, load_settings
 
@@ -48,6 +50,8 @@ def test_the_defaults_are_those_of_the_design() -> None:
     assert (settings.api_host, settings.api_port) == ("127.0.0.1", 8000)
     assert (settings.paper_port, settings.dashboard_port) == (8085, 8265)
     assert (settings.order_rate_per_second, settings.order_retries) == (10, 3)
+    assert (settings.orders_per_minute, settings.orders_per_day, settings.order_reserve_for_exits) == (400, 5000, 2)
+    assert settings.failpoints is None
     assert settings.order_timeout_s == (0.5, 3.0)
     assert (settings.missed_grace_s, settings.late_exit, settings.market_protection) == (5.0, "sell", -1)
     assert settings.zone.key == "Asia/Kolkata"
@@ -129,6 +133,9 @@ def test_every_problem_is_reported_at_once_and_no_value_is_echoed(monkeypatch: p
         ("ORDER_TIMEOUT_S", "0.5"),
         ("ORDER_TIMEOUT_S", "0,3"),
         ("LATE_EXIT", "later"),
+        ("ORDERS_PER_MINUTE", "0"),
+        ("ORDERS_PER_DAY", "0"),
+        ("ORDER_RESERVE_FOR_EXITS", "-1"),
         ("ENCRYPTION_KEYS", base64.urlsafe_b64encode(b"short").decode()),
     ],
 )
@@ -145,6 +152,43 @@ def test_the_feed_credentials_belong_together_and_the_feed_broker_must_be_allowe
         "TRADEACTORS_FEED_API_KEY and TRADEACTORS_FEED_ACCESS_TOKEN must be set together.",
     )
     assert problems_of(feed_broker="kite") == ("TRADEACTORS_FEED_BROKER must be one of TRADEACTORS_BROKERS.",)
+
+
+def test_exits_are_kept_less_than_all_of_the_order_rate() -> None:
+    assert load(order_rate_per_second=3).order_reserve_for_exits == 2
+    assert load(order_rate_per_second=1, order_reserve_for_exits=0).order_reserve_for_exits == 0
+    assert problems_of(order_rate_per_second=2) == (
+        "TRADEACTORS_ORDER_RESERVE_FOR_EXITS must be below TRADEACTORS_ORDER_RATE_PER_SECOND.",
+    )
+
+
+@pytest.mark.parametrize("brokers", ["kite", "kite,paper", "paper,kite"])
+def test_failpoints_are_refused_where_real_orders_can_go_out(
+    brokers: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TRADEACTORS_FAILPOINTS", str(tmp_path))
+
+    assert load(brokers="paper").failpoints == tmp_path
+    assert problems_of(brokers=brokers) == (
+        "TRADEACTORS_FAILPOINTS kills processes on purpose: only where TRADEACTORS_BROKERS is paper.",
+    )
+
+
+@pytest.mark.parametrize("where", ["environment", "dotenv", "override"])
+def test_processes_that_are_started_find_the_failpoints_where_they_look_for_them(
+    where: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    if where == "environment":
+        monkeypatch.setenv(failpoints.VARIABLE, str(tmp_path))
+    elif where == "dotenv":
+        Path(".env").write_text(f"{failpoints.VARIABLE}={tmp_path}\n")
+    settings = load(failpoints=tmp_path if where == "override" else None)
+
+    assert Stack(settings, parts=()).environment[failpoints.VARIABLE] == str(tmp_path)
+
+
+def test_without_failpoints_no_started_process_is_told_of_any() -> None:
+    assert failpoints.VARIABLE not in Stack(load(), parts=()).environment
 
 
 def test_secrets_do_not_show_in_the_representation() -> None:

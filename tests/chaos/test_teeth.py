@@ -1,0 +1,30 @@
+"""Every mutation of `make teeth` fits the code as it is, and names lives that exist."""
+
+import pytest
+
+from tests.chaos.catalogue import cases
+from tests.chaos.mutations import MUTATIONS, SURGE, Edit, Mutation
+from tests.chaos.special import SPECIAL
+from tests.chaos.teeth import TextNotFound, mutated
+from tests.kit.paper import REPOSITORY
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.mechanism)
+def test_a_mutation_changes_the_code_and_leaves_it_readable(mutation: Mutation) -> None:
+    texts: dict[str, str] = {}
+    for edit in mutation.edits:
+        before = texts.get(edit.path) or (REPOSITORY / edit.path).read_text(encoding="utf-8")
+        texts[edit.path] = mutated(before, edit)
+        assert texts[edit.path] != before
+    for path, text in texts.items():
+        compile(text, path, "exec")
+
+
+def test_a_mutation_that_fits_twice_is_refused() -> None:
+    with pytest.raises(TextNotFound):
+        mutated("a = 1\na = 1\n", Edit("x.py", "a = 1", "a = 2"))
+
+
+def test_the_lives_that_must_notice_exist() -> None:
+    known = {case.name for case in cases()} | SPECIAL.keys() | {SURGE}
+    assert {name for mutation in MUTATIONS for name in mutation.lives} <= known
