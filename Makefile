@@ -17,7 +17,7 @@ up: $(VENV)/.runtime ## Run the whole stack until Ctrl-C
 	@$(BIN)/tradeactors up
 
 test: $(VENV)/.dev ## The whole test suite, on real PostgreSQL, Valkey, Ray and the paper exchange
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python $(if $(PYTEST_ARGS),-m pytest $(PYTEST_ARGS),tests/run_all.py)
 
 chaos: $(VENV)/.dev ## Every broker fault, with processes killed at every step; writes docs/chaos-report.md
 	@$(BIN)/python -m tests.chaos.run --report docs/chaos-report.md

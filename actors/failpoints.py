@@ -19,7 +19,12 @@ NAMES = frozenset(
 VARIABLE = "TRADEACTORS_FAILPOINTS"
 ANY = "any"
 
-_directory: Path | None = Path(os.environ[VARIABLE]) if os.environ.get(VARIABLE) else None
+_BROKERS = "TRADEACTORS_BROKERS"
+
+_directory: Path | None = None
+if os.environ.get(VARIABLE) and os.environ.get(_BROKERS, "paper") == "paper":
+    # strategies and routers read no settings, which would refuse failpoints beside a real broker
+    _directory = Path(os.environ[VARIABLE])
 
 
 def hit(name: str, strategy_id: int) -> None:

@@ -107,6 +107,9 @@ class OrderFollower:
             self._duplicate_told = True
             message = f"tag {self.command.intent.tag} has more orders: {', '.join(others)}"
             self.attempts.alert(self.command.user_id, self.command.strategy_id, "duplicate_order", message)
+            for order_id in others:
+                now = self.clock.now()
+                self.attempts.log_note(OrderNote(self.command, "DUPLICATE_ORDER", order_id, "same tag", now))
 
     async def _chase(self, parked: OrderReport) -> None:
         """Modify the same order to ever wider protection; cancelled when it may not be modified again (kite.md §4)."""

@@ -31,7 +31,16 @@ from actors.domain.retry_policy import (
     begin,
 )
 from actors.order_budget import DayUsedUp
-from actors.ports import Attempt, AttemptLog, BrokerUnavailable, Clock, OrderCommand, PlaceResult, position_key
+from actors.ports import (
+    Attempt,
+    AttemptLog,
+    BrokerUnavailable,
+    Clock,
+    OrderCommand,
+    OrderNote,
+    PlaceResult,
+    position_key,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -169,6 +178,9 @@ class OrderPlacer:
         if others:
             message = f"tag {self.command.intent.tag} has order {report.order_id} and more: {', '.join(others)}"
             self.attempts.alert(self.command.user_id, self.command.strategy_id, "duplicate_order", message)
+            for order_id in others:
+                now = self.clock.now()
+                self.attempts.log_note(OrderNote(self.command, "DUPLICATE_ORDER", order_id, "same tag", now))
 
     async def _covered(self, *, check: bool) -> OrderCommand | PlacementFailed:
         """The command with no more to sell than the account holds, so that no short is opened (design §4.6).

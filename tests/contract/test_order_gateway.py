@@ -12,7 +12,7 @@ import pytest
 from actors.domain.identifiers import Product
 from actors.domain.order import Intent, OrderReport, OrderStage
 from actors.domain.retry_policy import AttemptOutcome
-from actors.ports import BrokerUnavailable, OrderGateway
+from actors.ports import BrokerUnavailable, OrderGateway, position_key
 from broker.kite_client import KiteCredentials, KiteEndpoint, KiteGateway
 from tests.kit.builders import INFY, a_run
 from tests.kit.execution import a_command
@@ -172,6 +172,10 @@ async def test_the_net_position_follows_the_fills(broker: Broker) -> None:
     await becomes(broker, sold, OrderStage.COMPLETE, 4)
     assert await broker.gateway.net_quantity(INFY, Product.MIS) == 6
     assert await broker.gateway.net_quantity(INFY, Product.CNC) == 0
+    for demat in (False, True):
+        held = await broker.gateway.net_quantities(demat=demat)
+        assert held.get(position_key(INFY, Product.MIS)) == 6
+        assert held.get(position_key(INFY, Product.CNC), 0) == 0
 
 
 @pytest.mark.parametrize("placing", [REFUSED, THROTTLED, EXPIRED, NOT_SENT, LOST_REQUEST], ids=lambda p: p.outcome)

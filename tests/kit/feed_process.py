@@ -1,4 +1,4 @@
-"""A `MarketFeed` in a process of its own, since the Twisted reactor cannot be started twice.
+"""A `MarketFeed` or an `OrderUpdateStream` in a process of its own, since the Twisted reactor cannot be started twice.
 
 Run as a module it obeys JSON commands on stdin and prints what its callbacks got, as JSON lines.
 """
@@ -17,8 +17,9 @@ from tests.kit.paper import REPOSITORY, PaperCredentials, eventually
 class FeedProcess:
     """The feed, and everything its callbacks told, each with the `time.monotonic()` of the call."""
 
-    def __init__(self, ws_root: str) -> None:
-        self._command = [sys.executable, "-m", "tests.kit.feed_process", ws_root]
+    def __init__(self, ws_root: str, *, updates: bool = False) -> None:
+        what = "updates" if updates else "feed"
+        self._command = [sys.executable, "-m", "tests.kit.feed_process", ws_root, what]
         self.told: list[dict[str, Any]] = []
 
     def __enter__(self) -> Self:
@@ -71,15 +72,12 @@ class FeedProcess:
 
 
 def main(ws_root: str) -> None:
-    """The life of the process: until stdin ends."""
+    """The life of a process with a feed: until stdin ends."""
     from broker.kite_client import KiteCredentials
-    from broker.market_feed import MarketFeed, run_reactor
+    from broker.market_feed import MarketFeed
+    from broker.ticker_link import run_reactor
 
     broken: list[bool] = []
-
-    def tell(what: str, **more: Any) -> None:
-        sys.stdout.write(json.dumps({"what": what, "at": time.monotonic(), **more}) + "\n")
-        sys.stdout.flush()
 
     def on_tick(token: int, price: int, exchange_time: datetime) -> None:
         if broken:
@@ -106,5 +104,29 @@ def main(ws_root: str) -> None:
                 broken.append(True)
 
 
+def follow_updates(ws_root: str) -> None:
+    """The life of a process with a stream of order updates: until stdin ends."""
+    from broker.kite_client import KiteCredentials
+    from broker.order_updates import OrderUpdateStream
+    from broker.ticker_link import run_reactor
+
+    stream = OrderUpdateStream(
+        ws_root,
+        on_update=lambda r: tell("update", order_id=r.order_id, stage=r.stage, filled=r.filled_quantity, tag=r.tag),
+        on_connected=lambda: tell("connected"),
+        on_refused=lambda: tell("refused"),
+    )
+    run_reactor()
+    for line in sys.stdin:
+        command = json.loads(line)
+        stream.start(KiteCredentials(command["api_key"], command["access_token"]))
+
+
+def tell(what: str, **more: Any) -> None:
+    """One line for the test."""
+    sys.stdout.write(json.dumps({"what": what, "at": time.monotonic(), **more}) + "\n")
+    sys.stdout.flush()
+
+
 if __name__ == "__main__":
-    main(sys.argv[1])
+    {"feed": main, "updates": follow_updates}[sys.argv[2]](sys.argv[1])

@@ -40,6 +40,12 @@ def test_without_a_directory_nothing_happens(tmp_path: Path) -> None:
     assert come_by(None) == 0
 
 
+def test_beside_a_real_broker_nothing_happens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRADEACTORS_BROKERS", "kite,paper")
+    failpoints.arm(tmp_path, "claim.after")
+    assert come_by(tmp_path) == 0
+
+
 def test_a_name_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
     assert come_by(tmp_path, "claim.afterwards") == 1
     with pytest.raises(ValueError, match="not a failpoint"):
