@@ -21,8 +21,8 @@ BUY_IN_S = 9.0
 
 BOUGHT_WITHIN_S = 75.0
 ENDS_WITHIN_S = 120.0
-SELL_AFTER_S = 9.0
-"""A life that sells at its time does so this long after it bought."""
+SELL_AFTER_S, SELL_AFTER_KILLS_S = 9.0, 25.0
+"""A life that sells at its time does so this long after its buy time; others' kills may hold the buy up."""
 
 
 class NotTried(Exception):
@@ -88,12 +88,12 @@ class Life:
     def _start(self) -> None:
         self.deployment.exchange.set_price(f"NSE:{self.market.symbol}", self.market.price)
         self.trader = self.deployment.trader()
-        sells = self.case.action is Action.SELL
+        sell_after = SELL_AFTER_S if self.case.failpoint is None else SELL_AFTER_KILLS_S
         with self.starting:
             self.strategy = self.trader.strategy(
                 self.market.symbol,
                 buy_in=BUY_IN_S,
-                sell_in=BUY_IN_S + SELL_AFTER_S if sells else 1800,
+                sell_in=BUY_IN_S + sell_after if self.case.action is Action.SELL else 1800,
                 stop_loss=self.market.stop_loss if self.case.action is Action.STOPLOSS else FAR_STOP,
                 quantity=QUANTITY,
             )
