@@ -16,7 +16,7 @@ from tests.kit.paper import eventually
 from tests.kit.trader import FAR_STOP, Deployment, Running, Trader
 
 QUANTITY = 10
-BUY_IN_S = 9.0
+BUY_IN_S, BUY_IN_KILLS_S = 9.0, 16.0
 """From START to the entry: what START costs with others under way, and the time to arm faults."""
 
 BOUGHT_WITHIN_S = 75.0
@@ -88,12 +88,13 @@ class Life:
     def _start(self) -> None:
         self.deployment.exchange.set_price(f"NSE:{self.market.symbol}", self.market.price)
         self.trader = self.deployment.trader()
-        sell_after = SELL_AFTER_S if self.case.failpoint is None else SELL_AFTER_KILLS_S
+        calm = self.case.failpoint is None
+        buy_in, sell_after = (BUY_IN_S, SELL_AFTER_S) if calm else (BUY_IN_KILLS_S, SELL_AFTER_KILLS_S)
         with self.starting:
             self.strategy = self.trader.strategy(
                 self.market.symbol,
-                buy_in=BUY_IN_S,
-                sell_in=BUY_IN_S + sell_after if self.case.action is Action.SELL else 1800,
+                buy_in=buy_in,
+                sell_in=buy_in + sell_after if self.case.action is Action.SELL else 1800,
                 stop_loss=self.market.stop_loss if self.case.action is Action.STOPLOSS else FAR_STOP,
                 quantity=QUANTITY,
             )

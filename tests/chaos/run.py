@@ -5,6 +5,7 @@ python -m tests.chaos.run [--cut] [--only TEXT] [--report docs/chaos-report.md]
 
 import argparse
 import itertools
+import json
 import queue
 import sys
 import threading
@@ -24,7 +25,7 @@ from tests.chaos.life import FALLING, QUIET, Life, Market, NotTried
 from tests.kit.session import running_session
 from tests.kit.trader import Deployment
 
-TOGETHER, TOGETHER_WITH_KILLS, STARTING_AT_ONCE = 10, 8, 2
+TOGETHER, TOGETHER_WITH_KILLS, STARTING_AT_ONCE = 10, 5, 2
 
 
 _EXPLAINED = (
@@ -47,16 +48,20 @@ class Result:
     untried: str = ""
 
 
-def live_all(deployment: Deployment, wanted: Iterable[Case], console: Console | None = None) -> list[Result]:
+def live_all(
+    deployment: Deployment, wanted: Iterable[Case], console: Console | None = None, journal: Path | None = None
+) -> list[Result]:
     """Live every case, those that did not happen as they were meant to once more."""
-    results = {result.case.name: result for result in _live(deployment, list(wanted), console)}
+    results = {result.case.name: result for result in _live(deployment, list(wanted), console, journal)}
     again = [result.case for result in results.values() if result.untried]
     if again:
-        results |= {result.case.name: result for result in _live(deployment, again, console)}
+        results |= {result.case.name: result for result in _live(deployment, again, console, journal)}
     return list(results.values())
 
 
-def _live(deployment: Deployment, wanted: list[Case], console: Console | None) -> Iterator[Result]:
+def _live(
+    deployment: Deployment, wanted: list[Case], console: Console | None, journal: Path | None
+) -> Iterator[Result]:
     alone = [case for case in wanted if case.fault and case.fault.alone]
     calm = [case for case in wanted if case not in alone and case.failpoint is None]
     killed = [case for case in wanted if case not in alone and case.failpoint is not None]
@@ -66,6 +71,7 @@ def _live(deployment: Deployment, wanted: list[Case], console: Console | None) -
         with ThreadPoolExecutor(together) as pool:
             for result in pool.map(flow.live, _mixed(cases_)):
                 done += 1
+                _note(journal, result)
                 if console is not None:
                     words = result.problems or result.untried or "ok"
                     console.print(f"{done}/{len(wanted)} {result.case.name}: {words}", highlight=False, markup=False)
@@ -169,7 +175,7 @@ def report(results: list[Result], seconds: float) -> str:
         "",
         *_EXPLAINED,
         "",
-        f"{summary(results)} It took {seconds / 60:.0f} minutes.",
+        f"{summary(results)} The last sitting took {seconds / 60:.0f} minutes.",
         "",
         "| " + " | ".join(head) + " |",
         "|" + "---|" * len(head),
@@ -184,22 +190,41 @@ def report(results: list[Result], seconds: float) -> str:
     return "\n".join(lines)
 
 
+def _passed(journal: Path | None, wanted: list[Case]) -> dict[str, Result]:
+    """What passed in earlier sittings."""
+    if journal is None or not journal.exists():
+        return {}
+    seconds = {entry["case"]: entry["seconds"] for entry in map(json.loads, journal.read_text().splitlines())}
+    return {case.name: Result(case, seconds[case.name]) for case in wanted if case.name in seconds}
+
+
+def _note(journal: Path | None, result: Result) -> None:
+    """Remember a case that passed."""
+    if journal is not None and not result.problems and not result.untried:
+        with journal.open("a", encoding="utf-8") as lines:
+            lines.write(json.dumps({"case": result.case.name, "seconds": round(result.seconds, 1)}) + "\n")
+
+
 def main() -> int:
     """Exit code 1 if any case failed or could not be tried."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cut", action="store_true", help="only the cut that `make test` runs")
     parser.add_argument("--only", default="", help="only cases whose name contains this")
-    parser.add_argument("--skip", type=int, default=0, help="leave out so many cases at the beginning")
-    parser.add_argument("--limit", type=int, default=None, help="only so many cases")
+    parser.add_argument(
+        "--journal", type=Path, default=None, help="note what was lived; what passed is not lived again"
+    )
     parser.add_argument("--report", type=Path, default=None, help="write the report to this file")
     options = parser.parse_args()
     chosen = cut() if options.cut else list(cases())
-    wanted = [case for case in chosen if options.only in case.name][options.skip :][: options.limit]
+    wanted = [case for case in chosen if options.only in case.name]
     console, begun = Console(), time.monotonic()
-    console.print(f"{len(wanted)} cases")
+    passed = _passed(options.journal, wanted)
+    missing = [case for case in wanted if case.name not in passed]
+    console.print(f"{len(wanted)} cases, {len(missing)} to be lived")
     with running_session(api_rate_per_minute=0, auth_rate_per_minute=0) as (_, deployment):
         warm_up(deployment)
-        results = live_all(deployment, wanted, console)
+        lived = live_all(deployment, missing, console, options.journal)
+    results = [*passed.values(), *lived]
     console.print(table_of(results))
     console.print(summary(results))
     if options.report is not None:
