@@ -40,6 +40,10 @@ class WatchLimits:
 
     interval: timedelta = timedelta(seconds=2)
     confirm_after: timedelta = timedelta(milliseconds=500)
+    closed_after: timedelta = timedelta(seconds=3)
+    """How long a position must be empty before its run is ended: it may lag behind fills. Exits ask meanwhile."""
+    settles_within: timedelta = timedelta(seconds=4)
+    """What a run has just bought may not be in the positions yet."""
     idle_interval: timedelta = timedelta(seconds=30)
     retire_after: timedelta = timedelta(minutes=10)
     """An account that nobody has used for so long is watched no more, until it is used again."""
@@ -71,6 +75,7 @@ class AccountWatch:
         self._records, self._strategies, self._attempts = records, strategies, attempts
         self._clock, self._limits = clock, limits
         self._holdings: dict[int, tuple[Holding, datetime]] = {}
+        self._changed_at: dict[int, datetime] = {}
         self._exited: set[int] = set()
         self._suspected: dict[Finding, datetime] = {}
         self._told: set[Finding] = set()
@@ -90,8 +95,11 @@ class AccountWatch:
         known = self._holdings.get(holding.strategy_id)
         if known is not None and (known[0].run_id, known[0].epoch) > (holding.run_id, holding.epoch):
             return
+        if known is None or known[0].quantity != holding.quantity:
+            self._changed_at[holding.strategy_id] = self._clock.now()
         if holding.quantity <= 0:
             self._holdings.pop(holding.strategy_id, None)
+            self._changed_at.pop(holding.strategy_id, None)
             self._exited.discard(holding.run_id)
             return
         self._holdings[holding.strategy_id] = (holding, self._clock.now())
@@ -155,8 +163,13 @@ class AccountWatch:
         return [holding for holding, at in self._holdings.values() if at >= oldest]
 
     def _moving(self) -> frozenset[PositionKey]:
-        keys = {position_key(holding.instrument, holding.product) for holding, _ in self._holdings.values()}
-        return frozenset(key for key in keys if self._desk.shares.moving(key))
+        settled = self._clock.now() - self._limits.settles_within
+        found = set()
+        for strategy_id, (holding, _) in self._holdings.items():
+            key = position_key(holding.instrument, holding.product)
+            if self._desk.shares.moving(key) or self._changed_at[strategy_id] > settled:
+                found.add(key)
+        return frozenset(found)
 
     def _forget_the_settled(self, account: Account) -> None:
         """Shares are missing no longer, or nobody holds any: exits need not ask."""
@@ -180,8 +193,11 @@ class AccountWatch:
         self._told &= set(findings)
 
     def _patience(self, finding: Finding) -> timedelta:
-        if isinstance(finding, order_audit.UnguardedPosition):
-            return self._limits.unguarded_after
+        match finding:
+            case order_audit.UnguardedPosition():
+                return self._limits.unguarded_after
+            case order_audit.ClosedOutside():
+                return self._limits.closed_after
         return self._limits.confirm_after
 
     def _suspect(self, finding: Finding) -> None:

@@ -36,11 +36,33 @@ def closed(bench: ExecutionBench) -> list[PositionClosedOutside]:
 
 
 @in_virtual_time
-async def test_a_position_sold_by_hand_is_told_to_its_strategy_after_a_second_look() -> None:
+async def test_a_position_sold_by_hand_is_told_to_its_strategy_after_several_looks() -> None:
     bench = await guarded(ExecutionBench())
     bench.broker.net.clear()
-    await until(lambda: closed(bench), within_s=5)
+    await until(lambda: closed(bench), within_s=8)
     assert bench.attempts.alerts == ["position_gone"]
+
+
+@in_virtual_time
+async def test_positions_that_lag_behind_the_fill_end_no_run() -> None:
+    bench = ExecutionBench()
+    bench.broker.net.clear()
+    await bench.actor.guard(HOLDING)
+    await passing(6)
+    bench.broker.net[INFY, Product.MIS] = 10
+    await renewing(bench, 30)
+    assert (closed(bench), bench.attempts.alerts) == ([], [])
+
+
+@in_virtual_time
+async def test_an_exit_asks_already_while_an_empty_position_is_only_suspected() -> None:
+    bench = await guarded(ExecutionBench())
+    bench.broker.net.clear()
+    bench.updates.hear(2, a_report("99", filled=10))
+    await passing(0.8)
+    assert closed(bench) == []
+    assert (await bench.failed(a_command(a_sell()))).kind == "nothing_to_sell"
+    assert bench.posted == []
 
 
 @in_virtual_time
@@ -48,11 +70,11 @@ async def test_an_update_about_somebody_elses_order_is_looked_into_at_once() -> 
     bench = await guarded(ExecutionBench())
     bench.broker.net.clear()
     bench.updates.hear(2, a_report("99", filled=10))
-    await until(lambda: closed(bench), within_s=1.1)
+    await until(lambda: closed(bench), within_s=4)
 
 
 @in_virtual_time
-async def test_a_lack_that_is_gone_at_the_second_look_was_none() -> None:
+async def test_a_lack_that_is_gone_at_the_next_look_was_none() -> None:
     bench = await guarded(ExecutionBench())
     bench.broker.net.clear()
     reads = bench.broker.position_reads
@@ -148,7 +170,7 @@ async def test_an_older_incarnation_cannot_take_a_holding_back() -> None:
     await bench.actor.guard(replace(HOLDING, epoch=2))
     await bench.actor.guard(replace(HOLDING, quantity=0))
     bench.broker.net.clear()
-    await until(lambda: closed(bench), within_s=5)
+    await until(lambda: closed(bench), within_s=8)
 
 
 @in_virtual_time
