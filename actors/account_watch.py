@@ -205,7 +205,7 @@ class AccountWatch:
         match finding:
             case order_audit.SharesMissing(key=key) | order_audit.PositionShort(key=key):
                 self._desk.in_doubt.add(key)
-            case order_audit.ClosedOutside(strategy_id):
+            case order_audit.ClosedOutside(strategy_id) if strategy_id in self._holdings:
                 holding, _ = self._holdings[strategy_id]
                 self._desk.in_doubt.add(position_key(holding.instrument, holding.product))
 

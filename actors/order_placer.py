@@ -210,9 +210,7 @@ class OrderPlacer:
                 held = await self.desk.gateway.net_quantity(command.instrument, command.product)
             except BrokerUnavailable as error:
                 log.warning("execution.position_unknown", strategy_id=command.strategy_id, reason=str(error))
-                if not self._told and self.clock.now() - asked_at >= self.unresolved_after:
-                    self._told = True
-                    await self.report(PlacementUnresolved(command.intent.id, str(error), unreachable=True))
+                await self._tell_waiting(asked_at, str(error), unreachable=True)
             else:
                 free = held - self.desk.shares.of_others(key, command.intent.id)
                 if free > 0:
@@ -220,6 +218,7 @@ class OrderPlacer:
                 empty = empty + 1 if held <= 0 else 0
                 if empty >= _EMPTY_READS:
                     return 0
+                await self._tell_waiting(asked_at, "other exits are about to sell these shares", unreachable=False)
             await asyncio.sleep(_POSITION_RETRY_S)
         return None
 
@@ -229,10 +228,13 @@ class OrderPlacer:
     # --- telling --------------------------------------------------------------------------------------------------
 
     async def _tell_doubt(self, placement: Placement, *, unreachable: bool) -> None:
-        since = placement.doubt_since
-        if not self._told and since is not None and self.clock.now() - since >= self.unresolved_after:
+        if placement.doubt_since is not None:
+            await self._tell_waiting(placement.doubt_since, placement.last_reason, unreachable=unreachable)
+
+    async def _tell_waiting(self, since: datetime, reason: str, *, unreachable: bool) -> None:
+        if not self._told and self.clock.now() - since >= self.unresolved_after:
             self._told = True
-            await self.report(PlacementUnresolved(self.command.intent.id, placement.last_reason, unreachable))
+            await self.report(PlacementUnresolved(self.command.intent.id, reason, unreachable))
 
     def _tell_queued(self, expected_at: datetime) -> None:
         self.in_background(self.report(OrderQueued(self.command.intent.id, expected_at)))

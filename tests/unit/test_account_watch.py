@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from actors.domain.events import PositionClosedOutside
+from actors.domain.events import PlacementUnresolved, PositionClosedOutside
 from actors.domain.identifiers import Leg, Product
 from actors.domain.order import OrderStage
 from actors.ports import Holding, KnownIntent, PeerUnavailable
@@ -197,6 +197,22 @@ async def test_two_exits_of_one_position_never_count_on_the_same_shares() -> Non
     bench.start(a_command(second, strategy_id=4, run_id=8, check_position=True))
     await until(lambda: len(bench.broker.posts) == 2)
     assert [intent.quantity for intent in bench.posted] == [10, 5]
+
+
+@in_virtual_time
+async def test_an_exit_that_waits_for_shares_of_another_exit_says_so_and_goes_out_when_they_are_free() -> None:
+    bench = ExecutionBench()
+    bench.broker.script, bench.broker.widening_fills = [PARKED], False
+    bench.start(a_command(a_sell(10)))
+    await until(lambda: bench.broker.posts)
+    second = replace(a_sell(10), id=replace(a_sell().id, run_id=8), tag="ANOTHERTAG")
+    waiting = bench.start(a_command(second, strategy_id=4, run_id=8, check_position=True))
+    await passing(5)
+    assert len(bench.posted) == 1
+    assert any(isinstance(event, PlacementUnresolved) for event in bench.strategies.events)
+    bench.broker.net[INFY, Product.MIS] = 20
+    await waiting
+    assert [intent.quantity for intent in bench.posted] == [10, 10]
 
 
 @in_virtual_time
