@@ -53,6 +53,7 @@ class WatchLimits:
     """A strategy that has not renewed its holding for so long does not guard it."""
     unguarded_after: timedelta = timedelta(seconds=20)
     """A strategy that restarts is without a guard for a moment; for longer is an alert."""
+    keep_warm: timedelta = timedelta(seconds=25)
     unreadable_after: timedelta = timedelta(seconds=10)
 
 
@@ -84,7 +85,7 @@ class AccountWatch:
         self._look_now = asyncio.Event()
         self._known: tuple[KnownIntent, ...] = ()
         self._known_at: datetime | None = None
-        self._used_at = clock.now()
+        self._used_at = self._warmed_at = clock.now()
 
     def used(self) -> None:
         """Somebody uses the account."""
@@ -151,12 +152,20 @@ class AccountWatch:
         book = await self._desk.read_book()
         demat = any(holding.product is Product.CNC for holding in holdings)
         held = await self._desk.gateway.net_quantities(demat=demat)
+        await self._keep_warm()
         self._can_read()
         # what moved while we read is judged in the next round
         moving, working = moving | self._moving(), working | self._working()
         account = Account(book, held, holdings, known, moving, working, frozenset(self._exited))
         self._forget_the_settled(account)
         await self._judge(order_audit.audit(account))
+
+    async def _keep_warm(self) -> None:
+        """Our own reads use the session that was used last; an order that comes with others needs more of them."""
+        now = self._clock.now()
+        if self._holdings and now - self._warmed_at >= self._limits.keep_warm:
+            self._warmed_at = now
+            await self._desk.gateway.keep_warm()
 
     def _present_holdings(self) -> list[Holding]:
         oldest = self._clock.now() - self._limits.holding_lasts

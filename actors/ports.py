@@ -277,6 +277,10 @@ class OrderGateway(Protocol):
         """
         ...
 
+    async def keep_warm(self) -> None:
+        """Use the sessions that have waited longest, so that an order finds them open. Raises BrokerUnavailable."""
+        ...
+
 
 class OrderGateways(Protocol):
     """Where an execution actor gets the gateway of an account."""

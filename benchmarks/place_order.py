@@ -2,8 +2,8 @@
 
 A bare HTTP server in a process of its own notes the instant at which a request is complete, on the clock that both
 processes share, and answers with it as the order id. The stock `kiteconnect` and ours take turns, order by order, so
-that whatever else the machine does hits both. "gateway" is `KiteGateway.place` as the engine calls it: from the event
-loop, through a thread, and back; beside it the stock client is called the same way.
+that whatever else the machine does hits both. "KiteGateway.place" is what the engine calls: from its loop, through
+a thread, and back; beside it the stock client is called the same way.
 
     python benchmarks/place_order.py [ROUNDS]
 """
@@ -25,6 +25,8 @@ from kiteconnect import KiteConnect
 from actors.ports import OrderCommand
 from broker.kite_client import KiteCredentials, KiteEndpoint, KiteGateway
 from broker.kite_order_client import KiteOrderClient
+from broker.kite_sessions import KiteSessions
+from broker.kite_wire import Destination
 from tests.kit.execution import a_command
 
 ROUNDS = 800
@@ -96,8 +98,7 @@ async def measure(root: str, rounds: int) -> dict[str, list[float]]:
     command = a_command()
     order = fields(command)
     stock = KiteConnect(CREDENTIALS.api_key, CREDENTIALS.access_token, root, timeout=TIMEOUT)
-    ours = KiteOrderClient(root, TIMEOUT)
-    ours.log_in(CREDENTIALS.api_key, CREDENTIALS.access_token)
+    ours = KiteOrderClient(CREDENTIALS, KiteSessions(Destination(root, TIMEOUT)))
 
     async def credentials() -> KiteCredentials:
         return CREDENTIALS
@@ -108,7 +109,7 @@ async def measure(root: str, rounds: int) -> dict[str, list[float]]:
         return str(stock.place_order(**order))
 
     async def by_ours() -> str:
-        return str(ours.place_order(**order))
+        return ours.place_order(**order)  # type: ignore[arg-type]
 
     async def by_stock_in_thread() -> str:
         return str(await asyncio.to_thread(stock.place_order, **order))

@@ -1,13 +1,15 @@
-"""One account at Kite (or at the Kite-compatible paper exchange), through the official client.
+"""One account at Kite (or at the Kite-compatible paper exchange), through `KiteOrderClient`.
 
-The client blocks, so calls run in a few threads of the account's own, each call with a warm HTTP session to itself,
-because a `requests.Session` is not safe to share.
+The client blocks, so calls run in a few threads of the account's own, each over a warm session that no other thread
+has at that moment. A call has one deadline from here to the last byte of its answer: what could not leave before it,
+never leaves.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -16,40 +18,50 @@ from actors.domain.identifiers import Instrument, Product
 from actors.domain.order import OrderReport
 from actors.domain.retry_policy import AttemptOutcome
 from actors.ports import BrokerUnavailable, OrderCommand, PlaceResult, PositionKey, position_key
-from broker.kite_mapping import is_session_error, outcome_of, reason_of, report_of
-from broker.kite_order_client import KiteOrderClient
+from broker.kite_mapping import holdings_of, is_session_error, outcome_of, positions_of, reason_of, report_of
+from broker.kite_order_client import KiteCredentials, KiteOrderClient, finished_by
+from broker.kite_sessions import KiteSessions
+from broker.kite_wire import Destination
 
-_SESSIONS = 32
-"""Threads, and so warm sessions, of one account: a request that hangs must not hold up the next."""
+__all__ = ["KiteCredentials", "KiteEndpoint", "KiteGateway"]
 
+_THREADS = 32
+"""Calls of one account that may be under way at once: a request that hangs must not hold up the next."""
 
-@dataclass(frozen=True, slots=True)
-class KiteCredentials:
-    """What a session at the broker needs."""
-
-    api_key: str = field(repr=False)
-    access_token: str = field(repr=False)
+_GRACE_S = 0.5
+"""How much longer than its deadline a thread is waited for: it can only hang where nothing has been sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class KiteEndpoint:
-    """Where the broker is, and how long to wait for it: seconds to connect, seconds between bytes."""
+    """Where the broker is, and how long to wait for it: seconds to connect, seconds between bytes.
+
+    `market_protection`: -1 lets the broker choose the band, else a percentage (kite.md §4).
+    """
 
     root: str
     timeout_s: tuple[float, float] = (0.5, 3.0)
-    market_protection: int = -1
+    market_protection: float = -1
+
+    @property
+    def total_s(self) -> float:
+        """Seconds for a whole call."""
+        return sum(self.timeout_s)
 
 
 class KiteGateway:
-    """`OrderGateway` over `kiteconnect`. Credentials are read again after the broker refused them."""
+    """`OrderGateway` over `KiteOrderClient`. Credentials are read again after the broker refused them."""
 
     def __init__(self, endpoint: KiteEndpoint, credentials: Callable[[], Awaitable[KiteCredentials]]) -> None:
         self._endpoint = endpoint
         self._load_credentials = credentials
         self._credentials: KiteCredentials | None = None
-        self._threads = ThreadPoolExecutor(_SESSIONS, thread_name_prefix="kite")
-        self._idle: list[KiteOrderClient] = []
-        """Sessions that nobody uses, the warmest last."""
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="kite")
+        self._sessions = KiteSessions(Destination(endpoint.root, endpoint.timeout_s))
+        self._client: KiteOrderClient | None = None
+
+    def __repr__(self) -> str:
+        return f"KiteGateway({self._sessions.destination.authority})"
 
     async def place(self, command: OrderCommand) -> PlaceResult:
         """One protected MARKET order. See `OrderGateway.place`."""
@@ -70,7 +82,7 @@ class KiteGateway:
             )
         except BrokerUnavailable as error:  # no credentials could be read: nothing left us
             return PlaceResult(AttemptOutcome.NOT_SENT, sent_at, reason=str(error))
-        except Exception as error:  # noqa: BLE001 - anything unproven is ambiguous, and the client raises anything
+        except Exception as error:  # noqa: BLE001 - anything unproven is ambiguous, and anything may be raised
             return PlaceResult(outcome_of(error), sent_at, reason=reason_of(error))
         if not isinstance(order_id, str) or not order_id:
             return PlaceResult(AttemptOutcome.AMBIGUOUS, sent_at, reason="the broker gave no order id")
@@ -97,37 +109,25 @@ class KiteGateway:
 
     async def net_quantity(self, instrument: Instrument, product: Product) -> int:
         """Shares held in the product: today's net position, and for delivery what is in the demat account."""
-        held = (await self._positions()).get(position_key(instrument, product), 0)
+        key = position_key(instrument, product)
+        held: dict[PositionKey, int] = await self._read("positions", positions_of)
         if product is Product.CNC:
-            held += (await self._demat()).get(instrument.tradingsymbol, 0)
-        return held
+            held = _together(held, await self._read("holdings", holdings_of))
+        return held.get(key, 0)
 
-    async def net_quantities(self, *, demat: bool) -> Mapping[PositionKey, int]:
-        """The same for everything. Shares in the demat account count on both exchanges: they may be sold on each."""
-        held, shares = dict(await self._positions()), await self._demat() if demat else {}
-        for exchange in ("NSE", "BSE"):
-            for symbol, quantity in shares.items():
-                key = (exchange, symbol, Product.CNC.value)
-                held[key] = held.get(key, 0) + quantity
-        return held
+    async def net_quantities(self, *, demat: bool = True) -> Mapping[PositionKey, int]:
+        """See `OrderGateway.net_quantities`. `demat`: count shares of earlier days too, which costs another reading."""
+        today = self._read("positions", positions_of)
+        readings = await asyncio.gather(today, self._read("holdings", holdings_of)) if demat else (await today, {})
+        return _together(*readings)
 
-    async def _positions(self) -> Mapping[PositionKey, int]:
-        def parse(found: Any) -> Mapping[PositionKey, int]:
-            net: dict[PositionKey, int] = {}
-            for row in found["net"]:
-                key = (str(row["exchange"]), str(row["tradingsymbol"]), str(row["product"]))
-                net[key] = net.get(key, 0) + int(row["quantity"])
-            return net
+    async def keep_warm(self) -> None:
+        """One cheap read over the sessions that have waited longest; do it every 20 to 30 s while orders may come.
 
-        held: Mapping[PositionKey, int] = await self._read("positions", parse)
-        return held
-
-    async def _demat(self) -> Mapping[str, int]:
-        def parse(rows: Any) -> Mapping[str, int]:
-            return {str(row["tradingsymbol"]): int(row["quantity"]) + int(row.get("t1_quantity") or 0) for row in rows}
-
-        held: Mapping[str, int] = await self._read("holdings", parse)
-        return held
+        Raises:
+            BrokerUnavailable: the broker does not answer, or does not accept the credentials.
+        """
+        await self._read("keep_warm")
 
     async def _read(self, method: str, parse: Callable[[Any], Any] = lambda found: found, **arguments: Any) -> Any:
         """A call that may be repeated freely. An answer that makes no sense is a failed one."""
@@ -156,18 +156,21 @@ class KiteGateway:
         return self._credentials
 
     async def _call_as(self, credentials: KiteCredentials, method: str, arguments: dict[str, Any]) -> Any:
+        deadline = time.monotonic() + self._endpoint.total_s
         loop = asyncio.get_running_loop()
-        call = loop.run_in_executor(self._threads, self._call_in_thread, credentials, method, arguments)
-        deadline = sum(self._endpoint.timeout_s) + 1  # the client's timeout is per byte, a drip would never end
-        return await asyncio.wait_for(call, deadline)
+        call = loop.run_in_executor(self._threads, self._call_until, deadline, credentials, method, arguments)
+        return await asyncio.wait_for(call, self._endpoint.total_s + _GRACE_S)
+
+    def _call_until(self, deadline: float, credentials: KiteCredentials, method: str, arguments: dict[str, Any]) -> Any:
+        with finished_by(deadline):
+            return self._call_in_thread(credentials, method, arguments)
 
     def _call_in_thread(self, credentials: KiteCredentials, method: str, arguments: dict[str, Any]) -> Any:
-        try:
-            kite = self._idle.pop()  # one step, so no two threads get the same
-        except IndexError:
-            kite = KiteOrderClient(self._endpoint.root, self._endpoint.timeout_s)
-        try:
-            kite.log_in(credentials.api_key, credentials.access_token)
-            return getattr(kite, method)(**arguments)
-        finally:
-            self._idle.append(kite)
+        client = self._client
+        if client is None or client.credentials != credentials:
+            client = self._client = KiteOrderClient(credentials, self._sessions)
+        return getattr(client, method)(**arguments)
+
+
+def _together(today: Mapping[PositionKey, int], demat: Mapping[PositionKey, int]) -> dict[PositionKey, int]:
+    return {key: today.get(key, 0) + demat.get(key, 0) for key in today.keys() | demat.keys()}

@@ -1,7 +1,7 @@
-"""From Kite's words to ours: order rows, and what an exception of the client proves about an order (kite.md §2)."""
+"""From Kite's words to ours: rows of orders and positions, and what an exception proves about an order (kite.md §2)."""
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -9,27 +9,61 @@ import requests
 from kiteconnect import exceptions as kite_errors
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 
+from actors.domain.identifiers import Product
 from actors.domain.order import OrderReport, stage_of
 from actors.domain.retry_policy import AttemptOutcome
+from actors.ports import PositionKey
+from broker.kite_exceptions import AnswerLost, NeverSent
 
 _NEVER_SENT = (NewConnectionError, NameResolutionError, ConnectTimeoutError)
-_REFUSED_CODES = frozenset({400, 403, 404, 405, 410, 428})
+_CLIENT_ERRORS = range(400, 500)
+_REFUSED_CODES = frozenset({400, 404, 405, 410, 428})
 _MAYBE_PLACED = ("timed out", "check the order book")
 _TAG_LENGTH = 20
+_LONGEST_REASON = 300
+_DEMAT_EXCHANGES = ("NSE", "BSE")
 
 
 def report_of(row: Mapping[str, Any]) -> OrderReport:
-    """A row of Kite's order book. Fills are taken from `filled_quantity` alone: pending counts are not reliable."""
+    """A row of Kite's order book, or an order update. Fills are taken from `filled_quantity` alone: pending counts are
+    not reliable.
+
+    Raises:
+        ValueError, TypeError, LookupError, ArithmeticError: for a row that makes no sense.
+    """
     quantity = int(row["quantity"])
+    price = Decimal(str(row.get("average_price") or 0))
+    if not isinstance(row["order_id"], str | int) or not row["order_id"] or not price.is_finite():
+        raise ValueError("an order without an id, or with a price that is none")
     return OrderReport(
         order_id=str(row["order_id"]),
         tag=_own_tag(row),
         stage=stage_of(str(row["status"])),
         quantity=quantity,
         filled_quantity=min(int(row.get("filled_quantity") or 0), quantity),
-        average_price=Decimal(str(row.get("average_price") or 0)),
+        average_price=price,
         reason=str(row.get("status_message") or ""),
     )
+
+
+def positions_of(found: Mapping[str, Any]) -> dict[PositionKey, int]:
+    """Net positions of the day, in shares; a short one is negative."""
+    held: dict[PositionKey, int] = {}
+    for row in found["net"]:
+        key = (str(row["exchange"]), str(row["tradingsymbol"]), str(row["product"]))
+        held[key] = held.get(key, 0) + int(row["quantity"])
+    return held
+
+
+def holdings_of(rows: Sequence[Mapping[str, Any]]) -> dict[PositionKey, int]:
+    """Shares in the demat account, under CNC: those may be sold on either exchange, wherever they are listed."""
+    held: dict[PositionKey, int] = {}
+    for row in rows:
+        shares = int(row["quantity"]) + int(row.get("t1_quantity") or 0)
+        for exchange in _DEMAT_EXCHANGES:
+            key = (exchange, str(row["tradingsymbol"]), Product.CNC.value)
+            held[key] = held.get(key, 0) + shares
+    return held
 
 
 def _own_tag(row: Mapping[str, Any]) -> str | None:
@@ -40,30 +74,37 @@ def _own_tag(row: Mapping[str, Any]) -> str | None:
 
 def is_session_error(error: Exception) -> bool:
     """Whether the credentials were refused; Kite also says so by a 400 InputException (kite.md §6)."""
-    text = str(error).lower()
-    return isinstance(error, kite_errors.TokenException) or (
-        isinstance(error, kite_errors.InputException) and "api_key" in text and "access_token" in text
+    text, code = str(error).lower(), getattr(error, "code", None)
+    if isinstance(error, kite_errors.TokenException):
+        return code in _CLIENT_ERRORS
+    return (
+        isinstance(error, kite_errors.InputException)
+        and code in _CLIENT_ERRORS
+        and "api_key" in text
+        and "access_token" in text
     )
 
 
 def outcome_of(error: Exception) -> AttemptOutcome:
     """What an exception of `place_order` proves. Whatever is not proven is ambiguous."""
-    code = getattr(error, "code", None)
-    text = str(error).lower()
+    if isinstance(error, kite_errors.KiteException):
+        return _outcome_of_answer(error, error.code)
+    never_sent = isinstance(error, NeverSent) or (isinstance(error, requests.ConnectionError) and _never_sent(error))
+    return AttemptOutcome.NOT_SENT if never_sent else AttemptOutcome.AMBIGUOUS
+
+
+def _outcome_of_answer(error: Exception, code: object) -> AttemptOutcome:
     if is_session_error(error):
         return AttemptOutcome.SESSION_EXPIRED
+    text = str(error).lower()
+    if any(words in text for words in _MAYBE_PLACED):
+        return AttemptOutcome.AMBIGUOUS
     if code == 429:
         return AttemptOutcome.RATE_LIMITED
-    if isinstance(error, kite_errors.PermissionException):
-        return AttemptOutcome.REFUSED
     if isinstance(error, kite_errors.DataException | kite_errors.NetworkException):
         return AttemptOutcome.AMBIGUOUS
-    if isinstance(error, kite_errors.KiteException) and code in _REFUSED_CODES:
-        maybe = any(words in text for words in _MAYBE_PLACED)
-        return AttemptOutcome.AMBIGUOUS if maybe else AttemptOutcome.REFUSED
-    if isinstance(error, requests.ConnectionError) and _never_sent(error):
-        return AttemptOutcome.NOT_SENT
-    return AttemptOutcome.AMBIGUOUS
+    forbidden = isinstance(error, kite_errors.PermissionException) and code in _CLIENT_ERRORS
+    return AttemptOutcome.REFUSED if forbidden or code in _REFUSED_CODES else AttemptOutcome.AMBIGUOUS
 
 
 def _never_sent(error: requests.ConnectionError) -> bool:
@@ -77,10 +118,10 @@ def _never_sent(error: requests.ConnectionError) -> bool:
 
 
 def reason_of(error: Exception) -> str:
-    """The sentence for the trader and the log. Requests' own messages may carry the address, never credentials."""
-    if isinstance(error, kite_errors.KiteException):
-        return str(error)
-    if isinstance(error, requests.Timeout):
+    """The sentence for the trader and the log, without addresses and credentials."""
+    if isinstance(error, kite_errors.KiteException | NeverSent | AnswerLost):
+        return str(error)[:_LONGEST_REASON]
+    if isinstance(error, requests.Timeout | TimeoutError):
         return "the broker did not answer in time"
     if isinstance(error, requests.ConnectionError):
         return "the broker cannot be reached" if _never_sent(error) else "the connection to the broker broke"

@@ -1,116 +1,206 @@
-"""`kiteconnect.KiteConnect` for the order path: requests prepared ahead, no redirects, and answers taken literally.
+"""`kiteconnect` for orders: its routes and methods over our own wire, and a `place_order` that is prepared ahead.
 
-The stock client builds URL, headers and session settings anew for each request, follows redirects (a 302 turns a
-placement into a GET that "succeeds"), loses the status of an answer that is not JSON, and leaves out exceptions that
-Kite documents (kite.md §1, §2). What this one raises can be told apart by `kite_mapping.outcome_of`.
+Of the stock client this keeps the API. It replaces how requests leave and what counts as an answer (kite.md §0, §2):
+no redirect, no proxy of the environment, no netrc; a deadline for the whole exchange; an answer is JSON with the
+status that Kite gives it, and everything else is an exception that `kite_mapping.outcome_of` can classify.
 """
 
-from typing import Any
-from urllib.parse import urlencode, urljoin
+import json
+import re
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+from urllib.parse import quote, urlencode
 
-import requests
 from kiteconnect import KiteConnect
 from kiteconnect import exceptions as kite_errors
-from requests.adapters import HTTPAdapter
+
+from broker.kite_exceptions import contradictory, kite_error, unreadable
+from broker.kite_sessions import KiteSessions
+from broker.kite_wire import Answer
 
 _FORM = "application/x-www-form-urlencoded"
+_JSON = "application/json"
+_HEADER_WORD = re.compile(r"[!-~]{1,512}")
+_PER_ORDER = frozenset({"tradingsymbol", "transaction_type", "quantity", "tag"})
+_PROTECTED_TYPES = frozenset({"MARKET", "SL-M"})
+_MOST_TEMPLATES = 64
+_MOST_WARMED = 4
+
+_deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
 
 
-class MarginException(kite_errors.GeneralException):  # type: ignore[misc]
-    """Insufficient funds."""
+class _Template(NamedTuple):
+    """An order prepared ahead: its headers but for the length, and the beginning of its form."""
+
+    head: bytes = b""
+    form: bytes = b""
 
 
-class HoldingException(kite_errors.GeneralException):  # type: ignore[misc]
-    """Insufficient holdings for a sale."""
+@dataclass(frozen=True, slots=True)
+class KiteCredentials:
+    """What a session at the broker needs."""
+
+    api_key: str = field(repr=False)
+    access_token: str = field(repr=False)
 
 
-class UserException(kite_errors.GeneralException):  # type: ignore[misc]
-    """Something about the account."""
+@contextmanager
+def finished_by(deadline: float) -> Iterator[None]:
+    """Calls inside end by this instant of `time.monotonic()`, and nothing is sent after it."""
+    before = _deadline.set(deadline)
+    try:
+        yield
+    finally:
+        _deadline.reset(before)
 
 
-class TwoFAException(kite_errors.GeneralException):  # type: ignore[misc]
-    """A second factor is missing."""
+class KiteOrderClient(KiteConnect):  # type: ignore[misc] # kiteconnect has no types
+    """One account under one access token. Safe to use from several threads, each call over a session of its own.
 
+    Besides the exceptions of `kiteconnect`, which carry the true HTTP status in `code`, calls raise `NeverSent` and
+    `AnswerLost`. None of their texts holds credentials.
+    """
 
-_MISSING = {c.__name__: c for c in (MarginException, HoldingException, UserException, TwoFAException)}
-
-
-class KiteOrderClient(KiteConnect):  # type: ignore[misc]
-    """One warm session of one account. Not for two threads at once. `timeout_s`: to connect, and between bytes."""
-
-    def __init__(self, root: str, timeout_s: tuple[float, float]) -> None:
-        super().__init__("", root=root, timeout=timeout_s, debug=False)
-        self.api_key: str = ""
-        self.access_token: str | None = None
-        self.reqsession.trust_env = False  # a netrc entry would replace the Authorization header
-        self.reqsession.mount("http://", HTTPAdapter(pool_connections=1, pool_maxsize=1))
-        self.reqsession.mount("https://", HTTPAdapter(pool_connections=1, pool_maxsize=1))
-        self._prepared: dict[tuple[str, str], requests.PreparedRequest] = {}
+    def __init__(self, credentials: KiteCredentials, sessions: KiteSessions) -> None:
+        destination = sessions.destination
+        super().__init__(credentials.api_key, credentials.access_token, destination.root, timeout=destination.timeout_s)
+        self.credentials = credentials
+        self._sessions = sessions
+        self._head = self._prepare_head()
+        self._templates: dict[tuple[tuple[str, Any], ...], _Template] = {}
 
     def __repr__(self) -> str:
-        return f"KiteOrderClient({self.root!r})"
+        return f"KiteOrderClient({self._sessions.destination.authority})"
 
-    def log_in(self, api_key: str, access_token: str) -> None:
-        """Use these credentials from the next request on."""
-        if (self.api_key, self.access_token) != (api_key, access_token):
-            self.api_key, self.access_token = api_key, access_token
-            self._prepared.clear()
+    def place_order(self, variety: str, **order: Any) -> str:
+        """`KiteConnect.place_order` by keywords: the order id. One request, which is never repeated here.
+
+        What is the same from order to order is encoded once and kept.
+
+        Raises:
+            InputException: before anything is sent, for a MARKET or SL-M order without protection (kite.md §4).
+        """
+        if order.get("order_type") in _PROTECTED_TYPES:
+            _check_protection(order.get("market_protection"))
+        template = self._template(variety, {name: value for name, value in order.items() if name not in _PER_ORDER})
+        own = {name: order[name] for name in order.keys() & _PER_ORDER if order[name] is not None}
+        data = self._send("POST", template.head, template.form + urlencode(own).encode())
+        order_id = data.get("order_id") if isinstance(data, dict) else None
+        if not isinstance(order_id, str) or not order_id.strip():
+            raise unreadable(200, "no order id")
+        return order_id
+
+    def modify_order(self, variety: str, order_id: str, **changes: Any) -> Any:
+        """`KiteConnect.modify_order` by keywords."""
+        if changes.get("order_type") in _PROTECTED_TYPES:
+            _check_protection(changes.get("market_protection"))
+        return super().modify_order(variety, order_id, **changes)
+
+    def keep_warm(self) -> None:
+        """Use the sessions that have waited longest, so that neither end closes them; open one if there is none."""
+        head = self._request_head("GET", self._path("user.profile", None), None)
+        for _ in range(min(max(1, len(self._sessions)), _MOST_WARMED)):
+            self._send("GET", head, None, oldest=True)
+
+    def _template(self, variety: str, same: Mapping[str, Any]) -> "_Template":
+        """What all orders share that agree in everything but what is an order's own."""
+        key = (("variety", variety), *sorted((name, value) for name, value in same.items() if value is not None))
+        template = self._templates.get(key)
+        if template is None:
+            path = self._path("order.place", {"variety": variety})
+            template = _Template(self._request_head("POST", path, _FORM), urlencode(key).encode() + b"&")
+            if len(self._templates) >= _MOST_TEMPLATES:
+                self._templates.clear()
+            self._templates[key] = template
+        return template
+
+    # --- the wire -------------------------------------------------------------------------------------------------
 
     def _request(
         self,
         route: str,
         method: str,
-        url_args: dict[str, str] | None = None,
-        params: dict[str, Any] | None = None,
+        url_args: Mapping[str, Any] | None = None,
+        params: Any = None,
         is_json: bool = False,
-        query_params: dict[str, Any] | None = None,
+        query_params: Mapping[str, Any] | None = None,
     ) -> Any:
-        url = urljoin(self.root, self._routes[route].format(**(url_args or {})))
-        request = self._template(method, url).copy()
-        if method in {"POST", "PUT"} and not is_json:
-            request.body = urlencode(params or {}).encode()
-            request.headers["Content-Type"] = _FORM
-            request.headers["Content-Length"] = str(len(request.body))
-        elif is_json or params or query_params:
-            body = {"json": params} if is_json else {"params": params or query_params}
-            request = requests.Request(method, url, headers=dict(request.headers), **body).prepare()
-        return _data_of(self.reqsession.send(request, timeout=self.timeout, allow_redirects=False))
+        """What every other method of `KiteConnect` goes through."""
+        body = kind = None
+        query = params if method in {"GET", "DELETE"} else query_params
+        if method in {"POST", "PUT"}:
+            kind = _JSON if is_json else _FORM
+            body = json.dumps(params).encode() if is_json else _form(params)
+        path = self._path(route, url_args)
+        asked = _form(query).decode()
+        return self._send(method, self._request_head(method, f"{path}?{asked}" if asked else path, kind), body)
 
-    def _template(self, method: str, url: str) -> requests.PreparedRequest:
-        prepared = self._prepared.get((method, url))
-        if prepared is None:
-            headers = {
-                "X-Kite-Version": self.kite_header_version,
-                "User-Agent": self._user_agent(),
-                "Authorization": f"token {self.api_key}:{self.access_token}",
-                **{name: value for name, value in self.reqsession.headers.items() if name != "User-Agent"},
-            }
-            prepared = requests.Request(method, url, headers=headers).prepare()
-            if "{" not in url and method in {"GET", "POST"}:  # order ids of PUT and DELETE never come again
-                self._prepared[method, url] = prepared
-        return prepared
+    def _path(self, route: str, names: Mapping[str, Any] | None) -> str:
+        quoted = {name: quote(str(value), safe="") for name, value in (names or {}).items()}
+        path: str = self._routes[route].format(**quoted)
+        return path
+
+    def _prepare_head(self) -> bytes:
+        """The headers of every request of the account."""
+        if not (_HEADER_WORD.fullmatch(self.api_key) and _HEADER_WORD.fullmatch(self.access_token)):
+            raise kite_errors.TokenException("The stored credentials hold characters that no credentials have")
+        lines = {
+            "Host": self._sessions.destination.authority,
+            "X-Kite-Version": self.kite_header_version,
+            "User-Agent": self._user_agent(),
+            "Accept": "*/*",
+            "Accept-Encoding": "identity",
+            "Connection": "keep-alive",
+            "Authorization": f"token {self.api_key}:{self.access_token}",
+        }
+        return "".join(f"{name}: {value}\r\n" for name, value in lines.items()).encode("ascii")
+
+    def _request_head(self, method: str, target: str, kind: str | None) -> bytes:
+        body_type = f"Content-Type: {kind}\r\n" if kind else ""
+        return f"{method} {target} HTTP/1.1\r\n".encode("ascii") + self._head + body_type.encode("ascii")
+
+    def _send(self, method: str, head: bytes, body: bytes | None, *, oldest: bool = False) -> Any:
+        length = b"Content-Length: %d\r\n\r\n" % len(body) if body is not None else b"\r\n"
+        request = b"".join((head, length, body or b""))
+        deadline = _deadline.get()
+        if deadline is None:
+            deadline = time.monotonic() + sum(self._sessions.destination.timeout_s)
+        return _data_of(self._sessions.exchange(method, request, deadline, oldest=oldest), self.access_token)
 
 
-def _data_of(reply: requests.Response) -> Any:
-    """The `data` of a JSON answer.
-
-    Raises:
-        KiteException: with the broker's own class and status, or `DataException` with the real status for anything
-            that is not Kite's envelope: it proves nothing but its status.
-    """
+def _data_of(answer: Answer, secret: str) -> Any:
+    """`data` of a successful answer; every other answer is an exception, whose text does not hold the secret."""
+    if "csv" in answer.content_type and answer.status == 200:
+        return answer.body
+    if "json" not in answer.content_type:
+        raise unreadable(answer.status, "HTML" if "html" in answer.content_type else "not JSON")
     try:
-        answer = reply.json() if "json" in reply.headers.get("Content-Type", "") else None
-    except ValueError:
-        answer = None
-    if answer is None:
-        raise kite_errors.DataException(f"HTTP {reply.status_code} without JSON", reply.status_code)
-    if not isinstance(answer, dict):
-        raise kite_errors.DataException(f"HTTP {reply.status_code} with another JSON than Kite's", reply.status_code)
-    name = answer.get("error_type")
-    if answer.get("status") == "error" or name:
-        known = _MISSING.get(str(name)) or getattr(kite_errors, str(name), kite_errors.GeneralException)
-        kind = known if isinstance(known, type) and issubclass(known, kite_errors.KiteException) else None
-        raise (kind or kite_errors.GeneralException)(str(answer.get("message") or "no reason given"), reply.status_code)
-    if reply.status_code != requests.codes.ok or "data" not in answer:
-        raise kite_errors.DataException(f"HTTP {reply.status_code} without data", reply.status_code)
-    return answer["data"]
+        said = json.loads(answer.body)
+    except (ValueError, RecursionError) as error:
+        raise unreadable(answer.status, "not JSON") from error
+    if not isinstance(said, dict):
+        raise unreadable(answer.status, "JSON without an envelope")
+    if said.get("status") == "error" or said.get("error_type"):
+        message = said.get("message")
+        # a broker gone wrong may repeat what it was told, and its words go into logs
+        told = message.replace(secret, "***") if isinstance(message, str) and len(secret) > 7 else message
+        raise kite_error(said.get("error_type"), told, answer.status)
+    if answer.status != 200 or said.get("status") != "success" or "data" not in said:
+        raise contradictory(answer.status)
+    return said["data"]
+
+
+def _form(fields: Mapping[str, Any] | None) -> bytes:
+    present = {name: value for name, value in (fields or {}).items() if value is not None}
+    return urlencode(present, doseq=True).encode()
+
+
+def _check_protection(percent: object) -> None:
+    """-1 or a percentage; a truth value is refused by Kite with a text nobody understands (kite.md §4)."""
+    number = isinstance(percent, int | float) and not isinstance(percent, bool)
+    if not number or not (percent == -1 or 0 < percent <= 100):  # type: ignore[operator]
+        raise kite_errors.InputException("market_protection must be -1 or a percentage above 0 and up to 100", code=400)

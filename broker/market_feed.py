@@ -1,15 +1,19 @@
-"""The broker's tick stream: prices in paise, in FULL mode, over a `TickerLink`."""
+"""The broker's tick stream, over a `TickerLink`."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
+import structlog
+
 from actors.domain.errors import InvalidValue
 from actors.domain.money import round_to_paise
-from broker.kite_client import KiteCredentials
-from broker.ticker_link import MendedTicker, TickerLink, reactor, run_reactor, tell
+from broker.kite_order_client import KiteCredentials
+from broker.ticker_link import RECONNECT_S, LinkCallbacks, MendedTicker, TickerLink, reactor, run_reactor
 
-__all__ = ["MarketFeed", "run_reactor"]
+__all__ = ["RECONNECT_S", "MarketFeed", "run_reactor"]
+
+log = structlog.get_logger(__name__)
 
 TickCallback = Callable[[int, int, datetime], None]
 
@@ -32,14 +36,14 @@ class MarketFeed:
     ) -> None:
         self._on_tick = on_tick
         self._tokens: set[int] = set()
-        self._link = TickerLink(
-            root,
-            on_connected=lambda: self._request(list(self._tokens)),
-            on_heard=on_heard,
+        callbacks = LinkCallbacks(
+            on_connected=lambda ticker: self._request(ticker, list(self._tokens)),
             on_lost=on_lost,
             on_refused=on_refused,
-            prepare=self._prepare,
+            on_heard=on_heard,
+            on_ticks=self._ticks,
         )
+        self._link = TickerLink(root, callbacks)
 
     def start(self, credentials: KiteCredentials) -> None:
         """Connect with these credentials, in place of an earlier connection."""
@@ -49,26 +53,15 @@ class MarketFeed:
         """See `TickStream.subscribe`."""
         reactor.callFromThread(self._subscribe, list(tokens))
 
-    def _prepare(self, ticker: MendedTicker) -> None:
-        ticker.on_ticks = lambda _ws, ticks: self._ticks(ticks)
-
     def _subscribe(self, tokens: list[int]) -> None:
         self._tokens.update(tokens)
-        if self._link.ticker is not None and self._link.ticker.is_connected():
-            self._request(tokens)
+        if (ticker := self._link.open_ticker) is not None:
+            self._request(ticker, tokens)
 
-    def _request(self, tokens: list[int]) -> None:
-        ticker = self._link.ticker
-        if ticker is not None and tokens:
-            # on_connect comes before the socket may be written to; the reactor's next turn is after it
-            reactor.callLater(0, self._send_request, ticker, tokens)
-
-    def _send_request(self, ticker: MendedTicker, tokens: list[int]) -> None:
-        if ticker.is_connected():
+    def _request(self, ticker: MendedTicker, tokens: list[int]) -> None:
+        if tokens:
             ticker.subscribe(tokens)
             ticker.set_mode(ticker.MODE_FULL, tokens)
-        elif ticker is self._link.ticker:
-            reactor.callLater(0.05, self._send_request, ticker, tokens)
 
     def _ticks(self, ticks: list[dict[str, Any]]) -> None:
         for tick in ticks:
@@ -79,5 +72,8 @@ class MarketFeed:
                 price = round_to_paise(tick["last_price"])
             except InvalidValue:
                 continue
-            # the client gives naive host-local time (kite.md §5)
-            tell(self._on_tick, int(tick["instrument_token"]), price, exchange_time.astimezone())
+            try:
+                # the client gives naive host-local time (kite.md §5)
+                self._on_tick(int(tick["instrument_token"]), price, exchange_time.astimezone())
+            except Exception:
+                log.exception("feed.callback_failed")

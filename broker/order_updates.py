@@ -1,25 +1,23 @@
-"""The broker's order updates of one account: fire and forget, twice, late or out of order (kite.md §3).
+"""The broker's stream of order updates of one account, over a `TickerLink` that subscribes no instrument.
 
-Whoever uses them must read the order book as well; they only make the news come sooner.
+An update is a hint (kite.md §3): it may come twice, late, out of order, before the answer to its own request, or
+never, and nothing is replayed after a break. So whoever listens reads the order book after each `on_connected`.
 """
 
 from collections.abc import Callable
 from typing import Any
 
-import structlog
-
 from actors.domain.order import OrderReport
-from broker.kite_client import KiteCredentials
 from broker.kite_mapping import report_of
-from broker.ticker_link import MendedTicker, TickerLink, tell
-
-log = structlog.get_logger(__name__)
+from broker.kite_order_client import KiteCredentials
+from broker.ticker_link import LinkCallbacks, TickerLink
 
 
 class OrderUpdateStream:
-    """A connection that carries order updates and nothing else. Callbacks run in the reactor's thread.
+    """Callbacks run in the reactor's thread and must return at once.
 
-    `on_connected()` comes after every (re)connect: what happened before it is not replayed.
+    `on_update(report)` for each order update; `on_connected()` after each (re)connect; `on_lost(reason)`;
+    `on_refused()` when the broker does not accept the credentials: it rests until `start` is called with new ones.
     """
 
     def __init__(
@@ -29,32 +27,34 @@ class OrderUpdateStream:
         on_update: Callable[[OrderReport], None],
         on_connected: Callable[[], None],
         on_refused: Callable[[], None],
+        on_lost: Callable[[str], None] = lambda _reason: None,
     ) -> None:
         self._on_update = on_update
-        self._link = TickerLink(
-            root,
-            on_connected=on_connected,
-            on_heard=lambda: None,
-            on_lost=lambda reason: log.info("order_updates.lost", reason=reason),
+        callbacks = LinkCallbacks(
+            on_connected=lambda _ticker: on_connected(),
+            on_lost=on_lost,
             on_refused=on_refused,
-            prepare=self._prepare,
+            on_order=self._take,
         )
+        self._link = TickerLink(root, callbacks)
+
+    @property
+    def malformed(self) -> int:
+        """Messages that were dropped because they made no sense."""
+        return self._link.malformed
 
     def start(self, credentials: KiteCredentials) -> None:
         """Connect with these credentials, in place of an earlier connection."""
         self._link.start(credentials)
 
-    def stop(self) -> None:
-        """Close the connection for good."""
-        self._link.stop()
+    def close(self) -> None:
+        """Close the stream; it tells nothing more."""
+        self._link.close()
 
-    def _prepare(self, ticker: MendedTicker) -> None:
-        ticker.on_order_update = lambda _ws, data: tell(self._take, data)
-
-    def _take(self, data: Any) -> None:
+    def _take(self, row: Any) -> None:
         try:
-            report = report_of(data)
-        except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
-            log.warning("order_updates.unreadable", error=repr(error))
+            report = report_of(row)
+        except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError):
+            self._link.drop_message()
             return
         self._on_update(report)

@@ -1,18 +1,21 @@
-"""One WebSocket to the broker: `KiteTicker`, with its known faults mended (kite.md §5, reliability finding 8 and 9).
+"""One WebSocket to the broker: `KiteTicker`, with its known faults mended (kite.md §5, reliability findings 8 and 9).
 
 * TLS is verified; the stock client accepts any certificate and hands it the access token.
 * Pings are sent and a missing pong drops the connection; the stock client never pings.
 * A connection that is silent for five seconds is dropped; reconnecting goes on every two seconds, for ever (row J2).
-* An exception in a callback would drop the connection; ours are caught and logged.
+* An exception in a callback, or a message that makes no sense, would drop the connection; ours are caught and logged.
 
-The Twisted reactor belongs to the process and is never stopped; any number of links share it.
+The Twisted reactor belongs to the process, is shared by all its links, and is never stopped.
 """
 
+import json
+import struct
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import structlog
 from autobahn.twisted.websocket import connectWS
@@ -21,7 +24,7 @@ from twisted.internet import reactor as _reactor
 from twisted.internet import ssl, task
 
 from actors.domain.stop_loss import SILENCE_LIMIT
-from broker.kite_client import KiteCredentials
+from broker.kite_order_client import KiteCredentials
 
 log = structlog.get_logger(__name__)
 reactor: Any = _reactor  # its interface is provided at run time
@@ -31,16 +34,25 @@ RECONNECT_S = 2.0
 
 PING_S = 2.0
 
+_CONNECT_S = 5.0
+"""An address that swallows packets is given up by then; the stock client waits for 30 s."""
 
-class MendedTicker(KiteTicker):  # type: ignore[misc]
-    """KiteTicker with a fixed reconnect interval, pings, and verified TLS."""
+_running = threading.Lock()
+
+
+class MendedTicker(KiteTicker):  # type: ignore[misc] # kiteconnect has no types
+    """KiteTicker with a fixed reconnect interval, pings, verified TLS, and no fear of malformed messages."""
+
+    malformed = 0
+    """Messages that made no sense and were dropped."""
 
     def _create_connection(self, url: str, **options: Any) -> None:
         super()._create_connection(url, **options)
         factory = self.factory
         factory.initialDelay = factory.delay = factory.maxDelay = RECONNECT_S
         factory.factor, factory.jitter, factory.maxRetries = 1.0, 0, None
-        factory.setProtocolOptions(autoPingInterval=PING_S, autoPingTimeout=PING_S * 2)
+        # bytes that are no UTF-8 are ours to drop; autobahn would drop the connection
+        factory.setProtocolOptions(autoPingInterval=PING_S, autoPingTimeout=PING_S * 2, utf8validateIncoming=False)
 
     def connect_verified(self) -> None:
         """`connect(threaded=True)` with a TLS context that checks the certificate and the host name."""
@@ -51,104 +63,154 @@ class MendedTicker(KiteTicker):  # type: ignore[misc]
         context = ssl.optionsForClientTLS(host) if self.factory.isSecure else None
         connectWS(self.factory, contextFactory=context, timeout=self.connect_timeout)
 
+    def drop(self) -> None:
+        """Cut the connection at once."""
+        if self.ws is not None:
+            self.ws.dropConnection(abort=True)
 
-class TickerLink:
-    """A connection that is kept up. All but `start` and `stop` runs in the reactor's thread; hooks must return at once.
+    def _parse_text_message(self, payload: bytes) -> None:
+        try:
+            message = json.loads(payload.decode("utf-8"))
+        except (ValueError, RecursionError):
+            message = None
+        if not isinstance(message, dict):
+            self.drop_message("text")
+        elif message.get("type") == "order":
+            if self.on_order_update:
+                self.on_order_update(self, message.get("data"))
+        elif message.get("type") == "error":
+            log.warning("ticker.error", message=str(message.get("data"))[:300])
 
-    `on_refused()`: the broker does not accept the credentials; nothing is tried again until `start` gets new ones.
+    def _parse_binary(self, frame: bytes) -> list[dict[str, Any]]:
+        try:
+            ticks: list[dict[str, Any]] = super()._parse_binary(frame)
+        except (struct.error, IndexError):
+            self.drop_message("binary")
+            return []
+        return ticks
+
+    def drop_message(self, kind: str) -> None:
+        """Count a message that makes no sense."""
+        self.malformed += 1
+        log.warning("ticker.malformed", kind=kind, so_far=self.malformed)
+
+
+@dataclass(frozen=True, slots=True)
+class LinkCallbacks:
+    """What a link tells, in the reactor's thread; each must return at once.
+
+    `on_connected(ticker)` when messages may be sent, after each (re)connect; `on_heard()` for anything that arrives;
+    `on_lost(reason)`; `on_refused()` when the broker does not accept the credentials: the link rests until `start`.
     """
 
-    def __init__(
-        self,
-        root: str,
-        *,
-        on_connected: Callable[[], None],
-        on_heard: Callable[[], None],
-        on_lost: Callable[[str], None],
-        on_refused: Callable[[], None],
-        prepare: Callable[[MendedTicker], None],
-    ) -> None:
-        """`prepare` gives a new ticker the hooks that are its user's own (`on_ticks`, `on_order_update`)."""
-        self._root, self._prepare = root, prepare
-        self._on_connected, self._on_heard, self._on_lost, self._on_refused = (
-            on_connected,
-            on_heard,
-            on_lost,
-            on_refused,
-        )
-        self.ticker: MendedTicker | None = None
+    on_connected: Callable[[MendedTicker], None]
+    on_lost: Callable[[str], None]
+    on_refused: Callable[[], None]
+    on_heard: Callable[[], None] | None = None
+    on_ticks: Callable[[list[dict[str, Any]]], None] | None = None
+    on_order: Callable[[Any], None] | None = None
+
+
+class TickerLink:
+    """Keeps one connection up. `start` and `close` may be called from any thread, as often as one likes."""
+
+    def __init__(self, root: str, callbacks: LinkCallbacks) -> None:
+        self._root, self._callbacks = root, callbacks
+        self._ticker: MendedTicker | None = None
         self._heard_at = 0.0
         self._watchdog = task.LoopingCall(self._drop_if_silent)
+        self._dropped_before = 0
+
+    @property
+    def open_ticker(self) -> MendedTicker | None:
+        """The connection, if messages may be sent on it. For the reactor's thread."""
+        return self._ticker if self._ticker is not None and self._ticker.is_connected() else None
+
+    @property
+    def malformed(self) -> int:
+        """Messages dropped because they made no sense, over all connections."""
+        return self._dropped_before + (self._ticker.malformed if self._ticker is not None else 0)
 
     def start(self, credentials: KiteCredentials) -> None:
         """Connect with these credentials, in place of an earlier connection."""
         reactor.callFromThread(self._start, credentials)
 
-    def stop(self) -> None:
-        """Close the connection for good."""
-        reactor.callFromThread(self._stop)
+    def close(self) -> None:
+        """Close the connection, and tell nothing more."""
+        reactor.callFromThread(self._close)
+
+    def drop_message(self) -> None:
+        """Count an order update that makes no sense."""
+        if self._ticker is not None:
+            self._ticker.drop_message("order update")
 
     def _start(self, credentials: KiteCredentials) -> None:
         self._close()
-        ticker = MendedTicker(credentials.api_key, credentials.access_token, root=self._root)
-        ticker.on_connect = lambda _ws, _response: self._connected()
-        ticker.on_message = lambda _ws, _payload, _binary: self._heard()
-        ticker.on_close = lambda _ws, code, reason: self._closed(code, reason)
-        self._prepare(ticker)
-        self.ticker = ticker
+        # the client puts them into the address as they are
+        api_key, access_token = (quote(word, safe="") for word in (credentials.api_key, credentials.access_token))
+        ticker = MendedTicker(api_key, access_token, root=self._root, connect_timeout=_CONNECT_S)
+        callbacks = self._callbacks
+        ticker.on_open = lambda _ws: self._opened(ticker)
+        ticker.on_message = lambda _ws, _payload, _binary: self._heard(ticker)
+        ticker.on_close = lambda _ws, code, reason: self._closed(ticker, code, reason)
+        if callbacks.on_ticks is not None:
+            ticker.on_ticks = lambda _ws, ticks: self._tell(ticker, callbacks.on_ticks, ticks)
+        if callbacks.on_order is not None:
+            ticker.on_order_update = lambda _ws, data: self._tell(ticker, callbacks.on_order, data)
+        self._ticker = ticker
         ticker.connect_verified()
-        if not self._watchdog.running:
-            self._watchdog.start(1.0, now=False)
+        self._watchdog.start(1.0, now=False)
 
-    def _stop(self) -> None:
-        self._close()
+    def _close(self) -> None:
+        if self._ticker is not None:
+            ticker, self._ticker = self._ticker, None
+            self._dropped_before += ticker.malformed
+            ticker.close()
         if self._watchdog.running:
             self._watchdog.stop()
 
-    def _close(self) -> None:
-        ticker, self.ticker = self.ticker, None
-        if ticker is not None:
-            ticker.on_close = None
+    def _opened(self, ticker: MendedTicker) -> None:
+        if ticker is not self._ticker:  # it was closed in the middle of its handshake, which has it try for ever again
             ticker.stop_retry()
-            ticker.close()
-
-    def _connected(self) -> None:
+            ticker.drop()
+            return
         self._heard_at = time.monotonic()
-        tell(self._on_connected)
+        self._tell(ticker, self._callbacks.on_connected, ticker)
 
-    def _heard(self) -> None:
+    def _heard(self, ticker: MendedTicker) -> None:
         self._heard_at = time.monotonic()
-        tell(self._on_heard)
+        self._tell(ticker, self._callbacks.on_heard)
 
-    def _closed(self, code: int | None, reason: object) -> None:
-        tell(self._on_lost, f"{code} {reason}")
-        if "403" in str(reason) and self.ticker is not None:
-            self.ticker.stop_retry()
-            tell(self._on_refused)
+    def _closed(self, ticker: MendedTicker, code: int | None, reason: object) -> None:
+        refused = "(403" in str(reason)
+        if refused:
+            ticker.stop_retry()
+        self._tell(ticker, self._callbacks.on_lost, f"{code} {reason}")
+        if refused:
+            self._tell(ticker, self._callbacks.on_refused)
+
+    def _tell(self, ticker: MendedTicker, callback: Callable[..., None] | None, *arguments: object) -> None:
+        """Call back; an exception that reached KiteTicker would drop the connection (kite.md §5)."""
+        if callback is None or ticker is not self._ticker:
+            return
+        try:
+            callback(*arguments)
+        except Exception:
+            log.exception("feed.callback_failed")
 
     def _drop_if_silent(self) -> None:
-        ticker = self.ticker
-        if ticker is None or not ticker.is_connected():
-            return
-        if time.monotonic() - self._heard_at > SILENCE_LIMIT.total_seconds():
-            log.warning("ticker.silent", seconds=SILENCE_LIMIT.total_seconds())
+        ticker = self.open_ticker
+        if ticker is not None and time.monotonic() - self._heard_at > SILENCE_LIMIT.total_seconds():
+            log.warning("feed.silent", seconds=SILENCE_LIMIT.total_seconds())
             self._heard_at = time.monotonic()
-            ticker.ws.dropConnection(abort=True)
-
-
-def tell(callback: Callable[..., None], *arguments: object) -> None:
-    """Call back; an exception that reached KiteTicker would drop the connection (kite.md §5)."""
-    try:
-        callback(*arguments)
-    except Exception:
-        log.exception("ticker.callback_failed")
-
-
-_running = threading.Lock()
+            ticker.drop()
 
 
 def run_reactor() -> None:
-    """Run the process's reactor in a thread of its own, without signal handlers; returns at once, however often."""
+    """Run the process's reactor in a thread of its own, without signal handlers; returns at once.
+
+    Repeated calls do nothing: whoever needs the reactor asks for it.
+    """
     if _running.acquire(blocking=False):
         options = {"installSignalHandlers": False}
-        threading.Thread(target=reactor.run, kwargs=options, daemon=True, name="ticker").start()
+        threading.Thread(target=reactor.run, kwargs=options, daemon=True, name="feed").start()

@@ -1,87 +1,137 @@
-"""`OrderUpdates` over the brokers' WebSockets: one stream per account, in the one reactor of the process."""
+"""`OrderUpdates` over the broker's WebSocket: one stream per account, all in the process's one reactor.
+
+A stream needs credentials, and loses them each morning. So each account has a task that reads them, starts the stream,
+and after a refusal waits until other ones are stored (kite.md §6: a dead token never comes back to life).
+"""
 
 import asyncio
-import itertools
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeVar
 
 import structlog
 
 from actors.domain.order import OrderReport
-from actors.runtime.bootstrap import Accounts
+from actors.ports import BrokerUnavailable
+from broker.kite_order_client import KiteCredentials
 from broker.order_updates import OrderUpdateStream
 from broker.ticker_link import run_reactor
 
 log = structlog.get_logger(__name__)
 
-_RETRY_S = (2.0, 5.0, 10.0, 30.0)
-"""Between the looks for credentials other than those that were refused."""
+T = TypeVar("T")
 
-OnUpdate = Callable[[OrderReport], None]
-OnConnected = Callable[[], None]
+_FIRST_POLL_S = 2.0
+_SLOWEST_POLL_S = 30.0
+_SLOWER = 1.5
+
+
+class StreamAccounts(Protocol):
+    """What is needed of `bootstrap.Accounts`."""
+
+    async def credentials(self, account_id: int) -> KiteCredentials:
+        """The account's present credentials. Raises BrokerUnavailable."""
+        ...
+
+    async def ws_root(self, account_id: int) -> str:
+        """The WebSocket root of the account's broker. Raises BrokerUnavailable."""
+        ...
 
 
 class UpdateFollower:
-    """See `ports.OrderUpdates`. Nothing here raises: without updates, orders are followed by reading the book."""
+    """See `OrderUpdates`. Everything runs in the loop that `follow` is called in."""
 
-    def __init__(self, accounts: Accounts) -> None:
+    def __init__(self, accounts: StreamAccounts) -> None:
         self._accounts = accounts
-        self._streams: dict[int, _AccountStream] = {}
+        self._followed: dict[int, asyncio.Task[None]] = {}
 
-    def follow(self, account_id: int, on_update: OnUpdate, on_connected: OnConnected) -> None:
-        """See `OrderUpdates.follow`."""
-        if account_id not in self._streams:
-            run_reactor()
-            self._streams[account_id] = _AccountStream(account_id, self._accounts, on_update, on_connected)
+    def follow(
+        self, account_id: int, on_update: Callable[[OrderReport], None], on_connected: Callable[[], None]
+    ) -> None:
+        """See `OrderUpdates.follow`. An account that is followed already keeps the callbacks it has."""
+        if account_id in self._followed:
+            return
+        run_reactor()
+        following = _Following(account_id, self._accounts, on_update, on_connected)
+        self._followed[account_id] = asyncio.get_running_loop().create_task(following.live())
 
     def leave(self, account_id: int) -> None:
         """See `OrderUpdates.leave`."""
-        stream = self._streams.pop(account_id, None)
-        if stream is not None:
-            stream.close()
+        task = self._followed.pop(account_id, None)
+        if task is not None:
+            task.cancel()
 
 
-class _AccountStream:
-    """Brings one account's stream up, and up again with new credentials when the present ones are refused."""
+class _Following:
+    """One account's stream, until its task is cancelled."""
 
-    def __init__(self, account_id: int, accounts: Accounts, on_update: OnUpdate, on_connected: OnConnected) -> None:
+    def __init__(
+        self,
+        account_id: int,
+        accounts: StreamAccounts,
+        on_update: Callable[[OrderReport], None],
+        on_connected: Callable[[], None],
+    ) -> None:
         self._account_id, self._accounts = account_id, accounts
         self._on_update, self._on_connected = on_update, on_connected
         self._loop = asyncio.get_running_loop()
-        self._stream: OrderUpdateStream | None = None
-        self._used: object = None
-        self._connecting = self._loop.create_task(self._connect())
+        self._refused = asyncio.Event()
+        self._left = False
 
-    def close(self) -> None:
-        """Give it up."""
-        self._connecting.cancel()
-        if self._stream is not None:
-            self._stream.stop()
+    async def live(self) -> None:
+        """Keep the stream under the credentials that are stored."""
+        stream: OrderUpdateStream | None = None
+        refused: KiteCredentials | None = None
+        try:
+            while True:
+                credentials = await self._credentials_other_than(refused)
+                if stream is None:
+                    stream = self._stream(await self._when_known(self._accounts.ws_root))
+                self._refused.clear()
+                stream.start(credentials)
+                await self._refused.wait()
+                log.warning("updates.refused", account_id=self._account_id)
+                refused = credentials
+        finally:
+            self._left = True
+            if stream is not None:
+                stream.close()
 
-    async def _connect(self) -> None:
-        for attempt in itertools.count():
-            try:
-                credentials = await self._accounts.credentials(self._account_id)
-                if credentials != self._used:
-                    stream = self._stream = self._stream or await self._open()
-                    self._used = credentials
-                    stream.start(credentials)
-                    return
-            except Exception as error:  # noqa: BLE001 - whatever it is, the stream must come up when it is over
-                log.info("order_updates.wait", account_id=self._account_id, error=repr(error))
-            await asyncio.sleep(_RETRY_S[min(attempt, len(_RETRY_S) - 1)])
-
-    async def _open(self) -> OrderUpdateStream:
+    def _stream(self, root: str) -> OrderUpdateStream:
         return OrderUpdateStream(
-            await self._accounts.ws_root(self._account_id),
+            root,
             on_update=lambda report: self._soon(self._on_update, report),
             on_connected=lambda: self._soon(self._on_connected),
-            on_refused=lambda: self._soon(self._refused),
+            on_lost=lambda reason: log.info("updates.lost", account_id=self._account_id, reason=reason),
+            on_refused=lambda: self._soon(self._refused.set),
         )
 
-    def _refused(self) -> None:
-        if self._connecting.done() and not self._connecting.cancelled():
-            self._connecting = self._loop.create_task(self._connect())
-
     def _soon(self, callback: Callable[..., None], *arguments: object) -> None:
-        """From the reactor's thread into the actor's loop."""
-        self._loop.call_soon_threadsafe(callback, *arguments)
+        """From the reactor's thread into the loop."""
+        self._loop.call_soon_threadsafe(self._unless_left, callback, arguments)
+
+    def _unless_left(self, callback: Callable[..., None], arguments: tuple[object, ...]) -> None:
+        if not self._left:
+            callback(*arguments)
+
+    async def _credentials_other_than(self, refused: KiteCredentials | None) -> KiteCredentials:
+        pause = _FIRST_POLL_S
+        while True:
+            if refused is not None:
+                await asyncio.sleep(pause)
+                pause = min(pause * _SLOWER, _SLOWEST_POLL_S)
+            credentials = await self._when_known(self._accounts.credentials)
+            if credentials != refused:
+                return credentials
+
+    async def _when_known(self, read: Callable[[int], Awaitable[T]]) -> T:
+        """What the account's record says, once it can be read."""
+        pause = _FIRST_POLL_S
+        while True:
+            try:
+                return await read(self._account_id)
+            except BrokerUnavailable as error:
+                log.info("updates.account_unreadable", account_id=self._account_id, reason=str(error))
+            except Exception as error:  # noqa: BLE001 - whatever it is, the stream must come up when it is over
+                log.warning("updates.account_unreadable", account_id=self._account_id, error=type(error).__name__)
+            await asyncio.sleep(pause)
+            pause = min(pause * _SLOWER, _SLOWEST_POLL_S)

@@ -13,7 +13,7 @@ from socket import create_server
 import pytest
 
 from actors.domain.stop_loss import SILENCE_LIMIT
-from broker.ticker_link import RECONNECT_S
+from broker.market_feed import RECONNECT_S
 from tests.kit.feed_process import FeedProcess
 from tests.kit.paper import PaperCredentials, PaperExchange, eventually
 

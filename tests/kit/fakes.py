@@ -204,6 +204,7 @@ class FakeGateway:
         self.reads: list[datetime] = []
         self.read_takes_s = 0.0
         self.position_reads = 0
+        self.warmed: list[datetime] = []
         self.widened: list[tuple[datetime, Decimal]] = []
         self.widening_fills = True
         self.cancels: list[str] = []
@@ -261,6 +262,11 @@ class FakeGateway:
         self.position_reads += 1
         self._check()
         return {position_key(*held): quantity for held, quantity in self.net.items()}
+
+    async def keep_warm(self) -> None:
+        """See `OrderGateway.keep_warm`."""
+        self.warmed.append(self.clock.now())
+        self._check()
 
     def list(self, report: OrderReport) -> None:
         """Put an order of somebody else, or of an earlier incarnation, into the book, or take one further."""

@@ -165,6 +165,16 @@ async def test_with_the_journal_down_what_it_said_before_still_counts() -> None:
 
 
 @in_virtual_time
+async def test_sessions_are_kept_warm_while_something_is_held() -> None:
+    bench = await guarded(ExecutionBench())
+    await renewing(bench, 60)
+    assert len(bench.broker.warmed) == 2
+    await bench.actor.guard(replace(HOLDING, quantity=0))
+    await passing(120)
+    assert len(bench.broker.warmed) == 2
+
+
+@in_virtual_time
 async def test_an_older_incarnation_cannot_take_a_holding_back() -> None:
     bench = await guarded(ExecutionBench())
     await bench.actor.guard(replace(HOLDING, epoch=2))

@@ -12,7 +12,8 @@ from kiteconnect import exceptions as kite
 
 from actors.domain.order import OrderStage
 from actors.domain.retry_policy import AttemptOutcome
-from broker.kite_mapping import outcome_of, reason_of, report_of
+from broker.kite_exceptions import AnswerLost, NeverSent, kite_error, unreadable
+from broker.kite_mapping import holdings_of, is_session_error, outcome_of, positions_of, reason_of, report_of
 
 POOL: Any = None
 URL = "/orders/regular"
@@ -28,6 +29,10 @@ def from_urllib3(reason: Exception) -> requests.ConnectionError:
     [
         kite.InputException("Invalid `quantity`.", code=400),
         kite.GeneralException("Insufficient funds. Required margin is 95417", code=400),
+        kite_error("MarginException", "Insufficient funds. Required margin is 95417", 400),
+        kite_error("HoldingException", "Insufficient holdings", 400),
+        kite_error("UserException", "Your account is blocked", 400),
+        kite_error("HoldingException", "Authorise at the depository first", 428),
         kite.OrderException("Blocked by the exchange", code=400),
         kite.PermissionException("Insufficient permission for that call.", code=403),
         kite.GeneralException("Route not found", code=404),
@@ -41,12 +46,30 @@ def test_what_the_broker_refuses_is_definite(error: Exception) -> None:
     assert reason_of(error) == str(error)
 
 
-def test_an_expired_session_is_told_apart() -> None:
-    assert outcome_of(kite.TokenException("Token is invalid", code=403)) is AttemptOutcome.SESSION_EXPIRED
+@pytest.mark.parametrize(
+    "error",
+    [
+        kite.TokenException("Token is invalid or has expired.", code=403),
+        kite.TokenException("Incorrect `api_key` or `access_token`."),
+        kite.InputException("Invalid `api_key` or `access_token`.", code=400),
+    ],
+)
+def test_an_expired_session_is_told_apart(error: Exception) -> None:
+    assert is_session_error(error)
+    assert outcome_of(error) is AttemptOutcome.SESSION_EXPIRED
 
 
-def test_a_429_is_told_apart() -> None:
-    assert outcome_of(kite.NetworkException("Too many requests", code=429)) is AttemptOutcome.RATE_LIMITED
+@pytest.mark.parametrize(
+    "error",
+    [
+        kite.NetworkException("Too many requests", code=429),
+        kite.NetworkException("Maximum allowed order requests exceeded.", code=429),
+        kite.GeneralException("Slow down", code=429),
+        unreadable(429, "HTML"),
+    ],
+)
+def test_a_429_is_told_apart(error: Exception) -> None:
+    assert outcome_of(error) is AttemptOutcome.RATE_LIMITED
 
 
 @pytest.mark.parametrize(
@@ -56,6 +79,7 @@ def test_a_429_is_told_apart() -> None:
         from_urllib3(transport.NameResolutionError("api.kite.trade", POOL, OSError("unknown"))),  # type: ignore[arg-type]
         from_urllib3(transport.ConnectTimeoutError("timed out")),
         requests.exceptions.ConnectTimeout("timed out"),
+        NeverSent("the broker cannot be reached"),
         requests.exceptions.SSLError(
             transport.MaxRetryError(POOL, URL, transport.SSLError(ssl.SSLCertVerificationError("self-signed")))
         ),
@@ -84,6 +108,17 @@ def test_a_connection_that_was_never_made_is_definite(error: Exception) -> None:
         kite.InputException(
             "Order request timed out. Please check the order book and confirm before placing again.", code=400
         ),
+        *(kite_error(name, "No.", 403) for name in ("UserException", "TwoFAException", "MarginException")),
+        *(kite_error(name, "No.", 500) for name in ("TokenException", "PermissionException", "MarginException")),
+        *(kite_error(name, "No.", 200) for name in ("TokenException", "InputException", "GeneralException")),
+        *(kite_error("InputException", message, 400) for message in (None, 7, ["No."])),
+        *(kite_error(name, "No.", 400) for name in (None, 7, "DataException", "NetworkException")),
+        *(unreadable(status, "HTML") for status in (200, 302, 400, 403, 404, 500, 502, 503, 504)),
+        kite.NetworkException("Maximum allowed order modifications exceeded.", code=503),
+        kite.PermissionException("Order request timed out. Please check the order book.", code=403),
+        kite.NetworkException("Request timed out.", code=429),
+        AnswerLost("the connection to the broker broke"),
+        requests.exceptions.SSLError("handshake"),
         TimeoutError(),
         KeyError("content-type"),
         KeyError("data"),
@@ -103,6 +138,22 @@ def test_reasons_are_sentences_without_credentials() -> None:
         assert "SECRET" not in reason_of(error)
     assert reason_of(KeyError("data")) == "the broker's answer made no sense (KeyError)"
     assert reason_of(leaky) == "the connection to the broker broke"
+
+
+@pytest.mark.parametrize("name", ["MarginException", "HoldingException", "UserException", "TwoFAException"])
+def test_the_type_of_an_error_is_not_lost(name: str) -> None:
+    error = kite_error(name, "No.", 400)
+    assert (type(error).__name__, str(error), error.code) == (name, "No.", 400)  # type: ignore[attr-defined]
+    assert type(error) is getattr(kite, name)
+
+
+@pytest.mark.parametrize("name", ["AnExceptionOfNextYear", "log", "__name__", "Exception", ""])
+def test_a_type_that_nobody_knows_is_a_general_error(name: str) -> None:
+    assert type(kite_error(name, "No.", 400)) is kite.GeneralException
+
+
+def test_a_reason_is_never_a_novel() -> None:
+    assert len(reason_of(kite_error("InputException", "No. " * 10_000, 400))) == 300
 
 
 ROW: dict[str, Any] = {
@@ -156,3 +207,38 @@ def test_an_unknown_status_is_not_final() -> None:
 def test_the_reason_of_a_rejection_is_kept() -> None:
     row = ROW | {"status": "REJECTED", "filled_quantity": 0, "status_message": "Insufficient funds"}
     assert report_of(row).reason == "Insufficient funds"
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        {"order_id": None},
+        {"order_id": ""},
+        {"order_id": ["1"]},
+        {"quantity": None},
+        {"quantity": "ten"},
+        {"filled_quantity": -1},
+        {"average_price": "NaN"},
+        {"average_price": float("inf")},
+        {"average_price": "free"},
+        {"tags": 7},
+    ],
+)
+def test_a_row_that_makes_no_sense_is_none(nonsense: dict[str, Any]) -> None:
+    with pytest.raises((ValueError, TypeError, ArithmeticError)):
+        report_of(ROW | nonsense)
+
+
+def test_positions_are_kept_by_exchange_symbol_and_product() -> None:
+    row = {"exchange": "NSE", "tradingsymbol": "INFY", "product": "MIS", "quantity": 10}
+    rows = [row, row | {"product": "CNC", "quantity": 3}, row | {"exchange": "BSE", "quantity": -2}]
+    assert positions_of({"net": rows, "day": [row]}) == {
+        ("NSE", "INFY", "MIS"): 10,
+        ("NSE", "INFY", "CNC"): 3,
+        ("BSE", "INFY", "MIS"): -2,
+    }
+
+
+def test_shares_in_the_demat_account_can_be_sold_on_either_exchange() -> None:
+    rows = [{"exchange": "BSE", "tradingsymbol": "INFY", "quantity": 7, "t1_quantity": 2}]
+    assert holdings_of(rows) == {("NSE", "INFY", "CNC"): 9, ("BSE", "INFY", "CNC"): 9}

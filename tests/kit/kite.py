@@ -1,0 +1,39 @@
+"""The Kite client as tests use it: with one user's credentials, against a broker at a given address."""
+
+import json
+from typing import Any
+
+from broker.kite_client import KiteCredentials, KiteEndpoint, KiteGateway
+from broker.kite_order_client import KiteOrderClient
+from broker.kite_sessions import KiteSessions
+from broker.kite_wire import Destination
+
+SECRET = "the-access-token-of-a-user"
+TIMEOUT = (0.5, 0.4)
+GOOD = '{"status": "success", "data": {"order_id": "1900000000000000001"}}'
+
+
+def a_gateway(root: str, token: str = SECRET) -> KiteGateway:
+    """A gateway whose credentials never change."""
+
+    async def credentials() -> KiteCredentials:
+        return KiteCredentials("the-api-key", token)
+
+    return KiteGateway(KiteEndpoint(root, TIMEOUT), credentials)
+
+
+def a_client(root: str) -> KiteOrderClient:
+    """The client alone."""
+    return KiteOrderClient(KiteCredentials("the-api-key", SECRET), KiteSessions(Destination(root, TIMEOUT)))
+
+
+def order(**changes: Any) -> dict[str, Any]:
+    """Arguments of `place_order`."""
+    fields = {"variety": "regular", "exchange": "NSE", "tradingsymbol": "INFY", "transaction_type": "BUY"}
+    more = {"quantity": 1, "product": "MIS", "order_type": "MARKET", "tag": "T1", "market_protection": -1}
+    return {**fields, **more, **changes}
+
+
+def error(error_type: Any, message: Any = "No.", **more: Any) -> str:
+    """An error as Kite's API words it."""
+    return json.dumps({"status": "error", "error_type": error_type, "message": message, "data": None} | more)
