@@ -1,6 +1,7 @@
 """What `make test` runs: the whole suite, in two steps that share the machine well.
 
-First what needs no running stack, as two processes, since much of it waits; then the tests on the real stack, alone,
+First what needs no running stack, as two processes, of which one gives way to the other, whose clients lose
+patience with a busy machine; then the tests on the real stack, alone,
 since they keep time. Nothing is left out: whatever lies in `tests` belongs to one of the parts.
 """
 
@@ -26,7 +27,8 @@ def main() -> int:
     """The first exit code that is not 0, after everything has run."""
     beside, rest, stack = parts()
     with tempfile.TemporaryFile("w+", encoding="utf-8") as output:
-        background = subprocess.Popen(_pytest(beside), stdout=output, stderr=subprocess.STDOUT)
+        gives_way = ["nice", "-n", "10", *_pytest(beside)]
+        background = subprocess.Popen(gives_way, stdout=output, stderr=subprocess.STDOUT)
         codes = [subprocess.run(_pytest(rest), check=False).returncode, background.wait()]
         output.seek(0)
         sys.stdout.write(output.read())
