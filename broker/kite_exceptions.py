@@ -1,7 +1,7 @@
 """What a call to Kite can end with, beyond the classes that `kiteconnect` has.
 
 Importing this module adds to `kiteconnect.exceptions` the error types that Kite sends and the client does not know. The
-client looks them up there by name, and would make a GeneralException of them (kite.md §2).
+client looks them up there by name, and would make a GeneralException of them (kite.md §2): they stay one.
 """
 
 from typing import Any
@@ -9,28 +9,28 @@ from typing import Any
 from kiteconnect import exceptions as kite_errors
 
 
-class MarginException(kite_errors.KiteException):  # type: ignore[misc] # kiteconnect has no types
+class MarginException(kite_errors.GeneralException):  # type: ignore[misc] # kiteconnect has no types
     """Not enough funds for the order."""
 
     def __init__(self, message: str, code: int = 400) -> None:
         super().__init__(message, code)
 
 
-class HoldingException(kite_errors.KiteException):  # type: ignore[misc]
+class HoldingException(kite_errors.GeneralException):  # type: ignore[misc]
     """Not enough shares in the demat account, or not authorised at the depository."""
 
     def __init__(self, message: str, code: int = 400) -> None:
         super().__init__(message, code)
 
 
-class UserException(kite_errors.KiteException):  # type: ignore[misc]
+class UserException(kite_errors.GeneralException):  # type: ignore[misc]
     """Something about the user's account."""
 
     def __init__(self, message: str, code: int = 403) -> None:
         super().__init__(message, code)
 
 
-class TwoFAException(kite_errors.KiteException):  # type: ignore[misc]
+class TwoFAException(kite_errors.GeneralException):  # type: ignore[misc]
     """The second factor of a login is missing."""
 
     def __init__(self, message: str, code: int = 403) -> None:

@@ -1,8 +1,8 @@
 """What `make test` runs: the whole suite, in two steps that share the machine well.
 
-First what needs no running stack, as two processes, of which one gives way to the other, whose clients lose
-patience with a busy machine; then the tests on the real stack, alone,
-since they keep time. Nothing is left out: whatever lies in `tests` belongs to one of the parts.
+First what needs no running stack, as three processes, since much of it waits; one of them gives way to the others,
+whose clients lose patience with a busy machine. Then the tests on the real stack, alone, since they keep time. Nothing
+is left out: whatever lies in `tests` and is named nowhere here belongs to the rest.
 """
 
 import subprocess
@@ -12,29 +12,40 @@ from pathlib import Path
 
 TESTS = Path(__file__).parent
 ON_THE_STACK = ("acceptance", "chaos")
-BESIDE = ("unit", "contract", "integration/test_schemathesis.py")
+GIVES_WAY = ("unit", "integration/test_schemathesis.py")
+OF_THE_BROKER = (
+    "contract",
+    "integration/test_paper_*.py",
+    "integration/test_kite_*.py",
+    "integration/test_market_feed*.py",
+    "integration/test_order_updates.py",
+)
 
 
-def parts() -> tuple[list[str], list[str], list[str]]:
-    """Arguments of pytest: beside the rest, the rest, on the stack."""
-    beside = [str(TESTS / name) for name in BESIDE]
-    stack = [str(TESTS / name) for name in ON_THE_STACK]
-    rest = [str(TESTS), *(f"--ignore={path}" for path in [*beside, *stack])]
-    return beside, rest, stack
+def paths(patterns: tuple[str, ...]) -> list[str]:
+    """The files and folders of a part."""
+    return [str(path) for pattern in patterns for path in sorted(TESTS.glob(pattern))]
 
 
 def main() -> int:
     """The first exit code that is not 0, after everything has run."""
-    beside, rest, stack = parts()
-    with tempfile.TemporaryFile("w+", encoding="utf-8") as output:
-        gives_way = ["nice", "-n", "10", *_pytest(beside)]
-        background = subprocess.Popen(gives_way, stdout=output, stderr=subprocess.STDOUT)
-        codes = [subprocess.run(_pytest(rest), check=False).returncode, background.wait()]
-        output.seek(0)
-        sys.stdout.write(output.read())
+    gives_way, broker, stack = paths(GIVES_WAY), paths(OF_THE_BROKER), paths(ON_THE_STACK)
+    rest = [str(TESTS), *(f"--ignore={path}" for path in [*gives_way, *broker, *stack])]
+    commands = [["nice", "-n", "10", *_pytest(gives_way)], _pytest(broker)]
+    with tempfile.TemporaryDirectory() as directory:
+        outputs = [Path(directory) / str(number) for number in range(len(commands))]
+        beside = [_start(command, output) for command, output in zip(commands, outputs, strict=True)]
+        codes = [subprocess.run(_pytest(rest), check=False).returncode, *(process.wait() for process in beside)]
+        for output in outputs:
+            sys.stdout.write(output.read_text(encoding="utf-8"))
         sys.stdout.flush()
     codes.append(subprocess.run(_pytest(stack), check=False).returncode)
     return next((code for code in codes if code), 0)
+
+
+def _start(command: list[str], output: Path) -> subprocess.Popen[bytes]:
+    with output.open("wb") as stream:
+        return subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT)
 
 
 def _pytest(arguments: list[str]) -> list[str]:
