@@ -159,7 +159,8 @@ def summary(results: list[Result]) -> str:
     broken = Counter(problem.partition(":")[0] for result in results for problem in result.problems)
     untried = sum(bool(result.untried) for result in results)
     return (
-        f"{len(results)} of the matrix's {len(list(cases()))} cases lived: {broken['duplicate']} duplicate orders, {broken['short']} shorts, "
+        f"{len(results)} of the matrix's {len(list(cases()))} cases lived: "
+        f"{broken['duplicate']} duplicate orders, {broken['short']} shorts, "
         f"{broken['unguarded']} positions left unguarded, {broken['unlogged']} orders not logged, "
         f"{sum(broken.values()) - sum(broken[k] for k in ('duplicate', 'short', 'unguarded', 'unlogged'))} other "
         f"problems; {untried} not as they were meant to be."
