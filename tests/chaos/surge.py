@@ -62,7 +62,8 @@ class Surge:
         stops = _all(lambda _: self._started(FALLING, hold_at, STOP_AT), range(STOPS))
         buys = _all(lambda _: self._started(BOUGHT, self.buy_at, FAR_STOP), range(BUYS))
         self._must_be_before(hold_at, "START took too long")
-        eventually(lambda: self._count("bought", stops) == STOPS, 30, "every stop guards a position")
+        until_held = (hold_at - self.deployment.now()).total_seconds() + 30
+        eventually(lambda: self._count("bought", stops) == STOPS, until_held, "every stop guards a position")
         self._must_be_before(self.buy_at, "the buys of the stops took too long")
         until_fall = self.buy_at + timedelta(seconds=FALL_AFTER_S) - self.deployment.now()
         time.sleep(until_fall.total_seconds())
