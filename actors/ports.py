@@ -177,8 +177,16 @@ class FeedStatus:
     last_tick_at: datetime | None = None
 
 
+class TooManyInstruments(Exception):
+    """The broker's tick stream takes no more instruments."""
+
+
 class PriceWatch(Protocol):
     """The tick router of one symbol as a strategy sees it."""
+
+    def when_changed(self, callback: Callable[[], None]) -> None:
+        """Have the callback told, in the caller's loop, when what `watch` answered is true no more: renew then."""
+        ...
 
     async def watch(self, strategy_id: int, instrument: Instrument, stop_loss: Paise | None) -> FeedStatus:
         """Follow the price, with or without a stop-loss; renewing is idempotent. Raises PeerUnavailable."""
@@ -192,16 +200,27 @@ class PriceWatch(Protocol):
 class TickSource(Protocol):
     """The market listener as a router sees it."""
 
-    async def subscribe(self, instrument: Instrument) -> FeedStatus:
-        """Have the ticks of the instrument sent to its router; renewing is idempotent. Raises PeerUnavailable."""
+    async def subscribe(self, instrument: Instrument, *, armed: bool) -> FeedStatus:
+        """Have the ticks of the instrument sent to its router; renewing is idempotent. Raises PeerUnavailable.
+
+        `armed`: a stop-loss is watched, so that it matters if no tick comes.
+        """
         ...
 
 
 class TickStream(Protocol):
     """The broker's tick stream as the market listener sees it; reconnecting and resubscribing are its own affair."""
 
-    def subscribe(self, tokens: Sequence[int]) -> None:
-        """Have the instruments' ticks sent, in FULL mode, from now on and after each reconnect."""
+    def subscribe(self, token: int) -> int:
+        """Have the instrument's ticks sent, in FULL mode, from now on and after each reconnect: on which connection.
+
+        Raises:
+            TooManyInstruments: it has no place for one more.
+        """
+        ...
+
+    def unsubscribe(self, token: int) -> None:
+        """Have them sent no more."""
         ...
 
 
@@ -214,10 +233,14 @@ class TickReceiver(Protocol):
 
 
 class PriceMirror(Protocol):
-    """Where the latest price is shown (row F4)."""
+    """Where the latest price, and the state of the stream it comes from, are shown (row F4)."""
 
     def show_price(self, symbol: str, tick: Tick) -> None:
         """Mirror the price; never waits, and a failure only costs freshness."""
+        ...
+
+    def show_feed(self, symbol: str, *, live: bool) -> None:
+        """Mirror whether the symbol's prices arrive at all; never waits."""
         ...
 
 

@@ -71,7 +71,10 @@ ARMING_PATIENCE_S = 0.5
 """How long the stop-loss waits for the journal. The exit's tag is deterministic, so recovery finds it anyway."""
 
 WATCH_RENEWAL_S = 1.0
-"""How often the subscription to the router is renewed: a router that restarted knows us again within this time."""
+"""How often the subscription to the router is renewed, besides whenever it is known to be lost."""
+
+WATCH_RETRY_S = 0.2
+"""Between tries to reach a router that is restarting."""
 
 LAST_WORDS_S = 5.0
 """How long an ended strategy waits until its alerts and cancellations are taken over."""
@@ -109,6 +112,7 @@ class StrategyActor:
         self._ended: EndRun | None = None
         self._dirty = asyncio.Event()
         self._watch_changed = asyncio.Event()
+        prices.when_changed(self._watch_changed.set)
         self._stop_level: int | None = None
         self._settled = asyncio.Event()
         self._over = asyncio.Event()
@@ -353,15 +357,15 @@ class StrategyActor:
             try:
                 async with asyncio.timeout(WATCH_PATIENCE_S):
                     status = await self._prices.watch(self._run.strategy_id, self._run.instrument, self._stop_level)
-                now_live = status.live
+                now_live, pause = status.live, WATCH_RENEWAL_S
             except Exception as error:  # noqa: BLE001 - whatever broke over there, the watch is renewed
                 self._say(logging.WARNING, "strategy.watch_waits", error=repr(error))
-                now_live = False
+                now_live, pause = False, WATCH_RETRY_S
             if now_live is not live:
                 self.post(FeedRestored() if now_live else FeedLost())
                 live = now_live
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._watch_changed.wait(), WATCH_RENEWAL_S)
+                await asyncio.wait_for(self._watch_changed.wait(), pause)
 
 
 def _rank(event: Event) -> int:

@@ -11,6 +11,9 @@ from actors.ports import Clock, FeedStatus, PeerUnavailable, PriceMirror, TickRe
 MIRROR_INTERVAL = timedelta(milliseconds=250)
 """The mirror is for people: it need not see every tick."""
 
+SILENT_LIMIT = timedelta(seconds=30)
+"""A strategy without a connection asks again every second."""
+
 IDLE_LIMIT = timedelta(seconds=60)
 """A router that nobody follows for this long gives its process back."""
 
@@ -26,8 +29,14 @@ class TickRouter:
         self._fanout = TickFanout()
         self._last: Tick | None = None
         self._mirrored_at: datetime | None = None
-        self._feed_live = False
+        self._feed_live = self._feed_shown = False
         self._followed_at = clock.now()
+        self._asked_at: dict[int, datetime] = {}
+
+    @property
+    def status(self) -> FeedStatus:
+        """What is known of the stream."""
+        return FeedStatus(self._feed_live, self._last.exchange_time if self._last else None)
 
     @property
     def idle(self) -> bool:
@@ -36,18 +45,24 @@ class TickRouter:
 
     def watch(self, strategy_id: int, stop_loss: Paise | None) -> FeedStatus:
         """Add or renew a subscriber. The latest fresh tick follows at once, so a breach that still holds is seen."""
-        self._followed_at = self._clock.now()
+        self._followed_at = self._asked_at[strategy_id] = self._clock.now()
         known = self._fanout.follows(strategy_id, stop_loss)
         self._fanout.subscribe(strategy_id, stop_loss)
         if not known and self._last is not None:
             latest = self._last
             single = Tick.single(latest.token, latest.price, latest.exchange_time, self._clock.now())
             self._strategies.deliver(strategy_id, single)
-        return FeedStatus(self._feed_live, self._last.exchange_time if self._last else None)
+        return self.status
 
     def unwatch(self, strategy_id: int) -> None:
         """Forget a subscriber."""
         self._fanout.unsubscribe(strategy_id)
+        self._asked_at.pop(strategy_id, None)
+
+    def forget_if_silent(self, strategy_id: int) -> None:
+        """Forget a subscriber that is not connected and has not asked for a while: its process died for good."""
+        if self._clock.now() - self._asked_at.get(strategy_id, self._clock.now()) >= SILENT_LIMIT:
+            self.unwatch(strategy_id)
 
     def on_tick(self, tick: Tick) -> None:
         """Fan one tick out, breached stops first, and mirror it (row F4)."""
@@ -62,6 +77,9 @@ class TickRouter:
     async def renew(self) -> None:
         """Have the feed send us our instrument, and learn whether the stream is alive."""
         try:
-            self._feed_live = (await self._source.subscribe(self._instrument)).live
+            live = (await self._source.subscribe(self._instrument, armed=self._fanout.armed)).live
         except PeerUnavailable:
-            self._feed_live = False
+            live = False
+        if live is not self._feed_live or not self._feed_shown:
+            self._feed_live, self._feed_shown = live, True
+            self._mirror.show_feed(self._instrument.symbol, live=live)

@@ -27,6 +27,7 @@ def status_of_run(
         "last_action": runtime["last_action"],
         "last_price": last_price,
         "last_price_age_ms": age_ms,
+        "feed": None if ended else price.get("feed") or None,
         "stop_loss": float(runtime["stop_loss"]),
         "quantity": int(runtime["quantity"]),
         "filled_quantity": int(runtime["filled_quantity"]),
@@ -54,6 +55,7 @@ def status_before_start(strategy: Strategy, zone: tzinfo) -> StrategyStatus:
         last_action="",
         last_price=None,
         last_price_age_ms=None,
+        feed=None,
         stop_loss=float(to_rupees(strategy.stop_loss_paise)),
         quantity=strategy.quantity,
         filled_quantity=0,
@@ -88,7 +90,7 @@ def strategy_answer(strategy: Strategy, zone: tzinfo) -> StrategyAnswer:
 
 
 def _last_price(runtime: Mapping[str, str], price: Mapping[str, str], now: datetime) -> tuple[float | None, int | None]:
-    if not price:
+    if "price" not in price:
         return _number(runtime["last_price"]), None
     age = now - datetime.fromisoformat(price["received_at"])
     return float(price["price"]), max(0, round(age.total_seconds() * 1000))

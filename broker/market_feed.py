@@ -1,79 +1,143 @@
-"""The broker's tick stream, over a `TickerLink`."""
+"""The broker's tick stream, over as many connections as its instruments need."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 
 from actors.domain.errors import InvalidValue
-from actors.domain.money import round_to_paise
+from actors.domain.money import Paise, round_to_paise
+from actors.ports import TooManyInstruments
 from broker.kite_order_client import KiteCredentials
 from broker.ticker_link import RECONNECT_S, LinkCallbacks, MendedTicker, TickerLink, reactor, run_reactor
 
-__all__ = ["RECONNECT_S", "MarketFeed", "run_reactor"]
+__all__ = ["RECONNECT_S", "MarketFeed", "RawTick", "run_reactor"]
 
 log = structlog.get_logger(__name__)
 
-TickCallback = Callable[[int, int, datetime], None]
+MOST_INSTRUMENTS, MOST_CONNECTIONS = 3000, 3
+"""Kite takes 3000 instruments on a connection and three connections of an API key (kite.md §5)."""
+
+
+class RawTick(NamedTuple):
+    """A tick as the broker sent it: price in paise, exchange time timezone-aware."""
+
+    token: int
+    price: Paise
+    exchange_time: datetime
+
+
+@dataclass(slots=True)
+class _Connection:
+    link: TickerLink
+    tokens: set[int] = field(default_factory=set)
+    """Changed in the caller's thread, read in the reactor's: both see a whole set."""
 
 
 class MarketFeed:
-    """`TickStream` over one KiteTicker. Callbacks run in the reactor's thread and must return at once.
+    """`TickStream` over KiteTickers. Its methods are for one thread.
 
-    `on_tick(token, price in paise, exchange time)`, `on_heard()` for anything that arrives, `on_lost(reason)`;
-    `on_refused()` when the broker does not accept the credentials: get new ones and `start` again.
+    Callbacks run in the reactor's thread and must return at once; connections are numbered from 0. `on_ticks(ticks)`;
+    `on_heard(connection)` for anything that arrives; `on_lost(connection, reason)`; `on_refused()` when the broker
+    does not accept the credentials: get new ones and `start` again.
     """
 
     def __init__(
         self,
         root: str,
         *,
-        on_tick: TickCallback,
-        on_heard: Callable[[], None],
-        on_lost: Callable[[str], None],
+        on_ticks: Callable[[list[RawTick]], None],
+        on_heard: Callable[[int], None],
+        on_lost: Callable[[int, str], None],
         on_refused: Callable[[], None],
+        most_instruments: int = MOST_INSTRUMENTS,
     ) -> None:
-        self._on_tick = on_tick
-        self._tokens: set[int] = set()
-        callbacks = LinkCallbacks(
-            on_connected=lambda ticker: self._request(ticker, list(self._tokens)),
-            on_lost=on_lost,
-            on_refused=on_refused,
-            on_heard=on_heard,
-            on_ticks=self._ticks,
-        )
-        self._link = TickerLink(root, callbacks)
+        self._root, self._most_instruments = root, most_instruments
+        self._on_ticks, self._on_heard, self._on_lost, self._on_refused = on_ticks, on_heard, on_lost, on_refused
+        self._credentials: KiteCredentials | None = None
+        self._connections: list[_Connection] = []
+        self._connect()
 
     def start(self, credentials: KiteCredentials) -> None:
-        """Connect with these credentials, in place of an earlier connection."""
-        self._link.start(credentials)
+        """Connect with these credentials, in place of earlier connections."""
+        self._credentials = credentials
+        for connection in self._connections:
+            connection.link.start(credentials)
 
-    def subscribe(self, tokens: Sequence[int]) -> None:
+    def subscribe(self, token: int) -> int:
         """See `TickStream.subscribe`."""
-        reactor.callFromThread(self._subscribe, list(tokens))
+        place = self._place_of(token)
+        connection = self._connections[place]
+        connection.tokens = connection.tokens | {token}
+        reactor.callFromThread(self._request, connection.link, [token])
+        return place
 
-    def _subscribe(self, tokens: list[int]) -> None:
-        self._tokens.update(tokens)
-        if (ticker := self._link.open_ticker) is not None:
-            self._request(ticker, tokens)
+    def unsubscribe(self, token: int) -> None:
+        """See `TickStream.unsubscribe`."""
+        for connection in self._connections:
+            if token in connection.tokens:
+                connection.tokens = connection.tokens - {token}
+                reactor.callFromThread(_forget, connection.link, token)
 
-    def _request(self, ticker: MendedTicker, tokens: list[int]) -> None:
-        if tokens:
-            ticker.subscribe(tokens)
-            ticker.set_mode(ticker.MODE_FULL, tokens)
+    def _place_of(self, token: int) -> int:
+        free = None
+        for place, connection in enumerate(self._connections):
+            if token in connection.tokens:
+                return place
+            if free is None and len(connection.tokens) < self._most_instruments:
+                free = place
+        if free is not None:
+            return free
+        if len(self._connections) == MOST_CONNECTIONS:
+            raise TooManyInstruments(f"the feed has its {MOST_CONNECTIONS * self._most_instruments} instruments")
+        return self._connect()
+
+    def _connect(self) -> int:
+        place = len(self._connections)
+        callbacks = LinkCallbacks(
+            on_connected=lambda ticker: _ask(ticker, list(connection.tokens)),
+            on_lost=lambda reason: self._on_lost(place, reason),
+            on_refused=self._on_refused,
+            on_heard=lambda: self._on_heard(place),
+            on_ticks=self._ticks,
+        )
+        connection = _Connection(TickerLink(self._root, callbacks))
+        self._connections.append(connection)
+        if self._credentials is not None:
+            connection.link.start(self._credentials)
+        return place
+
+    @staticmethod
+    def _request(link: TickerLink, tokens: Sequence[int]) -> None:
+        if (ticker := link.open_ticker) is not None:
+            _ask(ticker, list(tokens))
 
     def _ticks(self, ticks: list[dict[str, Any]]) -> None:
-        for tick in ticks:
-            exchange_time = tick.get("exchange_timestamp")
-            if exchange_time is None:
-                continue  # only FULL mode carries a time; without one a tick may be yesterday's
-            try:
-                price = round_to_paise(tick["last_price"])
-            except InvalidValue:
-                continue
-            try:
-                # the client gives naive host-local time (kite.md §5)
-                self._on_tick(int(tick["instrument_token"]), price, exchange_time.astimezone())
-            except Exception:
-                log.exception("feed.callback_failed")
+        usable = [tick for row in ticks if (tick := _raw_tick(row)) is not None]
+        if usable:
+            self._on_ticks(usable)
+
+
+def _raw_tick(row: dict[str, Any]) -> RawTick | None:
+    exchange_time = row.get("exchange_timestamp")
+    if exchange_time is None:
+        return None  # only FULL mode carries a time; without one a tick may be yesterday's
+    try:
+        # the client gives naive host-local time (kite.md §5)
+        return RawTick(int(row["instrument_token"]), round_to_paise(row["last_price"]), exchange_time.astimezone())
+    except (InvalidValue, ValueError, OverflowError) as error:
+        log.warning("feed.tick_unusable", token=row.get("instrument_token"), reason=str(error))
+        return None
+
+
+def _ask(ticker: MendedTicker, tokens: list[int]) -> None:
+    if tokens:
+        ticker.subscribe(tokens)
+        ticker.set_mode(ticker.MODE_FULL, tokens)
+
+
+def _forget(link: TickerLink, token: int) -> None:
+    if (ticker := link.open_ticker) is not None:
+        ticker.unsubscribe([token])

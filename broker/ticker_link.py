@@ -68,6 +68,9 @@ class MendedTicker(KiteTicker):  # type: ignore[misc] # kiteconnect has no types
         if self.ws is not None:
             self.ws.dropConnection(abort=True)
 
+    def resubscribe(self) -> None:
+        """Whoever owns the link asks for its instruments itself after each reconnect, and knows which it wants now."""
+
     def _parse_text_message(self, payload: bytes) -> None:
         try:
             message = json.loads(payload.decode("utf-8"))

@@ -120,6 +120,22 @@ def migrate(data_dir: DataDir = None) -> None:
         typer.echo("The database is at the newest schema.")
 
 
+@app.command()
+def doctor(
+    data_dir: DataDir = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+) -> None:
+    """Check everything that an operator can get wrong; exit code 1 if something must be put right."""
+    from rich.console import Console
+
+    from config import doctor as examination
+
+    with plain_failures():
+        settings = _joined_settings(data_dir)
+        _require(settings, "database_url", "redis_url", "ray_address")
+        raise typer.Exit(examination.run(settings, Console(), as_json=as_json))
+
+
 @app.command("rotate-keys")
 def rotate_keys(
     data_dir: DataDir = None,

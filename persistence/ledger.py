@@ -154,6 +154,14 @@ class RunLedger:
             return False
         return True
 
+    async def mirror_feed(self, symbol: str, *, live: bool) -> bool:
+        """Show whether prices of a symbol arrive at all (row J2). False if Redis does not answer."""
+        try:
+            await self._mirror.put_feed(symbol, live=live)
+        except MirrorUnavailable:
+            return False
+        return True
+
     async def ensure_mirror(self) -> None:
         """Rebuild the mirror if Redis has lost its keys (row J3); sweep `queue:orders` in any case.
 

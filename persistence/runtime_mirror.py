@@ -7,7 +7,7 @@ key                          type    content
 strategy:{id}                hash    what the user asked for, while it runs
 runtime:{id}                 hash    where it stands; kept for a day after its end (ruling 7)
 symbol:{symbol}:strategies   set     ids of running strategies
-price:{symbol}               hash    price, exchange_time, received_at
+price:{symbol}               hash    price, exchange_time, received_at; feed: live | down, as its router knows it
 queue:orders                 list    pending order events (row G2)
 queue:orders:dead            list    what was on the queue and names no order of ours, newest first
 lock_state:{id}              string  "epoch:intent id" that holds the strategy's order lock (row G1); expires
@@ -242,9 +242,15 @@ class RuntimeMirror:
             "price": str(to_rupees(price)),
             "exchange_time": exchange_time.isoformat() if exchange_time else "",
             "received_at": received_at.isoformat(),
+            "feed": "live",
         }
         with outages():
             await self._redis.hset(price_key(symbol), mapping=_writable(fields))
+
+    async def put_feed(self, symbol: str, *, live: bool) -> None:
+        """Row J2: whether prices of the symbol arrive at all."""
+        with outages():
+            await self._redis.hset(price_key(symbol), "feed", "live" if live else "down")
 
     async def get_price(self, symbol: str) -> dict[str, str]:
         """`price:{symbol}`, empty if there was no tick yet."""

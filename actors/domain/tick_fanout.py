@@ -1,6 +1,7 @@
 """Who gets a tick, in which order, and how soon: breached stops first and at once, the others conflated (design §2)."""
 
 from bisect import bisect_left, insort
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -41,6 +42,11 @@ class TickFanout:
 
     def __len__(self) -> int:
         return len(self._subscribers)
+
+    @property
+    def armed(self) -> bool:
+        """Whether anybody watches a stop-loss."""
+        return bool(self._levels)
 
     def follows(self, strategy_id: int, stop_loss: Paise | None) -> bool:
         """Whether the strategy is subscribed with exactly this level."""
@@ -83,17 +89,18 @@ class TickFanout:
 
     def _flush(self, skip: set[int]) -> list[Delivery]:
         window, self._window = self._window, []
-        whole = _conflate(window)
+        whole = conflated(window)
         deliveries: list[Delivery] = []
         for strategy_id, subscriber in self._subscribers.items():
             if strategy_id not in skip:
-                tick = whole if subscriber.joined == 0 else _conflate(window[subscriber.joined :])
+                tick = whole if subscriber.joined == 0 else conflated(window[subscriber.joined :])
                 deliveries.append(Delivery(strategy_id, tick))
             self._subscribers[strategy_id] = _Subscriber(subscriber.stop_loss, 0)
         return deliveries
 
 
-def _conflate(window: list[Tick]) -> Tick:
+def conflated(window: Sequence[Tick]) -> Tick:
+    """Several ticks of one symbol, oldest first, as one: the newest, with low and high of them all."""
     return replace(
         window[-1],
         low=min(tick.low for tick in window),

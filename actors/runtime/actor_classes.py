@@ -51,12 +51,13 @@ def create_router(instrument: Instrument, pools: Pools) -> Any:
 
 def create_pools(pools: Pools) -> list[Any]:
     """The actors that every strategy relies on: execution, ledgers, and the feed."""
-    from actors.runtime.heavy_hosts import ExecutionHost, FeedHost, LedgerHost
+    from actors.runtime.feed_host import FeedHost
+    from actors.runtime.heavy_hosts import ExecutionHost, LedgerHost
 
     execution, ledgers = names.pool_names(pools)
     gateway = {"resources": {ORDER_GATEWAY: 0.001}, "max_concurrency": _CONCURRENT_CALLS}
     return [
         *(_actor(LedgerHost, name, max_concurrency=_CONCURRENT_CALLS) for name in ledgers),
         *(_actor(ExecutionHost, name, pools, **gateway) for name in execution),
-        _actor(FeedHost, names.FEED),
+        _actor(FeedHost, names.FEED, pools),
     ]

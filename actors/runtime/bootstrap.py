@@ -21,7 +21,8 @@ from actors.ports import (
     PeerUnavailable,
 )
 from broker.kite_client import KiteCredentials, KiteEndpoint, KiteGateway
-from config.settings import Settings
+from config.logging import configure_logging
+from config.settings import Settings, load_settings
 from persistence.database import open_database, sessions_of
 from persistence.encryption import SealedSecret, SecretBox, open_credentials
 from persistence.errors import DatabaseUnavailable, MirrorUnavailable, UnreadableSecret
@@ -36,6 +37,13 @@ CLAIM_TTL_S = 20.0
 
 _HOT_PATH_TIMEOUT_S = 0.25
 """A protective exit waits no longer for Redis before it takes the PostgreSQL claim instead."""
+
+
+def process_settings() -> Settings:
+    """The settings of this process, with its logging set up by them."""
+    settings = load_settings()
+    configure_logging(settings.log_format)
+    return settings
 
 
 def open_ledger(settings: Settings, *, mirror_timeout_s: float = 0.5) -> tuple[RunLedger, RuntimeMirror]:

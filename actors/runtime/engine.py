@@ -12,6 +12,7 @@ from actors.ports import EngineUnavailable, PeerUnavailable, RecoveryReport, Sto
 from actors.runtime import actor_classes, cluster, names
 from actors.runtime.handles import Peers
 from actors.runtime.names import Pools
+from actors.runtime.warm_pool import WarmPool
 from config.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -27,6 +28,7 @@ class RayEngine:
         self._pools = pools
         self._peers = Peers()
         self._creating: dict[int, asyncio.Lock] = {}
+        self._warm = WarmPool()
 
     @classmethod
     async def connect(cls, settings: Settings) -> Self:
@@ -39,27 +41,31 @@ class RayEngine:
         try:
             await asyncio.to_thread(cluster.connect, settings)
             await engine._ensure_pools()
+            engine._warm.taken()
         except (RayError, ConnectionError, TimeoutError) as error:
             raise EngineUnavailable(f"Ray does not answer: {error}") from error
         return engine
 
     async def close(self) -> None:
         """Leave the cluster; the strategies run on."""
+        await self._warm.close()
         await asyncio.to_thread(ray.shutdown)
 
-    async def ensure_running(self, run_id: int, strategy_id: int) -> Any:
-        """When it returns, the strategy's actor lives this run: its handle; or the run is over: None.
+    async def ensure_running(self, run_id: int, strategy_id: int) -> None:
+        """When it returns, the strategy's actor lives this run, or the run is over. Raises EngineUnavailable."""
+        await self._actor_of(run_id, strategy_id)
+        self._warm.taken()
 
-        Raises EngineUnavailable.
-        """
+    async def _actor_of(self, run_id: int, strategy_id: int) -> Any:
+        """The actor that lives this run, or None if the run is over."""
         lock = self._creating.setdefault(strategy_id, asyncio.Lock())
         try:
             async with lock, asyncio.timeout(_READY_TIMEOUT_S):
-                return await self._ensure_running(run_id, strategy_id)
+                return await self._bring_up(run_id, strategy_id)
         except (TimeoutError, RayError) as error:
             raise EngineUnavailable(f"strategy {strategy_id} could not be brought up") from error
 
-    async def _ensure_running(self, run_id: int, strategy_id: int) -> Any:
+    async def _bring_up(self, run_id: int, strategy_id: int) -> Any:
         while True:
             actor = await asyncio.to_thread(actor_classes.create_strategy, run_id, strategy_id, self._pools)
             try:
@@ -84,7 +90,7 @@ class RayEngine:
     async def _ask_to_stop(self, run_id: int, strategy_id: int, timeout_s: float) -> bool:
         """Ask until the strategy has heard it, or the run is over: an actor may die, or end, between two calls."""
         while True:
-            actor = await self.ensure_running(run_id, strategy_id)
+            actor = await self._actor_of(run_id, strategy_id)
             if actor is None:
                 return True
             try:
@@ -99,7 +105,7 @@ class RayEngine:
         run_id = await self._open_run(strategy_id)
         if run_id is None:
             return
-        actor = await self.ensure_running(run_id, strategy_id)
+        actor = await self._actor_of(run_id, strategy_id)
         if actor is None:
             return
         try:

@@ -12,13 +12,11 @@ import ray
 from ray.exceptions import RayActorError, RaySystemError, RayTaskError
 
 from actors.domain.events import Event
-from actors.domain.identifiers import Instrument, IntentId
-from actors.domain.money import Paise
+from actors.domain.identifiers import IntentId
 from actors.domain.order import OrderReport
 from actors.domain.stop_loss import Tick
 from actors.ports import (
     Attempt,
-    FeedStatus,
     Holding,
     JournalEntry,
     LoadedRun,
@@ -85,6 +83,18 @@ class Peers:
 def own_handle() -> Any:
     """The handle of the actor that this process is."""
     return ray.get_runtime_context().current_actor
+
+
+@functools.cache
+def own_node() -> str:
+    """The Ray node that this process lives on."""
+    return str(ray.get_runtime_context().get_node_id())
+
+
+@functools.cache
+def own_host() -> str:
+    """The address of that node, as the other nodes know it."""
+    return str(ray.util.get_node_ip_address())  # type: ignore[no-untyped-call]
 
 
 class RayOrderDesk:
@@ -174,9 +184,13 @@ class RayPriceMirror:
         """See `PriceMirror.show_price`."""
         self._peers.tell(names.ledger_name(0, self._pools), "show_price", symbol, tick)
 
+    def show_feed(self, symbol: str, *, live: bool) -> None:
+        """See `PriceMirror.show_feed`."""
+        self._peers.tell(names.ledger_name(0, self._pools), "show_feed", symbol, live)
+
 
 class RayStrategies:
-    """`StrategyEvents` and, for routers, `TickReceiver` over the strategy actors."""
+    """`StrategyEvents` over the strategy actors."""
 
     def __init__(self, peers: Peers) -> None:
         self._peers = peers
@@ -184,53 +198,3 @@ class RayStrategies:
     async def report(self, strategy_id: int, event: Event) -> None:
         """See `StrategyEvents.report`."""
         await self._peers.call(names.strategy_name(strategy_id), "take_event", event)
-
-    def deliver(self, receiver: int | str, tick: Tick) -> None:
-        """See `TickReceiver.deliver`."""
-        self._peers.tell(names.strategy_name(int(receiver)), "take_tick", tick)
-
-
-class RayRouters:
-    """`TickReceiver` over the routers, for the feed."""
-
-    def __init__(self, peers: Peers) -> None:
-        self._peers = peers
-
-    def deliver(self, receiver: int | str, tick: Tick) -> None:
-        """See `TickReceiver.deliver`."""
-        self._peers.tell(names.router_name(str(receiver)), "on_tick", tick)
-
-
-class RayTickSource:
-    """`TickSource` over the feed."""
-
-    def __init__(self, peers: Peers) -> None:
-        self._peers = peers
-
-    async def subscribe(self, instrument: Instrument) -> FeedStatus:
-        """See `TickSource.subscribe`."""
-        status: FeedStatus = await self._peers.call(names.FEED, "subscribe", instrument, own_handle())
-        return status
-
-
-class RayPriceWatch:
-    """`PriceWatch` over the routers, which come to life when the first strategy asks for them."""
-
-    def __init__(self, peers: Peers, pools: Pools) -> None:
-        self._peers, self._pools = peers, pools
-
-    async def watch(self, strategy_id: int, instrument: Instrument, stop_loss: Paise | None) -> FeedStatus:
-        """See `PriceWatch.watch`."""
-        name = names.router_name(instrument.key)
-        try:
-            self._peers.handle(name)
-        except PeerUnavailable:
-            from actors.runtime.actor_classes import create_router  # the module that declares this one's user
-
-            create_router(instrument, self._pools)
-        status: FeedStatus = await self._peers.call(name, "watch", strategy_id, stop_loss, own_handle())
-        return status
-
-    async def unwatch(self, strategy_id: int, instrument: Instrument) -> None:
-        """See `PriceWatch.unwatch`."""
-        await self._peers.call(names.router_name(instrument.key), "unwatch", strategy_id)

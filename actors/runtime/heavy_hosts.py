@@ -2,25 +2,23 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Mapping, Sequence
+from datetime import timedelta
+from typing import TypeVar
 
 import apprise
 import structlog
 
 from actors import failpoints
 from actors.domain.events import Event
-from actors.domain.identifiers import Instrument, IntentId
+from actors.domain.identifiers import IntentId
 from actors.domain.order import OrderReport
 from actors.domain.session import LateExit
 from actors.domain.stop_loss import Tick
 from actors.execution_actor import ExecutionActor
-from actors.market_listener import MarketListener
 from actors.ports import (
     Attempt,
     BrokerUnavailable,
-    FeedStatus,
     Holding,
     JournalEntry,
     LoadedRun,
@@ -29,13 +27,12 @@ from actors.ports import (
     PeerUnavailable,
     StaleEpoch,
 )
-from actors.runtime import bootstrap, handles, journal_records, names
+from actors.runtime import bootstrap, handles, journal_records, lines
 from actors.runtime.clock import SystemClock
 from actors.runtime.names import Pools
+from actors.runtime.plane.link import Invitation
+from actors.runtime.plane.orders import OrderDoor
 from actors.runtime.update_follower import UpdateFollower
-from broker.market_feed import MarketFeed, run_reactor
-from config.logging import configure_logging
-from config.settings import Settings, load_settings
 from persistence import errors
 from persistence.records import LogRecord
 
@@ -43,14 +40,7 @@ log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
-_FEED_CREDENTIALS_RETRY_S = 2.0
 _RECORD_RETRY_S = 1.0
-
-
-def _settings() -> Settings:
-    settings = load_settings()
-    configure_logging(settings.log_format)
-    return settings
 
 
 class LedgerHost:
@@ -60,7 +50,7 @@ class LedgerHost:
     """
 
     def __init__(self) -> None:
-        settings = _settings()
+        settings = bootstrap.process_settings()
         self._ledger, self._mirror = bootstrap.open_ledger(settings)
         self._zone = settings.zone
         self._late_exit = LateExit(settings.late_exit)
@@ -140,6 +130,10 @@ class LedgerHost:
         """See `PriceMirror.show_price`."""
         await self._ledger.mirror_price(symbol, tick.price, tick.exchange_time, tick.received_at)
 
+    async def show_feed(self, symbol: str, live: bool) -> None:
+        """See `PriceMirror.show_feed`."""
+        await self._ledger.mirror_feed(symbol, live=live)
+
     async def open_runs(self) -> list[tuple[int, int]]:
         """(run_id, strategy_id) of every run that should be alive."""
         return await _answered(self._ledger.running_runs())
@@ -167,19 +161,24 @@ class ExecutionHost:
     """The Ray actor `execution:{n}`."""
 
     async def __init__(self, pools: Pools) -> None:  # type: ignore[misc] # Ray awaits it
-        settings = _settings()
+        settings = bootstrap.process_settings()
         claims, ledger = bootstrap.open_claims(settings)
         peers, accounts = handles.Peers(), bootstrap.Accounts(settings, ledger)
+        self._door = OrderDoor(handles.own_node(), handles.own_host(), self.execute)
         self._execution = ExecutionActor(
             gateways=accounts,
             claims=claims,
-            strategies=handles.RayStrategies(peers),
+            strategies=lines.LinkedStrategyEvents(self._door, peers),
             attempts=handles.RayAttemptLog(peers, pools),
             records=bootstrap.JournalRecords(ledger),
             updates=UpdateFollower(accounts),
             clock=SystemClock(),
             limits=bootstrap.execution_limits(settings),
         )
+
+    async def invite(self, strategy_id: int, node: str) -> Invitation:
+        """A link for the orders of a strategy that lives on this node."""
+        return self._door.invite(strategy_id, node)
 
     async def execute(self, command: OrderCommand) -> Event:
         """See `OrderDesk.execute`."""
@@ -215,64 +214,3 @@ async def _proven(call: Awaitable[T]) -> T:
         return await call
     except BrokerUnavailable as error:
         raise PeerUnavailable(str(error)) from error
-
-
-class FeedHost:
-    """The Ray actor `feed:{n}`: the broker's tick stream, in a process of its own because of the Twisted reactor."""
-
-    async def __init__(self) -> None:  # type: ignore[misc] # Ray awaits it
-        settings = _settings()
-        ledger, _ = bootstrap.open_ledger(settings)
-        self._accounts = bootstrap.Accounts(settings, ledger)
-        self._loop = asyncio.get_running_loop()
-        self._feed = MarketFeed(
-            settings.broker_ws_root(settings.feed_source),
-            on_tick=self._on_tick,
-            on_heard=lambda: self._soon(self._listener.on_heard),
-            on_lost=lambda reason: self._soon(self._listener.on_lost, reason),
-            on_refused=lambda: self._soon(self._on_refused),
-        )
-        self._routers = handles.Peers()
-        self._listener = MarketListener(self._feed, routers=handles.RayRouters(self._routers), clock=SystemClock())
-        self._refused = 0
-        self._connecting: asyncio.Task[None] | None = None
-        run_reactor()
-        self._reconnect(after_s=0)
-
-    async def subscribe(self, instrument: Instrument, router: Any) -> FeedStatus:
-        """See `TickSource.subscribe`; `router` is the handle to send the ticks to."""
-        self._routers.meet(names.router_name(instrument.key), router)
-        return self._listener.subscribe(instrument)
-
-    async def process_id(self) -> int:
-        """The pid of this actor's process."""
-        return os.getpid()
-
-    def _on_tick(self, token: int, price: int, exchange_time: datetime) -> None:
-        self._soon(self._listener.on_tick, token, price, exchange_time)
-
-    def _soon(self, callback: Callable[..., None], *arguments: object) -> None:
-        """From the reactor's thread into the actor's loop."""
-        self._loop.call_soon_threadsafe(callback, *arguments)
-
-    def _on_refused(self) -> None:
-        self._refused += 1
-        log.warning("feed.refused", times=self._refused)
-        self._reconnect()
-
-    def _reconnect(self, after_s: float = _FEED_CREDENTIALS_RETRY_S) -> None:
-        if self._connecting is None or self._connecting.done():
-            self._connecting = asyncio.create_task(self._connect(after_s))
-
-    async def _connect(self, after_s: float) -> None:
-        """Wait until there are credentials, then connect; after a refusal this runs again and reads them anew."""
-        await asyncio.sleep(after_s)
-        while True:
-            try:
-                credentials = await self._accounts.feed_credentials(self._refused)
-            except Exception as error:  # noqa: BLE001 - whatever it is, the feed must come up when it is over
-                log.info("feed.waits_for_credentials", error=repr(error))
-                await asyncio.sleep(_FEED_CREDENTIALS_RETRY_S)
-            else:
-                self._feed.start(credentials)
-                return

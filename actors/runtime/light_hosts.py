@@ -15,17 +15,21 @@ from actors.domain.money import Paise
 from actors.domain.snapshot import RuntimeView, runtime_view
 from actors.domain.stop_loss import Tick
 from actors.ports import FeedStatus, LoadedRun, PeerUnavailable
-from actors.runtime import handles, names
+from actors.runtime import handles, lines, names
 from actors.runtime.clock import SystemClock
 from actors.runtime.light_logging import configure_light_logging
 from actors.runtime.names import Pools
+from actors.runtime.plane.link import Invitation
+from actors.runtime.plane.ticks import TickSender
 from actors.strategy_actor import StrategyActor
 from actors.tick_router import TickRouter
 
 log = logging.getLogger(__name__)
 
 _LOAD_RETRY_S = 0.5
-_RENEWAL_S = 1.0
+_FORGET_AFTER_S = 60.0
+"""A strategy whose link broke and that did not ask again for so long is gone."""
+
 _CRASH_PAUSE_S = 1.0
 """Before a crashed strategy starts anew, so that a lasting cause does not keep the machine busy."""
 
@@ -42,8 +46,8 @@ class StrategyHost:
         self._strategy_id = strategy_id
         peers = handles.Peers()
         self._journal = handles.RayJournal(peers, pools, strategy_id)
-        self._desk = handles.RayOrderDesk(peers, pools)
-        self._prices = handles.RayPriceWatch(peers, pools)
+        self._desk = lines.LinkedOrderDesk(peers, pools, strategy_id, self._on_report)
+        self._prices = lines.LinkedPriceWatch(peers, pools, self._on_tick)
         self._loaded: asyncio.Future[StrategyActor | None] = asyncio.get_running_loop().create_future()
         self._life = asyncio.create_task(self._live())
 
@@ -62,9 +66,8 @@ class StrategyHost:
             actor.post(event)
 
     async def take_tick(self, tick: Tick) -> None:
-        """A tick from the router; one that comes before the run is loaded decides nothing anyway."""
-        if self._loaded.done() and (actor := self._loaded.result()) is not None:
-            actor.post(TickReceived(tick))
+        """A tick from a router that has no link to us."""
+        self._on_tick(tick)
 
     async def stop(self, timeout_s: float) -> bool:
         """STOP; whether the run is over and recorded."""
@@ -86,6 +89,15 @@ class StrategyHost:
         """The pid of this actor's process, for operators and for tests that kill it."""
         return os.getpid()
 
+    def _on_tick(self, tick: Tick) -> None:
+        """One that comes before the run is loaded decides nothing anyway."""
+        if self._loaded.done() and (actor := self._loaded.result()) is not None:
+            actor.post(TickReceived(tick))
+
+    def _on_report(self, event: Event) -> None:
+        if self._loaded.done() and (actor := self._loaded.result()) is not None:
+            actor.post(event)
+
     async def _live(self) -> None:
         try:
             loaded = await self._load()
@@ -96,7 +108,10 @@ class StrategyHost:
                 loaded, desk=self._desk, journal=self._journal, prices=self._prices, clock=SystemClock()
             )
             self._loaded.set_result(actor)
-            if not await actor.live():
+            linking = asyncio.create_task(self._desk.keep_linked(loaded.run.account_id))
+            ended = await actor.live()
+            linking.cancel()
+            if not ended:
                 os._exit(1)  # a newer incarnation has this actor's id too: killing by handle would kill that one
         except Exception:
             log.exception("strategy.crashed", extra={"strategy_id": self._strategy_id, "run_id": self._run_id})
@@ -120,13 +135,16 @@ class RouterHost:
 
     async def __init__(self, instrument: Instrument, pools: Pools) -> None:  # type: ignore[misc] # Ray awaits it
         configure_light_logging()
-        peers = handles.Peers()
-        self._peers = peers
+        self._peers = peers = handles.Peers()
         self._instrument = instrument
+        self._ticks = TickSender(handles.own_node(), handles.own_host(), on_left=self._on_left)
+        source = lines.LinkedTickSource(peers, self._on_tick)
+        self._changed = asyncio.Event()
+        source.when_changed(self._changed.set)
         self._router = TickRouter(
             instrument,
-            source=handles.RayTickSource(peers),
-            strategies=handles.RayStrategies(peers),
+            source=source,
+            strategies=lines.LinkedTickReceivers(self._ticks, _strategy_name, peers, "take_tick"),
             mirror=handles.RayPriceMirror(peers, pools),
             clock=SystemClock(),
         )
@@ -135,24 +153,46 @@ class RouterHost:
     def __repr__(self) -> str:
         return f"router:{self._instrument.key}"
 
-    async def watch(self, strategy_id: int, stop_loss: Paise | None, strategy: Any) -> FeedStatus:
-        """See `TickRouter.watch`; `strategy` is the handle to send its ticks to."""
+    async def watch(
+        self, strategy_id: int, stop_loss: Paise | None, strategy: Any, node: str | None
+    ) -> tuple[FeedStatus, Invitation | None]:
+        """See `TickRouter.watch`; `strategy` is the handle to send ticks to as long as it has no link from `node`."""
         self._peers.meet(names.strategy_name(strategy_id), strategy)
-        return self._router.watch(strategy_id, stop_loss)
+        status = self._router.watch(strategy_id, stop_loss)
+        return status, self._ticks.invite(str(strategy_id), node) if node is not None else None
 
     async def unwatch(self, strategy_id: int) -> None:
         """See `TickRouter.unwatch`."""
         self._router.unwatch(strategy_id)
 
     async def on_tick(self, tick: Tick) -> None:
-        """A tick from the feed."""
+        """A tick from a feed that has no link to us."""
+        self._on_tick(tick)
+
+    async def process_id(self) -> int:
+        """The pid of this actor's process."""
+        return os.getpid()
+
+    def _on_tick(self, tick: Tick) -> None:
         self._router.on_tick(tick)
+
+    def _on_left(self, receiver: str) -> None:
+        asyncio.get_running_loop().call_later(_FORGET_AFTER_S, self._forget_unless_back, int(receiver))
+
+    def _forget_unless_back(self, strategy_id: int) -> None:
+        if not self._ticks.has(str(strategy_id)):
+            self._router.forget_if_silent(strategy_id)
 
     async def _keep_renewing(self) -> None:
         while not self._router.idle:
             await self._router.renew()
-            await asyncio.sleep(_RENEWAL_S)
+            self._ticks.tell(lambda _: self._router.status)
+            await lines.every_second_or_when(self._changed)
         end_own_actor()
+
+
+def _strategy_name(strategy_id: int | str) -> str:
+    return names.strategy_name(int(strategy_id))
 
 
 def end_own_actor() -> None:

@@ -85,6 +85,7 @@ class StrategyStatus(BaseModel):
     last_action: str
     last_price: float | None
     last_price_age_ms: int | None
+    feed: Literal["live", "down"] | None
     stop_loss: float
     quantity: int
     filled_quantity: int

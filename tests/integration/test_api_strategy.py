@@ -186,9 +186,9 @@ async def test_a_stopped_strategy_can_be_started_again(trader: ApiUser, sessions
 
 
 STATUS_FIELDS = (
-    "strategy_id strategy_status position status_detail last_action last_price last_price_age_ms stop_loss quantity "
-    "filled_quantity buy_price sell_price pnl buy_at sell_at last_buy_order last_sell_order last_sl_order message "
-    "updated_at"
+    "strategy_id strategy_status position status_detail last_action last_price last_price_age_ms feed stop_loss "
+    "quantity filled_quantity buy_price sell_price pnl buy_at sell_at last_buy_order last_sell_order last_sl_order "
+    "message updated_at"
 )
 
 
@@ -205,6 +205,9 @@ async def test_status_has_the_fields_of_the_contract_and_the_latest_price(
     assert list(status) == STATUS_FIELDS.split()
     assert (status["strategy_status"], status["last_price"]) == ("running", 4123.05)
     assert 0 <= status["last_price_age_ms"] < 10_000
+    assert status["feed"] == "live"
+    await mirror.put_feed("TCS", live=False)
+    assert (await trader.call("GET", f"/strategy/status/{strategy_id}")).json()["feed"] == "down"
     assert status["message"].startswith("Waiting to buy at ")
     await mirror.delete_strategy(strategy_id, "TCS")
     from_database = (await trader.call("GET", f"/strategy/status/{strategy_id}")).json()

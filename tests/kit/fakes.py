@@ -157,6 +157,11 @@ class FakePriceWatch:
     trace: list[str] = field(default_factory=list)
     seen: list[tuple[datetime, Paise | None]] = field(default_factory=list)
     unwatched: list[int] = field(default_factory=list)
+    changed: Callable[[], None] = lambda: None
+
+    def when_changed(self, callback: Callable[[], None]) -> None:
+        """See `PriceWatch.when_changed`."""
+        self.changed = callback
 
     async def watch(self, strategy_id: int, instrument: Instrument, stop_loss: Paise | None) -> FeedStatus:
         """See `PriceWatch.watch`."""

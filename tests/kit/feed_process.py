@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-from datetime import datetime
 from typing import Any, Self
 
 from tests.kit.paper import REPOSITORY, PaperCredentials, eventually
@@ -17,9 +16,9 @@ from tests.kit.paper import REPOSITORY, PaperCredentials, eventually
 class FeedProcess:
     """The feed, and everything its callbacks told, each with the `time.monotonic()` of the call."""
 
-    def __init__(self, ws_root: str, *, updates: bool = False) -> None:
+    def __init__(self, ws_root: str, *, updates: bool = False, most_instruments: int = 3000) -> None:
         what = "updates" if updates else "feed"
-        self._command = [sys.executable, "-m", "tests.kit.feed_process", ws_root, what]
+        self._command = [sys.executable, "-m", "tests.kit.feed_process", ws_root, what, str(most_instruments)]
         self.told: list[dict[str, Any]] = []
 
     def __enter__(self) -> Self:
@@ -46,8 +45,12 @@ class FeedProcess:
         """`MarketFeed.subscribe`."""
         self._send({"do": "subscribe", "tokens": tokens})
 
+    def unsubscribe(self, token: int) -> None:
+        """`MarketFeed.unsubscribe`."""
+        self._send({"do": "unsubscribe", "token": token})
+
     def break_callback(self) -> None:
-        """Let the next `on_tick` raise."""
+        """Let the next `on_ticks` raise."""
         self._send({"do": "break"})
 
     def all(self, what: str) -> list[dict[str, Any]]:
@@ -71,26 +74,28 @@ class FeedProcess:
                 self.told.append(json.loads(line))
 
 
-def main(ws_root: str) -> None:
+def main(ws_root: str, most_instruments: int) -> None:
     """The life of a process with a feed: until stdin ends."""
     from broker.kite_client import KiteCredentials
-    from broker.market_feed import MarketFeed
+    from broker.market_feed import MarketFeed, RawTick
     from broker.ticker_link import run_reactor
 
     broken: list[bool] = []
 
-    def on_tick(token: int, price: int, exchange_time: datetime) -> None:
+    def on_ticks(ticks: list[RawTick]) -> None:
         if broken:
             broken.clear()
             raise RuntimeError("a callback of ours raised")
-        tell("tick", token=token, price=price, exchange_time=exchange_time.isoformat())
+        for token, price, exchange_time in ticks:
+            tell("tick", token=token, price=price, exchange_time=exchange_time.isoformat())
 
     feed = MarketFeed(
         ws_root,
-        on_tick=on_tick,
-        on_heard=lambda: tell("heard"),
-        on_lost=lambda reason: tell("lost", reason=reason),
+        on_ticks=on_ticks,
+        on_heard=lambda connection: tell("heard", connection=connection),
+        on_lost=lambda connection, reason: tell("lost", connection=connection, reason=reason),
         on_refused=lambda: tell("refused"),
+        most_instruments=most_instruments,
     )
     run_reactor()
     for line in sys.stdin:
@@ -99,12 +104,15 @@ def main(ws_root: str) -> None:
             case "start":
                 feed.start(KiteCredentials(command["api_key"], command["access_token"]))
             case "subscribe":
-                feed.subscribe(command["tokens"])
+                for token in command["tokens"]:
+                    tell("place", token=token, connection=feed.subscribe(token))
+            case "unsubscribe":
+                feed.unsubscribe(command["token"])
             case "break":
                 broken.append(True)
 
 
-def follow_updates(ws_root: str) -> None:
+def follow_updates(ws_root: str, _most_instruments: int) -> None:
     """The life of a process with a stream of order updates: until stdin ends."""
     from broker.kite_client import KiteCredentials
     from broker.order_updates import OrderUpdateStream
@@ -129,4 +137,4 @@ def tell(what: str, **more: Any) -> None:
 
 
 if __name__ == "__main__":
-    {"feed": main, "updates": follow_updates}[sys.argv[2]](sys.argv[1])
+    {"feed": main, "updates": follow_updates}[sys.argv[2]](sys.argv[1], int(sys.argv[3]))

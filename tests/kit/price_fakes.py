@@ -1,6 +1,5 @@
 """Hand-written fakes of the ports that prices travel through, and a clock that is moved by hand."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -27,10 +26,15 @@ class FakePriceMirror:
     """`PriceMirror`."""
 
     shown: list[tuple[str, Tick]] = field(default_factory=list)
+    feed: list[tuple[str, bool]] = field(default_factory=list)
 
     def show_price(self, symbol: str, tick: Tick) -> None:
         """See `PriceMirror.show_price`."""
         self.shown.append((symbol, tick))
+
+    def show_feed(self, symbol: str, *, live: bool) -> None:
+        """See `PriceMirror.show_feed`."""
+        self.feed.append((symbol, live))
 
 
 @dataclass
@@ -39,10 +43,12 @@ class FakeTickSource:
 
     answer: FeedStatus | Exception = field(default_factory=lambda: FeedStatus(live=True))
     subscribed: list[Instrument] = field(default_factory=list)
+    armed: list[bool] = field(default_factory=list)
 
-    async def subscribe(self, instrument: Instrument) -> FeedStatus:
+    async def subscribe(self, instrument: Instrument, *, armed: bool) -> FeedStatus:
         """See `TickSource.subscribe`."""
         self.subscribed.append(instrument)
+        self.armed.append(armed)
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
@@ -50,13 +56,22 @@ class FakeTickSource:
 
 @dataclass
 class FakeTickStream:
-    """`TickStream`."""
+    """`TickStream`, with so many instruments on each connection."""
 
+    most_instruments: int = 3000
     subscribed: list[int] = field(default_factory=list)
+    asked: list[int] = field(default_factory=list)
 
-    def subscribe(self, tokens: Sequence[int]) -> None:
+    def subscribe(self, token: int) -> int:
         """See `TickStream.subscribe`."""
-        self.subscribed += tokens
+        self.asked.append(token)
+        if token not in self.subscribed:
+            self.subscribed.append(token)
+        return self.subscribed.index(token) // self.most_instruments
+
+    def unsubscribe(self, token: int) -> None:
+        """See `TickStream.unsubscribe`."""
+        self.subscribed.remove(token)
 
 
 @dataclass

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from actors.domain.stop_loss import Tick
 from actors.ports import FeedStatus, PeerUnavailable
-from actors.tick_router import IDLE_LIMIT, TickRouter
+from actors.tick_router import IDLE_LIMIT, SILENT_LIMIT, TickRouter
 from tests.kit.builders import INFY, NOW
 from tests.kit.price_fakes import FakePriceMirror, FakeTickReceiver, FakeTickSource, ManualWallClock
 
@@ -121,6 +121,29 @@ async def test_a_feed_that_cannot_be_reached_is_not_live() -> None:
     symbol.tick(150000)
     await symbol.router.renew()
     assert symbol.router.watch(1, 145000).live is False
+
+
+async def test_the_feed_is_told_whether_a_stop_loss_is_watched() -> None:
+    symbol = Symbol()
+    symbol.router.watch(1, None)
+    await symbol.router.renew()
+    symbol.router.watch(1, 145000)
+    await symbol.router.renew()
+    symbol.router.watch(1, None)
+    await symbol.router.renew()
+    assert symbol.source.armed == [False, True, False]
+
+
+def test_one_whose_process_died_for_good_is_forgotten_and_one_who_asks_again_is_not() -> None:
+    symbol = Symbol()
+    symbol.router.watch(1, 145000)
+    symbol.clock.advance(SILENT_LIMIT.total_seconds() / 2)
+    symbol.router.watch(2, 145000)
+    symbol.clock.advance(SILENT_LIMIT.total_seconds() / 2)
+    for strategy_id in (1, 2, 3):
+        symbol.router.forget_if_silent(strategy_id)
+    symbol.tick(140000)
+    assert symbol.receivers() == [2]
 
 
 def test_a_router_is_idle_once_nobody_has_followed_it_for_a_minute() -> None:

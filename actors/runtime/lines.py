@@ -1,0 +1,178 @@
+"""The ports of the hot path over both planes: a link of the socket plane where there is one, else a Ray call.
+
+Links are made by invitation (`actors.runtime.plane.link`), and made again when they break: the peer is looked up anew
+by its name. Without a link everything still works, more slowly.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from actors.domain.events import Event
+from actors.domain.identifiers import Instrument
+from actors.domain.money import Paise
+from actors.domain.stop_loss import Tick
+from actors.ports import FeedStatus, OrderCommand, PeerUnavailable
+from actors.runtime import handles, names
+from actors.runtime.handles import Peers, own_handle, own_node
+from actors.runtime.names import Pools
+from actors.runtime.plane.link import Invitation, LinkBroken
+from actors.runtime.plane.orders import OrderDoor, OrderLine
+from actors.runtime.plane.ticks import TickLine, TickSender
+
+log = logging.getLogger(__name__)
+
+RELINK_S = 0.5
+"""Between tries to link to an execution actor that is restarting."""
+
+
+class LinkedOrderDesk(handles.RayOrderDesk):
+    """`OrderDesk` for one strategy: its order commands go over a link while there is one."""
+
+    def __init__(self, peers: Peers, pools: Pools, strategy_id: int, on_report: Callable[[Event], None]) -> None:
+        super().__init__(peers, pools)
+        self._strategy_id = strategy_id
+        self._line = OrderLine(on_report)
+
+    async def execute(self, command: OrderCommand) -> Event:
+        """See `OrderDesk.execute`."""
+        if self._line.alive:
+            return await self._line.execute(command)
+        return await super().execute(command)
+
+    async def keep_linked(self, account_id: int) -> None:
+        """Keep a link to the account's execution actor, until cancelled."""
+        while True:
+            try:
+                invitation = await self._call(account_id, "invite", self._strategy_id, own_node())
+                await (await self._line.open(invitation))
+            except (PeerUnavailable, LinkBroken) as error:
+                log.info("desk.not_linked", extra={"strategy_id": self._strategy_id, "reason": str(error)})
+                await asyncio.sleep(RELINK_S)
+
+
+class LinkedStrategyEvents:
+    """`StrategyEvents` for an execution actor."""
+
+    def __init__(self, door: OrderDoor, peers: Peers) -> None:
+        self._door, self._strategies = door, handles.RayStrategies(peers)
+
+    async def report(self, strategy_id: int, event: Event) -> None:
+        """See `StrategyEvents.report`."""
+        if not self._door.report(strategy_id, event):
+            await self._strategies.report(strategy_id, event)
+
+
+Ask = Callable[[str | None], Awaitable[tuple[FeedStatus, Invitation | None]]]
+"""Asks a sender of ticks, by a Ray call, for its ticks: given a node, also for an invitation to connect from there."""
+
+
+class _Subscription:
+    """What a sender of ticks was last asked for, and the line that its ticks come on."""
+
+    def __init__(self, on_tick: Callable[[Tick], None]) -> None:
+        self._line = TickLine(on_tick, self._change)
+        self._asked_for: object = None
+        self.on_change: Callable[[], None] = _nobody_cares
+
+    async def renew(self, wanted: object, ask: Ask) -> FeedStatus:
+        """Ask, unless the line lives and `wanted` has been asked for. Raises PeerUnavailable."""
+        linked = self._line.alive
+        if linked and wanted == self._asked_for:
+            return self._line.status
+        status, invitation = await ask(None if linked else own_node())
+        self._asked_for = wanted
+        if invitation is not None:
+            try:
+                await self._line.open(invitation, status)
+            except LinkBroken as error:
+                log.warning("ticks.not_linked", extra={"reason": str(error)})  # they come as Ray calls meanwhile
+        return status
+
+    def close(self) -> None:
+        """Want no more ticks."""
+        self._line.close()
+
+    def _change(self) -> None:
+        self.on_change()
+
+
+class LinkedPriceWatch:
+    """`PriceWatch` for one strategy. Routers come to life when the first strategy asks for them."""
+
+    def __init__(self, peers: Peers, pools: Pools, on_tick: Callable[[Tick], None]) -> None:
+        self._peers, self._pools = peers, pools
+        self._subscription = _Subscription(on_tick)
+
+    def when_changed(self, callback: Callable[[], None]) -> None:
+        """See `PriceWatch.when_changed`."""
+        self._subscription.on_change = callback
+
+    async def watch(self, strategy_id: int, instrument: Instrument, stop_loss: Paise | None) -> FeedStatus:
+        """See `PriceWatch.watch`."""
+
+        async def ask(node: str | None) -> Any:
+            name = self._router(instrument)
+            return await self._peers.call(name, "watch", strategy_id, stop_loss, own_handle(), node)
+
+        return await self._subscription.renew((instrument, stop_loss), ask)
+
+    async def unwatch(self, strategy_id: int, instrument: Instrument) -> None:
+        """See `PriceWatch.unwatch`."""
+        self._subscription.close()
+        await self._peers.call(names.router_name(instrument.key), "unwatch", strategy_id)
+
+    def _router(self, instrument: Instrument) -> str:
+        name = names.router_name(instrument.key)
+        try:
+            self._peers.handle(name)
+        except PeerUnavailable:
+            from actors.runtime.actor_classes import create_router  # the module that declares this one's user
+
+            create_router(instrument, self._pools)
+        return name
+
+
+class LinkedTickSource:
+    """`TickSource` for a router."""
+
+    def __init__(self, peers: Peers, on_tick: Callable[[Tick], None]) -> None:
+        self._peers = peers
+        self._subscription = _Subscription(on_tick)
+
+    def when_changed(self, callback: Callable[[], None]) -> None:
+        """The callback is told when what `subscribe` answered is true no more."""
+        self._subscription.on_change = callback
+
+    async def subscribe(self, instrument: Instrument, *, armed: bool) -> FeedStatus:
+        """See `TickSource.subscribe`."""
+
+        async def ask(node: str | None) -> Any:
+            return await self._peers.call(names.FEED, "subscribe", instrument, armed, own_handle(), node)
+
+        return await self._subscription.renew((instrument, armed), ask)
+
+
+class LinkedTickReceivers:
+    """`TickReceiver`: over the sender's links, else by a Ray call."""
+
+    def __init__(self, sender: TickSender, name_of: Callable[[int | str], str], peers: Peers, method: str) -> None:
+        self._sender, self._name_of = sender, name_of
+        self._peers, self._method = peers, method
+
+    def deliver(self, receiver: int | str, tick: Tick) -> None:
+        """See `TickReceiver.deliver`."""
+        if not self._sender.send(str(receiver), tick):
+            self._peers.tell(self._name_of(receiver), self._method, tick)
+
+
+async def every_second_or_when(changed: asyncio.Event, seconds: float = 1.0) -> None:
+    """Return when the event is set, which clears it, or after a second."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(changed.wait(), seconds)
+    changed.clear()
+
+
+def _nobody_cares() -> None: ...

@@ -1,0 +1,317 @@
+"""One connection of the socket plane, and how it comes about: who holds an invitation may connect, once.
+
+A process that others connect to is a `Listener`. Whoever may talk to it asks for an `Invitation` by a Ray call, which
+goes to members of the cluster only, and connects with it: on the same node over a unix socket, else over TCP. The
+invitation's ticket is good for one connection within a few seconds; its key never travels on the connection. What
+does not begin with a valid ticket is closed without an answer, and so is what goes on with a wrong seal.
+
+Sockets are read and written in the actor's own loop, without transports: a frame leaves in the call that sends it.
+"""
+
+import asyncio
+import hmac
+import logging
+import secrets
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from hashlib import blake2b
+
+from actors.domain.stop_loss import Tick
+from actors.domain.tick_fanout import conflated
+from actors.runtime.plane.frames import FrameRefused, Kind, Opener, Sealer, pack_tick, seal_of
+
+log = logging.getLogger(__name__)
+
+INVITATION_S = 10.0
+"""How long an invitation is good for."""
+
+TICKET_BYTES, KEY_BYTES = 16, 32
+_HELLO_BYTES = TICKET_BYTES + 16
+_HELLO_WITHIN_S = 2.0
+_MOST_STRANGERS = 64
+_CONNECT_WITHIN_S = 1.0
+_READ_BYTES = 1 << 16
+_MOST_UNSENT = 8 << 20
+"""Bytes that a peer may leave unread before it is taken to be gone: commands are never dropped from a live link."""
+
+_PEER_GONE_MS = 2000
+"""How long TCP waits for a sign of the other node; a unix socket knows at once."""
+
+
+class LinkBroken(Exception):
+    """The connection is gone; what was sent may or may not have arrived."""
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """The right to connect once. `address`: name of an abstract unix socket, or host and port."""
+
+    address: str | tuple[str, int]
+    ticket: bytes = field(repr=False)
+    key: bytes = field(repr=False)
+
+
+class Link:
+    """One end of a connection. For the loop it was made in.
+
+    `on_frame` is called with every frame, `on_broken` once, when the connection is gone; neither from within a call to
+    this object.
+    """
+
+    def __init__(self, sock: socket.socket, sealer: Sealer, opener: Opener) -> None:
+        self.on_frame: Callable[[Kind, bytes], None] = _nobody_listens
+        self.on_broken: Callable[[], None] = _nobody_cares
+        self._sock, self._sealer, self._opener = sock, sealer, opener
+        self._loop = asyncio.get_running_loop()
+        self._unsent = bytearray()
+        self._held_back: Tick | None = None
+        self._broken = False
+        self._loop.add_reader(sock.fileno(), self._readable)
+
+    @property
+    def broken(self) -> bool:
+        """Whether nothing can be sent any more."""
+        return self._broken
+
+    def send(self, kind: Kind, body: bytes) -> None:
+        """Send a frame; it leaves now, or when the peer has read what is before it.
+
+        Raises:
+            LinkBroken: the connection is gone.
+        """
+        if self._broken:
+            raise LinkBroken
+        self._write(self._sealer.frame(kind, body))
+
+    def send_tick(self, tick: Tick, packed: bytes) -> None:
+        """Send a tick, or hold it back from a peer that does not read: then the newest wins, with low and high of all.
+
+        Raises:
+            LinkBroken: the connection is gone.
+        """
+        if self._broken:
+            raise LinkBroken
+        if self._unsent:
+            self._held_back = conflated([self._held_back, tick]) if self._held_back is not None else tick
+        else:
+            self._write(self._sealer.frame(Kind.TICK, packed))
+
+    def close(self) -> None:
+        """Close the connection; `on_broken` is told."""
+        self._break("closed")
+
+    def _write(self, frame: bytes) -> None:
+        if self._unsent:
+            self._unsent += frame
+            if len(self._unsent) > _MOST_UNSENT:
+                self._break("the peer does not read")
+            return
+        try:
+            sent = self._sock.send(frame)
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            self._break(str(error))
+            return
+        if sent < len(frame):
+            self._unsent += frame[sent:]
+            self._loop.add_writer(self._sock.fileno(), self._writable)
+
+    def _writable(self) -> None:
+        try:
+            sent = self._sock.send(self._unsent)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._break(str(error))
+            return
+        del self._unsent[:sent]
+        if self._unsent:
+            return
+        self._loop.remove_writer(self._sock.fileno())
+        if self._held_back is not None:
+            tick, self._held_back = self._held_back, None
+            self._write(self._sealer.frame(Kind.TICK, pack_tick(tick)))
+
+    def _readable(self) -> None:
+        try:
+            data = self._sock.recv(_READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._break(str(error))
+            return
+        if not data:
+            self._break("closed by the peer")
+            return
+        try:
+            for kind, body in self._opener.feed(data):
+                self.on_frame(kind, body)
+                if self._broken:
+                    return
+        except FrameRefused as error:
+            log.warning("plane.frame_refused", extra={"reason": str(error)})
+            self._break(str(error))
+
+    def _break(self, reason: str) -> None:
+        if self._broken:
+            return
+        self._broken = True
+        log.debug("plane.link_broken", extra={"reason": reason})
+        self._loop.remove_reader(self._sock.fileno())
+        self._loop.remove_writer(self._sock.fileno())
+        self._sock.close()
+        self._loop.call_soon(self.on_broken)
+
+
+def _nobody_listens(_kind: Kind, _body: bytes) -> None: ...
+
+
+def _nobody_cares() -> None: ...
+
+
+class Listener:
+    """Where peers connect. `on_link(peer, link)` is called with each that came with a valid ticket."""
+
+    def __init__(self, node: str, host: str, on_link: Callable[[str, Link], None]) -> None:
+        self._node, self._host, self._on_link = node, host, on_link
+        self._loop = asyncio.get_running_loop()
+        self._tickets: dict[bytes, tuple[str, bytes, float]] = {}
+        self._strangers: dict[socket.socket, asyncio.TimerHandle] = {}
+        self._unix: tuple[socket.socket, str] | None = None
+        self._tcp: tuple[socket.socket, tuple[str, int]] | None = None
+
+    def invite(self, peer: str, node: str) -> Invitation:
+        """The right to connect once, for an actor that lives on this Ray node."""
+        now = self._loop.time()
+        self._tickets = {ticket: known for ticket, known in self._tickets.items() if known[2] > now}
+        ticket, key = secrets.token_bytes(TICKET_BYTES), secrets.token_bytes(KEY_BYTES)
+        self._tickets[ticket] = (peer, key, now + INVITATION_S)
+        return Invitation(self._unix_address() if node == self._node else self._tcp_address(), ticket, key)
+
+    def close(self) -> None:
+        """Take no more connections."""
+        for listening in (self._unix, self._tcp):
+            if listening is not None:
+                self._loop.remove_reader(listening[0].fileno())
+                listening[0].close()
+        self._unix = self._tcp = None
+        for stranger in list(self._strangers):
+            self._dismiss(stranger)
+
+    def _unix_address(self) -> str:
+        if self._unix is None:
+            # an abstract name lives and dies with its sockets: nothing is left behind by a killed process
+            address = f"\0tradeactors-{secrets.token_hex(12)}"
+            sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            sock.bind(address)
+            self._unix = self._listening(sock), address
+        return self._unix[1]
+
+    def _tcp_address(self) -> tuple[str, int]:
+        if self._tcp is None:
+            family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
+            sock = socket.socket(family, socket.SOCK_STREAM)
+            sock.bind((self._host, 0))
+            self._tcp = self._listening(sock), (self._host, sock.getsockname()[1])
+        return self._tcp[1]
+
+    def _listening(self, sock: socket.socket) -> socket.socket:
+        sock.setblocking(False)
+        sock.listen(128)
+        self._loop.add_reader(sock.fileno(), self._accept, sock)
+        return sock
+
+    def _accept(self, listening: socket.socket) -> None:
+        while True:
+            try:
+                sock, _ = listening.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                log.warning("plane.not_accepted", extra={"reason": str(error)})
+                return
+            sock.setblocking(False)
+            if len(self._strangers) >= _MOST_STRANGERS:
+                self._dismiss(next(iter(self._strangers)))
+            self._strangers[sock] = self._loop.call_later(_HELLO_WITHIN_S, self._dismiss, sock)
+            self._loop.add_reader(sock.fileno(), self._hear, sock, bytearray())
+
+    def _hear(self, sock: socket.socket, heard: bytearray) -> None:
+        """Read exactly the hello: what comes behind it belongs to the link."""
+        try:
+            data = sock.recv(_HELLO_BYTES - len(heard))
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        heard += data
+        if not data:
+            self._dismiss(sock)
+        elif len(heard) == _HELLO_BYTES:
+            self._judge(sock, bytes(heard))
+
+    def _judge(self, sock: socket.socket, hello: bytes) -> None:
+        ticket, proof = hello[:TICKET_BYTES], hello[TICKET_BYTES:]
+        peer, key, until = self._tickets.pop(ticket, ("", b"", 0.0))
+        good = until > self._loop.time() and hmac.compare_digest(proof, _proof(key, ticket))
+        if not good:
+            log.warning("plane.stranger_refused")
+            self._dismiss(sock)
+            return
+        self._loop.remove_reader(sock.fileno())
+        self._strangers.pop(sock).cancel()
+        _tune(sock)
+        self._on_link(peer, Link(sock, Sealer(_direction(key, b"down")), Opener(_direction(key, b"up"))))
+
+    def _dismiss(self, sock: socket.socket) -> None:
+        self._loop.remove_reader(sock.fileno())
+        self._strangers.pop(sock).cancel()
+        sock.close()
+
+
+async def connect(invitation: Invitation) -> Link:
+    """The other end of a `Listener`'s link.
+
+    Raises:
+        LinkBroken: the connection could not be made within a second.
+    """
+    loop = asyncio.get_running_loop()
+    address = invitation.address
+    if isinstance(address, str):
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    else:
+        sock = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET, socket.SOCK_STREAM)
+    sock.setblocking(False)
+    try:
+        async with asyncio.timeout(_CONNECT_WITHIN_S):
+            await loop.sock_connect(sock, address)
+            await loop.sock_sendall(sock, invitation.ticket + _proof(invitation.key, invitation.ticket))
+    except (OSError, TimeoutError) as error:
+        sock.close()
+        raise LinkBroken(str(error)) from error
+    except asyncio.CancelledError:
+        sock.close()
+        raise
+    _tune(sock)
+    return Link(sock, Sealer(_direction(invitation.key, b"up")), Opener(_direction(invitation.key, b"down")))
+
+
+def _proof(key: bytes, ticket: bytes) -> bytes:
+    return seal_of(ticket, _direction(key, b"hello"), 0)
+
+
+def _direction(key: bytes, direction: bytes) -> bytes:
+    return blake2b(key=key, person=direction, digest_size=KEY_BYTES).digest()
+
+
+def _tune(sock: socket.socket) -> None:
+    """Small frames leave at once, and a node that is gone is noticed."""
+    if sock.family == socket.AF_UNIX:
+        return
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _PEER_GONE_MS)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in ((socket.TCP_KEEPIDLE, 1), (socket.TCP_KEEPINTVL, 1), (socket.TCP_KEEPCNT, 2)):
+        sock.setsockopt(socket.IPPROTO_TCP, option, value)

@@ -1,0 +1,233 @@
+"""The real stack around the stamping exchange, with traders, and strategies whose runs are begun at will."""
+
+import asyncio
+import contextlib
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Self
+
+import httpx
+
+from benchmarks.exchange import Control, running_exchange
+from config.embedded import Part
+from tests.kit.stack import running_stack  # first of what imports Ray: it puts Ray's settings into the environment
+
+KEY, SYMBOL, PRICE, STOP, FALLEN = "NSE:INFY", "INFY", 150000, 145000, 144000
+PARTS = (Part.POSTGRES, Part.VALKEY, Part.RAY, Part.API)
+FIRST_BUY_S = 0.35
+"""From a run's beginning to its buy time: what it takes until its actor waits for it."""
+
+
+@dataclass
+class Seat:
+    """A trader with one strategy, and the strategy's actor."""
+
+    user_id: int
+    account_id: int
+    strategy_id: int
+    headers: dict[str, str]
+    actor: Any = None
+
+
+@dataclass
+class Shot:
+    """One run: when it was to buy, when its orders arrived, when the tick left that stopped it. Nanoseconds."""
+
+    seat: Seat
+    run_id: int
+    buy_at_ns: int
+    bought_ns: int = 0
+    ticked_ns: int = 0
+    sold_ns: int = 0
+    tags: tuple[str, str] = field(default=("", ""))
+
+    @property
+    def buy_ms(self) -> float:
+        """From the buy time to the arrival of the BUY."""
+        return (self.bought_ns - self.buy_at_ns) / 1e6
+
+    @property
+    def stop_ms(self) -> float:
+        """From the tick on the exchange's socket to the arrival of the stop-loss order."""
+        return (self.sold_ns - self.ticked_ns) / 1e6
+
+
+class Floor:
+    """See the head of this module."""
+
+    def __init__(self, stack: Any, exchange: Control) -> None:
+        from persistence.database import open_database, sessions_of
+
+        self.stack, self.exchange = stack, exchange
+        self.settings = stack.settings
+        self.seats: list[Seat] = []
+        self.loop = asyncio.new_event_loop()
+        self._database = open_database(self.settings.database_url)
+        self._sessions = sessions_of(self._database)
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self.loop.run_until_complete(self._database.dispose())
+        self.loop.close()
+
+    def take_seats(self, count: int) -> list[Seat]:
+        """So many more traders, each with a strategy and its actor, ready to begin runs."""
+        import ray
+
+        from actors.runtime.names import Pools
+        from benchmarks.repeating import create_repeating
+
+        pools = Pools(self.settings.execution_actors, self.settings.ledger_actors)
+        new = [self._seat(len(self.seats) + number) for number in range(count)]
+        for seat in new:
+            seat.actor = create_repeating(seat.strategy_id, pools)
+        ray.get([seat.actor.process_id.remote() for seat in new], timeout=180)
+        self.seats += new
+        return new
+
+    def _seat(self, number: int) -> Seat:
+        with httpx.Client(base_url=self.stack.urls["API"], timeout=60) as http:
+            email, password = f"trader{number}@example.com", "correct horse battery staple"
+            token = _ok(http.post("/auth/register", json={"email": email, "password": password}))["access_token"]
+            http.headers["Authorization"] = f"Bearer {token}"
+            keys = {"api_key": f"key{number:013d}", "api_secret": "s" * 32, "access_token": f"token{number:027d}"}
+            _ok(http.post("/broker/connect", json={"broker": "paper", **keys}))
+            created = _ok(
+                http.post(
+                    "/strategy/create",
+                    json={"symbol": SYMBOL, "buy_time": "00:00:01", "sell_time": "23:59:58", "stop_loss": STOP / 100,
+                          "quantity": 1},
+                )
+            )  # fmt: skip
+        rows = self.loop.run_until_complete(self._rows(created["strategy_id"]))
+        return Seat(*rows, created["strategy_id"], dict(http.headers))
+
+    async def _rows(self, strategy_id: int) -> tuple[int, int]:
+        from sqlalchemy import text
+
+        async with self._sessions() as session:
+            statement = text(
+                "select s.user_id, a.id from strategies s join broker_accounts a using (user_id) where s.id = :id"
+            )
+            user_id, account_id = (await session.execute(statement, {"id": strategy_id})).one()
+        return int(user_id), int(account_id)
+
+    # --- runs -----------------------------------------------------------------------------------------------------
+
+    def begin(self, seats: Sequence[Seat], buy_in_s: float = FIRST_BUY_S) -> list[Shot]:
+        """A new run for each seat, all with the same buy time."""
+        import ray
+
+        buy_at = datetime.now(UTC) + timedelta(seconds=buy_in_s)
+        runs = self.loop.run_until_complete(self._open_runs(seats, buy_at))
+        ray.get([seat.actor.begin.remote(run_id) for seat, (run_id, _) in zip(seats, runs, strict=True)], timeout=30)
+        assert datetime.now(UTC) < buy_at, "the runs were not ready for their buy time"
+        buy_at_ns = round(buy_at.timestamp() * 1e6) * 1000
+        return [Shot(seat, run_id, buy_at_ns, tags=tags) for seat, (run_id, tags) in zip(seats, runs, strict=True)]
+
+    async def _open_runs(self, seats: Sequence[Seat], buy_at: datetime) -> list[tuple[int, tuple[str, str]]]:
+        from actors.domain.session import SessionTimes
+        from api.run_rows import _described, first_intent, first_state, new_run
+        from persistence.database import transaction
+        from persistence.models import Strategy
+        from persistence.repositories import Runs
+
+        opened = []
+        async with transaction(self._sessions) as session:
+            for seat in seats:
+                strategy = await session.get(Strategy, seat.strategy_id)
+                assert strategy is not None
+                strategy.status = "running"
+                times = SessionTimes(buy_at, buy_at + timedelta(hours=1))
+                run = await Runs(session).add(new_run(strategy, seat.account_id, times, ""))
+                run.state = first_state(run, strategy, self.settings.zone)
+                await Runs(session).add_intent(first_intent(run, strategy, self.settings.zone))
+                described = _described(run, strategy, self.settings.zone)
+                opened.append((run.id, (described.entry_intent().tag, described.exit_intent(1, 1).tag)))
+        return opened
+
+    def shoot(self, seats: Sequence[Seat], *, bystanders: Sequence[Any] = ()) -> list[Shot]:
+        """Buy, let the price fall through the stop-loss of all at once, and wait until everybody is out."""
+        import ray
+
+        self.exchange.tick(KEY, PRICE)
+        shots = self.begin(seats, FIRST_BUY_S + 0.02 * len(seats))
+        ray.get([shot.seat.actor.guarding.remote() for shot in shots], timeout=30)
+        self.exchange.tick(KEY, PRICE)
+        time.sleep(0.03)  # the machine is quiet again
+        ticked_ns = self.exchange.tick(KEY, FALLEN)
+        ended = ray.get([shot.seat.actor.over.remote() for shot in shots], timeout=60)
+        assert set(ended) == {"exited_by_sl"}, ended
+        self.exchange.tick(KEY, PRICE)
+        by_tag = {tag: stamp for tag, _, _, stamp in self.exchange.orders()}
+        for shot in shots:
+            shot.ticked_ns = ticked_ns
+            shot.bought_ns, shot.sold_ns = (by_tag[tag] for tag in shot.tags)
+        del bystanders
+        return shots
+
+    def attempts(self) -> dict[int, tuple[datetime, datetime]]:
+        """By run: when the stop-loss was triggered (the tick's arrival in the feed), and when execution sent it."""
+        return self.loop.run_until_complete(self._attempts())
+
+    async def _attempts(self) -> dict[int, tuple[datetime, datetime]]:
+        from sqlalchemy import text
+
+        async with self._sessions() as session:
+            statement = text(
+                "select run_id, triggered_at, sent_at from order_logs where leg = 'EXIT' and sent_at is not null"
+            )
+            return {run_id: (due, sent) for run_id, due, sent in (await session.execute(statement)).all()}
+
+
+@contextlib.contextmanager
+def open_floor(**settings: Any) -> Iterator[Floor]:
+    """The stack, for as long as the block runs."""
+    with running_exchange() as exchange:
+        chosen = {
+            "paper_root": exchange.root,
+            "paper_ws_root": exchange.root.replace("http", "ws", 1),
+            "brokers": "paper",
+            "api_rate_per_minute": 0,
+            "auth_rate_per_minute": 0,
+            "execution_actors": 1,
+        }
+        with running_stack(PARTS, **{**chosen, **settings}) as stack:
+            import ray
+
+            from actors.runtime import cluster
+
+            cluster.connect(stack.settings)
+            floor = Floor(stack, exchange)
+            try:
+                yield floor
+            finally:
+                floor.close()
+                ray.shutdown()
+
+
+class ApiLoad:
+    """Somebody who polls the status of a strategy so many times a second, in a process of their own."""
+
+    def __init__(self, url: str, headers: dict[str, str], strategy_id: int, per_second: int) -> None:
+        target = f"{url}/strategy/status/{strategy_id}"
+        self._argv = [sys.executable, "-m", "benchmarks.poller", target, headers["authorization"], str(per_second)]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self._process = subprocess.Popen(self._argv)
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        assert self._process is not None
+        self._process.terminate()
+        self._process.wait()
+
+
+def _ok(answer: httpx.Response) -> dict[str, Any]:
+    assert answer.is_success, f"{answer.request.url}: {answer.status_code} {answer.text}"
+    return dict(answer.json())

@@ -1,0 +1,74 @@
+"""A strategy's actor that lives one run after the other: a thousand stop-losses without a thousand processes.
+
+Everything but that is the product's: the shell, the state machine, the links, the journal with its PostgreSQL.
+"""
+
+import asyncio
+from typing import Any
+
+from actors.domain.strategy_state import Phase
+from actors.runtime import actor_classes, names
+from actors.runtime.clock import SystemClock
+from actors.runtime.light_hosts import StrategyHost
+from actors.strategy_actor import StrategyActor
+
+
+class RepeatingHost(StrategyHost):
+    """`StrategyHost`, told by `begin` which run comes next."""
+
+    async def begin(self, run_id: int) -> None:
+        """Live this run; the one before it must have ended. Returns when it waits for its buy time."""
+        self._run_id = run_id
+        self._loaded = asyncio.get_running_loop().create_future()
+        self._next.put_nowait(run_id)
+        await asyncio.shield(self._loaded)
+
+    async def guarding(self) -> None:
+        """Returns when the position is guarded: the router knows the stop-loss, and ticks come over the link."""
+        actor = await asyncio.shield(self._loaded)
+        assert actor is not None
+        subscription = self._prices._subscription  # noqa: SLF001
+        while not (
+            actor.state.phase is Phase.GUARDING
+            and subscription._line.alive  # noqa: SLF001
+            and subscription._asked_for == (actor.state.run.instrument, actor.state.stop_loss)  # noqa: SLF001
+        ):
+            await asyncio.sleep(0.001)
+
+    async def over(self) -> str:
+        """Returns when the run has ended; how."""
+        await self._ended.wait()
+        actor = self._loaded.result()
+        assert actor is not None
+        return actor.state.position_status
+
+    async def uss(self) -> int:
+        """Unique memory of this process, in bytes."""
+        import psutil
+
+        return int(psutil.Process().memory_full_info().uss)
+
+    async def _live(self) -> None:
+        self._next: asyncio.Queue[int] = asyncio.Queue()
+        self._ended = asyncio.Event()
+        linking: asyncio.Task[None] | None = None
+        while True:
+            run_id = await self._next.get()
+            self._ended.clear()
+            loaded = await self._journal.load(run_id)
+            assert loaded is not None
+            actor = StrategyActor(
+                loaded, desk=self._desk, journal=self._journal, prices=self._prices, clock=SystemClock()
+            )
+            if linking is None:
+                linking = asyncio.create_task(self._desk.keep_linked(loaded.run.account_id))
+            self._loaded.set_result(actor)
+            await actor.live()
+            self._ended.set()
+
+
+def create_repeating(strategy_id: int, pools: names.Pools) -> Any:
+    """The actor of a strategy, under the name that its peers look for."""
+    name = names.strategy_name(strategy_id)
+    host = actor_classes._actor  # noqa: SLF001 - with the very options of the product
+    return host(RepeatingHost, name, 0, strategy_id, pools, max_restarts=0)

@@ -1,0 +1,47 @@
+"""What instruments cost now, for those of which the tick stream says nothing. Blocking: call it from a thread."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from actors.domain.identifiers import Instrument
+from actors.domain.money import Paise, round_to_paise
+from broker.kite_order_client import KiteCredentials
+from broker.kite_session import IST, Timeout, explain, kite_client
+
+MOST_AT_ONCE = 500
+"""Instruments that one call of `/quote` may name; Kite allows one such call a second (kite.md §1)."""
+
+
+class Quote(NamedTuple):
+    """A price in paise, and the exchange time of the quote, timezone-aware."""
+
+    instrument: Instrument
+    price: Paise
+    exchange_time: datetime
+
+
+def market_quotes(
+    credentials: KiteCredentials, instruments: Sequence[Instrument], *, root: str, timeout_s: Timeout
+) -> list[Quote]:
+    """The quotes of up to 500 instruments; those that the broker has none for are left out.
+
+    Raises:
+        BrokerError: whatever went wrong (`kite_session.explain`).
+    """
+    kite = kite_client(credentials.api_key, credentials.access_token, root=root, timeout_s=timeout_s)
+    try:
+        rows = kite.quote([instrument.key for instrument in instruments[:MOST_AT_ONCE]])
+        found = [(instrument, rows[instrument.key]) for instrument in instruments if instrument.key in rows]
+        return [quote for instrument, row in found if (quote := _quote(instrument, row)) is not None]
+    except Exception as error:
+        raise explain(error) from error
+
+
+def _quote(instrument: Instrument, row: dict[str, Any]) -> Quote | None:
+    stamp = row.get("timestamp")
+    if not isinstance(stamp, datetime):
+        return None
+    # the client drops the zone of what Kite writes in IST
+    at = stamp if stamp.tzinfo is not None else stamp.replace(tzinfo=IST)
+    return Quote(instrument, round_to_paise(row["last_price"]), at)
