@@ -3,8 +3,9 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
+from typing import Any
 
 from actors.domain.events import BrokerRestored, Event
 from actors.domain.identifiers import IntentId
@@ -23,17 +24,24 @@ class DeskCalls:
         self._desk, self._account_id, self._clock, self._post = desk, account_id, clock, post
         self._withdrawn: set[IntentId] = set()
 
-    async def execute(self, command: OrderCommand) -> None:
-        """Have the order placed and followed, however often the desk must be asked; its last event is posted."""
+    def execute(self, command: OrderCommand) -> Coroutine[Any, Any, None]:
+        """Have the order placed and followed, however often the desk must be asked; its last event is posted.
+
+        The command leaves in this call; what is returned must be run to its end.
+        """
+        return self._see_through(command, self._desk.execute(command))
+
+    async def _see_through(self, command: OrderCommand, answer: Awaitable[Event]) -> None:
         while True:
             try:
-                return self._post(await self._desk.execute(command))
+                return self._post(await answer)
             except Exception as error:  # noqa: BLE001 - an order in doubt is never dropped, whatever broke over there
                 about = {"strategy_id": command.strategy_id, "intent": str(command.intent.id), "error": repr(error)}
                 log.warning("strategy.desk_unavailable", extra=about)
                 not_after = self._clock.now() if command.intent.id in self._withdrawn else command.not_after
                 command = replace(command, look_up_first=True, not_after=not_after)
                 await asyncio.sleep(PEER_RETRY_S)
+                answer = self._desk.execute(command)
 
     async def withdraw(self, intent_id: IntentId) -> None:
         """Send nothing more. A desk that died has forgotten the intent too: asked again, it only looks it up."""

@@ -127,8 +127,10 @@ class OrderBudget:
         if self._wake is None and self._waiting:
             now = self._clock.now()
             second = now.replace(microsecond=0)
-            opens = second + _MARGIN if now - second < _MARGIN else second + _SECOND + _MARGIN
-            self._wake = asyncio.get_running_loop().call_later((opens - now).total_seconds(), self._serve)
+            # this second, if it has not been opened yet, however late it is by now; else the next
+            opens = second + _MARGIN + (_SECOND if second == self._second.begin else timedelta(0))
+            delay = max(0.0, (opens - now).total_seconds())
+            self._wake = asyncio.get_running_loop().call_later(delay, self._serve)
 
     def _serve(self) -> None:
         self._wake = None

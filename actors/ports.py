@@ -3,7 +3,7 @@
 Values are frozen and made of standard types and domain types, so they travel between processes as they are.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -80,11 +80,11 @@ class Holding:
 class OrderDesk(Protocol):
     """The execution pool as a strategy sees it."""
 
-    async def execute(self, command: OrderCommand) -> Event:
-        """The event that ends the placing: the order is final, or proven absent. Progress comes as events before.
+    def execute(self, command: OrderCommand) -> Awaitable[Event]:
+        """Give the command; where that is possible it leaves in this very call, before anything is awaited.
 
-        Raises:
-            PeerUnavailable: ask again with `look_up_first`.
+        What is awaited is the event that ends the placing: the order is final, or proven absent. Progress comes as
+        events before. It raises PeerUnavailable: ask again with `look_up_first`.
         """
         ...
 

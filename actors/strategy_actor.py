@@ -76,6 +76,10 @@ WATCH_RENEWAL_S = 1.0
 WATCH_RETRY_S = 0.2
 """Between tries to reach a router that is restarting."""
 
+ORDER_FIRST_S = 0.005
+"""What has been decided is recorded so much later than the order leaves: the way of an order through other processes of
+this machine is short of cores, not of records. Recovery finds the order by its tag in any case (design §4.2)."""
+
 LAST_WORDS_S = 5.0
 """How long an ended strategy waits until its alerts and cancellations are taken over."""
 
@@ -111,6 +115,7 @@ class StrategyActor:
         self._awaiting_record: list[asyncio.Future[None]] = []
         self._ended: EndRun | None = None
         self._dirty = asyncio.Event()
+        self._order_leaves = False
         self._watch_changed = asyncio.Event()
         prices.when_changed(self._watch_changed.set)
         self._stop_level: int | None = None
@@ -225,6 +230,7 @@ class StrategyActor:
             self._raise_alert("event_refused", f"{type(event).__name__} refused while {before.phase}: {error}")
             return
         if any(isinstance(decision, SendOrder) for decision in decisions):
+            self._order_leaves = True
             failpoints.hit("decide.after", self._run.strategy_id)
         self._guard.update(self._state)
         for decision in decisions:
@@ -326,6 +332,9 @@ class StrategyActor:
         """Record until the run's end is recorded. What happens while a record is on its way is in the next one."""
         while True:
             await self._dirty.wait()
+            if self._order_leaves:
+                self._order_leaves = False
+                await asyncio.sleep(ORDER_FIRST_S)
             self._dirty.clear()
             logs, self._unrecorded = tuple(self._unrecorded), []
             waiting, self._awaiting_record = self._awaiting_record, []

@@ -12,15 +12,15 @@ import asyncio
 import base64
 import hashlib
 import json
-import multiprocessing
 import socket
 import struct
+import subprocess
+import sys
 import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection
-from multiprocessing.connection import Connection
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -30,6 +30,9 @@ from broker.paper.instruments import Instrument, InstrumentList
 from broker.paper.market import Tick
 
 _BOOK_ROWS = 60
+_UNKNOWN = b'{"status":"error","error_type":"TokenException","message":"Token is invalid or has expired."}'
+"""The answer to everything else: what Kite says to a request token that it does not know."""
+
 _HEARTBEAT_S = 1.0
 _WEBSOCKET = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _BINARY, _TEXT, _CLOSE, _PING, _PONG = 0x82, 0x81, 0x8, 0x9, 0x8A
@@ -170,7 +173,7 @@ class Session(asyncio.Protocol):
         try:
             data = self._exchange.answer(method, target, headers, body, stamp)
         except LookupError:
-            self._write(404, "application/json", b'{"status":"error","message":"no such thing"}')
+            self._write(403, "application/json", _UNKNOWN)
             return
         if isinstance(data, bytes):
             self._write(200, "text/csv", data, "Content-Encoding: gzip\r\n")
@@ -228,9 +231,10 @@ async def _serve(listening: socket.socket) -> None:
                 session.send_message(_BINARY, packets.HEARTBEAT)
 
 
-def _main(told: Connection) -> None:
+def main() -> None:
+    """Print the port, and serve until killed."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        told.send(listening.getsockname()[1])
+        print(listening.getsockname()[1], flush=True)
         asyncio.run(_serve(listening))
 
 
@@ -258,11 +262,15 @@ class Control:
 @contextmanager
 def running_exchange() -> Iterator[Control]:
     """The exchange in a process of its own."""
-    mine, its = multiprocessing.Pipe()
-    process = multiprocessing.get_context("spawn").Process(target=_main, args=(its,), daemon=True)
-    process.start()
+    process = subprocess.Popen([sys.executable, "-m", "benchmarks.exchange"], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
     try:
-        yield Control(f"http://127.0.0.1:{mine.recv()}")
+        yield Control(f"http://127.0.0.1:{int(process.stdout.readline())}")
     finally:
-        process.terminate()
-        process.join()
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -18,7 +18,7 @@ from tests.kit.stack import running_stack  # first of what imports Ray: it puts 
 
 KEY, SYMBOL, PRICE, STOP, FALLEN = "NSE:INFY", "INFY", 150000, 145000, 144000
 PARTS = (Part.POSTGRES, Part.VALKEY, Part.RAY, Part.API)
-FIRST_BUY_S = 0.35
+FIRST_BUY_S = 0.6
 """From a run's beginning to its buy time: what it takes until its actor waits for it."""
 
 
@@ -87,6 +87,7 @@ class Floor:
             seat.actor = create_repeating(seat.strategy_id, pools)
         ray.get([seat.actor.process_id.remote() for seat in new], timeout=180)
         self.seats += new
+        self.shoot(new, 3 + 0.1 * count)  # the first run of each pays for what all others find ready
         return new
 
     def _seat(self, number: int) -> Seat:
@@ -150,12 +151,12 @@ class Floor:
                 opened.append((run.id, (described.entry_intent().tag, described.exit_intent(1, 1).tag)))
         return opened
 
-    def shoot(self, seats: Sequence[Seat], *, bystanders: Sequence[Any] = ()) -> list[Shot]:
+    def shoot(self, seats: Sequence[Seat], buy_in_s: float = FIRST_BUY_S) -> list[Shot]:
         """Buy, let the price fall through the stop-loss of all at once, and wait until everybody is out."""
         import ray
 
         self.exchange.tick(KEY, PRICE)
-        shots = self.begin(seats, FIRST_BUY_S + 0.02 * len(seats))
+        shots = self.begin(seats, buy_in_s)
         ray.get([shot.seat.actor.guarding.remote() for shot in shots], timeout=30)
         self.exchange.tick(KEY, PRICE)
         time.sleep(0.03)  # the machine is quiet again
@@ -167,7 +168,6 @@ class Floor:
         for shot in shots:
             shot.ticked_ns = ticked_ns
             shot.bought_ns, shot.sold_ns = (by_tag[tag] for tag in shot.tags)
-        del bystanders
         return shots
 
     def attempts(self) -> dict[int, tuple[datetime, datetime]]:
@@ -179,9 +179,11 @@ class Floor:
 
         async with self._sessions() as session:
             statement = text(
-                "select run_id, triggered_at, sent_at from order_logs where leg = 'EXIT' and sent_at is not null"
+                "select run_id, detail->>'triggered_at', detail->>'sent_at' from order_logs "
+                "where leg = 'EXIT' and detail ? 'sent_at'"
             )
-            return {run_id: (due, sent) for run_id, due, sent in (await session.execute(statement)).all()}
+            rows = (await session.execute(statement)).all()
+            return {run_id: (datetime.fromisoformat(due), datetime.fromisoformat(sent)) for run_id, due, sent in rows}
 
 
 @contextlib.contextmanager

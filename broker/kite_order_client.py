@@ -8,7 +8,7 @@ status that Kite gives it, and everything else is an exception that `kite_mappin
 import json
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -79,20 +79,32 @@ class KiteOrderClient(KiteConnect):  # type: ignore[misc] # kiteconnect has no t
     def place_order(self, variety: str, **order: Any) -> str:
         """`KiteConnect.place_order` by keywords: the order id. One request, which is never repeated here.
 
-        What is the same from order to order is encoded once and kept.
-
         Raises:
             InputException: before anything is sent, for a MARKET or SL-M order without protection (kite.md §4).
         """
+        return _order_id(self._exchange("POST", self._order_request(variety, order)))
+
+    def begin_order(self, variety: str, **order: Any) -> Callable[[], str] | None:
+        """`place_order` in two steps: the request leaves now, over a warm session; what is returned reads the answer.
+
+        None: there is no warm session, and nothing was sent. The second step may be made in another thread.
+
+        Raises:
+            InputException: as `place_order`.
+            AnswerLost: the connection broke; the request may have arrived.
+        """
+        begun, deadline = self._sessions.begin(self._order_request(variety, order)), self._until()
+        if begun is None:
+            return None
+        return lambda: _order_id(_data_of(begun.finish("POST", deadline), self.access_token))
+
+    def _order_request(self, variety: str, order: Mapping[str, Any]) -> bytes:
+        """The whole request. What is the same from order to order is encoded once and kept."""
         if order.get("order_type") in _PROTECTED_TYPES:
             _check_protection(order.get("market_protection"))
         template = self._template(variety, {name: value for name, value in order.items() if name not in _PER_ORDER})
         own = {name: order[name] for name in order.keys() & _PER_ORDER if order[name] is not None}
-        data = self._send("POST", template.head, template.form + urlencode(own).encode())
-        order_id = data.get("order_id") if isinstance(data, dict) else None
-        if not isinstance(order_id, str) or not order_id.strip():
-            raise unreadable(200, "no order id")
-        return order_id
+        return _whole(template.head, template.form + urlencode(own).encode())
 
     def modify_order(self, variety: str, order_id: str, **changes: Any) -> Any:
         """`KiteConnect.modify_order` by keywords."""
@@ -164,12 +176,27 @@ class KiteOrderClient(KiteConnect):  # type: ignore[misc] # kiteconnect has no t
         return f"{method} {target} HTTP/1.1\r\n".encode("ascii") + self._head + body_type.encode("ascii")
 
     def _send(self, method: str, head: bytes, body: bytes | None, *, oldest: bool = False) -> Any:
-        length = b"Content-Length: %d\r\n\r\n" % len(body) if body is not None else b"\r\n"
-        request = b"".join((head, length, body or b""))
+        return self._exchange(method, _whole(head, body), oldest=oldest)
+
+    def _exchange(self, method: str, request: bytes, *, oldest: bool = False) -> Any:
+        answer = self._sessions.exchange(method, request, self._until(), oldest=oldest)
+        return _data_of(answer, self.access_token)
+
+    def _until(self) -> float:
         deadline = _deadline.get()
-        if deadline is None:
-            deadline = time.monotonic() + sum(self._sessions.destination.timeout_s)
-        return _data_of(self._sessions.exchange(method, request, deadline, oldest=oldest), self.access_token)
+        return deadline if deadline is not None else time.monotonic() + sum(self._sessions.destination.timeout_s)
+
+
+def _whole(head: bytes, body: bytes | None) -> bytes:
+    length = b"Content-Length: %d\r\n\r\n" % len(body) if body is not None else b"\r\n"
+    return b"".join((head, length, body or b""))
+
+
+def _order_id(data: Any) -> str:
+    order_id = data.get("order_id") if isinstance(data, dict) else None
+    if not isinstance(order_id, str) or not order_id.strip():
+        raise unreadable(200, "no order id")
+    return order_id
 
 
 def _data_of(answer: Answer, secret: str) -> Any:

@@ -6,10 +6,28 @@ orders opens more. Those that were not used for long are closed, not used.
 
 import threading
 from collections import deque
+from dataclasses import dataclass
 
+from broker.kite_exceptions import AnswerLost
 from broker.kite_wire import Answer, Connection, Destination
 
 _MOST_IDLE = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A request that has left, and whose answer is to be read, in any thread."""
+
+    sessions: "KiteSessions"
+    connection: Connection
+    rest: bytes
+
+    def finish(self, method: str, deadline: float) -> Answer:
+        """The answer; `deadline` is in `time.monotonic()`. Raises AnswerLost."""
+        try:
+            return self.connection.finish(method, self.rest, deadline)
+        finally:
+            self.sessions.give_back(self.connection)
 
 
 class KiteSessions:
@@ -38,8 +56,23 @@ class KiteSessions:
         try:
             answer = connection.exchange(method, request, deadline)
         finally:
-            self._give_back(connection)
+            self.give_back(connection)
         return answer
+
+    def begin(self, request: bytes) -> "Begun | None":
+        """Send the request now, in the caller's thread, if a warm connection waits; else None, and nothing is sent.
+
+        Raises:
+            AnswerLost: the connection broke; the request may have arrived.
+        """
+        connection = self._take(oldest=False)
+        if connection is None:
+            return None
+        try:
+            return Begun(self, connection, connection.begin(request))
+        except AnswerLost:
+            self.give_back(connection)
+            raise
 
     def close(self) -> None:
         """Close the connections that wait. Those in use are closed when they come back unusable or grow old."""
@@ -58,7 +91,8 @@ class KiteSessions:
                 return connection
             connection.close()
 
-    def _give_back(self, connection: Connection) -> None:
+    def give_back(self, connection: Connection) -> None:
+        """Keep a connection for the next request, or close it if it is good for none."""
         if not connection.reusable:
             connection.close()
             return

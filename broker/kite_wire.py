@@ -128,8 +128,29 @@ class Connection:
             self._link.settimeout(_left(deadline, self._read_s))
         except TimeoutError as error:
             raise NeverSent(NO_TIME_LEFT) from error
+        return self.finish(method, request, deadline)
+
+    def begin(self, request: bytes) -> bytes:
+        """Send as much of the request as goes without waiting, normally all of it; what is left for `finish`.
+
+        Raises:
+            AnswerLost: the connection broke; some of it may have arrived.
+        """
+        self.reusable = False
         try:
-            self._link.sendall(request)
+            self._link.settimeout(0)
+            return request[self._link.send(request) :]
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return request
+        except OSError as error:
+            raise AnswerLost(BROKEN) from error
+
+    def finish(self, method: str, rest: bytes, deadline: float) -> Answer:
+        """Send the rest of the request and read the whole answer. Raises AnswerLost."""
+        try:
+            if rest:
+                self._link.settimeout(_left(deadline, self._read_s))
+                self._link.sendall(rest)
             return self._read_answer(method, deadline)
         except TimeoutError as error:
             raise AnswerLost(NO_ANSWER) from error

@@ -88,8 +88,11 @@ def api(data_dir: DataDir = None, api_host: ApiHost = None, api_port: ApiPort = 
     with plain_failures():
         settings = _joined_settings(data_dir, api_host=api_host, api_port=api_port)
         _require(settings, "database_url", "redis_url", "ray_address")
+        from actors.runtime.tuning import tune
         from api.app import create_app
         from api.server import serve
+
+        tune(background=True)
 
         serve(create_app(), settings.api_host, settings.api_port)
 

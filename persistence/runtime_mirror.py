@@ -26,6 +26,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Self
 
+import structlog
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -47,6 +48,9 @@ from persistence.mirror_scripts import (
     SETTLE,
     SETTLE_RUN,
 )
+from persistence.script_line import LineUnavailable, ScriptLine
+
+log = structlog.get_logger(__name__)
 
 KEEP_ENDED_SECONDS = 86_400
 ORDER_QUEUE = "queue:orders"
@@ -139,9 +143,10 @@ def open_redis(redis_url: str, *, timeout_s: float = 0.5, max_connections: int =
 class RuntimeMirror:
     """Reads and writes of the mirror. Every method raises `MirrorUnavailable` when Redis does not answer."""
 
-    def __init__(self, redis: Redis) -> None:
-        """`redis` must answer in text; `open_redis` makes one that does."""
+    def __init__(self, redis: Redis, claims: ScriptLine | None = None) -> None:
+        """`redis` must answer in text; `open_redis` makes one that does. `claims` runs `CLAIM` for those in a hurry."""
         self._redis = redis
+        self._claims = claims
         self._claim = redis.register_script(CLAIM)
         self._renew = redis.register_script(RENEW)
         self._release = redis.register_script(RELEASE)
@@ -154,12 +159,18 @@ class RuntimeMirror:
         self._read_status = redis.register_script(READ_STATUS)
 
     @classmethod
-    def connect(cls, redis_url: str, *, timeout_s: float = 0.5) -> Self:
-        """A mirror with connections of its own; nothing connects before the first use. Close it with `close()`."""
-        return cls(open_redis(redis_url, timeout_s=timeout_s))
+    def connect(cls, redis_url: str, *, timeout_s: float = 0.5, quick_claims: bool = False) -> Self:
+        """A mirror with connections of its own; nothing connects before the first use. Close it with `close()`.
+
+        `quick_claims`: keep a connection for `claim` alone.
+        """
+        claims = ScriptLine(redis_url, CLAIM, timeout_s) if quick_claims else None
+        return cls(open_redis(redis_url, timeout_s=timeout_s), claims)
 
     async def close(self) -> None:
         """Give the connections back."""
+        if self._claims is not None:
+            await self._claims.close()
         await self._redis.aclose()
 
     async def ping(self) -> None:
@@ -290,12 +301,15 @@ class RuntimeMirror:
         later run outranks an earlier one, whose lock can only be a leftover. The event is queued once per intent,
         however often the claim is repeated.
         """
+        keys = [lock_key(strategy_id), ORDER_QUEUE, runtime_key(strategy_id)]
+        arguments = [str(epoch), intent_id, event_json, str(round(ttl_seconds * 1000))]
         with outages():
-            answer = await self._claim(
-                keys=[lock_key(strategy_id), ORDER_QUEUE, runtime_key(strategy_id)],
-                args=[epoch, intent_id, event_json, round(ttl_seconds * 1000)],
-            )
-        return Claim(answer)
+            if self._claims is not None:
+                try:
+                    return Claim(await self._claims.run(keys, arguments))
+                except LineUnavailable as reason:  # a claim that was made nevertheless is found to be held by itself
+                    log.info("claim_by_the_slow_way", reason=str(reason))
+            return Claim(await self._claim(keys=keys, args=arguments))
 
     async def renew(self, strategy_id: int, epoch: int, intent_id: str, ttl_seconds: float) -> bool:
         """Keep the lock while the intent is live or its outcome unknown; take it again if it was lost meanwhile.

@@ -46,10 +46,12 @@ def process_settings() -> Settings:
     return settings
 
 
-def open_ledger(settings: Settings, *, mirror_timeout_s: float = 0.5) -> tuple[RunLedger, RuntimeMirror]:
+def open_ledger(
+    settings: Settings, *, mirror_timeout_s: float = 0.5, quick_claims: bool = False
+) -> tuple[RunLedger, RuntimeMirror]:
     """The journal over the deployment's PostgreSQL and Redis."""
     engine = open_database(settings.database_url, pool_size=5, max_overflow=10)
-    mirror = RuntimeMirror.connect(settings.redis_url, timeout_s=mirror_timeout_s)
+    mirror = RuntimeMirror.connect(settings.redis_url, timeout_s=mirror_timeout_s, quick_claims=quick_claims)
     return RunLedger(sessions_of(engine), mirror), mirror
 
 
@@ -217,5 +219,5 @@ class JournalRecords:
 
 def open_claims(settings: Settings) -> tuple[MirrorClaims, RunLedger]:
     """Claims with the short patience of the order path, and the ledger they fall back to."""
-    ledger, mirror = open_ledger(settings, mirror_timeout_s=_HOT_PATH_TIMEOUT_S)
+    ledger, mirror = open_ledger(settings, mirror_timeout_s=_HOT_PATH_TIMEOUT_S, quick_claims=True)
     return MirrorClaims(mirror, ledger), ledger

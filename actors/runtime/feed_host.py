@@ -15,6 +15,7 @@ from actors.runtime.clock import SystemClock
 from actors.runtime.names import Pools
 from actors.runtime.plane.link import Invitation
 from actors.runtime.plane.ticks import TickSender
+from actors.runtime.tuning import tune
 from broker.errors import BrokerError
 from broker.kite_order_client import KiteCredentials
 from broker.market_feed import MarketFeed, RawTick, run_reactor
@@ -34,6 +35,7 @@ class FeedHost:
 
     async def __init__(self, pools: Pools) -> None:  # type: ignore[misc] # Ray awaits it
         self._settings = settings = bootstrap.process_settings()
+        tune()
         ledger, _ = bootstrap.open_ledger(settings)
         self._accounts = bootstrap.Accounts(settings, ledger)
         self._loop = asyncio.get_running_loop()

@@ -5,7 +5,7 @@ safe to repeat. Errors of the application come through as they are.
 """
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any
 
 import ray
@@ -103,10 +103,9 @@ class RayOrderDesk:
     def __init__(self, peers: Peers, pools: Pools) -> None:
         self._peers, self._pools = peers, pools
 
-    async def execute(self, command: OrderCommand) -> Event:
+    def execute(self, command: OrderCommand) -> Awaitable[Event]:
         """See `OrderDesk.execute`."""
-        event: Event = await self._call(command.account_id, "execute", command)
-        return event
+        return self._call(command.account_id, "execute", command)
 
     async def cancel(self, account_id: int, intent_id: IntentId, order_id: str) -> None:
         """See `OrderDesk.cancel`."""

@@ -32,6 +32,7 @@ from actors.runtime.clock import SystemClock
 from actors.runtime.names import Pools
 from actors.runtime.plane.link import Invitation
 from actors.runtime.plane.orders import OrderDoor
+from actors.runtime.tuning import tune
 from actors.runtime.update_follower import UpdateFollower
 from persistence import errors
 from persistence.records import LogRecord
@@ -51,6 +52,7 @@ class LedgerHost:
 
     def __init__(self) -> None:
         settings = bootstrap.process_settings()
+        tune(background=True)
         self._ledger, self._mirror = bootstrap.open_ledger(settings)
         self._zone = settings.zone
         self._late_exit = LateExit(settings.late_exit)
@@ -162,6 +164,7 @@ class ExecutionHost:
 
     async def __init__(self, pools: Pools) -> None:  # type: ignore[misc] # Ray awaits it
         settings = bootstrap.process_settings()
+        tune()
         claims, ledger = bootstrap.open_claims(settings)
         peers, accounts = handles.Peers(), bootstrap.Accounts(settings, ledger)
         self._door = OrderDoor(handles.own_node(), handles.own_host(), self.execute)

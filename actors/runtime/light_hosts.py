@@ -21,6 +21,7 @@ from actors.runtime.light_logging import configure_light_logging
 from actors.runtime.names import Pools
 from actors.runtime.plane.link import Invitation
 from actors.runtime.plane.ticks import TickSender
+from actors.runtime.tuning import tune
 from actors.strategy_actor import StrategyActor
 from actors.tick_router import TickRouter
 
@@ -42,6 +43,7 @@ class StrategyHost:
 
     async def __init__(self, run_id: int, strategy_id: int, pools: Pools) -> None:  # type: ignore[misc] # Ray awaits it
         configure_light_logging()
+        tune()
         self._run_id = run_id
         self._strategy_id = strategy_id
         peers = handles.Peers()
@@ -135,6 +137,7 @@ class RouterHost:
 
     async def __init__(self, instrument: Instrument, pools: Pools) -> None:  # type: ignore[misc] # Ray awaits it
         configure_light_logging()
+        tune()
         self._peers = peers = handles.Peers()
         self._instrument = instrument
         self._ticks = TickSender(handles.own_node(), handles.own_host(), on_left=self._on_left)

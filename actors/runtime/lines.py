@@ -36,11 +36,9 @@ class LinkedOrderDesk(handles.RayOrderDesk):
         self._strategy_id = strategy_id
         self._line = OrderLine(on_report)
 
-    async def execute(self, command: OrderCommand) -> Event:
+    def execute(self, command: OrderCommand) -> Awaitable[Event]:
         """See `OrderDesk.execute`."""
-        if self._line.alive:
-            return await self._line.execute(command)
-        return await super().execute(command)
+        return self._line.execute(command) if self._line.alive else super().execute(command)
 
     async def keep_linked(self, account_id: int) -> None:
         """Keep a link to the account's execution actor, until cancelled."""

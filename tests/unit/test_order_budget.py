@@ -201,3 +201,27 @@ async def test_after_a_429_nothing_more_leaves_in_that_second() -> None:
     budget.refused_by_broker()
     await budget.acquire(STOPLOSS)
     assert clock.now() - NOW >= timedelta(seconds=1)
+
+
+class CreepingClock(FakeClock):
+    """A clock on which time passes between two looks, as it does on every machine."""
+
+    looks = 0
+
+    def now(self) -> datetime:
+        self.looks += 1
+        return super().now() + timedelta(microseconds=30 * self.looks)
+
+
+@pytest.mark.parametrize("into_second_ms", [19.9, 19.95, 19.98, 20.0])
+def test_who_comes_when_the_second_is_about_to_open_does_not_wait_for_the_next(into_second_ms: float) -> None:
+    @in_virtual_time
+    async def scenario() -> None:
+        clock = CreepingClock(NOW - timedelta(milliseconds=500))
+        budget = a_budget(10, clock)
+        await budget.acquire(BUY)  # of the second before
+        await passing(0.5 + into_second_ms / 1000)
+        await budget.acquire(STOPLOSS)
+        assert clock.now() - NOW < timedelta(milliseconds=25)
+
+    scenario()

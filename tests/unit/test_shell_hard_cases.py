@@ -45,6 +45,9 @@ class ScriptedKite(KiteGateway):
         super().__init__(KiteEndpoint("http://127.0.0.1:9"), credentials)
         self._answer = answer
 
+    def _begin_order(self, deadline: float, credentials: KiteCredentials, order: dict[str, Any]) -> None:
+        """No session is warm."""
+
     def _call_in_thread(self, credentials: KiteCredentials, method: str, arguments: dict[str, Any]) -> Any:
         return self._answer(credentials, method)
 

@@ -7,8 +7,8 @@ order book first.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from typing import cast
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 
 from actors.domain.events import Event
 from actors.ports import OrderCommand, PeerUnavailable
@@ -36,7 +36,7 @@ class OrderDoor:
     def report(self, strategy_id: int, event: Event) -> bool:
         """Give the strategy an event; False if it is not connected."""
         link = self._links.get(strategy_id)
-        return link is not None and self._send(link, Kind.REPORT, 0, event)
+        return link is not None and _sent(link, Kind.REPORT, 0, event)
 
     def close(self) -> None:
         """Take no more strategies, and leave those that are connected."""
@@ -71,17 +71,9 @@ class OrderDoor:
         try:
             event = await self._execute(command)
         except Exception as error:  # noqa: BLE001 - whatever it was, it is the strategy's to know and to ask again
-            self._send(link, Kind.FAILURE, number, str(error) or type(error).__name__)
+            _sent(link, Kind.FAILURE, number, str(error) or type(error).__name__)
         else:
-            self._send(link, Kind.RESULT, number, event)
-
-    @staticmethod
-    def _send(link: Link, kind: Kind, number: int, value: object) -> bool:
-        try:
-            link.send(kind, pack_numbered(number, value))
-        except LinkBroken:
-            return False
-        return True
+            _sent(link, Kind.RESULT, number, event)
 
 
 class OrderLine:
@@ -111,22 +103,18 @@ class OrderLine:
         self._link = link
         return broken
 
-    async def execute(self, command: OrderCommand) -> Event:
-        """See `OrderDesk.execute`.
-
-        Raises:
-            PeerUnavailable: the link broke, or execution said so.
-        """
-        if self._link is None:
-            raise PeerUnavailable(_LINK_BROKE)
-        self._sent += 1
+    def execute(self, command: OrderCommand) -> Coroutine[Any, Any, Event]:
+        """See `OrderDesk.execute`: the command leaves in this call."""
         number, answer = self._sent, asyncio.get_running_loop().create_future()
+        self._sent += 1
         self._waiting[number] = answer
+        if self._link is None or not _sent(self._link, Kind.COMMAND, number, command):
+            answer.set_exception(PeerUnavailable(_LINK_BROKE))
+        return self._answer(number, answer)
+
+    async def _answer(self, number: int, answer: "asyncio.Future[Event]") -> Event:
         try:
-            self._link.send(Kind.COMMAND, pack_numbered(number, command))
-            return cast("Event", await answer)
-        except LinkBroken as error:
-            raise PeerUnavailable(_LINK_BROKE) from error
+            return await answer
         finally:
             self._waiting.pop(number, None)
 
@@ -153,3 +141,11 @@ class OrderLine:
                     answer.set_exception(PeerUnavailable(_LINK_BROKE))
         if not broken.done():
             broken.set_result(None)
+
+
+def _sent(link: Link, kind: Kind, number: int, value: object) -> bool:
+    try:
+        link.send(kind, pack_numbered(number, value))
+    except LinkBroken:
+        return False
+    return True

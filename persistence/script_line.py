@@ -1,0 +1,148 @@
+"""One connection to Redis for the one call that an order waits for: the claim.
+
+`redis-py` is right for everything else; but its asyncio client takes about half a millisecond longer for a call on a
+process that was idle (see `benchmarks/RESULTS.md`), and a stop-loss waits for exactly one such call. This speaks the
+few words of RESP that an EVALSHA needs, pipelined over one connection, and knows nothing else: whoever uses it must
+have `redis-py` to fall back to.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from typing import cast
+from urllib.parse import unquote, urlsplit
+
+_RECONNECT_S = 1.0
+_LONGEST_LINE = 1 << 16
+
+
+class LineUnavailable(Exception):
+    """There is no connection, it broke, or Redis said no; the script may have run or not."""
+
+
+class ScriptLine:
+    """Runs one script. `redis://` over TCP only; with any other URL every call says that it is unavailable."""
+
+    def __init__(self, redis_url: str, script: str, timeout_s: float) -> None:
+        self._url, self._script, self._timeout_s = urlsplit(redis_url), script, timeout_s
+        self._link: _Link | None = None
+        self._sha = b""
+        self._connecting: asyncio.Task[None] | None = None
+        self._tried_at = 0.0
+
+    async def run(self, keys: Sequence[str], arguments: Sequence[str]) -> str:
+        """The script's answer, which must be a string.
+
+        Raises:
+            LineUnavailable: at once if there is no connection, which is then made in the background.
+            TimeoutError: Redis does not answer; there is no use in asking it in another way.
+        """
+        link = self._link
+        if link is None or link.broken:
+            self._connect_soon()
+            raise LineUnavailable("no connection")
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return (await link.ask("EVALSHA", self._sha, str(len(keys)), *keys, *arguments)).decode()
+        except TimeoutError:
+            link.close()
+            raise
+        except (OSError, ValueError) as error:
+            link.close()
+            self._connect_soon()
+            raise LineUnavailable(str(error)) from error
+
+    async def close(self) -> None:
+        """Let go of the connection."""
+        if self._connecting is not None:
+            self._connecting.cancel()
+            await asyncio.gather(self._connecting, return_exceptions=True)
+        if self._link is not None:
+            self._link.close()
+
+    def _connect_soon(self) -> None:
+        now = asyncio.get_running_loop().time()
+        idle = self._connecting is None or self._connecting.done()
+        if self._url.scheme == "redis" and idle and now - self._tried_at >= _RECONNECT_S:
+            self._tried_at = now
+            self._connecting = asyncio.create_task(self._connect())
+
+    async def _connect(self) -> None:
+        url = self._url
+        try:
+            async with asyncio.timeout(self._timeout_s * 2):
+                loop = asyncio.get_running_loop()
+                _, link = await loop.create_connection(_Link, url.hostname or "127.0.0.1", url.port or 6379)
+                if url.password is not None:
+                    await link.ask("AUTH", *([unquote(url.username)] if url.username else []), unquote(url.password))
+                if database := url.path.strip("/"):
+                    await link.ask("SELECT", database)
+                self._sha = await link.ask("SCRIPT", "LOAD", self._script)
+        except (TimeoutError, OSError, ValueError):
+            return  # the next call tries again
+        self._link = link
+
+
+class _Link(asyncio.Protocol):
+    """Requests go out as they come, answers come in their order."""
+
+    def __init__(self) -> None:
+        self.broken = False
+        self._waiting: deque[asyncio.Future[bytes]] = deque()
+        self._heard = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's do not say that they are
+
+    def ask(self, *words: str | bytes) -> asyncio.Future[bytes]:
+        """One command. The future may raise OSError, or ValueError with what Redis said."""
+        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        if self.broken:
+            answer.set_exception(ConnectionResetError("the connection to Redis broke"))
+            return answer
+        parts = [word.encode() if isinstance(word, str) else word for word in words]
+        bulk = b"".join(b"$%d\r\n%b\r\n" % (len(part), part) for part in parts)
+        self._waiting.append(answer)
+        self._transport.write(b"*%d\r\n%b" % (len(parts), bulk))
+        return answer
+
+    def data_received(self, data: bytes) -> None:
+        self._heard += data
+        try:
+            while (end := self._heard.find(b"\r\n")) >= 0:
+                kind, head = self._heard[:1], self._heard[1:end]
+                rest = self._heard[end + 2 :]
+                if kind == b"$":
+                    length = int(head)
+                    if not 0 <= length <= _LONGEST_LINE:
+                        raise ValueError(f"a string of {length} bytes")  # noqa: TRY301 - it ends the link
+                    if len(rest) < length + 2:
+                        return
+                    head, rest = rest[:length], rest[length + 2 :]
+                elif kind not in (b"+", b"-"):
+                    raise ValueError(f"an answer of kind {kind!r}")  # noqa: TRY301
+                self._heard = rest
+                self._tell(kind, head)
+        except (ValueError, IndexError):
+            self.close()
+
+    def _tell(self, kind: bytes, said: bytes) -> None:
+        answer = self._waiting.popleft()
+        if answer.done():
+            return  # whoever asked has given up
+        if kind == b"-":
+            answer.set_exception(ValueError(said.decode(errors="replace")))
+        else:
+            answer.set_result(said)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.broken = True
+        while self._waiting:
+            answer = self._waiting.popleft()
+            if not answer.done():
+                answer.set_exception(error or ConnectionResetError("the connection to Redis broke"))
+
+    def close(self) -> None:
+        """Break it."""
+        self.broken = True
+        self._transport.abort()
