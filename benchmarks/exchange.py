@@ -45,7 +45,7 @@ class Exchange:
 
     def __init__(self) -> None:
         self.instruments = InstrumentList.load(DATA_DIRECTORY / "instruments.csv")
-        self.sockets: set["Session"] = set()
+        self.sockets: set[Session] = set()
         self.arrived: list[tuple[str, str, str, int]] = []
         self.books: dict[str, deque[dict[str, Any]]] = {}
         self.orders = 0

@@ -1,6 +1,5 @@
 """Figures: percentiles, tables, and the file that `make bench` writes."""
 
-import json
 import math
 import os
 import platform
@@ -77,20 +76,14 @@ def machine() -> str:
     return f"{os.cpu_count()} cores ({model}), {memory:.0f} GiB, Linux, Python {platform.python_version()}"
 
 
-def save(figure: Figure, folder: Path) -> None:
-    """Keep one figure for the report."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{figure.title[:60].replace('/', '-')}.json").write_text(json.dumps(figure.markdown()))
-
-
 def report(sections: Sequence[str], taken_at: datetime) -> str:
     """The whole report."""
     head = [
         "# Results of `make bench`",
         "",
-        f"Written by `make bench` on {taken_at:%d %B %Y} ({machine()}). All processes of a figure, the exchange and the load"
-        " included, share these cores; a figure and what stands beside it were taken in the same run, taking turns where"
-        " that is possible. Instants are those of the machine's one clock. Targets are those of the design.",
+        f"Written by `make bench` on {taken_at:%d %B %Y}: {machine()}. All processes of a figure, the exchange and the"
+        " load included, share these cores. A figure and what stands beside it were taken in the same run. Instants are"
+        " those of the machine's one clock; the exchange stamps what leaves and what arrives. Targets: design §5.",
         "",
     ]
     return "\n".join([*head, *sections])

@@ -161,7 +161,14 @@ class Floor:
         self.exchange.tick(KEY, PRICE)
         time.sleep(0.03)  # the machine is quiet again
         ticked_ns = self.exchange.tick(KEY, FALLEN)
-        ended = ray.get([shot.seat.actor.over.remote() for shot in shots], timeout=60)
+        while True:  # the feed of a stack that has just started may not have heard it
+            over, waiting = ray.wait(
+                [shot.seat.actor.over.remote() for shot in shots], num_returns=len(shots), timeout=2
+            )
+            if not waiting:
+                break
+            self.exchange.tick(KEY, FALLEN)
+        ended = ray.get(over)
         assert set(ended) == {"exited_by_sl"}, ended
         self.exchange.tick(KEY, PRICE)
         by_tag = {tag: stamp for tag, _, _, stamp in self.exchange.orders()}

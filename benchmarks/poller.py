@@ -1,4 +1,7 @@
-"""Polls one address at a steady rate until it is stopped: `python -m benchmarks.poller URL AUTHORIZATION PER_SECOND`."""
+"""Polls one address at a steady rate until it is stopped.
+
+python -m benchmarks.poller URL AUTHORIZATION PER_SECOND
+"""
 
 import sys
 import time

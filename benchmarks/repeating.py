@@ -27,11 +27,11 @@ class RepeatingHost(StrategyHost):
         """Returns when the position is guarded: the router knows the stop-loss, and ticks come over the link."""
         actor = await asyncio.shield(self._loaded)
         assert actor is not None
-        subscription = self._prices._subscription  # noqa: SLF001
+        subscription = self._prices._subscription
         while not (
             actor.state.phase is Phase.GUARDING
-            and subscription._line.alive  # noqa: SLF001
-            and subscription._asked_for == (actor.state.run.instrument, actor.state.stop_loss)  # noqa: SLF001
+            and subscription._line.alive
+            and subscription._asked_for == (actor.state.run.instrument, actor.state.stop_loss)
         ):
             await asyncio.sleep(0.001)
 
@@ -70,5 +70,5 @@ class RepeatingHost(StrategyHost):
 def create_repeating(strategy_id: int, pools: names.Pools) -> Any:
     """The actor of a strategy, under the name that its peers look for."""
     name = names.strategy_name(strategy_id)
-    host = actor_classes._actor  # noqa: SLF001 - with the very options of the product
+    host = actor_classes._actor
     return host(RepeatingHost, name, 0, strategy_id, pools, max_restarts=0)

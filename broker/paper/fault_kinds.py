@@ -11,8 +11,8 @@ class Stage(StrEnum):
 
     ``BEFORE`` faults keep the request from being executed, ``AFTER`` faults execute it and spoil the answer,
     ``ORDER`` faults change what becomes of an accepted order, ``BOOK`` faults what GET /orders shows, ``UPDATE``
-    faults the order updates on sockets, ``HANDSHAKE`` faults refuse a socket, ``SOCKET`` faults act at once on the
-    sockets that are open.
+    faults the order updates on sockets, ``TICK`` faults the ticks there, ``HANDSHAKE`` faults refuse a socket,
+    ``SOCKET`` faults act at once on the sockets that are open.
     """
 
     BEFORE = "before"
@@ -20,6 +20,7 @@ class Stage(StrEnum):
     ORDER = "order"
     BOOK = "book"
     UPDATE = "update"
+    TICK = "tick"
     HANDSHAKE = "handshake"
     SOCKET = "socket"
 
@@ -123,6 +124,12 @@ KINDS: dict[str, Kind] = {
     "ws-mute": Kind(
         Stage.UPDATE,
         "for `seconds` sockets get heartbeats and ticks but no order updates; `times` does not count",
+        ("seconds",),
+        lapses=True,
+    ),
+    "ws-drop-ticks": Kind(
+        Stage.TICK,
+        "for `seconds` sockets get heartbeats and order updates but no ticks; `times` does not count",
         ("seconds",),
         lapses=True,
     ),

@@ -134,6 +134,10 @@ class FaultRegistry:
         """Take one fault away because its time is over, if nobody did before."""
         self.disarm(fault_id)
 
+    def has(self, stage: Stage, context: RequestContext) -> bool:
+        """Whether a fault of a stage hits this, without using it up."""
+        return any(fault.is_due(stage, context) for fault in self._faults)
+
     def take(self, stage: Stage, context: RequestContext) -> Fault | None:
         """The oldest fault of a stage that hits this request, used up by one."""
         for fault in self._faults:

@@ -109,7 +109,9 @@ class TickerHub:
     def publish(self, ticks: Sequence[Tick]) -> None:
         """Send new ticks to all who subscribed them."""
         for connection in self._connections:
-            connection.offer_ticks(ticks)
+            context = RequestContext(method="TICK", path="/", user_id=connection.account.user_id)
+            if not self._faults.has(Stage.TICK, context):
+                connection.offer_ticks(ticks)
 
     def heartbeat(self) -> None:
         """Send the one byte that says that the connection is alive."""

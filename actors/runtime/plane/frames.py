@@ -55,6 +55,8 @@ class Kind(IntEnum):
     RESULT = 4
     FAILURE = 5
     REPORT = 6
+    WELCOME = 7
+    """The first frame of a listener: it has let the peer in, and it is who gave the invitation."""
 
 
 class FrameRefused(Exception):

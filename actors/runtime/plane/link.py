@@ -260,10 +260,11 @@ class Listener:
             log.warning("plane.stranger_refused")
             self._dismiss(sock)
             return
-        self._loop.remove_reader(sock.fileno())
         self._strangers.pop(sock).cancel()
         _tune(sock)
-        self._on_link(peer, Link(sock, Sealer(_direction(key, b"down")), Opener(_direction(key, b"up"))))
+        link = Link(sock, Sealer(_direction(key, b"down")), Opener(_direction(key, b"up")))
+        link.send(Kind.WELCOME, b"")
+        self._on_link(peer, link)
 
     def _dismiss(self, sock: socket.socket) -> None:
         self._loop.remove_reader(sock.fileno())
@@ -271,14 +272,16 @@ class Listener:
         sock.close()
 
 
-async def connect(invitation: Invitation) -> Link:
-    """The other end of a `Listener`'s link.
+async def connect(
+    invitation: Invitation, on_frame: Callable[[Kind, bytes], None], on_broken: Callable[[Link], None]
+) -> Link:
+    """The other end of a `Listener`'s link, once it has let us in. See `Link` for the callbacks.
 
     Raises:
-        LinkBroken: the connection could not be made within a second.
+        LinkBroken: that did not come about within a second.
     """
     loop = asyncio.get_running_loop()
-    address = invitation.address
+    address, welcome = invitation.address, loop.create_future()
     if isinstance(address, str):
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     else:
@@ -288,14 +291,36 @@ async def connect(invitation: Invitation) -> Link:
         async with asyncio.timeout(_CONNECT_WITHIN_S):
             await loop.sock_connect(sock, address)
             await loop.sock_sendall(sock, invitation.ticket + _proof(invitation.key, invitation.ticket))
-    except (OSError, TimeoutError) as error:
+    except BaseException as error:
         sock.close()
-        raise LinkBroken(str(error)) from error
-    except asyncio.CancelledError:
-        sock.close()
+        if isinstance(error, OSError | TimeoutError):
+            raise LinkBroken(str(error)) from error
         raise
     _tune(sock)
-    return Link(sock, Sealer(_direction(invitation.key, b"up")), Opener(_direction(invitation.key, b"down")))
+    link = Link(sock, Sealer(_direction(invitation.key, b"up")), Opener(_direction(invitation.key, b"down")))
+
+    def on_first(kind: Kind, _body: bytes) -> None:
+        if kind is not Kind.WELCOME:
+            raise FrameRefused(f"{kind.name} before a welcome")
+        link.on_frame, link.on_broken = on_frame, lambda: on_broken(link)
+        if not welcome.done():
+            welcome.set_result(None)
+
+    link.on_frame, link.on_broken = on_first, lambda: _refuse(welcome)
+    try:
+        async with asyncio.timeout(_CONNECT_WITHIN_S):
+            await welcome
+    except BaseException as error:
+        link.close()
+        if isinstance(error, TimeoutError):
+            raise LinkBroken("not let in") from error
+        raise
+    return link
+
+
+def _refuse(welcome: "asyncio.Future[None]") -> None:
+    if not welcome.done():
+        welcome.set_exception(LinkBroken("not let in"))
 
 
 def _proof(key: bytes, ticket: bytes) -> bytes:

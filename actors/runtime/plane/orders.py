@@ -96,11 +96,8 @@ class OrderLine:
         Raises:
             LinkBroken: it could not be done.
         """
-        link = await connect(invitation)
         broken = asyncio.get_running_loop().create_future()
-        link.on_frame = self._take
-        link.on_broken = lambda: self._broken(link, broken)
-        self._link = link
+        self._link = await connect(invitation, self._take, lambda link: self._broken(link, broken))
         return broken
 
     def execute(self, command: OrderCommand) -> Coroutine[Any, Any, Event]:

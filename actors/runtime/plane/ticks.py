@@ -110,10 +110,9 @@ class TickLine:
             LinkBroken: it could not be done.
         """
         self.close()
-        link = await connect(invitation)
-        link.on_frame = self._take
-        link.on_broken = lambda: self._broken(link)
-        self._status, self._heard_at, self._link = status, asyncio.get_running_loop().time(), link
+        self._status = status
+        link = await connect(invitation, self._take, self._broken)
+        self._heard_at, self._link = asyncio.get_running_loop().time(), link
 
     def close(self) -> None:
         """Leave the sender."""

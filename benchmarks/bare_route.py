@@ -1,0 +1,24 @@
+"""A FastAPI application with one route and one HGETALL: `python -m benchmarks.bare_route PORT REDIS_URL`."""
+
+import sys
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+
+from actors.runtime.tuning import tune
+from persistence.runtime_mirror import open_redis
+
+app = FastAPI()
+redis = open_redis(sys.argv[2])
+
+
+@app.get("/status/{strategy_id}")
+async def status(strategy_id: int) -> dict[str, Any]:
+    """The hash as it is."""
+    return dict(await redis.hgetall(f"runtime:{strategy_id}"))
+
+
+if __name__ == "__main__":
+    tune(background=True)  # as the product's API
+    uvicorn.run(app, port=int(sys.argv[1]), loop="uvloop", http="httptools", access_log=False, log_config=None)

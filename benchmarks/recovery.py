@@ -1,0 +1,113 @@
+"""kill -9 of a StrategyActor that holds a position -> guarded again; the whole stack killed -> Recovery Complete."""
+
+import json
+import os
+import signal
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from benchmarks.figures import Figure, Row, met, percentile, ratio
+from benchmarks.footprint import EmptyWithPid
+from config.embedded import Stack
+from tests.kit.stack import environment, stack_settings, temporary_data_dir
+from tests.kit.trader import Deployment
+
+SYMBOL, PRICE, STOP, FALLEN = "ITC", 400.0, 395.0, 394.0
+STACK_OF = 50
+
+
+def guarded_again(deployment: Deployment, kills: int) -> Figure:
+    """The price lies at the stop-loss from the kill on: the exchange says when somebody acted on it."""
+    import ray
+
+    trader, exchange = deployment.trader(), deployment.exchange
+    taken, bare = [], []
+    for _ in range(kills):
+        exchange.set_price(f"NSE:{SYMBOL}", PRICE)
+        strategy = trader.strategy(SYMBOL, buy_in=3, stop_loss=STOP, quantity=1)
+        strategy.until_position("bought")
+        time.sleep(6)  # long enough for the pool of warm workers
+        strategy.kill_actor()
+        killed_ns = time.time_ns()
+        while not strategy.status()["last_sl_order"]:
+            exchange.set_price(f"NSE:{SYMBOL}", FALLEN)
+            time.sleep(0.05)
+        sold = [request for request in strategy.requests() if request["transaction_type"] == "SELL"]
+        taken.append((sold[-1]["received_ns"] - killed_ns) / 1e6)
+        strategy.until_stopped()
+        actor: Any = ray.remote(num_cpus=0, max_restarts=-1)(EmptyWithPid).remote()
+        pid = ray.get(actor.process_id.remote())
+        time.sleep(3)
+        os.kill(pid, signal.SIGKILL)
+        begun = time.monotonic()
+        while True:
+            try:
+                ray.get(actor.process_id.remote())
+            except ray.exceptions.RayActorError:
+                continue
+            break
+        bare.append((time.monotonic() - begun) * 1e3)
+        ray.kill(actor)
+    p99 = percentile(taken, 0.99)
+    return Figure(
+        "kill -9 of a StrategyActor holding a position, until it is guarded again",
+        "p99 < 1.5 s",
+        [Row("ours, until its stop-loss order arrived at the exchange", taken),
+         Row("bare Ray actor, until it answers", bare)],
+        met(ok=p99 < 1500, said=f"p99 {p99:.0f} ms"),
+        [f"ours / bare: {ratio(taken, bare)} (medians). Ours includes loading the run, reading the order book, finding "
+         "the price router again, the next tick and the order."],
+    )  # fmt: skip
+
+
+def whole_stack() -> Figure:
+    """A stack of its own, with so many strategies that wait; everything is killed at once."""
+    with temporary_data_dir() as data_dir:
+        settings = stack_settings(data_dir, api_rate_per_minute=0, auth_rate_per_minute=0)
+        stack = Stack(settings)
+        with stack, environment(stack.environment):
+            _start_strategies(stack.urls["API"], STACK_OF)
+            pids = [process.pid for process in stack._processes.values()]
+            for pid in pids:
+                os.kill(pid, signal.SIGKILL)  # the guardians stop what they started
+        begun, log = time.time(), data_dir / "logs" / "api.log"
+        with Stack(settings):
+            up = time.time() - begun
+            at, found = _await_recovery(log, begun)
+        whole = at - begun
+    return Figure(
+        f"Whole stack killed with {STACK_OF} running strategies, until Recovery Complete",
+        "< 60 s",
+        verdict=met(ok=whole < 60 and found == STACK_OF, said=f"{whole:.1f} s, {found} strategies found"),
+        plain=[("databases, Ray and API up again", f"{up:.1f} s"),
+               ("all strategies have their actors", f"{whole:.1f} s")],
+    )  # fmt: skip
+
+
+def _start_strategies(url: str, count: int) -> None:
+    with httpx.Client(base_url=url, timeout=120) as http:
+        token = http.post("/auth/register", json={"email": "many@example.com", "password": "correct horse battery"})
+        http.headers["Authorization"] = f"Bearer {token.raise_for_status().json()['access_token']}"
+        keys = {"broker": "paper", "api_key": "paper", "api_secret": "paper-secret", "access_token": "paper-token"}
+        http.post("/broker/connect", json=keys).raise_for_status()
+        for _ in range(count):
+            body = {"symbol": "TCS", "buy_time": "23:59:00", "sell_time": "23:59:59", "stop_loss": 1.0, "quantity": 1}
+            strategy_id = http.post("/strategy/create", json=body).raise_for_status().json()["strategy_id"]
+            http.post("/strategy/start", json={"strategy_id": strategy_id}).raise_for_status()
+
+
+def _await_recovery(log: Path, since: float) -> tuple[float, int]:
+    """When the log says so, by its own timestamp, and how many strategies were found."""
+    while time.time() < since + 180:
+        for line in log.read_text(encoding="utf-8").splitlines() if log.exists() else ():
+            if '"Recovery Complete"' in line:
+                entry = json.loads(line)
+                at = datetime.fromisoformat(entry["timestamp"]).timestamp()
+                if at > since:
+                    return at, int(entry["found"])
+        time.sleep(0.1)
+    raise TimeoutError(f"no Recovery Complete in {log}")

@@ -1,0 +1,107 @@
+"""All figures of the design, each with what stands beside it.
+
+python -m benchmarks.run [--quick] [--only TEXT] [--write]
+
+`--write` writes RESULTS.md; `--quick` takes few samples, to see that everything runs.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from benchmarks import floor as trading_floor
+from benchmarks.figures import RESULTS, Figure, report
+from tests.kit.session import running_session
+
+
+@dataclass(frozen=True)
+class Size:
+    """How many samples."""
+
+    shots: int
+    volleys: int
+    seats: int
+    runs: int
+    starts: int
+    kills: int
+
+
+FULL = Size(shots=400, volleys=12, seats=50, runs=40, starts=15, kills=15)
+QUICK = Size(shots=5, volleys=2, seats=4, runs=2, starts=2, kills=2)
+
+
+def figures(size: Size, only: str) -> Iterator[Figure]:
+    """Every figure, on a stack around the stamping exchange, or on one with the paper exchange."""
+    if only in {"", "floor", "stop-loss", "timed"}:
+        yield from _on_the_floor(size, only)
+    if only in {"", "session", "order-id", "start", "footprint", "polls", "router", "kill"}:
+        yield from _in_a_session(size, only)
+    if only in {"", "stack"}:
+        from benchmarks.recovery import whole_stack
+
+        yield whole_stack()
+
+
+def _on_the_floor(size: Size, only: str) -> Iterator[Figure]:
+    from benchmarks.stop_loss import all_breached, one_breached
+    from benchmarks.timed_buy import timed_buy
+
+    with trading_floor.open_floor(max_running=1000) as floor:
+        floor.take_seats(1)
+        if only != "timed":
+            yield one_breached(floor, 1, size.shots)
+        alone = [shot for _ in range(min(size.shots, 200)) for shot in floor.shoot(floor.seats[:1])]
+        floor.take_seats(size.seats - 1)
+        yield timed_buy(floor, alone, size.volleys)
+        if only != "timed":
+            yield all_breached(floor, size.volleys)
+            yield one_breached(floor, size.seats, size.shots)
+
+
+def _in_a_session(size: Size, only: str) -> Iterator[Figure]:
+    from benchmarks.footprint import footprint
+    from benchmarks.order_id import order_id
+    from benchmarks.recovery import guarded_again
+    from benchmarks.router_ticks import router_ticks
+    from benchmarks.start import start
+    from benchmarks.status_polls import status_polls
+
+    with running_session(api_rate_per_minute=0, auth_rate_per_minute=0, failpoints="") as (_, deployment):
+        parts: dict[str, Callable[[], Figure | list[Figure]]] = {
+            "order-id": lambda: order_id(deployment, size.runs),
+            "start": lambda: start(deployment, size.starts),
+            "footprint": lambda: footprint(deployment),
+            "polls": lambda: status_polls(deployment),
+            "router": lambda: router_ticks(deployment.settings.redis_url),
+            "kill": lambda: guarded_again(deployment, size.kills),
+        }
+        for name, part in parts.items():
+            if only in {"", "session", name}:
+                taken = part()
+                yield from taken if isinstance(taken, list) else [taken]
+
+
+def main() -> int:
+    """Exit code 1 if a figure missed its target."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--only", default="")
+    parser.add_argument("--write", action="store_true")
+    options = parser.parse_args()
+    taken: list[Figure] = []
+    for figure in figures(QUICK if options.quick else FULL, options.only):
+        taken.append(figure)
+        print(figure.markdown(), flush=True)
+        if options.write:
+            sections = [one.markdown() for one in taken]
+            RESULTS.write_text(report(sections, datetime.now(ZoneInfo("Asia/Kolkata"))), encoding="utf-8")
+    sys.stdout.flush()
+    os._exit(int(any(figure.verdict.startswith("MISSED") for figure in taken)))  # clients left open do not matter
+
+
+if __name__ == "__main__":
+    main()
