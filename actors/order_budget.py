@@ -61,6 +61,7 @@ class OrderBudget:
         self._second = _Window(limits.per_second, limits.reserve)
         self._minute = _Window(limits.per_minute, math.ceil(limits.per_minute * share))
         self._day = _Window(limits.per_day, math.ceil(limits.per_day * share))
+        self._carried = 0
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
         self._arrivals = 0
         self._wake: asyncio.TimerHandle | None = None
@@ -90,29 +91,31 @@ class OrderBudget:
         self._second.used = max(self._second.used, self._second.cap)
 
     def _take(self, priority: int) -> bool:
-        now = self._clock.now()
-        if not self._roll(now):
-            return False
+        at_the_edge = self._roll(self._clock.now())
         windows = (self._second, self._minute, self._day)
         if any(window.free(is_exit=_is_exit(priority)) <= 0 for window in windows):
             return False
         for window in windows:
             window.used += 1
+        self._carried += at_the_edge
         return True
 
     def _roll(self, now: datetime) -> bool:
-        """Open the windows that `now` is in. False: on the broker's clock it may still be the second before."""
+        """Open the windows that `now` is in.
+
+        True: on the broker's clock it may still be the second before. What leaves then counts in both of them.
+        """
         second = now.replace(microsecond=0)
         if second != self._second.begin:
             just_used = self._second.used > 0 and self._second.begin == second - _SECOND
             if just_used and now - second < _MARGIN:
-                return False
-            self._second.begin, self._second.used = second, 0
+                return True
+            self._second.begin, self._second.used, self._carried = second, self._carried, 0
         minute = second.replace(second=0)
         for window, begin in ((self._minute, minute), (self._day, minute.replace(hour=0, minute=0))):
             if window.begin != begin:
                 window.begin, window.used = begin, 0
-        return True
+        return False
 
     def _expected(self, priority: int) -> datetime:
         """When the last of those who wait with this priority or a higher one will be served."""

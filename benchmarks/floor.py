@@ -18,6 +18,9 @@ from tests.kit.stack import running_stack  # first of what imports Ray: it puts 
 
 KEY, SYMBOL, PRICE, STOP, FALLEN = "NSE:INFY", "INFY", 150000, 145000, 144000
 PARTS = (Part.POSTGRES, Part.VALKEY, Part.RAY, Part.API)
+FLOW_TICKS, FLOW_S = 20, 0.01
+"""A market that moves: so many ticks, a hundred a second, before the one that breaches."""
+
 FIRST_BUY_S = 0.6
 """From a run's beginning to its buy time: what it takes until its actor waits for it."""
 
@@ -158,8 +161,9 @@ class Floor:
         self.exchange.tick(KEY, PRICE)
         shots = self.begin(seats, buy_in_s)
         ray.get([shot.seat.actor.guarding.remote() for shot in shots], timeout=30)
-        self.exchange.tick(KEY, PRICE)
-        time.sleep(0.03)  # the machine is quiet again
+        for _ in range(FLOW_TICKS):
+            self.exchange.tick(KEY, PRICE)
+            time.sleep(FLOW_S)
         ticked_ns = self.exchange.tick(KEY, FALLEN)
         while True:  # the feed of a stack that has just started may not have heard it
             over, waiting = ray.wait(

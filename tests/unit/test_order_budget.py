@@ -225,3 +225,18 @@ def test_who_comes_when_the_second_is_about_to_open_does_not_wait_for_the_next(i
         assert clock.now() - NOW < timedelta(milliseconds=25)
 
     scenario()
+
+
+@in_virtual_time
+async def test_at_the_edge_of_two_seconds_a_request_counts_in_both_and_waits_only_if_the_first_is_full() -> None:
+    clock = FakeClock(NOW)
+    budget = a_budget(3, clock)
+    await budget.acquire(BUY)
+    await passing(1.005)
+    await budget.acquire(STOPLOSS)
+    assert clock.now() == NOW + timedelta(seconds=1.005)
+    await budget.acquire(STOPLOSS)
+    await budget.acquire(STOPLOSS)  # the second before is full: this one is of the new second for certain
+    assert clock.now() == NOW + timedelta(seconds=1.02)
+    await budget.acquire(STOPLOSS)  # two at the edge and one behind it: the new second is full as well
+    assert clock.now() == NOW + timedelta(seconds=2.02)
