@@ -65,10 +65,12 @@ def _reply(name: str, body: str, status: int = 200, kind: str = "accepted-reply"
 
 LOST: tuple[str, dict[str, Any]] = ("accepted-drop", {})
 
+ANSWERS_LATE, HANGS = "accepted, answers late", "accepted, hangs"
+
 FAULTS: tuple[Fault, ...] = (
     # the broker has the order, and we do not hear of it
-    _one("accepted-hang", "accepted, answers late", seconds=1.0, lossy=True),
-    _one("accepted-hang", "accepted, hangs", seconds=8.0, lossy=True),
+    _one("accepted-hang", ANSWERS_LATE, seconds=1.0, lossy=True),
+    _one("accepted-hang", HANGS, seconds=8.0, lossy=True),
     _one("accepted-drop", lossy=True),
     _one("accepted-close"),
     _one("accepted-html-502", lossy=True),
@@ -125,6 +127,9 @@ FAULTS: tuple[Fault, ...] = (
     Fault("squared off by the broker", setting="square-off", exits_only=True),
 )
 
+BEFORE_A_REQUEST = ("decide.after", "claim.after")
+"""An order whose answer hangs is found in the book and seen to its end before the answer comes: nothing lies between."""
+
 AROUND_A_REQUEST = ("decide.after", "claim.after", "send.after", "reply.after")
 PASSED = {
     Action.BUY: (
@@ -144,7 +149,8 @@ def cases() -> Iterator[Case]:
         yield from (Case(action, None, point) for point in PASSED.get(action, PASSED_BY_EXITS))
         for fault in applicable:
             if fault.lossy:
-                yield from (Case(action, fault, point) for point in AROUND_A_REQUEST)
+                points = BEFORE_A_REQUEST if fault.name in {ANSWERS_LATE, HANGS} else AROUND_A_REQUEST
+                yield from (Case(action, fault, point) for point in points)
 
 
 CUT = (

@@ -34,7 +34,7 @@ _EXPLAINED = (
     "accepted order logged, the run's record as the ledger has it. Cells are passed of lived. *Killed*: the same with",
     "a process killed (`kill -9`) at a failpoint. The row 'no fault' has every failpoint; faults after which the",
     "answer is missing or the order is not final have the four around a request (decide.after, claim.after,",
-    "send.after, reply.after).",
+    "send.after, reply.after), or the two before it if the order is found and done before its answer comes.",
 )
 
 
