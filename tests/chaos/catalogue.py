@@ -128,7 +128,7 @@ FAULTS: tuple[Fault, ...] = (
 )
 
 BEFORE_A_REQUEST = ("decide.after", "claim.after")
-"""An order whose answer hangs is found in the book and seen to its end before the answer comes: nothing lies between."""
+"""An order whose answer hangs is found in the book and seen to its end before that comes: nothing lies between."""
 
 AROUND_A_REQUEST = ("decide.after", "claim.after", "send.after", "reply.after")
 PASSED = {
