@@ -9,7 +9,8 @@ actors.domain.events actors.domain.exits actors.domain.identifiers actors.domain
 actors.domain.position actors.domain.reconciliation actors.domain.recovery actors.domain.retry_policy
 actors.domain.session actors.domain.snapshot actors.domain.stop_loss actors.domain.strategy_machine
 actors.domain.strategy_spec actors.domain.strategy_state actors.domain.tick_fanout actors.failpoints
-actors.guard_calls actors.ports actors.runtime actors.runtime.actor_classes actors.runtime.clock
+actors.guard_calls actors.ports actors.ports.broker actors.ports.common actors.ports.engine actors.ports.prices
+actors.ports.strategy actors.runtime actors.runtime.actor_classes actors.runtime.clock
 actors.runtime.handles actors.runtime.light_hosts actors.runtime.light_logging actors.runtime.lines
 actors.runtime.names actors.runtime.plane actors.runtime.plane.frames actors.runtime.plane.link
 actors.runtime.plane.orders actors.runtime.plane.ticks actors.runtime.tuning actors.strategy_actor

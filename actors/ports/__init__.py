@@ -1,0 +1,90 @@
+"""What the shells need of the world, as protocols, and the values that cross them.
+
+Values are frozen and made of standard types and domain types, so they travel between processes as they are.
+"""
+
+from actors.ports.broker import (
+    AccountRecords,
+    Attempt,
+    AttemptLog,
+    BrokerUnavailable,
+    ClaimsUnavailable,
+    ClaimVerdict,
+    KnownIntent,
+    OrderClaims,
+    OrderGateway,
+    OrderGateways,
+    OrderNote,
+    OrderUpdates,
+    PlaceResult,
+    PositionKey,
+    StrategyEvents,
+    position_key,
+)
+from actors.ports.common import (
+    Clock,
+    PeerUnavailable,
+    StaleEpoch,
+)
+from actors.ports.engine import (
+    EngineUnavailable,
+    RecoveryReport,
+    StopResult,
+)
+from actors.ports.prices import (
+    FeedStatus,
+    PriceMirror,
+    PriceWatch,
+    TickReceiver,
+    TickSource,
+    TickStream,
+    TooManyInstruments,
+)
+from actors.ports.strategy import (
+    Holding,
+    Journal,
+    JournalEntry,
+    LoadedRun,
+    LoggedEvent,
+    OrderCommand,
+    OrderDesk,
+)
+
+__all__ = [
+    "AccountRecords",
+    "Attempt",
+    "AttemptLog",
+    "BrokerUnavailable",
+    "ClaimVerdict",
+    "ClaimsUnavailable",
+    "Clock",
+    "EngineUnavailable",
+    "FeedStatus",
+    "Holding",
+    "Journal",
+    "JournalEntry",
+    "KnownIntent",
+    "LoadedRun",
+    "LoggedEvent",
+    "OrderClaims",
+    "OrderCommand",
+    "OrderDesk",
+    "OrderGateway",
+    "OrderGateways",
+    "OrderNote",
+    "OrderUpdates",
+    "PeerUnavailable",
+    "PlaceResult",
+    "PositionKey",
+    "PriceMirror",
+    "PriceWatch",
+    "RecoveryReport",
+    "StaleEpoch",
+    "StopResult",
+    "StrategyEvents",
+    "TickReceiver",
+    "TickSource",
+    "TickStream",
+    "TooManyInstruments",
+    "position_key",
+]

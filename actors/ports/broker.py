@@ -1,0 +1,197 @@
+"""What execution needs: the broker, the order lock, the journal's intents, and a way to report back."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Protocol
+
+from actors.domain.events import Event
+from actors.domain.identifiers import Instrument, Leg, Product
+from actors.domain.order import OrderReport
+from actors.domain.retry_policy import AttemptOutcome
+from actors.ports.strategy import OrderCommand
+
+
+class BrokerUnavailable(Exception):
+    """A read of the broker failed; nothing is proven by it."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceResult:
+    """What one request to place an order has proven. `sent_at` is the instant before it left us."""
+
+    outcome: AttemptOutcome
+    sent_at: datetime
+    order_id: str | None = None
+    reason: str = ""
+
+
+PositionKey = tuple[str, str, str]
+"""Exchange, tradingsymbol and product: what a position is kept under at Kite (kite.md §1)."""
+
+
+def position_key(instrument: Instrument, product: Product) -> PositionKey:
+    """The key of a position."""
+    return instrument.exchange, instrument.tradingsymbol, product.value
+
+
+class OrderGateway(Protocol):
+    """One account at one broker."""
+
+    async def place(self, command: OrderCommand) -> PlaceResult:
+        """One request, never repeated here."""
+        ...
+
+    async def orders(self) -> Sequence[OrderReport]:
+        """The whole order book of the day. Raises BrokerUnavailable."""
+        ...
+
+    async def widen_protection(self, order_id: str, percent: Decimal) -> None:
+        """Modify a parked order to a MARKET order with wider protection. Raises BrokerUnavailable."""
+        ...
+
+    async def cancel(self, order_id: str) -> None:
+        """Cancel what is open of the order. Raises BrokerUnavailable."""
+        ...
+
+    async def net_quantity(self, instrument: Instrument, product: Product) -> int:
+        """Shares the account holds of the instrument in the product. Raises BrokerUnavailable."""
+        ...
+
+    async def net_quantities(self, *, demat: bool) -> Mapping[PositionKey, int]:
+        """The same for everything the account holds; what is absent is 0. Raises BrokerUnavailable.
+
+        `demat`: shares of earlier days too, which costs another reading and matters to CNC alone.
+        """
+        ...
+
+    async def keep_warm(self) -> None:
+        """Use the sessions that have waited longest, so that an order finds them open. Raises BrokerUnavailable."""
+        ...
+
+
+class OrderGateways(Protocol):
+    """Where an execution actor gets the gateway of an account."""
+
+    async def gateway(self, account_id: int) -> OrderGateway:
+        """The account's gateway, with its present credentials.
+
+        Raises:
+            BrokerUnavailable: the account or its credentials cannot be read now.
+        """
+        ...
+
+
+class OrderUpdates(Protocol):
+    """The broker's stream of order updates. It is a hint: nothing is replayed after a break (kite.md §3)."""
+
+    def follow(
+        self, account_id: int, on_update: Callable[[OrderReport], None], on_connected: Callable[[], None]
+    ) -> None:
+        """Have the account's updates handed over in the caller's loop, for ever; `on_connected` after each (re)connect.
+
+        Following an account again is idempotent. Never waits, never raises.
+        """
+        ...
+
+    def leave(self, account_id: int) -> None:
+        """Close the account's stream."""
+        ...
+
+
+class ClaimVerdict(StrEnum):
+    """The answer to a claim on the order lock of a strategy (row G1)."""
+
+    GRANTED = "granted"
+    HELD_BY_ME = "held_by_me"
+    """This very intent holds it: an earlier attempt may have left us."""
+    REFUSED = "refused"
+    """A newer incarnation or a later intent holds it."""
+
+
+class ClaimsUnavailable(Exception):
+    """Neither Redis nor its stand-in could record the claim."""
+
+
+class OrderClaims(Protocol):
+    """`lock_state:{id}` and `queue:orders` (rows G1, G2)."""
+
+    async def claim(self, command: OrderCommand) -> ClaimVerdict:
+        """Take the strategy's order lock and show the event on the queue. Raises ClaimsUnavailable."""
+        ...
+
+    async def renew(self, command: OrderCommand) -> bool:
+        """Keep the lock while the intent is live. False: somebody else holds it now."""
+        ...
+
+    async def release(self, command: OrderCommand) -> None:
+        """Take the lock off if it is still this intent's. The event leaves the queue when its result is recorded."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class KnownIntent:
+    """An intent of the journal, as the watcher of an account needs it. `ended`: its run is over."""
+
+    run_id: int
+    strategy_id: int
+    user_id: int
+    leg: Leg
+    tag: str
+    symbol: str
+    ended: bool
+
+
+class AccountRecords(Protocol):
+    """What the journal knows of an account's orders."""
+
+    async def known_intents(self, account_id: int) -> Sequence[KnownIntent]:
+        """Every intent of open runs, and of runs that ended within the last day. Raises PeerUnavailable."""
+        ...
+
+
+class StrategyEvents(Protocol):
+    """How an execution actor reports back."""
+
+    async def report(self, strategy_id: int, event: Event) -> None:
+        """Give the strategy an event. A strategy that is restarting loses it, and finds the order in the book."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One request to the broker, for `order_logs` (row G2, H1)."""
+
+    command: OrderCommand
+    number: int
+    result: PlaceResult
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class OrderNote:
+    """Something done about an order after it was placed (chased, cancelled), for `order_logs` (row H4)."""
+
+    command: OrderCommand
+    event: str
+    order_id: str
+    reason: str
+    at: datetime
+
+
+class AttemptLog(Protocol):
+    """Where attempts are recorded. Never waits; what cannot be written is retried behind the scenes."""
+
+    def log_attempt(self, attempt: Attempt) -> None:
+        """Record the attempt."""
+        ...
+
+    def log_note(self, note: OrderNote) -> None:
+        """Record what was done about an order that is not an attempt to place it."""
+        ...
+
+    def alert(self, user_id: int, strategy_id: int, code: str, message: str) -> None:
+        """Tell the operator, and the log."""
+        ...

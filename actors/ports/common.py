@@ -1,0 +1,20 @@
+"""What every shell needs of the world, and how another actor may fail it."""
+
+from datetime import datetime
+from typing import Protocol
+
+
+class PeerUnavailable(Exception):
+    """The actor on the other side died or is starting; what it was asked may or may not have been done."""
+
+
+class StaleEpoch(Exception):
+    """A newer incarnation of this strategy is at work; this one must stop."""
+
+
+class Clock(Protocol):
+    """The wall clock, in UTC. Shells read time from here only."""
+
+    def now(self) -> datetime:
+        """The present instant, timezone-aware."""
+        ...

@@ -1,0 +1,85 @@
+"""How prices travel: from the broker to routers, and from routers to strategies."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from actors.domain.identifiers import Instrument
+from actors.domain.money import Paise
+from actors.domain.stop_loss import Tick
+
+
+@dataclass(frozen=True, slots=True)
+class FeedStatus:
+    """What a router or the feed knows of the stream. `last_tick_at` is the exchange time of the newest tick."""
+
+    live: bool
+    last_tick_at: datetime | None = None
+
+
+class TooManyInstruments(Exception):
+    """The broker's tick stream takes no more instruments."""
+
+
+class PriceWatch(Protocol):
+    """The tick router of one symbol as a strategy sees it."""
+
+    def when_changed(self, callback: Callable[[], None]) -> None:
+        """Have the callback told, in the caller's loop, when what `watch` answered is true no more: renew then."""
+        ...
+
+    async def watch(self, strategy_id: int, instrument: Instrument, stop_loss: Paise | None) -> FeedStatus:
+        """Follow the price, with or without a stop-loss; renewing is idempotent. Raises PeerUnavailable."""
+        ...
+
+    async def unwatch(self, strategy_id: int, instrument: Instrument) -> None:
+        """Stop following. Raises PeerUnavailable."""
+        ...
+
+
+class TickSource(Protocol):
+    """The market listener as a router sees it."""
+
+    async def subscribe(self, instrument: Instrument, *, armed: bool) -> FeedStatus:
+        """Have the ticks of the instrument sent to its router; renewing is idempotent. Raises PeerUnavailable.
+
+        `armed`: a stop-loss is watched, so that it matters if no tick comes.
+        """
+        ...
+
+
+class TickStream(Protocol):
+    """The broker's tick stream as the market listener sees it; reconnecting and resubscribing are its own affair."""
+
+    def subscribe(self, token: int) -> int:
+        """Have the instrument's ticks sent, in FULL mode, from now on and after each reconnect: on which connection.
+
+        Raises:
+            TooManyInstruments: it has no place for one more.
+        """
+        ...
+
+    def unsubscribe(self, token: int) -> None:
+        """Have them sent no more."""
+        ...
+
+
+class TickReceiver(Protocol):
+    """Where ticks go: to the router of an instrument, or from a router to a strategy. Never waits."""
+
+    def deliver(self, receiver: int | str, tick: Tick) -> None:
+        """Hand over one tick; a receiver that is gone loses it."""
+        ...
+
+
+class PriceMirror(Protocol):
+    """Where the latest price, and the state of the stream it comes from, are shown (row F4)."""
+
+    def show_price(self, symbol: str, tick: Tick) -> None:
+        """Mirror the price; never waits, and a failure only costs freshness."""
+        ...
+
+    def show_feed(self, symbol: str, *, live: bool) -> None:
+        """Mirror whether the symbol's prices arrive at all; never waits."""
+        ...

@@ -1,0 +1,136 @@
+"""What a strategy needs: execution, and the journal."""
+
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from actors.domain.decisions import LogEvent
+from actors.domain.events import Event
+from actors.domain.identifiers import Instrument, IntentId, Product
+from actors.domain.order import Intent, OrderReport
+from actors.domain.strategy_spec import StrategyRun
+from actors.domain.strategy_state import StrategyState
+
+
+@dataclass(frozen=True, slots=True)
+class OrderCommand:
+    """Place the order of one intent, effectively once, and report what becomes of it."""
+
+    strategy_id: int
+    run_id: int
+    user_id: int
+    account_id: int
+    epoch: int
+    instrument: Instrument
+    product: Product
+    intent: Intent
+    triggered_at: datetime
+    look_up_first: bool = False
+    not_after: datetime | None = None
+    check_position: bool = False
+    order_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """What a run holds by its own fills, told to execution so that somebody compares it with the account.
+
+    `quantity` shares; 0 takes the holding back. `exiting`: its exit has left the strategy, so the position moves.
+    """
+
+    strategy_id: int
+    run_id: int
+    user_id: int
+    account_id: int
+    epoch: int
+    instrument: Instrument
+    product: Product
+    quantity: int
+    exiting: bool
+
+
+class OrderDesk(Protocol):
+    """The execution pool as a strategy sees it."""
+
+    def execute(self, command: OrderCommand) -> Awaitable[Event]:
+        """Give the command; where that is possible it leaves in this very call, before anything is awaited.
+
+        What is awaited is the event that ends the placing: the order is final, or proven absent. Progress comes as
+        events before. It raises PeerUnavailable: ask again with `look_up_first`.
+        """
+        ...
+
+    async def cancel(self, account_id: int, intent_id: IntentId, order_id: str) -> None:
+        """Cancel until the order is final. Raises PeerUnavailable."""
+        ...
+
+    async def withdraw(self, account_id: int, intent_id: IntentId) -> None:
+        """Send nothing more for the intent; what was sent is still looked up. Raises PeerUnavailable."""
+        ...
+
+    async def orders_by_tag(self, account_id: int, tags: Sequence[str]) -> Mapping[str, OrderReport]:
+        """The orders of today's book that carry one of the tags.
+
+        Raises:
+            PeerUnavailable: or the broker does not answer: absence is not proven.
+        """
+        ...
+
+    async def probe(self, account_id: int) -> bool:
+        """Whether the broker answers for this account. Raises PeerUnavailable."""
+        ...
+
+    async def guard(self, holding: Holding) -> None:
+        """Have the account watched for what the run holds; renewing is idempotent. Raises PeerUnavailable."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedRun:
+    """A run as its (re)starting actor gets it. `epoch` is the caller's own, higher than any before."""
+
+    run: StrategyRun
+    epoch: int
+    snapshot: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedEvent:
+    """A line for `order_logs`, and when it happened."""
+
+    at: datetime
+    event: LogEvent
+
+
+@dataclass(frozen=True, slots=True)
+class JournalEntry:
+    """All that one step changed: the state after it, and what happened. Recorded as a whole or not at all."""
+
+    state: StrategyState
+    epoch: int
+    at: datetime
+    logs: tuple[LoggedEvent, ...] = ()
+    ended: bool = False
+    manual: bool = False
+
+
+class Journal(Protocol):
+    """The Ledger as a strategy sees it."""
+
+    async def load(self, run_id: int) -> LoadedRun | None:
+        """The run, its epoch raised; None if it has ended. Raises PeerUnavailable."""
+        ...
+
+    async def record(self, entry: JournalEntry) -> None:
+        """Commit the entry, and mirror it.
+
+        Raises:
+            PeerUnavailable: not known to be recorded; record again.
+            StaleEpoch: a newer incarnation owns the run.
+        """
+        ...
+
+    async def alert(self, user_id: int, strategy_id: int, code: str, message: str) -> None:
+        """Tell the operator, and the log. Raises PeerUnavailable."""
+        ...
