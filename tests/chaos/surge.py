@@ -26,7 +26,7 @@ STOPS, BUYS = 10, 16
 PER_SECOND = 10
 """Order requests that Kite takes of one account in a calendar second (kite.md §4)."""
 
-START_S = 3.5
+START_S = 2.5
 """What the START of one strategy costs on two cores."""
 
 FALL_AFTER_S = 0.4

@@ -186,7 +186,10 @@ async def test_prices_are_rupees_with_two_decimals(mirror: RuntimeMirror) -> Non
         "price": "3100.05",
         "exchange_time": "2026-11-23T04:00:00+00:00",
         "received_at": "2026-11-23T04:00:00+00:00",
+        "feed": "live",
     }
+    await mirror.put_feed("M&M", live=False)
+    assert (await mirror.get_price("M&M"))["feed"] == "down"
 
 
 async def test_status_reads_runtime_and_price_together(mirror: RuntimeMirror, strategy_id: int) -> None:

@@ -149,9 +149,9 @@ async def test_registering_by_the_hundred_is_throttled_by_address(briefly_thrott
         answers = await asyncio.gather(*(register() for _ in range(8)))
         assert sorted(outcome(answer) for answer in answers) == [(201, "")] * 3 + [THROTTLED] * 5
         async with asyncio.timeout(20):
-            while outcome(await register()) == THROTTLED:
-                pass
-        assert (await register()).status_code == 201
+            for _ in range(2):  # each place is free again by itself
+                while outcome(await register()) == THROTTLED:
+                    pass
 
 
 async def test_trying_refresh_tokens_counts_against_the_address(briefly_throttled: FastAPI, user: ApiUser) -> None:
