@@ -31,7 +31,7 @@ class Size:
     kills: int
 
 
-FULL = Size(shots=400, volleys=12, seats=50, runs=40, starts=15, kills=15)
+FULL = Size(shots=150, volleys=10, seats=50, runs=15, starts=8, kills=10)
 QUICK = Size(shots=5, volleys=2, seats=4, runs=2, starts=2, kills=2)
 
 
