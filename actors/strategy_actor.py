@@ -360,9 +360,10 @@ class StrategyActor:
 
     async def _keep_watching(self) -> None:
         """Renew the subscription for ever; the answer tells whether the stream is alive (row J2)."""
-        live = True
+        live, loop = True, asyncio.get_running_loop()
         while True:
             self._watch_changed.clear()
+            asked_at, asked_for = loop.time(), self._stop_level
             try:
                 async with asyncio.timeout(WATCH_PATIENCE_S):
                     status = await self._prices.watch(self._run.strategy_id, self._run.instrument, self._stop_level)
@@ -375,6 +376,8 @@ class StrategyActor:
                 live = now_live
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._watch_changed.wait(), pause)
+            if asked_at + WATCH_RETRY_S > loop.time() and self._stop_level == asked_for:
+                await asyncio.sleep(asked_at + WATCH_RETRY_S - loop.time())  # two of us may take turns at one link
 
 
 def _rank(event: Event) -> int:

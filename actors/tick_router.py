@@ -1,12 +1,19 @@
 """The shell of one symbol: who follows it, who must hear of a price at once, and what the mirror shows."""
 
+import asyncio
+import logging
 from datetime import datetime, timedelta
 
 from actors.domain.identifiers import Instrument
 from actors.domain.money import Paise
 from actors.domain.stop_loss import Tick
 from actors.domain.tick_fanout import TickFanout
-from actors.ports import Clock, FeedStatus, PeerUnavailable, PriceMirror, TickReceiver, TickSource
+from actors.ports import Clock, FeedStatus, PriceMirror, TickReceiver, TickSource
+
+log = logging.getLogger(__name__)
+
+FEED_PATIENCE_S = 2.0
+"""A feed that does not answer for so long is as good as gone."""
 
 MIRROR_INTERVAL = timedelta(milliseconds=250)
 """The mirror is for people: it need not see every tick."""
@@ -48,11 +55,15 @@ class TickRouter:
         self._followed_at = self._asked_at[strategy_id] = self._clock.now()
         known = self._fanout.follows(strategy_id, stop_loss)
         self._fanout.subscribe(strategy_id, stop_loss)
-        if not known and self._last is not None:
-            latest = self._last
+        if not known:
+            self.catch_up(strategy_id)
+        return self.status
+
+    def catch_up(self, strategy_id: int) -> None:
+        """Give a subscriber the latest tick: it is new, or what was on its way to it may have been lost."""
+        if (latest := self._last) is not None:
             single = Tick.single(latest.token, latest.price, latest.exchange_time, self._clock.now())
             self._strategies.deliver(strategy_id, single)
-        return self.status
 
     def unwatch(self, strategy_id: int) -> None:
         """Forget a subscriber."""
@@ -75,10 +86,12 @@ class TickRouter:
             self._mirror.show_price(self._instrument.symbol, tick)
 
     async def renew(self) -> None:
-        """Have the feed send us our instrument, and learn whether the stream is alive."""
+        """Have the feed send us our instrument, and learn whether the stream is alive; a silent feed is a dead one."""
         try:
-            live = (await self._source.subscribe(self._instrument, armed=self._fanout.armed)).live
-        except PeerUnavailable:
+            async with asyncio.timeout(FEED_PATIENCE_S):
+                live = (await self._source.subscribe(self._instrument, armed=self._fanout.armed)).live
+        except Exception as error:  # noqa: BLE001 - whatever broke over there, strategies must hear of it
+            log.warning("router.feed_unreachable", extra={"symbol": self._instrument.symbol, "error": repr(error)})
             live = False
         if live is not self._feed_live or not self._feed_shown:
             self._feed_live, self._feed_shown = live, True

@@ -178,9 +178,10 @@ class KiteGateway:
         return getattr(self._client_of(credentials), method)(**arguments)
 
     def _client_of(self, credentials: KiteCredentials) -> KiteOrderClient:
-        if self._client is None or self._client.credentials != credentials:
-            self._client = KiteOrderClient(credentials, self._sessions)
-        return self._client
+        client = self._client  # another thread may set it meanwhile, for other credentials
+        if client is None or client.credentials != credentials:
+            client = self._client = KiteOrderClient(credentials, self._sessions)
+        return client
 
 
 def _together(today: Mapping[PositionKey, int], demat: Mapping[PositionKey, int]) -> dict[PositionKey, int]:

@@ -21,7 +21,7 @@ class LineUnavailable(Exception):
 
 
 class ScriptLine:
-    """Runs one script. `redis://` over TCP only; with any other URL every call says that it is unavailable."""
+    """Runs one script. Plain `redis://` over TCP only; with any other URL every call says that it is unavailable."""
 
     def __init__(self, redis_url: str, script: str, timeout_s: float) -> None:
         self._url, self._script, self._timeout_s = urlsplit(redis_url), script, timeout_s
@@ -63,23 +63,26 @@ class ScriptLine:
     def _connect_soon(self) -> None:
         now = asyncio.get_running_loop().time()
         idle = self._connecting is None or self._connecting.done()
-        if self._url.scheme == "redis" and idle and now - self._tried_at >= _RECONNECT_S:
+        plain = self._url.scheme == "redis" and not self._url.query  # a query may even name another database
+        if plain and idle and now - self._tried_at >= _RECONNECT_S:
             self._tried_at = now
             self._connecting = asyncio.create_task(self._connect())
 
     async def _connect(self) -> None:
-        url = self._url
+        url, loop, link = self._url, asyncio.get_running_loop(), _Link()
         try:
             async with asyncio.timeout(self._timeout_s * 2):
-                loop = asyncio.get_running_loop()
-                _, link = await loop.create_connection(_Link, url.hostname or "127.0.0.1", url.port or 6379)
+                await loop.create_connection(lambda: link, url.hostname or "127.0.0.1", url.port or 6379)
                 if url.password is not None:
                     await link.ask("AUTH", *([unquote(url.username)] if url.username else []), unquote(url.password))
                 if database := url.path.strip("/"):
                     await link.ask("SELECT", database)
                 self._sha = await link.ask("SCRIPT", "LOAD", self._script)
-        except (TimeoutError, OSError, ValueError):
-            return  # the next call tries again
+        except BaseException as error:
+            link.close()
+            if isinstance(error, TimeoutError | OSError | ValueError):
+                return  # the next call tries again
+            raise
         self._link = link
 
 
@@ -88,6 +91,7 @@ class _Link(asyncio.Protocol):
 
     def __init__(self) -> None:
         self.broken = False
+        self._transport: asyncio.Transport | None = None
         self._waiting: deque[asyncio.Future[bytes]] = deque()
         self._heard = b""
 
@@ -97,7 +101,7 @@ class _Link(asyncio.Protocol):
     def ask(self, *words: str | bytes) -> asyncio.Future[bytes]:
         """One command. The future may raise OSError, or ValueError with what Redis said."""
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        if self.broken:
+        if self.broken or self._transport is None:
             answer.set_exception(ConnectionResetError("the connection to Redis broke"))
             return answer
         parts = [word.encode() if isinstance(word, str) else word for word in words]
@@ -145,4 +149,5 @@ class _Link(asyncio.Protocol):
     def close(self) -> None:
         """Break it."""
         self.broken = True
-        self._transport.abort()
+        if self._transport is not None:
+            self._transport.abort()

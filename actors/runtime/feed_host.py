@@ -27,6 +27,9 @@ _CREDENTIALS_RETRY_S = 2.0
 _FORGET_AFTER_S = 90.0
 """A router that left and has not come back for so long has ended: its instrument is followed no more."""
 
+_JOINING_S = 30.0
+"""A router that has asked so lately is about to connect, or gets its ticks as Ray calls."""
+
 _QUOTES_EVERY_S = 5.0
 
 
@@ -54,6 +57,7 @@ class FeedHost:
         receivers = lines.LinkedTickReceivers(self._ticks, _router_name, self._peers, "on_tick")
         self._listener = MarketListener(self._feed, routers=receivers, clock=SystemClock())
         self._changed = asyncio.Event()
+        self._asked_at: dict[str, float] = {}
         self._refused = 0
         self._credentials: KiteCredentials | None = None
         self._connecting: asyncio.Task[None] | None = None
@@ -67,7 +71,8 @@ class FeedHost:
         """See `TickSource.subscribe`; `router` is the handle to send ticks to as long as it has no link from `node`."""
         self._peers.meet(names.router_name(instrument.key), router)
         status = self._listener.subscribe(instrument, armed=armed)
-        return status, self._ticks.invite(instrument.key, node) if node is not None else None
+        self._asked_at[instrument.key] = self._loop.time()
+        return status, lines.invitation(self._ticks.invite, instrument.key, node)
 
     async def process_id(self) -> int:
         """The pid of this actor's process."""
@@ -93,9 +98,14 @@ class FeedHost:
         self._reconnect(after_s=0)  # with what is stored by now, should that be other credentials
 
     def _on_refused(self) -> None:
+        if self._credentials is None:
+            return  # another connection of the same credentials has said so already
         self._refused += 1
         self._credentials = None
         log.warning("feed.refused", times=self._refused)
+        if self._connecting is not None:
+            self._connecting.cancel()  # what was to follow the loss at once must wait its time now
+            self._connecting = None
         self._reconnect()
 
     def _reconnect(self, after_s: float = _CREDENTIALS_RETRY_S) -> None:
@@ -133,8 +143,9 @@ class FeedHost:
         self._loop.call_later(_FORGET_AFTER_S, self._forget_unless_back, key)
 
     def _forget_unless_back(self, key: str) -> None:
-        if not self._ticks.has(key):
+        if not self._ticks.has(key) and self._loop.time() - self._asked_at.get(key, 0.0) > _JOINING_S:
             self._listener.unsubscribe(key)
+            self._asked_at.pop(key, None)
 
     # --- silence --------------------------------------------------------------------------------------------------
 

@@ -179,9 +179,9 @@ class ExecutionHost:
             limits=bootstrap.execution_limits(settings),
         )
 
-    async def invite(self, strategy_id: int, node: str) -> Invitation:
-        """A link for the orders of a strategy that lives on this node."""
-        return self._door.invite(strategy_id, node)
+    async def invite(self, strategy_id: int, node: str) -> Invitation | None:
+        """A link for the orders of a strategy that lives on this node; None if there is no way to make one."""
+        return lines.invitation(self._door.invite, str(strategy_id), node)
 
     async def execute(self, command: OrderCommand) -> Event:
         """See `OrderDesk.execute`."""

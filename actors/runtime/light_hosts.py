@@ -140,7 +140,12 @@ class RouterHost:
         tune()
         self._peers = peers = handles.Peers()
         self._instrument = instrument
-        self._ticks = TickSender(handles.own_node(), handles.own_host(), on_left=self._on_left)
+        self._ticks = TickSender(
+            handles.own_node(),
+            handles.own_host(),
+            on_joined=lambda receiver: self._router.catch_up(int(receiver)),
+            on_left=self._on_left,
+        )
         source = lines.LinkedTickSource(peers, self._on_tick)
         self._changed = asyncio.Event()
         source.when_changed(self._changed.set)
@@ -162,7 +167,7 @@ class RouterHost:
         """See `TickRouter.watch`; `strategy` is the handle to send ticks to as long as it has no link from `node`."""
         self._peers.meet(names.strategy_name(strategy_id), strategy)
         status = self._router.watch(strategy_id, stop_loss)
-        return status, self._ticks.invite(str(strategy_id), node) if node is not None else None
+        return status, lines.invitation(self._ticks.invite, str(strategy_id), node)
 
     async def unwatch(self, strategy_id: int) -> None:
         """See `TickRouter.unwatch`."""

@@ -37,18 +37,33 @@ class LinkedOrderDesk(handles.RayOrderDesk):
         self._line = OrderLine(on_report)
 
     def execute(self, command: OrderCommand) -> Awaitable[Event]:
-        """See `OrderDesk.execute`."""
-        return self._line.execute(command) if self._line.alive else super().execute(command)
+        """See `OrderDesk.execute`. A command in doubt goes the other way: perhaps the link cannot carry it."""
+        if self._line.alive and not command.look_up_first:
+            return self._line.execute(command)
+        return super().execute(command)
 
     async def keep_linked(self, account_id: int) -> None:
         """Keep a link to the account's execution actor, until cancelled."""
         while True:
             try:
-                invitation = await self._call(account_id, "invite", self._strategy_id, own_node())
-                await (await self._line.open(invitation))
-            except (PeerUnavailable, LinkBroken) as error:
-                log.info("desk.not_linked", extra={"strategy_id": self._strategy_id, "reason": str(error)})
-                await asyncio.sleep(RELINK_S)
+                invited: Invitation | None = await self._call(account_id, "invite", self._strategy_id, own_node())
+                if invited is None:
+                    return  # there is no way to link; commands go as Ray calls
+                await (await self._line.open(invited))
+            except Exception as error:  # noqa: BLE001 - whatever it was, commands go as Ray calls meanwhile
+                log.info("desk.not_linked", extra={"strategy_id": self._strategy_id, "error": repr(error)})
+            await asyncio.sleep(RELINK_S)
+
+
+def invitation(invite: Callable[[str, str], Invitation], peer: str, node: str | None) -> Invitation | None:
+    """An invitation for a peer on that node; None if none is wanted, or this machine cannot listen there."""
+    if node is None:
+        return None
+    try:
+        return invite(peer, node)
+    except OSError as error:
+        log.warning("plane.cannot_listen", extra={"peer": peer, "reason": str(error)})
+        return None
 
 
 class LinkedStrategyEvents:
@@ -80,11 +95,11 @@ class _Subscription:
         linked = self._line.alive
         if linked and wanted == self._asked_for:
             return self._line.status
-        status, invitation = await ask(None if linked else own_node())
+        status, invited = await ask(None if linked else own_node())
         self._asked_for = wanted
-        if invitation is not None:
+        if invited is not None:
             try:
-                await self._line.open(invitation, status)
+                await self._line.open(invited, status)
             except LinkBroken as error:
                 log.warning("ticks.not_linked", extra={"reason": str(error)})  # they come as Ray calls meanwhile
         return status

@@ -11,7 +11,7 @@ from actors.domain.events import Event, OrderQueued, OrderReported
 from actors.domain.stop_loss import Tick  # noqa: TC001 - as everywhere in the tests
 from actors.ports import FeedStatus, OrderCommand, PeerUnavailable
 from actors.runtime.plane.frames import Kind, Sealer
-from actors.runtime.plane.link import TICKET_BYTES, Invitation, Link, LinkBroken, Listener, connect
+from actors.runtime.plane.link import TICKET_BYTES, Invitation, Link, LinkBroken, Listener, _proof, connect
 from actors.runtime.plane.orders import OrderDoor, OrderLine
 from actors.runtime.plane.ticks import MUTE_AFTER_S, TickLine, TickSender
 from tests.kit.builders import NOW, a_report, a_tick
@@ -96,6 +96,25 @@ async def test_a_receiver_that_connects_again_takes_its_own_place(prices: Prices
     await until(lambda: prices.ticks)
     assert len(prices.ticks) == 1
     assert prices.sender.has("7")
+
+
+async def test_what_is_on_its_way_over_an_earlier_link_is_not_lost_with_it(prices: Prices) -> None:
+    await prices.join()
+    breach = a_tick(100000, NOW)
+    invitation = prices.sender.invite("7", HERE)
+    assert prices.sender.send("7", breach)  # the receiver is busy connecting anew, and has not read it
+    await prices.line.open(invitation, LIVE)
+    await until(lambda: prices.ticks == [breach])
+
+
+async def test_a_receiver_that_gave_up_before_it_was_let_in_is_not_kept(prices: Prices) -> None:
+    invitation = prices.sender.invite("7", HERE)
+    impatient = socket.socket(socket.AF_UNIX)
+    impatient.connect(invitation.address)
+    impatient.send(invitation.ticket + _proof(invitation.key, invitation.ticket))
+    impatient.close()  # the welcome cannot be sent any more
+    await until(lambda: prices.left == ["7"])
+    assert not prices.sender.has("7")
 
 
 async def test_both_ends_learn_that_the_other_is_gone(prices: Prices) -> None:
@@ -231,6 +250,14 @@ async def test_half_a_hello_holds_up_nobody_and_is_closed(door: Door) -> None:
     silent.close()
 
 
+async def test_a_hundred_may_connect_at_once(door: Door) -> None:
+    invitations = [door.listener.invite(str(number), HERE) for number in range(100)]
+    links = await asyncio.gather(*(connect(i, lambda *_: None, lambda _: None) for i in invitations))
+    assert sorted(door.got_in, key=int) == [str(number) for number in range(100)]
+    for link in links:
+        link.close()
+
+
 async def test_nobody_listening_is_told_at_once() -> None:
     gone = Door()
     invitations = [gone.listener.invite("7", node) for node in (HERE, ELSEWHERE)]
@@ -267,7 +294,7 @@ class Desk:
         return await answer
 
     async def join(self, strategy_id: int = 3) -> None:
-        self.broken = await self.line.open(self.door.invite(strategy_id, HERE))
+        self.broken = await self.line.open(self.door.invite(str(strategy_id), HERE))
         await until(lambda: strategy_id in self.door._links)
 
 

@@ -80,13 +80,32 @@ async def test_a_redis_that_is_silent_is_given_up_after_the_patience() -> None:
     server.close()
 
 
-@pytest.mark.parametrize("url", ["redis://127.0.0.1:1/0", "rediss://127.0.0.1:1/0", "unix:///nowhere"])
+@pytest.mark.parametrize("url", ["redis://127.0.0.1:1/0", "rediss://127.0.0.1:1/0", "redis://127.0.0.1:1?db=3"])
 async def test_without_a_connection_it_says_so_at_once(url: str) -> None:
     line = ScriptLine(url, CLAIM, timeout_s=0.2)
     for _ in range(2):
         with pytest.raises(LineUnavailable):
             await line.run(KEYS, arguments("904-ENTRY-1"))
     await line.close()
+
+
+async def test_a_redis_that_refuses_keeps_no_connection_of_ours() -> None:
+    closed = asyncio.Event()
+
+    async def loading(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1 << 16)
+        writer.write(b"-LOADING Redis is loading the dataset in memory\r\n")
+        await reader.read()
+        closed.set()
+        writer.close()
+
+    server = await asyncio.start_server(loading, "127.0.0.1", 0)
+    line = ScriptLine(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}", CLAIM, timeout_s=0.5)
+    with pytest.raises(LineUnavailable):
+        await line.run(KEYS, arguments("906-ENTRY-1"))
+    await asyncio.wait_for(closed.wait(), 3)
+    await line.close()
+    server.close()
 
 
 async def test_the_mirror_claims_by_it_and_by_the_slow_way_alike(redis_url: str) -> None:

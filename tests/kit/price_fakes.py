@@ -1,5 +1,6 @@
 """Hand-written fakes of the ports that prices travel through, and a clock that is moved by hand."""
 
+import asyncio
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -44,11 +45,14 @@ class FakeTickSource:
     answer: FeedStatus | Exception = field(default_factory=lambda: FeedStatus(live=True))
     subscribed: list[Instrument] = field(default_factory=list)
     armed: list[bool] = field(default_factory=list)
+    hangs: bool = False
 
     async def subscribe(self, instrument: Instrument, *, armed: bool) -> FeedStatus:
         """See `TickSource.subscribe`."""
         self.subscribed.append(instrument)
         self.armed.append(armed)
+        if self.hangs:
+            await asyncio.sleep(3600)
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer

@@ -1,4 +1,4 @@
-"""The light end of the order plane without a link: a command is answered, not lost."""
+"""The light end of the order plane: without a link a command is answered, not lost, and in doubt it goes by Ray."""
 
 import pytest
 

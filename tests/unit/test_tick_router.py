@@ -7,6 +7,7 @@ from actors.ports import FeedStatus, PeerUnavailable
 from actors.tick_router import IDLE_LIMIT, SILENT_LIMIT, TickRouter
 from tests.kit.builders import INFY, NOW
 from tests.kit.price_fakes import FakePriceMirror, FakeTickReceiver, FakeTickSource, ManualWallClock
+from tests.kit.virtual_time import in_virtual_time
 
 
 class Symbol:
@@ -144,6 +145,31 @@ def test_one_whose_process_died_for_good_is_forgotten_and_one_who_asks_again_is_
         symbol.router.forget_if_silent(strategy_id)
     symbol.tick(140000)
     assert symbol.receivers() == [2]
+
+
+@in_virtual_time
+async def test_a_feed_that_does_not_answer_or_breaks_in_any_way_is_not_live() -> None:
+    symbol = Symbol()
+    symbol.tick(150000)
+    symbol.source.hangs = True
+    await symbol.router.renew()
+    assert symbol.router.status.live is False
+    symbol.source.hangs, symbol.source.answer = False, RuntimeError("too many instruments, or whatever else")
+    symbol.tick(150000)
+    await symbol.router.renew()
+    assert symbol.router.status.live is False
+    assert symbol.mirror.feed[-1] == ("INFY", False)
+
+
+def test_one_who_has_connected_anew_gets_the_latest_tick() -> None:
+    symbol = Symbol()
+    symbol.router.watch(1, 145000)
+    symbol.router.catch_up(1)
+    assert symbol.receivers() == []  # there is none yet
+    symbol.tick(150000)
+    symbol.receivers()
+    symbol.router.catch_up(1)
+    assert symbol.receivers() == [1]
 
 
 def test_a_router_is_idle_once_nobody_has_followed_it_for_a_minute() -> None:

@@ -30,7 +30,9 @@ TICKET_BYTES, KEY_BYTES = 16, 32
 _HELLO_BYTES = TICKET_BYTES + 16
 _HELLO_WITHIN_S = 2.0
 _MOST_STRANGERS = 64
-_CONNECT_WITHIN_S = 1.0
+_MOST_AT_ONCE = 32
+_ACCEPT_AGAIN_S = 1.0
+_CONNECT_WITHIN_S = 2.0
 _READ_BYTES = 1 << 16
 _MOST_UNSENT = 8 << 20
 """Bytes that a peer may leave unread before it is taken to be gone: commands are never dropped from a live link."""
@@ -162,7 +164,7 @@ class Link:
         self._loop.remove_reader(self._sock.fileno())
         self._loop.remove_writer(self._sock.fileno())
         self._sock.close()
-        self._loop.call_soon(self.on_broken)
+        self._loop.call_soon(lambda: self.on_broken())  # noqa: PLW0108 - who is to be told may be set meanwhile
 
 
 def _nobody_listens(_kind: Kind, _body: bytes) -> None: ...
@@ -224,19 +226,27 @@ class Listener:
         return sock
 
     def _accept(self, listening: socket.socket) -> None:
-        while True:
+        for _ in range(_MOST_AT_ONCE):  # the loop has other things to do, whoever is knocking
             try:
                 sock, _ = listening.accept()
             except BlockingIOError:
                 return
-            except OSError as error:
+            except OSError as error:  # out of file handles, most likely: the socket stays readable
                 log.warning("plane.not_accepted", extra={"reason": str(error)})
+                self._loop.remove_reader(listening.fileno())
+                self._loop.call_later(_ACCEPT_AGAIN_S, self._accept_again, listening)
                 return
             sock.setblocking(False)
             if len(self._strangers) >= _MOST_STRANGERS:
                 self._dismiss(next(iter(self._strangers)))
             self._strangers[sock] = self._loop.call_later(_HELLO_WITHIN_S, self._dismiss, sock)
-            self._loop.add_reader(sock.fileno(), self._hear, sock, bytearray())
+            heard = bytearray()
+            self._loop.add_reader(sock.fileno(), self._hear, sock, heard)
+            self._hear(sock, heard)  # it often has said its hello by now
+
+    def _accept_again(self, listening: socket.socket) -> None:
+        if listening.fileno() >= 0:
+            self._loop.add_reader(listening.fileno(), self._accept, listening)
 
     def _hear(self, sock: socket.socket, heard: bytearray) -> None:
         """Read exactly the hello: what comes behind it belongs to the link."""
@@ -278,15 +288,11 @@ async def connect(
     """The other end of a `Listener`'s link, once it has let us in. See `Link` for the callbacks.
 
     Raises:
-        LinkBroken: that did not come about within a second.
+        LinkBroken: that did not come about within two seconds.
     """
     loop = asyncio.get_running_loop()
     address, welcome = invitation.address, loop.create_future()
-    if isinstance(address, str):
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    else:
-        sock = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET, socket.SOCK_STREAM)
-    sock.setblocking(False)
+    sock = _socket_for(address)
     try:
         async with asyncio.timeout(_CONNECT_WITHIN_S):
             await loop.sock_connect(sock, address)
@@ -316,6 +322,16 @@ async def connect(
             raise LinkBroken("not let in") from error
         raise
     return link
+
+
+def _socket_for(address: str | tuple[str, int]) -> socket.socket:
+    inet = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+    try:
+        sock = socket.socket(socket.AF_UNIX if isinstance(address, str) else inet, socket.SOCK_STREAM)
+    except OSError as error:
+        raise LinkBroken(str(error)) from error
+    sock.setblocking(False)
+    return sock
 
 
 def _refuse(welcome: "asyncio.Future[None]") -> None:

@@ -29,9 +29,9 @@ class OrderDoor:
         self._links: dict[int, Link] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def invite(self, strategy_id: int, node: str) -> Invitation:
+    def invite(self, strategy_id: str, node: str) -> Invitation:
         """See `Listener.invite`."""
-        return self._listener.invite(str(strategy_id), node)
+        return self._listener.invite(strategy_id, node)
 
     def report(self, strategy_id: int, event: Event) -> bool:
         """Give the strategy an event; False if it is not connected."""

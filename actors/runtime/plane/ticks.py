@@ -15,6 +15,9 @@ from actors.runtime.plane.link import Invitation, Link, LinkBroken, Listener, co
 
 log = logging.getLogger(__name__)
 
+_DRAIN_S = 1.0
+"""How long an earlier link may still deliver; the sender closes it sooner."""
+
 MUTE_AFTER_S = 3.0
 """A sender says something every second; one that is silent for so long is frozen."""
 
@@ -106,13 +109,16 @@ class TickLine:
     async def open(self, invitation: Invitation, status: FeedStatus) -> None:
         """Connect in place of an earlier link; `status` is what the sender said when it invited.
 
+        What is still on its way over the earlier link is taken in.
+
         Raises:
             LinkBroken: it could not be done.
         """
-        self.close()
-        self._status = status
         link = await connect(invitation, self._take, self._broken)
-        self._heard_at, self._link = asyncio.get_running_loop().time(), link
+        loop, before = asyncio.get_running_loop(), self._link
+        self._status, self._heard_at, self._link = status, loop.time(), link
+        if before is not None:
+            loop.call_later(_DRAIN_S, before.close)
 
     def close(self) -> None:
         """Leave the sender."""

@@ -1,0 +1,62 @@
+"""Which way a message takes: over the link while there is one, by a Ray call without one, or when it is in doubt."""
+
+from typing import Any
+
+from actors.domain.events import Event, OrderReported
+from actors.ports import OrderCommand
+from actors.runtime import lines
+from actors.runtime.handles import Peers
+from actors.runtime.names import Pools
+from actors.runtime.plane.orders import OrderLine
+from tests.kit.builders import a_report
+from tests.kit.execution import BUY, a_command
+
+FILLED = OrderReported(BUY.id, a_report())
+
+
+class RecordingPeers(Peers):
+    """Answers every Ray call with a filled order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.called: list[str] = []
+
+    async def call(self, name: str, method: str, *arguments: Any) -> Any:
+        self.called.append(f"{name} {method}")
+        return FILLED
+
+
+class LivingLine(OrderLine):
+    """A line that is always alive, and answers at once."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda _: None)
+        self.carried: list[OrderCommand] = []
+
+    @property
+    def alive(self) -> bool:
+        return True
+
+    async def execute(self, command: OrderCommand) -> Event:  # type: ignore[override]
+        self.carried.append(command)
+        return FILLED
+
+
+async def test_a_command_goes_over_the_link_and_one_in_doubt_by_ray() -> None:
+    peers, line = RecordingPeers(), LivingLine()
+    desk = lines.LinkedOrderDesk(peers, Pools(), 3, lambda _: None)
+    assert await desk.execute(a_command()) == FILLED
+    assert peers.called == ["execution:0 execute"]  # there is no link yet
+    desk._line = line
+    assert await desk.execute(a_command()) == FILLED
+    assert (len(peers.called), len(line.carried)) == (1, 1)
+    assert await desk.execute(a_command(look_up_first=True)) == FILLED  # perhaps the link cannot carry it
+    assert (len(peers.called), len(line.carried)) == (2, 1)
+
+
+def test_a_machine_that_cannot_listen_invites_nobody() -> None:
+    def invite(_peer: str, _node: str) -> Any:
+        raise OSError("Cannot assign requested address")
+
+    assert lines.invitation(invite, "7", "node") is None
+    assert lines.invitation(lambda *_: None, "7", None) is None  # type: ignore[arg-type, return-value]
