@@ -8,7 +8,6 @@ missing.
 
 import asyncio
 import time
-from collections.abc import Callable
 from typing import Any
 
 import ray
@@ -34,8 +33,7 @@ def _hold(seconds: float) -> None:
 class WarmPool:
     """Fills the pools of all nodes up again. `taken()` never waits."""
 
-    def __init__(self, hold: Callable[[str], Any] | None = None) -> None:
-        self._hold = hold or _hold_on
+    def __init__(self) -> None:
         self._filling: asyncio.Task[None] | None = None
         self._again = False
 
@@ -58,7 +56,7 @@ class WarmPool:
             await asyncio.sleep(SETTLE_S)
             try:
                 nodes = [node for node in await asyncio.to_thread(ray.nodes) if node["Alive"]]
-                held = [self._hold(node["NodeID"]) for node in nodes for _ in range(int(_places(node)))]
+                held = [_hold_on(node["NodeID"]) for node in nodes for _ in range(int(_places(node)))]
                 await asyncio.gather(*held)
             except RayError as error:
                 log.info("warm_pool.not_filled", reason=str(error))

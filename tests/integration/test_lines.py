@@ -37,7 +37,7 @@ class LivingLine(OrderLine):
     def alive(self) -> bool:
         return True
 
-    async def execute(self, command: OrderCommand) -> Event:  # type: ignore[override]
+    async def execute(self, command: OrderCommand) -> Event:
         self.carried.append(command)
         return FILLED
 
@@ -59,4 +59,4 @@ def test_a_machine_that_cannot_listen_invites_nobody() -> None:
         raise OSError("Cannot assign requested address")
 
     assert lines.invitation(invite, "7", "node") is None
-    assert lines.invitation(lambda *_: None, "7", None) is None  # type: ignore[arg-type, return-value]
+    assert lines.invitation(lambda *_: None, "7", None) is None  # type: ignore[arg-type]
