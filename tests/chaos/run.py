@@ -62,7 +62,7 @@ def live_all(
 def _live(
     deployment: Deployment, wanted: list[Case], console: Console | None, journal: Path | None
 ) -> Iterator[Result]:
-    alone = [case for case in wanted if case.fault and case.fault.alone]
+    alone = [case for case in wanted if (case.fault and case.fault.alone) or _must_be_back_in_time(case)]
     calm = [case for case in wanted if case not in alone and case.failpoint is None]
     killed = [case for case in wanted if case not in alone and case.failpoint is not None]
     flow, done = _Flow(deployment), 0
@@ -76,6 +76,11 @@ def _live(
                     words = result.problems or result.untried or "ok"
                     console.print(f"{done}/{len(wanted)} {result.case.name}: {words}", highlight=False, markup=False)
                 yield result
+
+
+def _must_be_back_in_time(case: Case) -> bool:
+    """A strategy killed as it decides to buy must be back within the grace of five seconds, or nothing is bought."""
+    return case.action is Action.BUY and case.failpoint in {"decide.before", "decide.after"}
 
 
 def _mixed(wanted: list[Case]) -> list[Case]:
