@@ -31,7 +31,7 @@ class Size:
     kills: int
 
 
-FULL = Size(shots=150, volleys=10, seats=50, runs=15, starts=8, kills=10)
+FULL = Size(shots=100, volleys=8, seats=50, runs=10, starts=6, kills=8)
 QUICK = Size(shots=5, volleys=2, seats=4, runs=2, starts=2, kills=2)
 
 
