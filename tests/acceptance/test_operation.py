@@ -10,7 +10,7 @@ from tests.kit.paper import eventually
 from tests.kit.trader import Trader
 
 
-def test_the_doctor_finds_a_stack_that_we_started_sound() -> None:
+def test_the_doctor_finds_a_stack_that_we_started_sound(stack: Stack) -> None:
     argv = [sys.executable, "-P", "-m", "config.cli", "doctor", "--json"]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -23,7 +23,7 @@ def test_a_worker_that_a_start_has_taken_is_replaced(stack: Stack, trader: Trade
     full = 4  # of six warm workers; others may be on their way
     eventually(lambda: len(idle_workers(stack)) >= full, 60, "the pool is full")
     before = idle_workers(stack)
-    strategies = [trader.strategy("INFY", buy_in=600) for _ in range(3)]
+    strategies = [trader.strategy("INFY", buy_in=600, sell_in=1200) for _ in range(3)]
     eventually(lambda: len(idle_workers(stack) - before) >= 1, 60, "new workers")
     eventually(lambda: len(idle_workers(stack)) >= full, 60, "the pool is full again")
     for strategy in strategies:
