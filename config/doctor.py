@@ -233,10 +233,10 @@ async def _brokers(settings: Settings) -> list[Finding]:
             continue
         findings.append(good(f"broker {broker}", f"{root} answers in {(ended - begun).total_seconds() * 1000:.0f} ms"))
         if "date" in answer.headers:
-            # the header has whole seconds: the true time lies in the second after it
-            theirs = parsedate_to_datetime(answer.headers["date"]) + timedelta(seconds=0.5)
+            # the header has whole seconds, and servers make it anew once a second: the true time is up to two later
+            theirs = parsedate_to_datetime(answer.headers["date"]) + timedelta(seconds=1)
             offset = theirs - (begun + (ended - begun) / 2)
-            uncertain = 0.5 + (ended - begun).total_seconds() / 2
+            uncertain = 1 + (ended - begun).total_seconds() / 2
             findings.append(judge_clock(f"broker {broker}", offset.total_seconds(), uncertain))
     return findings
 
