@@ -110,14 +110,12 @@ class OrderBudget:
             just_used = self._second.used > 0 and self._second.begin == second - _SECOND
             if just_used and now - second < _MARGIN:
                 return True
-            self._second.begin, self._second.used, carried = second, self._carried, self._carried
-            self._carried = 0
-        else:
-            carried = 0
-        minute = second.replace(second=0)
-        for window, begin in ((self._minute, minute), (self._day, minute.replace(hour=0, minute=0))):
-            if window.begin != begin:
-                window.begin, window.used = begin, carried
+            carried, self._carried = self._carried, 0
+            minute = second.replace(second=0)
+            day = minute.replace(hour=0, minute=0)
+            for window, begin in ((self._second, second), (self._minute, minute), (self._day, day)):
+                if window.begin != begin:
+                    window.begin, window.used = begin, carried
         return False
 
     def _expected(self, priority: int) -> datetime:

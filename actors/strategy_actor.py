@@ -117,6 +117,7 @@ class StrategyActor:
         self._dirty = asyncio.Event()
         self._order_leaves = False
         self._watch_changed = asyncio.Event()
+        self._level_changed = asyncio.Event()
         prices.when_changed(self._watch_changed.set)
         self._stop_level: int | None = None
         self._settled = asyncio.Event()
@@ -261,6 +262,7 @@ class StrategyActor:
                 self._timers.cancel_all()
             case WatchPrice(stop_loss):
                 self._stop_level = stop_loss
+                self._level_changed.set()
                 self._watch_changed.set()
             case LogEvent():
                 self._unrecorded.append(LoggedEvent(self._clock.now(), decision))
@@ -363,7 +365,8 @@ class StrategyActor:
         live, loop = True, asyncio.get_running_loop()
         while True:
             self._watch_changed.clear()
-            asked_at, asked_for = loop.time(), self._stop_level
+            self._level_changed.clear()
+            asked_at = loop.time()
             try:
                 async with asyncio.timeout(WATCH_PATIENCE_S):
                     status = await self._prices.watch(self._run.strategy_id, self._run.instrument, self._stop_level)
@@ -374,10 +377,16 @@ class StrategyActor:
             if now_live is not live:
                 self.post(FeedRestored() if now_live else FeedLost())
                 live = now_live
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._watch_changed.wait(), pause)
-            if asked_at + WATCH_RETRY_S > loop.time() and self._stop_level == asked_for:
-                await asyncio.sleep(asked_at + WATCH_RETRY_S - loop.time())  # two of us may take turns at one link
+            await _within(self._watch_changed, pause)
+            # a lost link is not asked for at once again and again: two of us may take turns at one. A level is.
+            await _within(self._level_changed, asked_at + WATCH_RETRY_S - loop.time())
+
+
+async def _within(happened: asyncio.Event, seconds: float) -> None:
+    """Return when it has happened, or after so many seconds."""
+    if seconds > 0:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(happened.wait(), seconds)
 
 
 def _rank(event: Event) -> int:

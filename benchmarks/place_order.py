@@ -22,8 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from kiteconnect import KiteConnect
 
-from actors.ports import OrderCommand
-from broker.kite_client import KiteCredentials, KiteEndpoint, KiteGateway
+from broker.kite_client import KiteCredentials, KiteEndpoint, KiteGateway, order_fields
 from broker.kite_order_client import KiteOrderClient
 from broker.kite_sessions import KiteSessions
 from broker.kite_wire import Destination
@@ -77,26 +76,10 @@ def _length(head: bytes) -> int:
     return 0
 
 
-def fields(command: OrderCommand) -> dict[str, object]:
-    """An order as `place_order` takes it."""
-    return {
-        "variety": "regular",
-        "exchange": command.instrument.exchange,
-        "tradingsymbol": command.instrument.tradingsymbol,
-        "transaction_type": command.intent.side.value,
-        "quantity": command.intent.quantity,
-        "product": command.product.value,
-        "order_type": "MARKET",
-        "validity": "DAY",
-        "tag": command.intent.tag,
-        "market_protection": -1,
-    }
-
-
 async def measure(root: str, rounds: int) -> dict[str, list[float]]:
     """Microseconds from call to arrival, by way of calling."""
     command = a_command()
-    order = fields(command)
+    order = order_fields(command, -1)
     stock = KiteConnect(CREDENTIALS.api_key, CREDENTIALS.access_token, root, timeout=TIMEOUT)
     ours = KiteOrderClient(CREDENTIALS, KiteSessions(Destination(root, TIMEOUT)))
 

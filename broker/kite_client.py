@@ -67,20 +67,8 @@ class KiteGateway:
     async def place(self, command: OrderCommand) -> PlaceResult:
         """One protected MARKET order. See `OrderGateway.place`."""
         sent_at = datetime.now(UTC)
-        order: dict[str, Any] = {
-            "variety": "regular",
-            "exchange": command.instrument.exchange,
-            "tradingsymbol": command.instrument.tradingsymbol,
-            "transaction_type": command.intent.side.value,
-            "quantity": command.intent.quantity,
-            "product": command.product.value,
-            "order_type": "MARKET",
-            "validity": "DAY",
-            "tag": command.intent.tag,
-            "market_protection": self._endpoint.market_protection,
-        }
         try:
-            order_id = await self._call("place_order", **order)
+            order_id = await self._call("place_order", **order_fields(command, self._endpoint.market_protection))
         except BrokerUnavailable as error:  # no credentials could be read: nothing left us
             return PlaceResult(AttemptOutcome.NOT_SENT, sent_at, reason=str(error))
         except Exception as error:  # noqa: BLE001 - anything unproven is ambiguous, and anything may be raised
@@ -182,6 +170,22 @@ class KiteGateway:
         if client is None or client.credentials != credentials:
             client = self._client = KiteOrderClient(credentials, self._sessions)
         return client
+
+
+def order_fields(command: OrderCommand, market_protection: float) -> dict[str, Any]:
+    """A command as `place_order` takes it: a protected MARKET order with the intent's tag."""
+    return {
+        "variety": "regular",
+        "exchange": command.instrument.exchange,
+        "tradingsymbol": command.instrument.tradingsymbol,
+        "transaction_type": command.intent.side.value,
+        "quantity": command.intent.quantity,
+        "product": command.product.value,
+        "order_type": "MARKET",
+        "validity": "DAY",
+        "tag": command.intent.tag,
+        "market_protection": market_protection,
+    }
 
 
 def _together(today: Mapping[PositionKey, int], demat: Mapping[PositionKey, int]) -> dict[PositionKey, int]:

@@ -23,6 +23,9 @@ BOUGHT = "INFY"
 STOPS, BUYS = 10, 16
 """Together more than two seconds of the budget: of 10 a second, 2 are kept for exits."""
 
+SIXTY = 60
+"""Stop-losses of one account in one instant (catalogue B20): six seconds of its budget."""
+
 PER_SECOND = 10
 """Order requests that Kite takes of one account in a calendar second (kite.md §4)."""
 
@@ -44,6 +47,8 @@ class Surge:
     """`live()` it, then ask for the `verdict()`."""
 
     deployment: Deployment
+    stops: int = STOPS
+    buys: int = BUYS
     trader: Trader = field(init=False)
     buy_at: datetime = field(init=False)
     fell_ns: int = 0
@@ -57,21 +62,21 @@ class Surge:
         """
         self.deployment.exchange.set_price(f"NSE:{FALLING}", PRICE)
         self.trader = self.deployment.trader()
-        hold_at = _whole_second(self.deployment.now() + timedelta(seconds=10 + START_S * (STOPS + BUYS)))
-        self.buy_at = hold_at + timedelta(seconds=10)
-        stops = _all(lambda _: self._started(FALLING, hold_at, STOP_AT), range(STOPS))
-        buys = _all(lambda _: self._started(BOUGHT, self.buy_at, FAR_STOP), range(BUYS))
+        hold_at = _whole_second(self.deployment.now() + timedelta(seconds=10 + START_S * (self.stops + self.buys)))
+        self.buy_at = hold_at + timedelta(seconds=10 + self.stops / 8)  # entries have eight places in a second
+        stops = _all(lambda _: self._started(FALLING, hold_at, STOP_AT), range(self.stops))
+        buys = _all(lambda _: self._started(BOUGHT, self.buy_at, FAR_STOP), range(self.buys))
         self._must_be_before(hold_at, "START took too long")
         until_held = (hold_at - self.deployment.now()).total_seconds() + 30
-        eventually(lambda: self._count("bought", stops) == STOPS, until_held, "every stop guards a position")
+        eventually(lambda: self._count("bought", stops) == self.stops, until_held, "every stop guards a position")
         self._must_be_before(self.buy_at, "the buys of the stops took too long")
         until_fall = self.buy_at + timedelta(seconds=FALL_AFTER_S) - self.deployment.now()
         time.sleep(until_fall.total_seconds())
         self.fell_ns = int(self.deployment.exchange.set_price(f"NSE:{FALLING}", FALLEN)["published_ns"])
-        eventually(lambda: self._count("exited_by_sl", stops) == STOPS, 60, "every stop is out")
-        eventually(lambda: self._count("bought", buys) == BUYS, 60, "every buy is in")
+        eventually(lambda: self._count("exited_by_sl", stops) == self.stops, 60, "every stop is out")
+        eventually(lambda: self._count("bought", buys) == self.buys, 60, "every buy is in")
         _all(Running.stop, buys)
-        eventually(lambda: self._count("sold", buys) == BUYS, 60, "every buy is sold")
+        eventually(lambda: self._count("sold", buys) == self.buys, 60, "every buy is sold")
 
     def verdict(self) -> list[str]:
         """Every way in which the promise was broken, as a sentence.
@@ -82,8 +87,33 @@ class Surge:
         user = self.trader.account.user_id
         ledger = self.deployment.exchange.ledger(user_id=user)
         requests = [request for request in ledger["requests"] if request["source"] == "api"]
-        broken = [*_over_budget(requests), *_not_flat(ledger["accounts"][user]["orders"])]
-        return broken or self._out_of_turn(requests)  # whose turn it was means nothing beyond the budget
+        wanted = {FALLING: self.stops, BOUGHT: self.buys}
+        broken = [*_over_budget(requests), *_not_flat(ledger["accounts"][user]["orders"], wanted)]
+        if broken or not self.buys:  # whose turn it was means nothing beyond the budget
+            return broken or self._late(requests)
+        return self._out_of_turn(requests)
+
+    def _late(self, requests: list[dict[str, Any]]) -> list[str]:
+        """Stop-losses that left later than the budget asks for, or than their trader was told."""
+        left = {r["form"]["tag"]: _second(r) for r in requests if _is(r, FALLING, "SELL")}
+        late = max(left.values()) - self.fell_ns // _NANOSECONDS
+        found = (
+            [f"slow: the last of {len(left)} left {late} s after the fall"] if late > self.stops // PER_SECOND else []
+        )
+        told = self.deployment.query(
+            "select i.tag, l.reason, l.occurred_at from order_logs l join intents i using (run_id, leg, seq) "
+            "where l.event = 'ORDER_QUEUED' and l.leg = 'EXIT' and l.user_id = "
+            "(select id from users where email = %s)",
+            self.trader.email,
+        )
+        waited = sum(second > self.fell_ns // _NANOSECONDS + 1 for second in left.values())
+        if len(told) < waited:
+            found.append(f"untold: {waited} waited, {len(told)} were told until when")
+        for row in told:
+            seconds = datetime.fromtimestamp(left[row["tag"]], self.deployment.settings.zone)
+            if f"{seconds:%H:%M:%S}" > row["reason"].removeprefix("expected at "):
+                found.append(f"untold: {row['reason']}, left at {seconds:%H:%M:%S}")
+        return found
 
     def _out_of_turn(self, requests: list[dict[str, Any]]) -> list[str]:
         """Buys that left in a later second than the fall, while a stop-loss had to wait for a still later one."""
@@ -128,7 +158,7 @@ def _over_budget(requests: list[dict[str, Any]]) -> list[str]:
     return found
 
 
-def _not_flat(orders: list[dict[str, Any]]) -> list[str]:
+def _not_flat(orders: list[dict[str, Any]], wanted: dict[str, int]) -> list[str]:
     held: Counter[str] = Counter()
     bought: Counter[str] = Counter()
     for order in orders:
@@ -136,7 +166,6 @@ def _not_flat(orders: list[dict[str, Any]]) -> list[str]:
         held[order["tradingsymbol"]] += order["filled_quantity"] * (1 if is_buy else -1)
         bought[order["tradingsymbol"]] += order["filled_quantity"] if is_buy else 0
     found = [f"not flat: {number} {symbol} are held" for symbol, number in held.items() if number]
-    wanted = {FALLING: STOPS, BOUGHT: BUYS}
     return found + [f"duplicate: {bought[s]} {s} bought, {n} wanted" for s, n in wanted.items() if bought[s] != n]
 
 

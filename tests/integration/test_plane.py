@@ -240,6 +240,18 @@ async def test_frames_injected_into_a_tcp_connection_end_it(door: Door) -> None:
     link.close()
 
 
+async def test_a_callback_that_raises_ends_the_link_instead_of_losing_what_came_behind(door: Door) -> None:
+    link = await let_in(door, door.listener.invite("7", HERE))
+
+    def fail(_kind: Kind, _body: bytes) -> None:
+        raise RuntimeError("a callback of ours raised")
+
+    door.links[0].on_frame = fail
+    link.send(Kind.REPORT, b"first")
+    link.send(Kind.REPORT, b"second")
+    await until(lambda: door.broken and link.broken)
+
+
 async def test_half_a_hello_holds_up_nobody_and_is_closed(door: Door) -> None:
     silent = socket.socket(socket.AF_UNIX)
     invitation = door.listener.invite("7", HERE)

@@ -500,6 +500,29 @@ async def test_the_stop_level_is_with_the_router_at_once_after_the_fill() -> Non
     assert bench.prices.seen[-1][0] - filled < 5 * MS
 
 
+@in_virtual_time
+async def test_a_line_that_breaks_again_and_again_is_asked_for_five_times_a_second() -> None:
+    bench = await StrategyBench().guarding()
+    await passing(2)
+    before = len(bench.prices.seen)
+    for _ in range(1000):
+        bench.prices.changed()
+        await passing(0.001)
+    assert 3 <= len(bench.prices.seen) - before <= 6
+
+
+@in_virtual_time
+async def test_a_stop_level_that_moves_is_told_at_once_even_while_a_line_breaks() -> None:
+    bench = await StrategyBench().guarding()
+    await passing(2)
+    bench.prices.changed()
+    await passing(0.05)  # asked again, and resting now
+    moved = bench.clock.now()
+    await bench.actor.move_stop(140000)
+    await until(lambda: bench.prices.seen[-1][1] == 140000, within_s=0.1)
+    assert bench.prices.seen[-1][0] - moved < 5 * MS
+
+
 @pytest.mark.parametrize("lost", [FeedStatus(live=False), DOWN])
 def test_a_lost_feed_is_said_once_and_its_return_too(lost: FeedStatus | Exception) -> None:
     @in_virtual_time

@@ -155,6 +155,9 @@ class Link:
         except FrameRefused as error:
             log.warning("plane.frame_refused", extra={"reason": str(error)})
             self._break(str(error))
+        except Exception:  # what else the peer has said would be lost without a word: better to begin anew
+            log.exception("plane.callback_failed")
+            self._break("a callback failed")
 
     def _break(self, reason: str) -> None:
         if self._broken:
