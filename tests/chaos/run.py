@@ -20,8 +20,9 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.chaos import judge
-from tests.chaos.catalogue import Action, Case, cases, cut
+from tests.chaos.catalogue import Action, Case, Fault, cases, cut
 from tests.chaos.life import FALLING, QUIET, Life, Market, NotTried
+from tests.chaos.surge import SIXTY, NotCrowded, Surge
 from tests.kit.session import running_session
 from tests.kit.trader import Deployment
 
@@ -131,6 +132,22 @@ def result_of(life: Life) -> Result:
     return result
 
 
+def live_sixty(deployment: Deployment) -> Result:
+    """Sixty stop-losses of one account in one instant: all get out within the budget, each told when."""
+    surge, begun = Surge(deployment, stops=SIXTY, buys=0), time.monotonic()
+    result = Result(Case(Action.STOPLOSS, Fault(f"{SIXTY} stop-losses of one account at once")), 0.0)
+    deployment.exchange.clear_faults()
+    try:
+        surge.live()
+        result.problems += surge.verdict()
+    except NotCrowded as reason:
+        result.untried = str(reason)
+    except AssertionError as error:
+        result.problems.append(f"stuck: {error}")
+    result.seconds = time.monotonic() - begun
+    return result
+
+
 def warm_up(deployment: Deployment) -> None:
     """The first strategy of a symbol pays for what all others find ready."""
     for market in (QUIET, *FALLING):
@@ -164,7 +181,7 @@ def summary(results: list[Result]) -> str:
     broken = Counter(problem.partition(":")[0] for result in results for problem in result.problems)
     untried = sum(bool(result.untried) for result in results)
     return (
-        f"{len(results)} of the matrix's {len(list(cases()))} cases lived: "
+        f"{len(results)} lives, of the matrix's {len(list(cases()))} cases and of special ones: "
         f"{broken['duplicate']} duplicate orders, {broken['short']} shorts, "
         f"{broken['unguarded']} positions left unguarded, {broken['unlogged']} orders not logged, "
         f"{sum(broken.values()) - sum(broken[k] for k in ('duplicate', 'short', 'unguarded', 'unlogged'))} other "
@@ -230,6 +247,8 @@ def main() -> int:
     with running_session(api_rate_per_minute=0, auth_rate_per_minute=0) as (_, deployment):
         warm_up(deployment)
         lived = live_all(deployment, missing, console, options.journal)
+        if not options.cut and options.only in {"", "sixty"}:
+            lived.append(live_sixty(deployment))
     results = [*passed.values(), *lived]
     console.print(table_of(results))
     console.print(summary(results))

@@ -63,7 +63,7 @@ class Surge:
         self.deployment.exchange.set_price(f"NSE:{FALLING}", PRICE)
         self.trader = self.deployment.trader()
         hold_at = _whole_second(self.deployment.now() + timedelta(seconds=10 + START_S * (self.stops + self.buys)))
-        self.buy_at = hold_at + timedelta(seconds=10 + self.stops / 8)  # entries have eight places in a second
+        self.buy_at = hold_at + timedelta(seconds=10 + self.stops // 8)  # entries have eight places in a second
         stops = _all(lambda _: self._started(FALLING, hold_at, STOP_AT), range(self.stops))
         buys = _all(lambda _: self._started(BOUGHT, self.buy_at, FAR_STOP), range(self.buys))
         self._must_be_before(hold_at, "START took too long")
@@ -97,9 +97,8 @@ class Surge:
         """Stop-losses that left later than the budget asks for, or than their trader was told."""
         left = {r["form"]["tag"]: _second(r) for r in requests if _is(r, FALLING, "SELL")}
         late = max(left.values()) - self.fell_ns // _NANOSECONDS
-        found = (
-            [f"slow: the last of {len(left)} left {late} s after the fall"] if late > self.stops // PER_SECOND else []
-        )
+        slow = f"slow: the last of {len(left)} left {late} s after the fall"
+        found = [slow] if late > self.stops // PER_SECOND else []
         told = self.deployment.query(
             "select i.tag, l.reason, l.occurred_at from order_logs l join intents i using (run_id, leg, seq) "
             "where l.event = 'ORDER_QUEUED' and l.leg = 'EXIT' and l.user_id = "
