@@ -23,7 +23,8 @@ def test_a_worker_that_a_start_has_taken_is_replaced(stack: Stack, trader: Trade
     full = 4  # of six warm workers; others may be on their way
     eventually(lambda: len(idle_workers(stack)) >= full, 60, "the pool is full")
     before = idle_workers(stack)
-    strategies = [trader.strategy("INFY", buy_in=600, sell_in=1200) for _ in range(3)]
+    taken = len(before) - full + 2  # so that the pool cannot be full again without new ones, however many were idle
+    strategies = [trader.strategy("INFY", buy_in=600, sell_in=1200) for _ in range(taken)]
     eventually(lambda: len(idle_workers(stack) - before) >= 1, 60, "new workers")
     eventually(lambda: len(idle_workers(stack)) >= full, 60, "the pool is full again")
     for strategy in strategies:

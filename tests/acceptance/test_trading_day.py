@@ -133,7 +133,7 @@ def test_order_is_on_the_queue_and_the_lock_is_held_while_it_is_sent(deployment:
 def test_trigger_that_is_late_by_less_than_five_seconds_is_executed(deployment: Deployment, trader: Trader) -> None:
     strategy = trader.strategy("TATASTEEL", buy_in=10)
     pid = strategy.kill_actor(signal.SIGSTOP)
-    eventually(lambda: deployment.now() >= strategy.buy_at + timedelta(seconds=2), 10, "two seconds late")
+    eventually(lambda: deployment.now() >= strategy.buy_at + timedelta(seconds=2), 20, "two seconds late")
     _go_on(pid)
     strategy.until_position("bought")
     assert strategy.sides() == ["BUY"]
@@ -143,7 +143,7 @@ def test_trigger_that_is_late_by_less_than_five_seconds_is_executed(deployment: 
 def test_trigger_that_is_missed_by_more_is_logged_and_not_executed(deployment: Deployment, trader: Trader) -> None:
     strategy = trader.strategy("TATASTEEL", buy_in=10)
     pid = strategy.kill_actor(signal.SIGSTOP)
-    eventually(lambda: deployment.now() >= strategy.buy_at + timedelta(seconds=5.2), 15, "too late")
+    eventually(lambda: deployment.now() >= strategy.buy_at + timedelta(seconds=5.2), 20, "too late")
     _go_on(pid)
     final = strategy.until_stopped()
     assert (final["position"], final["status_detail"]) == ("none", "missed_execution")

@@ -19,6 +19,7 @@ from sqlmodel import col
 from api.auth_service import AuthService
 from api.bootstrap import Resources, utc_now
 from api.passwords import Passwords
+from api.rate_limit import RateLimits
 from persistence.database import Sessions, transaction
 from persistence.login_throttle import LoginThrottle, ThrottleLimits
 from persistence.models import AuditEntry, User
@@ -71,7 +72,7 @@ async def audit_of(sessions: Sessions, **columns: Any) -> list[tuple[str, str, d
 
 @pytest.fixture
 async def briefly_throttled(app: FastAPI, redis_url: str) -> AsyncIterator[FastAPI]:
-    """The application with windows of one second and three attempts."""
+    """The application with windows of one second and three attempts, and any number of requests a minute."""
     resources: Resources = app.state.resources
     limits = ThrottleLimits(
         per_account=3, per_address=3, window_s=1, registrations_per_address=3, registration_window_s=1
@@ -87,6 +88,7 @@ async def briefly_throttled(app: FastAPI, redis_url: str) -> AsyncIterator[FastA
             utc_now,
         )
         app.state.resources = dataclasses.replace(resources, auth=auth)
+        app.state.rate_limits = RateLimits(per_user=0, per_address=0)
         yield app
     passwords.close()
 
