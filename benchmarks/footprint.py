@@ -6,21 +6,11 @@ from typing import Any
 
 import psutil
 
+from benchmarks.empty import Empty
 from benchmarks.figures import Figure, met
-from benchmarks.start import Empty
 from tests.kit.trader import Deployment
 
 COUNT, WATCH_S = 8, 40.0
-
-
-class EmptyWithPid(Empty):
-    """An empty actor that can be found."""
-
-    async def process_id(self) -> int:
-        """Its process."""
-        import os
-
-        return os.getpid()
 
 
 def footprint(deployment: Deployment) -> list[Figure]:
@@ -29,7 +19,7 @@ def footprint(deployment: Deployment) -> list[Figure]:
 
     trader = deployment.trader()
     running = [trader.strategy("TCS", buy_in=3000, sell_in=3600) for _ in range(COUNT)]
-    empty = [ray.remote(num_cpus=0)(EmptyWithPid).remote() for _ in range(COUNT)]
+    empty = [ray.remote(num_cpus=0)(Empty).remote() for _ in range(COUNT)]
     ours = [psutil.Process(deployment.actor_pid(strategy.actor)) for strategy in running]
     theirs = [psutil.Process(ray.get(actor.process_id.remote())) for actor in empty]
     time.sleep(5)

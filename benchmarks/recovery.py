@@ -10,8 +10,8 @@ from typing import Any
 
 import httpx
 
+from benchmarks.empty import Empty
 from benchmarks.figures import Figure, Row, met, percentile, ratio
-from benchmarks.footprint import EmptyWithPid
 from config.embedded import Stack
 from tests.kit.stack import environment, stack_settings, temporary_data_dir
 from tests.kit.trader import Deployment
@@ -39,7 +39,7 @@ def guarded_again(deployment: Deployment, kills: int) -> Figure:
         sold = [request for request in strategy.requests() if request["transaction_type"] == "SELL"]
         taken.append((sold[-1]["received_ns"] - killed_ns) / 1e6)
         strategy.until_stopped()
-        actor: Any = ray.remote(num_cpus=0, max_restarts=-1)(EmptyWithPid).remote()
+        actor: Any = ray.remote(num_cpus=0, max_restarts=-1)(Empty).remote()
         pid = ray.get(actor.process_id.remote())
         time.sleep(3)
         os.kill(pid, signal.SIGKILL)

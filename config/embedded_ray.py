@@ -19,6 +19,11 @@ from config.settings import Settings
 NAMESPACE = "tradeactors"
 TOKEN_FILE = "ray_token"  # noqa: S105
 PRELOADED_MODULE = "actors.runtime.actor_classes"
+PRELOADED = ",".join(
+    (PRELOADED_MODULE, "ray._common.pydantic_compat", "ray._private.arrow_serialization", "starlette.datastructures")
+)
+"""What idle workers import ahead: all that a strategy runs, and what Ray itself imports at a process's first call."""
+
 WARM_WORKERS = 6
 RESOURCES = {"order_gateway": 1000}
 
@@ -31,6 +36,8 @@ RAY_SETTINGS: Mapping[str, str] = {
     "RAY_timeout_ms_task_wait_for_death_info": "50",
     "RAY_core_worker_internal_heartbeat_ms": "100",
     "RAY_worker_maximum_startup_concurrency": str(WARM_WORKERS),
+    # The first driver of the embedded Ray is the head itself, which runs no actors: no workers ahead for it.
+    "RAY_prestart_worker_first_driver": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
     "MALLOC_ARENA_MAX": "1",
     # Despite its name: 0 makes the node's address 127.0.0.1 on Linux too, and Ray then listens nowhere else.
@@ -47,7 +54,7 @@ def ray_environment(settings: Settings) -> dict[str, str]:
     """
     environment = {**RAY_SETTINGS, "RAY_AUTH_TOKEN_PATH": str(settings.data_dir / TOKEN_FILE)}
     if _is_importable(PRELOADED_MODULE):
-        environment["RAY_preload_python_modules"] = PRELOADED_MODULE
+        environment["RAY_preload_python_modules"] = PRELOADED
     return environment
 
 

@@ -12,6 +12,7 @@ import ray
 
 from actors.domain.identifiers import Instrument
 from actors.runtime import names
+from actors.runtime.far_hosts import ExecutionHost, FeedHost, LedgerHost
 from actors.runtime.light_hosts import RouterHost, StrategyHost
 from actors.runtime.names import NAMESPACE, Pools
 
@@ -51,9 +52,6 @@ def create_router(instrument: Instrument, pools: Pools) -> Any:
 
 def create_pools(pools: Pools) -> list[Any]:
     """The actors that every strategy relies on: execution, ledgers, and the feed."""
-    from actors.runtime.feed_host import FeedHost
-    from actors.runtime.heavy_hosts import ExecutionHost, LedgerHost
-
     execution, ledgers = names.pool_names(pools)
     gateway = {"resources": {ORDER_GATEWAY: 0.001}, "max_concurrency": _CONCURRENT_CALLS}
     return [

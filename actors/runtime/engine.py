@@ -41,7 +41,7 @@ class RayEngine:
         try:
             await asyncio.to_thread(cluster.connect, settings)
             await engine._ensure_pools()
-            engine._warm.taken()
+            engine._warm.open()
         except (RayError, ConnectionError, TimeoutError) as error:
             raise EngineUnavailable(f"Ray does not answer: {error}") from error
         return engine
@@ -54,7 +54,6 @@ class RayEngine:
     async def ensure_running(self, run_id: int, strategy_id: int) -> None:
         """When it returns, the strategy's actor lives this run, or the run is over. Raises EngineUnavailable."""
         await self._actor_of(run_id, strategy_id)
-        self._warm.taken()
 
     async def _actor_of(self, run_id: int, strategy_id: int) -> Any:
         """The actor that lives this run, or None if the run is over."""
@@ -69,7 +68,10 @@ class RayEngine:
         while True:
             actor = await asyncio.to_thread(actor_classes.create_strategy, run_id, strategy_id, self._pools)
             try:
-                if await actor.ready.remote() == run_id:
+                ready = await actor.ready.remote()
+                if ready.is_new:
+                    self._warm.taken(ready.node_id)
+                if ready.run_id == run_id:
                     return actor
             except RayActorError:
                 log.info("engine.actor_gone", strategy_id=strategy_id)

@@ -34,9 +34,9 @@ _QUOTES_EVERY_S = 5.0
 
 
 class FeedHost:
-    """See the head of this module."""
+    """See the head of this module. Made in a running loop."""
 
-    async def __init__(self, pools: Pools) -> None:  # type: ignore[misc] # Ray awaits it
+    def __init__(self, pools: Pools) -> None:
         self._settings = settings = bootstrap.process_settings()
         tune()
         ledger, _ = bootstrap.open_ledger(settings)

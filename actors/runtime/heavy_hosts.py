@@ -1,4 +1,4 @@
-"""What runs inside the few Ray processes that hold databases, broker sessions and the feed."""
+"""What runs inside the few Ray processes that hold databases and broker sessions. Made in a running loop."""
 
 import asyncio
 import os
@@ -162,7 +162,7 @@ async def _answered(call: Awaitable[T]) -> T:
 class ExecutionHost:
     """The Ray actor `execution:{n}`."""
 
-    async def __init__(self, pools: Pools) -> None:  # type: ignore[misc] # Ray awaits it
+    def __init__(self, pools: Pools) -> None:
         settings = bootstrap.process_settings()
         tune()
         claims, ledger = bootstrap.open_claims(settings)

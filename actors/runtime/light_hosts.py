@@ -7,7 +7,7 @@ what it costs, every strategy costs.
 import asyncio
 import logging
 import os
-from typing import Any
+from typing import Any, NamedTuple
 
 from actors.domain.events import Event, TickReceived
 from actors.domain.identifiers import Instrument
@@ -35,6 +35,14 @@ _CRASH_PAUSE_S = 1.0
 """Before a crashed strategy starts anew, so that a lasting cause does not keep the machine busy."""
 
 
+class Ready(NamedTuple):
+    """The run that a strategy's actor lives, its node, and whether nobody has asked since its process began."""
+
+    run_id: int
+    node_id: str
+    is_new: bool
+
+
 class StrategyHost:
     """The Ray actor `strategy:{id}`: loads its run, lives it, and ends its own process when the run is over.
 
@@ -50,16 +58,18 @@ class StrategyHost:
         self._journal = handles.RayJournal(peers, pools, strategy_id)
         self._desk = lines.LinkedOrderDesk(peers, pools, strategy_id, self._on_report)
         self._prices = lines.LinkedPriceWatch(peers, pools, self._on_tick)
+        self._is_new = True
         self._loaded: asyncio.Future[StrategyActor | None] = asyncio.get_running_loop().create_future()
         self._life = asyncio.create_task(self._live())
 
     def __repr__(self) -> str:
         return f"strategy:{self._strategy_id}"
 
-    async def ready(self) -> int:
-        """The run that this actor lives, once it is loaded."""
+    async def ready(self) -> Ready:
+        """Answers once the run is loaded."""
         await asyncio.shield(self._loaded)
-        return self._run_id
+        is_new, self._is_new = self._is_new, False
+        return Ready(self._run_id, handles.own_node(), is_new)
 
     async def take_event(self, event: Event) -> None:
         """An event from execution."""

@@ -13,7 +13,6 @@ BACKGROUND_NICENESS = 5
 
 def tune(*, background: bool = False) -> None:
     """Keep what is there out of the garbage collector's way, and threads from waiting for each other."""
-    gc.collect()
     gc.freeze()
     sys.setswitchinterval(_SWITCH_S)
     if background:

@@ -1,73 +1,103 @@
-"""Idle workers kept ready, so that a START finds a process which has imported everything already.
+"""Idle workers kept ready on every node, so that a START finds a process which has imported everything already.
 
-Ray starts a pool of workers with the node (`RAY_preload_python_modules`), but does not fill it up again when an actor
-has taken one, and an actor that starts cold takes most of a second of both cores. So after each START the node's pool
-is filled up: as many tasks as the node has places hold a worker each for a moment, which makes Ray start what is
-missing.
+An actor that starts cold takes most of a second of both cores. Ray starts idle workers ahead when a node's raylet is
+asked to (`PrestartWorkers`), for the one job whose actors may have them, and keeps them for as long as it is told. So
+each process that creates strategies has its pools, and fills them up again after each START.
 """
 
 import asyncio
-import time
+import functools
+from collections import Counter
 from typing import Any
 
+import grpc
 import ray
 import structlog
+from ray._private.grpc_utils import init_grpc_channel  # the one way to a raylet that knows the cluster's token
+from ray.core.generated import common_pb2, node_manager_pb2, node_manager_pb2_grpc
 from ray.exceptions import RayError
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 log = structlog.get_logger(__name__)
 
 SETTLE_S = 0.3
 """STARTs often come together: they get their workers first."""
 
-_HOLD_S = 0.1
-"""Long enough for all tasks to ask for a worker before the first is free again, and no longer: held workers are not
-there for a START. A task that finds none makes Ray start one, whoever gets it in the end."""
+_MOST_PER_NODE = 8
+_KEEP_S = 8 * 3600
+"""Longer than a session of the exchange: a pool is made anew while nobody trades."""
 
-
-@ray.remote(num_cpus=1, max_retries=0)
-def _hold(seconds: float) -> None:
-    time.sleep(seconds)
+_LOOK_FOR_NODES_S = 30.0
+_TIMEOUT_S = 5.0
 
 
 class WarmPool:
-    """Fills the pools of all nodes up again. `taken()` never waits."""
+    """Keeps the pools of all nodes full, one worker for each CPU that the node tells Ray of, at most eight."""
 
     def __init__(self) -> None:
-        self._filling: asyncio.Task[None] | None = None
-        self._again = False
+        self._filled_at: dict[str, float] = {}
+        self._taken: Counter[str] = Counter()
+        self._some_taken = asyncio.Event()
+        self._duty: asyncio.Task[None] | None = None
 
-    def taken(self) -> None:
-        """Somebody has taken a worker."""
-        if self._filling is None or self._filling.done():
-            self._filling = asyncio.create_task(self._fill())
-        else:
-            self._again = True
+    def open(self) -> None:
+        """Fill the pools, and keep them full from now on."""
+        self._duty = asyncio.create_task(self._keep_full())
+
+    def taken(self, node_id: str) -> None:
+        """Somebody has taken a worker of that node."""
+        self._taken[node_id] += 1
+        self._some_taken.set()
 
     async def close(self) -> None:
-        """Let go; what Ray has been asked for goes on."""
-        if self._filling is not None:
-            self._filling.cancel()
-            await asyncio.gather(self._filling, return_exceptions=True)
+        """Let go; Ray ends the workers with the job."""
+        if self._duty is not None:
+            self._duty.cancel()
+            await asyncio.gather(self._duty, return_exceptions=True)
+
+    async def _keep_full(self) -> None:
+        while True:
+            try:
+                await self._fill()
+            except (RayError, ConnectionError, grpc.RpcError) as error:
+                log.info("warm_pool.not_filled", reason=repr(error))
+            try:
+                await asyncio.wait_for(self._some_taken.wait(), _LOOK_FOR_NODES_S)
+            except TimeoutError:
+                continue
+            await asyncio.sleep(SETTLE_S)
+            self._some_taken.clear()
 
     async def _fill(self) -> None:
-        while True:
-            self._again = False
-            await asyncio.sleep(SETTLE_S)
-            try:
-                nodes = [node for node in await asyncio.to_thread(ray.nodes) if node["Alive"]]
-                held = [_hold_on(node["NodeID"]) for node in nodes for _ in range(int(_places(node)))]
-                await asyncio.gather(*held)
-            except RayError as error:
-                log.info("warm_pool.not_filled", reason=str(error))
-            if not self._again:
-                return
+        now = asyncio.get_running_loop().time()
+        nodes: list[dict[str, Any]] = await asyncio.to_thread(ray.nodes)
+        for node in nodes:
+            if node["Alive"]:
+                await self._fill_node(node, now)
+
+    async def _fill_node(self, node: dict[str, Any], now: float) -> None:
+        node_id = node["NodeID"]
+        size = min(int(node["Resources"].get("CPU", 0)), _MOST_PER_NODE)
+        expired = now - self._filled_at.get(node_id, -_KEEP_S) >= _KEEP_S
+        missing = size if expired else min(size, self._taken[node_id])
+        if missing:
+            await asyncio.to_thread(prestart, node, missing)
+        self._taken.pop(node_id, None)
+        if expired:
+            self._filled_at[node_id] = now
 
 
-def _places(node: dict[str, Any]) -> float:
-    return float(node["Resources"].get("CPU", 0))
+@functools.lru_cache(maxsize=256)
+def _raylet(address: str) -> Any:
+    return node_manager_pb2_grpc.NodeManagerServiceStub(init_grpc_channel(address))
 
 
-def _hold_on(node_id: str) -> Any:
-    where = NodeAffinitySchedulingStrategy(node_id, soft=True)
-    return _hold.options(scheduling_strategy=where).remote(_HOLD_S)
+def prestart(node: dict[str, Any], count: int) -> None:
+    """Ask a node's raylet for so many idle workers for this process's job. Raises grpc.RpcError."""
+    request = node_manager_pb2.PrestartWorkersRequest(
+        language=common_pb2.PYTHON,
+        job_id=bytes.fromhex(ray.get_runtime_context().get_job_id()),
+        num_workers=count,
+        keep_alive_duration_secs=_KEEP_S,
+    )
+    request.runtime_env_info.serialized_runtime_env = "{}"
+    _raylet(f"{node['NodeManagerAddress']}:{node['NodeManagerPort']}").PrestartWorkers(request, timeout=_TIMEOUT_S)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from config.embedded import Stack
 from tests.kit.paper import eventually
-from tests.kit.trader import Trader
+from tests.kit.trader import Deployment, Trader
 
 
 def test_the_doctor_finds_a_stack_that_we_started_sound(stack: Stack) -> None:
@@ -19,16 +19,38 @@ def test_the_doctor_finds_a_stack_that_we_started_sound(stack: Stack) -> None:
         assert findings[subject]["level"] == "ok", findings
 
 
-def test_a_worker_that_a_start_has_taken_is_replaced(stack: Stack, trader: Trader) -> None:
-    full = 4  # of six warm workers; others may be on their way
+def test_starts_take_warm_workers_and_the_pool_is_filled_up_again(
+    stack: Stack, deployment: Deployment, trader: Trader
+) -> None:
+    trader.strategy("INFY", buy_in=600, sell_in=1200).stop()  # its router lives from now on
+    full = 4  # of six; those that end others have just left
     eventually(lambda: len(idle_workers(stack)) >= full, 60, "the pool is full")
     before = idle_workers(stack)
-    taken = len(before) - full + 2  # so that the pool cannot be full again without new ones, however many were idle
-    strategies = [trader.strategy("INFY", buy_in=600, sell_in=1200) for _ in range(taken)]
+    strategies = [trader.strategy("INFY", buy_in=600, sell_in=1200) for _ in range(2)]
+    assert {deployment.actor_pid(strategy.actor) for strategy in strategies} <= before
     eventually(lambda: len(idle_workers(stack) - before) >= 1, 60, "new workers")
-    eventually(lambda: len(idle_workers(stack)) >= full, 60, "the pool is full again")
     for strategy in strategies:
         strategy.stop()
+
+
+def test_a_strategys_process_never_loads_the_libraries_of_the_heavy_ones(
+    deployment: Deployment, trader: Trader
+) -> None:
+    strategy = trader.strategy("INFY", buy_in=2, sell_in=5)
+    strategy.until_position("bought")
+    assert loaded_libraries(deployment.actor_pid("ledger:0")) == HEAVY
+    assert loaded_libraries(deployment.actor_pid(strategy.actor)) == set()
+    assert loaded_libraries(deployment.actor_pid("router:NSE:INFY")) == set()
+    strategy.until_stopped()
+
+
+HEAVY = {"psycopg_binary", "greenlet", "cryptography"}
+
+
+def loaded_libraries(pid: int) -> set[str]:
+    """Which of the heavy ones' compiled libraries a process has mapped."""
+    maps = Path(f"/proc/{pid}/maps").read_text(encoding="utf-8")
+    return {library for library in HEAVY if f"/{library}" in maps}
 
 
 def idle_workers(stack: Stack) -> set[int]:

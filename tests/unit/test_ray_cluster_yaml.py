@@ -10,7 +10,7 @@ import jsonschema  # type: ignore[import-untyped]
 import pytest
 import yaml  # type: ignore[import-untyped]
 
-from config.embedded_ray import PRELOADED_MODULE, RAY_SETTINGS
+from config.embedded_ray import PRELOADED, RAY_SETTINGS
 
 FILE = Path(__file__).parents[2] / "ray_cluster.yaml"
 ONE_MACHINE_ONLY = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"}
@@ -45,7 +45,7 @@ def test_the_launcher_accepts_the_file_with_its_defaults_filled_in() -> None:
 def test_every_node_gets_our_ray_settings(cluster: dict[str, Any]) -> None:
     written = cluster["setup_commands"][0]
     wanted = {f"{name}={value}" for name, value in RAY_SETTINGS.items() if name not in ONE_MACHINE_ONLY}
-    wanted.add(f"RAY_preload_python_modules={PRELOADED_MODULE}")
+    wanted.add(f"RAY_preload_python_modules={PRELOADED}")
     assert wanted <= set(written.split())
     assert not any(name in written for name in ONE_MACHINE_ONLY)
 
