@@ -1,19 +1,24 @@
 """kill -9 of a StrategyActor that holds a position -> guarded again; the whole stack killed -> Recovery Complete."""
 
+import contextlib
 import json
+import multiprocessing
 import os
 import signal
 import time
 from datetime import datetime
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 
 from benchmarks.empty import Empty
 from benchmarks.figures import Figure, Row, met, percentile, ratio
 from config.embedded import Stack
-from tests.kit.stack import environment, stack_settings, temporary_data_dir
+from config.settings import Settings
+from tests.kit.stack import stack_settings, temporary_data_dir
 from tests.kit.trader import Deployment
 
 SYMBOL, PRICE, STOP, FALLEN = "ITC", 400.0, 395.0, 394.0
@@ -65,17 +70,18 @@ def guarded_again(deployment: Deployment, kills: int) -> Figure:
 
 
 def whole_stack() -> Figure:
-    """A stack of its own, with so many strategies that wait; everything is killed at once."""
+    """A stack of its own, with so many strategies that wait; every process of it is killed at once."""
     with temporary_data_dir() as data_dir:
-        settings = stack_settings(data_dir, api_rate_per_minute=0, auth_rate_per_minute=0)
-        stack = Stack(settings)
-        with stack, environment(stack.environment):
-            _start_strategies(stack.urls["API"], STACK_OF)
-            pids = [process.pid for process in stack._processes.values()]
-            for pid in pids:
-                os.kill(pid, signal.SIGKILL)  # the guardians stop what they started
+        mine, its = multiprocessing.Pipe()
+        owner = multiprocessing.get_context("spawn").Process(target=_hold_stack, args=(its, data_dir))
+        owner.start()
+        _start_strategies(mine.recv(), STACK_OF)
+        for process in (psutil.Process(owner.pid), *psutil.Process(owner.pid).children(recursive=True)):
+            with contextlib.suppress(psutil.NoSuchProcess):  # a guardian may have been quicker
+                process.kill()
+        owner.join()
         begun, log = time.time(), data_dir / "logs" / "api.log"
-        with Stack(settings):
+        with Stack(_settings(data_dir)):
             up = time.time() - begun
             at, found = _await_recovery(log, begun)
         whole = at - begun
@@ -86,6 +92,17 @@ def whole_stack() -> Figure:
         plain=[("databases, Ray and API up again", f"{up:.1f} s"),
                ("all strategies have their actors", f"{whole:.1f} s")],
     )  # fmt: skip
+
+
+def _settings(data_dir: Path) -> Settings:
+    return stack_settings(data_dir, api_rate_per_minute=0, auth_rate_per_minute=0)
+
+
+def _hold_stack(pipe: Connection, data_dir: Path) -> None:
+    stack = Stack(_settings(data_dir))
+    with stack:
+        pipe.send(stack.urls["API"])
+        pipe.recv()
 
 
 def _start_strategies(url: str, count: int) -> None:
