@@ -11,13 +11,13 @@ from fastapi.routing import APIRoute
 from starlette.types import ASGIApp
 
 from api.bootstrap import open_resources
-from api.dependencies import access_claims
+from api.dependencies import access_claims, limit_address
 from api.edge import DOCS_PATH, with_edge
 from api.engine_port import StrategyEngine
 from api.errors import install_error_handlers
 from api.metrics import Metrics
 from api.openapi import describe
-from api.rate_limit import RateLimits, limit_address, limit_user
+from api.rate_limit import RateLimits
 from api.recovery import keep_recovering
 from api.routes import auth, broker, events, health, strategy, timeline
 from api.strict_json import strict_json
@@ -81,23 +81,34 @@ def create_app(settings: Settings | None = None, engine: StrategyEngine | None =
     app.state.metrics = metrics
     app.state.rate_limits = RateLimits(settings.api_rate_per_minute, settings.auth_rate_per_minute)
     install_error_handlers(app)
-    for router in (auth.router, broker.router, events.router, timeline.router, strategy.router):
+    for router in (strategy.router, auth.router, broker.router, events.router, timeline.router):  # most asked first
         _include(app, router)
     app.include_router(health.router)
     return app
 
 
 def _include(app: FastAPI, router: APIRouter) -> None:
-    """Add the routes of a router, each with the rate limit that fits it: by user, or by address without a token."""
-    guarded = [route for route in router.routes if needs_token(route)]
-    public = [route for route in router.routes if not needs_token(route)]
-    app.include_router(APIRouter(routes=guarded), dependencies=[Depends(limit_user), Depends(strict_json)])
-    app.include_router(APIRouter(routes=public), dependencies=[Depends(limit_address), Depends(strict_json)])
+    """Add the routes of a router. Those with a token count their user's requests, the others those of an address.
+
+    Whoever may not ask is told so before anything is said of the body.
+    """
+    for wants_token in (True, False):
+        for reads in (False, True):
+            routes = [r for r in router.routes if needs_token(r) == wants_token and _reads_body(r) == reads]
+            first = [] if wants_token else [Depends(limit_address)]
+            if reads:
+                first = [Depends(access_claims if wants_token else limit_address), Depends(strict_json)]
+            if routes:
+                app.include_router(APIRouter(routes=routes), dependencies=first)
 
 
 def needs_token(route: object) -> bool:
     """Whether a route answers 401 without an access token."""
     return isinstance(route, APIRoute) and _asks_for_claims(route.dependant)
+
+
+def _reads_body(route: object) -> bool:
+    return isinstance(route, APIRoute) and route.body_field is not None
 
 
 def _asks_for_claims(dependant: Dependant) -> bool:

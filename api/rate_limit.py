@@ -6,12 +6,10 @@ Counted in the memory of the process: a status poll must not cost another round 
 import time
 from math import ceil
 
-from fastapi import Request
 from limits import RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import FixedWindowRateLimiter
 
-from api.dependencies import Address, Claims
 from api.errors import ApiError
 from persistence.login_throttle import network_of
 
@@ -43,15 +41,3 @@ class RateLimits:
             return
         seconds = max(1, ceil(self._limiter.get_window_stats(item, *key).reset_time - time.time()))
         raise ApiError(429, "rate_limited", "Too many requests. Please wait.", {"Retry-After": str(seconds)})
-
-
-async def limit_user(request: Request, claims: Claims) -> None:
-    """Dependency of routes with a token. It counts after authentication: forged tokens use up nobody's requests."""
-    limits: RateLimits = request.app.state.rate_limits
-    limits.count_user(claims.user_id, request.scope["route"].operation_id)
-
-
-async def limit_address(request: Request, address: Address) -> None:
-    """Dependency of routes without a token."""
-    limits: RateLimits = request.app.state.rate_limits
-    limits.count_address(address)

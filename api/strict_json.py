@@ -14,8 +14,6 @@ async def strict_json(request: Request) -> None:
     Raises:
         InvalidField: 422 on "body".
     """
-    if request.scope["route"].body_field is None:
-        return
     try:
         json.loads(await request.body(), object_pairs_hook=_once_each, parse_constant=_no_constant)
     except (ValueError, RecursionError):  # not sent as JSON; what says that it is and is not was refused before

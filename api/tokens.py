@@ -1,5 +1,6 @@
 """Access tokens (JWT) and refresh tokens."""
 
+import functools
 import hashlib
 import secrets
 import uuid
@@ -20,6 +21,8 @@ _LEEWAY = timedelta(seconds=5)
 """How far the clock of another API process, which issued the token, may be ahead of ours. Expiry has no leeway."""
 _SECRET_BYTES = 32
 _REFRESH_BYTES = 32
+_REMEMBERED = 4096
+"""Tokens whose signature need not be looked at again: a phone that polls uses the same one for a quarter of an hour."""
 
 
 class TokenInvalid(Exception):
@@ -57,6 +60,7 @@ class AccessTokens:
         self._secret = secret
         self._lifetime = lifetime
         self._now = now
+        self._signed = functools.lru_cache(_REMEMBERED)(self._verify)
         self._key_id = hashlib.sha256(b"tradeactors jwt key" + secret.encode()).hexdigest()[:8]
 
     def issue(self, user_id: int, login_id: uuid.UUID) -> AccessToken:
@@ -82,6 +86,15 @@ class AccessTokens:
             TokenExpired: if it was valid once (row A2).
             TokenInvalid: if it is anything else than a valid token of ours.
         """
+        claims, not_before = self._signed(text)
+        if self._now() >= claims.expires_at:
+            raise TokenExpired
+        if self._now() + _LEEWAY < not_before:
+            raise TokenInvalid
+        return claims
+
+    def _verify(self, text: str) -> tuple[AccessClaims, datetime]:
+        """What a token of ours says, and from when on. It always holds, so it is remembered."""
         try:
             token = jwt.decode_complete(
                 text,
@@ -99,11 +112,7 @@ class AccessTokens:
             raise TokenInvalid from error
         if (token["header"].get("kid"), token["header"].get("typ")) != (self._key_id, _TYPE):
             raise TokenInvalid
-        if self._now() >= claims.expires_at:
-            raise TokenExpired
-        if self._now() + _LEEWAY < not_before:
-            raise TokenInvalid
-        return claims
+        return claims, not_before
 
 
 def _instant(seconds: Any) -> datetime:
