@@ -90,7 +90,7 @@ class Floor:
             seat.actor = create_repeating(seat.strategy_id, pools)
         ray.get([seat.actor.process_id.remote() for seat in new], timeout=180)
         self.seats += new
-        self.shoot(new, 3 + 0.1 * count)  # the first run of each pays for what all others find ready
+        self.shoot(new, 8 + 0.1 * count)  # the first run pays for what all others find ready: ledgers, execution, feed
         return new
 
     def _seat(self, number: int) -> Seat:
