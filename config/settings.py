@@ -94,6 +94,7 @@ class Settings(BaseSettings):
     database_url: str = Field(default="", repr=False)
     redis_url: str = Field(default="", repr=False)
     ray_address: str = ""
+    ray_node_address: str = ""
 
     kite_root: WebRoot = "https://api.kite.trade"
     kite_ws_root: SocketRoot = "wss://ws.kite.trade"

@@ -14,7 +14,7 @@ from sqlmodel import col
 
 from actors.domain.money import Paise
 from actors.domain.order import OrderStage
-from persistence.database import Sessions, transaction
+from persistence.database import Sessions, ping, transaction
 from persistence.errors import MirrorUnavailable, RunNotOpen, StaleEpoch
 from persistence.mirror_fields import instrument_of, runtime_fields, strategy_fields
 from persistence.models import BrokerAccount, Intent, OrderLog, Run, Strategy
@@ -104,6 +104,10 @@ class RunLedger:
         )
         async with transaction(self._sessions) as session:
             return (await session.scalar(statement)) is not None
+
+    async def ping(self) -> None:
+        """Ask PostgreSQL for a sign of life. Raises DatabaseUnavailable."""
+        await ping(self._sessions)
 
     async def owns_run(self, run_id: int, epoch: int) -> bool:
         """Whether the run is open and no later incarnation than `epoch` has taken it over."""

@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 TESTS = Path(__file__).parent
-ON_THE_STACK = ("acceptance", "chaos")
+ON_THE_STACK = ("acceptance", "chaos", "cluster")
 GIVES_WAY = ("unit", "integration/test_schemathesis.py")
 OF_THE_BROKER = (
     "contract",

@@ -2,7 +2,8 @@
 
 All are detached (they outlive the API process that made them) and named (the name makes START idempotent).
 `max_restarts=-1`: a crashed actor comes back and recovers. `max_task_retries=0`: Ray must never repeat a call that may
-trade; whoever calls decides. `num_cpus=0`: they wait most of the time; the machine's cores bound them anyway.
+trade; whoever calls decides. Next to no CPU: they wait most of the time, the machine's cores bound them anyway; but
+not none, so that a head node with `--num-cpus 0` carries none of them and its death harms no strategy.
 """
 
 import functools
@@ -22,7 +23,7 @@ _COMMON: dict[str, Any] = {
     "get_if_exists": True,
     "max_restarts": -1,
     "max_task_retries": 0,
-    "num_cpus": 0,
+    "num_cpus": 0.001,
 }
 _CONCURRENT_CALLS = 100_000
 """An execution actor holds one call open per live order: a STOPLOSS must not queue behind Ray's default of 1000."""

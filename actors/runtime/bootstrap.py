@@ -1,6 +1,5 @@
 """Live clients for the heavy hosts, built in the process that uses them: they cannot travel as actor arguments."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,27 +12,22 @@ from actors.execution_actor import ExecutionLimits
 from actors.order_budget import BudgetLimits
 from actors.ports import (
     BrokerUnavailable,
-    ClaimsUnavailable,
-    ClaimVerdict,
     KnownIntent,
-    OrderCommand,
     OrderGateway,
     PeerUnavailable,
 )
+from actors.runtime.claims import JournalPulse, MirrorClaims
 from broker.kite_client import KiteCredentials, KiteEndpoint, KiteGateway
 from config.logging import configure_logging
 from config.settings import Settings, load_settings
 from persistence.database import open_database, sessions_of
 from persistence.encryption import SealedSecret, SecretBox, open_credentials
-from persistence.errors import DatabaseUnavailable, MirrorUnavailable, UnreadableSecret
+from persistence.errors import DatabaseUnavailable, UnreadableSecret
 from persistence.ledger import RunLedger
 from persistence.records import AccountRecord
 from persistence.runtime_mirror import RuntimeMirror
 
 log = structlog.get_logger(__name__)
-
-CLAIM_TTL_S = 20.0
-"""The lock outlives several renewals, and lapses soon after its holder died."""
 
 _HOT_PATH_TIMEOUT_S = 0.25
 """A protective exit waits no longer for Redis before it takes the PostgreSQL claim instead."""
@@ -152,57 +146,6 @@ class Accounts:
 
 
 @dataclass(frozen=True, slots=True)
-class MirrorClaims:
-    """`OrderClaims` in Redis; with Redis down an exit claims its row in PostgreSQL instead (ruling 6, design §4.3)."""
-
-    mirror: RuntimeMirror
-    ledger: RunLedger
-
-    async def claim(self, command: OrderCommand) -> ClaimVerdict:
-        """See `OrderClaims.claim`."""
-        intent = command.intent
-        event = {
-            "event": intent.event,
-            "strategy_id": command.strategy_id,
-            "intent_id": str(intent.id),
-            "at": command.triggered_at.isoformat(),
-        }
-        try:
-            verdict = await self.mirror.claim(
-                command.strategy_id, command.epoch, str(intent.id), json.dumps(event), CLAIM_TTL_S
-            )
-        except MirrorUnavailable as error:
-            if intent.id.leg is Leg.ENTRY:
-                raise ClaimsUnavailable("Redis is down: new entries are halted") from error
-            return await self._claim_in_postgresql(command)
-        return ClaimVerdict(verdict)
-
-    async def _claim_in_postgresql(self, command: OrderCommand) -> ClaimVerdict:
-        """The run's epoch is the fence here: its present incarnation may send, and knows when it must look first."""
-        intent_id = command.intent.id
-        try:
-            await self.ledger.claim_intent(intent_id.run_id, intent_id.leg, intent_id.seq, command.epoch)
-            mine = await self.ledger.owns_run(intent_id.run_id, command.epoch)
-        except DatabaseUnavailable as error:
-            raise ClaimsUnavailable("neither Redis nor PostgreSQL answers") from error
-        return ClaimVerdict.GRANTED if mine else ClaimVerdict.REFUSED
-
-    async def renew(self, command: OrderCommand) -> bool:
-        """See `OrderClaims.renew`."""
-        try:
-            return await self.mirror.renew(command.strategy_id, command.epoch, str(command.intent.id), CLAIM_TTL_S)
-        except MirrorUnavailable:
-            return True  # nobody can have taken it; it is renewed when Redis is back
-
-    async def release(self, command: OrderCommand) -> None:
-        """See `OrderClaims.release`."""
-        try:
-            await self.mirror.release(command.strategy_id, str(command.intent.id))
-        except MirrorUnavailable:
-            return  # the lock lapses by itself
-
-
-@dataclass(frozen=True, slots=True)
 class JournalRecords:
     """`AccountRecords` in PostgreSQL."""
 
@@ -220,4 +163,4 @@ class JournalRecords:
 def open_claims(settings: Settings) -> tuple[MirrorClaims, RunLedger]:
     """Claims with the short patience of the order path, and the ledger they fall back to."""
     ledger, mirror = open_ledger(settings, mirror_timeout_s=_HOT_PATH_TIMEOUT_S, quick_claims=True)
-    return MirrorClaims(mirror, ledger), ledger
+    return MirrorClaims(mirror, ledger, JournalPulse(ledger)), ledger

@@ -34,6 +34,7 @@ def connect(settings: Settings) -> None:
     logging.getLogger("ray._private.worker").setLevel(logging.ERROR)
     ray.init(
         address=settings.ray_address or "auto",
+        _node_ip_address=settings.ray_node_address or None,
         namespace=NAMESPACE,
         ignore_reinit_error=True,
         log_to_driver=False,

@@ -166,6 +166,7 @@ class ExecutionHost:
         settings = bootstrap.process_settings()
         tune()
         claims, ledger = bootstrap.open_claims(settings)
+        self._pulse = asyncio.create_task(claims.pulse.beat())
         peers, accounts = handles.Peers(), bootstrap.Accounts(settings, ledger)
         self._door = OrderDoor(handles.own_node(), handles.own_host(), self.execute)
         self._execution = ExecutionActor(

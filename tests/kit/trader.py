@@ -210,6 +210,10 @@ class Running:
         ledger = self.deployment.exchange.ledger(user_id=self.trader.account.user_id)
         return [r for r in ledger["requests"] if r["method"] == "POST" and r["source"] == "api"]
 
+    def requests_of(self, side: str) -> list[dict[str, Any]]:
+        """Those of one side."""
+        return [request for request in self.requests() if request["transaction_type"] == side]
+
     def net(self) -> int:
         """What the exchange says this account holds of the symbol."""
         return sum(o["filled_quantity"] * (1 if o["transaction_type"] == "BUY" else -1) for o in self.orders())

@@ -10,7 +10,7 @@ import jsonschema  # type: ignore[import-untyped]
 import pytest
 import yaml  # type: ignore[import-untyped]
 
-from config.embedded_ray import PRELOADED, RAY_SETTINGS
+from config.embedded_ray import CLUSTER_SETTINGS, PRELOADED, RAY_SETTINGS
 
 FILE = Path(__file__).parents[2] / "ray_cluster.yaml"
 ONE_MACHINE_ONLY = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"}
@@ -44,7 +44,8 @@ def test_the_launcher_accepts_the_file_with_its_defaults_filled_in() -> None:
 
 def test_every_node_gets_our_ray_settings(cluster: dict[str, Any]) -> None:
     written = cluster["setup_commands"][0]
-    wanted = {f"{name}={value}" for name, value in RAY_SETTINGS.items() if name not in ONE_MACHINE_ONLY}
+    settings = {**RAY_SETTINGS, **CLUSTER_SETTINGS}
+    wanted = {f"{name}={value}" for name, value in settings.items() if name not in ONE_MACHINE_ONLY}
     wanted.add(f"RAY_preload_python_modules={PRELOADED}")
     assert wanted <= set(written.split())
     assert not any(name in written for name in ONE_MACHINE_ONLY)
@@ -57,12 +58,21 @@ def test_packages_come_from_the_hashed_lock_file_only(cluster: dict[str, Any]) -
         assert "--require-hashes" in command or "--no-deps --no-build-isolation" in command
 
 
-@pytest.mark.parametrize("commands", ["head_start_ray_commands", "worker_start_ray_commands"])
-def test_only_nodes_with_a_registered_address_are_order_gateways(cluster: dict[str, Any], commands: str) -> None:
-    start = cluster[commands][-1]
-    assert start.startswith(". ~/tradeactors_ray.sh")
+def test_only_nodes_with_a_registered_address_are_order_gateways(cluster: dict[str, Any]) -> None:
+    start = cluster["worker_start_ray_commands"][-1]
     assert start.count("order_gateway") == 2
     assert "test -e /etc/tradeactors/order_gateway &&" in start
+
+
+def test_the_head_carries_no_actors(cluster: dict[str, Any]) -> None:
+    start = cluster["head_start_ray_commands"][-1]
+    assert "--num-cpus=0" in start
+    assert "order_gateway" not in start
+
+
+@pytest.mark.parametrize("commands", ["head_start_ray_commands", "worker_start_ray_commands"])
+def test_ray_starts_with_our_settings(cluster: dict[str, Any], commands: str) -> None:
+    assert cluster[commands][-1].startswith(". ~/tradeactors_ray.sh")
 
 
 def test_what_a_site_must_fill_in_is_marked(cluster: dict[str, Any]) -> None:

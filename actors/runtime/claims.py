@@ -1,0 +1,108 @@
+"""The order lock of a strategy, and whether entries may go at all (rows G1, J3; ruling 6)."""
+
+import asyncio
+import json
+from dataclasses import dataclass
+
+import structlog
+
+from actors.domain.identifiers import Leg
+from actors.ports import ClaimsUnavailable, ClaimVerdict, OrderCommand
+from persistence.errors import DatabaseUnavailable, MirrorUnavailable
+from persistence.ledger import RunLedger
+from persistence.runtime_mirror import RuntimeMirror
+
+log = structlog.get_logger(__name__)
+
+CLAIM_TTL_S = 20.0
+"""The lock outlives several renewals, and lapses soon after its holder died."""
+
+PULSE_S = 1.0
+
+
+class JournalPulse:
+    """Whether PostgreSQL answered lately: without it an entry would leave a position whose exit nobody wrote down.
+
+    Asked beside the order path, because an entry must not wait for it.
+    """
+
+    def __init__(self, ledger: RunLedger) -> None:
+        self._ledger = ledger
+        self._beating = True
+
+    async def beat(self) -> None:
+        """Ask for ever."""
+        while True:
+            await self._ask()
+            await asyncio.sleep(PULSE_S)
+
+    async def beats(self) -> bool:
+        """Whether it answered a moment ago, or does now."""
+        return self._beating or await self._ask()
+
+    async def _ask(self) -> bool:
+        before = self._beating
+        try:
+            async with asyncio.timeout(2 * PULSE_S):
+                await self._ledger.ping()
+        except (DatabaseUnavailable, TimeoutError) as error:
+            self._beating = False
+            if before:
+                log.warning("journal.silent", reason=str(error) or "no answer in time")
+        else:
+            self._beating = True
+        return self._beating
+
+
+@dataclass(frozen=True, slots=True)
+class MirrorClaims:
+    """`OrderClaims` in Redis; with Redis down an exit claims its row in PostgreSQL instead (ruling 6, design §4.3)."""
+
+    mirror: RuntimeMirror
+    ledger: RunLedger
+    pulse: JournalPulse
+
+    async def claim(self, command: OrderCommand) -> ClaimVerdict:
+        """See `OrderClaims.claim`."""
+        intent = command.intent
+        if intent.id.leg is Leg.ENTRY and not await self.pulse.beats():
+            raise ClaimsUnavailable("PostgreSQL is down: new entries are halted")
+        event = {
+            "event": intent.event,
+            "strategy_id": command.strategy_id,
+            "intent_id": str(intent.id),
+            "at": command.triggered_at.isoformat(),
+        }
+        try:
+            verdict = await self.mirror.claim(
+                command.strategy_id, command.epoch, str(intent.id), json.dumps(event), CLAIM_TTL_S
+            )
+        except MirrorUnavailable as error:
+            if intent.id.leg is Leg.ENTRY:
+                raise ClaimsUnavailable("Redis is down: new entries are halted") from error
+            return await self._claim_in_postgresql(command)
+        return ClaimVerdict(verdict)
+
+    async def _claim_in_postgresql(self, command: OrderCommand) -> ClaimVerdict:
+        """The run's epoch is the fence here: its present incarnation may send, and knows when it must look first."""
+        intent_id = command.intent.id
+        try:
+            await self.ledger.claim_intent(intent_id.run_id, intent_id.leg, intent_id.seq, command.epoch)
+            mine = await self.ledger.owns_run(intent_id.run_id, command.epoch)
+        except DatabaseUnavailable as error:
+            raise ClaimsUnavailable("neither Redis nor PostgreSQL answers") from error
+        return ClaimVerdict.GRANTED if mine else ClaimVerdict.REFUSED
+
+    async def renew(self, command: OrderCommand) -> bool:
+        """See `OrderClaims.renew`."""
+        try:
+            return await self.mirror.renew(command.strategy_id, command.epoch, str(command.intent.id), CLAIM_TTL_S)
+        except MirrorUnavailable:
+            return True  # nobody can have taken it; it is renewed when Redis is back
+
+    async def release(self, command: OrderCommand) -> None:
+        """See `OrderClaims.release`."""
+        try:
+            await self.mirror.release(command.strategy_id, str(command.intent.id))
+        except MirrorUnavailable:
+            return  # the lock lapses by itself
