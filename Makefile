@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 UV_COMPILE := uv pip compile pyproject.toml - --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet
 
-.PHONY: help demo up test chaos teeth bench lint types imports openapi format lock clean
+.PHONY: scale help demo up test chaos teeth bench lint types imports openapi format lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -27,6 +27,9 @@ teeth: $(VENV)/.dev ## Take the mechanisms of the order protocol away one by one
 
 bench: $(VENV)/.dev ## Every figure of the design with its baseline; writes benchmarks/RESULTS.md (about 40 minutes)
 	@$(BIN)/python -m benchmarks.run --write
+
+scale: $(VENV)/.dev ## A hundred strategies on three Ray nodes, killed at random for ten minutes; writes docs/scale-report.md
+	@$(BIN)/python -m benchmarks.scale --report docs/scale-report.md
 
 lint: $(VENV)/.dev ## ruff: rules and format
 	@$(BIN)/ruff check .

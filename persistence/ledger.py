@@ -256,10 +256,11 @@ class RunLedger:
         return account_record(account) if account else None
 
     async def running_runs(self) -> list[tuple[int, int]]:
-        """(run_id, strategy_id) of every open run, oldest first (row J1)."""
+        """(run_id, strategy_id) of every open run: what holds shares first, then what buys soonest (row J1)."""
         statement = select(col(Run.id), col(Run.strategy_id)).where(col(Run.ended_at).is_(None))
+        urgent_first = statement.order_by((col(Run.filled_quantity) > 0).desc(), col(Run.buy_at), col(Run.id))
         async with transaction(self._sessions) as session:
-            return [(row[0], row[1]) for row in await session.execute(statement.order_by(col(Run.id)))]
+            return [(row[0], row[1]) for row in await session.execute(urgent_first)]
 
     async def feed_accounts(self, broker: str) -> list[int]:
         """The accounts of a broker whose credentials can carry the market data, the one connected last first."""

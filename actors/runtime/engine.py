@@ -1,6 +1,7 @@
 """The engine as the API uses it: spawning, stopping and recovering strategies (`api.engine_port.StrategyEngine`)."""
 
 import asyncio
+import contextlib
 from typing import Any, Self
 
 import ray
@@ -19,6 +20,7 @@ log = structlog.get_logger(__name__)
 
 _READY_TIMEOUT_S = 30.0
 _POLL_S = 0.1
+_RECOVERED_AT_ONCE = 6
 
 
 class RayEngine:
@@ -29,6 +31,7 @@ class RayEngine:
         self._peers = Peers()
         self._creating: dict[int, asyncio.Lock] = {}
         self._warm = WarmPool()
+        self._unwanted: set[int] = set()
 
     @classmethod
     async def connect(cls, settings: Settings) -> Self:
@@ -116,18 +119,39 @@ class RayEngine:
             raise EngineUnavailable(f"strategy {strategy_id} is restarting") from error
 
     async def recover(self) -> RecoveryReport:
-        """Row J1: every open run has its actor, and the mirror shows it. Raises EngineUnavailable."""
+        """Row J1: every open run has its actor, no other strategy has, and the mirror shows it.
+
+        What holds shares comes first, a few at a time: all at once would each take as long as all of them.
+
+        Raises:
+            EngineUnavailable: Ray or the ledger does not answer.
+        """
         await self._ensure_pools()
-        runs: list[tuple[int, int]] = await self._ledger("open_runs")
         alive = await asyncio.to_thread(self._live_strategies)
+        runs: list[tuple[int, int]] = await self._ledger("open_runs")
+        await self._end_unwanted(alive - {strategy_id for _, strategy_id in runs})
         missing = [(run_id, strategy_id) for run_id, strategy_id in runs if strategy_id not in alive]
         await self._ledger("ensure_mirror")
-        results = await asyncio.gather(*(self.ensure_running(*run) for run in missing), return_exceptions=True)
-        for (_, strategy_id), result in zip(missing, results, strict=True):
-            if isinstance(result, BaseException):
-                log.error("engine.recovery_failed", strategy_id=strategy_id, error=repr(result))
-        failed = sum(isinstance(result, BaseException) for result in results)
-        return RecoveryReport(found=len(runs), recovered=len(missing) - failed, failed=failed)
+        places = asyncio.Semaphore(_RECOVERED_AT_ONCE)
+        results = await asyncio.gather(*(self._recovered(*run, places) for run in missing))
+        return RecoveryReport(found=len(runs), recovered=sum(results), failed=len(results) - sum(results))
+
+    async def _recovered(self, run_id: int, strategy_id: int, places: asyncio.Semaphore) -> bool:
+        async with places:
+            try:
+                await self.ensure_running(run_id, strategy_id)
+            except EngineUnavailable:
+                log.exception("engine.recovery_failed", strategy_id=strategy_id)
+                return False
+            return True
+
+    async def _end_unwanted(self, unwanted: set[int]) -> None:
+        """End actors whose run was over at two sweeps in a row: by themselves they end within a moment of it."""
+        for strategy_id in unwanted & self._unwanted:
+            log.warning("engine.unwanted_actor_ended", strategy_id=strategy_id)
+            with contextlib.suppress(ValueError, RayError):  # it has just ended by itself
+                await asyncio.to_thread(_end, names.strategy_name(strategy_id))
+        self._unwanted = unwanted
 
     async def health(self) -> dict[str, object]:
         """Nodes and strategies alive. Raises EngineUnavailable."""
@@ -169,3 +193,7 @@ class RayEngine:
     def _live_strategies() -> set[int]:
         found = (names.strategy_id_of(name) for name in list_named_actors())
         return {strategy_id for strategy_id in found if strategy_id is not None}
+
+
+def _end(name: str) -> None:
+    ray.kill(ray.get_actor(name, namespace=names.NAMESPACE), no_restart=True)

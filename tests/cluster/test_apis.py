@@ -2,7 +2,6 @@
 
 import functools
 import signal
-from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -49,7 +48,7 @@ def test_a_start_whose_api_is_killed_is_finished_by_the_other(cluster: Cluster, 
         eventually(lambda: open_runs(cluster, ids), 20, "a START is written down")
         process.signal(signal.SIGKILL)
 
-    work: list[Callable[[], None]] = [*(functools.partial(start, s) for s in ids), kill_when_one_is_written]
+    work: list[Any] = [*(functools.partial(start, s) for s in ids), kill_when_one_is_written]
 
     def next_work() -> None:
         work.pop()()

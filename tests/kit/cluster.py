@@ -4,6 +4,7 @@ The databases and the paper exchange are the embedded ones; the nodes are starte
 docs/operations.md tells an operator to. A node's processes are found by a mark in their environment.
 """
 
+import contextlib
 import json
 import os
 import secrets
@@ -145,6 +146,13 @@ class Cluster:
         """The name of the node that a named actor lives on."""
         pid = self.deployment.actor_pid(actor)
         return next(name for name, node in self.nodes.items() if pid in node.pids())
+
+    def kill_actor(self, name: str) -> None:
+        """Kill the process of a named actor; one that is just being started again is left alone."""
+        from ray.exceptions import GetTimeoutError, RayError
+
+        with contextlib.suppress(RayError, ValueError, GetTimeoutError, ProcessLookupError):
+            os.kill(self.deployment.actor_pid(name), signal.SIGKILL)
 
     def home_now(self, actor: str) -> str | None:
         """As `node_of`; None if it does not answer at once."""
