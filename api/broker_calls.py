@@ -1,6 +1,7 @@
 """The brokers, asked from the event loop: in threads of their own, and with an end to every wait.
 
-Where a broker is comes from the settings alone, never from a request.
+Where a broker is comes from the settings alone, never from a request. A request may name the proxy on the way there, if
+the settings allow it.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ from typing import TypeVar
 
 from actors.domain.identifiers import Instrument
 from broker import kite_session
+from broker.egress import Proxy
 from broker.errors import BrokerUnreachable
 from broker.kite_session import BrokerSession, Timeout
 from config.settings import Broker, Settings
@@ -49,32 +51,36 @@ class BrokerCalls:
         page = None if broker == "kite" else f"{root}/connect/login"
         return await self._ask(partial(kite_session.login_url, api_key, page=page), sum(timeout_s))
 
-    async def check_access_token(self, broker: str, api_key: str, access_token: str) -> BrokerSession:
+    async def check_access_token(
+        self, broker: str, api_key: str, access_token: str, proxy: Proxy | None
+    ) -> BrokerSession:
         """See `kite_session.check_access_token`."""
         root, timeout_s = self.endpoint(broker)
-        question = partial(kite_session.check_access_token, api_key, access_token, root=root, timeout_s=timeout_s)
-        return await self._ask(question, sum(timeout_s) + _MARGIN_S)
+        check = partial(kite_session.check_access_token, root=root, timeout_s=timeout_s, proxy=proxy)
+        return await self._ask(partial(check, api_key, access_token), sum(timeout_s) + _MARGIN_S)
 
     async def exchange_request_token(
-        self, broker: str, api_key: str, api_secret: str, request_token: str
+        self, broker: str, api_key: str, api_secret: str, request_token: str, proxy: Proxy | None
     ) -> BrokerSession:
         """See `kite_session.exchange_request_token`."""
         root, timeout_s = self.endpoint(broker)
-        exchange = partial(kite_session.exchange_request_token, root=root, timeout_s=timeout_s)
+        exchange = partial(kite_session.exchange_request_token, root=root, timeout_s=timeout_s, proxy=proxy)
         return await self._ask(partial(exchange, api_key, api_secret, request_token), sum(timeout_s) + _MARGIN_S)
 
-    async def secret_is_refuted(self, broker: str, api_key: str, api_secret: str) -> bool:
+    async def secret_is_refuted(self, broker: str, api_key: str, api_secret: str, proxy: Proxy | None) -> bool:
         """See `kite_session.secret_is_refuted`; not to be known of Kite, where it is False."""
         if broker == "kite":
             return False
         root, timeout_s = self.endpoint(broker)
-        question = partial(kite_session.secret_is_refuted, api_key, api_secret, root=root, timeout_s=timeout_s)
-        return await self._ask(question, sum(timeout_s) + _MARGIN_S)
+        refuted = partial(kite_session.secret_is_refuted, root=root, timeout_s=timeout_s, proxy=proxy)
+        return await self._ask(partial(refuted, api_key, api_secret), sum(timeout_s) + _MARGIN_S)
 
-    async def last_price(self, broker: str, credentials: BrokerCredentials, instrument: Instrument) -> Decimal | None:
+    async def last_price(
+        self, broker: str, credentials: BrokerCredentials, instrument: Instrument, proxy: Proxy | None
+    ) -> Decimal | None:
         """See `kite_session.last_price`; within `PRICE_PATIENCE_S`."""
         root, timeout_s = self.endpoint(broker)
-        price = partial(kite_session.last_price, root=root, timeout_s=timeout_s)
+        price = partial(kite_session.last_price, root=root, timeout_s=timeout_s, proxy=proxy)
         question = partial(price, credentials.api_key, credentials.access_token, instrument)
         return await self._ask(question, PRICE_PATIENCE_S)
 

@@ -12,6 +12,7 @@ import structlog
 from actors.domain.identifiers import Instrument
 from api.broker_calls import BrokerCalls
 from api.errors import ApiError, InvalidField, code_of, unauthorized
+from broker.egress import Proxy
 from broker.errors import BrokerError, CredentialsMismatch, ExpiredToken, InvalidToken
 from broker.instruments import InstrumentLists, ListedInstrument, fetch_instruments
 from broker.kite_session import BrokerSession, token_expiry
@@ -34,7 +35,7 @@ _HINTED_LENGTH = 8
 class ConnectRequest:
     """What a user brings from the broker: an access token, or the request token of a login just made.
 
-    Without key or secret, those of the connection that is there are meant.
+    Without key or secret, those of the connection that is there are meant; with `keeps_proxy`, its proxy too.
     """
 
     broker: Broker | None
@@ -42,6 +43,8 @@ class ConnectRequest:
     api_secret: str | None = field(default=None, repr=False)
     access_token: str | None = field(default=None, repr=False)
     request_token: str | None = field(default=None, repr=False)
+    proxy_url: str | None = field(default=None, repr=False)
+    keeps_proxy: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,11 @@ class _KeyPair:
     broker: Broker
     api_key: str = field(repr=False)
     api_secret: str = field(repr=False)
+    proxy_url: str | None = field(repr=False)
+
+    @property
+    def proxy(self) -> Proxy | None:
+        return _proxy(self.proxy_url)
 
 
 class BrokerService:
@@ -83,7 +91,8 @@ class BrokerService:
 
         Raises:
             CredentialsRejected, BrokerRefused, BrokerUnreachable: as the broker answers (row B2).
-            InvalidField: `api_key` or `api_secret`, when it is left out and none is stored.
+            InvalidField: `api_key` or `api_secret`, when it is left out and none is stored; `proxy_url`, when it is
+                given, or stored and left out, and proxies are not allowed.
             ApiError: 409 `broker_not_offered`; 409 `strategies_running` if the account would change
                 under running strategies.
         """
@@ -103,6 +112,12 @@ class BrokerService:
         """The user's connection, if any."""
         async with tenant_transaction(self._sessions, user_id) as session:
             return await BrokerAccounts(session).of_user(user_id)
+
+    def proxy_of(self, account: BrokerAccount) -> str | None:
+        """Host and port of the connection's proxy, if it has one and can be read."""
+        held = self._held(account, account.broker)
+        proxy = _proxy(held.proxy_url) if held else None
+        return None if proxy is None else proxy.authority
 
     async def login_url(self, user_id: int, broker: Broker | None, api_key: str | None) -> tuple[str, Broker]:
         """Where the user gets a request token, and at which broker.
@@ -138,6 +153,8 @@ class BrokerService:
     ) -> ListedInstrument | None:
         """The broker's row of a symbol, or None if it does not list it.
 
+        The list serves all users, so it is fetched past the proxy of the one who happens to ask first.
+
         Raises:
             BrokerError: if the instrument list cannot be had.
         """
@@ -157,9 +174,14 @@ class BrokerService:
             InvalidToken, ExpiredToken: the broker refuses the session.
             BrokerRefused, BrokerUnreachable: any other answer, or none within `PRICE_PATIENCE_S`.
             UnreadableSecret: the stored credentials cannot be decrypted.
+            ApiError: 409 `proxy_not_allowed`.
         """
+        credentials = self._open(account)
+        proxy = _proxy(credentials.proxy_url)
+        if proxy is not None and not self._settings.account_proxies:
+            raise ApiError(409, "proxy_not_allowed", "The proxy of your connection is not allowed here any more")
         try:
-            return await self._calls.last_price(account.broker, self._open(account), instrument)
+            return await self._calls.last_price(account.broker, credentials, instrument, proxy)
         except InvalidToken as error:
             if self._is_past_its_morning(account):
                 raise ExpiredToken from error
@@ -210,20 +232,32 @@ class BrokerService:
         api_secret = request.api_secret or (held.api_secret if held and held.api_key == api_key else None)
         if api_secret is None:
             raise InvalidField("api_secret", "is needed: none is stored for this api_key")
-        return _KeyPair(broker, api_key, api_secret)
+        stored_url = held.proxy_url if held and held.api_key == api_key else None
+        return _KeyPair(broker, api_key, api_secret, self._proxy_url(request, stored_url))
+
+    def _proxy_url(self, request: ConnectRequest, stored: str | None) -> str | None:
+        """The one that is given; else, unless it is taken away, the one that is stored for this key."""
+        chosen = stored if request.keeps_proxy else request.proxy_url
+        if chosen is not None and not self._settings.account_proxies:
+            if request.keeps_proxy:
+                raise InvalidField("proxy_url", "is stored, and not allowed on this server any more; null removes it")
+            raise InvalidField("proxy_url", "is not allowed on this server")
+        return chosen
 
     async def _validate(self, keys: _KeyPair, request: ConnectRequest, stored: BrokerAccount | None) -> BrokerSession:
         if request.access_token is None:
             token = request.request_token or ""
-            return await self._calls.exchange_request_token(keys.broker, keys.api_key, keys.api_secret, token)
+            return await self._calls.exchange_request_token(
+                keys.broker, keys.api_key, keys.api_secret, token, keys.proxy
+            )
         try:
-            accepted = await self._calls.check_access_token(keys.broker, keys.api_key, request.access_token)
+            accepted = await self._calls.check_access_token(keys.broker, keys.api_key, request.access_token, keys.proxy)
         except InvalidToken as error:
             # Zerodha uses one text for both; a token that worked here before and is past its morning has expired.
             if stored and self._is_past_its_morning(stored) and self._holds_token(stored, request.access_token):
                 raise ExpiredToken from error
             raise
-        if await self._calls.secret_is_refuted(keys.broker, keys.api_key, keys.api_secret):
+        if await self._calls.secret_is_refuted(keys.broker, keys.api_key, keys.api_secret, keys.proxy):
             raise CredentialsMismatch
         return accepted
 
@@ -235,7 +269,8 @@ class BrokerService:
                 raise unauthorized("token_invalid", "Invalid token")
             accounts = BrokerAccounts(session)
             account = await accounts.of_user(user_id, lock=True)
-            if account is None and request.api_key is None:  # disconnected meanwhile: forgotten is forgotten
+            uses_stored = request.api_key is None or (request.keeps_proxy and keys.proxy_url is not None)
+            if account is None and uses_stored:  # disconnected meanwhile: forgotten is forgotten
                 raise ApiError(409, "broker_not_connected", "Connect your broker first")
             if account and await _would_switch(Runs(session), account, keys.broker, accepted.broker_user_id):
                 raise ApiError(409, "strategies_running", "Stop your strategies before connecting another account")
@@ -251,7 +286,7 @@ class BrokerService:
         self, user_id: int, before: BrokerAccount | None, keys: _KeyPair, accepted: BrokerSession
     ) -> dict[str, Any]:
         same_token = before is not None and self._holds_token(before, accepted.access_token)
-        credentials = BrokerCredentials(keys.api_key, keys.api_secret, accepted.access_token)
+        credentials = BrokerCredentials(keys.api_key, keys.api_secret, accepted.access_token, keys.proxy_url)
         sealed = seal_credentials(self._secret_box, user_id, credentials)
         return {
             "broker": keys.broker,
@@ -298,6 +333,10 @@ class BrokerService:
             await self._mirror.set_broker_connected(user_id, connected)
         except MirrorUnavailable:
             log.warning("mirror_write_failed", user_id=user_id)
+
+
+def _proxy(url: str | None) -> Proxy | None:
+    return None if url is None else Proxy.parse(url)
 
 
 async def _would_switch(runs: Runs, account: BrokerAccount, broker: str, broker_user_id: str) -> bool:

@@ -22,6 +22,7 @@ from broker.errors import (
     CredentialsMismatch,
     ExpiredToken,
     InvalidToken,
+    ProxyUnreachable,
 )
 from persistence.errors import DatabaseUnavailable, MirrorUnavailable, UnreadableSecret
 
@@ -84,6 +85,7 @@ _TRANSLATIONS: Mapping[type[Exception], tuple[int, str, str | None]] = {
     CredentialsMismatch: (403, "credentials_mismatch", None),
     BrokerRefused: (403, "broker_refused", None),
     BrokerUnreachable: (503, "broker_unreachable", None),
+    ProxyUnreachable: (503, "proxy_unreachable", None),
     UnreadableSecret: (409, "broker_not_connected", "Please connect your broker again."),
     DatabaseUnavailable: (503, "database_unavailable", "The service is not available right now. Please try again."),
     MirrorUnavailable: (503, "redis_unavailable", "New work is not taken on right now. Please try again."),

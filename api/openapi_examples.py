@@ -84,6 +84,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "token_age_s": 61,
         "token_expires_at": "2026-11-22T06:00:00+05:30",
         "token_expired": False,
+        "proxy": None,
     },
     "StrategyCreateRequest": _STRATEGY,
     "StrategyIdRequest": {"strategy_id": 1},

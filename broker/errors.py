@@ -7,6 +7,7 @@ BrokerError
 │   └── CredentialsMismatch  the API secret does not belong to the API key
 ├── BrokerRefused            the broker understood and says no, for a reason it gives
 └── BrokerUnreachable        no usable answer: try again later (row H3)
+    └── ProxyUnreachable     the account's own proxy is in the way
 """
 
 
@@ -48,3 +49,10 @@ class BrokerUnreachable(BrokerError):
 
     def __str__(self) -> str:
         return "The broker does not answer"
+
+
+class ProxyUnreachable(BrokerUnreachable):
+    """The proxy of the account cannot be reached, or does not let us through to the broker."""
+
+    def __str__(self) -> str:
+        return "The proxy of the connection does not lead to the broker"

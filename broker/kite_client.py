@@ -10,7 +10,7 @@ import functools
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -19,6 +19,8 @@ from actors.domain.identifiers import Instrument, Product
 from actors.domain.order import OrderReport
 from actors.domain.retry_policy import AttemptOutcome
 from actors.ports import BrokerUnavailable, OrderCommand, PlaceResult, PositionKey, position_key
+from broker.egress import Proxy
+from broker.kite_exceptions import NeverSent
 from broker.kite_mapping import holdings_of, is_session_error, outcome_of, positions_of, reason_of, report_of
 from broker.kite_order_client import KiteCredentials, KiteOrderClient, finished_by
 from broker.kite_sessions import KiteSessions
@@ -28,6 +30,9 @@ __all__ = ["KiteCredentials", "KiteEndpoint", "KiteGateway"]
 
 _THREADS = 32
 """Calls of one account that may be under way at once: a request that hangs must not hold up the next."""
+
+_REREAD_WITHIN_S = 1.0
+"""How long the store of credentials is waited for by a call that could go on without it."""
 
 _GRACE_S = 0.5
 """How much longer than its deadline a thread is waited for: it can only hang where nothing has been sent."""
@@ -51,11 +56,22 @@ class KiteEndpoint:
 
 
 class KiteGateway:
-    """`OrderGateway` over `KiteOrderClient`. Credentials are read again after the broker refused them."""
+    """`OrderGateway` over `KiteOrderClient`. Credentials are read again after the broker refused them.
 
-    def __init__(self, endpoint: KiteEndpoint, credentials: Callable[[], Awaitable[KiteCredentials]]) -> None:
+    So they are when the account's proxy has let nothing through, and, with `reread_s`, before a read of the account
+    that finds them older than that: a user may name another proxy while the broker goes on accepting the token.
+    """
+
+    def __init__(
+        self,
+        endpoint: KiteEndpoint,
+        credentials: Callable[[], Awaitable[KiteCredentials]],
+        *,
+        reread_s: float | None = None,
+    ) -> None:
         self._endpoint = endpoint
         self._load_credentials = credentials
+        self._reread_s, self._loaded_at = reread_s, 0.0
         self._credentials: KiteCredentials | None = None
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="kite")
         self._sessions = KiteSessions(Destination(endpoint.root, endpoint.timeout_s))
@@ -120,6 +136,8 @@ class KiteGateway:
 
     async def _read(self, method: str, parse: Callable[[Any], Any] = lambda found: found, **arguments: Any) -> Any:
         """A call that may be repeated freely. An answer that makes no sense is a failed one."""
+        if self._reread_s is not None and time.monotonic() - self._loaded_at >= self._reread_s:
+            await self._changed_since(self._credentials)
         try:
             return parse(await self._call(method, **arguments))
         except BrokerUnavailable:
@@ -131,6 +149,11 @@ class KiteGateway:
         used = self._credentials
         try:
             return await self._call_as(used or await self._fresh_credentials(), method, arguments)
+        except NeverSent:
+            named_since = await self._changed_since(used) if used is not None and used.proxy is not None else None
+            if named_since is None:
+                raise
+            return await self._call_as(named_since, method, arguments)
         except Exception as error:
             if not is_session_error(error):
                 raise
@@ -142,7 +165,22 @@ class KiteGateway:
 
     async def _fresh_credentials(self) -> KiteCredentials:
         self._credentials = await self._load_credentials()
+        self._loaded_at = time.monotonic()
         return self._credentials
+
+    async def _changed_since(self, used: KiteCredentials | None) -> KiteCredentials | None:
+        """What is stored by now, if that is something else. What was used stays good while it cannot be read."""
+        if used is None:
+            return None
+        self._loaded_at = time.monotonic()
+        try:
+            fresh = await asyncio.wait_for(self._load_credentials(), _REREAD_WITHIN_S)
+        except (BrokerUnavailable, TimeoutError):
+            return None
+        if fresh == used:
+            return None
+        self._credentials = fresh
+        return fresh
 
     async def _call_as(self, credentials: KiteCredentials, method: str, arguments: dict[str, Any]) -> Any:
         deadline = time.monotonic() + self._endpoint.total_s
@@ -168,8 +206,17 @@ class KiteGateway:
     def _client_of(self, credentials: KiteCredentials) -> KiteOrderClient:
         client = self._client  # another thread may set it meanwhile, for other credentials
         if client is None or client.credentials != credentials:
-            client = self._client = KiteOrderClient(credentials, self._sessions)
+            client = self._client = KiteOrderClient(credentials, self._sessions_through(credentials.proxy))
         return client
+
+    def _sessions_through(self, proxy: Proxy | None) -> KiteSessions:
+        """Sessions are kept over a change of the token, and none that leaves by another way is used again."""
+        sessions = self._sessions
+        if sessions.destination.proxy == proxy:
+            return sessions
+        sessions.close()
+        self._sessions = changed = KiteSessions(replace(sessions.destination, proxy=proxy))
+        return changed
 
 
 def order_fields(command: OrderCommand, market_protection: float) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import requests
 from kiteconnect import exceptions as kite_errors
-from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
+from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError, ProxyError
 
 from actors.domain.identifiers import Product
 from actors.domain.order import OrderReport, stage_of
@@ -16,6 +16,8 @@ from actors.ports import PositionKey
 from broker.kite_exceptions import AnswerLost, NeverSent
 
 _NEVER_SENT = (NewConnectionError, NameResolutionError, ConnectTimeoutError)
+_TUNNEL_REFUSED = "Tunnel connection failed"
+"""How `http.client` says that a proxy answered CONNECT with a refusal: before that, nothing of the request is sent."""
 _CLIENT_ERRORS = range(400, 500)
 _REFUSED_CODES = frozenset({400, 404, 405, 410, 428})
 _MAYBE_PLACED = ("timed out", "check the order book")
@@ -113,6 +115,10 @@ def _never_sent(error: requests.ConnectionError) -> bool:
         return True
     cause = error.args[0] if error.args else None
     reason = getattr(cause, "reason", cause)
+    if isinstance(reason, ProxyError):  # also a reply that the proxy lost, after it had the request
+        reason = reason.original_error
+        if str(reason).startswith(_TUNNEL_REFUSED):
+            return True
     refused = any(isinstance(part, ssl.SSLCertVerificationError) for part in getattr(reason, "args", ()))
     return refused or isinstance(reason, _NEVER_SENT)
 

@@ -1,8 +1,9 @@
 """`kiteconnect` for orders: its routes and methods over our own wire, and a `place_order` that is prepared ahead.
 
 Of the stock client this keeps the API. It replaces how requests leave and what counts as an answer (kite.md §0, §2):
-no redirect, no proxy of the environment, no netrc; a deadline for the whole exchange; an answer is JSON with the
-status that Kite gives it, and everything else is an exception that `kite_mapping.outcome_of` can classify.
+no redirect, no netrc, no proxy but the account's own, as a tunnel; a deadline for the whole exchange; an answer is
+JSON with the status that Kite gives it, and everything else is an exception that `kite_mapping.outcome_of` can
+classify.
 """
 
 import json
@@ -18,6 +19,7 @@ from urllib.parse import quote, urlencode
 from kiteconnect import KiteConnect
 from kiteconnect import exceptions as kite_errors
 
+from broker.egress import Proxy
 from broker.kite_exceptions import contradictory, kite_error, unreadable
 from broker.kite_sessions import KiteSessions
 from broker.kite_wire import Answer
@@ -42,10 +44,11 @@ class _Template(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class KiteCredentials:
-    """What a session at the broker needs."""
+    """What a session at the broker needs, and the proxy that everything said in it goes through, if there is one."""
 
     api_key: str = field(repr=False)
     access_token: str = field(repr=False)
+    proxy: Proxy | None = None
 
 
 @contextmanager

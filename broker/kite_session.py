@@ -13,6 +13,7 @@ from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from actors.domain.identifiers import Instrument
+from broker.egress import Proxy
 from broker.errors import (
     BrokerError,
     BrokerRefused,
@@ -21,6 +22,7 @@ from broker.errors import (
     CredentialsRejected,
     ExpiredToken,
     InvalidToken,
+    ProxyUnreachable,
 )
 
 IST = ZoneInfo("Asia/Kolkata")
@@ -42,16 +44,21 @@ class BrokerSession:
     access_token: str = field(repr=False)
 
 
-def kite_client(api_key: str, access_token: str | None, *, root: str, timeout_s: Timeout) -> Any:
+def kite_client(
+    api_key: str, access_token: str | None, *, root: str, timeout_s: Timeout, proxy: Proxy | None = None
+) -> Any:
     """A `kiteconnect.KiteConnect` of our making: never in debug mode, which logs credentials.
 
-    It goes where the settings say and nowhere else: a redirect is an error, and TLS certificates are verified.
+    It goes where the settings say and nowhere else, through the proxy if there is one: a redirect is an error, and TLS
+    certificates are verified.
     """
     from kiteconnect import KiteConnect
 
-    kite = KiteConnect(api_key, access_token=access_token, root=root, timeout=timeout_s, debug=False)
+    proxies = None if proxy is None else {"http": proxy.url, "https": proxy.url}
+    kite = KiteConnect(api_key, access_token=access_token, root=root, timeout=timeout_s, debug=False, proxies=proxies)
     kite.reqsession.max_redirects = 0  # followed, one would carry the Authorization header to another path of the host
-    kite.reqsession.trust_env = False  # an entry in ~/.netrc would replace our Authorization header
+    # an entry in ~/.netrc would replace our Authorization header, and the environment's NO_PROXY go round the proxy
+    kite.reqsession.trust_env = False
     return kite
 
 
@@ -65,7 +72,9 @@ def login_url(api_key: str, *, page: str | None = None) -> str:
     return address
 
 
-def check_access_token(api_key: str, access_token: str, *, root: str, timeout_s: Timeout) -> BrokerSession:
+def check_access_token(
+    api_key: str, access_token: str, *, root: str, timeout_s: Timeout, proxy: Proxy | None = None
+) -> BrokerSession:
     """Ask for the profile, which only a live token gets.
 
     The API secret takes no part: the broker checks it only when a request token is exchanged.
@@ -75,14 +84,20 @@ def check_access_token(api_key: str, access_token: str, *, root: str, timeout_s:
         BrokerRefused, BrokerUnreachable: for any other answer, or none.
     """
     try:
-        profile = kite_client(api_key, access_token, root=root, timeout_s=timeout_s).profile()
+        profile = kite_client(api_key, access_token, root=root, timeout_s=timeout_s, proxy=proxy).profile()
         return BrokerSession(_word(profile["user_id"]), access_token)
     except Exception as error:
         raise explain(error) from error
 
 
 def exchange_request_token(
-    api_key: str, api_secret: str, request_token: str, *, root: str, timeout_s: Timeout
+    api_key: str,
+    api_secret: str,
+    request_token: str,
+    *,
+    root: str,
+    timeout_s: Timeout,
+    proxy: Proxy | None = None,
 ) -> BrokerSession:
     """Turn the request token of a login into an access token. Either way, the request token is used up.
 
@@ -92,7 +107,7 @@ def exchange_request_token(
         BrokerRefused, BrokerUnreachable: for any other answer, or none.
     """
     try:
-        kite = kite_client(api_key, None, root=root, timeout_s=timeout_s)
+        kite = kite_client(api_key, None, root=root, timeout_s=timeout_s, proxy=proxy)
         session = kite.generate_session(request_token, api_secret=api_secret)
         return BrokerSession(_word(session["user_id"]), _word(session["access_token"]))
     except Exception as error:
@@ -100,7 +115,9 @@ def exchange_request_token(
         raise (CredentialsMismatch() if isinstance(explained, InvalidToken) else explained) from error
 
 
-def secret_is_refuted(api_key: str, api_secret: str, *, root: str, timeout_s: Timeout) -> bool:
+def secret_is_refuted(
+    api_key: str, api_secret: str, *, root: str, timeout_s: Timeout, proxy: Proxy | None = None
+) -> bool:
     """Whether the broker says that the secret is not the key's, asked with a request token that cannot exist.
 
     Only for a broker known to compare the checksum before it looks at the request token, as the paper exchange does.
@@ -110,7 +127,7 @@ def secret_is_refuted(api_key: str, api_secret: str, *, root: str, timeout_s: Ti
         BrokerRefused, BrokerUnreachable: if it answers neither way.
     """
     try:
-        exchange_request_token(api_key, api_secret, "0" * 32, root=root, timeout_s=timeout_s)
+        exchange_request_token(api_key, api_secret, "0" * 32, root=root, timeout_s=timeout_s, proxy=proxy)
     except CredentialsMismatch:
         return True
     except CredentialsRejected:
@@ -119,7 +136,13 @@ def secret_is_refuted(api_key: str, api_secret: str, *, root: str, timeout_s: Ti
 
 
 def last_price(
-    api_key: str, access_token: str, instrument: Instrument, *, root: str, timeout_s: Timeout
+    api_key: str,
+    access_token: str,
+    instrument: Instrument,
+    *,
+    root: str,
+    timeout_s: Timeout,
+    proxy: Proxy | None = None,
 ) -> Decimal | None:
     """The last traded price in rupees, or None when the broker has none for the instrument (kite.md §1: absent).
 
@@ -128,7 +151,8 @@ def last_price(
         BrokerRefused, BrokerUnreachable: for any other answer, or none.
     """
     try:
-        quotes = kite_client(api_key, access_token, root=root, timeout_s=timeout_s).ltp(instrument.key)
+        kite = kite_client(api_key, access_token, root=root, timeout_s=timeout_s, proxy=proxy)
+        quotes = kite.ltp(instrument.key)
         row = quotes.get(instrument.key)
         price = Decimal(0) if row is None else Decimal(str(row["last_price"]))
         return price if price.is_finite() and price > 0 else None
@@ -143,7 +167,10 @@ def explain(error: Exception) -> BrokerError:
     KeyError on a reply without its fields, …) says nothing about the credentials: the broker is unreachable.
     """
     from kiteconnect import exceptions
+    from requests.exceptions import ProxyError
 
+    if isinstance(error, ProxyError):
+        return ProxyUnreachable()
     if not isinstance(error, exceptions.KiteException):
         return BrokerUnreachable()
     text, status = str(error), getattr(error, "code", 500)

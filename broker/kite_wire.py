@@ -2,12 +2,17 @@
 
 Three things that `requests` does not offer are why this exists: a deadline for the whole exchange, however slowly the
 bytes drip; the proof that nothing was sent when a connection could not be made; and a request that is one `send` of
-bytes prepared ahead. The answer is parsed by the standard library. Redirects, proxies, netrc and cookies do not exist.
+bytes prepared ahead. The answer is parsed by the standard library. Redirects, netrc, cookies and the environment's
+proxies do not exist.
+
+The proxy of an account is used as a tunnel only, also to a broker without TLS: what is sent and what an answer proves
+are then the same as without one, and until the tunnel stands, nothing has been sent to the broker.
 """
 
 import functools
 import http.client
 import io
+import re
 import socket
 import ssl
 import time
@@ -18,6 +23,7 @@ from urllib.parse import urlsplit
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from urllib3.util.wait import wait_for_read
 
+from broker.egress import Proxy
 from broker.kite_exceptions import AnswerLost, NeverSent
 
 MAX_IDLE_S = 50.0
@@ -30,6 +36,12 @@ NO_ANSWER = "the broker did not answer in time"
 BROKEN = "the connection to the broker broke"
 UNREACHABLE = "the broker cannot be reached"
 NO_TIME_LEFT = "there was no time left to send it"
+PROXY_UNREACHABLE = "the account's proxy cannot be reached"
+PROXY_SILENT = "the account's proxy opened no tunnel to the broker"
+PROXY_REFUSED = "the account's proxy refused a tunnel to the broker"
+
+_TUNNEL_STATUS = re.compile(rb"HTTP/1\.[01] ([0-9]{3})\b[^\r\n]*\r\n")
+_LONGEST_TUNNEL_ANSWER = 16 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +57,12 @@ class Answer:
 class Destination:
     """Where to connect, and the patience: seconds to connect to an address, seconds between bytes of an answer.
 
-    The path of `root` is not used, as in `kiteconnect` (kite.md §0.7).
+    The path of `root` is not used, as in `kiteconnect` (kite.md §0.7). `proxy`: what every connection goes through.
     """
 
     root: str
     timeout_s: tuple[float, float]
+    proxy: Proxy | None = None
 
     @property
     def authority(self) -> str:
@@ -66,7 +79,10 @@ class Destination:
         secure = address.scheme == "https"
         try:
             host, port = address.hostname or "", address.port or (443 if secure else 80)
-            link = self._connect_to_any(host, port, deadline)
+            if self.proxy is None:
+                link = self._connect_to_any(host, port, deadline)
+            else:
+                link = self._tunnel(self.proxy, host, port, deadline)
         except (OSError, ValueError) as error:
             raise NeverSent(NO_ANSWER if isinstance(error, TimeoutError) else UNREACHABLE) from error
         if not secure:
@@ -77,6 +93,39 @@ class Destination:
         except (OSError, ValueError) as error:
             link.close()
             raise NeverSent(NO_ANSWER if isinstance(error, TimeoutError) else UNREACHABLE) from error
+
+    def _tunnel(self, proxy: Proxy, host: str, port: int, deadline: float) -> socket.socket:
+        try:
+            link = self._connect_to_any(proxy.host, proxy.port, deadline)
+        except (OSError, ValueError) as error:
+            raise NeverSent(PROXY_UNREACHABLE) from error
+        try:
+            link.settimeout(_left(deadline, self.timeout_s[0]))
+            link.sendall(proxy.tunnel_request(host, port))
+            status = self._tunnel_status(link, deadline)
+        except (OSError, ValueError) as error:
+            link.close()
+            raise NeverSent(PROXY_SILENT) from error
+        if not 200 <= status < 300:
+            link.close()
+            raise NeverSent(f"{PROXY_REFUSED}: HTTP {status}")
+        return link
+
+    def _tunnel_status(self, link: socket.socket, deadline: float) -> int:
+        said = b""
+        while b"\r\n\r\n" not in said and len(said) < _LONGEST_TUNNEL_ANSWER:
+            link.settimeout(_left(deadline, self.timeout_s[0]))
+            arrived = link.recv(4096)
+            if not arrived:
+                break
+            said += arrived
+        status, end = _TUNNEL_STATUS.match(said), said.find(b"\r\n\r\n")
+        if status is None or end < 0:
+            raise ValueError("not an answer of HTTP")
+        code = int(status[1])
+        if 200 <= code < 300 and len(said) != end + 4:  # it would be taken for the broker's answer
+            raise ValueError("a tunnel that speaks before it is asked")
+        return code
 
     def _connect_to_any(self, host: str, port: int, deadline: float) -> socket.socket:
         failure: OSError = OSError(f"no address of {host}")

@@ -41,7 +41,8 @@ class MarketFeed:
 
     Callbacks run in the reactor's thread and must return at once; connections are numbered from 0. `on_ticks(ticks)`;
     `on_heard(connection)` for anything that arrives; `on_lost(connection, reason)`; `on_refused()` when the broker
-    does not accept the credentials: get new ones and `start` again.
+    does not accept the credentials: get new ones and `start` again; `on_unreachable()` for each attempt to come back
+    that has failed: it goes on trying.
     """
 
     def __init__(
@@ -52,10 +53,12 @@ class MarketFeed:
         on_heard: Callable[[int], None],
         on_lost: Callable[[int, str], None],
         on_refused: Callable[[], None],
+        on_unreachable: Callable[[], None] = lambda: None,
         most_instruments: int = MOST_INSTRUMENTS,
     ) -> None:
         self._root, self._most_instruments = root, most_instruments
         self._on_ticks, self._on_heard, self._on_lost, self._on_refused = on_ticks, on_heard, on_lost, on_refused
+        self._on_unreachable = on_unreachable
         self._credentials: KiteCredentials | None = None
         self._connections: list[_Connection] = []
         self._connect()
@@ -102,6 +105,7 @@ class MarketFeed:
             on_refused=self._on_refused,
             on_heard=lambda: self._on_heard(place),
             on_ticks=self._ticks,
+            on_unreachable=self._on_unreachable,
         )
         connection = _Connection(TickerLink(self._root, callbacks))
         self._connections.append(connection)

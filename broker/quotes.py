@@ -24,12 +24,15 @@ class Quote(NamedTuple):
 def market_quotes(
     credentials: KiteCredentials, instruments: Sequence[Instrument], *, root: str, timeout_s: Timeout
 ) -> list[Quote]:
-    """The quotes of up to 500 instruments; those that the broker has none for are left out.
+    """The quotes of up to 500 instruments, through the proxy of the credentials; those that the broker has none for are
+    left out.
 
     Raises:
         BrokerError: whatever went wrong (`kite_session.explain`).
     """
-    kite = kite_client(credentials.api_key, credentials.access_token, root=root, timeout_s=timeout_s)
+    kite = kite_client(
+        credentials.api_key, credentials.access_token, root=root, timeout_s=timeout_s, proxy=credentials.proxy
+    )
     try:
         rows = kite.quote([instrument.key for instrument in instruments[:MOST_AT_ONCE]])
         found = [(instrument, rows[instrument.key]) for instrument in instruments if instrument.key in rows]

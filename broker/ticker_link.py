@@ -3,6 +3,7 @@
 * TLS is verified; the stock client accepts any certificate and hands it the access token.
 * Pings are sent and a missing pong drops the connection; the stock client never pings.
 * A connection that is silent for five seconds is dropped; reconnecting goes on every two seconds, for ever (row J2).
+* A proxy that wants a password gets it; the stock client knows proxies, but no passwords.
 * An exception in a callback, or a message that makes no sense, would drop the connection; ours are caught and logged.
 
 The Twisted reactor belongs to the process, is shared by all its links, and is never stopped.
@@ -20,10 +21,12 @@ from urllib.parse import quote, urlsplit
 import structlog
 from autobahn.twisted.websocket import connectWS
 from kiteconnect import KiteTicker
+from kiteconnect.ticker import KiteTickerClientProtocol
 from twisted.internet import reactor as _reactor
 from twisted.internet import ssl, task
 
 from actors.domain.stop_loss import SILENCE_LIMIT
+from broker.egress import Proxy
 from broker.kite_order_client import KiteCredentials
 
 log = structlog.get_logger(__name__)
@@ -40,6 +43,19 @@ _CONNECT_S = 5.0
 _running = threading.Lock()
 
 
+class _Protocol(KiteTickerClientProtocol):  # type: ignore[misc] # kiteconnect has no types
+    """Asks the proxy for the tunnel as the proxy wants to be asked, and says so when it will not open one."""
+
+    def startProxyConnect(self) -> None:  # noqa: N802 - the name is autobahn's
+        """Instead of autobahn's request, which has no password, and which autobahn logs."""
+        self.sendData(self.factory.tunnel_request)
+
+    def failProxyConnect(self, reason: str) -> None:  # noqa: N802 - the name is autobahn's
+        """`reason` quotes the proxy."""
+        log.warning("ticker.proxy_refused", reason=reason[:100])
+        super().failProxyConnect(reason)
+
+
 class MendedTicker(KiteTicker):  # type: ignore[misc] # kiteconnect has no types
     """KiteTicker with a fixed reconnect interval, pings, verified TLS, and no fear of malformed messages."""
 
@@ -54,11 +70,18 @@ class MendedTicker(KiteTicker):  # type: ignore[misc] # kiteconnect has no types
         # bytes that are no UTF-8 are ours to drop; autobahn would drop the connection
         factory.setProtocolOptions(autoPingInterval=PING_S, autoPingTimeout=PING_S * 2, utf8validateIncoming=False)
 
-    def connect_verified(self) -> None:
-        """`connect(threaded=True)` with a TLS context that checks the certificate and the host name."""
+    def connect_verified(self, proxy: Proxy | None) -> None:
+        """`connect(threaded=True)` with a TLS context that checks the certificate and the host name of the broker.
+
+        Through the proxy it is a tunnel, with TLS inside of it.
+        """
+        through = None if proxy is None else {"host": proxy.host, "port": proxy.port}
         self._create_connection(
-            self.socket_url, useragent=self._user_agent(), proxy=None, headers={"X-Kite-Version": "3"}
+            self.socket_url, useragent=self._user_agent(), proxy=through, headers={"X-Kite-Version": "3"}
         )
+        if proxy is not None:
+            self.factory.protocol = _Protocol
+            self.factory.tunnel_request = proxy.tunnel_request(self.factory.host, self.factory.port)
         host = urlsplit(self.root).hostname or ""
         context = ssl.optionsForClientTLS(host) if self.factory.isSecure else None
         connectWS(self.factory, contextFactory=context, timeout=self.connect_timeout)
@@ -103,7 +126,8 @@ class LinkCallbacks:
     """What a link tells, in the reactor's thread; each must return at once.
 
     `on_connected(ticker)` when messages may be sent, after each (re)connect; `on_heard()` for anything that arrives;
-    `on_lost(reason)`; `on_refused()` when the broker does not accept the credentials: the link rests until `start`.
+    `on_lost(reason)`; `on_refused()` when the broker does not accept the credentials: the link rests until `start`;
+    `on_unreachable()` when an attempt to come back has failed as well, after which the link goes on trying.
     """
 
     on_connected: Callable[[MendedTicker], None]
@@ -112,6 +136,7 @@ class LinkCallbacks:
     on_heard: Callable[[], None] | None = None
     on_ticks: Callable[[list[dict[str, Any]]], None] | None = None
     on_order: Callable[[Any], None] | None = None
+    on_unreachable: Callable[[], None] | None = None
 
 
 class TickerLink:
@@ -156,12 +181,13 @@ class TickerLink:
         ticker.on_open = lambda _ws: self._opened(ticker)
         ticker.on_message = lambda _ws, _payload, _binary: self._heard(ticker)
         ticker.on_close = lambda _ws, code, reason: self._closed(ticker, code, reason)
+        ticker.on_reconnect = lambda _ws, _attempts: self._tell(ticker, callbacks.on_unreachable)
         if callbacks.on_ticks is not None:
             ticker.on_ticks = lambda _ws, ticks: self._tell(ticker, callbacks.on_ticks, ticks)
         if callbacks.on_order is not None:
             ticker.on_order_update = lambda _ws, data: self._tell(ticker, callbacks.on_order, data)
         self._ticker = ticker
-        ticker.connect_verified()
+        ticker.connect_verified(credentials.proxy)
         self._watchdog.start(1.0, now=False)
 
     def _close(self) -> None:

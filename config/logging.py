@@ -22,6 +22,8 @@ SECRET_KEYS = frozenset(
         "feed_api_key",
         "jwt_secret",
         "password",
+        "proxy_authorization",
+        "proxy_url",
         "redis_password",
         "refresh_token",
         "request_token",

@@ -112,6 +112,7 @@ class Settings(BaseSettings):
     jwt_secret: SecretStr = SecretStr("")
     encryption_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
     access_token_minutes: int = Field(default=15, ge=1, le=1440)
+    account_proxies: bool = False
 
     order_rate_per_second: int = Field(default=10, ge=1, le=100)
     orders_per_minute: int = Field(default=400, ge=1, le=10_000)

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Self
 
 import structlog
@@ -155,11 +155,13 @@ class BrokerCredentials:
     api_key: str = field(repr=False)
     api_secret: str = field(repr=False)
     access_token: str = field(repr=False)
+    proxy_url: str | None = field(default=None, repr=False)
 
 
 def seal_credentials(box: SecretBox, user_id: int, credentials: BrokerCredentials) -> SealedSecret:
     """Credentials as `broker_accounts.secrets_box` stores them."""
-    fields = {name: getattr(credentials, name) for name in ("api_key", "api_secret", "access_token")}
+    # a proxy only where there is one: what has none can be read by processes that do not know of proxies yet
+    fields = {name: value for name, value in asdict(credentials).items() if value is not None}
     return box.seal(json.dumps(fields).encode(), user_id=user_id, purpose=BROKER_PURPOSE)
 
 

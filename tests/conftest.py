@@ -12,7 +12,7 @@ from tests.kit.trader import Deployment
 @pytest.fixture(scope="session")
 def running() -> Iterator[tuple[Stack, Deployment]]:
     """The stack, warmed up: its first strategy pays for what all others find ready."""
-    with running_session() as (stack, deployment):
+    with running_session(account_proxies=True) as (stack, deployment):
         deployment.trader().strategy("INFY", buy_in=600, sell_in=1200).stop()
         yield stack, deployment
 

@@ -17,6 +17,7 @@ from actors.ports import (
     PeerUnavailable,
 )
 from actors.runtime.claims import JournalPulse, MirrorClaims
+from broker.egress import Proxy
 from broker.kite_client import KiteCredentials, KiteEndpoint, KiteGateway
 from config.logging import configure_logging
 from config.settings import Settings, load_settings
@@ -28,6 +29,9 @@ from persistence.records import AccountRecord
 from persistence.runtime_mirror import RuntimeMirror
 
 log = structlog.get_logger(__name__)
+
+_REREAD_S = 15.0
+"""A change of an account's proxy is noticed by what runs after so long, and the time until the account is read."""
 
 _HOT_PATH_TIMEOUT_S = 0.25
 """A protective exit waits no longer for Redis before it takes the PostgreSQL claim instead."""
@@ -71,6 +75,10 @@ class CredentialsUnreadable(BrokerUnavailable):
     """None of the encryption keys opens them. Their user must connect again, or the operator restore the key."""
 
 
+class ProxyNotAllowed(BrokerUnavailable):
+    """The account is to be used through its proxy alone, and the operator allows none (any more)."""
+
+
 class Accounts:
     """Broker accounts: their credentials are decrypted here, for this process alone. Also `OrderGateways`."""
 
@@ -86,7 +94,12 @@ class Accounts:
             self._settings.order_timeout_s,
             self._settings.market_protection,
         )
-        return KiteGateway(endpoint, lambda: self.credentials(account_id))
+        return KiteGateway(endpoint, lambda: self.credentials(account_id), reread_s=self.reread_s)
+
+    @property
+    def reread_s(self) -> float | None:
+        """How old credentials in use may grow before they are read again; None: until the broker refuses them."""
+        return _REREAD_S if self._settings.account_proxies else None
 
     async def ws_root(self, account_id: int) -> str:
         """Where the account's broker has its WebSocket. Raises BrokerUnavailable."""
@@ -98,6 +111,7 @@ class Accounts:
 
         Raises:
             BrokerUnavailable: they cannot be read now, or the user has disconnected the account.
+            ProxyNotAllowed: they are for a proxy, and ACCOUNT_PROXIES is off.
         """
         account = await self._account(account_id)
         sealed = SealedSecret(account.secrets_box, account.key_version)
@@ -105,13 +119,18 @@ class Accounts:
             opened = open_credentials(self._box, account.user_id, sealed)
         except UnreadableSecret as error:
             raise CredentialsUnreadable(f"the credentials of account {account_id} cannot be decrypted") from error
-        return KiteCredentials(opened.api_key, opened.access_token)
+        if opened.proxy_url is None:
+            return KiteCredentials(opened.api_key, opened.access_token)
+        if not self._settings.account_proxies:
+            raise ProxyNotAllowed(f"the proxy of account {account_id} is not allowed (ACCOUNT_PROXIES)")
+        return KiteCredentials(opened.api_key, opened.access_token, Proxy.parse(opened.proxy_url))
 
     async def feed_credentials(self, refused: int = 0) -> KiteCredentials:
         """The credentials of the market data connection: FEED_*, else those of the account connected last.
 
         After `refused` refusals it is another account's turn: one user's dead token must not blind all others, nor
-        must one whose credentials cannot be decrypted.
+        must one whose credentials cannot be decrypted. Accounts without a proxy come first: what all depend on should
+        not pass through what one user has named.
 
         Raises:
             BrokerUnavailable: there are none yet.
@@ -127,13 +146,20 @@ class Accounts:
             raise BrokerUnavailable("the database does not answer") from error
         if not accounts:
             raise BrokerUnavailable(f"no user has connected to {settings.feed_source} yet")
-        turn = refused % len(accounts)
-        for account_id in (*accounts[turn:], *accounts[:turn]):
-            try:
-                return await self.credentials(account_id)
-            except CredentialsUnreadable as error:
-                log.warning("feed.account_skipped", reason=str(error))
-        raise BrokerUnavailable(f"no account at {settings.feed_source} has credentials that can be decrypted")
+        usable = [found for account_id in accounts if (found := await self._feed_candidate(account_id)) is not None]
+        if not usable:
+            raise BrokerUnavailable(
+                f"no account at {settings.feed_source} has credentials that can be decrypted and used"
+            )
+        usable.sort(key=lambda credentials: credentials.proxy is not None)
+        return usable[refused % len(usable)]
+
+    async def _feed_candidate(self, account_id: int) -> KiteCredentials | None:
+        try:
+            return await self.credentials(account_id)
+        except (CredentialsUnreadable, ProxyNotAllowed) as error:
+            log.warning("feed.account_skipped", reason=str(error))
+            return None
 
     async def _account(self, account_id: int) -> AccountRecord:
         try:

@@ -48,6 +48,7 @@ class FeedHost:
             on_heard=lambda connection: self._soon(self._on_heard, connection),
             on_lost=lambda connection, reason: self._soon(self._on_lost, connection, reason),
             on_refused=lambda: self._soon(self._on_refused),
+            on_unreachable=lambda: self._soon(self._on_unreachable),
         )
         self._peers = handles.Peers()
         self._alerts = handles.RayAttemptLog(self._peers, pools)
@@ -100,9 +101,19 @@ class FeedHost:
     def _on_refused(self) -> None:
         if self._credentials is None:
             return  # another connection of the same credentials has said so already
+        log.warning("feed.refused", times=self._refused + 1)
+        self._try_another_account()
+
+    def _on_unreachable(self) -> None:
+        """A proxy that leads nowhere is the trouble of its account, and must not be that of all others."""
+        if self._credentials is None or self._credentials.proxy is None:
+            return
+        log.warning("feed.proxy_unreachable", times=self._refused + 1)
+        self._try_another_account()
+
+    def _try_another_account(self) -> None:
         self._refused += 1
         self._credentials = None
-        log.warning("feed.refused", times=self._refused)
         if self._connecting is not None:
             self._connecting.cancel()  # what was to follow the loss at once must wait its time now
             self._connecting = None

@@ -175,7 +175,7 @@ class ExecutionHost:
             strategies=lines.LinkedStrategyEvents(self._door, peers),
             attempts=handles.RayAttemptLog(peers, pools),
             records=bootstrap.JournalRecords(ledger),
-            updates=UpdateFollower(accounts),
+            updates=UpdateFollower(accounts, reread_s=accounts.reread_s),
             clock=SystemClock(),
             limits=bootstrap.execution_limits(settings),
         )

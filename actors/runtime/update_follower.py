@@ -1,7 +1,9 @@
 """`OrderUpdates` over the broker's WebSocket: one stream per account, all in the process's one reactor.
 
 A stream needs credentials, and loses them each morning. So each account has a task that reads them, starts the stream,
-and after a refusal waits until other ones are stored (kite.md §6: a dead token never comes back to life).
+and after a refusal waits until other ones are stored (kite.md §6: a dead token never comes back to life). With
+`reread_s` it also looks that often whether others are stored while the stream is up, or tries to come up: a user may
+have named another proxy, and no refusal would say so.
 """
 
 import asyncio
@@ -40,8 +42,8 @@ class StreamAccounts(Protocol):
 class UpdateFollower:
     """See `OrderUpdates`. Everything runs in the loop that `follow` is called in."""
 
-    def __init__(self, accounts: StreamAccounts) -> None:
-        self._accounts = accounts
+    def __init__(self, accounts: StreamAccounts, *, reread_s: float | None = None) -> None:
+        self._accounts, self._reread_s = accounts, reread_s
         self._followed: dict[int, asyncio.Task[None]] = {}
 
     def follow(
@@ -51,7 +53,7 @@ class UpdateFollower:
         if account_id in self._followed:
             return
         run_reactor()
-        following = _Following(account_id, self._accounts, on_update, on_connected)
+        following = _Following(account_id, self._accounts, on_update, on_connected, self._reread_s)
         self._followed[account_id] = asyncio.get_running_loop().create_task(following.live())
 
     def leave(self, account_id: int) -> None:
@@ -70,8 +72,9 @@ class _Following:
         accounts: StreamAccounts,
         on_update: Callable[[OrderReport], None],
         on_connected: Callable[[], None],
+        reread_s: float | None,
     ) -> None:
-        self._account_id, self._accounts = account_id, accounts
+        self._account_id, self._accounts, self._reread_s = account_id, accounts, reread_s
         self._on_update, self._on_connected = on_update, on_connected
         self._loop = asyncio.get_running_loop()
         self._refused = asyncio.Event()
@@ -88,13 +91,24 @@ class _Following:
                     stream = self._stream(await self._when_known(self._accounts.ws_root))
                 self._refused.clear()
                 stream.start(credentials)
-                await self._refused.wait()
-                log.warning("updates.refused", account_id=self._account_id)
-                refused = credentials
+                refused = credentials if await self._until_refused_or_replaced(credentials) else None
         finally:
             self._left = True
             if stream is not None:
                 stream.close()
+
+    async def _until_refused_or_replaced(self, used: KiteCredentials) -> bool:
+        """True when the broker has refused them, False when others are stored."""
+        while True:
+            try:
+                await asyncio.wait_for(self._refused.wait(), self._reread_s)
+            except TimeoutError:
+                if await self._when_known(self._accounts.credentials) == used:
+                    continue
+                log.info("updates.credentials_replaced", account_id=self._account_id)
+                return False
+            log.warning("updates.refused", account_id=self._account_id)
+            return True
 
     def _stream(self, root: str) -> OrderUpdateStream:
         return OrderUpdateStream(

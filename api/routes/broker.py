@@ -33,6 +33,8 @@ async def connect(body: BrokerConnectRequest, user_id: UserId, opened: Opened, a
         api_secret=_plain(body.api_secret),
         access_token=_plain(body.access_token),
         request_token=_plain(body.request_token),
+        proxy_url=_plain(body.proxy_url),
+        keeps_proxy="proxy_url" not in body.model_fields_set,
     )
     account = await opened.brokers.connect(user_id, request, address)
     return BrokerConnectAnswer(broker=account.broker, broker_user_id=account.broker_user_id)
@@ -63,6 +65,7 @@ async def status(user_id: UserId, opened: Opened) -> BrokerStatusAnswer:
         token_age_s=max(0, int((now - account.token_obtained_at).total_seconds())),
         token_expires_at=expires_at.astimezone(zone),
         token_expired=now >= expires_at,
+        proxy=opened.brokers.proxy_of(account),
     )
 
 

@@ -7,11 +7,15 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from api.schemas.fields import Request
+from broker.egress import Proxy
 
 BrokerName = Literal["kite", "paper"]
 
 PRINTABLE = "^[!-~]([ -~]*[!-~])?$"
 """Printable ASCII without spaces at the ends: all that a header and a form field can carry unchanged."""
+
+PROXY_PATTERN = '^http://([!"$-.0->A-Z\\[-~]+@)?([A-Za-z0-9_.-]+|\\[[0-9A-Fa-f:.]+\\]):[0-9]{1,5}/?$'
+"""The shape of `http://[user:password@]host:port`; `Proxy.parse` knows it exactly."""
 
 _MAX_LENGTH = 256
 
@@ -27,9 +31,21 @@ def _check_secret(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _check_proxy(secret: SecretStr) -> SecretStr:
+    Proxy.parse(secret.get_secret_value())
+    return secret
+
+
 _SCHEMA = {"minLength": 1, "maxLength": _MAX_LENGTH, "pattern": PRINTABLE}
 BrokerSecret = Annotated[SecretStr, AfterValidator(_check_secret), Field(json_schema_extra=dict(_SCHEMA))]
 ApiKey = Annotated[str, AfterValidator(_check_printable), Field(json_schema_extra=dict(_SCHEMA))]
+
+ProxyUrl = Annotated[
+    SecretStr,
+    AfterValidator(_check_secret),
+    AfterValidator(_check_proxy),
+    Field(json_schema_extra=_SCHEMA | {"pattern": PROXY_PATTERN}),
+]
 
 
 class BrokerConnectRequest(Request):
@@ -45,6 +61,12 @@ class BrokerConnectRequest(Request):
     api_secret: BrokerSecret | None = Field(default=None, examples=["paper-secret"])
     access_token: BrokerSecret | None = Field(default=None, examples=["paper-token"])
     request_token: BrokerSecret | None = None
+    proxy_url: ProxyUrl | None = Field(
+        default=None,
+        examples=[None],
+        description="an HTTP proxy that everything sent to the broker for this account goes through, "
+        "`http://[user:password@]host:port`; left out: as it was for this `api_key`; null: none",
+    )
 
     @model_validator(mode="after")
     def _one_token(self) -> "BrokerConnectRequest":
@@ -91,3 +113,4 @@ class BrokerStatusAnswer(BaseModel):
     token_age_s: int | None = None
     token_expires_at: datetime | None = None
     token_expired: bool | None = None
+    proxy: str | None = Field(default=None, description="host and port of the proxy of the connection")

@@ -221,11 +221,15 @@ def _to_tick(price: float) -> float:
 
 
 def _repair_connection(body: Json) -> None:
-    """The pair of keys and one token; every other time those of an account that there is."""
+    """The pair of keys, one token, and no proxy, which the operator allows to nobody by default; every other time those
+    of an account that there is.
+    """
     if next(_turn) % 2:
         body.clear()
         body.update(TENANTS[0].credentials)
         return
+    if "proxy_url" in body:
+        body["proxy_url"] = None
     body["api_key"], body["api_secret"] = body.get("api_key") or "key", body.get("api_secret") or "secret"
     if (body.get("access_token") is None) == (body.get("request_token") is None):
         body.pop("request_token", None)

@@ -1,7 +1,7 @@
 """The engine's journal on the real PostgreSQL and Valkey (design §4, rows G1, J1, J3, I1)."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -252,8 +252,8 @@ async def test_what_holds_shares_is_recovered_first_then_what_buys_soonest(
 ) -> None:
     later, sooner, holding = await new_run(sessions), await new_run(sessions), await new_run(sessions)
     async with transaction(sessions) as session:
-        for run, hours in ((later, 3), (sooner, 2), (holding, 4)):
-            (await session.get_one(Run, run.id)).buy_at = datetime(2030, 1, 1, hours, tzinfo=UTC)
+        for run, minutes in ((later, 3), (sooner, 2), (holding, 4)):
+            (await session.get_one(Run, run.id)).buy_at = run.sell_at - timedelta(minutes=10 - minutes)
         (await session.get_one(Run, holding.id)).filled_quantity = 10
     order = [run_id for run_id, _ in await ledger.running_runs()]
     places = [order.index(run.id) for run in (holding, sooner, later)]

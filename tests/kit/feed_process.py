@@ -4,26 +4,38 @@ Run as a module it obeys JSON commands on stdin and prints what its callbacks go
 """
 
 import json
+import os
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import Any, Self
 
+from broker.egress import Proxy
 from tests.kit.paper import REPOSITORY, PaperCredentials, eventually
 
 
 class FeedProcess:
     """The feed, and everything its callbacks told, each with the `time.monotonic()` of the call."""
 
-    def __init__(self, ws_root: str, *, updates: bool = False, most_instruments: int = 3000) -> None:
+    def __init__(
+        self, ws_root: str, *, updates: bool = False, most_instruments: int = 3000, trusts: Path | None = None
+    ) -> None:
+        """`trusts`: a certificate that this process takes for that of an authority."""
+        self._environment = os.environ | ({"SSL_CERT_FILE": str(trusts)} if trusts else {})
         what = "updates" if updates else "feed"
         self._command = [sys.executable, "-m", "tests.kit.feed_process", ws_root, what, str(most_instruments)]
         self.told: list[dict[str, Any]] = []
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
-            self._command, cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            self._command,
+            cwd=REPOSITORY,
+            env=self._environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -37,9 +49,10 @@ class FeedProcess:
             if pipe is not None:
                 pipe.close()
 
-    def start(self, account: PaperCredentials) -> None:
+    def start(self, account: PaperCredentials, proxy: Proxy | None = None) -> None:
         """`MarketFeed.start`."""
-        self._send({"do": "start", "api_key": account.api_key, "access_token": account.access_token})
+        url = proxy and proxy.url
+        self._send({"do": "start", "api_key": account.api_key, "access_token": account.access_token, "proxy": url})
 
     def subscribe(self, *tokens: int) -> None:
         """`MarketFeed.subscribe`."""
@@ -54,7 +67,7 @@ class FeedProcess:
         self._send({"do": "break"})
 
     def all(self, what: str) -> list[dict[str, Any]]:
-        """Everything of a kind: tick, heard, lost or refused."""
+        """Everything of a kind: tick, heard, lost, refused or unreachable."""
         return [told for told in list(self.told) if told["what"] == what]
 
     def wait_for(self, what: str, count: int = 1, within_s: float = 8.0) -> dict[str, Any]:
@@ -76,7 +89,6 @@ class FeedProcess:
 
 def main(ws_root: str, most_instruments: int) -> None:
     """The life of a process with a feed: until stdin ends."""
-    from broker.kite_client import KiteCredentials
     from broker.market_feed import MarketFeed, RawTick
     from broker.ticker_link import run_reactor
 
@@ -95,6 +107,7 @@ def main(ws_root: str, most_instruments: int) -> None:
         on_heard=lambda connection: tell("heard", connection=connection),
         on_lost=lambda connection, reason: tell("lost", connection=connection, reason=reason),
         on_refused=lambda: tell("refused"),
+        on_unreachable=lambda: tell("unreachable"),
         most_instruments=most_instruments,
     )
     run_reactor()
@@ -102,7 +115,7 @@ def main(ws_root: str, most_instruments: int) -> None:
         command = json.loads(line)
         match command["do"]:
             case "start":
-                feed.start(KiteCredentials(command["api_key"], command["access_token"]))
+                feed.start(_credentials(command))
             case "subscribe":
                 for token in command["tokens"]:
                     tell("place", token=token, connection=feed.subscribe(token))
@@ -114,7 +127,6 @@ def main(ws_root: str, most_instruments: int) -> None:
 
 def follow_updates(ws_root: str, _most_instruments: int) -> None:
     """The life of a process with a stream of order updates: until stdin ends."""
-    from broker.kite_client import KiteCredentials
     from broker.order_updates import OrderUpdateStream
     from broker.ticker_link import run_reactor
 
@@ -127,7 +139,14 @@ def follow_updates(ws_root: str, _most_instruments: int) -> None:
     run_reactor()
     for line in sys.stdin:
         command = json.loads(line)
-        stream.start(KiteCredentials(command["api_key"], command["access_token"]))
+        stream.start(_credentials(command))
+
+
+def _credentials(command: dict[str, Any]) -> Any:
+    from broker.kite_client import KiteCredentials
+
+    proxy = command["proxy"] and Proxy.parse(command["proxy"])
+    return KiteCredentials(command["api_key"], command["access_token"], proxy or None)
 
 
 def tell(what: str, **more: Any) -> None:

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from broker.egress import Proxy
 from broker.kite_client import KiteCredentials, KiteEndpoint, KiteGateway
 from broker.kite_order_client import KiteOrderClient
 from broker.kite_sessions import KiteSessions
@@ -13,11 +14,11 @@ TIMEOUT = (0.5, 0.4)
 GOOD = '{"status": "success", "data": {"order_id": "1900000000000000001"}}'
 
 
-def a_gateway(root: str, token: str = SECRET) -> KiteGateway:
+def a_gateway(root: str, token: str = SECRET, proxy: Proxy | None = None) -> KiteGateway:
     """A gateway whose credentials never change."""
 
     async def credentials() -> KiteCredentials:
-        return KiteCredentials("the-api-key", token)
+        return KiteCredentials("the-api-key", token, proxy)
 
     return KiteGateway(KiteEndpoint(root, TIMEOUT), credentials)
 

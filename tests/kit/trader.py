@@ -86,10 +86,10 @@ class Trader:
         self.http.headers["Authorization"] = f"Bearer {answer['access_token']}"
         return answer
 
-    def connect(self) -> dict[str, Any]:
-        """POST /broker/connect with the account's own credentials."""
+    def connect(self, **more: Any) -> dict[str, Any]:
+        """POST /broker/connect with the account's own credentials, and more fields."""
         keys = {name: getattr(self.account, name) for name in ("api_key", "api_secret", "access_token")}
-        return self.ok("POST", "/broker/connect", {"broker": "paper", **keys})
+        return self.ok("POST", "/broker/connect", {"broker": "paper", **keys, **more})
 
     def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> httpx.Response:
         """A call as it is."""

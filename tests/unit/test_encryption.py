@@ -1,6 +1,7 @@
 """Broker secrets at rest: bound to their owner, readable with every configured key, and tamper-evident."""
 
 import base64
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -81,6 +82,25 @@ def test_credentials_round_trip_and_show_nothing() -> None:
     assert box.open(secret, user_id=7, purpose=BROKER_PURPOSE)
     for text in (repr(credentials), str(credentials), repr(secret)):
         assert "the-" not in text
+
+
+def test_a_proxy_is_sealed_with_the_credentials_and_shows_nowhere() -> None:
+    box = SecretBox.from_texts([generate_key()])
+    credentials = BrokerCredentials("the-key", "the-secret", "the-token", "http://asha:the-password@egress:3128")
+    secret = seal_credentials(box, 7, credentials)
+    assert open_credentials(box, 7, secret) == credentials
+    assert open_credentials(box, 7, box.reseal(secret, user_id=7)) == credentials
+    assert b"the-password" not in secret.box
+    assert "the-" not in f"{credentials!r} {credentials} {secret!r}"
+
+
+def test_a_row_without_a_proxy_is_what_it_was_before_there_were_any() -> None:
+    box = SecretBox.from_texts([generate_key()])
+    old = {"api_key": "the-key", "api_secret": "the-secret", "access_token": "the-token"}
+    credentials = open_credentials(box, 7, box.seal(json.dumps(old).encode(), user_id=7, purpose=BROKER_PURPOSE))
+    assert credentials == BrokerCredentials("the-key", "the-secret", "the-token", None)
+    written = box.open(seal_credentials(box, 7, credentials), user_id=7, purpose=BROKER_PURPOSE)
+    assert json.loads(written) == old
 
 
 @pytest.mark.parametrize("text", ["", "short", "x" * 43, base64.b64encode(b"16 bytes of a key").decode()])

@@ -1,5 +1,6 @@
 """From Kite's words to ours: what a row says of an order, and what an exception proves (kite.md §2)."""
 
+import http.client
 import json
 import ssl
 from decimal import Decimal
@@ -22,6 +23,12 @@ URL = "/orders/regular"
 def from_urllib3(reason: Exception) -> requests.ConnectionError:
     """As `requests` raises what urllib3 gave up on."""
     return requests.ConnectionError(transport.MaxRetryError(POOL, URL, reason))
+
+
+def from_proxy(reason: Exception) -> requests.ConnectionError:
+    """The same through a proxy: urllib3 says ProxyError of everything until it knows that it is connected."""
+    failure = transport.ProxyError("Unable to connect to proxy", reason)
+    return requests.exceptions.ProxyError(transport.MaxRetryError(POOL, URL, failure))
 
 
 @pytest.mark.parametrize(
@@ -80,6 +87,9 @@ def test_a_429_is_told_apart(error: Exception) -> None:
         from_urllib3(transport.ConnectTimeoutError("timed out")),
         requests.exceptions.ConnectTimeout("timed out"),
         NeverSent("the broker cannot be reached"),
+        from_proxy(transport.NewConnectionError(POOL, "refused")),
+        from_proxy(transport.ConnectTimeoutError("timed out")),
+        from_proxy(OSError("Tunnel connection failed: 502 Bad Gateway")),
         requests.exceptions.SSLError(
             transport.MaxRetryError(POOL, URL, transport.SSLError(ssl.SSLCertVerificationError("self-signed")))
         ),
@@ -96,6 +106,9 @@ def test_a_connection_that_was_never_made_is_definite(error: Exception) -> None:
         requests.exceptions.ReadTimeout("read timed out"),
         from_urllib3(transport.ProtocolError("Connection aborted.", ConnectionResetError(104, "reset"))),
         requests.ConnectionError(transport.ProtocolError("Connection aborted.", ConnectionResetError(104, "reset"))),
+        from_proxy(http.client.RemoteDisconnected("Remote end closed connection without response")),
+        from_proxy(ConnectionResetError(104, "reset")),
+        from_proxy(OSError("anything else")),
         requests.ConnectionError(),
         requests.exceptions.ChunkedEncodingError("cut"),
         requests.exceptions.TooManyRedirects("Exceeded 0 redirects."),
