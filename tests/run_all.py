@@ -1,8 +1,9 @@
-"""What `make test` runs: the whole suite, in two steps that share the machine well.
+"""What `make test` runs: the whole suite, in steps that share the machine well.
 
 First what needs no running stack, as three processes, since much of it waits; one of them gives way to the others,
-whose clients lose patience with a busy machine. Then the tests on the real stack, alone, since they keep time. Nothing
-is left out: whatever lies in `tests` and is named nowhere here belongs to the rest.
+whose clients lose patience with a busy machine. Then the tests on the real stack, alone, since they keep time, and
+those on a cluster, for a process can join one Ray only. Nothing is left out: whatever lies in `tests` and is named
+nowhere here belongs to the rest.
 """
 
 import subprocess
@@ -11,7 +12,8 @@ import tempfile
 from pathlib import Path
 
 TESTS = Path(__file__).parent
-ON_THE_STACK = ("acceptance", "chaos", "cluster")
+ON_THE_STACK = ("acceptance", "chaos")
+ON_THE_CLUSTER = ("cluster",)
 GIVES_WAY = ("unit", "integration/test_schemathesis.py")
 OF_THE_BROKER = (
     "contract",
@@ -29,8 +31,9 @@ def paths(patterns: tuple[str, ...]) -> list[str]:
 
 def main() -> int:
     """The first exit code that is not 0, after everything has run."""
-    gives_way, broker, stack = paths(GIVES_WAY), paths(OF_THE_BROKER), paths(ON_THE_STACK)
-    rest = [str(TESTS), *(f"--ignore={path}" for path in [*gives_way, *broker, *stack])]
+    gives_way, broker = paths(GIVES_WAY), paths(OF_THE_BROKER)
+    stack, cluster = paths(ON_THE_STACK), paths(ON_THE_CLUSTER)
+    rest = [str(TESTS), *(f"--ignore={path}" for path in [*gives_way, *broker, *stack, *cluster])]
     commands = [["nice", "-n", "10", *_pytest(gives_way)], _pytest(broker)]
     with tempfile.TemporaryDirectory() as directory:
         outputs = [Path(directory) / str(number) for number in range(len(commands))]
@@ -39,7 +42,7 @@ def main() -> int:
         for output in outputs:
             sys.stdout.write(output.read_text(encoding="utf-8"))
         sys.stdout.flush()
-    codes.append(subprocess.run(_pytest(stack), check=False).returncode)
+    codes += [subprocess.run(_pytest(alone), check=False).returncode for alone in (stack, cluster)]
     return next((code for code in codes if code), 0)
 
 

@@ -44,6 +44,7 @@ class RayEngine:
         try:
             await asyncio.to_thread(cluster.connect, settings)
             await engine._ensure_pools()
+            await engine._await_pools()
             engine._warm.open()
         except (RayError, ConnectionError, TimeoutError) as error:
             raise EngineUnavailable(f"Ray does not answer: {error}") from error
@@ -168,6 +169,16 @@ class RayEngine:
         alive = set(await asyncio.to_thread(list_named_actors))
         if not alive.issuperset({*execution, *ledgers, names.FEED}):
             await asyncio.to_thread(actor_classes.create_pools, self._pools)
+
+    async def _await_pools(self) -> None:
+        """Give a cluster that has just started the time to bring them up: the first START would have to wait."""
+        execution, ledgers = names.pool_names(self._pools)
+        calls = (self._peers.call(name, "process_id") for name in (*execution, *ledgers, names.FEED))
+        try:
+            async with asyncio.timeout(_READY_TIMEOUT_S):
+                await asyncio.gather(*calls)
+        except (TimeoutError, PeerUnavailable) as error:
+            log.warning("engine.pools_not_ready", reason=repr(error))
 
     async def _open_run(self, strategy_id: int) -> int | None:
         runs: list[tuple[int, int]] = await self._ledger("open_runs")

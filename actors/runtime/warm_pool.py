@@ -14,7 +14,8 @@ import grpc
 import ray
 import structlog
 from ray._private.grpc_utils import init_grpc_channel  # the one way to a raylet that knows the cluster's token
-from ray.core.generated import common_pb2, node_manager_pb2, node_manager_pb2_grpc
+from ray._private.state import state as ray_state
+from ray.core.generated import common_pb2, gcs_pb2, node_manager_pb2, node_manager_pb2_grpc
 from ray.exceptions import RayError
 
 log = structlog.get_logger(__name__)
@@ -26,7 +27,9 @@ _MOST_PER_NODE = 8
 _KEEP_S = 8 * 3600
 """Longer than a session of the exchange: a pool is made anew while nobody trades."""
 
-_LOOK_FOR_NODES_S = 30.0
+_COUNT_S = 20.0
+"""How long nobody has taken one when the idle workers are counted: restarts and routers take some unseen."""
+
 _TIMEOUT_S = 5.0
 
 
@@ -55,35 +58,53 @@ class WarmPool:
             await asyncio.gather(self._duty, return_exceptions=True)
 
     async def _keep_full(self) -> None:
+        counting = False
         while True:
             try:
-                await self._fill()
+                await self._fill(counting=counting)
             except (RayError, ConnectionError, grpc.RpcError) as error:
                 log.info("warm_pool.not_filled", reason=repr(error))
             try:
-                await asyncio.wait_for(self._some_taken.wait(), _LOOK_FOR_NODES_S)
+                await asyncio.wait_for(self._some_taken.wait(), _COUNT_S)
             except TimeoutError:
+                counting = True
                 continue
             await asyncio.sleep(SETTLE_S)
+            counting = False
             self._some_taken.clear()
 
-    async def _fill(self) -> None:
+    async def _fill(self, *, counting: bool) -> None:
         now = asyncio.get_running_loop().time()
         nodes: list[dict[str, Any]] = await asyncio.to_thread(ray.nodes)
+        idle = await asyncio.to_thread(idle_workers) if counting else None
         for node in nodes:
             if node["Alive"]:
-                await self._fill_node(node, now)
+                await self._fill_node(node, now, idle[node["NodeID"]] if idle is not None else None)
 
-    async def _fill_node(self, node: dict[str, Any], now: float) -> None:
+    async def _fill_node(self, node: dict[str, Any], now: float, idle: int | None) -> None:
         node_id = node["NodeID"]
         size = min(int(node["Resources"].get("CPU", 0)), _MOST_PER_NODE)
         expired = now - self._filled_at.get(node_id, -_KEEP_S) >= _KEEP_S
-        missing = size if expired else min(size, self._taken[node_id])
+        missing = size if expired else min(size, self._taken[node_id] if idle is None else max(0, size - idle))
         if missing:
             await asyncio.to_thread(prestart, node, missing)
         self._taken.pop(node_id, None)
         if expired:
             self._filled_at[node_id] = now
+
+
+def idle_workers() -> Counter[str]:
+    """How many workers of each node are no actor's, whichever job they are for."""
+    accessor = ray_state._connect_and_get_accessor()  # noqa: SLF001 - as `ray.nodes` does
+    idle: Counter[str] = Counter()
+    for packed in accessor.get_worker_table():
+        worker = gcs_pb2.WorkerTableData.FromString(packed)
+        if worker.is_alive and worker.worker_type == common_pb2.WORKER:
+            idle[worker.worker_address.node_id.hex()] += 1
+    for actor in ray_state.actor_table(None).values():
+        if actor["State"] == "ALIVE":
+            idle[actor["Address"]["NodeID"]] -= 1
+    return idle
 
 
 @functools.lru_cache(maxsize=256)

@@ -40,7 +40,8 @@ def test_without_postgresql_the_stop_loss_goes_out_nothing_new_begins_and_no_rec
         eventually(lambda: "entries_halted" in deployment.alerts.codes(due.id), 10, "somebody is told of it")
         assert due.orders() == []
     assert held.until_stopped(60)["position"] == "exited_by_sl"
-    assert {"STOPLOSS_TRIGGERED", "STOPLOSS", "ORDER_COMPLETE", "RUN_ENDED"} <= set(held.logged())
+    lines = {"STOPLOSS_TRIGGERED", "STOPLOSS", "ORDER_COMPLETE", "RUN_ENDED"}
+    eventually(lambda: lines <= set(held.logged()), 15, "every record of it")
     assert len(held.orders()) == 2
     assert due.stop().status_code == 200
     assert len(due.sides()) in {0, 2}, "PostgreSQL may have been back within the five seconds of grace"

@@ -94,12 +94,12 @@ def test_stack_that_is_killed_comes_back_with_its_strategies_guarded() -> None:
             app = App(urls)
             app.sign_up()
             app.exchange.set_price("NSE:SBIN", 800.00)
-            buy_at = datetime.now(ZoneInfo("Asia/Kolkata")) + timedelta(seconds=3)
+            buy_at = datetime.now(ZoneInfo("Asia/Kolkata")) + timedelta(seconds=6)
             times = {"buy_time": f"{buy_at:%H:%M:%S}", "sell_time": "23:59:59"}
             wanted = {"symbol": "SBIN", "stop_loss": 790.0, "quantity": 5, **times}
             strategy_id = app.ok("POST", "/strategy/create", wanted)["strategy_id"]
             app.ok("POST", "/strategy/start", {"strategy_id": strategy_id})
-            eventually(lambda: app.status(strategy_id)["position"] == "bought", 20, "bought")
+            eventually(lambda: app.status(strategy_id)["position"] == "bought", 30, "bought")
             process.kill()
             process.wait(10)
         eventually(lambda: not _processes_of(data_dir), 20, "no process is left behind")
