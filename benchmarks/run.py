@@ -1,6 +1,6 @@
 """All figures of the design, each with what stands beside it.
 
-python -m benchmarks.run [--quick] [--only TEXT] [--write]
+python -m benchmarks.run [--quick] [--shots N] [--only TEXT] [--write]
 
 `--write` writes RESULTS.md; `--quick` takes few samples, to see that everything runs.
 """
@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -95,14 +95,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--only", default="")
+    parser.add_argument("--shots", type=int, default=FULL.shots, help="samples of each stop-loss figure")
     parser.add_argument("--write", action="store_true")
     options = parser.parse_args()
     if options.only:
-        size = QUICK if options.quick else FULL
+        size = QUICK if options.quick else replace(FULL, shots=options.shots)
         missed = [_told(figure) for figure in figures(size, options.only)]
         sys.stdout.flush()
         os._exit(int(any(missed)))  # clients that are still open do not matter
-    sections = [_in_a_process(group, quick=options.quick) for group in GROUPS]
+    sections = [_in_a_process(group, options.shots, quick=options.quick) for group in GROUPS]
     if options.write:
         RESULTS.write_text(report(sections, datetime.now(ZoneInfo("Asia/Kolkata"))), encoding="utf-8")
     return int(any("MISSED" in section for section in sections))
@@ -113,8 +114,9 @@ def _told(figure: Figure) -> bool:
     return figure.verdict.startswith("MISSED")
 
 
-def _in_a_process(group: str, *, quick: bool) -> str:
-    argv = [sys.executable, "-m", "benchmarks.run", "--only", group, *(["--quick"] if quick else [])]
+def _in_a_process(group: str, shots: int, *, quick: bool) -> str:
+    argv = [sys.executable, "-m", "benchmarks.run", "--only", group, "--shots", str(shots)]
+    argv += ["--quick"] if quick else []
     process = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     lines = []
