@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 UV_COMPILE := uv pip compile pyproject.toml - --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet
 
-.PHONY: scale help demo up test chaos teeth bench lint types imports openapi format lock clean
+.PHONY: cluster scale help demo up test chaos teeth bench lint types imports openapi format lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -18,6 +18,9 @@ up: $(VENV)/.runtime ## Run the whole stack until Ctrl-C
 
 test: $(VENV)/.dev ## The whole test suite, on real PostgreSQL, Valkey, Ray and the paper exchange
 	@$(BIN)/python $(if $(PYTEST_ARGS),-m pytest $(PYTEST_ARGS),tests/run_all.py)
+
+cluster: $(VENV)/.dev ## The tests on four real Ray nodes with two API processes (about three minutes)
+	@$(BIN)/python -m pytest tests/cluster
 
 chaos: $(VENV)/.dev ## Every broker fault, with processes killed at every step; writes docs/chaos-report.md
 	@$(BIN)/python -m tests.chaos.run --report docs/chaos-report.md
