@@ -21,6 +21,8 @@ log = structlog.get_logger(__name__)
 _READY_TIMEOUT_S = 30.0
 _POLL_S = 0.1
 _RECOVERED_AT_ONCE = 6
+_UNWANTED_S = 300.0
+"""Without an open run an actor can do no harm, and it may still be waiting for its last words to be written down."""
 
 
 class RayEngine:
@@ -31,7 +33,7 @@ class RayEngine:
         self._peers = Peers()
         self._creating: dict[int, asyncio.Lock] = {}
         self._warm = WarmPool()
-        self._unwanted: set[int] = set()
+        self._unwanted: dict[int, float] = {}
 
     @classmethod
     async def connect(cls, settings: Settings) -> Self:
@@ -147,12 +149,14 @@ class RayEngine:
             return True
 
     async def _end_unwanted(self, unwanted: set[int]) -> None:
-        """End actors whose run was over at two sweeps in a row: by themselves they end within a moment of it."""
-        for strategy_id in unwanted & self._unwanted:
-            log.warning("engine.unwanted_actor_ended", strategy_id=strategy_id)
-            with contextlib.suppress(ValueError, RayError):  # it has just ended by itself
-                await asyncio.to_thread(_end, names.strategy_name(strategy_id))
-        self._unwanted = unwanted
+        """End actors whose run has been over for minutes: by themselves they end within a moment of it."""
+        now = asyncio.get_running_loop().time()
+        self._unwanted = {strategy_id: self._unwanted.get(strategy_id, now) for strategy_id in unwanted}
+        for strategy_id, since in self._unwanted.items():
+            if now - since > _UNWANTED_S:
+                log.warning("engine.unwanted_actor_ended", strategy_id=strategy_id)
+                with contextlib.suppress(ValueError, RayError):  # it has just ended by itself
+                    await asyncio.to_thread(_end, names.strategy_name(strategy_id))
 
     async def health(self) -> dict[str, object]:
         """Nodes and strategies alive. Raises EngineUnavailable."""
