@@ -7,10 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from actors.domain.identifiers import IntentId
 from actors.domain.order import OrderReport, precedence
 from actors.order_budget import OrderBudget
-from actors.ports import OrderGateway, PositionKey
+from actors.ports import BrokerUnavailable, OrderGateway, PositionKey
 
 _READ_SPACING_S = 0.15
 """Kite allows ten reads a second and account, all kinds together (kite.md §4)."""
+
+_WARM_S = 5.0
+"""For so long a session that was readied counts as ready."""
 
 _NEWS_KEPT = 1000
 """Orders whose latest update is remembered: an update may come before the reply that tells the order's id."""
@@ -30,7 +33,7 @@ class AccountDesk:
         self._readers: dict[str, asyncio.Event] = {}
         self._next_read: asyncio.Task[Sequence[OrderReport]] | None = None
         self._reading = asyncio.Lock()
-        self._last_read_at = 0.0
+        self._last_read_at = self._warm_until = 0.0
 
     async def read_book(self) -> Sequence[OrderReport]:
         """The whole order book, by a read that begins after this call.
@@ -52,6 +55,15 @@ class AccountDesk:
             self._next_read = None  # whoever asks from now on needs a later read
             self._last_read_at = loop.time()
             return await self.gateway.orders()
+
+    async def warm_up(self) -> None:
+        """Ready a session for the order that is about to leave; a failure shows itself when it matters."""
+        loop = asyncio.get_running_loop()
+        if loop.time() < self._warm_until:
+            return
+        self._warm_until = loop.time() + _WARM_S
+        with contextlib.suppress(BrokerUnavailable):
+            await self.gateway.keep_warm()
 
     # --- order updates: hints that arrive twice, late and out of order (kite.md §3) -------------------------------
 

@@ -38,6 +38,7 @@ from actors.ports import (
     StrategyEvents,
     position_key,
 )
+from actors.timers import AlarmClock
 
 log = structlog.get_logger(__name__)
 
@@ -53,6 +54,9 @@ class ExecutionLimits:
     watch: WatchLimits = field(default_factory=WatchLimits)
     unresolved_after: timedelta = timedelta(seconds=3)
     claim_renewal: timedelta = timedelta(seconds=5)
+    claim_retry: timedelta = timedelta(milliseconds=100)
+    awake: timedelta = timedelta(milliseconds=3)
+    """So long before the instant of an order nothing sleeps any more (`AlarmClock`)."""
 
 
 @dataclass(slots=True)
@@ -81,6 +85,7 @@ class ExecutionActor:
         self._gateways, self._claims, self._strategies = gateways, claims, strategies
         self._attempts, self._records, self._updates = attempts, records, updates
         self._clock, self._limits = clock, limits
+        self._alarm = AlarmClock(clock, limits.awake)
         self._accounts: dict[int, _Account] = {}
         self._budgets: dict[int, OrderBudget] = {}
         self._working: dict[IntentId, asyncio.Task[Event]] = {}
@@ -103,7 +108,7 @@ class ExecutionActor:
         if intent_id in self._working:
             self._withdrawn.add(intent_id)
         if (placer := self._placing.get(intent_id)) is not None:
-            placer.withdrawn = True
+            placer.withdraw()
 
     async def cancel(self, account_id: int, intent_id: IntentId, order_id: str) -> None:
         """Cancel what is open of an order, until its follower sees it final.
@@ -219,7 +224,7 @@ class ExecutionActor:
         """The command to carry out under the strategy's order lock (rows G1, J3; ruling 6)."""
         intent_id = command.intent.id
         try:
-            verdict = await self._claims.claim(command)
+            verdict = await self._claim_in_time(command)
         except ClaimsUnavailable as error:
             if command.intent.side is Side.SELL:
                 return replace(command, look_up_first=True)  # a protective exit goes out, after a look at the book
@@ -231,6 +236,19 @@ class ExecutionActor:
         if verdict is ClaimVerdict.REFUSED:
             return PlacementFailed(intent_id, FailureKind.HALTED, "a newer order of this strategy holds the lock")
         return replace(command, look_up_first=True) if verdict is ClaimVerdict.HELD_BY_ME else command
+
+    async def _claim_in_time(self, command: OrderCommand) -> ClaimVerdict:
+        """The claim, tried again for as long as the order may not leave anyway. Raises ClaimsUnavailable."""
+        while True:
+            try:
+                return await self._claims.claim(command)
+            except ClaimsUnavailable:
+                again_at = self._clock.now() + self._limits.claim_retry
+                if command.not_before is None or again_at >= command.not_before:
+                    raise
+                if command.intent.id in self._withdrawn:
+                    raise
+            await asyncio.sleep(self._limits.claim_retry.total_seconds())
 
     async def _keep_claim(self, command: OrderCommand) -> None:
         while True:
@@ -245,11 +263,13 @@ class ExecutionActor:
             attempts=self._attempts,
             clock=self._clock,
             policy=self._limits.entry if command.intent.id.leg is Leg.ENTRY else self._limits.exit,
+            alarm=self._alarm,
             unresolved_after=self._limits.unresolved_after,
             report=lambda event: self._report(command, event),
             in_background=self._in_background,
         )
-        placer.withdrawn = command.intent.id in self._withdrawn
+        if command.intent.id in self._withdrawn:
+            placer.withdraw()
         self._placing[command.intent.id] = placer
         try:
             return await placer.place()

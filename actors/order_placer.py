@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import structlog
 
@@ -41,6 +42,7 @@ from actors.ports import (
     PlaceResult,
     position_key,
 )
+from actors.timers import AlarmClock
 
 log = structlog.get_logger(__name__)
 
@@ -58,16 +60,27 @@ class OrderPlacer:
     attempts: AttemptLog
     clock: Clock
     policy: RetryPolicy
+    alarm: AlarmClock
     unresolved_after: timedelta
     report: Callable[[Event], Awaitable[None]]
     in_background: Callable[[Awaitable[None]], None]
-    withdrawn: bool = field(default=False, init=False)
+    _withdrawal: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _doubtful: bool = field(default=False, init=False)
     _told: bool = field(default=False, init=False)
+
+    @property
+    def withdrawn(self) -> bool:
+        """Whether nothing more may be sent."""
+        return self._withdrawal.is_set()
+
+    def withdraw(self) -> None:
+        """Send nothing more; whether the order exists is still found out."""
+        self._withdrawal.set()
 
     async def place(self) -> OrderReport | PlacementFailed:
         """See the head of this module."""
         command = self.command
+        await self._await_instant()
         self._doubtful = command.look_up_first
         placement, move = begin(self.clock.now(), look_up_first=command.look_up_first, not_after=command.not_after)
         while True:
@@ -88,6 +101,20 @@ class OrderPlacer:
                     return report
                 case GiveUp(kind, reason):
                     return PlacementFailed(command.intent.id, kind, reason)
+
+    async def _await_instant(self) -> None:
+        """A command may come before its time; a withdrawal ends the wait."""
+        instant = self.command.not_before
+        if instant is None or self.clock.now() >= instant:
+            return
+        self.in_background(self.desk.warm_up())
+        reached: asyncio.Future[None] = self.alarm.at(instant)
+        withdrawal: asyncio.Future[Any] = asyncio.ensure_future(self._withdrawal.wait())
+        try:
+            await asyncio.wait([reached, withdrawal], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            reached.cancel()
+            withdrawal.cancel()
 
     # --- one attempt ----------------------------------------------------------------------------------------------
 

@@ -154,8 +154,8 @@ class _Player:
 
     def _carry_out(self, decision: Decision, now: datetime) -> Iterator[Event]:
         match decision:
-            case SetTimer(timer, at):
-                self._timers[timer] = at
+            case SetTimer(timer, at):  # an exchange that fills at once needs no notice
+                self._timers[timer] = self._state.run.buy_at if timer is Timer.BUY else at
             case CancelTimers():
                 self._timers = {}
             case ArmIntent(intent):

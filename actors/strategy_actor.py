@@ -273,7 +273,13 @@ class StrategyActor:
                 self._ended = decision
 
     def _command(self, send: SendOrder, cause: Event) -> OrderCommand:
-        triggered_at = cause.tick.received_at if isinstance(cause, TickReceived) else self._clock.now()
+        now = self._clock.now()
+        if isinstance(cause, TickReceived):
+            triggered_at = cause.tick.received_at
+        elif isinstance(cause, TimerFired):
+            triggered_at = send.not_before or cause.due
+        else:
+            triggered_at = max(now, send.not_before or now)
         return OrderCommand(
             strategy_id=self._run.strategy_id,
             run_id=self._run.run_id,
@@ -283,8 +289,9 @@ class StrategyActor:
             instrument=self._run.instrument,
             product=self._run.product,
             intent=send.intent,
-            triggered_at=cause.due if isinstance(cause, TimerFired) else triggered_at,
+            triggered_at=triggered_at,
             look_up_first=send.look_up_first,
+            not_before=send.not_before,
             not_after=send.not_after,
             check_position=send.check_position,
             order_id=send.order_id,

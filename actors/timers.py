@@ -1,8 +1,10 @@
 """Timers on the wall clock: never early, and right again within a second after the clock was stepped."""
 
 import asyncio
+import contextlib
+import heapq
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from actors.domain.events import Timer, TimerFired
 from actors.ports import Clock
@@ -46,3 +48,47 @@ class WallClockTimers:
     def _expire(self, timer: Timer, at: datetime) -> None:
         self._handles.pop(timer, None)
         self._fire(TimerFired(timer, at))
+
+
+class AlarmClock:
+    """Wakes everybody who waits for the same instant in one turn of the loop, and on a processor that is awake.
+
+    A loop's own timers are up to a millisecond late, and what runs after a rest runs several times slower at first. So
+    the last stretch of `awake`, a few milliseconds, is not slept but turned: the loop goes on serving everybody else.
+    """
+
+    def __init__(self, clock: Clock, awake: timedelta) -> None:
+        self._clock, self._awake_s = clock, awake.total_seconds()
+        self._waiting: list[tuple[datetime, int, asyncio.Future[None]]] = []
+        self._asked = 0
+        self._earlier = asyncio.Event()
+        self._ringing: asyncio.Task[None] | None = None
+
+    def at(self, instant: datetime) -> "asyncio.Future[None]":
+        """Done at the instant, never before it; cancel it if nobody waits any more."""
+        reached = asyncio.get_running_loop().create_future()
+        self._asked += 1
+        heapq.heappush(self._waiting, (instant, self._asked, reached))
+        self._earlier.set()
+        if self._ringing is None or self._ringing.done():
+            self._ringing = asyncio.create_task(self._ring())
+        return reached
+
+    async def _ring(self) -> None:
+        while self._waiting:
+            instant, _, reached = self._waiting[0]
+            remaining = (instant - self._clock.now()).total_seconds()
+            if reached.done():
+                heapq.heappop(self._waiting)
+            elif remaining <= 0:
+                heapq.heappop(self._waiting)
+                reached.set_result(None)
+            elif remaining <= self._awake_s:
+                await asyncio.sleep(0)
+            else:
+                await self._sleep(min(remaining - self._awake_s, _LONGEST_SLEEP))
+
+    async def _sleep(self, seconds: float) -> None:
+        self._earlier.clear()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._earlier.wait(), seconds)

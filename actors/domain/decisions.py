@@ -35,13 +35,15 @@ class SendOrder:
     """Place the intent's order, effectively once.
 
     `look_up_first`: an earlier attempt may have left us (recovery, slow retry), so search the order book by tag
-    before sending anything. `not_after`: from then on only look up, never send: a BUY must not surprise.
+    before sending anything. `not_before`: until then nothing is sent, whatever else can be done is done.
+    `not_after`: from then on only look up, never send: a BUY must not surprise.
     `check_position`: ask the account what it holds first, and sell no more than that. `order_id`: the order exists,
     only follow it.
     """
 
     intent: Intent
     look_up_first: bool = False
+    not_before: datetime | None = None
     not_after: datetime | None = None
     check_position: bool = False
     order_id: str | None = None

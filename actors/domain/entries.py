@@ -13,6 +13,10 @@ from actors.domain.exits import FAILURE_STATUS, PROBE_INTERVAL, Step
 from actors.domain.order import FailureKind, OrderEvent, OrderStage
 from actors.domain.strategy_state import Phase, RunStatus, StatusDetail, StrategyState
 
+HAND_OVER = timedelta(seconds=1)
+"""So long before its time a BUY is handed to execution, which takes the claim, readies a session and waits: at the
+instant itself fifty strategies would wake up on two cores, and the last of them buy a tenth of a second late."""
+
 ENTRY_PATIENCE = timedelta(seconds=10)
 """How long a BUY that parked as an open LIMIT may wait for its fill before the rest is cancelled."""
 
@@ -20,8 +24,16 @@ RETRY_WINDOW = timedelta(seconds=60)
 """A BUY is never sent later than this after its time, however its retries go: it must not surprise."""
 
 
+def hand_over_at(state: StrategyState) -> datetime:
+    """When the BUY is handed to execution."""
+    return state.run.buy_at - HAND_OVER
+
+
 def enter(state: StrategyState, now: datetime, *, look_up_first: bool) -> Step:
-    """Send the BUY now (row E1)."""
+    """Have the BUY sent at its time, or now if that has passed (row E1)."""
+    buy_at = state.run.buy_at
+    late_ms = int((now - buy_at) / timedelta(milliseconds=1))
+    early = now < buy_at
     entering = replace(
         state,
         phase=Phase.ENTERING,
@@ -29,12 +41,14 @@ def enter(state: StrategyState, now: datetime, *, look_up_first: bool) -> Step:
         status=RunStatus.RUNNING,
         detail=StatusDetail.NONE,
         last_action=OrderEvent.BUY,
-        message="Buying",
+        message=f"Buying at {buy_at:%H:%M:%S}" if early else "Buying",
     )
-    late_ms = int((now - state.run.buy_at) / timedelta(milliseconds=1))
-    log = LogEvent("BUY_TRIGGERED", f"{late_ms} ms after buy_at", state.entry.intent.id, quantity=state.run.quantity)
-    not_after = state.run.buy_at + RETRY_WINDOW
-    return entering, [SendOrder(state.entry.intent, look_up_first=look_up_first, not_after=not_after), log]
+    reason = f"handed over {-late_ms} ms before buy_at" if early else f"{late_ms} ms after buy_at"
+    log = LogEvent("BUY_TRIGGERED", reason, state.entry.intent.id, quantity=state.run.quantity)
+    return entering, [
+        SendOrder(state.entry.intent, look_up_first=look_up_first, not_before=buy_at, not_after=buy_at + RETRY_WINDOW),
+        log,
+    ]
 
 
 def missed(state: StrategyState, now: datetime) -> Step:

@@ -51,13 +51,15 @@ def _resume(state: StrategyState, adopted: StrategyState, event: ev.RunRecovered
     match state.phase:
         case Phase.ENTERING:
             deadline = now if state.stop_requested else state.run.buy_at + state.run.missed_grace
-            return adopted, [SendOrder(adopted.entry.intent, look_up_first=True, not_after=deadline), *timers]
+            send = SendOrder(adopted.entry.intent, look_up_first=True, not_before=state.run.buy_at, not_after=deadline)
+            return adopted, [send, *timers]
         case Phase.PAUSED:
             return adopted, [SetTimer(Timer.RETRY, now), *timers]
-    if not event.first and trigger_verdict(state.run.buy_at, now, state.run.missed_grace) is TriggerVerdict.EXECUTE:
+    missed = trigger_verdict(state.run.buy_at, now, state.run.missed_grace) is TriggerVerdict.MISSED
+    if not event.first and now >= entries.hand_over_at(state) and not missed:  # it may be in execution's hands already
         entering, decisions = entries.enter(adopted, now, look_up_first=True)
         return entering, [*decisions, *timers]
-    return adopted, [SetTimer(Timer.BUY, state.run.buy_at), *timers]
+    return adopted, [SetTimer(Timer.BUY, entries.hand_over_at(state)), *timers]
 
 
 def _resume_position(state: StrategyState, now: datetime) -> Step:

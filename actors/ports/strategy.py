@@ -27,6 +27,7 @@ class OrderCommand:
     intent: Intent
     triggered_at: datetime
     look_up_first: bool = False
+    not_before: datetime | None = None
     not_after: datetime | None = None
     check_position: bool = False
     order_id: str | None = None

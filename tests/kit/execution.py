@@ -45,7 +45,10 @@ def a_command(intent: Intent = BUY, **changes: Any) -> OrderCommand:
 
 
 class ExecutionBench:
-    """One account at one broker, in virtual time. The default limits are those of production."""
+    """One account at one broker, in virtual time. The default limits are those of production.
+
+    But for `awake`: virtual time passes only when nothing is left to do, so nobody can stay awake until it has.
+    """
 
     def __init__(self, start: datetime = NOW, **limits: Any) -> None:
         self.clock = FakeClock(start)
@@ -62,7 +65,7 @@ class ExecutionBench:
             records=self.records,
             updates=self.updates,
             clock=self.clock,
-            limits=ExecutionLimits(**limits),
+            limits=ExecutionLimits(**{"awake": timedelta(0), **limits}),
         )
 
     def start(self, command: OrderCommand) -> "asyncio.Task[Event]":

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from actors.desk_calls import PEER_RETRY_S
+from actors.domain.entries import HAND_OVER
 from actors.domain.events import IntentArmed, PlacementFailed, StopLossMoved, TickReceived, Timer, TimerFired
 from actors.domain.order import FailureKind, OrderEvent, OrderStage
 from actors.domain.position import PositionStatus
@@ -42,8 +43,9 @@ async def snapshot_of(phase: Phase) -> dict[str, Any]:
 async def test_it_buys_and_sells_at_its_instants_and_ends() -> None:
     bench = StrategyBench().start()
     buy = await bench.ordered()
-    assert timedelta(0) <= bench.desk.arrived[0] - BUY_AT < 2 * MS
+    assert timedelta(0) <= bench.desk.arrived[0] - (BUY_AT - HAND_OVER) < 2 * MS
     assert (buy.intent.event, buy.triggered_at, buy.look_up_first) == (OrderEvent.BUY, BUY_AT, False)
+    assert buy.not_before == BUY_AT
     bench.desk.answer(reported(buy.intent))
     sell = await bench.ordered(2)
     assert timedelta(0) <= bench.desk.arrived[1] - SELL_AT < 2 * MS

@@ -11,18 +11,22 @@ from actors.domain.decisions import (
     CancelOrder,
     CancelTimers,
     EndRun,
+    LogEvent,
     ProbeBroker,
     SendOrder,
     SetTimer,
     WatchPrice,
+    WithdrawOrder,
 )
-from actors.domain.entries import ENTRY_PATIENCE, RETRY_WINDOW
+from actors.domain.entries import ENTRY_PATIENCE, HAND_OVER, RETRY_WINDOW
 from actors.domain.errors import InvalidValue
 from actors.domain.events import (
     BrokerRestored,
     Event,
+    PlacementFailed,
     PlacementUnresolved,
     RunRecovered,
+    StopRequested,
     TickReceived,
     Timer,
     TimerFired,
@@ -60,7 +64,8 @@ from tests.kit.lives import (
 
 def test_start_arms_both_timers_and_follows_the_price() -> None:
     _, decisions = step(StrategyState.scheduled(a_run()), RunRecovered(), NOW)
-    assert set(decisions) == {SetTimer(Timer.BUY, BUY_AT), SetTimer(Timer.SELL, SELL_AT), WatchPrice(None)}
+    handed_over = SetTimer(Timer.BUY, BUY_AT - HAND_OVER)
+    assert set(decisions) == {handed_over, SetTimer(Timer.SELL, SELL_AT), WatchPrice(None)}
 
 
 def test_buy_is_the_first_decision_at_the_buy_time() -> None:
@@ -70,6 +75,25 @@ def test_buy_is_the_first_decision_at_the_buy_time() -> None:
     assert decisions[0].intent == state.run.entry_intent()
     assert decisions[0].intent.quantity == 10
     assert logged(decisions) == ["BUY_TRIGGERED"]
+
+
+def test_buy_is_handed_over_ahead_of_its_time_and_not_sent_before_it() -> None:
+    due = BUY_AT - HAND_OVER
+    state, decisions = step(scheduled(), TimerFired(Timer.BUY, due), due)
+    assert state.phase is Phase.ENTERING
+    assert runtime_view(state).message == f"Buying at {BUY_AT:%H:%M:%S}"
+    assert of(decisions, SendOrder)[0].not_before == BUY_AT
+    assert [log.reason for log in of(decisions, LogEvent)] == ["handed over 1000 ms before buy_at"]
+
+
+def test_stop_between_the_handing_over_and_the_buy_time_calls_the_buy_back() -> None:
+    due = BUY_AT - HAND_OVER
+    handed_over, _ = step(scheduled(), TimerFired(Timer.BUY, due), due)
+    stopping, decisions = step(handed_over, StopRequested(), BUY_AT - HAND_OVER / 2)
+    assert of(decisions, WithdrawOrder) == [WithdrawOrder(stopping.entry.intent.id)]
+    never_sent = PlacementFailed(stopping.entry.intent.id, FailureKind.EXHAUSTED, "withdrawn")
+    ended, _ = step(stopping, never_sent, BUY_AT - HAND_OVER / 2)
+    assert (ended.phase, ended.detail) == (Phase.ENDED, StatusDetail.STOPPED_BY_USER)
 
 
 @pytest.mark.parametrize(

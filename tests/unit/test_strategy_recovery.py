@@ -11,7 +11,7 @@ from actors.domain.decisions import (
     SetTimer,
     WatchPrice,
 )
-from actors.domain.entries import ENTRY_PATIENCE
+from actors.domain.entries import ENTRY_PATIENCE, HAND_OVER
 from actors.domain.events import (
     Timer,
     TimerFired,
@@ -49,7 +49,16 @@ from tests.kit.lives import (
 def test_recovery_before_the_buy_restores_both_timers() -> None:
     state, decisions = recover(scheduled(), at=NOW)
     assert state.phase is Phase.SCHEDULED
-    assert set(decisions) >= {SetTimer(Timer.BUY, BUY_AT), SetTimer(Timer.SELL, SELL_AT)}
+    assert set(decisions) >= {SetTimer(Timer.BUY, BUY_AT - HAND_OVER), SetTimer(Timer.SELL, SELL_AT)}
+
+
+@pytest.mark.parametrize("before", [scheduled(), entering()], ids=lambda state: state.phase)
+def test_recovery_in_the_last_second_takes_the_buy_for_handed_over(before: StrategyState) -> None:
+    """What STOP then calls back is what the dead incarnation may have given to execution."""
+    state, decisions = recover(before, at=BUY_AT - HAND_OVER / 2)
+    (send,) = of(decisions, SendOrder)
+    assert state.phase is Phase.ENTERING
+    assert (send.look_up_first, send.not_before) == (True, BUY_AT)
 
 
 def test_recovery_adopts_a_buy_that_the_dead_incarnation_never_recorded() -> None:

@@ -1,11 +1,13 @@
 """Timers on the wall clock: never early, exact, and right again soon after the clock was stepped either way."""
 
+import asyncio
 from datetime import datetime, timedelta
 
 import pytest
 
 from actors.domain.events import Timer, TimerFired
-from actors.timers import WallClockTimers
+from actors.runtime.clock import SystemClock
+from actors.timers import AlarmClock, WallClockTimers
 from tests.kit.builders import NOW
 from tests.kit.virtual_time import FakeClock, in_virtual_time, passing, until
 
@@ -108,3 +110,66 @@ async def test_a_cancelled_timer_never_fires_even_when_it_is_due_already() -> No
     timers.cancel(Timer.ENTRY_PATIENCE)  # one that was never set
     await passing(10)
     assert fired == []
+
+
+# --- the alarm clock of execution ------------------------------------------------------------------------------------
+
+
+@in_virtual_time
+async def test_all_who_wait_for_an_instant_are_woken_in_one_turn_and_never_before() -> None:
+    clock = FakeClock(NOW)
+    alarm = AlarmClock(clock, timedelta(0))
+    due = NOW + timedelta(seconds=2.5)
+    woken: list[datetime] = []
+    for waiting in [alarm.at(due) for _ in range(50)]:
+        waiting.add_done_callback(lambda _: woken.append(clock.now()))
+    await until(lambda: woken)
+    assert len(woken) == 50
+    assert timedelta(0) <= woken[0] - due < timedelta(milliseconds=1)
+
+
+@in_virtual_time
+async def test_an_earlier_instant_may_be_asked_for_later() -> None:
+    clock = FakeClock(NOW)
+    alarm = AlarmClock(clock, timedelta(0))
+    late = alarm.at(NOW + timedelta(seconds=0.9))
+    await passing(0.1)
+    await alarm.at(NOW + timedelta(seconds=0.2))
+    assert clock.now() - NOW < timedelta(seconds=0.21)
+    assert not late.done()
+    await late
+    await alarm.at(NOW - timedelta(hours=1))  # of the past: at once
+
+
+@in_virtual_time
+async def test_the_alarm_follows_a_clock_that_is_set_back_or_forward() -> None:
+    clock = FakeClock(NOW)
+    alarm = AlarmClock(clock, timedelta(0))
+    waiting = alarm.at(NOW + timedelta(seconds=30))
+    await passing(29.5)
+    clock.step(-timedelta(minutes=5))
+    await passing(60)
+    assert not waiting.done()
+    clock.step(timedelta(minutes=5))
+    await asyncio.wait_for(waiting, 1.01)
+
+
+@in_virtual_time
+async def test_one_who_waits_no_more_does_not_keep_others_waiting() -> None:
+    clock = FakeClock(NOW)
+    alarm = AlarmClock(clock, timedelta(0))
+    alarm.at(NOW + timedelta(seconds=1)).cancel()
+    await alarm.at(NOW + timedelta(seconds=2))
+    assert timedelta(0) <= clock.now() - NOW - timedelta(seconds=2) < timedelta(milliseconds=1)
+
+
+async def test_on_the_real_clock_the_alarm_stays_awake_and_serves_others_meanwhile() -> None:
+    clock = SystemClock()
+    due = clock.now() + timedelta(milliseconds=20)
+    waiting = AlarmClock(clock, timedelta(milliseconds=20)).at(due)
+    turns = 0
+    while not waiting.done():
+        turns += 1
+        await asyncio.sleep(0)
+    assert clock.now() >= due
+    assert turns > 10
