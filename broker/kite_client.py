@@ -8,7 +8,7 @@ deadline from here to the last byte of its answer: what could not leave before i
 import asyncio
 import functools
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -22,7 +22,7 @@ from actors.ports import BrokerUnavailable, OrderCommand, PlaceResult, PositionK
 from broker.egress import Proxy
 from broker.kite_exceptions import NeverSent
 from broker.kite_mapping import holdings_of, is_session_error, outcome_of, positions_of, reason_of, report_of
-from broker.kite_order_client import KiteCredentials, KiteOrderClient, finished_by
+from broker.kite_order_client import BegunOrder, KiteCredentials, KiteOrderClient, finished_by
 from broker.kite_sessions import KiteSessions
 from broker.kite_wire import Destination
 
@@ -80,11 +80,18 @@ class KiteGateway:
     def __repr__(self) -> str:
         return f"KiteGateway({self._sessions.destination.authority})"
 
-    async def place(self, command: OrderCommand) -> PlaceResult:
-        """One protected MARKET order. See `OrderGateway.place`."""
-        sent_at = datetime.now(UTC)
+    def place(self, command: OrderCommand) -> Coroutine[Any, Any, PlaceResult]:
+        """One protected MARKET order. See `OrderGateway.place`.
+
+        With credentials and a warm session at hand the request leaves in this call: to wake a thread first may take a
+        millisecond on a busy machine, and orders of one instant would wait for each other's.
+        """
+        sent_at, order = datetime.now(UTC), order_fields(command, self._endpoint.market_protection)
+        return self._placed(sent_at, order, self._begin_order(order))
+
+    async def _placed(self, sent_at: datetime, order: dict[str, Any], begun: "_Begun") -> PlaceResult:
         try:
-            order_id = await self._call("place_order", **order_fields(command, self._endpoint.market_protection))
+            order_id = await self._call("place_order", begun, **order)
         except BrokerUnavailable as error:  # no credentials could be read: nothing left us
             return PlaceResult(AttemptOutcome.NOT_SENT, sent_at, reason=str(error))
         except Exception as error:  # noqa: BLE001 - anything unproven is ambiguous, and anything may be raised
@@ -145,9 +152,11 @@ class KiteGateway:
         except Exception as error:
             raise BrokerUnavailable(reason_of(error)) from error
 
-    async def _call(self, method: str, **arguments: Any) -> Any:
+    async def _call(self, method: str, begun: "_Begun" = None, **arguments: Any) -> Any:
         used = self._credentials
         try:
+            if begun is not None:
+                return await self._answer(begun)
             return await self._call_as(used or await self._fresh_credentials(), method, arguments)
         except NeverSent:
             named_since = await self._changed_since(used) if used is not None and used.proxy is not None else None
@@ -184,17 +193,28 @@ class KiteGateway:
 
     async def _call_as(self, credentials: KiteCredentials, method: str, arguments: dict[str, Any]) -> Any:
         deadline = time.monotonic() + self._endpoint.total_s
-        call = self._begin_order(deadline, credentials, arguments) if method == "place_order" else None
-        call = call or functools.partial(self._call_until, deadline, credentials, method, arguments)
+        return await self._in_thread(functools.partial(self._call_until, deadline, credentials, method, arguments))
+
+    def _begin_order(self, order: dict[str, Any]) -> "_Begun":
+        """The order under way, or why it is not known to be; None if nothing was sent."""
+        if self._credentials is None:
+            return None
+        try:
+            return self._client_of(self._credentials).begin_order(**order)
+        except Exception as error:  # noqa: BLE001 - it is raised where the answer is asked for
+            return error
+
+    async def _answer(self, begun: BegunOrder | Exception) -> Any:
+        """Read it in a thread, but only once it arrives: until then other orders have the processor."""
+        if isinstance(begun, Exception):
+            raise begun
+        if (awaited := begun.awaits) is not None:
+            await _readable(*awaited)
+        return await self._in_thread(begun.order_id)
+
+    async def _in_thread(self, call: Callable[[], Any]) -> Any:
         done = asyncio.get_running_loop().run_in_executor(self._threads, call)
         return await asyncio.wait_for(done, self._endpoint.total_s + _GRACE_S)
-
-    def _begin_order(
-        self, deadline: float, credentials: KiteCredentials, order: dict[str, Any]
-    ) -> Callable[[], str] | None:
-        """An order leaves in the loop: to wake a thread first may take a millisecond on a busy machine."""
-        with finished_by(deadline):
-            return self._client_of(credentials).begin_order(**order)
 
     def _call_until(self, deadline: float, credentials: KiteCredentials, method: str, arguments: dict[str, Any]) -> Any:
         with finished_by(deadline):
@@ -217,6 +237,22 @@ class KiteGateway:
         sessions.close()
         self._sessions = changed = KiteSessions(replace(sessions.destination, proxy=proxy))
         return changed
+
+
+_Begun = BegunOrder | Exception | None
+"""What `KiteGateway.place` has begun: an order under way, why it is not known to be, or nothing."""
+
+
+async def _readable(descriptor: int, within_s: float) -> None:
+    """Return when something can be read, or after so many seconds."""
+    loop, arrived = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(descriptor, arrived.set)
+    try:
+        await asyncio.wait_for(arrived.wait(), within_s)
+    except TimeoutError:
+        pass  # whoever reads then says so
+    finally:
+        loop.remove_reader(descriptor)
 
 
 def order_fields(command: OrderCommand, market_protection: float) -> dict[str, Any]:

@@ -9,7 +9,7 @@ classify.
 import json
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ from kiteconnect import exceptions as kite_errors
 
 from broker.egress import Proxy
 from broker.kite_exceptions import contradictory, kite_error, unreadable
-from broker.kite_sessions import KiteSessions
+from broker.kite_sessions import Begun, KiteSessions
 from broker.kite_wire import Answer
 
 _FORM = "application/x-www-form-urlencoded"
@@ -49,6 +49,26 @@ class KiteCredentials:
     api_key: str = field(repr=False)
     access_token: str = field(repr=False)
     proxy: Proxy | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BegunOrder:
+    """An order whose request has left, at least in part. `order_id` must be called once, in any thread."""
+
+    begun: Begun
+    deadline: float
+    access_token: str = field(repr=False)
+
+    @property
+    def awaits(self) -> tuple[int, float] | None:
+        """The descriptor that the answer arrives on, and for how many seconds; None: there is more to send first."""
+        if self.begun.rest:
+            return None
+        return self.begun.connection.fileno(), self.begun.connection.patience(self.deadline)
+
+    def order_id(self) -> str:
+        """Read the answer, for as long as `place_order` would. Raises what `place_order` raises."""
+        return _order_id(_data_of(self.begun.finish("POST", self.deadline), self.access_token))
 
 
 @contextmanager
@@ -87,10 +107,10 @@ class KiteOrderClient(KiteConnect):  # type: ignore[misc] # kiteconnect has no t
         """
         return _order_id(self._exchange("POST", self._order_request(variety, order)))
 
-    def begin_order(self, variety: str, **order: Any) -> Callable[[], str] | None:
+    def begin_order(self, variety: str, **order: Any) -> "BegunOrder | None":
         """`place_order` in two steps: the request leaves now, over a warm session; what is returned reads the answer.
 
-        None: there is no warm session, and nothing was sent. The second step may be made in another thread.
+        None: there is no warm session, and nothing was sent.
 
         Raises:
             InputException: as `place_order`.
@@ -99,7 +119,7 @@ class KiteOrderClient(KiteConnect):  # type: ignore[misc] # kiteconnect has no t
         begun, deadline = self._sessions.begin(self._order_request(variety, order)), self._until()
         if begun is None:
             return None
-        return lambda: _order_id(_data_of(begun.finish("POST", deadline), self.access_token))
+        return BegunOrder(begun, deadline, self.access_token)
 
     def _order_request(self, variety: str, order: Mapping[str, Any]) -> bytes:
         """The whole request. What is the same from order to order is encoded once and kept."""

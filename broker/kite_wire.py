@@ -219,6 +219,14 @@ class Connection:
         self.reusable = response.status >= 200 and not response.will_close and not buffer.peek(1)
         return Answer(response.status, response.getheader("Content-Type", "") or "", body)
 
+    def fileno(self) -> int:
+        """The descriptor of the socket."""
+        return self._link.fileno()
+
+    def patience(self, deadline: float) -> float:
+        """Seconds that the first byte of an answer is waited for, if it is due by the deadline."""
+        return max(0.0, min(self._read_s, deadline - time.monotonic()))
+
     def close(self) -> None:
         """Close it; it is of no use afterwards."""
         self._link.close()

@@ -1,11 +1,11 @@
 """What execution needs: the broker, the order lock, the journal's intents, and a way to report back."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 from actors.domain.events import Event
 from actors.domain.identifiers import Instrument, Leg, Product
@@ -40,8 +40,8 @@ def position_key(instrument: Instrument, product: Product) -> PositionKey:
 class OrderGateway(Protocol):
     """One account at one broker."""
 
-    async def place(self, command: OrderCommand) -> PlaceResult:
-        """One request, never repeated here."""
+    def place(self, command: OrderCommand) -> Coroutine[Any, Any, PlaceResult]:
+        """One request, never repeated here; where that is possible it leaves in this very call. Await what it gives."""
         ...
 
     async def orders(self) -> Sequence[OrderReport]:

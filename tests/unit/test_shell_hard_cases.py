@@ -43,13 +43,13 @@ class ScriptedKite(KiteGateway):
             return KiteCredentials("key", left.pop(0) if len(left) > 1 else left[0])
 
         super().__init__(KiteEndpoint("http://127.0.0.1:9"), credentials)
-        self._answer = answer
+        self._scripted = answer
 
-    def _begin_order(self, deadline: float, credentials: KiteCredentials, order: dict[str, Any]) -> None:
+    def _begin_order(self, order: dict[str, Any]) -> None:
         """No session is warm."""
 
     def _call_in_thread(self, credentials: KiteCredentials, method: str, arguments: dict[str, Any]) -> Any:
-        return self._answer(credentials, method)
+        return self._scripted(credentials, method)
 
 
 # --- 1. an order that may live at the broker is taken for one that was never sent -------------------------------------
