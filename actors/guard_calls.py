@@ -26,12 +26,12 @@ class GuardCalls:
         self._changed = asyncio.Event()
 
     def update(self, state: StrategyState) -> None:
-        """Take in the state after an event."""
+        """Take in the state after an event. That an exit has left is told with the next renewal: execution sent it."""
         quantity = 0 if state.phase is Phase.ENDED else max(state.open_quantity, 0)
         holding = self._as_holding(quantity, exiting=state.phase in {Phase.EXITING, Phase.EXIT_FAILED})
-        if holding != self._holding:
-            self._holding = holding
+        if holding.quantity != self._holding.quantity:
             self._changed.set()
+        self._holding = holding
 
     async def live(self) -> None:
         """Tell every change at once, and an open position every few seconds, until cancelled."""

@@ -37,6 +37,10 @@ from actors.domain.events import (
     FeedLost,
     FeedRestored,
     IntentArmed,
+    OrderQueued,
+    OrderReported,
+    PlacementFailed,
+    PlacementUnresolved,
     RunRecovered,
     StopLossMoved,
     StopRequested,
@@ -76,9 +80,10 @@ WATCH_RENEWAL_S = 1.0
 WATCH_RETRY_S = 0.2
 """Between tries to reach a router that is restarting."""
 
-ORDER_FIRST_S = 0.005
-"""What has been decided is recorded so much later than the order leaves: the way of an order through other processes of
-this machine is short of cores, not of records. Recovery finds the order by its tag in any case (design §4.2)."""
+ORDER_FIRST_S = 0.25
+"""So long everything that is no order waits for the first news of one that has left: when fifty stop-losses are touched
+at once, fifty records and subscriptions would take the cores from them. Recovery finds an order by its tag in any case
+(design §4.2)."""
 
 LAST_WORDS_S = 5.0
 """How long an ended strategy waits until its alerts and cancellations are taken over."""
@@ -115,7 +120,8 @@ class StrategyActor:
         self._awaiting_record: list[asyncio.Future[None]] = []
         self._ended: EndRun | None = None
         self._dirty = asyncio.Event()
-        self._order_leaves = False
+        self._order_heard_of = asyncio.Event()
+        self._order_heard_of.set()
         self._watch_changed = asyncio.Event()
         self._level_changed = asyncio.Event()
         prices.when_changed(self._watch_changed.set)
@@ -230,9 +236,13 @@ class StrategyActor:
         except DomainError as error:
             self._raise_alert("event_refused", f"{type(event).__name__} refused while {before.phase}: {error}")
             return
-        if any(isinstance(decision, SendOrder) for decision in decisions):
-            self._order_leaves = True
-            failpoints.hit("decide.after", self._run.strategy_id)
+        if isinstance(event, OrderReported | PlacementFailed | PlacementUnresolved | OrderQueued):
+            self._order_heard_of.set()
+        for decision in decisions:
+            if isinstance(decision, SendOrder):
+                failpoints.hit("decide.after", self._run.strategy_id)
+                if decision.not_before is None or decision.not_before <= now:
+                    self._order_heard_of.clear()
         self._guard.update(self._state)
         for decision in decisions:
             self._carry_out(decision, event)
@@ -341,9 +351,7 @@ class StrategyActor:
         """Record until the run's end is recorded. What happens while a record is on its way is in the next one."""
         while True:
             await self._dirty.wait()
-            if self._order_leaves:
-                self._order_leaves = False
-                await asyncio.sleep(ORDER_FIRST_S)
+            await self._orders_first()
             self._dirty.clear()
             logs, self._unrecorded = tuple(self._unrecorded), []
             waiting, self._awaiting_record = self._awaiting_record, []
@@ -356,6 +364,10 @@ class StrategyActor:
                     recorded.set_result(None)
             if end is not None:
                 return
+
+    async def _orders_first(self) -> None:
+        await _within(self._order_heard_of, ORDER_FIRST_S)
+        self._order_heard_of.set()  # one wait for one order
 
     async def _record(self, entry: JournalEntry) -> None:
         while True:
@@ -385,6 +397,7 @@ class StrategyActor:
                 self.post(FeedRestored() if now_live else FeedLost())
                 live = now_live
             await _within(self._watch_changed, pause)
+            await self._orders_first()
             # a lost link is not asked for at once again and again: two of us may take turns at one. A level is.
             await _within(self._level_changed, asked_at + WATCH_RETRY_S - loop.time())
 

@@ -35,11 +35,13 @@ async def test_an_open_position_is_said_at_once_and_again_every_few_seconds() ->
 
 
 @in_virtual_time
-async def test_an_exit_and_its_end_are_said() -> None:
+async def test_an_exit_is_said_with_the_next_renewal_and_its_end_at_once() -> None:
     bench = await StrategyBench().guarding()
     bench.tick(bench.run.stop_loss)
     exit_command = await bench.ordered(2)
     await passing(0.1)
+    assert said(bench)[-1] == (10, False)  # execution has the exit itself: no call competes with it
+    await passing(GUARD_RENEWAL_S)
     assert said(bench)[-1] == (10, True)
     bench.desk.answer(reported(exit_command.intent))
     await bench.lived()
