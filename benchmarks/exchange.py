@@ -1,8 +1,8 @@
 """A Kite-compatible exchange that does as little as it can, and stamps: the judge of every latency here.
 
 It notes the wall clock (`time.time_ns`) before it writes a tick to the sockets, and when the last byte of an order has
-arrived. Orders fill at once; everybody holds enough of everything. One process, one asyncio loop, no framework: what
-it costs, the measurement pays for.
+arrived, before it answers any. Orders fill at once; everybody holds enough of everything. One process, one asyncio
+loop, no framework: what it costs, the measurement pays for.
 
 Beside Kite's calls: `POST /bench/tick {"key", "paise"}` publishes a tick and answers its stamp; `GET /bench/orders`
 answers and forgets the orders that have arrived: `[tag, side, symbol, stamp]`.
@@ -152,7 +152,10 @@ class Session(asyncio.Protocol):
         self._heard += data
         if self._is_socket:
             self._frames()
-            return
+        else:  # what has arrived on other connections by now is stamped before anything is answered
+            asyncio.get_running_loop().call_soon(self._request, stamp)
+
+    def _request(self, stamp: int) -> None:
         head, gap, body = self._heard.partition(b"\r\n\r\n")
         if not gap:
             return

@@ -21,8 +21,10 @@ PARTS = (Part.POSTGRES, Part.VALKEY, Part.RAY, Part.API)
 FLOW_TICKS, FLOW_S = 20, 0.01
 """A market that moves: so many ticks, a hundred a second, before the one that breaches."""
 
-FIRST_BUY_S = 0.6
-"""From a run's beginning to its buy time: what it takes until its actor waits for it."""
+BUY_IN_S, ALL_BUY_IN_S = 1.2, 6.0
+"""From a run's beginning to its buy time, for one seat and for all: what it takes until their actors wait for it."""
+
+GUARDED_WITHIN_S = 20.0
 
 
 @dataclass
@@ -122,7 +124,7 @@ class Floor:
 
     # --- runs -----------------------------------------------------------------------------------------------------
 
-    def begin(self, seats: Sequence[Seat], buy_in_s: float = FIRST_BUY_S) -> list[Shot]:
+    def begin(self, seats: Sequence[Seat], buy_in_s: float = BUY_IN_S) -> list[Shot]:
         """A new run for each seat, all with the same buy time."""
         import ray
 
@@ -154,13 +156,15 @@ class Floor:
                 opened.append((run.id, (described.entry_intent().tag, described.exit_intent(1, 1).tag)))
         return opened
 
-    def shoot(self, seats: Sequence[Seat], buy_in_s: float = FIRST_BUY_S) -> list[Shot]:
+    def shoot(self, seats: Sequence[Seat], buy_in_s: float = BUY_IN_S) -> list[Shot]:
         """Buy, let the price fall through the stop-loss of all at once, and wait until everybody is out."""
         import ray
 
         self.exchange.tick(KEY, PRICE)
         shots = self.begin(seats, buy_in_s)
-        ray.get([shot.seat.actor.guarding.remote() for shot in shots], timeout=30)
+        guarding = {shot.seat.actor.guarding.remote(): shot for shot in shots}
+        _, waiting = ray.wait(list(guarding), num_returns=len(shots), timeout=buy_in_s + GUARDED_WITHIN_S)
+        assert not waiting, self.loop.run_until_complete(self._told_of([guarding[ref].run_id for ref in waiting]))
         for _ in range(FLOW_TICKS):
             self.exchange.tick(KEY, PRICE)
             time.sleep(FLOW_S)
@@ -180,6 +184,18 @@ class Floor:
             shot.ticked_ns = ticked_ns
             shot.bought_ns, shot.sold_ns = (by_tag[tag] for tag in shot.tags)
         return shots
+
+    async def _told_of(self, runs: list[int]) -> str:
+        from sqlalchemy import text
+
+        async with self._sessions() as session:
+            statement = text(
+                "select run_id, occurred_at, event, reason from order_logs where run_id = any(:runs) order by 2"
+            )
+            rows = (await session.execute(statement, {"runs": runs})).all()
+        return "these do not guard:\n" + "\n".join(
+            f"{run} {at:%H:%M:%S.%f} {event}: {why}" for run, at, event, why in rows
+        )
 
     def attempts(self) -> dict[int, tuple[datetime, datetime]]:
         """By run: when the stop-loss was triggered (the tick's arrival in the feed), and when execution sent it."""

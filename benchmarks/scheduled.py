@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
+from actors.ports import OrderCommand
 from benchmarks.chains import a_command
 from broker.kite_client import KiteCredentials, KiteEndpoint, KiteGateway
 
@@ -29,10 +30,14 @@ async def main() -> None:
         for job, gateway in enumerate(gateways):
             command = a_command(10_000 + job, number + 1)
             due[command.intent.tag] = round(at.timestamp() * 1e6) * 1000
-            scheduler.add_job(gateway.place, "date", run_date=at, args=[command], misfire_grace_time=5)
+            scheduler.add_job(_place, "date", run_date=at, args=[gateway, command], misfire_grace_time=5)
         await asyncio.sleep((at - datetime.now(UTC)).total_seconds() + 0.4)
     scheduler.shutdown()
     print(json.dumps(due))
+
+
+async def _place(gateway: KiteGateway, command: OrderCommand) -> None:
+    await gateway.place(command)
 
 
 def _as(number: int) -> Callable[[], Awaitable[KiteCredentials]]:

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 
 from benchmarks.chains import Chain
 from benchmarks.figures import Figure, Row, met, percentile, ratio
-from benchmarks.floor import ApiLoad, Floor, Shot
+from benchmarks.floor import ALL_BUY_IN_S, ApiLoad, Floor, Shot
 
 POLLS, NOISE = 50, 200
 """Status polls a second, and what a noisy tenant asks for beside them."""
@@ -54,7 +54,7 @@ def all_breached(floor: Floor, volleys: int) -> Figure:
     figure = Figure(f"Stop-loss: {count} breached by one tick, until the last order is on the wire", "< 15 ms")
     last, first = [], []
     for _ in range(volleys):
-        shots = floor.shoot(floor.seats, 1.5)
+        shots = floor.shoot(floor.seats, ALL_BUY_IN_S)
         last.append(max(shot.stop_ms for shot in shots))
         first.append(min(shot.stop_ms for shot in shots))
         time.sleep(1)

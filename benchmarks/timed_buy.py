@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 from benchmarks.figures import Figure, Row, met, percentile, ratio
-from benchmarks.floor import Floor, Shot
+from benchmarks.floor import ALL_BUY_IN_S, Floor, Shot
 
 
 def timed_buy(floor: Floor, alone: list[Shot], rounds: int) -> Figure:
@@ -15,7 +15,7 @@ def timed_buy(floor: Floor, alone: list[Shot], rounds: int) -> Figure:
         "one strategy p99 < 2 ms; 50 in the same instant p99 < 10 ms; never early",
     )
     single = [shot.buy_ms for shot in alone]
-    volleys = [shot.buy_ms for _ in range(rounds) for shot in floor.shoot(floor.seats, 1.5)]
+    volleys = [shot.buy_ms for _ in range(rounds) for shot in floor.shoot(floor.seats, ALL_BUY_IN_S)]
     count = len(floor.seats)
     theirs = {n: _by_apscheduler(floor, n, r) for n, r in ((1, min(len(single), 100)), (count, rounds))}
     figure.rows = [

@@ -127,6 +127,7 @@ def migrate(data_dir: DataDir = None) -> None:
 def doctor(
     data_dir: DataDir = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+    send_alert: Annotated[bool, typer.Option("--send-alert", help="Send a test to each of ALERT_URLS.")] = False,
 ) -> None:
     """Check everything that an operator can get wrong; exit code 1 if something must be put right."""
     from rich.console import Console
@@ -136,7 +137,7 @@ def doctor(
     with plain_failures():
         settings = _joined_settings(data_dir)
         _require(settings, "database_url", "redis_url", "ray_address")
-        raise typer.Exit(examination.run(settings, Console(), as_json=as_json))
+        raise typer.Exit(examination.run(settings, Console(), as_json=as_json, send_alert=send_alert))
 
 
 @app.command("rotate-keys")

@@ -1,6 +1,7 @@
 """`tradeactors doctor`: everything that an operator can get wrong, looked at from here and from every Ray node."""
 
 import asyncio
+import functools
 import json
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from config.embedded_ray import RAY_SETTINGS
+from config.embedded_ray import CLUSTER_SETTINGS, RAY_SETTINGS
 from config.settings import Settings
 
 if TYPE_CHECKING:
@@ -26,13 +27,16 @@ CLOCK_WARNS_S, CLOCK_FAILS_S = 0.1, 1.0
 
 _CALENDAR_MARGIN = timedelta(days=30)
 _BROKER_TIMEOUT_S = 5.0
-_ONLY_LOCAL = frozenset({"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "RAY_worker_maximum_startup_concurrency"})
-"""Settings of our own head that other clusters need not share."""
-
 _MATTERS = {
     "RAY_timeout_ms_task_wait_for_death_info": "a killed strategy comes back a second later",
     "RAY_core_worker_internal_heartbeat_ms": "a killed strategy comes back later",
     "RAY_AUTH_MODE": "whoever reaches Ray's ports can run code and trade",
+}
+_MATTERS_IN_A_CLUSTER = {
+    "RAY_health_check_period_ms": "the strategies of a lost node are guarded again later",
+    "RAY_health_check_timeout_ms": "the strategies of a lost node are guarded again later",
+    "RAY_health_check_failure_threshold": "the strategies of a lost node are guarded again later",
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "the node ends itself when the head is away for as long",
 }
 
 
@@ -81,8 +85,8 @@ def judge_clock(subject: str, offset_s: float, uncertain_s: float) -> Finding:
     return good(subject, f"clocks agree: {said}")
 
 
-def judge_node(report: "NodeReport", ours: tuple[str, str]) -> Iterator[Finding]:
-    """A Ray node: its workers' priority, its settings, its versions, its clock."""
+def judge_node(report: "NodeReport", ours: tuple[str, str], *, alone: bool = True) -> Iterator[Finding]:
+    """A Ray node: its workers' priority, its settings, its versions, its clock. `alone`: it is the only one."""
     subject = f"Ray node {report.address}"
     if report.fault:
         yield bad(subject, f"runs no task of ours: {report.fault}")
@@ -94,11 +98,10 @@ def judge_node(report: "NodeReport", ours: tuple[str, str]) -> Iterator[Finding]
             "Set RAY_worker_niceness=0 where `ray start` runs",
         )
     environment = report.environment or {}
-    for name, wanted in RAY_SETTINGS.items():
-        if name.startswith("RAY_") and name not in _ONLY_LOCAL and environment.get(name) != wanted:
-            has, why = environment.get(name, "not set"), _MATTERS.get(name)
-            if why is not None:
-                yield doubtful(subject, f"{name} is {has}, not {wanted}: {why}")
+    wanted = RAY_SETTINGS if alone else {**RAY_SETTINGS, **CLUSTER_SETTINGS}
+    for name, why in (_MATTERS if alone else _MATTERS | _MATTERS_IN_A_CLUSTER).items():
+        if environment.get(name) != wanted[name]:
+            yield doubtful(subject, f"{name} is {environment.get(name, 'not set')}, not {wanted[name]}: {why}")
     if report.versions != ours:
         yield bad(
             subject, f"has Python {report.versions[0]} and Ray {report.versions[1]}, here are {' and '.join(ours)}"
@@ -113,6 +116,8 @@ def judge_gateways(reports: Iterable["NodeReport"], *, real_broker: bool) -> Ite
         yield bad("order_gateway", "no node has this resource: no order can be placed")
     for report in gateways:
         subject = f"orders from {report.address}"
+        if not report.cpus:
+            yield bad(subject, "the node has no CPUs (`--num-cpus`): no actor starts there")
         if not report.source_address:
             yield bad(subject, "has no route to the broker")
         elif real_broker:
@@ -128,15 +133,15 @@ def judge_gateways(reports: Iterable["NodeReport"], *, real_broker: bool) -> Ite
 # --- looking ----------------------------------------------------------------------------------------------------------
 
 
-async def examine(settings: Settings) -> list[Finding]:
-    """Everything, each part whatever became of the others."""
+async def examine(settings: Settings, *, send_alert: bool = False) -> list[Finding]:
+    """Everything, each part whatever became of the others. `send_alert`: send a test to the addresses of alerts."""
     parts: tuple[tuple[str, Callable[[Settings], Awaitable[list[Finding]]]], ...] = (
         ("database", _database),
         ("Redis", _redis),
         ("Ray", _ray),
         ("calendar", _calendar),
         ("brokers", _brokers),
-        ("alerts", _alerts),
+        ("alerts", functools.partial(look_at_alerts, send=send_alert)),
     )
     findings: list[Finding] = []
     for subject, look in parts:
@@ -202,7 +207,8 @@ async def _ray(settings: Settings) -> list[Finding]:
 
     broker = settings.brokers[0]
     reports = await asyncio.to_thread(probe_nodes, settings.broker_root(broker))
-    findings = [finding for report in reports for finding in judge_node(report, own_versions())]
+    alone, ours = len(reports) == 1, own_versions()
+    findings = [finding for report in reports for finding in judge_node(report, ours, alone=alone)]
     return findings + list(judge_gateways(reports, real_broker="kite" in settings.brokers))
 
 
@@ -241,24 +247,33 @@ async def _brokers(settings: Settings) -> list[Finding]:
     return findings
 
 
-async def _alerts(settings: Settings) -> list[Finding]:
+async def look_at_alerts(settings: Settings, *, send: bool) -> list[Finding]:
+    """The addresses of ALERT_URLS; `send`: whether they take a test, too."""
     import apprise
 
     if not settings.alert_urls:
         return [doubtful("alerts", "TRADEACTORS_ALERT_URLS is empty: alerts are in the log only")]
-    wrong = sum(not apprise.Apprise().add(url.get_secret_value()) for url in settings.alert_urls)
-    if wrong:
-        return [bad("alerts", f"{wrong} of {len(settings.alert_urls)} ALERT_URLS are not understood")]
-    return [good("alerts", f"go to {len(settings.alert_urls)} places")]
+    findings = []
+    for number, url in enumerate(settings.alert_urls, 1):
+        subject, notifier = f"alerts, address {number}", apprise.Apprise()
+        if not notifier.add(url.get_secret_value()):
+            findings.append(bad(subject, "is not understood"))
+        elif not send:
+            findings.append(good(subject, "is understood; `--send-alert` sends a test there"))
+        elif await notifier.async_notify(title="TradeActors", body="A test of ALERT_URLS by the doctor"):
+            findings.append(good(subject, "has taken a test"))
+        else:
+            findings.append(bad(subject, "did not take a test"))
+    return findings
 
 
 # --- telling ----------------------------------------------------------------------------------------------------------
 
 
-def run(settings: Settings, console: "Console", *, as_json: bool) -> int:
+def run(settings: Settings, console: "Console", *, as_json: bool, send_alert: bool) -> int:
     """Look, tell, and say by the exit code whether anything must be put right."""
     with _quiet_ray():
-        findings = asyncio.run(examine(settings))
+        findings = asyncio.run(examine(settings, send_alert=send_alert))
     if as_json:
         console.print_json(json.dumps([asdict(finding) for finding in findings]))
     else:

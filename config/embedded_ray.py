@@ -28,6 +28,9 @@ WARM_WORKERS = 6
 RESOURCES = {"order_gateway": 1000}
 
 
+LOOPBACK_ONLY = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+"""Despite its name: 0 makes a node's address 127.0.0.1 on Linux too, and Ray then listens nowhere else."""
+
 RAY_SETTINGS: Mapping[str, str] = {
     "RAY_AUTH_MODE": "token",
     # Workers start at nice 15 by default, which makes a 4 ms chain 300 ms as soon as the cores are busy.
@@ -40,8 +43,7 @@ RAY_SETTINGS: Mapping[str, str] = {
     "RAY_prestart_worker_first_driver": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
     "MALLOC_ARENA_MAX": "1",
-    # Despite its name: 0 makes the node's address 127.0.0.1 on Linux too, and Ray then listens nowhere else.
-    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    LOOPBACK_ONLY: "0",
 }
 
 

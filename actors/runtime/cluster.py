@@ -1,11 +1,12 @@
 """Connecting this process to the Ray cluster as a driver. Nothing here imports Ray before its environment is set."""
 
+import ipaddress
 import logging
 import os
 import sys
 
 from actors.runtime.names import NAMESPACE
-from config.embedded_ray import ray_environment
+from config.embedded_ray import LOOPBACK_ONLY, ray_environment
 from config.settings import Settings
 
 
@@ -18,11 +19,21 @@ def prepare(settings: Settings) -> None:
         RuntimeError: Ray has been imported already, with other settings.
     """
     wanted = ray_environment(settings)
+    if not _on_this_machine(settings.ray_address):
+        del wanted[LOOPBACK_ONLY]
     late = [name for name in wanted if name not in os.environ]
     if late and "ray" in sys.modules:
         raise RuntimeError(f"Ray was imported before {', '.join(late)} was set")
     for name in late:
         os.environ[name] = wanted[name]
+
+
+def _on_this_machine(address: str) -> bool:
+    host = address.rpartition(":")[0]
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host in {"", "localhost"}
 
 
 def connect(settings: Settings) -> None:

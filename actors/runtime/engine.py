@@ -19,6 +19,7 @@ from config.settings import Settings
 log = structlog.get_logger(__name__)
 
 _READY_TIMEOUT_S = 30.0
+_ANSWER_S = 5.0
 _POLL_S = 0.1
 _RECOVERED_AT_ONCE = 6
 _UNWANTED_S = 300.0
@@ -34,6 +35,8 @@ class RayEngine:
         self._creating: dict[int, asyncio.Lock] = {}
         self._warm = WarmPool()
         self._unwanted: dict[int, float] = {}
+        self._known: dict[int, Any] = {}
+        """The actors that were seen alive. A call over a handle needs no head; to find an actor by its name does."""
 
     @classmethod
     async def connect(cls, settings: Settings) -> Self:
@@ -78,6 +81,7 @@ class RayEngine:
                 if ready.is_new:
                     self._warm.taken(ready.node_id)
                 if ready.run_id == run_id:
+                    self._known[strategy_id] = actor
                     return actor
             except RayActorError:
                 log.info("engine.actor_gone", strategy_id=strategy_id)
@@ -85,8 +89,21 @@ class RayEngine:
                 return None
             await asyncio.sleep(_POLL_S)  # the actor of an earlier run is ending; its name is free in a moment
 
+    async def _find(self, run_id: int, strategy_id: int) -> Any:
+        """As `_actor_of`, without the head if that is possible."""
+        actor = self._known.get(strategy_id)
+        if actor is not None:
+            try:
+                async with asyncio.timeout(_ANSWER_S):
+                    if (await actor.ready.remote()).run_id == run_id:
+                        return actor
+            except (TimeoutError, RayError):
+                log.info("engine.known_actor_silent", strategy_id=strategy_id)
+            self._known.pop(strategy_id, None)
+        return await self._actor_of(run_id, strategy_id)
+
     async def stop(self, strategy_id: int, timeout_s: float) -> StopResult:
-        """Row I1. Raises EngineUnavailable."""
+        """Row I1; works without the head, too. Raises EngineUnavailable."""
         run_id = await self._open_run(strategy_id)
         if run_id is None:
             return StopResult(flat=True)
@@ -98,7 +115,7 @@ class RayEngine:
     async def _ask_to_stop(self, run_id: int, strategy_id: int, timeout_s: float) -> bool:
         """Ask until the strategy has heard it, or the run is over: an actor may die, or end, between two calls."""
         while True:
-            actor = await self._actor_of(run_id, strategy_id)
+            actor = await self._find(run_id, strategy_id)
             if actor is None:
                 return True
             try:
@@ -113,7 +130,7 @@ class RayEngine:
         run_id = await self._open_run(strategy_id)
         if run_id is None:
             return
-        actor = await self._actor_of(run_id, strategy_id)
+        actor = await self._find(run_id, strategy_id)
         if actor is None:
             return
         try:
@@ -134,10 +151,18 @@ class RayEngine:
         runs: list[tuple[int, int]] = await self._ledger("open_runs")
         await self._end_unwanted(alive - {strategy_id for _, strategy_id in runs})
         missing = [(run_id, strategy_id) for run_id, strategy_id in runs if strategy_id not in alive]
+        await self._meet(alive & {strategy_id for _, strategy_id in runs})
         await self._ledger("ensure_mirror")
         places = asyncio.Semaphore(_RECOVERED_AT_ONCE)
         results = await asyncio.gather(*(self._recovered(*run, places) for run in missing))
         return RecoveryReport(found=len(runs), recovered=sum(results), failed=len(results) - sum(results))
+
+    async def _meet(self, running: set[int]) -> None:
+        """Know those that another API process has started, and forget those that are over."""
+        self._known = {strategy_id: actor for strategy_id, actor in self._known.items() if strategy_id in running}
+        for strategy_id in running - self._known.keys():
+            with contextlib.suppress(ValueError, RayError):  # it has just ended
+                self._known[strategy_id] = await asyncio.to_thread(_actor, names.strategy_name(strategy_id))
 
     async def _recovered(self, run_id: int, strategy_id: int, places: asyncio.Semaphore) -> bool:
         async with places:
@@ -196,13 +221,16 @@ class RayEngine:
             raise EngineUnavailable(f"the ledger does not answer: {error}") from error
 
     async def _await_gone(self, strategy_id: int) -> None:
-        """Wait for the end of the process, unless another run begins; this one is over in any case."""
-        for _ in range(int(_READY_TIMEOUT_S / _POLL_S)):
-            if strategy_id not in await asyncio.to_thread(self._live_strategies):
-                return
-            if await self._open_run(strategy_id) is not None:
-                return
-            await asyncio.sleep(_POLL_S)
+        """Wait for the end of the process, unless another run begins.
+
+        This one is over in any case; without the head nobody knows whether the process is.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_ANSWER_S):
+                while strategy_id in await asyncio.to_thread(self._live_strategies):
+                    if await self._open_run(strategy_id) is not None:
+                        return
+                    await asyncio.sleep(_POLL_S)
 
     @staticmethod
     def _live_strategies() -> set[int]:
@@ -210,5 +238,9 @@ class RayEngine:
         return {strategy_id for strategy_id in found if strategy_id is not None}
 
 
+def _actor(name: str) -> Any:
+    return ray.get_actor(name, namespace=names.NAMESPACE)
+
+
 def _end(name: str) -> None:
-    ray.kill(ray.get_actor(name, namespace=names.NAMESPACE), no_restart=True)
+    ray.kill(_actor(name), no_restart=True)

@@ -18,8 +18,9 @@ _PROBE_TIMEOUT_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class NodeReport:
-    """One node as a worker process there sees it. `environment`: the RAY_ variables of that process but the secrets.
+    """One node as a worker process there sees it.
 
+    `cpus`: what it offers to actors. `environment`: the RAY_ variables of that process but the secrets.
     `clock_offset_s`: its clock minus ours, exact to half of `round_trip_s`. `source_address`: where its connections to
     the broker come from, before any NAT; empty if there is no way there. `fault`: why it did not answer.
     """
@@ -27,6 +28,7 @@ class NodeReport:
     node_id: str
     address: str
     gateway: bool
+    cpus: float = 1
     niceness: int = 0
     environment: dict[str, str] | None = None
     versions: tuple[str, str] = ("", "")
@@ -48,7 +50,8 @@ def own_versions() -> tuple[str, str]:
 
 
 def _probe(node: dict[str, Any], broker_root: str) -> NodeReport:
-    known = node["NodeID"], node["NodeManagerAddress"], ORDER_GATEWAY in node["Resources"]
+    resources = node["Resources"]
+    known = node["NodeID"], node["NodeManagerAddress"], ORDER_GATEWAY in resources, resources.get("CPU", 0.0)
     where = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
     asked = _look_around.options(scheduling_strategy=where)
     try:

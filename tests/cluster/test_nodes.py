@@ -1,6 +1,7 @@
 """Rows J1-J3 and ruling 8 on several nodes: placement, ticks between nodes, nodes and heads that die or are cut off."""
 
 import signal
+import time
 from datetime import UTC, datetime
 
 import psutil
@@ -12,6 +13,9 @@ from tests.kit.trader import Deployment, Running, Trader
 PRICE, STOP, FALLEN = 800.00, 790.00, 789.00
 GUARDED_WITHIN_S = 15.0
 """A lost node is noticed in two seconds; its actors start cold on nodes with two busy cores between them."""
+
+STOPPED_WITHIN_S = 12.0
+"""Without the head nobody can tell whether the actor's process has ended, and STOP waits a moment for that."""
 
 
 def test_orders_leave_from_the_gateway_node_only_and_ticks_cross_nodes(cluster: Cluster, trader: Trader) -> None:
@@ -60,8 +64,13 @@ def test_a_node_that_was_cut_off_and_comes_back_sells_nothing_twice(cluster: Clu
 def test_strategies_trade_on_without_the_head_and_starts_work_again_with_it(
     cluster: Cluster, deployment: Deployment, trader: Trader
 ) -> None:
-    first, second = holding(trader, 2)
+    first, second, third = holding(trader, 3)
     cluster.nodes["head"].kill()
+    begun = time.monotonic()
+    answer = third.stop()
+    assert answer.is_success, answer.text
+    assert time.monotonic() - begun < STOPPED_WITHIN_S
+    assert third.until_stopped(5)["position"] == "sold"
     deployment.exchange.set_price("NSE:SBIN", FALLEN)
     sold_once(first)
     sold_once(second)

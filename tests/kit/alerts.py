@@ -39,6 +39,11 @@ class AlertInbox:
         """Codes of the alerts about a strategy, in their order."""
         return [code for strategy, code in self._received if strategy == strategy_id]
 
+    @property
+    def all_codes(self) -> list[str]:
+        """Codes of everything that came, or its title where there is none."""
+        return [code for _, code in self._received]
+
     def __enter__(self) -> Self:
         self._thread.start()
         return self

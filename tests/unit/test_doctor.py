@@ -1,10 +1,13 @@
 """What `tradeactors doctor` makes of what it sees."""
 
 import pytest
+from pydantic import SecretStr
 
 from actors.runtime.node_probe import NodeReport
-from config.doctor import Finding, Level, judge_clock, judge_gateways, judge_node
-from config.embedded_ray import RAY_SETTINGS
+from config.doctor import Finding, Level, judge_clock, judge_gateways, judge_node, look_at_alerts
+from config.embedded_ray import CLUSTER_SETTINGS, RAY_SETTINGS
+from config.settings import Settings
+from tests.kit.alerts import AlertInbox
 
 OURS = ("3.11.7", "2.60.0")
 GOOD = {name: value for name, value in RAY_SETTINGS.items() if name.startswith("RAY_")}
@@ -61,6 +64,20 @@ def test_a_setting_that_is_missing_is_told_with_what_it_costs(name: str) -> None
     assert any(f.sentence.startswith(name) for f in found)
 
 
+def test_what_matters_among_several_nodes_is_asked_of_several_only() -> None:
+    assert worst(list(judge_node(a_node(), OURS, alone=True))) is Level.OK
+    told = [f.sentence for f in judge_node(a_node(), OURS, alone=False) if f.level is Level.WARNING]
+    assert any(sentence.startswith("RAY_gcs_rpc_server_reconnect_timeout_s") for sentence in told)
+    assert any(sentence.startswith("RAY_health_check_period_ms") for sentence in told)
+    cluster = a_node(environment={**GOOD, **CLUSTER_SETTINGS})
+    assert worst(list(judge_node(cluster, OURS, alone=False))) is Level.OK
+
+
+def test_a_gateway_that_offers_no_cpus_carries_no_execution() -> None:
+    found = list(judge_gateways([a_node(cpus=0)], real_broker=False))
+    assert any(f.level is Level.FAILURE and "--num-cpus" in f.sentence for f in found)
+
+
 def test_other_versions_must_be_put_right() -> None:
     assert worst(list(judge_node(a_node(versions=("3.12.1", "2.60.0")), OURS))) is Level.FAILURE
 
@@ -82,3 +99,15 @@ def test_where_orders_leave_from_is_told_and_for_a_real_broker_to_be_checked_by_
     assert "10.0.0.7" in kite.sentence
     (unreachable,) = judge_gateways([a_node(source_address="")], real_broker=True)
     assert unreachable.level is Level.FAILURE
+
+
+async def test_a_test_alert_arrives_or_is_said_not_to() -> None:
+    with AlertInbox() as inbox:
+        there, nobody, nonsense = map(SecretStr, (inbox.url, "json://127.0.0.1:9/", "nothing at all"))
+        settings = Settings.model_construct(alert_urls=[there, nobody, nonsense])
+        silent = await look_at_alerts(settings, send=False)
+        assert ([finding.level for finding in silent], inbox.all_codes) == ([Level.OK, Level.OK, Level.FAILURE], [])
+        tried = await look_at_alerts(settings, send=True)
+        assert [finding.level for finding in tried] == [Level.OK, Level.FAILURE, Level.FAILURE]
+        assert inbox.all_codes == ["TradeActors"]
+    assert not any("127.0.0.1" in finding.sentence for finding in tried), "an address may hold a secret"
