@@ -1,13 +1,10 @@
 """What `tradeactors doctor` makes of what it sees."""
 
 import pytest
-from pydantic import SecretStr
 
 from actors.runtime.node_probe import NodeReport
-from config.doctor import Finding, Level, judge_clock, judge_gateways, judge_node, look_at_alerts
+from config.doctor import Finding, Level, judge_clock, judge_gateways, judge_node
 from config.embedded_ray import CLUSTER_SETTINGS, RAY_SETTINGS
-from config.settings import Settings
-from tests.kit.alerts import AlertInbox
 
 OURS = ("3.11.7", "2.60.0")
 GOOD = {name: value for name, value in RAY_SETTINGS.items() if name.startswith("RAY_")}
@@ -99,15 +96,3 @@ def test_where_orders_leave_from_is_told_and_for_a_real_broker_to_be_checked_by_
     assert "10.0.0.7" in kite.sentence
     (unreachable,) = judge_gateways([a_node(source_address="")], real_broker=True)
     assert unreachable.level is Level.FAILURE
-
-
-async def test_a_test_alert_arrives_or_is_said_not_to() -> None:
-    with AlertInbox() as inbox:
-        there, nobody, nonsense = map(SecretStr, (inbox.url, "json://127.0.0.1:9/", "nothing at all"))
-        settings = Settings.model_construct(alert_urls=[there, nobody, nonsense])
-        silent = await look_at_alerts(settings, send=False)
-        assert ([finding.level for finding in silent], inbox.all_codes) == ([Level.OK, Level.OK, Level.FAILURE], [])
-        tried = await look_at_alerts(settings, send=True)
-        assert [finding.level for finding in tried] == [Level.OK, Level.FAILURE, Level.FAILURE]
-        assert inbox.all_codes == ["TradeActors"]
-    assert not any("127.0.0.1" in finding.sentence for finding in tried), "an address may hold a secret"
