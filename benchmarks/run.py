@@ -53,14 +53,16 @@ def _on_the_floor(size: Size, only: str) -> Iterator[Figure]:
 
     with trading_floor.open_floor(max_running=1000) as floor:
         floor.take_seats(1)
-        if only != "timed":
-            yield one_breached(floor, 1, size.shots)
-        alone = [shot for _ in range(min(size.shots, 200)) for shot in floor.shoot(floor.seats[:1])]
+        if only == "timed":
+            quiet = [shot for _ in range(size.shots) for shot in floor.shoot(floor.seats)]
+        else:
+            figure, quiet = one_breached(floor, 1, size.shots)
+            yield figure
         floor.take_seats(size.seats - 1)
-        yield timed_buy(floor, alone, size.volleys)
+        yield timed_buy(floor, quiet, size.volleys)
         if only != "timed":
             yield all_breached(floor, size.volleys)
-            yield one_breached(floor, size.seats, size.shots)
+            yield one_breached(floor, size.seats, size.shots)[0]
 
 
 def _in_a_session(size: Size, only: str) -> Iterator[Figure]:

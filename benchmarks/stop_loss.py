@@ -11,8 +11,8 @@ POLLS, NOISE = 50, 200
 """Status polls a second, and what a noisy tenant asks for beside them."""
 
 
-def one_breached(floor: Floor, subscribers: int, shots: int) -> Figure:
-    """One stop-loss on a symbol that so many follow. `floor` has as many seats."""
+def one_breached(floor: Floor, subscribers: int, shots: int) -> tuple[Figure, list[Shot]]:
+    """One stop-loss on a symbol that so many follow, and the quiet shots. `floor` has as many seats."""
     seat, *others = floor.seats[:subscribers]
     if others:
         floor.begin(others, 36_000)  # they wait for their buy time, and follow the price
@@ -45,7 +45,7 @@ def one_breached(floor: Floor, subscribers: int, shots: int) -> Figure:
     figure.verdict = met(
         ok=p50 < 1 and p99 < 3 and worst < 5, said=f"p50 {p50:.2f}, p99 {p99:.2f}, p99.9 {worst:.2f} ms under API load"
     )
-    return figure
+    return figure, ours["quiet"]
 
 
 def all_breached(floor: Floor, volleys: int) -> Figure:

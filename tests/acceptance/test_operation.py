@@ -1,13 +1,20 @@
 """What an operator has on a running stack: the doctor, and a pool of warm workers."""
 
+import asyncio
 import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
 
 from config.embedded import Stack
 from tests.kit.paper import eventually
 from tests.kit.trader import Deployment, Trader
+
+if TYPE_CHECKING:
+    from actors.runtime.engine import RayEngine
 
 
 def test_the_doctor_finds_a_stack_that_we_started_sound(stack: Stack) -> None:
@@ -42,6 +49,38 @@ def test_a_strategys_process_never_loads_the_libraries_of_the_heavy_ones(
     assert loaded_libraries(deployment.actor_pid(strategy.actor)) == set()
     assert loaded_libraries(deployment.actor_pid("router:NSE:INFY")) == set()
     strategy.until_stopped()
+
+
+def test_an_actor_without_a_run_is_ended_after_its_time_and_no_other_is(
+    deployment: Deployment, trader: Trader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ray
+
+    from actors.runtime import engine, names
+
+    class Leftover:
+        """Lives on, whatever became of its run."""
+
+        def __repr__(self) -> str:
+            return "leftover"
+
+    name = names.strategy_name(987_654)
+    ray.remote(Leftover).options(name=name, namespace=names.NAMESPACE, lifetime="detached", num_cpus=0).remote()
+    wanted = trader.strategy("INFY", buy_in=600, sell_in=1200)
+    settings = deployment.settings
+    sweeper = engine.RayEngine(names.Pools(settings.execution_actors, settings.ledger_actors))
+    asyncio.run(sweeper.recover())
+    assert {name, wanted.actor} <= deployment.actors(), "for minutes it may still have something to write down"
+    monkeypatch.setattr(engine, "_UNWANTED_S", 0.0)
+    asyncio.run(_sweep(sweeper))
+    eventually(lambda: name not in deployment.actors(), 20, "the leftover is ended")
+    assert wanted.actor in deployment.actors()
+    wanted.stop()
+
+
+async def _sweep(sweeper: "RayEngine") -> None:
+    await sweeper.recover()  # sees it
+    await sweeper.recover()  # its time is over
 
 
 HEAVY = {"psycopg_binary", "greenlet", "cryptography"}
