@@ -21,7 +21,7 @@ PARTS = (Part.POSTGRES, Part.VALKEY, Part.RAY, Part.API)
 FLOW_TICKS, FLOW_S = 20, 0.01
 """A market that moves: so many ticks, a hundred a second, before the one that breaches."""
 
-BUY_IN_S, ALL_BUY_IN_S = 0.6, 6.0
+BUY_IN_S, ALL_BUY_IN_S = 1.5, 6.0
 """From a run's beginning to its buy time, for one seat and for all: what it takes until their actors wait for it."""
 
 GUARDED_WITHIN_S = 20.0
