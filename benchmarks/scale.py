@@ -184,11 +184,11 @@ def _judged(seen: Run) -> Run:
         orders = account["accounts"][trader.account.user_id]["orders"]
         tags = Counter(order["tag"] for order in orders)
         seen.wrong += [f"tag {tag} has {count} orders" for tag, count in tags.items() if count > 1]
+        seen.wrong += [f"{quantity} of {symbol} left" for symbol, quantity in _net(orders).items() if quantity]
     for strategy in seen.ended:
         lines = [line for line in strategy.log() if line["order_id"] and line["event"] in {"BUY", "STOPLOSS", "SELL"}]
         if len({line["order_id"] for line in lines}) != 2:
             seen.wrong.append(f"strategy {strategy.id}: {[line['event'] for line in lines]}")
-        seen.wrong += [f"{quantity} of {symbol} left" for symbol, quantity in _net(orders).items() if quantity]
     rows = seen.cluster.deployment.query("select sum(epoch - 1) as restarts from runs")
     seen.restarts = int(rows[0]["restarts"])
     return seen
