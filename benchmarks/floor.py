@@ -24,7 +24,7 @@ FLOW_TICKS, FLOW_S = 20, 0.01
 BUY_IN_S, ALL_BUY_IN_S = 1.5, 6.0
 """From a run's beginning to its buy time, for one seat and for all: what it takes until their actors wait for it."""
 
-GUARDED_WITHIN_S = 20.0
+BOUGHT_S, GUARDED_WITHIN_S = 0.3, 20.0
 
 
 @dataclass
@@ -162,8 +162,9 @@ class Floor:
 
         self.exchange.tick(KEY, PRICE)
         shots = self.begin(seats, buy_in_s)
+        time.sleep(max(0.0, shots[0].buy_at_ns / 1e9 + BOUGHT_S - time.time()))  # nobody asks while they buy
         guarding = {shot.seat.actor.guarding.remote(): shot for shot in shots}
-        _, waiting = ray.wait(list(guarding), num_returns=len(shots), timeout=buy_in_s + GUARDED_WITHIN_S)
+        _, waiting = ray.wait(list(guarding), num_returns=len(shots), timeout=GUARDED_WITHIN_S)
         assert not waiting, self.loop.run_until_complete(self._told_of([guarding[ref].run_id for ref in waiting]))
         for _ in range(FLOW_TICKS):
             self.exchange.tick(KEY, PRICE)

@@ -33,7 +33,7 @@ class RepeatingHost(StrategyHost):
             and subscription._line.alive
             and subscription._asked_for == (actor.state.run.instrument, actor.state.stop_loss)
         ):
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(0.01)
 
     async def over(self) -> str:
         """Returns when the run has ended; how."""
