@@ -13,7 +13,7 @@ from actors.domain.exits import FAILURE_STATUS, PROBE_INTERVAL, Step
 from actors.domain.order import FailureKind, OrderEvent, OrderStage
 from actors.domain.strategy_state import Phase, RunStatus, StatusDetail, StrategyState
 
-HAND_OVER = timedelta(seconds=1)
+HAND_OVER = timedelta(seconds=2)
 """So long before its time a BUY is handed to execution, which takes the claim, readies a session and waits: at the
 instant itself fifty strategies would wake up on two cores, and the last of them buy a tenth of a second late."""
 
