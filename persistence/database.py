@@ -28,7 +28,8 @@ _ACT_FOR_TENANT = text(
 )
 
 _MIGRATION_LOCK = 0x7472616465  # "trade"; any constant that no other program uses in this database
-_CONNECT_TIMEOUT_S = 5
+_CONNECTING = {"connect_timeout": 5, "client_encoding": "utf8"}
+"""The encoding is said because a server of encoding SQL_ASCII, which `initdb` makes in the C locale, gives bytes."""
 
 
 def open_database(
@@ -45,7 +46,7 @@ def open_database(
         max_overflow=max_overflow,
         pool_timeout=pool_timeout_s,
         pool_pre_ping=True,
-        connect_args={"connect_timeout": _CONNECT_TIMEOUT_S},
+        connect_args=_CONNECTING,
         hide_parameters=True,
     )
 
@@ -97,7 +98,7 @@ def migrate(database_url: str) -> None:
         DatabaseUnavailable: if PostgreSQL does not answer.
         SchemaRefused: if the user of the URL lacks a privilege.
     """
-    engine = create_engine(database_url, connect_args={"connect_timeout": _CONNECT_TIMEOUT_S})
+    engine = create_engine(database_url, connect_args=_CONNECTING)
     try:
         with _translated(), engine.connect() as connection:
             # A session lock: the second starter waits here, then finds nothing left to do.
