@@ -5,6 +5,7 @@ import os
 import pickle
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
+from enum import Enum
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -20,8 +21,8 @@ from actors.domain.events import (
     PositionClosedOutside,
     RunRecovered,
 )
-from actors.domain.identifiers import IntentId, Leg
-from actors.domain.order import FailureKind
+from actors.domain.identifiers import IntentId, Leg, Product, Side
+from actors.domain.order import FailureKind, OrderEvent
 from actors.domain.stop_loss import Tick
 from actors.ports import FeedStatus
 from actors.runtime.plane.frames import (
@@ -165,3 +166,16 @@ def test_bytes_that_are_nothing_are_refused(body: bytes) -> None:
 
 def test_prices_stay_decimals() -> None:
     assert unpack_value(pickle.dumps(Decimal("1500.05"))) == Decimal("1500.05")
+
+
+def test_no_python_has_members_opened_by_a_function(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python 3.11.2, that of Debian 12, reduces a member to `getattr(kind, name)`: no order command got through."""
+
+    def by_name(self: Enum, _protocol: int) -> tuple[object, tuple[type, str]]:
+        return getattr, (type(self), self.name)
+
+    for kind in (Side, Leg, Product, OrderEvent):
+        monkeypatch.setattr(kind, "__reduce_ex__", by_name)
+    assert b"getattr" in pickle.dumps(Side.BUY)
+    packed = pack_numbered(7, a_command())
+    assert unpack_numbered(packed) == (7, a_command())

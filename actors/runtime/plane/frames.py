@@ -12,9 +12,9 @@ import hmac
 import io
 import pickle
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from enum import IntEnum
+from enum import Enum, IntEnum
 from hashlib import blake2b
 from typing import Any
 
@@ -195,8 +195,21 @@ def _in_utc(at: datetime) -> Any:
     return (at.astimezone(UTC) if at.tzinfo is not None else at).__reduce_ex__(pickle.HIGHEST_PROTOCOL)
 
 
+def _by_value(member: Enum) -> Any:
+    """As newer Pythons do it: Python 3.11.0 to 3.11.3 would have whoever opens it call `getattr`."""
+    return type(member), (member.value,)
+
+
+class _Reductions(dict[type, Callable[[Any], Any]]):
+    def __missing__(self, kind: type) -> Callable[[Any], Any]:
+        if not issubclass(kind, Enum):
+            raise KeyError(kind)
+        self[kind] = _by_value
+        return _by_value
+
+
 class _DomainWriter(pickle.Pickler):
-    dispatch_table = {datetime: _in_utc}  # noqa: RUF012 - the pickler asks for a dictionary
+    dispatch_table = _Reductions({datetime: _in_utc})
 
 
 class _DomainReader(pickle.Unpickler):
