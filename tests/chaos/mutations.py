@@ -77,7 +77,7 @@ MUTATIONS = (
         (
             Edit(
                 "actors/execution_actor.py",
-                "            verdict = await self._claims.claim(command)\n",
+                "            verdict = await self._claim_in_time(command)\n",
                 "            verdict = ClaimVerdict.GRANTED\n",
             ),
         ),
