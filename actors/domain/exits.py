@@ -256,6 +256,13 @@ def exit_report_action(order: Order) -> str:
     return f"ORDER_{order.stage.name}"
 
 
+def follow_foreign(before: Order, order: Order) -> list[Decision]:
+    """Have an order followed that another incarnation has sent: its end is told to whoever asked for it, not to us."""
+    if before.sent or before.order_id is not None or not order.live:
+        return []
+    return [SendOrder(order.intent, look_up_first=True, order_id=order.order_id)]
+
+
 def report_log(before: Order, after: Order) -> list[Decision]:
     """The line of `order_logs` for what is new about an order (row H4)."""
     if (before.stage, before.filled_quantity, before.order_id) == (after.stage, after.filled_quantity, after.order_id):

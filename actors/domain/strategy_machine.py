@@ -203,7 +203,7 @@ def _entry_reported(state: StrategyState, report: OrderReport, now: datetime) ->
             after, decisions = exits.late_fill(state, merged)
     if state.entry.order_id is None and after.entry.live:
         decisions = [*decisions, SetTimer(Timer.ENTRY_PATIENCE, now + entries.ENTRY_PATIENCE)]
-    return after, logs + decisions
+    return after, exits.follow_foreign(state.entry, entry) + logs + decisions
 
 
 def _exit_reported(state: StrategyState, intent_id: IntentId, report: OrderReport, now: datetime) -> Step:
@@ -222,7 +222,7 @@ def _exit_reported(state: StrategyState, intent_id: IntentId, report: OrderRepor
     if state.phase is Phase.EXIT_FAILED and not order.live and merged.open_quantity > 0:
         return merged, logs
     after, decisions = exits.settle(merged, now)
-    return after, logs + decisions
+    return after, exits.follow_foreign(before, order) + logs + decisions
 
 
 def _on_placement_failed(state: StrategyState, event: ev.PlacementFailed, now: datetime) -> Step:

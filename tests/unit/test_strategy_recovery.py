@@ -180,3 +180,22 @@ def test_recovery_after_recovery_changes_nothing() -> None:
     for state in (scheduled(), entering(), paused(), guarding(), exiting(), exit_failed(), ended()):
         once, decisions = recover(state)
         assert recover(once) == (once, decisions)
+
+
+def test_an_exit_that_another_incarnation_has_sent_is_followed_once() -> None:
+    """Its end goes to whoever asked for it: one that was cut off, and ends before it hears it."""
+    known = exit_report(OrderStage.OPEN, 0)
+    told, decisions = step(guarding(), known, LATER)
+    (follow,) = of(decisions, SendOrder)
+    assert (follow.look_up_first, follow.order_id) == (True, known.report.order_id)
+    assert told.phase is Phase.EXITING
+    _, again = step(told, known, LATER)
+    assert of(again, SendOrder) == []
+
+
+def test_a_buy_that_another_incarnation_has_sent_is_followed() -> None:
+    known = entry_report(OrderStage.OPEN, 0)
+    told, decisions = step(scheduled(), known, BUY_AT)
+    (follow,) = of(decisions, SendOrder)
+    assert (follow.look_up_first, follow.order_id) == (True, known.report.order_id)
+    assert told.phase is Phase.ENTERING
