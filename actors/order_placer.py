@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
 
 import structlog
 
@@ -64,18 +63,21 @@ class OrderPlacer:
     unresolved_after: timedelta
     report: Callable[[Event], Awaitable[None]]
     in_background: Callable[[Awaitable[None]], None]
-    _withdrawal: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    _withdrawn: bool = field(default=False, init=False)
+    _instant: "asyncio.Future[None] | None" = field(default=None, init=False)
     _doubtful: bool = field(default=False, init=False)
     _told: bool = field(default=False, init=False)
 
     @property
     def withdrawn(self) -> bool:
         """Whether nothing more may be sent."""
-        return self._withdrawal.is_set()
+        return self._withdrawn
 
     def withdraw(self) -> None:
         """Send nothing more; whether the order exists is still found out."""
-        self._withdrawal.set()
+        self._withdrawn = True
+        if self._instant is not None and not self._instant.done():
+            self._instant.set_result(None)
 
     async def place(self) -> OrderReport | PlacementFailed:
         """See the head of this module."""
@@ -108,13 +110,9 @@ class OrderPlacer:
         if instant is None or self.clock.now() >= instant:
             return
         self.in_background(self.desk.warm_up())
-        reached: asyncio.Future[None] = self.alarm.at(instant)
-        withdrawal: asyncio.Future[Any] = asyncio.ensure_future(self._withdrawal.wait())
-        try:
-            await asyncio.wait([reached, withdrawal], return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            reached.cancel()
-            withdrawal.cancel()
+        self._instant = self.alarm.at(instant)
+        if not self.withdrawn:
+            await self._instant
 
     # --- one attempt ----------------------------------------------------------------------------------------------
 
@@ -162,6 +160,7 @@ class OrderPlacer:
         """The answer to one request, or the order itself if the book shows it while the request still hangs."""
         sent_at = self.clock.now()
         request = asyncio.ensure_future(self.desk.gateway.place(command))
+        await asyncio.sleep(0)  # orders of the same instant leave before anything is done about the answer to this one
         for pause in self.policy.hanging_looks:
             await asyncio.wait([request], timeout=max(0.0, (sent_at + pause - self.clock.now()).total_seconds()))
             if request.done():

@@ -13,8 +13,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, NamedTuple
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, quote_plus, urlencode
 
 from kiteconnect import KiteConnect
 from kiteconnect import exceptions as kite_errors
@@ -31,6 +32,8 @@ _PER_ORDER = frozenset({"tradingsymbol", "transaction_type", "quantity", "tag"})
 _PROTECTED_TYPES = frozenset({"MARKET", "SL-M"})
 _MOST_TEMPLATES = 64
 _MOST_WARMED = 4
+
+_quoted = lru_cache(maxsize=4096)(quote_plus)
 
 _deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
 
@@ -126,8 +129,8 @@ class KiteOrderClient(KiteConnect):  # type: ignore[misc] # kiteconnect has no t
         if order.get("order_type") in _PROTECTED_TYPES:
             _check_protection(order.get("market_protection"))
         template = self._template(variety, {name: value for name, value in order.items() if name not in _PER_ORDER})
-        own = {name: order[name] for name in order.keys() & _PER_ORDER if order[name] is not None}
-        return _whole(template.head, template.form + urlencode(own).encode())
+        own = "&".join(f"{name}={_quoted(str(order[name]))}" for name in _PER_ORDER if order.get(name) is not None)
+        return _whole(template.head, template.form + own.encode())
 
     def modify_order(self, variety: str, order_id: str, **changes: Any) -> Any:
         """`KiteConnect.modify_order` by keywords."""
