@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
+from secrets import token_hex
 
 import structlog
 
@@ -239,9 +240,10 @@ class ExecutionActor:
 
     async def _claim_in_time(self, command: OrderCommand) -> ClaimVerdict:
         """The claim, tried again for as long as the order may not leave anyway. Raises ClaimsUnavailable."""
+        claim_id = token_hex(8)
         while True:
             try:
-                return await self._claims.claim(command)
+                return await self._claims.claim(command, claim_id)
             except ClaimsUnavailable:
                 again_at = self._clock.now() + self._limits.claim_retry
                 if command.not_before is None or again_at >= command.not_before:

@@ -79,7 +79,7 @@ local answer = 'granted'
 if holder then
   if holder.intent == mine.intent then
     if holder.epoch > mine.epoch then return 'refused' end
-    answer = 'held_by_me'
+    if redis.call('GET', KEYS[4]) ~= ARGV[5] then answer = 'held_by_me' end
   elseif not outranks(mine, holder) then
     return 'refused'
   end
@@ -87,11 +87,16 @@ end
 local value = ARGV[1] .. ':' .. ARGV[2]
 redis.call('SET', KEYS[1], value, 'PX', ARGV[4])
 if redis.call('EXISTS', KEYS[3]) == 1 then redis.call('HSET', KEYS[3], 'lock_state', value) end
+if answer == 'granted' then redis.call('SET', KEYS[4], ARGV[5], 'PX', ARGV[4]) end
 show(KEYS[2], mine.intent, ARGV[3])
 return answer
 """
 )
-"""KEYS lock, queue, runtime; ARGV epoch, intent id, event JSON, lifetime in ms."""
+"""KEYS lock, queue, runtime, claim; ARGV epoch, intent id, event JSON, lifetime in ms, claim id.
+
+A claim that was granted is granted again when it is repeated under its id, because its answer was lost. Another claim
+for the same intent finds the lock held, and its maker looks before anything is sent.
+"""
 
 RENEW = (
     _HOLDER
@@ -109,13 +114,13 @@ RELEASE = (
     + """
 local holder = held_by(redis.call('GET', KEYS[1]))
 if holder and holder.intent == ARGV[1] then
-  redis.call('DEL', KEYS[1])
+  redis.call('DEL', KEYS[1], KEYS[3])
   if redis.call('EXISTS', KEYS[2]) == 1 then redis.call('HSET', KEYS[2], 'lock_state', '') end
 end
 return 1
 """
 )
-"""KEYS lock, runtime; ARGV intent id."""
+"""KEYS lock, runtime, claim; ARGV intent id."""
 
 SETTLE = (
     _HOLDER

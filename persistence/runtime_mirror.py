@@ -11,6 +11,7 @@ price:{symbol}               hash    price, exchange_time, received_at; feed: li
 queue:orders                 list    pending order events (row G2)
 queue:orders:dead            list    what was on the queue and names no order of ours, newest first
 lock_state:{id}              string  "epoch:intent id" that holds the strategy's order lock (row G1); expires
+lock_claim:{id}              string  id of the claim that got the lock; expires
 user:{id}                    hash    broker_connected (row B1)
 events:{user_id}             stream  what changed of the user's strategies: event, strategy_id, state (runtime as
                                      JSON); written by the scripts below, read by `event_stream`
@@ -24,6 +25,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from secrets import token_hex
 from typing import Any, Self
 
 import structlog
@@ -87,6 +89,11 @@ def lock_key(strategy_id: int) -> str:
     return f"lock_state:{strategy_id}"
 
 
+def claim_key(strategy_id: int) -> str:
+    """String, the id of the claim that was granted the lock: repeated, because its answer was lost, it is granted."""
+    return f"lock_claim:{strategy_id}"
+
+
 def user_key(user_id: int) -> str:
     """Hash of what other parts may know about a user."""
     return f"user:{user_id}"
@@ -103,7 +110,7 @@ class Claim(StrEnum):
     GRANTED = "granted"
     """The lock is now the caller's; it was free or held by something the caller outranks."""
     HELD_BY_ME = "held_by_me"
-    """The intent held the lock already: an earlier attempt may have left us, so look before sending."""
+    """Another claim of the intent held the lock: an earlier attempt may have left us, so look before sending."""
     REFUSED = "refused"
     """Another intent, or a later incarnation, holds it: do not send."""
 
@@ -294,20 +301,30 @@ class RuntimeMirror:
                 pipeline.delete(events_key(user_id))
                 await pipeline.execute()
 
-    async def claim(self, strategy_id: int, epoch: int, intent_id: str, event_json: str, ttl_seconds: float) -> Claim:
+    async def claim(
+        self,
+        strategy_id: int,
+        epoch: int,
+        intent_id: str,
+        event_json: str,
+        ttl_seconds: float,
+        *,
+        claim_id: str | None = None,
+    ) -> Claim:
         """Take the strategy's order lock for an intent and show its event on `queue:orders`, in one round trip.
 
         Within one run the lock goes up only: to a higher (leg, seq), ENTRY below EXIT, and never to a lower epoch. A
         later run outranks an earlier one, whose lock can only be a leftover. The event is queued once per intent,
-        however often the claim is repeated.
+        however often the claim is repeated. `claim_id` says that it is the same claim, whose answer was lost: what was
+        granted is granted again. Without one, each call is a claim of its own.
         """
-        keys = [lock_key(strategy_id), ORDER_QUEUE, runtime_key(strategy_id)]
-        arguments = [str(epoch), intent_id, event_json, str(round(ttl_seconds * 1000))]
+        keys = [lock_key(strategy_id), ORDER_QUEUE, runtime_key(strategy_id), claim_key(strategy_id)]
+        arguments = [str(epoch), intent_id, event_json, str(round(ttl_seconds * 1000)), claim_id or token_hex(8)]
         with outages():
             if self._claims is not None:
                 try:
                     return Claim(await self._claims.run(keys, arguments))
-                except LineUnavailable as reason:  # a claim that was made nevertheless is found to be held by itself
+                except LineUnavailable as reason:  # it may have been made nevertheless: it is the same claim still
                     log.info("claim_by_the_slow_way", reason=str(reason))
             return Claim(await self._claim(keys=keys, args=arguments))
 
@@ -325,7 +342,9 @@ class RuntimeMirror:
     async def release(self, strategy_id: int, intent_id: str) -> None:
         """Nothing more is sent for the intent: the lock goes if the intent holds it. Its event stays until `settle`."""
         with outages():
-            await self._release(keys=[lock_key(strategy_id), runtime_key(strategy_id)], args=[intent_id])
+            await self._release(
+                keys=[lock_key(strategy_id), runtime_key(strategy_id), claim_key(strategy_id)], args=[intent_id]
+            )
 
     async def settle(self, strategy_id: int, intent_ids: Sequence[str], *, unless_held: bool = False) -> None:
         """What became of the intents is recorded: their events leave `queue:orders` (design §3.4).

@@ -41,12 +41,14 @@ class ScriptLine:
         if link is None or link.broken:
             self._connect_soon()
             raise LineUnavailable("no connection")
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                return (await link.ask("EVALSHA", self._sha, str(len(keys)), *keys, *arguments)).decode()
-        except TimeoutError:
+        answer = link.ask("EVALSHA", self._sha, str(len(keys)), *keys, *arguments)
+        await asyncio.wait([answer], timeout=self._timeout_s)  # an answer that came while we were held up counts
+        if not answer.done():
+            answer.cancel()
             link.close()
-            raise
+            raise TimeoutError("Redis does not answer")
+        try:
+            return answer.result().decode()
         except (OSError, ValueError) as error:
             link.close()
             self._connect_soon()

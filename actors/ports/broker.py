@@ -106,7 +106,7 @@ class ClaimVerdict(StrEnum):
 
     GRANTED = "granted"
     HELD_BY_ME = "held_by_me"
-    """This very intent holds it: an earlier attempt may have left us."""
+    """Another claim of this very intent holds it: an earlier attempt may have left us."""
     REFUSED = "refused"
     """A newer incarnation or a later intent holds it."""
 
@@ -118,8 +118,11 @@ class ClaimsUnavailable(Exception):
 class OrderClaims(Protocol):
     """`lock_state:{id}` and `queue:orders` (rows G1, G2)."""
 
-    async def claim(self, command: OrderCommand) -> ClaimVerdict:
-        """Take the strategy's order lock and show the event on the queue. Raises ClaimsUnavailable."""
+    async def claim(self, command: OrderCommand, claim_id: str) -> ClaimVerdict:
+        """Take the strategy's order lock and show the event on the queue. Raises ClaimsUnavailable.
+
+        It may have been taken nevertheless: the claim, repeated under its id, gets the answer that was lost.
+        """
         ...
 
     async def renew(self, command: OrderCommand) -> bool:

@@ -62,7 +62,7 @@ class MirrorClaims:
     ledger: RunLedger
     pulse: JournalPulse
 
-    async def claim(self, command: OrderCommand) -> ClaimVerdict:
+    async def claim(self, command: OrderCommand, claim_id: str) -> ClaimVerdict:
         """See `OrderClaims.claim`."""
         intent = command.intent
         if intent.id.leg is Leg.ENTRY and not await self.pulse.beats():
@@ -75,7 +75,12 @@ class MirrorClaims:
         }
         try:
             verdict = await self.mirror.claim(
-                command.strategy_id, command.epoch, str(intent.id), json.dumps(event), CLAIM_TTL_S
+                command.strategy_id,
+                command.epoch,
+                str(intent.id),
+                json.dumps(event),
+                CLAIM_TTL_S,
+                claim_id=claim_id,
             )
         except MirrorUnavailable as error:
             if intent.id.leg is Leg.ENTRY:

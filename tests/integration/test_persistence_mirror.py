@@ -40,6 +40,30 @@ async def test_a_claim_is_granted_once_and_recognised_after(mirror: RuntimeMirro
     assert await queued(mirror, strategy_id) == [f"{strategy_id}-ENTRY-1"]
 
 
+async def test_a_claim_whose_answer_was_lost_is_granted_again_but_only_to_its_maker(
+    mirror: RuntimeMirror, strategy_id: int
+) -> None:
+    intent_id = f"{strategy_id}-ENTRY-1"
+    shown = event(strategy_id, intent_id)
+
+    async def claim_as(claim_id: str, epoch: int = 1) -> Claim:
+        return await mirror.claim(strategy_id, epoch, intent_id, shown, 30, claim_id=claim_id)
+
+    assert [await claim_as("a"), await claim_as("a")] == [Claim.GRANTED, Claim.GRANTED]
+    assert [await claim_as("b"), await claim_as("b")] == [Claim.HELD_BY_ME, Claim.HELD_BY_ME]
+    assert [await claim_as("c", 2), await claim_as("c", 2)] == [Claim.HELD_BY_ME, Claim.HELD_BY_ME]
+    assert await claim_as("a") is Claim.REFUSED
+    assert await queued(mirror, strategy_id) == [intent_id]
+
+
+async def test_a_claim_that_was_released_is_no_claim_any_more(mirror: RuntimeMirror, strategy_id: int) -> None:
+    intent_id = f"{strategy_id}-ENTRY-1"
+    await mirror.claim(strategy_id, 1, intent_id, event(strategy_id, intent_id), 30, claim_id="a")
+    await mirror.release(strategy_id, intent_id)
+    assert await claim(mirror, strategy_id, 1, "ENTRY") is Claim.GRANTED
+    assert await mirror.claim(strategy_id, 1, intent_id, "{}", 30, claim_id="a") is Claim.HELD_BY_ME
+
+
 async def test_forty_racers_for_one_intent_get_one_grant(mirror: RuntimeMirror, strategy_id: int) -> None:
     answers = await asyncio.gather(*(claim(mirror, strategy_id, 1, "EXIT") for _ in range(40)))
     assert answers.count(Claim.GRANTED) == 1

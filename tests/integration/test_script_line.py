@@ -1,6 +1,8 @@
 """The connection that claims go over, against the real Valkey: its answers, its silence, and what it falls back to."""
 
 import asyncio
+import itertools
+import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -10,11 +12,12 @@ from persistence.mirror_scripts import CLAIM
 from persistence.runtime_mirror import Claim, RuntimeMirror
 from persistence.script_line import LineUnavailable, ScriptLine
 
-KEYS = ["lock_state:900", "queue:orders:test", "runtime:900"]
+KEYS = ["lock_state:900", "queue:orders:test", "runtime:900", "lock_claim:900"]
+_claim_ids = itertools.count()
 
 
 def arguments(intent: str, epoch: int = 1) -> list[str]:
-    return [str(epoch), intent, f'{{"intent_id": "{intent}"}}', "20000"]
+    return [str(epoch), intent, f'{{"intent_id": "{intent}"}}', "20000", f"claim {next(_claim_ids)}"]
 
 
 @pytest.fixture
@@ -36,12 +39,38 @@ async def test_it_answers_as_the_slow_way_does(line: ScriptLine, redis_url: str)
 
 
 async def test_claims_at_the_same_time_get_each_its_own_answer(line: ScriptLine) -> None:
-    keys = [[f"lock_state:{number}", *KEYS[1:]] for number in range(950, 990)]
+    keys = [[f"lock_state:{number}", *KEYS[1:3], f"lock_claim:{number}"] for number in range(950, 990)]
     first = await asyncio.gather(*(line.run(own, arguments("950-ENTRY-1")) for own in keys))
     second = await asyncio.gather(*(line.run(own, arguments("950-EXIT-1")) for own in keys[::2]))
     third = await asyncio.gather(*(line.run(own, arguments("950-EXIT-1")) for own in keys))
     assert set(first) == set(second) == {"granted"}
     assert third == ["held_by_me", "granted"] * 20
+
+
+async def test_an_answer_that_arrived_while_the_process_was_held_up_counts(line: ScriptLine) -> None:
+    keys = ["lock_state:907", *KEYS[1:3], "lock_claim:907"]
+    claiming = asyncio.create_task(line.run(keys, arguments("907-ENTRY-1")))
+    await asyncio.sleep(0)
+    time.sleep(line._timeout_s + 0.1)  # noqa: ASYNC251 - the loop is held up
+    assert await claiming == "granted"
+
+
+async def test_a_claim_in_work_while_the_line_breaks_is_made_again_and_granted(redis_url: str) -> None:
+    mirror = RuntimeMirror.connect(redis_url, quick_claims=True)
+    await mirror.claim(908, 1, "908-ENTRY-1", '{"intent_id": "908-ENTRY-1"}', 20)
+    line = mirror._claims
+    assert line is not None
+    assert line._connecting is not None
+    await line._connecting
+    link = line._link
+    assert link is not None
+    claiming = asyncio.create_task(mirror.claim(908, 1, "908-EXIT-1", '{"intent_id": "908-EXIT-1"}', 20))
+    await asyncio.sleep(0)
+    link.data_received = lambda _: link.close()  # type: ignore[method-assign, assignment] # it is done, the answer lost
+    assert await claiming is Claim.GRANTED
+    await mirror.settle_run(908)
+    await mirror.release(908, "908-EXIT-1")
+    await mirror.close()
 
 
 async def test_an_error_of_the_script_makes_the_line_unavailable_and_it_comes_back(line: ScriptLine) -> None:

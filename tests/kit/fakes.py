@@ -324,17 +324,19 @@ class FakeGateways:
 
 @dataclass
 class FakeClaims:
-    """`OrderClaims`. `verdict` is the answer to every claim, or what to raise."""
+    """`OrderClaims`. `verdict` is the answer to every claim, or what to raise; `ids` are those of the claims."""
 
     verdict: ClaimVerdict | Exception = ClaimVerdict.GRANTED
     held: list[IntentId] = field(default_factory=list)
     claims: list[OrderCommand] = field(default_factory=list)
+    ids: list[str] = field(default_factory=list)
     renewals: int = 0
     releases: list[IntentId] = field(default_factory=list)
 
-    async def claim(self, command: OrderCommand) -> ClaimVerdict:
+    async def claim(self, command: OrderCommand, claim_id: str) -> ClaimVerdict:
         """See `OrderClaims.claim`."""
         self.claims.append(command)
+        self.ids.append(claim_id)
         if isinstance(self.verdict, Exception):
             raise self.verdict
         if self.verdict is not ClaimVerdict.REFUSED:

@@ -63,6 +63,10 @@ async def test_a_claim_that_cannot_be_made_is_tried_until_the_instant() -> None:
     bench.claims.verdict = ClaimVerdict.GRANTED
     await working
     assert timedelta(0) <= bench.posted_at[0] - (INSTANT - NOW) < MS
+    assert len(bench.claims.ids) > 1
+    assert len(set(bench.claims.ids)) == 1, "the same claim, so that one whose answer was lost is not taken for another"
+    await bench.filled(a_command(strategy_id=4))
+    assert len(set(bench.claims.ids)) == 2
 
 
 @in_virtual_time
