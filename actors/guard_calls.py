@@ -1,12 +1,12 @@
 """What a strategy holds, told to execution again and again, so that somebody compares it with the account."""
 
 import asyncio
-import contextlib
 import logging
 
 from actors.domain.strategy_spec import StrategyRun
 from actors.domain.strategy_state import Phase, StrategyState
 from actors.ports import Holding, OrderDesk
+from actors.timers import within
 
 log = logging.getLogger(__name__)
 
@@ -39,8 +39,7 @@ class GuardCalls:
             self._changed.clear()
             if self._holding.quantity or self._told.quantity:
                 await self.tell()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), GUARD_RENEWAL_S)
+            await within(self._changed, GUARD_RENEWAL_S)
 
     async def tell(self) -> None:
         """Tell it once; a failure is mended by the next renewal."""

@@ -34,8 +34,6 @@ from actors.domain.decisions import (
 from actors.domain.errors import DomainError
 from actors.domain.events import (
     Event,
-    FeedLost,
-    FeedRestored,
     IntentArmed,
     OrderQueued,
     OrderReported,
@@ -67,18 +65,13 @@ from actors.ports import (
     PriceWatch,
     StaleEpoch,
 )
-from actors.timers import WallClockTimers
+from actors.timers import WallClockTimers, within
+from actors.watch_calls import WatchCalls
 
 log = logging.getLogger(__name__)
 
 ARMING_PATIENCE_S = 0.5
 """How long the stop-loss waits for the journal. The exit's tag is deterministic, so recovery finds it anyway."""
-
-WATCH_RENEWAL_S = 1.0
-"""How often the subscription to the router is renewed, besides whenever it is known to be lost."""
-
-WATCH_RETRY_S = 0.2
-"""Between tries to reach a router that is restarting."""
 
 ORDER_FIRST_S = 0.25
 """So long everything that is no order waits for the first news of one that has left: when fifty stop-losses are touched
@@ -88,12 +81,8 @@ at once, fifty records and subscriptions would take the cores from them. Recover
 LAST_WORDS_S = 5.0
 """How long an ended strategy waits until its alerts and cancellations are taken over."""
 
-WATCH_PATIENCE_S = 2.0
-"""A router that does not answer for so long is as good as gone."""
-
 RECOVERY_ALERT_AFTER = timedelta(seconds=3)
 """A position that cannot be recovered for so long is not guarded, and somebody must know."""
-
 
 FIRST_EPOCH = 1
 
@@ -110,10 +99,11 @@ class StrategyActor:
         self._run = loaded.run
         self._epoch = loaded.epoch
         self._state = load_state(loaded.run, loaded.snapshot)
-        self._desk, self._journal, self._prices, self._clock = desk, journal, prices, clock
+        self._desk, self._journal, self._clock = desk, journal, clock
         self._inbox: asyncio.PriorityQueue[_Posted] = asyncio.PriorityQueue()
         self._calls = DeskCalls(desk, self._run.account_id, clock, self.post)
         self._guard = GuardCalls(desk, self._run, self._epoch)
+        self._watch = WatchCalls(prices, self._run, self.post, self._orders_first)
         self._posted = 0
         self._timers = WallClockTimers(clock, self.post)
         self._unrecorded: list[LoggedEvent] = []
@@ -122,10 +112,6 @@ class StrategyActor:
         self._dirty = asyncio.Event()
         self._order_heard_of = asyncio.Event()
         self._order_heard_of.set()
-        self._watch_changed = asyncio.Event()
-        self._level_changed = asyncio.Event()
-        prices.when_changed(self._watch_changed.set)
-        self._stop_level: int | None = None
         self._settled = asyncio.Event()
         self._over = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -175,9 +161,8 @@ class StrategyActor:
         """
         self._spawn(self._calls.warm_up())
         self.post(await self._recover())
-        recording = asyncio.create_task(self._keep_recording())
-        guarding = asyncio.create_task(self._guard.live())
-        parts = [recording, asyncio.create_task(self._keep_watching()), asyncio.create_task(self._consume()), guarding]
+        work = (self._keep_recording(), self._watch.live(), self._consume(), self._guard.live())
+        parts = [asyncio.create_task(part) for part in work]
         try:
             await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
             for part in parts:
@@ -196,9 +181,7 @@ class StrategyActor:
                 task.cancel()
             await asyncio.gather(*parts, *self._tasks, return_exceptions=True)
         await self._guard.tell()
-        with contextlib.suppress(PeerUnavailable, TimeoutError):
-            async with asyncio.timeout(WATCH_PATIENCE_S):
-                await self._prices.unwatch(self._run.strategy_id, self._run.instrument)
+        await self._watch.leave()
         return True
 
     async def _recover(self) -> RunRecovered:
@@ -271,9 +254,7 @@ class StrategyActor:
             case CancelTimers():
                 self._timers.cancel_all()
             case WatchPrice(stop_loss):
-                self._stop_level = stop_loss
-                self._level_changed.set()
-                self._watch_changed.set()
+                self._watch.set_level(stop_loss)
             case LogEvent():
                 self._unrecorded.append(LoggedEvent(self._clock.now(), decision))
                 self._say(logging.INFO, "strategy.event", kind=decision.event, reason=decision.reason)
@@ -366,7 +347,7 @@ class StrategyActor:
                 return
 
     async def _orders_first(self) -> None:
-        await _within(self._order_heard_of, ORDER_FIRST_S)
+        await within(self._order_heard_of, ORDER_FIRST_S)
         self._order_heard_of.set()  # one wait for one order
 
     async def _record(self, entry: JournalEntry) -> None:
@@ -376,37 +357,6 @@ class StrategyActor:
             except PeerUnavailable as error:
                 self._say(logging.WARNING, "strategy.record_waits", reason=str(error))
                 await asyncio.sleep(PEER_RETRY_S)
-
-    # --- prices --------------------------------------------------------------------------------------------------
-
-    async def _keep_watching(self) -> None:
-        """Renew the subscription for ever; the answer tells whether the stream is alive (row J2)."""
-        live, loop = True, asyncio.get_running_loop()
-        while True:
-            self._watch_changed.clear()
-            self._level_changed.clear()
-            asked_at = loop.time()
-            try:
-                async with asyncio.timeout(WATCH_PATIENCE_S):
-                    status = await self._prices.watch(self._run.strategy_id, self._run.instrument, self._stop_level)
-                now_live, pause = status.live, WATCH_RENEWAL_S
-            except Exception as error:  # noqa: BLE001 - whatever broke over there, the watch is renewed
-                self._say(logging.WARNING, "strategy.watch_waits", error=repr(error))
-                now_live, pause = False, WATCH_RETRY_S
-            if now_live is not live:
-                self.post(FeedRestored() if now_live else FeedLost())
-                live = now_live
-            await _within(self._watch_changed, pause)
-            await self._orders_first()
-            # a lost link is not asked for at once again and again: two of us may take turns at one. A level is.
-            await _within(self._level_changed, asked_at + WATCH_RETRY_S - loop.time())
-
-
-async def _within(happened: asyncio.Event, seconds: float) -> None:
-    """Return when it has happened, or after so many seconds."""
-    if seconds > 0:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(happened.wait(), seconds)
 
 
 def _rank(event: Event) -> int:

@@ -90,5 +90,11 @@ class AlarmClock:
 
     async def _sleep(self, seconds: float) -> None:
         self._earlier.clear()
+        await within(self._earlier, seconds)
+
+
+async def within(happened: asyncio.Event, seconds: float) -> None:
+    """Return when it has happened, or after so many seconds."""
+    if seconds > 0:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._earlier.wait(), seconds)
+            await asyncio.wait_for(happened.wait(), seconds)

@@ -224,6 +224,7 @@ def open_floor(**settings: Any) -> Iterator[Floor]:
             "brokers": "paper",
             "api_rate_per_minute": 0,
             "auth_rate_per_minute": 0,
+            "access_token_minutes": 1440,
             "execution_actors": 1,
         }
         with running_stack(PARTS, **{**chosen, **settings}) as stack:

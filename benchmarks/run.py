@@ -9,9 +9,11 @@ import argparse
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from benchmarks import floor as trading_floor
@@ -99,10 +101,11 @@ def main() -> int:
     parser.add_argument("--only", default="")
     parser.add_argument("--shots", type=int, default=FULL.shots, help="samples of each stop-loss figure")
     parser.add_argument("--write", action="store_true")
+    parser.add_argument("--append", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.only:
         size = QUICK if options.quick else replace(FULL, shots=options.shots)
-        missed = [_told(figure) for figure in figures(size, options.only)]
+        missed = [_told(figure, options.append) for figure in figures(size, options.only)]
         sys.stdout.flush()
         os._exit(int(any(missed)))  # clients that are still open do not matter
     sections = [_in_a_process(group, options.shots, quick=options.quick) for group in GROUPS]
@@ -111,23 +114,22 @@ def main() -> int:
     return int(any("MISSED" in section for section in sections))
 
 
-def _told(figure: Figure) -> bool:
+def _told(figure: Figure, append: Path | None) -> bool:
     print(figure.markdown(), flush=True)
+    if append is not None:  # Ray says things on standard output, too
+        with append.open("a", encoding="utf-8") as sections:
+            sections.write(figure.markdown() + "\n")
     return figure.verdict.startswith("MISSED")
 
 
 def _in_a_process(group: str, shots: int, *, quick: bool) -> str:
-    argv = [sys.executable, "-m", "benchmarks.run", "--only", group, "--shots", str(shots)]
-    argv += ["--quick"] if quick else []
-    process = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    lines = []
-    for line in process.stdout:
-        print(line, end="", flush=True)
-        lines.append(line)
-    if process.wait() not in {0, 1}:
-        raise RuntimeError(f"the figures of {group} ended with {process.returncode}")
-    return "".join(lines)
+    with tempfile.TemporaryDirectory() as folder:
+        sections = Path(folder, "sections.md")
+        argv = [sys.executable, "-m", "benchmarks.run", "--only", group, "--shots", str(shots)]
+        argv += ["--append", str(sections)] + (["--quick"] if quick else [])
+        if (code := subprocess.run(argv, check=False).returncode) not in {0, 1}:
+            raise RuntimeError(f"the figures of {group} ended with {code}")
+        return sections.read_text(encoding="utf-8")
 
 
 if __name__ == "__main__":

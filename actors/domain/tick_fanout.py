@@ -11,6 +11,9 @@ from actors.domain.stop_loss import Tick
 CONFLATION = timedelta(milliseconds=250)
 """A subscriber whose stop is not touched gets at most one tick in this time."""
 
+UNARMED_CONFLATION = timedelta(seconds=1)
+"""So does one that watches no stop-loss: a price decides nothing for it, and waking it costs more than its waiting."""
+
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
@@ -39,6 +42,7 @@ class TickFanout:
         self._levels: list[tuple[Paise, int]] = []
         self._window: list[Tick] = []
         self._flushed_at: datetime | None = None
+        self._told_unarmed_at: datetime | None = None
 
     def __len__(self) -> int:
         return len(self._subscribers)
@@ -81,22 +85,29 @@ class TickFanout:
         self._window.append(tick)
         breached = self.breached_by(tick.low)
         deliveries = [Delivery(strategy_id, tick) for strategy_id in breached]
-        waited = tick.received_at - self._flushed_at if self._flushed_at is not None else self._conflation
-        if not timedelta(0) <= waited < self._conflation:  # a clock that was set back must not hold ticks up
-            deliveries += self._flush(skip=set(breached))
+        if _passed(self._conflation, self._flushed_at, tick.received_at):
+            deliveries += self._flush(set(breached), tick.received_at)
             self._flushed_at = tick.received_at
         return deliveries
 
-    def _flush(self, skip: set[int]) -> list[Delivery]:
+    def _flush(self, breached: set[int], now: datetime) -> list[Delivery]:
         window, self._window = self._window, []
         whole = conflated(window)
+        unarmed_too = _passed(UNARMED_CONFLATION, self._told_unarmed_at, now)
+        if unarmed_too:
+            self._told_unarmed_at = now
         deliveries: list[Delivery] = []
         for strategy_id, subscriber in self._subscribers.items():
-            if strategy_id not in skip:
+            if strategy_id not in breached and (unarmed_too or subscriber.stop_loss is not None):
                 tick = whole if subscriber.joined == 0 else conflated(window[subscriber.joined :])
                 deliveries.append(Delivery(strategy_id, tick))
             self._subscribers[strategy_id] = _Subscriber(subscriber.stop_loss, 0)
         return deliveries
+
+
+def _passed(interval: timedelta, since: datetime | None, now: datetime) -> bool:
+    """Whether the interval has passed; a clock that was set back must not hold ticks up."""
+    return since is None or not timedelta(0) <= now - since < interval
 
 
 def conflated(window: Sequence[Tick]) -> Tick:

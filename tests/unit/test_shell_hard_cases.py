@@ -148,7 +148,7 @@ class SilentWatch(FakePriceWatch):
 async def test_a_router_that_does_not_answer_is_a_lost_feed() -> None:
     bench = StrategyBench()
     watch = SilentWatch(bench.clock)
-    bench.actor._prices = watch
+    bench.actor._watch._prices = watch
     await bench.guarding()
     watch.silent = True
     await passing(30)

@@ -16,7 +16,8 @@ from actors.domain.position import PositionStatus
 from actors.domain.snapshot import dump_state
 from actors.domain.strategy_state import Phase, RunStatus, StatusDetail
 from actors.ports import FeedStatus, PeerUnavailable, StaleEpoch
-from actors.strategy_actor import ARMING_PATIENCE_S, WATCH_RENEWAL_S
+from actors.strategy_actor import ARMING_PATIENCE_S
+from actors.watch_calls import WATCH_RENEWAL_S
 from tests.kit.builders import BUY_AT, NOW, a_tick
 from tests.kit.strategies import SELL_AT, STOP, StrategyBench, listed, reported
 from tests.kit.virtual_time import in_virtual_time, passing, until

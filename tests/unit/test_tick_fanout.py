@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from actors.domain.stop_loss import Tick, is_breached
-from actors.domain.tick_fanout import CONFLATION, Delivery, TickFanout
+from actors.domain.tick_fanout import CONFLATION, UNARMED_CONFLATION, Delivery, TickFanout
 from tests.kit.builders import NOW, a_tick
 
 MS = timedelta(milliseconds=1)
@@ -31,6 +31,7 @@ class FanoutModel(RuleBasedStateMachine):
         self.followers: dict[int, Follower] = {}
         self.now = NOW
         self.conflated_at: datetime | None = None
+        self.told_unarmed_at: datetime | None = None
 
     @rule(strategy_id=ids, level=levels)
     def subscribe(self, strategy_id: int, level: int | None) -> None:
@@ -68,7 +69,11 @@ class FanoutModel(RuleBasedStateMachine):
 
     def the_others_are_conflated(self, deliveries: list[Delivery], urgent: set[int]) -> None:
         due = self.conflated_at is None or self.now - self.conflated_at >= CONFLATION
-        expected = {id_: f.unseen for id_, f in self.followers.items() if id_ not in urgent} if due else {}
+        unarmed_too = due and (self.told_unarmed_at is None or self.now - self.told_unarmed_at >= UNARMED_CONFLATION)
+        if unarmed_too:
+            self.told_unarmed_at = self.now
+        others = {id_: f for id_, f in self.followers.items() if id_ not in urgent} if due else {}
+        expected = {id_: f.unseen for id_, f in others.items() if unarmed_too or f.level is not None}
         assert len(deliveries) == len(expected)
         for delivery in deliveries:
             unseen = expected.pop(delivery.strategy_id)
@@ -112,8 +117,17 @@ def test_breached_strategy_is_reached_at_every_tick_however_fast() -> None:
 
 
 def test_others_get_one_tick_in_a_quarter_of_a_second() -> None:
-    subject = fanout(s1=None)
+    subject = fanout(s1=1)
     delivered = [bool(subject.on_tick(a_tick(100 + n, NOW + n * MS))) for n in range(1000)]
+    assert [n for n, got in enumerate(delivered) if got] == [0, 250, 500, 750]
+
+
+def test_those_without_a_stop_loss_get_one_tick_in_a_second_and_are_quick_once_they_have_one() -> None:
+    subject = fanout(s1=None)
+    delivered = [bool(subject.on_tick(a_tick(100 + n, NOW + n * MS))) for n in range(3000)]
+    assert [n for n, got in enumerate(delivered) if got] == [0, 1000, 2000]
+    subject.subscribe(1, 50)
+    delivered = [bool(subject.on_tick(a_tick(100 + n, NOW + n * MS))) for n in range(3000, 4000)]
     assert [n for n, got in enumerate(delivered) if got] == [0, 250, 500, 750]
 
 
