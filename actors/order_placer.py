@@ -107,12 +107,11 @@ class OrderPlacer:
     async def _await_instant(self) -> None:
         """A command may come before its time; a withdrawal ends the wait."""
         instant = self.command.not_before
-        if instant is None or self.clock.now() >= instant:
+        if instant is None or self.withdrawn or self.clock.now() >= instant:
             return
         self.in_background(self.desk.warm_up())
         self._instant = self.alarm.at(instant)
-        if not self.withdrawn:
-            await self._instant
+        await self._instant
 
     # --- one attempt ----------------------------------------------------------------------------------------------
 

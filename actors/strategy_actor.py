@@ -161,7 +161,8 @@ class StrategyActor:
         """
         self._spawn(self._calls.warm_up())
         self.post(await self._recover())
-        work = (self._keep_recording(), self._watch.live(), self._consume(), self._guard.live())
+        # what was recovered is taken in first: the router must not hear that no stop-loss is watched
+        work = (self._keep_recording(), self._consume(), self._watch.live(), self._guard.live())
         parts = [asyncio.create_task(part) for part in work]
         try:
             await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)

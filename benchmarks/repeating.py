@@ -53,9 +53,9 @@ class RepeatingHost(StrategyHost):
         self._ended = asyncio.Event()
         linking: asyncio.Task[None] | None = None
         while True:
-            run_id = await self._next.get()
+            await self._next.get()
             self._ended.clear()
-            loaded = await self._journal.load(run_id)
+            loaded = await self._load()
             assert loaded is not None
             actor = StrategyActor(
                 loaded, desk=self._desk, journal=self._journal, prices=self._prices, clock=SystemClock()

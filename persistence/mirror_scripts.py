@@ -87,7 +87,7 @@ end
 local value = ARGV[1] .. ':' .. ARGV[2]
 redis.call('SET', KEYS[1], value, 'PX', ARGV[4])
 if redis.call('EXISTS', KEYS[3]) == 1 then redis.call('HSET', KEYS[3], 'lock_state', value) end
-if answer == 'granted' then redis.call('SET', KEYS[4], ARGV[5], 'PX', ARGV[4]) end
+if answer == 'granted' then redis.call('SET', KEYS[4], ARGV[5], 'PX', ARGV[4]) else redis.call('DEL', KEYS[4]) end
 show(KEYS[2], mine.intent, ARGV[3])
 return answer
 """
@@ -95,7 +95,7 @@ return answer
 """KEYS lock, queue, runtime, claim; ARGV epoch, intent id, event JSON, lifetime in ms, claim id.
 
 A claim that was granted is granted again when it is repeated under its id, because its answer was lost. Another claim
-for the same intent finds the lock held, and its maker looks before anything is sent.
+for the same intent finds the lock held, its maker looks before anything is sent, and from then on so does everybody.
 """
 
 RENEW = (
@@ -219,13 +219,14 @@ if tonumber(ARGV[4]) > 0 then
   put(KEYS[2], runtime)
   redis.call('EXPIRE', KEYS[2], ARGV[4])
 else
-  redis.call('DEL', KEYS[2], KEYS[4])
+  redis.call('DEL', KEYS[2], KEYS[4], KEYS[6])
 end
 if runtime.run_id then settle_run(KEYS[5], runtime.run_id) end
 if news then tell(ARGV[2], 'strategy', ARGV[1], ARGV[3]) end
 """
 )
-"""KEYS strategy, runtime, symbol set, lock, queue; ARGV strategy id, user id, fields of runtime, seconds to keep them.
+"""KEYS strategy, runtime, symbol set, lock, queue, claim; ARGV strategy id, user id, fields of runtime, seconds to keep
+them.
 
 No event of the run stays on the queue, whoever holds the lock: nothing more is sent for a run that has ended.
 """
@@ -234,11 +235,11 @@ DELETE_STRATEGY = (
     _TELL
     + """
 redis.call('SREM', KEYS[3], ARGV[1])
-redis.call('DEL', KEYS[1], KEYS[2], KEYS[4])
+redis.call('DEL', KEYS[1], KEYS[2], KEYS[4], KEYS[5])
 if ARGV[2] ~= '' then tell(ARGV[2], 'deleted', ARGV[1], '{}') end
 """
 )
-"""KEYS strategy, runtime, symbol set, lock; ARGV strategy id, and the user to tell or an empty text."""
+"""KEYS strategy, runtime, symbol set, lock, claim; ARGV strategy id, and the user to tell or an empty text."""
 
 READ_STATUS = """
 local found = {}

@@ -177,7 +177,7 @@ class RuntimeMirror:
         """
         with outages():
             await self._end_run(
-                keys=[*_all_keys(strategy_id, symbol), ORDER_QUEUE],
+                keys=[*_all_keys(strategy_id, symbol), ORDER_QUEUE, claim_key(strategy_id)],
                 args=[strategy_id, runtime["user_id"], _as_json(runtime), keep_seconds],
             )
 
@@ -185,7 +185,8 @@ class RuntimeMirror:
         """Nothing of the strategy stays in Redis. `tell`: the user whose strategy it was, unless that one is gone."""
         with outages():
             await self._delete_strategy(
-                keys=_all_keys(strategy_id, symbol), args=[strategy_id, "" if tell is None else tell]
+                keys=[*_all_keys(strategy_id, symbol), claim_key(strategy_id)],
+                args=[strategy_id, "" if tell is None else tell],
             )
 
     async def get_strategy(self, strategy_id: int) -> dict[str, str]:

@@ -13,6 +13,9 @@ from typing import cast
 from urllib.parse import unquote, urlsplit
 
 _RECONNECT_S = 1.0
+_STALE_S = 1.0
+"""An answer that is read so long after the patience is over may be about a lock that others have had since."""
+
 _LONGEST_LINE = 1 << 16
 
 
@@ -34,13 +37,16 @@ class ScriptLine:
         """The script's answer, which must be a string.
 
         Raises:
-            LineUnavailable: at once if there is no connection, which is then made in the background.
+            LineUnavailable: at once if there is no connection, which is then made in the background; or this process
+                was held up for so long that the answer is stale. To ask again tells what holds now.
             TimeoutError: Redis does not answer; there is no use in asking it in another way.
         """
         link = self._link
         if link is None or link.broken:
             self._connect_soon()
             raise LineUnavailable("no connection")
+        loop = asyncio.get_running_loop()
+        asked_at = loop.time()
         answer = link.ask("EVALSHA", self._sha, str(len(keys)), *keys, *arguments)
         await asyncio.wait([answer], timeout=self._timeout_s)  # an answer that came while we were held up counts
         if not answer.done():
@@ -48,11 +54,14 @@ class ScriptLine:
             link.close()
             raise TimeoutError("Redis does not answer")
         try:
-            return answer.result().decode()
+            said = answer.result().decode()
         except (OSError, ValueError) as error:
             link.close()
             self._connect_soon()
             raise LineUnavailable(str(error)) from error
+        if loop.time() - asked_at > self._timeout_s + _STALE_S:
+            raise LineUnavailable("the answer is stale")
+        return said
 
     async def close(self) -> None:
         """Let go of the connection."""

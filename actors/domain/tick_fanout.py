@@ -1,7 +1,7 @@
 """Who gets a tick, in which order, and how soon: breached stops first and at once, the others conflated (design §2)."""
 
 from bisect import bisect_left, insort
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -27,7 +27,30 @@ class Delivery:
 class _Subscriber:
     stop_loss: Paise | None
     joined: int
-    """How many ticks of the current window came before the level was set; they are not its to see."""
+    """How many ticks of the present window came before the level was set; they are not its to see."""
+
+
+class _Window:
+    """The ticks since the last delivery to those who get one tick in each interval."""
+
+    def __init__(self, interval: timedelta) -> None:
+        self._interval = interval
+        self._flushed_at: datetime | None = None
+        self.ticks: list[Tick] = []
+
+    def add(self, tick: Tick) -> bool:
+        """Whether it is time to deliver. A clock that was set back must not hold ticks up."""
+        self.ticks.append(tick)
+        since, now = self._flushed_at, tick.received_at
+        if since is not None and timedelta(0) <= now - since < self._interval:
+            return False
+        self._flushed_at = now
+        return True
+
+    def empty(self) -> list[Tick]:
+        """Its ticks; a new window begins."""
+        ticks, self.ticks = self.ticks, []
+        return ticks
 
 
 class TickFanout:
@@ -36,13 +59,10 @@ class TickFanout:
     A tick costs O(log n + breached). The order is a courtesy: each strategy makes its own check.
     """
 
-    def __init__(self, conflation: timedelta = CONFLATION) -> None:
-        self._conflation = conflation
+    def __init__(self) -> None:
         self._subscribers: dict[int, _Subscriber] = {}
         self._levels: list[tuple[Paise, int]] = []
-        self._window: list[Tick] = []
-        self._flushed_at: datetime | None = None
-        self._told_unarmed_at: datetime | None = None
+        self._armed_window, self._unarmed_window = _Window(CONFLATION), _Window(UNARMED_CONFLATION)
 
     def __len__(self) -> int:
         return len(self._subscribers)
@@ -65,7 +85,8 @@ class TickFanout:
         if self.follows(strategy_id, stop_loss):
             return
         self.unsubscribe(strategy_id)
-        self._subscribers[strategy_id] = _Subscriber(stop_loss, len(self._window))
+        window = self._unarmed_window if stop_loss is None else self._armed_window
+        self._subscribers[strategy_id] = _Subscriber(stop_loss, len(window.ticks))
         if stop_loss is not None:
             insort(self._levels, (stop_loss, strategy_id))
 
@@ -82,32 +103,25 @@ class TickFanout:
 
     def on_tick(self, tick: Tick) -> list[Delivery]:
         """The deliveries this tick causes, in the order they should go out."""
-        self._window.append(tick)
         breached = self.breached_by(tick.low)
         deliveries = [Delivery(strategy_id, tick) for strategy_id in breached]
-        if _passed(self._conflation, self._flushed_at, tick.received_at):
-            deliveries += self._flush(set(breached), tick.received_at)
-            self._flushed_at = tick.received_at
+        if self._armed_window.add(tick):
+            deliveries += self._flush(self._armed_window.empty(), armed=True, skip=set(breached))
+        if self._unarmed_window.add(tick):
+            deliveries += self._flush(self._unarmed_window.empty(), armed=False)
         return deliveries
 
-    def _flush(self, breached: set[int], now: datetime) -> list[Delivery]:
-        window, self._window = self._window, []
-        whole = conflated(window)
-        unarmed_too = _passed(UNARMED_CONFLATION, self._told_unarmed_at, now)
-        if unarmed_too:
-            self._told_unarmed_at = now
+    def _flush(self, ticks: list[Tick], *, armed: bool, skip: Collection[int] = ()) -> list[Delivery]:
+        whole = conflated(ticks)
         deliveries: list[Delivery] = []
         for strategy_id, subscriber in self._subscribers.items():
-            if strategy_id not in breached and (unarmed_too or subscriber.stop_loss is not None):
-                tick = whole if subscriber.joined == 0 else conflated(window[subscriber.joined :])
+            if (subscriber.stop_loss is not None) is not armed:
+                continue
+            if strategy_id not in skip:
+                tick = whole if subscriber.joined == 0 else conflated(ticks[subscriber.joined :])
                 deliveries.append(Delivery(strategy_id, tick))
             self._subscribers[strategy_id] = _Subscriber(subscriber.stop_loss, 0)
         return deliveries
-
-
-def _passed(interval: timedelta, since: datetime | None, now: datetime) -> bool:
-    """Whether the interval has passed; a clock that was set back must not hold ticks up."""
-    return since is None or not timedelta(0) <= now - since < interval
 
 
 def conflated(window: Sequence[Tick]) -> Tick:

@@ -105,8 +105,9 @@ def test_actor_killed_while_its_buy_waits_for_its_time_still_buys_once_and_in_ti
     deployment: Deployment, trader: Trader
 ) -> None:
     strategy = trader.strategy("INFY", buy_in=7)
+    pid = deployment.actor_pid(strategy.actor)
     eventually(lambda: "BUY_TRIGGERED" in strategy.logged(), 10, "the BUY is in execution's hands")
-    strategy.kill_actor()
+    os.kill(pid, signal.SIGKILL)
     assert deployment.now() < strategy.buy_at, "killed too late"
     strategy.until_position("bought")
     requests = strategy.requests()

@@ -85,7 +85,7 @@ def test_stop_before_the_buy_leaves_nothing_behind(deployment: Deployment, trade
     strategy = trader.strategy("TCS", buy_in=300)
     answer = strategy.stop()
     assert (answer.status_code, answer.json()["strategy_status"], answer.json()["position"]) == (200, "stopped", "none")
-    keys = [f"strategy:{strategy.id}", f"runtime:{strategy.id}", f"lock_state:{strategy.id}"]
+    keys = [f"{name}:{strategy.id}" for name in ("strategy", "runtime", "lock_state", "lock_claim")]
     assert deployment.redis.exists(*keys) == 0
     assert str(strategy.id) not in deployment.redis.smembers("symbol:TCS:strategies")
     assert strategy.actor not in deployment.actors()

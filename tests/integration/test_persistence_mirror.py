@@ -51,6 +51,7 @@ async def test_a_claim_whose_answer_was_lost_is_granted_again_but_only_to_its_ma
 
     assert [await claim_as("a"), await claim_as("a")] == [Claim.GRANTED, Claim.GRANTED]
     assert [await claim_as("b"), await claim_as("b")] == [Claim.HELD_BY_ME, Claim.HELD_BY_ME]
+    assert await claim_as("a") is Claim.HELD_BY_ME, "another has claimed it since, and may have sent"
     assert [await claim_as("c", 2), await claim_as("c", 2)] == [Claim.HELD_BY_ME, Claim.HELD_BY_ME]
     assert await claim_as("a") is Claim.REFUSED
     assert await queued(mirror, strategy_id) == [intent_id]

@@ -55,6 +55,16 @@ async def test_an_answer_that_arrived_while_the_process_was_held_up_counts(line:
     assert await claiming == "granted"
 
 
+async def test_an_answer_that_is_read_long_after_it_came_is_asked_for_again(line: ScriptLine) -> None:
+    keys = ["lock_state:909", *KEYS[1:3], "lock_claim:909"]
+    claiming = asyncio.create_task(line.run(keys, arguments("909-ENTRY-1")))
+    await asyncio.sleep(0)
+    time.sleep(line._timeout_s + 1.1)  # noqa: ASYNC251 - the loop is held up
+    with pytest.raises(LineUnavailable):
+        await claiming
+    assert await line.run(keys, arguments("909-EXIT-1")) == "granted"
+
+
 async def test_a_claim_in_work_while_the_line_breaks_is_made_again_and_granted(redis_url: str) -> None:
     mirror = RuntimeMirror.connect(redis_url, quick_claims=True)
     await mirror.claim(908, 1, "908-ENTRY-1", '{"intent_id": "908-ENTRY-1"}', 20)

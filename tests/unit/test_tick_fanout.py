@@ -30,8 +30,7 @@ class FanoutModel(RuleBasedStateMachine):
         self.fanout = TickFanout()
         self.followers: dict[int, Follower] = {}
         self.now = NOW
-        self.conflated_at: datetime | None = None
-        self.told_unarmed_at: datetime | None = None
+        self.served_at: dict[bool, datetime] = {}
 
     @rule(strategy_id=ids, level=levels)
     def subscribe(self, strategy_id: int, level: int | None) -> None:
@@ -68,12 +67,9 @@ class FanoutModel(RuleBasedStateMachine):
         return expected
 
     def the_others_are_conflated(self, deliveries: list[Delivery], urgent: set[int]) -> None:
-        due = self.conflated_at is None or self.now - self.conflated_at >= CONFLATION
-        unarmed_too = due and (self.told_unarmed_at is None or self.now - self.told_unarmed_at >= UNARMED_CONFLATION)
-        if unarmed_too:
-            self.told_unarmed_at = self.now
-        others = {id_: f for id_, f in self.followers.items() if id_ not in urgent} if due else {}
-        expected = {id_: f.unseen for id_, f in others.items() if unarmed_too or f.level is not None}
+        due = {armed: self.is_due(armed) for armed in (True, False)}
+        served = {id_: f for id_, f in self.followers.items() if due[f.level is not None]}
+        expected = {id_: f.unseen for id_, f in served.items() if id_ not in urgent}
         assert len(deliveries) == len(expected)
         for delivery in deliveries:
             unseen = expected.pop(delivery.strategy_id)
@@ -83,10 +79,15 @@ class FanoutModel(RuleBasedStateMachine):
                 high=max(tick.high for tick in unseen),
                 extremes_since=unseen[0].extremes_since,
             )
+        for follower in served.values():
+            follower.unseen = []
+
+    def is_due(self, armed: bool) -> bool:
+        at, interval = self.served_at.get(armed), CONFLATION if armed else UNARMED_CONFLATION
+        due = at is None or self.now - at >= interval
         if due:
-            self.conflated_at = self.now
-            for follower in self.followers.values():
-                follower.unseen.clear()
+            self.served_at[armed] = self.now
+        return due
 
     @invariant()
     def subscribers_are_those_of_the_model(self) -> None:

@@ -37,7 +37,7 @@ def test_breached_stops_hear_first_the_most_distant_before_all() -> None:
     for strategy_id, stop in ((1, None), (2, 140000), (3, 150000), (4, 145000)):
         symbol.router.watch(strategy_id, stop)
     symbol.tick(145000)
-    assert symbol.receivers() == [3, 4, 1, 2]
+    assert symbol.receivers() == [3, 4, 2, 1]
 
 
 def test_a_breach_is_delivered_at_once_however_many_ticks_came_before() -> None:
