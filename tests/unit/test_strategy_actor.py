@@ -373,6 +373,7 @@ async def test_a_recovered_position_is_guarded_and_sold_in_time() -> None:
     bench.desk.book = [listed(bench.run.entry_intent())]
     bench.start()
     await until(lambda: bench.prices.seen and bench.prices.seen[-1][1] == STOP)
+    assert {level for _, level in bench.prices.seen} == {STOP}, "its router never hears that it watches no stop-loss"
     bench.tick(STOP)
     assert (await bench.ordered()).intent.event is OrderEvent.STOPLOSS
 

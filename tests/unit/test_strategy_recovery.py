@@ -13,6 +13,7 @@ from actors.domain.decisions import (
 )
 from actors.domain.entries import ENTRY_PATIENCE, HAND_OVER
 from actors.domain.events import (
+    OrderReported,
     Timer,
     TimerFired,
 )
@@ -182,20 +183,21 @@ def test_recovery_after_recovery_changes_nothing() -> None:
         assert recover(once) == (once, decisions)
 
 
-def test_an_exit_that_another_incarnation_has_sent_is_followed_once() -> None:
+@pytest.mark.parametrize(
+    ("before", "known", "phase"),
+    [
+        (guarding(), exit_report(OrderStage.OPEN, 0), Phase.EXITING),
+        (scheduled(), entry_report(OrderStage.OPEN, 0), Phase.ENTERING),
+    ],
+)
+def test_an_order_that_another_incarnation_has_sent_is_followed_once(
+    before: StrategyState, known: OrderReported, phase: Phase
+) -> None:
     """Its end goes to whoever asked for it: one that was cut off, and ends before it hears it."""
-    known = exit_report(OrderStage.OPEN, 0)
-    told, decisions = step(guarding(), known, LATER)
+    at = BUY_AT if phase is Phase.ENTERING else LATER
+    told, decisions = step(before, known, at)
     (follow,) = of(decisions, SendOrder)
     assert (follow.look_up_first, follow.order_id) == (True, known.report.order_id)
-    assert told.phase is Phase.EXITING
-    _, again = step(told, known, LATER)
+    assert told.phase is phase
+    _, again = step(told, known, at)
     assert of(again, SendOrder) == []
-
-
-def test_a_buy_that_another_incarnation_has_sent_is_followed() -> None:
-    known = entry_report(OrderStage.OPEN, 0)
-    told, decisions = step(scheduled(), known, BUY_AT)
-    (follow,) = of(decisions, SendOrder)
-    assert (follow.look_up_first, follow.order_id) == (True, known.report.order_id)
-    assert told.phase is Phase.ENTERING
