@@ -2,12 +2,15 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Generic, TypeVar
 
 from actors.domain.identifiers import IntentId
 from actors.domain.order import OrderReport, precedence
 from actors.order_budget import OrderBudget
 from actors.ports import BrokerUnavailable, OrderGateway, PositionKey
+
+T = TypeVar("T")
 
 _READ_SPACING_S = 0.15
 """Kite allows ten reads a second and account, all kinds together (kite.md §4)."""
@@ -27,13 +30,10 @@ class AccountDesk:
         self.updates_live = False
         """Whether an update has been heard on the present stream: then polling may be slow."""
         self.shares = ShareReservations()
-        self.in_doubt: set[PositionKey] = set()
-        """Positions of which less is there than our runs hold: an exit asks before it sells."""
         self._news: dict[str, OrderReport] = {}
         self._readers: dict[str, asyncio.Event] = {}
-        self._next_read: asyncio.Task[Sequence[OrderReport]] | None = None
-        self._reading = asyncio.Lock()
-        self._last_read_at = self._warm_until = 0.0
+        self._book = SharedRead(gateway.orders, _READ_SPACING_S)
+        self._warm_until = 0.0
 
     async def read_book(self) -> Sequence[OrderReport]:
         """The whole order book, by a read that begins after this call.
@@ -41,20 +41,7 @@ class AccountDesk:
         Raises:
             BrokerUnavailable: the read failed.
         """
-        if self._next_read is None:
-            self._next_read = asyncio.create_task(self._read())
-            self._next_read.add_done_callback(_retrieve)
-        return await asyncio.shield(self._next_read)
-
-    async def _read(self) -> Sequence[OrderReport]:
-        async with self._reading:
-            loop = asyncio.get_running_loop()
-            spacing = self._last_read_at + _READ_SPACING_S - loop.time()
-            if spacing > 0:
-                await asyncio.sleep(spacing)
-            self._next_read = None  # whoever asks from now on needs a later read
-            self._last_read_at = loop.time()
-            return await self.gateway.orders()
+        return await self._book.next()
 
     async def warm_up(self) -> None:
         """Ready a session for the order that is about to leave; a failure shows itself when it matters."""
@@ -123,7 +110,34 @@ class ShareReservations:
         return key in self._reserved
 
 
-def _retrieve(read: asyncio.Task[Sequence[OrderReport]]) -> None:
+class SharedRead(Generic[T]):
+    """One read for all who ask before it begins. `next` gives one that begins after the call."""
+
+    def __init__(self, read: Callable[[], Awaitable[T]], spacing_s: float) -> None:
+        self._call, self._spacing_s = read, spacing_s
+        self._next: asyncio.Task[T] | None = None
+        self._reading = asyncio.Lock()
+        self._last_read_at = 0.0
+
+    async def next(self) -> T:
+        """The next read. Raises what the read raises."""
+        if self._next is None:
+            self._next = asyncio.create_task(self._read())
+            self._next.add_done_callback(_retrieve)
+        return await asyncio.shield(self._next)
+
+    async def _read(self) -> T:
+        async with self._reading:
+            loop = asyncio.get_running_loop()
+            spacing = self._last_read_at + self._spacing_s - loop.time()
+            if spacing > 0:
+                await asyncio.sleep(spacing)
+            self._next = None  # whoever asks from now on needs a later read
+            self._last_read_at = loop.time()
+            return await self._call()
+
+
+def _retrieve(read: "asyncio.Task[T]") -> None:
     """Every asker may have gone by the time a read fails; its error is theirs alone."""
     with contextlib.suppress(asyncio.CancelledError):
         read.exception()

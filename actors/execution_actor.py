@@ -15,7 +15,9 @@ import structlog
 
 from actors import failpoints
 from actors.account_desk import AccountDesk, newest_by_tag
+from actors.account_evidence import AccountEvidence
 from actors.account_watch import AccountWatch, WatchLimits
+from actors.domain.cover import Cover, position_key
 from actors.domain.events import Event, OrderReported, PlacementFailed
 from actors.domain.identifiers import IntentId, Leg, Side
 from actors.domain.order import FailureKind, OrderEvent, OrderReport, OrderStage
@@ -37,7 +39,6 @@ from actors.ports import (
     OrderUpdates,
     PeerUnavailable,
     StrategyEvents,
-    position_key,
 )
 from actors.timers import AlarmClock
 
@@ -65,6 +66,7 @@ class _Account:
     """What is kept of one account."""
 
     desk: AccountDesk
+    evidence: AccountEvidence
     watch: AccountWatch
 
 
@@ -144,6 +146,22 @@ class ExecutionActor:
             return False
         return True
 
+    async def cover(self, holding: Holding) -> Cover:
+        """What of a run's shares its account holds, by a reading that begins now. Raises BrokerUnavailable."""
+        account = await self._account(holding.account_id)
+        return await account.evidence.ask(holding)
+
+    async def watch_again(self, account_ids: Sequence[int]) -> None:
+        """Watch accounts on which runs have traded today, though nobody uses them any more: a short outlives its run.
+
+        What cannot be reached now is watched from its next use on.
+        """
+        for account_id in account_ids:
+            try:
+                await self._account(account_id)
+            except BrokerUnavailable as error:
+                log.warning("execution.account_not_watched", account_id=account_id, reason=str(error))
+
     async def guard(self, holding: Holding) -> None:
         """Watch the account for what a run holds. Raises BrokerUnavailable."""
         account = await self._account(holding.account_id)
@@ -159,17 +177,18 @@ class ExecutionActor:
         if account is None:
             budget = self._budgets.setdefault(account_id, OrderBudget(self._limits.budget, self._clock))
             desk = AccountDesk(gateway, budget)
+            evidence = AccountEvidence(account_id, desk, self._records, self._clock)
             watch = AccountWatch(
                 account_id,
                 desk,
+                evidence,
                 working=self._working_runs,
-                records=self._records,
                 strategies=self._strategies,
                 attempts=self._attempts,
                 clock=self._clock,
                 limits=self._limits.watch,
             )
-            account = _Account(desk, watch)
+            account = _Account(desk, evidence, watch)
             self._in_background(self._watch(account_id, watch))
             self._accounts[account_id] = account
             self._updates.follow(account_id, lambda report: self._on_update(account_id, report), desk.updates_broke)
@@ -209,12 +228,10 @@ class ExecutionActor:
         failpoints.hit("claim.after", command.strategy_id)
         if isinstance(claimed, PlacementFailed):
             return claimed
-        if command.intent.side is Side.SELL:
-            account.watch.exit_sent(command.run_id)
         keeper = asyncio.create_task(self._keep_claim(claimed))
         try:
-            placed = _known_order(claimed) or await self._place(claimed, account.desk)
-            return placed if isinstance(placed, PlacementFailed) else await self._follow(claimed, account.desk, placed)
+            placed = _known_order(claimed) or await self._place(claimed, account)
+            return placed if isinstance(placed, PlacementFailed) else await self._follow(claimed, account, placed)
         finally:
             keeper.cancel()
             key = position_key(command.instrument, command.product)
@@ -258,10 +275,11 @@ class ExecutionActor:
             if not await self._claims.renew(command):
                 self.withdraw(command.intent.id)  # somebody else holds the lock: follow what was sent, send no more
 
-    async def _place(self, command: OrderCommand, desk: AccountDesk) -> OrderReport | PlacementFailed:
+    async def _place(self, command: OrderCommand, account: _Account) -> OrderReport | PlacementFailed:
         placer = OrderPlacer(
             command,
-            desk,
+            account.desk,
+            account.evidence,
             attempts=self._attempts,
             clock=self._clock,
             policy=self._limits.entry if command.intent.id.leg is Leg.ENTRY else self._limits.exit,
@@ -278,11 +296,12 @@ class ExecutionActor:
         finally:
             del self._placing[command.intent.id]
 
-    async def _follow(self, command: OrderCommand, desk: AccountDesk, placed: OrderReport) -> Event:
+    async def _follow(self, command: OrderCommand, account: _Account, placed: OrderReport) -> Event:
         intent_id = command.intent.id
         follower = OrderFollower(
             command,
-            desk,
+            account.desk,
+            account.evidence,
             attempts=self._attempts,
             clock=self._clock,
             limits=self._limits.follow,

@@ -2,10 +2,13 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 
+from actors.domain.cover import Stake
+from actors.domain.events import CoverRead, Event
 from actors.domain.strategy_spec import StrategyRun
 from actors.domain.strategy_state import Phase, StrategyState
-from actors.ports import Holding, OrderDesk
+from actors.ports import Clock, Holding, OrderDesk, PeerUnavailable
 from actors.timers import within
 
 log = logging.getLogger(__name__)
@@ -16,22 +19,37 @@ GUARD_RENEWAL_S = 5.0
 _PATIENCE_S = 2.0
 """A desk that does not answer for so long is told at the next renewal."""
 
+_ASK_AGAIN_S = 1.0
+"""Between the tries to learn what the account holds."""
+
 
 class GuardCalls:
     """The holding of one run. `update` never waits; `live` tells it for as long as the run lives."""
 
-    def __init__(self, desk: OrderDesk, run: StrategyRun, epoch: int) -> None:
-        self._desk, self._run, self._epoch = desk, run, epoch
-        self._holding = self._told = self._as_holding(0, exiting=False)
+    def __init__(
+        self, desk: OrderDesk, run: StrategyRun, epoch: int, clock: Clock, post: Callable[[Event], None]
+    ) -> None:
+        self._desk, self._run, self._epoch, self._clock, self._post = desk, run, epoch, clock, post
+        self._said: tuple[object, ...] = ()
+        self._holding = self._told = self._as_holding(Stake(run.run_id, 0, run.entry_intent().tag), exiting=False)
         self._changed = asyncio.Event()
 
     def update(self, state: StrategyState) -> None:
         """Take in the state after an event. That an exit has left is told with the next renewal: execution sent it."""
-        quantity = 0 if state.phase is Phase.ENDED else max(state.open_quantity, 0)
-        holding = self._as_holding(quantity, exiting=state.phase in {Phase.EXITING, Phase.EXIT_FAILED})
-        if holding.quantity != self._holding.quantity:
+        said = (state.phase, state.entry, state.exits, state.forgiven)
+        if said == self._said:
+            return
+        self._said = said
+        stake = self.stake(state)
+        holding = self._as_holding(stake, exiting=state.phase is Phase.EXITING)
+        if (holding.quantity, holding.stake.exit_tags) != (self._holding.quantity, self._holding.stake.exit_tags):
             self._changed.set()
         self._holding = holding
+
+    def stake(self, state: StrategyState) -> Stake:
+        """What the run has in the position today."""
+        stake = state.stake(self._clock.now().astimezone(self._run.buy_at.tzinfo).date())
+        return stake if state.phase is not Phase.ENDED else Stake(stake.run_id, 0, stake.entry_tag, stake.exit_tags)
 
     async def live(self) -> None:
         """Tell every change at once, and an open position every few seconds, until cancelled."""
@@ -53,7 +71,19 @@ class GuardCalls:
         else:
             self._told = holding
 
-    def _as_holding(self, quantity: int, *, exiting: bool) -> Holding:
+    async def ask(self) -> None:
+        """Learn what the account holds of the run's shares, however often it must be asked."""
+        while True:
+            try:
+                cover = await self._desk.cover(self._holding)
+            except PeerUnavailable as error:
+                about = {"strategy_id": self._run.strategy_id, "run_id": self._run.run_id, "reason": str(error)}
+                log.warning("strategy.cover_unknown", extra=about)
+                await asyncio.sleep(_ASK_AGAIN_S)
+            else:
+                return self._post(CoverRead(cover.covered, cover.reason() if cover.lacking else ""))
+
+    def _as_holding(self, stake: Stake, *, exiting: bool) -> Holding:
         run = self._run
         return Holding(
             strategy_id=run.strategy_id,
@@ -63,6 +93,7 @@ class GuardCalls:
             epoch=self._epoch,
             instrument=run.instrument,
             product=run.product,
-            quantity=quantity,
+            quantity=stake.quantity,
             exiting=exiting,
+            stake=stake,
         )

@@ -12,10 +12,12 @@ from datetime import datetime, timedelta
 import structlog
 
 from actors.account_desk import AccountDesk, with_tag
+from actors.account_evidence import AccountEvidence
+from actors.domain.cover import position_key
 from actors.domain.identifiers import Side
 from actors.domain.order import OrderReport, OrderStage, chase_protection, is_dead
 from actors.order_budget import DayUsedUp
-from actors.ports import AttemptLog, BrokerUnavailable, Clock, OrderCommand, OrderNote, position_key
+from actors.ports import AttemptLog, BrokerUnavailable, Clock, OrderCommand, OrderNote
 
 log = structlog.get_logger(__name__)
 
@@ -28,6 +30,9 @@ class FollowLimits:
     slow_poll_s: float = 0.5
     slow_after: timedelta = timedelta(seconds=3)
     chase_after: timedelta = timedelta(seconds=1)
+    fills_lag: timedelta = timedelta(seconds=2)
+    """So long the fills of an order that is COMPLETE may lag behind its status. Then what has filled was all of it: the
+    trader has reduced the order in the Kite app."""
     vanished_after: timedelta = timedelta(seconds=120)
     """An order whose id we have and that complete books have not listed for so long is gone: books end with the day."""
 
@@ -38,12 +43,14 @@ class OrderFollower:
 
     command: OrderCommand
     desk: AccountDesk
+    evidence: AccountEvidence
     attempts: AttemptLog
     clock: Clock
     limits: FollowLimits
     report: Callable[[OrderReport], Awaitable[None]]
     _modifications: int = 0
     _duplicate_told: bool = False
+    _short_since: datetime | None = None
     _moved_at: datetime = field(init=False)
     _listed_at: datetime = field(init=False)
 
@@ -51,6 +58,7 @@ class OrderFollower:
         """The order at its end: everything it will ever fill is filled."""
         self._moved_at = self._listed_at = started = self.clock.now()
         known = self._with_news(placed)
+        self._note_fills(0, known)
         if known.settled_stage.terminal:
             return known
         try:
@@ -58,8 +66,9 @@ class OrderFollower:
                 self._reserve(known)
                 await self.report(known)
                 before = known
-                while (known.stage, known.filled_quantity) == (before.stage, before.filled_quantity):
-                    known = await self._look(known, started)
+                while _facts(known) == _facts(before) and not known.settled_stage.terminal:
+                    known = self._final_if_complete(await self._look(known, started))
+                self._note_fills(before.filled_quantity, known)
                 if known.settled_stage.terminal:
                     return known
         finally:
@@ -69,6 +78,18 @@ class OrderFollower:
     def _with_news(self, known: OrderReport) -> OrderReport:
         news = self.desk.news(known.order_id)
         return known if news is None else known.merged(news)
+
+    def _final_if_complete(self, known: OrderReport) -> OrderReport:
+        """COMPLETE is final whatever its count, once fills had time to catch up with it."""
+        if not known.short_of_fills:
+            self._short_since = None
+            return known
+        self._short_since = self._short_since or self.clock.now()
+        return known.as_it_stands() if self.clock.now() - self._short_since >= self.limits.fills_lag else known
+
+    def _note_fills(self, before: int, known: OrderReport) -> None:
+        if known.filled_quantity > before:
+            self.evidence.own_fill(position_key(self.command.instrument, self.command.product))
 
     def _reserve(self, known: OrderReport) -> None:
         if self.command.intent.side is Side.SELL:
@@ -135,3 +156,8 @@ class OrderFollower:
         if self._modifications == 1:
             message = f"exit {parked.order_id} was {reason}"
             self.attempts.alert(command.user_id, command.strategy_id, "exit_chased", message)
+
+
+def _facts(report: OrderReport) -> tuple[object, ...]:
+    """What the strategy must hear of."""
+    return report.stage, report.filled_quantity, report.quantity

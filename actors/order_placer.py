@@ -14,6 +14,8 @@ import structlog
 
 from actors import failpoints
 from actors.account_desk import AccountDesk, with_tag
+from actors.account_evidence import AccountEvidence
+from actors.domain.cover import name_of, position_key
 from actors.domain.events import Event, OrderQueued, PlacementFailed, PlacementUnresolved
 from actors.domain.identifiers import Side
 from actors.domain.order import FailureKind, OrderReport, OrderStage, is_dead, precedence
@@ -39,7 +41,6 @@ from actors.ports import (
     OrderCommand,
     OrderNote,
     PlaceResult,
-    position_key,
 )
 from actors.timers import AlarmClock
 
@@ -56,6 +57,7 @@ class OrderPlacer:
 
     command: OrderCommand
     desk: AccountDesk
+    evidence: AccountEvidence
     attempts: AttemptLog
     clock: Clock
     policy: RetryPolicy
@@ -67,6 +69,7 @@ class OrderPlacer:
     _instant: "asyncio.Future[None] | None" = field(default=None, init=False)
     _doubtful: bool = field(default=False, init=False)
     _told: bool = field(default=False, init=False)
+    _lack: str = field(default="", init=False)
 
     @property
     def withdrawn(self) -> bool:
@@ -110,6 +113,7 @@ class OrderPlacer:
         if instant is None or self.withdrawn or self.clock.now() >= instant:
             return
         self.in_background(self.desk.warm_up())
+        self.in_background(self.evidence.look_ahead())
         self._instant = self.alarm.at(instant)
         await self._instant
 
@@ -208,40 +212,45 @@ class OrderPlacer:
                 self.attempts.log_note(OrderNote(self.command, "DUPLICATE_ORDER", order_id, "same tag", now))
 
     async def _covered(self, *, check: bool) -> OrderCommand | PlacementFailed:
-        """The command with no more to sell than the account holds, so that no short is opened (design §4.6).
+        """The command with no more to sell than the account holds of the run, so that no short is opened (row M1).
 
-        The first request of an exit asks nothing, unless the watcher of the account has seen that shares are missing.
+        The first request of an exit asks nothing if the watcher of the account has just seen that everything is there.
         """
         command, key = self.command, position_key(self.command.instrument, self.command.product)
         if command.intent.side is not Side.SELL:
-            return command
+            short = self.evidence.short_before_buying(command)
+            if short is None:
+                return command
+            reason = f"the account is short of {short} {name_of(key)}: a buy would only cover that"
+            return self._failed(FailureKind.ACCOUNT_SHORT, reason)
         intent = command.intent
-        if check or key in self.desk.in_doubt:
+        if check or not self.evidence.proves(command):
             sellable = await self._sellable()
             if sellable is None:
                 return command  # withdrawn: nothing will be sent
             if sellable <= 0:
-                return self._failed(FailureKind.NOTHING_TO_SELL, "the account no longer holds the shares")
+                return self._failed(FailureKind.NOTHING_TO_SELL, self._lack)
             intent = replace(intent, quantity=min(intent.quantity, sellable))
         self.desk.shares.set(key, intent.id, intent.quantity)
         return replace(command, intent=intent)
 
     async def _sellable(self) -> int | None:
-        """Shares that the account holds and no other exit is about to sell; waits until that is known."""
+        """Shares that are the run's and that no other exit is about to sell; waits until that is known."""
         command = self.command
         key, asked_at, empty = position_key(command.instrument, command.product), self.clock.now(), 0
         while not self.withdrawn:
             try:
-                held = await self.desk.gateway.net_quantity(command.instrument, command.product)
+                cover = await self.evidence.ask_for(command)
             except BrokerUnavailable as error:
                 log.warning("execution.position_unknown", strategy_id=command.strategy_id, reason=str(error))
                 await self._tell_waiting(asked_at, str(error), unreachable=True)
             else:
-                free = held - self.desk.shares.of_others(key, command.intent.id)
+                free = cover.covered - self.desk.shares.of_others(key, command.intent.id)
                 if free > 0:
                     return free
-                empty = empty + 1 if held <= 0 else 0
+                empty = empty + 1 if cover.covered <= 0 and self.evidence.settled(key) else 0
                 if empty >= _EMPTY_READS:
+                    self._lack = cover.reason()
                     return 0
                 await self._tell_waiting(asked_at, "other exits are about to sell these shares", unreachable=False)
             await asyncio.sleep(_POSITION_RETRY_S)

@@ -19,6 +19,7 @@ from actors import failpoints
 from actors.desk_calls import PEER_RETRY_S, DeskCalls
 from actors.domain.decisions import (
     ArmIntent,
+    AskCover,
     CancelOrder,
     CancelTimers,
     Decision,
@@ -46,7 +47,7 @@ from actors.domain.events import (
     Timer,
     TimerFired,
 )
-from actors.domain.identifiers import IntentId
+from actors.domain.identifiers import IntentId, Side
 from actors.domain.money import Paise
 from actors.domain.reconciliation import expected_tags
 from actors.domain.snapshot import load_state
@@ -102,7 +103,7 @@ class StrategyActor:
         self._desk, self._journal, self._clock = desk, journal, clock
         self._inbox: asyncio.PriorityQueue[_Posted] = asyncio.PriorityQueue()
         self._calls = DeskCalls(desk, self._run.account_id, clock, self.post)
-        self._guard = GuardCalls(desk, self._run, self._epoch)
+        self._guard = GuardCalls(desk, self._run, self._epoch, clock, self.post)
         self._watch = WatchCalls(prices, self._run, self.post, self._orders_first)
         self._posted = 0
         self._timers = WallClockTimers(clock, self.post)
@@ -243,6 +244,8 @@ class StrategyActor:
                 self._last_words.add(self._spawn(self._calls.cancel(intent_id, order_id)))
             case ArmIntent(intent):
                 self._spawn(self._arm(intent.id))
+            case AskCover():
+                self._spawn(self._guard.ask())
             case ProbeBroker():
                 self._spawn(self._calls.probe())
             case _:
@@ -287,6 +290,7 @@ class StrategyActor:
             not_after=send.not_after,
             check_position=send.check_position,
             order_id=send.order_id,
+            stake=self._guard.stake(self._state) if send.intent.side is Side.SELL else None,
         )
 
     def _say(self, level: int, event: str, **about: object) -> None:

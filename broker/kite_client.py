@@ -15,13 +15,13 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from actors.domain.identifiers import Instrument, Product
+from actors.domain.cover import AccountPosition, PositionKey
 from actors.domain.order import OrderReport
 from actors.domain.retry_policy import AttemptOutcome
-from actors.ports import BrokerUnavailable, OrderCommand, PlaceResult, PositionKey, position_key
+from actors.ports import BrokerUnavailable, OrderCommand, PlaceResult
 from broker.egress import Proxy
 from broker.kite_exceptions import NeverSent
-from broker.kite_mapping import holdings_of, is_session_error, outcome_of, positions_of, reason_of, report_of
+from broker.kite_mapping import holdings_of, is_session_error, outcome_of, positions_of, reason_of, report_of, together
 from broker.kite_order_client import BegunOrder, KiteCredentials, KiteOrderClient, finished_by
 from broker.kite_sessions import KiteSessions
 from broker.kite_wire import Destination
@@ -119,19 +119,11 @@ class KiteGateway:
         """Cancel what is open of the order."""
         await self._read("cancel_order", variety="regular", order_id=order_id)
 
-    async def net_quantity(self, instrument: Instrument, product: Product) -> int:
-        """Shares held in the product: today's net position, and for delivery what is in the demat account."""
-        key = position_key(instrument, product)
-        held: dict[PositionKey, int] = await self._read("positions", positions_of)
-        if product is Product.CNC:
-            held = _together(held, await self._read("holdings", holdings_of))
-        return held.get(key, 0)
-
-    async def net_quantities(self, *, demat: bool = True) -> Mapping[PositionKey, int]:
-        """See `OrderGateway.net_quantities`. `demat`: count shares of earlier days too, which costs another reading."""
+    async def positions(self, *, demat: bool = True) -> Mapping[PositionKey, AccountPosition]:
+        """See `OrderGateway.positions`. `demat`: shares of earlier days too, which costs another reading."""
         today = self._read("positions", positions_of)
         readings = await asyncio.gather(today, self._read("holdings", holdings_of)) if demat else (await today, {})
-        return _together(*readings)
+        return together(*readings)
 
     async def keep_warm(self) -> None:
         """One cheap read over the sessions that have waited longest; do it every 20 to 30 s while orders may come.
@@ -269,7 +261,3 @@ def order_fields(command: OrderCommand, market_protection: float) -> dict[str, A
         "tag": command.intent.tag,
         "market_protection": market_protection,
     }
-
-
-def _together(today: Mapping[PositionKey, int], demat: Mapping[PositionKey, int]) -> dict[PositionKey, int]:
-    return {key: today.get(key, 0) + demat.get(key, 0) for key in today.keys() | demat.keys()}

@@ -2,6 +2,7 @@
 
 import ssl
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
@@ -9,10 +10,10 @@ import requests
 from kiteconnect import exceptions as kite_errors
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError, ProxyError
 
+from actors.domain.cover import NOTHING, AccountPosition, PositionKey
 from actors.domain.identifiers import Product
-from actors.domain.order import OrderReport, stage_of
+from actors.domain.order import OrderReport, OrderTerms, stage_of
 from actors.domain.retry_policy import AttemptOutcome
-from actors.ports import PositionKey
 from broker.kite_exceptions import AnswerLost, NeverSent
 
 _NEVER_SENT = (NewConnectionError, NameResolutionError, ConnectTimeoutError)
@@ -24,6 +25,7 @@ _MAYBE_PLACED = ("timed out", "check the order book")
 _TAG_LENGTH = 20
 _LONGEST_REASON = 300
 _DEMAT_EXCHANGES = ("NSE", "BSE")
+_INDIA = timezone(timedelta(hours=5, minutes=30))
 
 
 def report_of(row: Mapping[str, Any]) -> OrderReport:
@@ -45,27 +47,81 @@ def report_of(row: Mapping[str, Any]) -> OrderReport:
         filled_quantity=min(int(row.get("filled_quantity") or 0), quantity),
         average_price=price,
         reason=str(row.get("status_message") or ""),
+        terms=_terms_of(row),
     )
 
 
-def positions_of(found: Mapping[str, Any]) -> dict[PositionKey, int]:
+def positions_of(found: Mapping[str, Any]) -> dict[PositionKey, AccountPosition]:
     """Net positions of the day, in shares; a short one is negative."""
-    held: dict[PositionKey, int] = {}
+    held: dict[PositionKey, AccountPosition] = {}
     for row in found["net"]:
         key = (str(row["exchange"]), str(row["tradingsymbol"]), str(row["product"]))
-        held[key] = held.get(key, 0) + int(row["quantity"])
+        quantity = held.get(key, NOTHING).quantity + int(row["quantity"])
+        held[key] = AccountPosition(quantity, last_price=_price(row.get("last_price")))
     return held
 
 
 def holdings_of(rows: Sequence[Mapping[str, Any]]) -> dict[PositionKey, int]:
-    """Shares in the demat account, under CNC: those may be sold on either exchange, wherever they are listed."""
-    held: dict[PositionKey, int] = {}
+    """Shares that were in the demat account as the day began, under CNC, for either exchange on which they may be sold.
+
+    `opening_quantity` stays what it was all day; where it is not told, `quantity` is taken, which today's sales may
+    already have reduced. Shares of yesterday (T+1) were carried over the night, too.
+    """
+    opening: dict[PositionKey, int] = {}
     for row in rows:
-        shares = int(row["quantity"]) + int(row.get("t1_quantity") or 0)
+        carried = int(row.get("realised_quantity") or 0) + int(row.get("t1_quantity") or 0)
+        told = row.get("opening_quantity")
+        shares = int(row["quantity"]) + int(row.get("t1_quantity") or 0) if told is None else max(int(told), carried)
         for exchange in _DEMAT_EXCHANGES:
             key = (exchange, str(row["tradingsymbol"]), Product.CNC.value)
-            held[key] = held.get(key, 0) + shares
-    return held
+            opening[key] = opening.get(key, 0) + shares
+    return opening
+
+
+def together(
+    today: Mapping[PositionKey, AccountPosition], opening: Mapping[PositionKey, int]
+) -> dict[PositionKey, AccountPosition]:
+    """Positions of the day with what the day began with. Delivery is one stock of shares, whatever the exchange."""
+    delivered: dict[str, int] = {}
+    for (_, symbol, product), position in today.items():
+        if product == Product.CNC:
+            delivered[symbol] = delivered.get(symbol, 0) + position.quantity
+    joined = {}
+    for key in today.keys() | opening.keys():
+        row = today.get(key, NOTHING)
+        quantity = delivered.get(key[1], 0) if key[2] == Product.CNC else row.quantity
+        joined[key] = AccountPosition(quantity, opening.get(key, 0), row.last_price)
+    return joined
+
+
+def _price(value: object) -> Decimal | None:
+    """A price of a row, or None if it makes no sense: nothing is decided by it."""
+    try:
+        price = Decimal(str(value))
+    except ArithmeticError:
+        return None
+    return price if price.is_finite() and price > 0 else None
+
+
+def _terms_of(row: Mapping[str, Any]) -> OrderTerms | None:
+    """What the order trades, and when the broker last touched it; None if the row does not say what it trades."""
+    named = [row.get(name) for name in ("exchange", "tradingsymbol", "product", "transaction_type")]
+    if not all(isinstance(name, str) and name for name in named):
+        return None
+    exchange, symbol, product, side = (str(name) for name in named)
+    stamps = [_ist(row.get(name)) for name in ("order_timestamp", "exchange_timestamp", "exchange_update_timestamp")]
+    told = [stamp for stamp in stamps if stamp is not None]
+    return OrderTerms(exchange, symbol, product, side, min(told, default=None), max(told, default=None))
+
+
+def _ist(value: object) -> datetime | None:
+    """A stamp of a row: the client turns some into naive datetimes, and leaves others as texts; all are IST."""
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            return None
+    return value.replace(tzinfo=_INDIA) if isinstance(value, datetime) and value.tzinfo is None else None
 
 
 def _own_tag(row: Mapping[str, Any]) -> str | None:

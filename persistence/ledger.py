@@ -228,7 +228,7 @@ class RunLedger:
         """Every intent of the account's open runs, and of those that ended within the last day."""
         recent = col(Run.ended_at).is_(None) | (col(Run.ended_at) > func.now() - _KNOWN_AFTER_END)
         statement = (
-            select(Strategy, col(Run.id), col(Run.ended_at), col(Intent.leg), col(Intent.tag))
+            select(Strategy, col(Run.id), col(Run.product), col(Run.ended_at), col(Intent.leg), col(Intent.tag))
             .join(Run, col(Run.strategy_id) == col(Strategy.id))
             .join(Intent, col(Intent.run_id) == col(Run.id))
             .where(col(Run.broker_account_id) == account_id, recent)
@@ -243,11 +243,20 @@ class RunLedger:
                 user_id=strategy.user_id,
                 leg=leg,
                 tag=tag,
-                symbol=instrument_of(strategy).symbol,
+                exchange=strategy.exchange,
+                tradingsymbol=strategy.tradingsymbol,
+                product=product,
                 ended=ended_at is not None,
             )
-            for strategy, run_id, ended_at, leg, tag in rows
+            for strategy, run_id, product, ended_at, leg, tag in rows
         ]
+
+    async def accounts_in_use(self) -> list[int]:
+        """The accounts that have such intents."""
+        recent = col(Run.ended_at).is_(None) | (col(Run.ended_at) > func.now() - _KNOWN_AFTER_END)
+        statement = select(col(Run.broker_account_id)).where(recent, col(Run.broker_account_id).is_not(None)).distinct()
+        async with transaction(self._sessions) as session:
+            return [account_id for account_id in await session.scalars(statement) if account_id is not None]
 
     async def load_account(self, account_id: int) -> AccountRecord | None:
         """A broker account with its secrets encrypted; None if the user has disconnected it."""

@@ -44,14 +44,16 @@ class IntentRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownIntent:
-    """An intent as the watcher of a broker account needs it. `symbol`: `INFY`, or `BSE:INFY` off the NSE."""
+    """An intent as the watcher of a broker account needs it, and what it trades."""
 
     run_id: int
     strategy_id: int
     user_id: int
     leg: str
     tag: str
-    symbol: str
+    exchange: str
+    tradingsymbol: str
+    product: str
     ended: bool
 
 

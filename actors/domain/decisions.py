@@ -65,6 +65,11 @@ class CancelOrder:
 
 
 @dataclass(frozen=True, slots=True)
+class AskCover:
+    """Ask the account what it holds of the run's shares; report `CoverRead`."""
+
+
+@dataclass(frozen=True, slots=True)
 class ProbeBroker:
     """Ask the broker for a sign of life; report `BrokerRestored` if it gives one."""
 
@@ -111,6 +116,7 @@ Decision = (
     | SendOrder
     | WithdrawOrder
     | CancelOrder
+    | AskCover
     | ProbeBroker
     | WatchPrice
     | LogEvent

@@ -93,7 +93,7 @@ def failed(state: StrategyState, kind: FailureKind, reason: str, now: datetime) 
         message = f"Paused – {reason}"
         paused = replace(without, phase=Phase.PAUSED, status=status, detail=detail, message=message)
         return paused, [SetTimer(Timer.RETRY, now + PROBE_INTERVAL), log, RaiseAlert(detail, message)]
-    rejected = kind is FailureKind.REFUSED
+    rejected = kind in {FailureKind.REFUSED, FailureKind.ACCOUNT_SHORT}
     told = rejected or kind is FailureKind.BUDGET_USED_UP
     message = f"Buy Failed – {reason}" if told else "Order Failed – Strategy Stopped"
     ended, decisions = exits.end(replace(without, status=status, detail=detail, message=message), now)

@@ -115,6 +115,26 @@ class PositionClosedOutside:
 
 
 @dataclass(frozen=True, slots=True)
+class ExitUncovered:
+    """An exit in work may sell more than the account still holds of the run: the rest would be a short (row M1)."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedByTrader:
+    """The trader says that he has closed the position himself, and the account does not contradict him."""
+
+
+@dataclass(frozen=True, slots=True)
+class CoverRead:
+    """What the account holds of the run's shares, asked for by `AskCover`; `reason` says why some are lacking."""
+
+    covered: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class RunRecovered:
     """A new incarnation of the actor has loaded the run and read the order book once (row J1).
 
@@ -140,5 +160,8 @@ Event = (
     | FeedLost
     | FeedRestored
     | PositionClosedOutside
+    | ExitUncovered
+    | ClosedByTrader
+    | CoverRead
     | RunRecovered
 )

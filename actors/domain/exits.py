@@ -46,6 +46,7 @@ FAILURE_STATUS = {
     FailureKind.NOTHING_TO_SELL: (RunStatus.FAILED, StatusDetail.CLOSED_OUTSIDE),
     FailureKind.BUDGET_USED_UP: (RunStatus.FAILED, StatusDetail.ORDER_BUDGET_USED_UP),
     FailureKind.HALTED: (RunStatus.PAUSED, StatusDetail.ENTRIES_HALTED),
+    FailureKind.ACCOUNT_SHORT: (RunStatus.FAILED, StatusDetail.ACCOUNT_SHORT),
 }
 
 
@@ -81,7 +82,8 @@ def begin_exit(state: StrategyState, event: OrderEvent, reason: str) -> Step:
     )
     exiting = replace(exiting, message=_exit_message(exiting))
     log = LogEvent(f"{event}_TRIGGERED", reason, intent.id, quantity=intent.quantity)
-    return exiting, [SendOrder(intent), *call_back(exiting.entry), CancelTimers(), WatchPrice(None), log]
+    send = SendOrder(intent, check_position=state.ask_first)
+    return exiting, [send, *call_back(exiting.entry), CancelTimers(), WatchPrice(None), log]
 
 
 def call_back(order: Order) -> list[Decision]:
@@ -221,6 +223,19 @@ def end(state: StrategyState, now: datetime) -> Step:
         decisions.append(RaiseAlert("oversold", oversold))
     decisions.append(LogEvent("RUN_ENDED", message, quantity=position.sold, price=position.sell_price))
     return ended, [*decisions, EndRun(manual=state.stop_requested)]
+
+
+def closed_outside(state: StrategyState, now: datetime, found: list[Decision]) -> Step:
+    """The shares are gone without us: call back what is in work, and end once nothing of it can trade any more.
+
+    `found` is said in between.
+    """
+    closed = replace(state, closed_outside=True)
+    back = [decision for order in (state.entry, *state.exits) for decision in call_back(order)]
+    if any(order.live for order in state.exits):
+        return closed, back + found
+    ended, decisions = end(closed, now)
+    return ended, back + found + decisions
 
 
 def grow_exit(state: StrategyState) -> StrategyState:

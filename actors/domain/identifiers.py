@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import hmac
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
@@ -103,3 +104,11 @@ def order_tag(tag_key: bytes, intent_id: IntentId) -> str:
     """
     digest = hmac.new(tag_key, str(intent_id).encode(), hashlib.sha256).digest()
     return (intent_id.leg[1] + base64.b32encode(digest).decode())[:TAG_LENGTH]
+
+
+_TAG = re.compile(r"[NX][A-Z2-7]{19}")
+
+
+def has_tag_form(tag: str) -> bool:
+    """Whether a tag may be one of ours. Only the journal, or the run's own key, can tell for certain."""
+    return _TAG.fullmatch(tag) is not None

@@ -5,6 +5,7 @@ report is evidence, not a command: `merge` keeps the furthest status and the lar
 """
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
@@ -72,6 +73,21 @@ def stage_of(kite_status: str) -> OrderStage:
 
 
 @dataclass(frozen=True, slots=True)
+class OrderTerms:
+    """What an order of the book trades, whoever placed it. Times are the broker's, timezone-aware; None if not told.
+
+    `updated_at`: when the broker last touched it. Kite stamps whole seconds.
+    """
+
+    exchange: str
+    tradingsymbol: str
+    product: str
+    side: str
+    placed_at: datetime | None = None
+    updated_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class OrderReport:
     """What the broker said of one order. `average_price` is in rupees over the filled quantity, 0 until a fill."""
 
@@ -82,6 +98,7 @@ class OrderReport:
     filled_quantity: int
     average_price: Decimal
     reason: str = ""
+    terms: OrderTerms | None = None
 
     @property
     def settled_stage(self) -> OrderStage:
@@ -89,20 +106,46 @@ class OrderReport:
         lagging = self.stage is OrderStage.COMPLETE and self.filled_quantity < self.quantity
         return OrderStage.OPEN if lagging else self.stage
 
+    @property
+    def short_of_fills(self) -> bool:
+        """Whether the broker calls it COMPLETE with less filled than ordered: its fills lag, or it was reduced."""
+        return self.settled_stage is not self.stage
+
+    def as_it_stands(self) -> "OrderReport":
+        """The report of an order that the broker calls COMPLETE, with what has filled taken for all of it."""
+        if not self.short_of_fills:
+            return self
+        if self.filled_quantity == 0:
+            return replace(self, stage=OrderStage.CANCELLED, reason=self.reason or "complete without a fill")
+        return replace(self, quantity=self.filled_quantity)
+
     def merged(self, later: "OrderReport") -> "OrderReport":
-        """This report with another of the same order taken in: status by rank, filled quantity by maximum."""
+        """This report with another of the same order taken in: status by rank, filled quantity by maximum.
+
+        The quantity is that of the newest: the trader may change it in the Kite app, up or down.
+        """
         ahead = _RANK[later.stage] > _RANK[self.stage]
         more = later.filled_quantity > self.filled_quantity
         priced = more or (later.filled_quantity == self.filled_quantity and not self.average_price)
+        filled = max(self.filled_quantity, later.filled_quantity)
+        quantity = self.quantity if self._outdates(later) else later.quantity
         return replace(
             self,
             tag=self.tag or later.tag,
             stage=later.stage if ahead else self.stage,
-            quantity=max(self.quantity, later.quantity),
-            filled_quantity=later.filled_quantity if more else self.filled_quantity,
+            quantity=max(quantity, filled),
+            filled_quantity=filled,
             average_price=later.average_price if priced else self.average_price,
             reason=later.reason if ahead and later.reason else self.reason,
+            terms=self.terms if later.terms is None or self._outdates(later) else later.terms,
         )
+
+    def _outdates(self, later: "OrderReport") -> bool:
+        """Whether what arrived later was said earlier: by the broker's stamps, or by a stage behind."""
+        if self.stage.terminal and not later.stage.terminal:
+            return True
+        mine, its = (report.terms.updated_at if report.terms else None for report in (self, later))
+        return mine is not None and its is not None and its < mine
 
     def __post_init__(self) -> None:
         if not 0 <= self.filled_quantity <= self.quantity:
@@ -143,6 +186,8 @@ class FailureKind(StrEnum):
     """The account may send no more such orders today (ruling 8, kite.md §4)."""
     HALTED = "halted"
     """We did not take the order on: no claim could be had (row J3), or a newer incarnation holds the lock."""
+    ACCOUNT_SHORT = "account_short"
+    """The account owes the shares that were to be bought: they would only cover that, and none would be the run's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +233,7 @@ class Order:
         priced = more or (report.filled_quantity == self.filled_quantity and not self.average_price)
         return replace(
             self,
-            intent=replace(self.intent, quantity=report.quantity),
+            intent=replace(self.intent, quantity=report.quantity or self.intent.quantity),
             sent=True,
             failure=None,
             order_id=report.order_id,

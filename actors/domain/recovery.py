@@ -1,8 +1,9 @@
 """A new incarnation of a run: what it makes of its journal and the broker's book before it acts (row J1, design §4.7).
 
-The one path for a crashed actor, a lost node and a restarted cluster. A run that was guarding sends its next exit
-without another look: the book has just been read, an exit that the dead incarnation sent without a record is either
-in it, or its claim still holds the strategy's lock, and then execution looks before it sends.
+The one path for a crashed actor, a lost node and a restarted cluster. An exit that the dead incarnation sent without
+a record is either in the book that has just been read, or its claim still holds the strategy's lock, and then execution
+looks before it sends. The shares may be gone all the same, sold by hand or squared off while nobody watched: the first
+exit of every new incarnation asks the account, and an intraday position of an earlier day is asked for at once.
 """
 
 from dataclasses import replace
@@ -10,9 +11,10 @@ from datetime import datetime
 
 from actors.domain import entries, exits
 from actors.domain import events as ev
-from actors.domain.decisions import Decision, SendOrder, SetTimer, WatchPrice
+from actors.domain.decisions import AskCover, Decision, SendOrder, SetTimer, WatchPrice
 from actors.domain.events import Timer
 from actors.domain.exits import Step
+from actors.domain.identifiers import Product
 from actors.domain.order import Order
 from actors.domain.reconciliation import adopt
 from actors.domain.session import TriggerVerdict, trigger_verdict
@@ -21,7 +23,7 @@ from actors.domain.strategy_state import Phase, StrategyState
 
 def resume(state: StrategyState, event: ev.RunRecovered, now: datetime) -> Step:
     """See the head of this module."""
-    adopted = adopt(state, event.reports)
+    adopted = replace(adopt(state, event.reports), ask_first=not event.first)
     after, decisions = _resume(state, adopted, event, now)
     return after, [*decisions, *_found(state, adopted)]
 
@@ -66,9 +68,16 @@ def _resume_position(state: StrategyState, now: datetime) -> Step:
     if state.phase is not Phase.GUARDING:
         armed, decisions = exits.arm(state, now)
         return armed, decisions + _follow_entry(armed, now)
-    guarding = replace(exits.grow_exit(state), watched_since=now)
-    watch: list[Decision] = [WatchPrice(state.stop_loss), SetTimer(Timer.SELL, state.run.sell_at)]
-    return guarding, [*watch, *_follow_entry(guarding, now)]
+    unproven = _of_an_earlier_day(state, now)
+    guarding = replace(exits.grow_exit(state), watched_since=now, unproven=unproven)
+    ask: list[Decision] = [AskCover()] if unproven else [SetTimer(Timer.SELL, state.run.sell_at)]
+    return guarding, [WatchPrice(state.stop_loss), *ask, *_follow_entry(guarding, now)]
+
+
+def _of_an_earlier_day(state: StrategyState, now: datetime) -> bool:
+    """The broker squares intraday positions off before a session ends; it may have failed to."""
+    bought_on = state.run.buy_at.date()
+    return state.run.product is Product.MIS and now.astimezone(state.run.buy_at.tzinfo).date() > bought_on
 
 
 def _follow_entry(state: StrategyState, now: datetime) -> list[Decision]:

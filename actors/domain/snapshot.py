@@ -5,7 +5,7 @@ The snapshot is a hint for recovery, never the only record: orders are found aga
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -86,6 +86,9 @@ def dump_state(state: StrategyState) -> dict[str, Any]:
         "last_action": state.last_action,
         "last_price": state.last_price,
         "terminated_at": state.terminated_at.isoformat() if state.terminated_at else None,
+        "recalled": state.recalled,
+        "forgiven": state.forgiven,
+        "forgiven_on": state.forgiven_on.isoformat() if state.forgiven_on else None,
     }
 
 
@@ -114,6 +117,9 @@ def load_state(run: StrategyRun, data: Mapping[str, Any] | None) -> StrategyStat
         last_action=data["last_action"],
         last_price=data["last_price"],
         terminated_at=datetime.fromisoformat(data["terminated_at"]) if data["terminated_at"] else None,
+        recalled=data.get("recalled", 0),
+        forgiven=data.get("forgiven", 0),
+        forgiven_on=date.fromisoformat(day) if (day := data.get("forgiven_on")) else None,
     )
 
 

@@ -55,7 +55,7 @@ def _on_timer(state: StrategyState, event: ev.TimerFired, now: datetime) -> Step
     match event.timer:
         case Timer.BUY if state.phase is Phase.SCHEDULED:
             return _buy_due(state, now)
-        case Timer.SELL:
+        case Timer.SELL if not state.unproven:
             return _sell_due(state, now)
         case Timer.ENTRY_PATIENCE:
             return state, exits.call_back(state.entry)
@@ -109,7 +109,8 @@ def _on_tick(state: StrategyState, event: ev.TickReceived, now: datetime) -> Ste
     tick = event.tick
     fresh = is_fresh(tick.exchange_time, now)
     seen = replace(state, last_price=tick.price, last_tick_at=tick.exchange_time, feed_live=state.feed_live or fresh)
-    if state.watched_since is None or not fresh or not is_breached(state.stop_loss, tick, state.watched_since):
+    since = None if state.unproven else state.watched_since
+    if since is None or not fresh or not is_breached(state.stop_loss, tick, since):
         return seen, []
     if state.phase is Phase.ARMING:
         return replace(seen, breach_seen=True), []
@@ -277,13 +278,42 @@ def _on_broker_restored(state: StrategyState, _event: ev.BrokerRestored, now: da
 
 
 def _on_closed_outside(state: StrategyState, event: ev.PositionClosedOutside, now: datetime) -> Step:
-    closed = replace(state, closed_outside=True)
-    found: list[Decision] = [LogEvent("CLOSED_OUTSIDE", event.reason), RaiseAlert("closed_outside", event.reason)]
-    back = [decision for order in (state.entry, *state.exits) for decision in exits.call_back(order)]
-    if any(order.live for order in state.exits):
-        return closed, back + found
-    ended, decisions = exits.end(closed, now)
-    return ended, back + found + decisions
+    if state.phase is Phase.ENDED or (state.closed_outside and any(order.live for order in state.exits)):
+        return state, []
+    message = f"{event.reason[:1].upper()}{event.reason[1:]}. {_HELD_HINT}"
+    return exits.closed_outside(
+        state, now, [LogEvent("CLOSED_OUTSIDE", event.reason), RaiseAlert("closed_outside", message)]
+    )
+
+
+_HELD_HINT = (
+    "The strategy guards nothing any more. If you still hold its shares, say so in the app, and it guards them again"
+)
+
+
+def _on_closed_by_trader(state: StrategyState, _event: ev.ClosedByTrader, now: datetime) -> Step:
+    if state.phase is Phase.ENDED:
+        return state, []
+    log = LogEvent("CLOSED_BY_TRADER", "the trader has closed the position himself")
+    return exits.closed_outside(state, now, [log])
+
+
+def _on_exit_uncovered(state: StrategyState, event: ev.ExitUncovered, _now: datetime) -> Step:
+    if state.phase is not Phase.EXITING or state.recalled >= len(state.exits):
+        return state, []
+    recalled = replace(state, recalled=len(state.exits))
+    back = [decision for order in state.exits for decision in exits.call_back(order)]
+    message = f"The exit is called back, and what is left of it goes out anew: {event.reason}"
+    return recalled, [*back, LogEvent("EXIT_RECALLED", event.reason), RaiseAlert("exit_recalled", message)]
+
+
+def _on_cover_read(state: StrategyState, event: ev.CoverRead, now: datetime) -> Step:
+    if not state.unproven:
+        return state, []
+    proven = replace(state, unproven=False)
+    if event.covered <= 0:
+        return _on_closed_outside(proven, ev.PositionClosedOutside(event.reason), now)
+    return proven, [SetTimer(Timer.SELL, state.run.sell_at)]
 
 
 _HANDLERS: Mapping[type[Event], Callable[[StrategyState, Any, datetime], Step]] = {
@@ -300,5 +330,8 @@ _HANDLERS: Mapping[type[Event], Callable[[StrategyState, Any, datetime], Step]] 
     ev.FeedLost: _on_feed_lost,
     ev.FeedRestored: _on_feed_restored,
     ev.PositionClosedOutside: _on_closed_outside,
+    ev.ClosedByTrader: _on_closed_by_trader,
+    ev.ExitUncovered: _on_exit_uncovered,
+    ev.CoverRead: _on_cover_read,
     ev.RunRecovered: recovery.resume,
 }

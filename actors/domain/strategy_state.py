@@ -14,11 +14,12 @@ without moving (a duplicate, a late update). `strategy_machine.step` is the only
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Self
 
 from actors.domain import events as ev
+from actors.domain.cover import Stake
 from actors.domain.money import Paise
 from actors.domain.order import Order, OrderEvent
 from actors.domain.position import Position, PositionStatus, fold_position
@@ -73,6 +74,7 @@ class StatusDetail(StrEnum):
     STOPPED_BY_USER = "stopped_by_user"
     CLOSED_OUTSIDE = "closed_outside"
     UNFILLED = "entry_not_filled"
+    ACCOUNT_SHORT = "account_short"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +84,11 @@ class StrategyState:
     `watched_since`: the stop-loss applies to prices from then on. `breach_seen`: the stop was touched while the exit
     was being journalled. `exit_event`: what the position is being sold for. `exit_failures`: exits in a row that
     the broker ended without a fill. `exit_alarmed`: the trader knows that the exit failed.
+
+    `ask_first`: this incarnation has not seen the account, so its first exit asks. `unproven`: an intraday position of
+    an earlier day; neither tick nor timer counts until the account has been asked. `recalled`: how many exits have been
+    called back because the account does not cover them. `forgiven`: shares that were sold by hand on `forgiven_on` and
+    of which the trader says that they were not this run's.
     """
 
     run: StrategyRun
@@ -104,6 +111,11 @@ class StrategyState:
     last_price: Paise | None = None
     last_tick_at: datetime | None = None
     terminated_at: datetime | None = None
+    ask_first: bool = False
+    unproven: bool = False
+    recalled: int = 0
+    forgiven: int = 0
+    forgiven_on: date | None = None
 
     @classmethod
     def scheduled(cls, run: StrategyRun) -> Self:
@@ -127,6 +139,16 @@ class StrategyState:
         """Shares this run still holds, as far as its own orders tell."""
         return self.position.open_quantity
 
+    def stake(self, today: date) -> Stake:
+        """What this run has in its account's position by its own fills, on this day of its exchange."""
+        return Stake(
+            self.run.run_id,
+            max(self.open_quantity, 0),
+            self.entry.intent.tag,
+            tuple(order.intent.tag for order in self.exits),
+            self.forgiven if self.forgiven_on == today else 0,
+        )
+
     @property
     def position_status(self) -> PositionStatus:
         """The position in the words of contract 3.3."""
@@ -148,6 +170,7 @@ _BUY_FAILED = frozenset(
         StatusDetail.ORDER_REJECTED,
         StatusDetail.ORDER_BUDGET_USED_UP,
         StatusDetail.UNFILLED,
+        StatusDetail.ACCOUNT_SHORT,
     }
 )
 _POSITION = {
@@ -224,6 +247,9 @@ TRANSITIONS: Mapping[Phase, Mapping[type[ev.Event], frozenset[Phase]]] = {
         ev.FeedLost: _stay(_P.ARMING),
         ev.FeedRestored: _stay(_P.ARMING),
         ev.PositionClosedOutside: _stay(_P.ENDED),
+        ev.ExitUncovered: _stay(_P.ARMING),
+        ev.ClosedByTrader: _stay(_P.ENDED),
+        ev.CoverRead: _stay(_P.ARMING, _P.ENDED),
         ev.RunRecovered: _stay(_P.ARMING) | _EXITS,
     },
     _P.GUARDING: {
@@ -240,6 +266,9 @@ TRANSITIONS: Mapping[Phase, Mapping[type[ev.Event], frozenset[Phase]]] = {
         ev.FeedLost: _stay(_P.GUARDING),
         ev.FeedRestored: _stay(_P.GUARDING),
         ev.PositionClosedOutside: _stay(_P.ENDED),
+        ev.ExitUncovered: _stay(_P.GUARDING),
+        ev.ClosedByTrader: _stay(_P.ENDED),
+        ev.CoverRead: _stay(_P.GUARDING, _P.ENDED),
         ev.RunRecovered: _stay(_P.GUARDING) | _EXITS,
     },
     _P.EXITING: {
@@ -256,6 +285,9 @@ TRANSITIONS: Mapping[Phase, Mapping[type[ev.Event], frozenset[Phase]]] = {
         ev.FeedLost: _stay(_P.EXITING),
         ev.FeedRestored: _stay(_P.EXITING),
         ev.PositionClosedOutside: _stay(_P.EXITING, _P.ENDED),
+        ev.ExitUncovered: _stay(_P.EXITING),
+        ev.ClosedByTrader: _stay(_P.EXITING, _P.ENDED),
+        ev.CoverRead: _stay(_P.EXITING),
         ev.RunRecovered: _EXITS,
     },
     _P.EXIT_FAILED: {
@@ -272,6 +304,9 @@ TRANSITIONS: Mapping[Phase, Mapping[type[ev.Event], frozenset[Phase]]] = {
         ev.FeedLost: _stay(_P.EXIT_FAILED),
         ev.FeedRestored: _stay(_P.EXIT_FAILED),
         ev.PositionClosedOutside: _stay(_P.ENDED),
+        ev.ExitUncovered: _stay(_P.EXIT_FAILED),
+        ev.ClosedByTrader: _stay(_P.ENDED),
+        ev.CoverRead: _stay(_P.EXIT_FAILED),
         ev.RunRecovered: _EXITS,
     },
     _P.ENDED: {
@@ -286,6 +321,10 @@ TRANSITIONS: Mapping[Phase, Mapping[type[ev.Event], frozenset[Phase]]] = {
         ev.StopRequested: _stay(_P.ENDED),
         ev.FeedLost: _stay(_P.ENDED),
         ev.FeedRestored: _stay(_P.ENDED),
+        ev.PositionClosedOutside: _stay(_P.ENDED),
+        ev.ExitUncovered: _stay(_P.ENDED),
+        ev.ClosedByTrader: _stay(_P.ENDED),
+        ev.CoverRead: _stay(_P.ENDED),
         ev.RunRecovered: _stay(_P.ENDED),
     },
 }

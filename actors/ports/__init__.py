@@ -3,6 +3,7 @@
 Values are frozen and made of standard types and domain types, so they travel between processes as they are.
 """
 
+from actors.domain.cover import PositionKey, position_key
 from actors.ports.broker import (
     AccountRecords,
     Attempt,
@@ -17,9 +18,7 @@ from actors.ports.broker import (
     OrderNote,
     OrderUpdates,
     PlaceResult,
-    PositionKey,
     StrategyEvents,
-    position_key,
 )
 from actors.ports.common import (
     Clock,

@@ -7,8 +7,9 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Protocol
 
+from actors.domain.cover import AccountPosition, OwnIntent, PositionKey
 from actors.domain.events import Event
-from actors.domain.identifiers import Instrument, Leg, Product
+from actors.domain.identifiers import Leg
 from actors.domain.order import OrderReport
 from actors.domain.retry_policy import AttemptOutcome
 from actors.ports.strategy import OrderCommand
@@ -26,15 +27,6 @@ class PlaceResult:
     sent_at: datetime
     order_id: str | None = None
     reason: str = ""
-
-
-PositionKey = tuple[str, str, str]
-"""Exchange, tradingsymbol and product: what a position is kept under at Kite (kite.md §1)."""
-
-
-def position_key(instrument: Instrument, product: Product) -> PositionKey:
-    """The key of a position."""
-    return instrument.exchange, instrument.tradingsymbol, product.value
 
 
 class OrderGateway(Protocol):
@@ -56,12 +48,8 @@ class OrderGateway(Protocol):
         """Cancel what is open of the order. Raises BrokerUnavailable."""
         ...
 
-    async def net_quantity(self, instrument: Instrument, product: Product) -> int:
-        """Shares the account holds of the instrument in the product. Raises BrokerUnavailable."""
-        ...
-
-    async def net_quantities(self, *, demat: bool) -> Mapping[PositionKey, int]:
-        """The same for everything the account holds; what is absent is 0. Raises BrokerUnavailable.
+    async def positions(self, *, demat: bool) -> Mapping[PositionKey, AccountPosition]:
+        """What the account holds or owes; what is absent is nothing. Raises BrokerUnavailable.
 
         `demat`: shares of earlier days too, which costs another reading and matters to CNC alone.
         """
@@ -143,8 +131,13 @@ class KnownIntent:
     user_id: int
     leg: Leg
     tag: str
-    symbol: str
+    key: PositionKey
     ended: bool
+
+    @property
+    def own(self) -> OwnIntent:
+        """The intent as a judgement on the account needs it."""
+        return OwnIntent(self.run_id, self.leg, self.tag, self.key)
 
 
 class AccountRecords(Protocol):
@@ -152,6 +145,10 @@ class AccountRecords(Protocol):
 
     async def known_intents(self, account_id: int) -> Sequence[KnownIntent]:
         """Every intent of open runs, and of runs that ended within the last day. Raises PeerUnavailable."""
+        ...
+
+    async def accounts_in_use(self) -> Sequence[int]:
+        """The accounts that have such intents. Raises PeerUnavailable."""
         ...
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+from actors.domain.cover import Cover, Stake
 from actors.domain.decisions import LogEvent
 from actors.domain.events import Event
 from actors.domain.identifiers import Instrument, IntentId, Product
@@ -31,13 +32,16 @@ class OrderCommand:
     not_after: datetime | None = None
     check_position: bool = False
     order_id: str | None = None
+    stake: Stake | None = None
+    """Of an exit: what its run holds by its own fills."""
 
 
 @dataclass(frozen=True, slots=True)
 class Holding:
     """What a run holds by its own fills, told to execution so that somebody compares it with the account.
 
-    `quantity` shares; 0 takes the holding back. `exiting`: its exit has left the strategy, so the position moves.
+    `quantity` shares; 0 takes the holding back. `exiting`: its exit has left the strategy, so the position moves; one
+    that failed and waits is not exiting.
     """
 
     strategy_id: int
@@ -49,6 +53,7 @@ class Holding:
     product: Product
     quantity: int
     exiting: bool
+    stake: Stake
 
 
 class OrderDesk(Protocol):
@@ -80,6 +85,14 @@ class OrderDesk(Protocol):
 
     async def probe(self, account_id: int) -> bool:
         """Whether the broker answers for this account. Raises PeerUnavailable."""
+        ...
+
+    async def cover(self, holding: Holding) -> Cover:
+        """What of a run's shares the account still holds, by a reading that begins now.
+
+        Raises:
+            PeerUnavailable: or the broker does not answer.
+        """
         ...
 
     async def guard(self, holding: Holding) -> None:

@@ -183,7 +183,19 @@ class JournalRecords:
             found = await self.ledger.known_intents(account_id)
         except DatabaseUnavailable as error:
             raise PeerUnavailable(str(error)) from error
-        return [KnownIntent(i.run_id, i.strategy_id, i.user_id, Leg(i.leg), i.tag, i.symbol, i.ended) for i in found]
+        return [
+            KnownIntent(
+                i.run_id, i.strategy_id, i.user_id, Leg(i.leg), i.tag, (i.exchange, i.tradingsymbol, i.product), i.ended
+            )
+            for i in found
+        ]
+
+    async def accounts_in_use(self) -> Sequence[int]:
+        """See `AccountRecords.accounts_in_use`."""
+        try:
+            return await self.ledger.accounts_in_use()
+        except DatabaseUnavailable as error:
+            raise PeerUnavailable(str(error)) from error
 
 
 def open_claims(settings: Settings) -> tuple[MirrorClaims, RunLedger]:

@@ -32,7 +32,8 @@ LedgerHost = _far(
 
 ExecutionHost = _far(
     "actors.runtime.heavy_hosts", "ExecutionHost",
-    "invite", "execute", "cancel", "withdraw", "orders_by_tag", "probe", "guard", "process_id",
+    "invite", "execute", "cancel", "withdraw", "orders_by_tag", "probe", "cover", "guard",
+    "process_id",
 )  # fmt: skip
 
 FeedHost = _far("actors.runtime.feed_host", "FeedHost", "subscribe", "process_id")

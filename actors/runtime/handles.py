@@ -11,6 +11,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayActorError, RaySystemError, RayTaskError
 
+from actors.domain.cover import Cover
 from actors.domain.events import Event
 from actors.domain.identifiers import IntentId
 from actors.domain.order import OrderReport
@@ -123,6 +124,11 @@ class RayOrderDesk:
     async def probe(self, account_id: int) -> bool:
         """See `OrderDesk.probe`."""
         return bool(await self._call(account_id, "probe", account_id))
+
+    async def cover(self, holding: Holding) -> Cover:
+        """See `OrderDesk.cover`."""
+        cover: Cover = await self._call(holding.account_id, "cover", holding)
+        return cover
 
     async def guard(self, holding: Holding) -> None:
         """See `OrderDesk.guard`."""

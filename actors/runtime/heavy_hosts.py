@@ -10,6 +10,7 @@ import apprise
 import structlog
 
 from actors import failpoints
+from actors.domain.cover import Cover
 from actors.domain.events import Event
 from actors.domain.identifiers import IntentId
 from actors.domain.order import OrderReport
@@ -203,6 +204,10 @@ class ExecutionHost:
     async def probe(self, account_id: int) -> bool:
         """See `OrderDesk.probe`."""
         return await self._execution.probe(account_id)
+
+    async def cover(self, holding: Holding) -> Cover:
+        """See `OrderDesk.cover`."""
+        return await _proven(self._execution.cover(holding))
 
     async def guard(self, holding: Holding) -> None:
         """See `OrderDesk.guard`."""

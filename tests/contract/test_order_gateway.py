@@ -12,10 +12,10 @@ import pytest
 from actors.domain.identifiers import Product
 from actors.domain.order import Intent, OrderReport, OrderStage
 from actors.domain.retry_policy import AttemptOutcome
-from actors.ports import BrokerUnavailable, OrderGateway, position_key
+from actors.ports import BrokerUnavailable, OrderGateway
 from broker.kite_client import KiteCredentials, KiteEndpoint, KiteGateway
-from tests.kit.builders import INFY, a_run
-from tests.kit.execution import a_command
+from tests.kit.builders import a_run
+from tests.kit.execution import a_command, held
 from tests.kit.fakes import (
     EXPIRED,
     LOST_ANSWER,
@@ -163,19 +163,18 @@ async def test_a_placed_order_is_listed_under_its_tag_and_fills(broker: Broker) 
 
 
 async def test_the_net_position_follows_the_fills(broker: Broker) -> None:
-    assert await broker.gateway.net_quantity(INFY, Product.MIS) == 0
+    assert await held(broker.gateway, Product.MIS) == 0
     bought, sold = a_buy(10), a_sell(4)
     await broker.gateway.place(a_command(bought))
     await becomes(broker, bought, OrderStage.COMPLETE, 10)
-    assert await broker.gateway.net_quantity(INFY, Product.MIS) == 10
+    assert await held(broker.gateway, Product.MIS) == 10
     await broker.gateway.place(a_command(sold))
     await becomes(broker, sold, OrderStage.COMPLETE, 4)
-    assert await broker.gateway.net_quantity(INFY, Product.MIS) == 6
-    assert await broker.gateway.net_quantity(INFY, Product.CNC) == 0
+    assert await held(broker.gateway, Product.MIS) == 6
+    assert await held(broker.gateway, Product.CNC) == 0
     for demat in (False, True):
-        held = await broker.gateway.net_quantities(demat=demat)
-        assert held.get(position_key(INFY, Product.MIS)) == 6
-        assert held.get(position_key(INFY, Product.CNC), 0) == 0
+        assert await held(broker.gateway, Product.MIS, demat=demat) == 6
+        assert await held(broker.gateway, Product.CNC, demat=demat) == 0
 
 
 @pytest.mark.parametrize("placing", [REFUSED, THROTTLED, EXPIRED, NOT_SENT, LOST_REQUEST], ids=lambda p: p.outcome)
@@ -227,6 +226,6 @@ async def test_reads_of_a_broker_that_is_down_say_so_and_work_again_afterwards(b
     with pytest.raises(BrokerUnavailable):
         await broker.gateway.orders()
     with pytest.raises(BrokerUnavailable):
-        await broker.gateway.net_quantity(INFY, Product.MIS)
+        await held(broker.gateway, Product.MIS)
     broker.down(down=False)
     assert list(await broker.gateway.orders()) == []

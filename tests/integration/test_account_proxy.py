@@ -98,7 +98,7 @@ async def test_everything_of_an_account_goes_through_its_proxy(exchange: PaperEx
     account = Account(exchange, proxy.proxy)
     assert (await account.place())[0] is ACCEPTED
     assert len(await account.gateway.orders()) == 1
-    await account.gateway.net_quantities()
+    await account.gateway.positions()
     await account.gateway.keep_warm()
     assert (await account.place())[0] is ACCEPTED  # on a warm session
     tunnels = {passage.target for passage in proxy.passed}

@@ -8,10 +8,10 @@ import pytest
 
 from actors.domain.identifiers import Product
 from actors.domain.retry_policy import AttemptOutcome
-from actors.ports import BrokerUnavailable, PositionKey, position_key
+from actors.ports import BrokerUnavailable
 from broker.kite_client import KiteCredentials, KiteEndpoint, KiteGateway
-from tests.kit.builders import INFY, a_run
-from tests.kit.execution import a_command
+from tests.kit.builders import a_run
+from tests.kit.execution import a_command, held
 from tests.kit.paper import PaperCredentials, PaperExchange, eventually
 
 TIMEOUT = (0.5, 0.4)
@@ -162,7 +162,7 @@ async def test_a_read_that_fails_in_any_way_proves_nothing(account: Account, kin
     with pytest.raises(BrokerUnavailable):
         await account.gateway.orders()
     with pytest.raises(BrokerUnavailable):
-        await account.gateway.net_quantity(INFY, Product.MIS)
+        await held(account.gateway, Product.MIS)
     assert await account.gateway.orders() == []
 
 
@@ -176,9 +176,8 @@ async def test_an_order_of_another_hand_is_seen_and_carries_no_tag_of_ours(accou
 
 async def test_delivery_counts_what_is_in_the_demat_account(exchange: PaperExchange) -> None:
     account = Account(exchange, holdings={"NSE:INFY": 7})
-    assert await account.gateway.net_quantity(INFY, Product.CNC) == 7
-    assert await account.gateway.net_quantity(INFY, Product.MIS) == 0
-    assert (await account.gateway.net_quantities()).get(position_key(INFY, Product.CNC)) == 7
+    assert await held(account.gateway, Product.CNC) == 7
+    assert await held(account.gateway, Product.MIS) == 0
 
 
 async def test_one_reading_tells_everything_the_account_holds(exchange: PaperExchange) -> None:
@@ -186,24 +185,24 @@ async def test_one_reading_tells_everything_the_account_holds(exchange: PaperExc
     await account.gateway.place(a_command(a_run().entry_intent()))
     await account.gateway.place(a_command(a_run().entry_intent(), product=Product.CNC))
 
-    async def held() -> dict[PositionKey, int]:
-        return {key: shares for key, shares in (await account.gateway.net_quantities()).items() if key[0] == "NSE"}
-
     async with asyncio.timeout(5):
         while True:
-            if await held() == {("NSE", "INFY", "MIS"): 10, ("NSE", "INFY", "CNC"): 17}:
+            positions = await account.gateway.positions()
+            if {key: there.held for key, there in positions.items()} == {
+                ("NSE", "INFY", "MIS"): 10,
+                ("NSE", "INFY", "CNC"): 17,
+                ("BSE", "INFY", "CNC"): 17,
+            }:
                 break
             await asyncio.sleep(0.01)
-    for product in (Product.MIS, Product.CNC):
-        assert (await held())[position_key(INFY, product)] == await account.gateway.net_quantity(INFY, product)
-    assert (await account.gateway.net_quantities(demat=False))[position_key(INFY, Product.CNC)] == 10
+    assert await held(account.gateway, Product.CNC, demat=False) == 10
 
 
 @pytest.mark.parametrize("route", ["/portfolio/positions", "/portfolio/holdings"])
 async def test_half_a_reading_of_what_is_held_is_none(account: Account, route: str) -> None:
     account.control.fault("unavailable-503", {"user_id": account.paper.user_id, "route": route})
     with pytest.raises(BrokerUnavailable):
-        await account.gateway.net_quantities()
+        await account.gateway.positions()
 
 
 async def test_a_kept_connection_that_ends_as_an_order_arrives_is_ambiguous(account: Account) -> None:

@@ -74,7 +74,9 @@ async def test_the_intents_of_open_and_of_recent_runs_are_known(sessions: Sessio
         user_id=recent.user_id,
         leg="ENTRY",
         tag=recent_tag,
-        symbol="INFY",
+        exchange="NSE",
+        tradingsymbol="INFY",
+        product="MIS",
         ended=True,
     )
     assert [(intent.run_id, intent.leg, intent.tag, intent.ended) for intent in known[1:]] == [
@@ -91,7 +93,7 @@ async def test_a_symbol_off_the_default_exchange_carries_its_exchange(sessions: 
     async with transaction(sessions) as session:
         await session.execute(update(Strategy).where(col(Strategy.id) == run.strategy_id).values(exchange="BSE"))
     assert run.broker_account_id is not None
-    assert [intent.symbol for intent in await ledger.known_intents(run.broker_account_id)] == ["BSE:SBIN"]
+    assert [intent.exchange for intent in await ledger.known_intents(run.broker_account_id)] == ["BSE"]
 
 
 async def test_the_known_intents_are_found_without_reading_an_accounts_history(

@@ -5,12 +5,13 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from actors.domain.cover import NOTHING, Stake, position_key
 from actors.domain.events import Event, OrderReported, PlacementFailed
-from actors.domain.identifiers import Product
+from actors.domain.identifiers import Leg, Product, Side
 from actors.domain.order import Intent, OrderEvent, OrderReport
 from actors.execution_actor import ExecutionActor, ExecutionLimits
-from actors.ports import OrderCommand
-from tests.kit.builders import INFY, NOW, a_run
+from actors.ports import Holding, KnownIntent, OrderCommand, OrderGateway
+from tests.kit.builders import INFY, NOW, a_report, a_run
 from tests.kit.fakes import (
     FakeAttemptLog,
     FakeClaims,
@@ -20,7 +21,7 @@ from tests.kit.fakes import (
     FakeStrategies,
     FakeUpdates,
 )
-from tests.kit.virtual_time import FakeClock
+from tests.kit.virtual_time import FakeClock, passing
 
 BUY = a_run().entry_intent()
 
@@ -42,6 +43,11 @@ def a_command(intent: Intent = BUY, **changes: Any) -> OrderCommand:
         triggered_at=NOW,
     )
     return replace(command, **changes)
+
+
+async def held(gateway: OrderGateway, product: Product, *, demat: bool = True) -> int:
+    """Shares of INFY that the account holds in the product."""
+    return (await gateway.positions(demat=demat)).get(position_key(INFY, product), NOTHING).held
 
 
 class ExecutionBench:
@@ -93,3 +99,22 @@ class ExecutionBench:
     def posted(self) -> list[Intent]:
         """What was sent, in its order."""
         return [command.intent for _, command in self.broker.posts]
+
+
+STAKE = Stake(7, 10, BUY.tag, (a_sell().tag,))
+HOLDING = Holding(3, 7, 1, 2, 1, INFY, Product.MIS, 10, exiting=False, stake=STAKE)
+NOTHING_HELD = replace(HOLDING, quantity=0, stake=replace(STAKE, quantity=0))
+KEY = position_key(INFY, Product.MIS)
+ENTRY = KnownIntent(7, 3, 1, Leg.ENTRY, BUY.tag, KEY, ended=False)
+
+
+async def guarded(bench: ExecutionBench) -> ExecutionBench:
+    """An account whose position one run has bought and guards, and that the watcher has seen."""
+    bench.records.intents = [ENTRY]
+    bench.broker.list(
+        replace(a_report("0", filled=10, tag=BUY.tag), terms=bench.broker.terms(INFY, Product.MIS, Side.BUY))
+    )
+    await bench.actor.guard(HOLDING)
+    await passing(5)
+    assert bench.attempts.alerts == []
+    return bench

@@ -10,10 +10,11 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from actors.account_desk import newest_by_tag
+from actors.domain.cover import AccountPosition, Cover, PositionKey, position_key
 from actors.domain.events import Event
 from actors.domain.identifiers import Instrument, IntentId, Product, Side
 from actors.domain.money import Paise
-from actors.domain.order import OrderReport, OrderStage
+from actors.domain.order import OrderReport, OrderStage, OrderTerms
 from actors.domain.retry_policy import AttemptOutcome
 from actors.ports import (
     Attempt,
@@ -29,9 +30,8 @@ from actors.ports import (
     OrderGateway,
     OrderNote,
     PlaceResult,
-    PositionKey,
-    position_key,
 )
+from tests.kit.builders import INFY
 
 PRICE = Decimal("1500.00")
 
@@ -55,6 +55,8 @@ class FakeDesk:
     probes: int = 0
     guarded: list[tuple[datetime, Holding]] = field(default_factory=list)
     guard_failures: list[Exception] = field(default_factory=list)
+    covered: int | None = None
+    cover_failures: list[Exception] = field(default_factory=list)
     _waiting: list[asyncio.Future[Event]] = field(default_factory=list)
 
     async def execute(self, command: OrderCommand) -> Event:
@@ -99,6 +101,18 @@ class FakeDesk:
         """See `OrderDesk.probe`."""
         self.probes += 1
         return self.alive
+
+    async def cover(self, holding: Holding) -> Cover:
+        """See `OrderDesk.cover`: what `covered` says, else all of it."""
+        if self.cover_failures:
+            raise self.cover_failures.pop(0)
+        key = position_key(holding.instrument, holding.product)
+        staked = holding.quantity
+        covered = staked if self.covered is None else min(staked, self.covered)
+        runs = frozenset({holding.run_id})
+        return Cover(
+            key=key, staked=staked, covered=covered, held=covered, sold_outside=0, runs=runs, read_at=self.clock.now()
+        )
 
     async def guard(self, holding: Holding) -> None:
         """See `OrderDesk.guard`."""
@@ -214,6 +228,7 @@ class FakeGateway:
         self.widening_fills = True
         self.cancels: list[str] = []
         self.net: dict[tuple[Instrument, Product], int] = {}
+        self.opening: dict[tuple[Instrument, Product], int] = {}
         self._book: dict[str, OrderReport] = {}
         self._listed_at: dict[str, datetime] = {}
         self._sold_as: dict[str, tuple[Instrument, Product, int]] = {}
@@ -257,16 +272,15 @@ class FakeGateway:
             raise BrokerUnavailable(f"order {order_id} cannot be cancelled")
         self._book[order_id] = replace(report, stage=OrderStage.CANCELLED)
 
-    async def net_quantity(self, instrument: Instrument, product: Product) -> int:
-        """See `OrderGateway.net_quantity`."""
-        self._check()
-        return self.net.get((instrument, product), 0)
-
-    async def net_quantities(self, *, demat: bool) -> Mapping[PositionKey, int]:
-        """See `OrderGateway.net_quantities`."""
+    async def positions(self, *, demat: bool) -> Mapping[PositionKey, AccountPosition]:
+        """See `OrderGateway.positions`."""
         self.position_reads += 1
         self._check()
-        return {position_key(*held): quantity for held, quantity in self.net.items()}
+        opening = self.opening if demat else {}
+        return {
+            position_key(*held): AccountPosition(self.net.get(held, 0), opening.get(held, 0))
+            for held in self.net.keys() | opening.keys()
+        }
 
     async def keep_warm(self) -> None:
         """See `OrderGateway.keep_warm`."""
@@ -277,6 +291,26 @@ class FakeGateway:
         """Put an order of somebody else, or of an earlier incarnation, into the book, or take one further."""
         self._book[report.order_id] = report
         self._listed_at.setdefault(report.order_id, self.clock.now())
+
+    def trade_by_hand(
+        self, side: Side, quantity: int, product: Product = Product.MIS, *, filled: int | None = None
+    ) -> str:
+        """The trader's own order in the Kite app, without a tag."""
+        order_id, done = f"9{len(self._book)}", quantity if filled is None else filled
+        stage = OrderStage.COMPLETE if done == quantity else OrderStage.OPEN
+        terms = self.terms(INFY, product, side)
+        self._book[order_id] = OrderReport(
+            order_id, None, stage, quantity, done, PRICE if done else Decimal(0), "", terms
+        )
+        self._listed_at[order_id] = self.clock.now()
+        self._sold_as[order_id] = (INFY, product, 1 if side is Side.BUY else -1)
+        self.net[INFY, product] = self.net.get((INFY, product), 0) + self._sold_as[order_id][2] * done
+        return order_id
+
+    def terms(self, instrument: Instrument, product: Product, side: Side) -> OrderTerms:
+        """The terms of an order that the broker touches now."""
+        now = self.clock.now().replace(microsecond=0)
+        return OrderTerms(instrument.exchange, instrument.tradingsymbol, product.value, side.value, now, now)
 
     def fill(self, order_id: str, quantity: int, stage: OrderStage = OrderStage.COMPLETE) -> None:
         """Let an order trade until so much of it is filled."""
@@ -294,7 +328,14 @@ class FakeGateway:
         order_id = str(len(self.posts))
         intent = command.intent
         self._book[order_id] = OrderReport(
-            order_id, intent.tag, OrderStage.OPEN, intent.quantity, 0, Decimal(0), placing.reason
+            order_id,
+            intent.tag,
+            OrderStage.OPEN,
+            intent.quantity,
+            0,
+            Decimal(0),
+            placing.reason,
+            self.terms(command.instrument, command.product, intent.side),
         )
         self._listed_at[order_id] = self.clock.now() + timedelta(seconds=placing.listed_after_s)
         sign = 1 if intent.side is Side.BUY else -1
@@ -402,6 +443,12 @@ class FakeRecords:
         if self.failure is not None:
             raise self.failure
         return list(self.intents)
+
+    async def accounts_in_use(self) -> Sequence[int]:
+        """See `AccountRecords.accounts_in_use`."""
+        if self.failure is not None:
+            raise self.failure
+        return [2] if self.intents else []
 
 
 @dataclass

@@ -1,27 +1,16 @@
 """The watcher of an account, in virtual time: what it tells, to whom, and after how many looks."""
 
+import asyncio
 from dataclasses import replace
 
 from actors.domain.events import PlacementUnresolved, PositionClosedOutside
-from actors.domain.identifiers import Leg, Product
+from actors.domain.identifiers import Product, Side
 from actors.domain.order import OrderStage
-from actors.ports import Holding, KnownIntent, PeerUnavailable
+from actors.ports import PeerUnavailable
 from tests.kit.builders import INFY, a_report
-from tests.kit.execution import BUY, ExecutionBench, a_command, a_sell
+from tests.kit.execution import BUY, HOLDING, NOTHING_HELD, ExecutionBench, a_command, a_sell, guarded
 from tests.kit.fakes import LOST_REQUEST, PARKED
 from tests.kit.virtual_time import in_virtual_time, passing, until
-
-HOLDING = Holding(3, 7, 1, 2, 1, INFY, Product.MIS, 10, exiting=False)
-
-
-async def guarded(bench: ExecutionBench) -> ExecutionBench:
-    """An account whose position one run has bought and guards."""
-    bench.records.intents = [KnownIntent(7, 3, 1, Leg.ENTRY, BUY.tag, "INFY", ended=False)]
-    bench.broker.list(a_report("1", filled=10, tag=BUY.tag))
-    await bench.actor.guard(HOLDING)
-    await passing(5)
-    assert bench.attempts.alerts == []
-    return bench
 
 
 async def renewing(bench: ExecutionBench, seconds: int) -> None:
@@ -113,7 +102,7 @@ async def test_a_position_is_not_judged_while_our_exit_sells_it() -> None:
     await renewing(bench, 10)
     bench.broker.fill("1", 10)
     await working
-    await bench.actor.guard(replace(HOLDING, quantity=0))
+    await bench.actor.guard(NOTHING_HELD)
     await passing(30)
     assert closed(bench) == []
     assert "position_gone" not in bench.attempts.alerts
@@ -169,7 +158,7 @@ async def test_sessions_are_kept_warm_while_something_is_held() -> None:
     bench = await guarded(ExecutionBench())
     await renewing(bench, 60)
     assert len(bench.broker.warmed) == 2
-    await bench.actor.guard(replace(HOLDING, quantity=0))
+    await bench.actor.guard(NOTHING_HELD)
     await passing(120)
     assert len(bench.broker.warmed) == 2
 
@@ -178,7 +167,7 @@ async def test_sessions_are_kept_warm_while_something_is_held() -> None:
 async def test_an_older_incarnation_cannot_take_a_holding_back() -> None:
     bench = await guarded(ExecutionBench())
     await bench.actor.guard(replace(HOLDING, epoch=2))
-    await bench.actor.guard(replace(HOLDING, quantity=0))
+    await bench.actor.guard(NOTHING_HELD)
     bench.broker.net.clear()
     await until(lambda: closed(bench), within_s=8)
 
@@ -227,8 +216,10 @@ async def test_an_exit_that_waits_for_shares_of_another_exit_says_so_and_goes_ou
 
 @in_virtual_time
 async def test_a_lost_exit_is_not_sent_again_for_shares_that_were_sold_meanwhile() -> None:
-    bench = ExecutionBench()
+    bench = await guarded(ExecutionBench())
     bench.broker.script = [LOST_REQUEST]
-    bench.broker.net[INFY, Product.MIS] = 0
-    assert (await bench.failed(a_command(a_sell()))).kind == "nothing_to_sell"
+    exiting = asyncio.create_task(bench.failed(a_command(a_sell())))
+    await until(lambda: bench.posted)
+    bench.broker.trade_by_hand(Side.SELL, 10)
+    assert (await exiting).kind == "nothing_to_sell"
     assert len(bench.posted) == 1

@@ -9,13 +9,13 @@ from itertools import pairwise
 import pytest
 
 from actors.domain.events import OrderReported, PlacementUnresolved
-from actors.domain.identifiers import IntentId, Leg
+from actors.domain.identifiers import IntentId, Leg, Side
 from actors.domain.order import FailureKind, OrderEvent, OrderStage
 from actors.domain.retry_policy import AttemptOutcome
 from actors.order_budget import BudgetLimits
 from actors.ports import BrokerUnavailable, ClaimsUnavailable, ClaimVerdict, PeerUnavailable
 from tests.kit.builders import INFY, NOW, a_report
-from tests.kit.execution import BUY, ExecutionBench, a_command, a_sell
+from tests.kit.execution import BUY, ExecutionBench, a_command, a_sell, guarded
 from tests.kit.fakes import EXPIRED, LOST_ANSWER, LOST_REQUEST, NOT_SENT, PARKED, REFUSED, THROTTLED, Placing
 from tests.kit.virtual_time import in_virtual_time, passing, until
 
@@ -362,18 +362,20 @@ async def test_a_withdrawal_is_forgotten_with_its_intent() -> None:
 
 @in_virtual_time
 async def test_the_first_request_of_a_stop_loss_waits_for_no_question() -> None:
-    bench = ExecutionBench()
-    bench.broker.net.clear()
+    bench = await guarded(ExecutionBench())
+    reads = bench.broker.position_reads
     await bench.filled(a_command(a_sell(10)))
-    assert [intent.quantity for intent in bench.posted] == [10]
+    assert ([intent.quantity for intent in bench.posted], bench.broker.position_reads) == ([10], reads)
 
 
 @in_virtual_time
 async def test_an_exit_that_is_sent_again_sells_no_more_than_the_account_holds() -> None:
-    bench = ExecutionBench()
+    bench = await guarded(ExecutionBench())
     bench.broker.script = [LOST_REQUEST]
-    bench.broker.net[INFY, a_command().product] = 4
-    report = await bench.filled(a_command(a_sell(10)))
+    exiting = asyncio.create_task(bench.filled(a_command(a_sell(10))))
+    await until(lambda: bench.posted)
+    bench.broker.trade_by_hand(Side.SELL, 6)
+    report = await exiting
     assert [intent.quantity for intent in bench.posted] == [10, 4]
     assert report.filled_quantity == 4
 

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from itertools import pairwise
 
+from actors.domain.cover import Stake
 from actors.domain.strategy_state import Phase
 from actors.guard_calls import GUARD_RENEWAL_S
 from actors.ports import Holding, PeerUnavailable
@@ -29,9 +30,20 @@ async def test_an_open_position_is_said_at_once_and_again_every_few_seconds() ->
     assert all(later - earlier <= timedelta(seconds=GUARD_RENEWAL_S + 0.1) for earlier, later in pairwise(times))
     assert set(said(bench)) == {(10, False)}
     run = bench.run
-    assert bench.desk.guarded[0][1] == Holding(
-        run.strategy_id, run.run_id, run.user_id, run.account_id, 1, run.instrument, run.product, 10, exiting=False
+    first = bench.desk.guarded[0][1]
+    assert first == Holding(
+        run.strategy_id,
+        run.run_id,
+        run.user_id,
+        run.account_id,
+        1,
+        run.instrument,
+        run.product,
+        10,
+        exiting=False,
+        stake=first.stake,
     )
+    assert first.stake == Stake(run.run_id, 10, run.entry_intent().tag, (run.exit_intent(1, 10).tag,))
 
 
 @in_virtual_time

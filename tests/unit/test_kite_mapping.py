@@ -11,6 +11,7 @@ import requests
 import urllib3.exceptions as transport
 from kiteconnect import exceptions as kite
 
+from actors.domain.cover import AccountPosition
 from actors.domain.order import OrderStage
 from actors.domain.retry_policy import AttemptOutcome
 from broker.kite_exceptions import AnswerLost, NeverSent, kite_error, unreadable
@@ -246,9 +247,9 @@ def test_positions_are_kept_by_exchange_symbol_and_product() -> None:
     row = {"exchange": "NSE", "tradingsymbol": "INFY", "product": "MIS", "quantity": 10}
     rows = [row, row | {"product": "CNC", "quantity": 3}, row | {"exchange": "BSE", "quantity": -2}]
     assert positions_of({"net": rows, "day": [row]}) == {
-        ("NSE", "INFY", "MIS"): 10,
-        ("NSE", "INFY", "CNC"): 3,
-        ("BSE", "INFY", "MIS"): -2,
+        ("NSE", "INFY", "MIS"): AccountPosition(10),
+        ("NSE", "INFY", "CNC"): AccountPosition(3),
+        ("BSE", "INFY", "MIS"): AccountPosition(-2),
     }
 
 

@@ -10,7 +10,8 @@ import pytest
 from actors.runtime import far_hosts, feed_host, heavy_hosts
 
 OURS = """
-actors actors.desk_calls actors.domain actors.domain.decisions actors.domain.entries actors.domain.errors
+actors actors.desk_calls actors.domain actors.domain.cover actors.domain.decisions
+actors.domain.entries actors.domain.errors
 actors.domain.events actors.domain.exits actors.domain.identifiers actors.domain.money actors.domain.order
 actors.domain.position actors.domain.reconciliation actors.domain.recovery actors.domain.retry_policy
 actors.domain.session actors.domain.snapshot actors.domain.stop_loss actors.domain.strategy_machine

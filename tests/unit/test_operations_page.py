@@ -44,7 +44,7 @@ def _alert_codes() -> Iterator[str]:
     yield str(StatusDetail.ORDER_UNKNOWN)
     for module in (ROOT / "actors").rglob("*.py"):
         for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.FunctionDef) and module.name == "account_watch.py" and node.name == "_alert":
+            if isinstance(node, ast.FunctionDef) and module.name == "watch_alerts.py" and node.name == "alert_of":
                 yield from _first_of_each_answer(node)
             if isinstance(node, ast.Call):
                 name = getattr(node.func, "id", getattr(node.func, "attr", ""))

@@ -14,7 +14,7 @@ import urllib3.exceptions as transport
 from kiteconnect import exceptions as kite
 
 from actors.domain.events import Event, OrderReported, PositionClosedOutside, StopLossMoved
-from actors.domain.identifiers import Instrument, Product
+from actors.domain.identifiers import Instrument
 from actors.domain.money import Paise
 from actors.domain.order import OrderEvent, OrderStage
 from actors.domain.retry_policy import AttemptOutcome
@@ -24,7 +24,7 @@ from actors.ports import BrokerUnavailable, ClaimVerdict, FeedStatus, PeerUnavai
 from actors.replay import RecordedTick, replay
 from broker.kite_client import KiteCredentials, KiteEndpoint, KiteGateway
 from broker.kite_mapping import outcome_of
-from tests.kit.builders import INFY, NOW, a_report
+from tests.kit.builders import NOW, a_report
 from tests.kit.execution import BUY, ExecutionBench, a_command, a_sell
 from tests.kit.fakes import PARKED, FakePriceWatch, FakeStrategies, Placing
 from tests.kit.strategies import StrategyBench, reported
@@ -118,7 +118,7 @@ async def test_a_row_that_makes_no_sense_is_a_failed_read(row: dict[str, Any]) -
 @pytest.mark.parametrize("answer", [{}, None, {"net": None}, {"net": [{}]}])
 async def test_positions_that_make_no_sense_are_a_failed_read(answer: Any) -> None:
     with pytest.raises(BrokerUnavailable):
-        await ScriptedKite(lambda _credentials, _method: answer).net_quantity(INFY, Product.MIS)
+        await ScriptedKite(lambda _credentials, _method: answer).positions()
 
 
 @in_virtual_time

@@ -9,7 +9,10 @@ from actors.domain.decisions import Decision
 from actors.domain.errors import IllegalEvent
 from actors.domain.events import (
     BrokerRestored,
+    ClosedByTrader,
+    CoverRead,
     Event,
+    ExitUncovered,
     FeedLost,
     FeedRestored,
     IntentArmed,
@@ -66,19 +69,23 @@ EVENTS: dict[type[Event], Event] = {
         FeedLost(),
         FeedRestored(),
         PositionClosedOutside("because"),
+        ExitUncovered("because"),
+        ClosedByTrader(),
+        CoverRead(0, "because"),
         RunRecovered(),
     )
 }
 ALLOWED = [(phase, event) for phase, row in TRANSITIONS.items() for event in row]
+ABOUT_SHARES: set[type[Event]] = {PositionClosedOutside, ExitUncovered, ClosedByTrader, CoverRead}
 ILLEGAL = {
-    Phase.SCHEDULED: {IntentArmed, PlacementFailed, PlacementUnresolved, PositionClosedOutside},
-    Phase.PAUSED: {IntentArmed, PositionClosedOutside},
-    Phase.ENTERING: {IntentArmed, PositionClosedOutside},
+    Phase.SCHEDULED: {IntentArmed, PlacementFailed, PlacementUnresolved, *ABOUT_SHARES},
+    Phase.PAUSED: {IntentArmed, *ABOUT_SHARES},
+    Phase.ENTERING: {IntentArmed, *ABOUT_SHARES},
     Phase.ARMING: set(),
     Phase.GUARDING: set(),
     Phase.EXITING: set(),
     Phase.EXIT_FAILED: set(),
-    Phase.ENDED: {StopLossMoved, PositionClosedOutside},
+    Phase.ENDED: {StopLossMoved},
 }
 
 
