@@ -20,8 +20,8 @@ from actors.ports import AccountRecords, BrokerUnavailable, Clock, Holding, Know
 
 log = structlog.get_logger(__name__)
 
-LASTS = timedelta(seconds=5)
-"""For so long a judgement of the watcher stands for a look at the account."""
+LASTS = timedelta(seconds=3)
+"""For so long a judgement of the watcher stands for a look at the account: one round of it, and some."""
 
 INTENTS_LAST = timedelta(seconds=10)
 """How long what the journal said of the account's intents is taken to be all of them."""

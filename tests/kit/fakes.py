@@ -320,6 +320,28 @@ class FakeGateway:
         self.net[instrument, product] = held + sign * (quantity - report.filled_quantity)
         self._book[order_id] = replace(report, stage=stage, filled_quantity=quantity, average_price=PRICE)
 
+    def reduce_by_hand(self, order_id: str, quantity: int) -> None:
+        """The trader changes the quantity of an order in the Kite app."""
+        self._book[order_id] = replace(self._book[order_id], quantity=quantity)
+
+    def filled_sales(self) -> int:
+        """Shares that our own orders have sold."""
+        tags = {command.intent.tag for _, command in self.posts if command.intent.side is Side.SELL}
+        return sum(report.filled_quantity for report in self._book.values() if report.tag in tags)
+
+    def row(self, order_id: str) -> OrderReport:
+        """An order as the book has it."""
+        return self._book[order_id]
+
+    def new_day(self) -> None:
+        """The book is empty, and delivery has become holdings."""
+        self._book.clear()
+        for (instrument, product), quantity in list(self.net.items()):
+            if product is Product.CNC:
+                held = self.opening.get((instrument, product), 0)
+                self.opening[instrument, product] = held + quantity
+                self.net[instrument, product] = 0
+
     def unlist(self, order_id: str) -> None:
         """Take an order out of the book, as the end of the day does."""
         del self._book[order_id]

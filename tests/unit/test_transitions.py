@@ -77,7 +77,7 @@ EVENTS: dict[type[Event], Event] = {
 }
 ALLOWED = [(phase, event) for phase, row in TRANSITIONS.items() for event in row]
 ABOUT_SHARES: set[type[Event]] = {PositionClosedOutside, ExitUncovered, ClosedByTrader, CoverRead}
-ILLEGAL = {
+ILLEGAL: dict[Phase, set[type[Event]]] = {
     Phase.SCHEDULED: {IntentArmed, PlacementFailed, PlacementUnresolved, *ABOUT_SHARES},
     Phase.PAUSED: {IntentArmed, *ABOUT_SHARES},
     Phase.ENTERING: {IntentArmed, *ABOUT_SHARES},
