@@ -116,9 +116,11 @@ class AccountEvidence:
 
     async def ask(self, holding: Holding) -> Cover:
         """Look now, and judge what is the run's. Raises BrokerUnavailable."""
-        key = position_key(holding.instrument, holding.product)
-        self.take_stake(key, holding.stake)
-        return self.judge(key, await self.read(demat=holding.product is Product.CNC))
+        key, own = position_key(holding.instrument, holding.product), holding.stake
+        self._own_tags.update(own.tags)
+        reading = await self.read(demat=holding.product is Product.CNC)
+        others = [stake for stake in self.stakes(key) if stake.run_id != own.run_id]
+        return self.judge(key, reading, [own, *others])
 
     async def ask_for(self, command: OrderCommand) -> Cover:
         """The same for an exit that is about to leave. Raises BrokerUnavailable."""

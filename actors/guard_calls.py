@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from actors.domain.cover import Stake
+from actors.domain.cover import Cover, Stake
 from actors.domain.events import CoverRead, Event
 from actors.domain.strategy_spec import StrategyRun
 from actors.domain.strategy_state import Phase, StrategyState
@@ -71,11 +71,15 @@ class GuardCalls:
         else:
             self._told = holding
 
-    async def ask(self) -> None:
+    async def cover(self, state: StrategyState) -> Cover:
+        """What the account holds now of the shares that the run has in this state. Raises PeerUnavailable."""
+        return await self._desk.cover(self._as_holding(self.stake(state), exiting=False))
+
+    async def ask(self, state: StrategyState) -> None:
         """Learn what the account holds of the run's shares, however often it must be asked."""
         while True:
             try:
-                cover = await self._desk.cover(self._holding)
+                cover = await self.cover(state)
             except PeerUnavailable as error:
                 about = {"strategy_id": self._run.strategy_id, "run_id": self._run.run_id, "reason": str(error)}
                 log.warning("strategy.cover_unknown", extra=about)
@@ -84,16 +88,20 @@ class GuardCalls:
                 return self._post(CoverRead(cover.covered, cover.reason() if cover.lacking else ""))
 
     def _as_holding(self, stake: Stake, *, exiting: bool) -> Holding:
-        run = self._run
-        return Holding(
-            strategy_id=run.strategy_id,
-            run_id=run.run_id,
-            user_id=run.user_id,
-            account_id=run.account_id,
-            epoch=self._epoch,
-            instrument=run.instrument,
-            product=run.product,
-            quantity=stake.quantity,
-            exiting=exiting,
-            stake=stake,
-        )
+        return holding_of(self._run, self._epoch, stake, exiting=exiting)
+
+
+def holding_of(run: StrategyRun, epoch: int, stake: Stake, *, exiting: bool = False) -> Holding:
+    """What a run holds, as execution is told of it."""
+    return Holding(
+        strategy_id=run.strategy_id,
+        run_id=run.run_id,
+        user_id=run.user_id,
+        account_id=run.account_id,
+        epoch=epoch,
+        instrument=run.instrument,
+        product=run.product,
+        quantity=stake.quantity,
+        exiting=exiting,
+        stake=stake,
+    )

@@ -34,6 +34,7 @@ from actors.domain.decisions import (
 )
 from actors.domain.errors import DomainError
 from actors.domain.events import (
+    ClosedByTrader,
     Event,
     IntentArmed,
     OrderQueued,
@@ -65,6 +66,7 @@ from actors.ports import (
     PeerUnavailable,
     PriceWatch,
     StaleEpoch,
+    WordTaken,
 )
 from actors.timers import WallClockTimers, within
 from actors.watch_calls import WatchCalls
@@ -144,6 +146,22 @@ class StrategyActor:
         await asyncio.wait([taken, settled], return_when=asyncio.FIRST_COMPLETED)
         settled.cancel()
         await self._next_record()
+
+    async def closed_by_trader(self, timeout_s: float) -> WordTaken:
+        """The trader's word that he has closed the position himself; ends the run if the account does not contradict.
+
+        Raises:
+            PeerUnavailable: the account cannot be read.
+        """
+        if self._state.phase is Phase.ENDED or self._state.open_quantity <= 0:
+            return WordTaken(done=False)
+        cover = await self._guard.cover(self._state)
+        if cover.covered > 0:
+            return WordTaken(done=False, held=min(cover.covered, self._state.open_quantity))
+        self.post(ClosedByTrader())
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._settled.wait(), timeout_s)
+        return WordTaken(done=True)
 
     async def _next_record(self) -> None:
         """Wait for a record that is made after now, or for the end of the run."""
@@ -245,7 +263,7 @@ class StrategyActor:
             case ArmIntent(intent):
                 self._spawn(self._arm(intent.id))
             case AskCover():
-                self._spawn(self._guard.ask())
+                self._spawn(self._guard.ask(self._state))
             case ProbeBroker():
                 self._spawn(self._calls.probe())
             case _:

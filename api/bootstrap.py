@@ -19,6 +19,7 @@ from api.passwords import Passwords
 from api.strategy_checks import StrategyChecks
 from api.strategy_service import StrategyService
 from api.tokens import AccessTokens
+from api.word_service import WordService
 from broker.instruments import InstrumentLists
 from broker.trading_calendar import InvalidOverrides, TradingCalendars
 from config.settings import Settings, SettingsError
@@ -47,6 +48,7 @@ class Resources:
     brokers: BrokerService
     strategies: StrategyService
     lifecycle: LifecycleService
+    words: WordService
     events: EventsService
 
 
@@ -107,6 +109,7 @@ async def open_resources(settings: Settings, engine: StrategyEngine | None) -> A
             brokers=brokers,
             strategies=StrategyService(settings, sessions, mirror, engine, checks),
             lifecycle=LifecycleService(settings, sessions, mirror, engine, checks, utc_now),
+            words=WordService(sessions, engine),
             events=events,
         )
 

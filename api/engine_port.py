@@ -2,9 +2,9 @@
 
 from typing import Protocol
 
-from actors.ports import EngineUnavailable, RecoveryReport, StopResult
+from actors.ports import EngineUnavailable, RecoveryReport, StopResult, WordTaken
 
-__all__ = ["EngineUnavailable", "RecoveryReport", "StopResult", "StrategyEngine"]
+__all__ = ["EngineUnavailable", "RecoveryReport", "StopResult", "StrategyEngine", "WordTaken"]
 
 
 class StrategyEngine(Protocol):
@@ -18,6 +18,12 @@ class StrategyEngine(Protocol):
 
     async def move_stop(self, strategy_id: int, stop_loss_paise: int) -> None:
         """When it returns, the running strategy exits at the new stop-loss, and that is recorded."""
+
+    async def closed_by_trader(self, strategy_id: int, timeout_s: float) -> WordTaken:
+        """The trader's word that he sold himself: the run ends, unless the account shows that it still holds shares."""
+
+    async def held_by_trader(self, run_id: int, strategy_id: int) -> WordTaken:
+        """The trader's word that he still holds what was taken for sold: the ended run guards it again."""
 
     async def recover(self) -> RecoveryReport:
         """Row J1: make sure that every open run has its actor."""

@@ -82,7 +82,7 @@ class RunLedger:
             strategy, broker = (await session.execute(parents)).one()
             wanted = select(Intent).where(col(Intent.run_id) == run_id).order_by(col(Intent.id))
             intents = (await session.scalars(wanted)).all()
-        return _run_record(run, strategy, broker, intents)
+        return run_record(run, strategy, broker, intents)
 
     async def claim_intent(self, run_id: int, leg: str, seq: int, epoch: int) -> bool:
         """Claim an intent in PostgreSQL, for when Redis is down (design §4.3, ruling 6).
@@ -128,8 +128,8 @@ class RunLedger:
         """
         async with transaction(self._sessions) as session:
             run = await _update_run(session, update_)
-            adopted = await _upsert_intents(session, update_)
-            await _append_logs(session, update_, (*update_.logs, *adopted))
+            adopted = await upsert_intents(session, update_)
+            await append_logs(session, update_, (*update_.logs, *adopted))
             strategy = await _update_strategy(session, run)
         try:
             if strategy is None:  # a late line of an earlier run: the keys belong to the present one
@@ -319,7 +319,7 @@ async def _update_run(session: AsyncSession, update_: RunUpdate) -> Run:
     return run
 
 
-async def _upsert_intents(session: AsyncSession, update_: RunUpdate) -> list[LogRecord]:
+async def upsert_intents(session: AsyncSession, update_: RunUpdate) -> list[LogRecord]:
     """Lines for the order ids that nobody has logged: those a new incarnation has found in the book by their tag."""
     named = {line.order_id for line in update_.logs}
     lines = []
@@ -362,7 +362,8 @@ def _adopted_line(intent: IntentRecord, at: datetime) -> LogRecord:
     )
 
 
-async def _append_logs(session: AsyncSession, update_: RunUpdate, lines: Sequence[LogRecord]) -> None:
+async def append_logs(session: AsyncSession, update_: RunUpdate, lines: Sequence[LogRecord]) -> None:
+    """Add lines to `order_logs` under the names of the run."""
     if lines:
         owner = {"run_id": update_.run_id, "strategy_id": update_.strategy_id, "user_id": update_.user_id}
         await session.execute(insert(OrderLog), [owner | _log_columns(line) for line in lines])
@@ -388,7 +389,8 @@ async def _update_strategy(session: AsyncSession, run: Run) -> Strategy | None:
     return (await session.scalars(statement)).one_or_none()
 
 
-def _run_record(run: Run, strategy: Strategy, broker: str, intents: Sequence[Intent]) -> RunRecord:
+def run_record(run: Run, strategy: Strategy, broker: str, intents: Sequence[Intent]) -> RunRecord:
+    """A run as its actor needs it. Raises RunNotOpen if its account was disconnected."""
     if run.broker_account_id is None:
         raise RunNotOpen(run.id)
     return RunRecord(

@@ -130,10 +130,10 @@ def judge(
     pool = [(_own(stake, filled), entered.get(stake.entry_tag, _FIRST)) for stake in stakes]
     staked = sum(quantity for quantity, _ in pool)
     left_over = list(_left_over(key, stakes, intents, filled, entered))
-    lost = _lost([*pool, *left_over], list(_sold_by_others(key, book, is_own)))
-    absorbed = sum(quantity for quantity, _ in left_over)
     forgiven = max((stake.forgiven for stake in stakes), default=0)
-    sold_outside = max(0, min(lost - absorbed - forgiven, staked))
+    lost = _lost([*pool, *left_over], _sold_by_others(key, book, is_own), forgiven)
+    absorbed = sum(quantity for quantity, _ in left_over)
+    sold_outside = max(0, min(lost - absorbed, staked))
     return Cover(
         key=key,
         staked=staked,
@@ -220,12 +220,15 @@ def _sold_by_others(
             yield at or _LAST, order.filled_quantity
 
 
-def _lost(pool: Iterable[tuple[int, datetime]], sales: Iterable[tuple[datetime, int]]) -> int:
-    """Shares of the pool that the sales took, each from what had been bought by then."""
-    shares, lost = list(pool), 0
+def _lost(pool: Sequence[tuple[int, datetime]], sales: Iterable[tuple[datetime, int]], forgiven: int) -> int:
+    """Shares of the pool that the sales took, each from what had been bought by then; the first are forgiven."""
+    lost = 0
     for at, quantity in sorted(sales):
-        there = sum(bought for bought, since in shares if since <= at)
-        lost += min(quantity, max(0, there - lost))
+        there = sum(bought for bought, since in pool if since <= at)
+        taken = min(quantity, max(0, there - lost))
+        spared = min(taken, forgiven)
+        forgiven -= spared
+        lost += taken - spared
     return lost
 
 

@@ -18,7 +18,7 @@ from actors.domain.identifiers import Product
 from actors.domain.order import Order
 from actors.domain.reconciliation import adopt
 from actors.domain.session import TriggerVerdict, trigger_verdict
-from actors.domain.strategy_state import Phase, StrategyState
+from actors.domain.strategy_state import Phase, RunStatus, StatusDetail, StrategyState
 
 
 def resume(state: StrategyState, event: ev.RunRecovered, now: datetime) -> Step:
@@ -26,6 +26,31 @@ def resume(state: StrategyState, event: ev.RunRecovered, now: datetime) -> Step:
     adopted = replace(adopt(state, event.reports), ask_first=not event.first)
     after, decisions = _resume(state, adopted, event, now)
     return after, [*decisions, *_found(state, adopted)]
+
+
+def reopened(state: StrategyState, forgiven: int, now: datetime) -> StrategyState:
+    """A run that ended because its shares seemed to be gone, guarding again: the trader says that he holds them.
+
+    `forgiven`: shares that were sold by hand today and that were not the run's, by his word. Its next incarnation goes
+    on from here as after a crash.
+    """
+    intent = state.run.exit_intent(len(state.exits) + 1, state.open_quantity)
+    return replace(
+        state,
+        phase=Phase.GUARDING,
+        exits=(*state.exits, Order(intent)),
+        exit_event=None,
+        exit_failures=0,
+        exit_alarmed=False,
+        stop_requested=False,
+        closed_outside=False,
+        status=RunStatus.RUNNING,
+        detail=StatusDetail.NONE,
+        message=f"Bought {state.open_quantity} {state.run.instrument.symbol}",
+        terminated_at=None,
+        forgiven=forgiven,
+        forgiven_on=now.astimezone(state.run.buy_at.tzinfo).date(),
+    )
 
 
 def _found(before: StrategyState, adopted: StrategyState) -> list[Decision]:
@@ -42,7 +67,7 @@ def _resume(state: StrategyState, adopted: StrategyState, event: ev.RunRecovered
         late, told = exits.late_fill(state, adopted)
         ended, decisions = exits.end(late, state.terminated_at or now)
         return ended, [*told, *decisions]
-    if any(order.sent for order in adopted.exits):
+    if any(order.live for order in adopted.exits) or (adopted.exits and adopted.exits[-1].sent):
         return _resume_exit(adopted, now)
     if adopted.entry.filled_quantity:
         return _resume_position(adopted, now)

@@ -29,6 +29,7 @@ from actors.ports.engine import (
     EngineUnavailable,
     RecoveryReport,
     StopResult,
+    WordTaken,
 )
 from actors.ports.prices import (
     FeedStatus,
@@ -85,5 +86,6 @@ __all__ = [
     "TickSource",
     "TickStream",
     "TooManyInstruments",
+    "WordTaken",
     "position_key",
 ]

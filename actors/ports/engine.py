@@ -21,6 +21,18 @@ class StopResult:
 
 
 @dataclass(frozen=True, slots=True)
+class WordTaken:
+    """What became of a trader's word about his shares.
+
+    `done`: it was carried out. Otherwise the account contradicts it, or there was nothing to say it of: `held` are the
+    shares of this run that it shows, None if the strategy holds nothing to speak of.
+    """
+
+    done: bool
+    held: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RecoveryReport:
     """One recovery sweep: open runs found, and what became of them."""
 

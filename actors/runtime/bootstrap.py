@@ -26,6 +26,7 @@ from persistence.encryption import SealedSecret, SecretBox, open_credentials
 from persistence.errors import DatabaseUnavailable, UnreadableSecret
 from persistence.ledger import RunLedger
 from persistence.records import AccountRecord
+from persistence.reopening import EndedRuns
 from persistence.runtime_mirror import RuntimeMirror
 
 log = structlog.get_logger(__name__)
@@ -51,6 +52,11 @@ def open_ledger(
     engine = open_database(settings.database_url, pool_size=5, max_overflow=10)
     mirror = RuntimeMirror.connect(settings.redis_url, timeout_s=mirror_timeout_s, quick_claims=quick_claims)
     return RunLedger(sessions_of(engine), mirror), mirror
+
+
+def ended_runs(settings: Settings) -> EndedRuns:
+    """The runs that have ended, over a connection of their own: they are seldom asked for."""
+    return EndedRuns(sessions_of(open_database(settings.database_url, pool_size=1, max_overflow=1)))
 
 
 def execution_limits(settings: Settings) -> ExecutionLimits:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from datetime import UTC, datetime
 from typing import Any, Self
 
 import ray
@@ -9,11 +10,12 @@ import structlog
 from ray.exceptions import RayActorError, RayError
 from ray.util import list_named_actors
 
-from actors.ports import EngineUnavailable, PeerUnavailable, RecoveryReport, StopResult
+from actors.ports import EngineUnavailable, LoadedRun, PeerUnavailable, RecoveryReport, StopResult, WordTaken
 from actors.runtime import actor_classes, cluster, names
-from actors.runtime.handles import Peers
+from actors.runtime.handles import Peers, RayOrderDesk
 from actors.runtime.names import Pools
 from actors.runtime.warm_pool import WarmPool
+from actors.traders_word import guarded_again
 from config.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -138,6 +140,33 @@ class RayEngine:
         except RayActorError as error:
             raise EngineUnavailable(f"strategy {strategy_id} is restarting") from error
 
+    async def closed_by_trader(self, strategy_id: int, timeout_s: float) -> WordTaken:
+        """End a run whose shares its trader has sold, unless the account shows them. Raises EngineUnavailable."""
+        run_id = await self._open_run(strategy_id)
+        actor = None if run_id is None else await self._find(run_id, strategy_id)
+        if actor is None:
+            return WordTaken(done=False)
+        try:
+            taken: WordTaken = await actor.closed_by_trader.remote(timeout_s)
+        except RayError as error:
+            raise EngineUnavailable(f"strategy {strategy_id} could not ask the account") from error
+        return taken
+
+    async def held_by_trader(self, run_id: int, strategy_id: int) -> WordTaken:
+        """Guard the shares of an ended run again, as far as the account covers them. Raises EngineUnavailable."""
+        loaded: LoadedRun | None = await self._ledger("load_ended", run_id)
+        if loaded is None:
+            return WordTaken(done=False)
+        try:
+            async with asyncio.timeout(_ANSWER_S):
+                entry, held = await guarded_again(loaded, RayOrderDesk(self._peers, self._pools), datetime.now(UTC))
+        except (PeerUnavailable, TimeoutError) as error:
+            raise EngineUnavailable("the account cannot be read") from error
+        if entry is None or not await self._ledger("reopen", entry):
+            return WordTaken(done=False, held=held)
+        await self.ensure_running(run_id, strategy_id)
+        return WordTaken(done=True, held=held)
+
     async def recover(self) -> RecoveryReport:
         """Row J1: every open run has its actor, no other strategy has, and the mirror shows it.
 
@@ -213,10 +242,10 @@ class RayEngine:
         runs: list[tuple[int, int]] = await self._ledger("open_runs")
         return next((run_id for run_id, owner in runs if owner == strategy_id), None)
 
-    async def _ledger(self, method: str) -> Any:
+    async def _ledger(self, method: str, *arguments: Any) -> Any:
         try:
             async with asyncio.timeout(_READY_TIMEOUT_S):
-                return await self._peers.call(names.ledger_name(0, self._pools), method)
+                return await self._peers.call(names.ledger_name(0, self._pools), method, *arguments)
         except (PeerUnavailable, TimeoutError) as error:
             raise EngineUnavailable(f"the ledger does not answer: {error}") from error
 

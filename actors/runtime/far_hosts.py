@@ -27,7 +27,7 @@ def _passed_on(method: str) -> Any:
 LedgerHost = _far(
     "actors.runtime.heavy_hosts", "LedgerHost",
     "load", "record", "log_attempt", "log_note", "alert", "show_price", "show_feed", "open_runs", "ensure_mirror",
-    "process_id",
+    "load_ended", "reopen", "process_id",
 )  # fmt: skip
 
 ExecutionHost = _far(

@@ -87,6 +87,12 @@ def own_handle() -> Any:
 
 
 @functools.cache
+def own_name() -> str:
+    """The name of the actor that this process is."""
+    return str(ray.get_runtime_context().get_actor_name())
+
+
+@functools.cache
 def own_node() -> str:
     """The Ray node that this process lives on."""
     return str(ray.get_runtime_context().get_node_id())

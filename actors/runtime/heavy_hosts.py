@@ -28,7 +28,7 @@ from actors.ports import (
     PeerUnavailable,
     StaleEpoch,
 )
-from actors.runtime import bootstrap, handles, journal_records, lines
+from actors.runtime import bootstrap, handles, journal_records, lines, names
 from actors.runtime.clock import SystemClock
 from actors.runtime.names import Pools
 from actors.runtime.plane.link import Invitation
@@ -55,6 +55,7 @@ class LedgerHost:
         settings = bootstrap.process_settings()
         tune(background=True)
         self._ledger, self._mirror = bootstrap.open_ledger(settings)
+        self._ended = bootstrap.ended_runs(settings)
         self._zone = settings.zone
         self._late_exit = LateExit(settings.late_exit)
         self._missed_grace = timedelta(seconds=settings.missed_grace_s)
@@ -137,6 +138,26 @@ class LedgerHost:
         """See `PriceMirror.show_feed`."""
         await self._ledger.mirror_feed(symbol, live=live)
 
+    async def load_ended(self, run_id: int) -> LoadedRun | None:
+        """A run that has ended, as its last actor left it; None if there is none, or its account was disconnected."""
+        try:
+            record = await _answered(self._ended.load(run_id))
+        except errors.RunNotOpen:
+            return None
+        return journal_records.loaded_run(record, self._zone, self._late_exit, self._missed_grace)
+
+    async def reopen(self, entry: JournalEntry) -> bool:
+        """Open an ended run again in this state; whether it was still the strategy's last."""
+        update = journal_records.run_update(entry)
+        try:
+            await _answered(self._ended.reopen(update))
+            await self._ledger.mirror_again(update.run_id, delete=False)
+        except errors.RunNotOpen:
+            return False
+        except errors.MirrorUnavailable:
+            log.warning("reopened_without_mirror", run_id=update.run_id)  # the actor's first record writes it
+        return True
+
     async def open_runs(self) -> list[tuple[int, int]]:
         """(run_id, strategy_id) of every run that should be alive."""
         return await _answered(self._ledger.running_runs())
@@ -170,16 +191,31 @@ class ExecutionHost:
         self._pulse = asyncio.create_task(claims.pulse.beat())
         peers, accounts = handles.Peers(), bootstrap.Accounts(settings, ledger)
         self._door = OrderDoor(handles.own_node(), handles.own_host(), self.execute)
+        self._records = bootstrap.JournalRecords(ledger)
         self._execution = ExecutionActor(
             gateways=accounts,
             claims=claims,
             strategies=lines.LinkedStrategyEvents(self._door, peers),
             attempts=handles.RayAttemptLog(peers, pools),
-            records=bootstrap.JournalRecords(ledger),
+            records=self._records,
             updates=UpdateFollower(accounts, reread_s=accounts.reread_s),
             clock=SystemClock(),
             limits=bootstrap.execution_limits(settings),
         )
+        self._watching = asyncio.create_task(self._watch_again(pools))
+
+    async def _watch_again(self, pools: Pools) -> None:
+        """Execution that restarts knows of no account; those of today are watched whether anybody uses them or not."""
+        while True:
+            try:
+                accounts = await self._records.accounts_in_use()
+            except PeerUnavailable as error:
+                log.warning("execution.accounts_unknown", reason=str(error))
+                await asyncio.sleep(_RECORD_RETRY_S)
+            else:
+                own = handles.own_name()
+                mine = [account for account in accounts if names.execution_name(account, pools) == own]
+                return await self._execution.watch_again(mine)
 
     async def invite(self, strategy_id: int, node: str) -> Invitation | None:
         """A link for the orders of a strategy that lives on this node; None if there is no way to make one."""

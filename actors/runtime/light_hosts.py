@@ -14,7 +14,7 @@ from actors.domain.identifiers import Instrument
 from actors.domain.money import Paise
 from actors.domain.snapshot import RuntimeView, runtime_view
 from actors.domain.stop_loss import Tick
-from actors.ports import FeedStatus, LoadedRun, PeerUnavailable
+from actors.ports import FeedStatus, LoadedRun, PeerUnavailable, WordTaken
 from actors.runtime import handles, lines, names
 from actors.runtime.clock import SystemClock
 from actors.runtime.light_logging import configure_light_logging
@@ -91,6 +91,11 @@ class StrategyHost:
         actor = await asyncio.shield(self._loaded)
         if actor is not None:
             await actor.move_stop(stop_loss)
+
+    async def closed_by_trader(self, timeout_s: float) -> WordTaken:
+        """See `StrategyActor.closed_by_trader`."""
+        actor = await asyncio.shield(self._loaded)
+        return WordTaken(done=False) if actor is None else await actor.closed_by_trader(timeout_s)
 
     async def view(self) -> RuntimeView | None:
         """What the strategy says of itself now, for operators."""

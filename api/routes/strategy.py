@@ -91,6 +91,20 @@ async def patch(strategy_id: PathId, body: StrategyPatchRequest, user_id: UserId
     return strategy_answer(await opened.strategies.patch(user_id, strategy_id, body), opened.settings.zone)
 
 
+@router.post("/{strategy_id:id}/closed", operation_id="strategy_closed_by_trader", responses=problems(401, 404, 409))
+async def closed(strategy_id: PathId, user_id: UserId, opened: Opened) -> StrategyStatus:
+    """Say that you have sold the shares yourself. The run ends, unless your account still shows them."""
+    await opened.words.closed(user_id, strategy_id)
+    return await opened.lifecycle.status(user_id, strategy_id)
+
+
+@router.post("/{strategy_id:id}/held", operation_id="strategy_held_by_trader", responses=problems(401, 404, 409))
+async def held(strategy_id: PathId, user_id: UserId, opened: Opened) -> StrategyStatus:
+    """Say that you still hold shares that were taken for sold. They are guarded again, as far as they are there."""
+    await opened.words.held(user_id, strategy_id)
+    return await opened.lifecycle.status(user_id, strategy_id)
+
+
 @router.delete("/{strategy_id:id}", status_code=204, operation_id="delete_strategy", responses=problems(401, 404, 409))
 async def delete(strategy_id: PathId, user_id: UserId, opened: Opened) -> Response:
     """Delete a strategy that does not run."""

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from api.engine_port import EngineUnavailable, RecoveryReport, StopResult
+from api.engine_port import EngineUnavailable, RecoveryReport, StopResult, WordTaken
 from persistence.ledger import RunLedger
 from persistence.records import RunRuntime, RunUpdate
 
@@ -18,6 +18,7 @@ class FakeEngine:
     flat_on_stop: bool = True
     running: dict[int, int] = field(default_factory=dict)
     ensured: list[tuple[int, int]] = field(default_factory=list)
+    word: WordTaken = field(default_factory=lambda: WordTaken(done=True, held=10))
     moved: list[tuple[int, int]] = field(default_factory=list)
     stop_timeouts: list[float] = field(default_factory=list)
     swept: asyncio.Event = field(default_factory=asyncio.Event)
@@ -54,6 +55,24 @@ class FakeEngine:
             if run_id is not None:
                 await self._record(run_id, message="Waiting to buy", stop_loss_paise=stop_loss_paise)
             self.moved.append((strategy_id, stop_loss_paise))
+
+    async def closed_by_trader(self, strategy_id: int, timeout_s: float) -> WordTaken:
+        """As `word` says; a word that is taken ends the run."""
+        self._check()
+        run_id = await self._open_run(strategy_id)
+        if run_id is None:
+            return WordTaken(done=False)
+        if self.word.done:
+            await self.end(run_id, position="sold", message="Position was closed outside TradeActors")
+            self.running.pop(strategy_id, None)
+        return self.word
+
+    async def held_by_trader(self, run_id: int, strategy_id: int) -> WordTaken:
+        """As `word` says."""
+        self._check()
+        if self.word.done:
+            self.running[strategy_id] = run_id
+        return self.word
 
     async def _open_run(self, strategy_id: int) -> int | None:
         assert self.ledger is not None

@@ -129,6 +129,7 @@ class OutsideBench:
         self.records = _Records()
         self.claims, self.attempts, self.updates = FakeClaims(), FakeAttemptLog(), FakeUpdates()
         self._limits = ExecutionLimits(**{"awake": timedelta(0), **limits})
+        self.desk = _Desk(self)
         self.execution = self.new_execution()
 
     def new_execution(self) -> ExecutionActor:
@@ -150,7 +151,7 @@ class OutsideBench:
         its_run, journal = a_run(**run), FakeJournal()
         loaded = LoadedRun(its_run, epoch, snapshot)
         prices = FakePriceWatch(self.clock)
-        actor = StrategyActor(loaded, desk=_Desk(self), journal=journal, prices=prices, clock=self.clock)
+        actor = StrategyActor(loaded, desk=self.desk, journal=journal, prices=prices, clock=self.clock)
         life = Life(actor, journal, asyncio.create_task(actor.live()), epoch)
         self.lives[its_run.strategy_id] = life
         asyncio.create_task(self._follow(life))  # noqa: RUF006 - ends with the test's loop

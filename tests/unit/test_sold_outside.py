@@ -5,7 +5,10 @@ from datetime import timedelta
 import pytest
 
 from actors.domain.identifiers import Product, Side
+from actors.domain.snapshot import dump_state
 from actors.domain.strategy_state import Phase, StatusDetail
+from actors.ports import LoadedRun, WordTaken
+from actors.traders_word import guarded_again
 from tests.kit.builders import INFY, SELL_AT
 from tests.kit.fakes import PARKED, REFUSED
 from tests.kit.lives import STOP
@@ -246,3 +249,87 @@ async def test_two_runs_on_the_same_shares_never_sell_more_than_there_are() -> N
     await ended(first)
     await ended(second)
     assert (sum(bench.sold), bench.net()) == (10, 0)
+
+
+async def closed_by_hand_sale(bench: OutsideBench, own: int) -> Life:
+    """A run that has ended because the trader sold ten of the shares, of which he had more of his own."""
+    bench.by_hand(Side.BUY, own)
+    life = await bench.guarding()
+    await passing(10)
+    bench.by_hand(Side.SELL, 10)
+    await ended(life)
+    return life
+
+
+def as_loaded(life: Life) -> LoadedRun:
+    return LoadedRun(life.state.run, life.epoch, dump_state(life.state))
+
+
+@in_virtual_time
+async def test_by_the_traders_word_a_run_guards_again_what_is_there() -> None:
+    bench = OutsideBench()
+    life = await closed_by_hand_sale(bench, own=50)
+    entry, held = await guarded_again(as_loaded(life), bench.desk, bench.clock.now())
+    assert held == 10
+    assert entry is not None
+    again = bench.start(dump_state(entry.state), epoch=2)
+    await passing(20)
+    assert (again.state.phase, again.alerts) == (Phase.GUARDING, [])
+    bench.tick(again, STOP)
+    await ended(again)
+    assert (bench.sold, bench.net()) == ([10], 40)
+
+
+@in_virtual_time
+async def test_a_later_sale_by_hand_counts_against_the_run_again() -> None:
+    bench = OutsideBench()
+    life = await closed_by_hand_sale(bench, own=50)
+    entry, _ = await guarded_again(as_loaded(life), bench.desk, bench.clock.now())
+    assert entry is not None
+    again = bench.start(dump_state(entry.state), epoch=2)
+    await passing(20)
+    bench.by_hand(Side.SELL, 10)
+    await ended(again)
+    assert bench.sold == []
+
+
+@in_virtual_time
+async def test_the_word_covers_no_more_than_the_position() -> None:
+    bench = OutsideBench()
+    life = await closed_by_hand_sale(bench, own=4)
+    entry, held = await guarded_again(as_loaded(life), bench.desk, bench.clock.now())
+    assert held == 4
+    assert entry is not None
+    again = bench.start(dump_state(entry.state), epoch=2)
+    await passing(20)
+    bench.tick(again, STOP)
+    await ended(again)
+    assert (bench.sold, bench.net()) == ([4], 0)
+
+
+@in_virtual_time
+async def test_the_word_is_not_taken_when_nothing_is_there_or_others_hold_it() -> None:
+    bench = OutsideBench()
+    life = await closed_by_hand_sale(bench, own=0)
+    assert await guarded_again(as_loaded(life), bench.desk, bench.clock.now()) == (None, 0)
+    sold = OutsideBench()
+    stopped = await sold.guarding()
+    sold.stop(stopped)
+    await ended(stopped)
+    assert await guarded_again(as_loaded(stopped), sold.desk, sold.clock.now()) == (None, None)
+
+
+@in_virtual_time
+async def test_a_position_that_the_trader_says_he_closed_ends_only_if_the_account_agrees() -> None:
+    bench = OutsideBench()
+    life = await bench.guarding()
+    await passing(5)
+    bench.broker.script = [REFUSED] * 50
+    bench.tick(life, STOP)
+    await until(lambda: life.state.phase is Phase.EXIT_FAILED)
+    assert await life.actor.closed_by_trader(1) == WordTaken(done=False, held=10)
+    assert life.state.phase is not Phase.ENDED
+    bench.by_hand(Side.SELL, 10)
+    assert await life.actor.closed_by_trader(10) == WordTaken(done=True)
+    assert (life.state.detail, bench.net()) == (StatusDetail.CLOSED_OUTSIDE, 0)
+    assert await life.actor.closed_by_trader(1) == WordTaken(done=False)
