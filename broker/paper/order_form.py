@@ -112,7 +112,8 @@ def _check_product(terms: OrderTerms, instrument: Instrument) -> None:
         raise input_error(f"Invalid `product`. {wrong} is not allowed on {instrument.exchange}.")
     if terms.product == "MIS" and not instrument.takes_intraday:
         raise input_error(
-            f"MIS orders are blocked for {instrument.symbol} as it is in the trade to trade segment or in another series without intraday trading."
+            f"MIS orders are blocked for {instrument.symbol} as it is in the trade to trade segment or another one "
+            "without intraday trading."
         )
 
 

@@ -77,15 +77,15 @@ class Records:
 
     def set_holdings(self, user_id: str, holdings: Iterable[Holding]) -> None:
         """Let an account hold exactly these shares, as if it had held them all day."""
-        held = list(holdings)
-        self._set_holdings(user_id, held, self._clock.now_ns())
-        self._keep_portfolio(user_id, "holdings", [asdict(holding) for holding in held])
+        held, now = list(holdings), self._clock.now_ns()
+        self._set_holdings(user_id, held, now)
+        self._keep_portfolio(user_id, "holdings", [asdict(holding) for holding in held], now)
 
     def set_positions(self, user_id: str, positions: Iterable[Position]) -> None:
         """Let an account have exactly these positions."""
-        opened = list(positions)
-        self._set_positions(user_id, opened, self._clock.now_ns())
-        self._keep_portfolio(user_id, "positions", [asdict(position) for position in opened])
+        opened, now = list(positions), self._clock.now_ns()
+        self._set_positions(user_id, opened, now)
+        self._keep_portfolio(user_id, "positions", [asdict(position) for position in opened], now)
 
     def add_holding(self, user_id: str, holding: Holding) -> None:
         """Put shares into the demat account that an account is opened with."""
@@ -156,8 +156,8 @@ class Records:
             position = portfolio.position_quantity(*key)
             self.events[user_id].append(Opening(at_ns, key, position, held.quantity if held else 0))
 
-    def _keep_portfolio(self, user_id: str, what: str, rows: list[dict[str, Any]]) -> None:
-        record = {"user_id": user_id, "what": what, "rows": rows, "at_ns": self._clock.now_ns()}
+    def _keep_portfolio(self, user_id: str, what: str, rows: list[dict[str, Any]], at_ns: int) -> None:
+        record = {"user_id": user_id, "what": what, "rows": rows, "at_ns": at_ns}
         self._journal.append_sooner_or_later("portfolio", record)
 
 
