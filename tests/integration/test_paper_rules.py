@@ -269,7 +269,7 @@ def bse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PaperExchange]:
 
 def test_the_bse_takes_no_stop_without_a_limit(bse: PaperExchange) -> None:
     account = PaperAccount(bse)
-    fields = {"exchange": "BSE", "transaction_type": "SELL", "trigger_price": 1200}
+    fields: dict[str, Any] = {"exchange": "BSE", "transaction_type": "SELL", "trigger_price": 1200}
     with pytest.raises(kite_errors.InputException, match="SL-M orders are not allowed on BSE"):
         account.place(order_type="SL-M", **fields)
     account.reaches(account.place(order_type="SL", price=1190, **fields), "TRIGGER PENDING")
