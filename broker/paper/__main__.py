@@ -8,13 +8,24 @@ import json
 import logging
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from broker.paper.config import PaperConfig
 from broker.paper.server import run
 
-OPTIONS: dict[str, tuple[type, str]] = {
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def _on_or_off(text: str) -> bool:
+    if text not in ("on", "off"):
+        raise argparse.ArgumentTypeError("must be on or off")
+    return text == "on"
+
+
+OPTIONS: dict[str, tuple[Callable[[str], Any], str]] = {
     "host": (str, "address to bind"),
     "port": (int, "port to bind, 0 = any free one"),
     "ledger_path": (Path, "journal file; without it the ledger is in memory"),
@@ -31,6 +42,9 @@ OPTIONS: dict[str, tuple[type, str]] = {
     "orders_per_second": (int, "order requests per account and calendar second, 0 = no cap"),
     "orders_per_minute": (int, "the same per minute"),
     "orders_per_day": (int, "the same per day"),
+    "clock_at": (str, "time to set the exchange's clock to, such as 2026-11-30T09:00:00+05:30"),
+    "clock_factor": (float, "exchange seconds per second"),
+    "session": (_on_or_off, "on: keep the hours of an Indian trading day; off: open round the clock"),
     "keep_alive_seconds": (int, "idle time after which an HTTP connection is closed"),
 }
 

@@ -38,6 +38,7 @@ class Account:
     holdings: dict[str, int] = field(default_factory=dict)  # EXCHANGE:SYMBOL -> shares held at the start
     ips: list[str] = field(default_factory=list)  # where order requests may come from; empty = from anywhere
     ip_refusal_status: int = 403
+    tpin_required: bool = False  # CNC sales out of holdings need an authorisation at the depository
 
 
 class Accounts:
@@ -136,9 +137,14 @@ class Accounts:
         account.ips, account.ip_refusal_status = ips, refusal_status
         self._save(account)
 
+    def require_tpin(self, account: Account, required: bool) -> None:
+        """Let CNC sales out of holdings need an authorisation, as without a power of attorney, or not."""
+        account.tpin_required = required
+        self._save(account)
+
     def _save(self, account: Account) -> None:
         if self._journal.is_kept:
-            self._journal.append("account", asdict(account))
+            self._journal.append_sooner_or_later("account", asdict(account))
 
 
 def credentials_of(header: str | None) -> tuple[str, str] | None:

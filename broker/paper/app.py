@@ -13,6 +13,8 @@ from broker.paper import (
     control,
     control_faults,
     control_orders,
+    control_portfolio,
+    control_world,
     routes_market,
     routes_orders,
     routes_portfolio,
@@ -39,7 +41,9 @@ def create_app(config: PaperConfig) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        control.restore_market(exchange, exchange.start())
+        records = exchange.start()
+        control.restore_market(exchange, records)
+        control_world.restore_world(exchange, records)
         yield
         exchange.stop()
 
@@ -55,6 +59,8 @@ def create_app(config: PaperConfig) -> FastAPI:
         control,
         control_faults,
         control_orders,
+        control_portfolio,
+        control_world,
         routes_session,
         routes_orders,
         routes_portfolio,

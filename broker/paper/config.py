@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 DEFAULT_SOURCES = ("walk", "hold")
+MAX_CLOCK_FACTOR = 1000
 DATA_DIRECTORY = Path(__file__).parent / "data"
 
 
@@ -43,6 +45,11 @@ class PaperConfig:
     max_sockets: int = 3
     max_subscriptions: int = 3000
 
+    # An ISO time with its offset to set the clock to at the start, and exchange seconds per second of the machine.
+    clock_at: str | None = None
+    clock_factor: float = 1.0
+    session: bool = False  # keep the hours of an Indian trading day; off: open round the clock
+
     request_token_seconds: float = 120.0
     keep_alive_seconds: int = 75
 
@@ -52,3 +59,7 @@ class PaperConfig:
             raise ValueError(f"default_source must be one of {', '.join(DEFAULT_SOURCES)}")
         if self.tick_seconds <= 0 or self.heartbeat_seconds <= 0:
             raise ValueError("tick_seconds and heartbeat_seconds must be above 0")
+        if not 0 < self.clock_factor <= MAX_CLOCK_FACTOR:
+            raise ValueError(f"clock_factor must be above 0 and at most {MAX_CLOCK_FACTOR}")
+        if self.clock_at is not None and datetime.fromisoformat(self.clock_at).tzinfo is None:
+            raise ValueError("clock_at must be a time with its offset, such as 2026-11-30T09:00:00+05:30")

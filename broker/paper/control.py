@@ -15,6 +15,7 @@ from broker.paper.accounts import Account
 from broker.paper.amounts import paise_of, rupees_of
 from broker.paper.clock import NANOSECONDS
 from broker.paper.config import DATA_DIRECTORY
+from broker.paper.judge import refusals, requests_by_day
 from broker.paper.price_sources import (
     HoldSource,
     PriceSource,
@@ -132,13 +133,17 @@ async def set_price(request: Request, body: models.NewPrice) -> dict[str, Any]:
     published_ns = exchange.market.set_price(
         instrument.token, paise_of(body.price), exchange_ns=stamp, repeat=body.repeat
     )
-    exchange.journal.append("price", {"instrument": instrument.key, "price": body.price})
+    exchange.journal.append_sooner_or_later("price", {"instrument": instrument.key, "price": body.price})
     return {**_market_row(exchange, instrument), "published_ns": published_ns}
 
 
 @router.get("/ledger")
 async def ledger(request: Request, user_id: str | None = None, tag: str | None = None) -> dict[str, Any]:
-    """What really happened: all order requests in order of arrival, and orders, trades, positions per account."""
+    """What really happened: all order requests in order of arrival, and orders, trades, positions per account.
+
+    ``over_time`` is the judge's view of every (exchange, symbol, product): how low its net position ever went and
+    when, and who sold how much. It, ``requests_by_day`` and ``refusals`` are of the whole account, whatever the tag.
+    """
     exchange = exchange_of(request)
     accounts = {
         account.user_id: _account_ledger(exchange, account, tag)
@@ -171,6 +176,8 @@ def instrument_called(exchange: PaperExchange, key: str) -> Instrument:
 def restore_market(exchange: PaperExchange, records: list[tuple[str, dict[str, Any]]]) -> None:
     """Apply the market settings of the ledger again; the times of scripts and recordings count from now."""
     for kind, record in records:
+        if kind in ("session", "stamps"):
+            continue
         instrument = instrument_called(exchange, record["instrument"])
         if kind == "price":
             exchange.market.set_price(instrument.token, paise_of(record["price"]))
@@ -182,18 +189,34 @@ def restore_market(exchange: PaperExchange, records: list[tuple[str, dict[str, A
 def _set_market(exchange: PaperExchange, instrument: Instrument, body: models.MarketSetting) -> dict[str, Any]:
     _apply(exchange, instrument, body)
     record = {"instrument": instrument.key, **body.model_dump(exclude_unset=True)}
-    exchange.journal.append("market", record)
+    exchange.journal.append_sooner_or_later("market", record)
     return _market_row(exchange, instrument)
 
 
 def _apply(exchange: PaperExchange, instrument: Instrument, body: models.MarketSetting) -> None:
     if "liquidity_per_tick" in body.model_fields_set:
         exchange.market.set_liquidity(instrument.token, body.liquidity_per_tick)
+    _apply_rules(exchange, instrument, body)
     if body.source is None:
         return
     if isinstance(body.source, models.Hold) and body.source.price is not None:
         exchange.market.set_price(instrument.token, paise_of(body.source.price))
     exchange.market.set_source(instrument.token, body.source.kind, _source(exchange, instrument, body.source))
+
+
+def _apply_rules(exchange: PaperExchange, instrument: Instrument, body: models.MarketSetting) -> None:
+    rules, given = exchange.rules.of(instrument.token), body.model_fields_set
+    for name in ("buyers", "sellers", "freeze_quantity", "mis_blocked", "outside_band"):
+        if name in given:
+            setattr(rules, name, getattr(body, name))
+    if given & {"lower_circuit_limit", "upper_circuit_limit", "band_percent"}:
+        rules.band = rules.band_percent = None
+    if body.lower_circuit_limit is not None and body.upper_circuit_limit is not None:
+        rules.band = (paise_of(body.lower_circuit_limit), paise_of(body.upper_circuit_limit))
+    if body.band_percent is not None:
+        close = exchange.market.tick(instrument.token).close
+        rules.percent_band(body.band_percent, close, instrument.tick_paise)
+    exchange.market.show_depth(instrument.token)
 
 
 def _source(exchange: PaperExchange, instrument: Instrument, source: models.Source) -> PriceSource:
@@ -230,13 +253,21 @@ def _credentials(account: Account) -> dict[str, Any]:
 
 
 def _market_row(exchange: PaperExchange, instrument: Instrument) -> dict[str, Any]:
-    tick = exchange.market.tick(instrument.token)
+    tick, rules = exchange.market.tick(instrument.token), exchange.rules.of(instrument.token)
+    lower, upper = rules.band or (None, None)
     return {
         "instrument": instrument.key,
         "instrument_token": instrument.token,
         "last_price": rupees_of(tick.last),
         "exchange_ns": tick.exchange_ns,
         "source": exchange.market.source_name(instrument.token),
+        "lower_circuit_limit": None if lower is None else rupees_of(lower),
+        "upper_circuit_limit": None if upper is None else rupees_of(upper),
+        "buyers": rules.takers(tick.last, is_buy=False),
+        "sellers": rules.takers(tick.last, is_buy=True),
+        "freeze_quantity": rules.freeze_quantity,
+        "mis_blocked": rules.mis_blocked,
+        "queue": [order.order_id for order in exchange.book.resting(instrument.token)],
     }
 
 
@@ -245,6 +276,7 @@ def _account_ledger(exchange: PaperExchange, account: Account, tag: str | None) 
         order for order in exchange.book.orders(account.user_id, hidden_too=True) if tag in (None, order.terms.tag)
     ]
     ids = {order.order_id for order in orders}
+    requests = exchange.requests.of_user(account.user_id)
     trades = exchange.book.trades(account.user_id, earlier_too=True)
     return {
         "orders": [
@@ -252,4 +284,7 @@ def _account_ledger(exchange: PaperExchange, account: Account, tag: str | None) 
         ],
         "trades": [{**trade.row(), **asdict(trade)} for trade in trades if trade.order_id in ids],
         "positions": net_positions(exchange, account.user_id),
+        "over_time": exchange.book.positions_over_time(account.user_id),
+        "requests_by_day": requests_by_day(requests),
+        "refusals": refusals(requests, orders),
     }

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from datetime import date, time
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, IPvAnyAddress
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, IPvAnyAddress, model_validator
+
+from broker.paper.config import MAX_CLOCK_FACTOR
+from broker.paper.session import Group
 
 # A price must fit the signed 32-bit paise of a tick packet, negative test values included.
 Rupees = Annotated[float, Field(ge=-20_000_000, le=20_000_000)]
@@ -85,10 +89,35 @@ Source = Annotated[Walk | Script | Hold | Recorded, Field(discriminator="kind")]
 
 
 class MarketSetting(Body):
-    """How one instrument's price moves; ``liquidity_per_tick`` null is unlimited, left out is unchanged."""
+    """How one instrument's price moves and what may be ordered of it; what is left out is unchanged.
+
+    ``liquidity_per_tick``, ``buyers``, ``sellers`` (shares that trade per tick, in both directions, against a SELL,
+    against a BUY) and ``freeze_quantity`` null are unlimited; without ``buyers`` there are none at the lower circuit,
+    without ``sellers`` none at the upper one. The band is either both circuit limits, in rupees, or ``band_percent``
+    of the previous close; null takes it away. ``outside_band``: whether a protected MARKET order whose protection
+    price lies outside the band gets the circuit limit as its price, or is rejected.
+    """
 
     source: Source | None = None
     liquidity_per_tick: int | None = Field(None, ge=0)
+    buyers: int | None = Field(None, ge=0)
+    sellers: int | None = Field(None, ge=0)
+    lower_circuit_limit: Rupees | None = Field(None, gt=0)
+    upper_circuit_limit: Rupees | None = Field(None, gt=0)
+    band_percent: float | None = Field(None, gt=0, lt=100)
+    outside_band: Literal["clip", "reject"] = "clip"
+    freeze_quantity: int | None = Field(None, gt=0)
+    mis_blocked: bool = False
+
+    @model_validator(mode="after")
+    def _one_band(self) -> Self:
+        limits = {"lower_circuit_limit", "upper_circuit_limit"} & self.model_fields_set
+        if len(limits) == 1 or (limits and "band_percent" in self.model_fields_set):
+            raise ValueError("give both circuit limits, or band_percent")
+        low, high = self.lower_circuit_limit, self.upper_circuit_limit
+        if (low is None) != (high is None) or (low is not None and high is not None and low >= high):
+            raise ValueError("the lower circuit limit must be below the upper one")
+        return self
 
 
 class NamedMarketSetting(MarketSetting):
@@ -155,6 +184,100 @@ class ForeignOrder(Body):
     trigger_price: float = Field(0, ge=0)
     market_protection: float = -1
     tag: str | None = None
+
+
+class HandEdit(Body):
+    """What the account's owner changes of an order in the broker's app; what is left out stays."""
+
+    quantity: int | None = Field(None, gt=0)
+    price: float | None = Field(None, ge=0)
+    order_type: Literal["MARKET", "LIMIT", "SL", "SL-M"] | None = None
+    trigger_price: float | None = Field(None, ge=0)
+    market_protection: float | None = None
+
+
+class HeldShares(Body):
+    """Shares in the demat account when the day began.
+
+    Of ``opening_quantity``, ``t1_quantity`` is not delivered yet, ``collateral_quantity`` is pledged, and
+    ``authorised_quantity`` is what an account that needs TPIN may sell. ``average_price`` left out is the last price.
+    """
+
+    instrument: str
+    opening_quantity: int = Field(ge=0)
+    average_price: float | None = Field(None, gt=0)
+    t1_quantity: int = Field(0, ge=0)
+    collateral_quantity: int = Field(0, ge=0)
+    authorised_quantity: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _parts(self) -> Self:
+        if max(self.t1_quantity + self.collateral_quantity, self.authorised_quantity) > self.opening_quantity:
+            raise ValueError("a part is more than opening_quantity")
+        return self
+
+
+class Holdings(Body):
+    """All shares of an account; those of instruments that are not named are gone."""
+
+    holdings: list[HeldShares]
+
+
+class CarriedPosition(Body):
+    """A position carried over from an earlier day; ``quantity`` below 0 is a short."""
+
+    instrument: str
+    product: Literal["MIS", "NRML"]
+    quantity: int
+    average_price: float | None = Field(None, gt=0)
+
+
+class Positions(Body):
+    """All positions of an account; those that are not named are gone."""
+
+    positions: list[CarriedPosition]
+
+
+class Tpin(Body):
+    """Whether CNC sales out of holdings need an authorisation (HTTP 428 without)."""
+
+    required: bool
+
+
+class ClockSetting(Body):
+    """Set the wall clock (``now``), let time pass at once (``advance_seconds``), change the pace (``factor``).
+
+    They are applied in the order ``now``, ``advance_seconds``, ``factor``.
+    """
+
+    now: AwareDatetime | None = None
+    advance_seconds: float | None = Field(None, gt=0, le=7 * 24 * 3600)
+    factor: float | None = Field(None, gt=0, le=MAX_CLOCK_FACTOR)
+
+
+class FeedStamps(Body):
+    """How ticks are stamped: of one instrument, or of the whole feed when it is left out.
+
+    ``lag_seconds`` behind the clock (negative: ahead), or ``frozen``: ticks come, and all say the instant of now less
+    the lag. ``quotes_too``: quotes over REST as well. ``reset`` takes an instrument's own stamping away.
+    """
+
+    instrument: str | None = None
+    lag_seconds: float = Field(0, ge=-86400, le=86400)
+    frozen: bool = False
+    quotes_too: bool = False
+    reset: bool = False
+
+
+class SessionSetting(Body):
+    """The trading session; what is left out is unchanged. Times are IST, ``token_flush`` null is never."""
+
+    on: bool = True
+    holidays: list[date] = []
+    trading_days: list[date] = []
+    mis_cutoff: dict[Group, time] = {}
+    square_off: bool = True
+    token_flush: time | None = None
 
 
 class SquareOff(Body):

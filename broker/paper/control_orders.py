@@ -1,26 +1,24 @@
-"""The control API for what happens to an account from outside: orders by hand, the broker's square-off, cancels."""
+"""The control API for what happens to an account from outside: its owner's hand, and the broker's square-off."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from fastapi import APIRouter, HTTPException, Request
 
-from broker.paper import control_models as models  # noqa: TC001 - FastAPI reads annotations at run time
+from broker.paper import control_models as models
+from broker.paper import outside
 from broker.paper.access import exchange_of
 from broker.paper.control import account_called
 from broker.paper.errors import KiteError
-from broker.paper.ledger import OrderRequest
-from broker.paper.order_form import read_new_order
+from broker.paper.order import BY_HAND
 
 if TYPE_CHECKING:
     from broker.paper.accounts import Account
     from broker.paper.exchange import PaperExchange
+    from broker.paper.order import Order
 
 router = APIRouter(prefix="/paper", tags=["control"])
-
-# Wide enough to fill at any price that a test moves to.
-SQUARE_OFF_PROTECTION = "50"
 
 
 @router.post("/orders", status_code=201)
@@ -30,7 +28,41 @@ async def foreign_order(request: Request, body: models.ForeignOrder) -> dict[str
     account = account_called(exchange, body.user_id)
     fields = body.model_dump(exclude={"user_id"}, exclude_none=True)
     form = {name: str(value) for name, value in fields.items()}
-    return {"order_id": _place(exchange, account, form, "foreign", request.url.path)}
+    try:
+        order = outside.place(exchange, account, form, BY_HAND, request.url.path)
+    except KiteError as error:
+        raise HTTPException(error.status, error.message) from error
+    return {"order_id": order.order_id}
+
+
+@router.put("/orders/{order_id}")
+async def edit_order(request: Request, order_id: str, body: models.HandEdit) -> dict[str, str]:
+    """Change any live order as the account's owner does in the app, whoever placed it."""
+    exchange = exchange_of(request)
+    order, account = _order_called(exchange, order_id)
+    form = {name: str(value) for name, value in body.model_dump(exclude_none=True).items()}
+    try:
+        outside.modify(exchange, account, order, form, request.url.path)
+    except KiteError as error:
+        raise HTTPException(error.status, error.message) from error
+    return {"order_id": order_id}
+
+
+@router.delete("/orders/{order_id}")
+async def cancel_order(
+    request: Request, order_id: str, by: Literal["exchange", "trader"] = "exchange"
+) -> dict[str, str]:
+    """Cancel a live order: from the exchange's side, or as the account's owner does in the app."""
+    exchange = exchange_of(request)
+    order, account = _order_called(exchange, order_id)
+    try:
+        if by == "trader":
+            outside.cancel(exchange, account, order, request.url.path)
+        else:
+            exchange.book.cancel_by_exchange(order)
+    except KiteError as error:
+        raise HTTPException(error.status if by == "trader" else 409, error.message) from error
+    return {"order_id": order_id}
 
 
 @router.post("/square-off", status_code=201)
@@ -41,59 +73,12 @@ async def square_off(request: Request, body: models.SquareOff) -> dict[str, list
     """
     exchange = exchange_of(request)
     account = account_called(exchange, body.user_id)
-    live = [
-        order
-        for order in exchange.book.orders(account.user_id, hidden_too=True)
-        if order.terms.product == body.product and not order.is_terminal
-    ]
-    for order in live:
-        exchange.book.cancel_by_exchange(order)
-    placed = []
-    for position in list(exchange.book.portfolio(account.user_id).positions.values()):
-        if position.product != body.product or not position.quantity:
-            continue
-        form = {
-            "exchange": position.exchange,
-            "tradingsymbol": position.symbol,
-            "transaction_type": "SELL" if position.quantity > 0 else "BUY",
-            "quantity": str(abs(position.quantity)),
-            "product": body.product,
-            "order_type": "MARKET",
-            "market_protection": SQUARE_OFF_PROTECTION,
-        }
-        placed.append(_place(exchange, account, form, "square-off", request.url.path))
-    return {"order_ids": placed, "cancelled": [order.order_id for order in live]}
+    placed, cancelled = outside.square_off(exchange, account, body.product, request.url.path)
+    return {"order_ids": placed, "cancelled": cancelled}
 
 
-@router.delete("/orders/{order_id}")
-async def cancel_by_exchange(request: Request, order_id: str) -> dict[str, str]:
-    """Cancel a live order from the exchange's side."""
-    exchange = exchange_of(request)
+def _order_called(exchange: PaperExchange, order_id: str) -> tuple[Order, Account]:
     order = exchange.book.find(order_id)
     if order is None:
         raise HTTPException(404, f"no order {order_id}")
-    try:
-        exchange.book.cancel_by_exchange(order)
-    except KiteError as error:
-        raise HTTPException(409, error.message) from error
-    return {"order_id": order_id}
-
-
-def _place(exchange: PaperExchange, account: Account, form: dict[str, str], source: str, path: str) -> str:
-    entry = OrderRequest(
-        received_ns=exchange.clock.now_ns(),
-        method="POST",
-        path=path,
-        user_id=account.user_id,
-        form=form,
-        source=source,
-    )
-    try:
-        order = exchange.book.place(account, read_new_order("regular", form, exchange.instruments))
-    except KiteError as error:
-        entry.status, entry.error = error.status, error.message
-        exchange.requests.add(entry)
-        raise HTTPException(error.status, error.message) from error
-    entry.status, entry.order_id = 201, order.order_id
-    exchange.requests.add(entry)
-    return order.order_id
+    return order, account_called(exchange, order.user_id)

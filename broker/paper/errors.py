@@ -49,6 +49,16 @@ def holding_error(wanted: int, available: int) -> KiteError:
     )
 
 
+def tpin_error(wanted: int, authorised: int) -> KiteError:
+    """428: the sale of holdings is not authorised at the depository (TPIN); nothing was placed."""
+    return KiteError(
+        428,
+        "HoldingException",
+        f"You need to authorise the sale of your holdings with your CDSL TPIN. Trying to sell {wanted} but only "
+        f"{authorised} authorised.",
+    )
+
+
 def order_error(message: str) -> KiteError:
     """400: the order is in a state that does not allow the request."""
     return KiteError(400, "OrderException", message)

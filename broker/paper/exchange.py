@@ -2,56 +2,114 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from broker.paper.accounts import DEFAULT_USER_ID, Accounts, default_account
 from broker.paper.book import OrderBook
-from broker.paper.clock import LoopClock
+from broker.paper.clock import NANOSECONDS, ExchangeClock
 from broker.paper.faults import FaultRegistry
 from broker.paper.instruments import InstrumentList
 from broker.paper.ledger import Journal, RequestLog
 from broker.paper.market import Market, Tick
 from broker.paper.rate_limit import OrderRequestCaps
+from broker.paper.rules import Rulebook
+from broker.paper.session import TradingSession
+from broker.paper.session_desk import SessionDesk
 from broker.paper.ticker_socket import TickerHub
 
 if TYPE_CHECKING:
     from broker.paper.accounts import Account
-    from broker.paper.clock import Cancellable, Clock
+    from broker.paper.clock import Cancellable
     from broker.paper.config import PaperConfig
 
 
 class PaperExchange:
     """One paper exchange. Construct it, ``start`` it inside a running event loop, and ``stop`` it at the end."""
 
-    def __init__(self, config: PaperConfig, clock: Clock | None = None) -> None:
+    def __init__(self, config: PaperConfig) -> None:
         self.config = config
-        self.clock = clock or LoopClock()
+        self.clock = ExchangeClock()
         self.journal = Journal(config.ledger_path)
         self.requests = RequestLog(self.journal)
         self.instruments = InstrumentList.load(config.instruments_path)
         self.accounts = Accounts(self.journal, self.clock, config.request_token_seconds)
         self.faults = FaultRegistry()
+        self.rules = Rulebook()
+        self.session = TradingSession(self.clock, self.instruments)
+        self.session.settings.on = config.session
+        self.session_desk = SessionDesk(self)
         self.started_ns = self.clock.now_ns()
         self.hub = TickerHub(config, self.clock, self.accounts, self.instruments, self.faults, tick_of=self._tick_of)
-        self.market = Market(config, self.clock, self.instruments, self.hub.publish, self._matched)
-        self.book = OrderBook(config, self.clock, self.journal, self.instruments, self.market, self.hub.order_update)
+        may_trade = self.session.may_trade
+        self.market = Market(
+            config, self.clock, self.instruments, self.hub.publish, self._matched, self.rules, may_trade
+        )
+        self.book = OrderBook(
+            config,
+            self.clock,
+            self.journal,
+            self.instruments,
+            self.market,
+            self.hub.order_update,
+            self.rules,
+            self.session,
+        )
         self._caps: dict[str, OrderRequestCaps] = {}
         self._out_until: float | None = None  # monotonic seconds
         self._heartbeat: Cancellable | None = None
 
     def start(self) -> list[tuple[str, dict[str, Any]]]:
-        """Replay the ledger and begin to tick; the market settings found in the ledger are for the caller."""
+        """Replay the ledger and begin to tick; the market settings found in the ledger are for the caller.
+
+        A clock that was set in the ledger's time goes on from there, as if the process had never ended.
+        """
+        if self.config.clock_at is not None:
+            self.clock.set(int(datetime.fromisoformat(self.config.clock_at).timestamp() * NANOSECONDS))
+        if self.config.clock_factor != 1:
+            self.clock.run_at(self.config.clock_factor)
         market_records = self._replay()
+        if self.clock.is_set:
+            self.journal.append_sooner_or_later("clock", self.clock.to_record())
         if self.accounts.get(DEFAULT_USER_ID) is None:
             self.open_account(default_account(self.config.starting_cash_paise))
         self.book.resume()
         self.market.start()
         self._beat()
+        self.session_desk.sync()
         return market_records
+
+    def set_clock(self, now_ns: int | None, factor: float | None) -> None:
+        """Set the wall clock and its pace; what is ``None`` stays as it is."""
+        if now_ns is not None:
+            self.clock.set(now_ns)
+        if factor is not None:
+            self.clock.run_at(factor)
+        self._clock_changed()
+
+    def release_clock(self) -> None:
+        """Go with the machine's clock again."""
+        self.clock.release()
+        self._clock_changed()
+
+    def jump(self, seconds: float) -> None:
+        """Let time pass at once: orders and the session go on through it, prices and heartbeats skip it."""
+        self.market.stop()
+        if self._heartbeat is not None:
+            self._heartbeat.cancel()
+        self.clock.jump(seconds)
+        self.market.skip(seconds)
+        self._beat()
+        self._clock_changed()
+
+    def _clock_changed(self) -> None:
+        self.session_desk.sync()
+        self.journal.append_sooner_or_later("clock", self.clock.to_record())
 
     def stop(self) -> None:
         """Stop ticking and close the ledger."""
         self.market.stop()
+        self.session_desk.stop()
         if self._heartbeat is not None:
             self._heartbeat.cancel()
         self.journal.close()
@@ -87,10 +145,10 @@ class PaperExchange:
                     account = self.accounts.restore(record)
                     if is_new:
                         self.book.open_account(account)
-                case "order":
-                    self.book.restore_order(record["order"], record["row"])
-                case "trade":
-                    self.book.restore_trade(record)
+                case "order" | "trade" | "portfolio":
+                    self.book.restore(kind, record)
+                case "clock":
+                    self.clock.restore(record)
                 case "request":
                     self.requests.restore(record)
                 case _:

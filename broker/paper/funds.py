@@ -6,7 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Protocol
 
 from broker.paper import order_form
-from broker.paper.errors import holding_error, margin_error
+from broker.paper.errors import holding_error, margin_error, tpin_error
 from broker.paper.portfolio import required_margin
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Funds:
     def check(self, account: Account, terms: OrderTerms, portfolio: Portfolio, live: Sequence[Order]) -> None:
         """Raise Kite's margin or holding error when the order cannot be afforded."""
         if terms.product == "CNC" and not terms.is_buy:
-            _check_holdings(terms, portfolio, live)
+            _check_holdings(account, terms, portfolio, live)
             return
         needed = self._needed(terms, portfolio, terms.quantity)
         # An order that only closes a position needs nothing, and passes even when the account is in debt.
@@ -65,7 +65,7 @@ class Funds:
         return required_margin(remaining, price, net, self._config.intraday_margin_percent)
 
 
-def _check_holdings(terms: OrderTerms, portfolio: Portfolio, live: Sequence[Order]) -> None:
+def _check_holdings(account: Account, terms: OrderTerms, portfolio: Portfolio, live: Sequence[Order]) -> None:
     selling = sum(
         order.remaining
         for order in live
@@ -74,3 +74,6 @@ def _check_holdings(terms: OrderTerms, portfolio: Portfolio, live: Sequence[Orde
     available = portfolio.sellable_delivery(terms.exchange, terms.symbol) - selling
     if terms.quantity > available:
         raise holding_error(terms.quantity, max(available, 0))
+    authorised = portfolio.authorised_delivery(terms.exchange, terms.symbol) - selling
+    if account.tpin_required and terms.quantity > authorised:
+        raise tpin_error(terms.quantity, max(authorised, 0))

@@ -5,20 +5,30 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import math
+import re
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from broker.paper.amounts import paise_of
+import structlog
+
+from broker.paper.amounts import PAISE, paise_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+logger = structlog.get_logger(__name__)
+
 COLUMNS = (
     "instrument_token", "exchange_token", "tradingsymbol", "name", "last_price", "expiry",
     "strike", "tick_size", "lot_size", "instrument_type", "segment", "exchange",
 )  # fmt: skip
+# Trade to trade, block window, SME, gold and government bonds, units of trusts, rights and partly paid shares.
+# A real hyphen stays one: BAJAJ-AUTO, MCDOWELL-N.
+DELIVERY_SERIES = re.compile(r"-(BE|BZ|BL|BT|SM|ST|SZ|GB|GS|IV|RR|TB|SG|E1|X1|N[0-9A-Z]|Y[0-9A-Z])$")
 
 
 @dataclass(frozen=True)
@@ -52,9 +62,9 @@ class Instrument:
         return self.exchange == "NFO"
 
     @property
-    def is_trade_to_trade(self) -> bool:
-        """The BE and BZ series settle share for share, so intraday products are refused."""
-        return self.symbol.endswith(("-BE", "-BZ"))
+    def takes_intraday(self) -> bool:
+        """Whether MIS is taken: series that settle share for share, bonds, rights and SME shares have none."""
+        return DELIVERY_SERIES.search(self.symbol) is None
 
 
 class InstrumentList:
@@ -72,6 +82,14 @@ class InstrumentList:
 
     def __iter__(self) -> Iterator[Instrument]:
         return iter(self._by_key.values())
+
+    @cached_property
+    def _futures(self) -> frozenset[str]:
+        return frozenset(i.name for i in self if i.exchange == "NFO" and i.instrument_type == "FUT")
+
+    def has_futures(self, instrument: Instrument) -> bool:
+        """Whether a share has futures: its symbol is the name of one. Such shares have a closing auction."""
+        return not instrument.is_derivative and instrument.symbol in self._futures
 
     def find(self, key: str) -> Instrument | None:
         """The instrument called ``EXCHANGE:SYMBOL``, if there is one."""
@@ -106,8 +124,17 @@ def _instrument(row: dict[str, str]) -> Instrument:
         segment=row["segment"],
         instrument_type=row["instrument_type"],
         lot_size=int(row["lot_size"]),
-        tick_paise=paise_of(row["tick_size"]),
+        tick_paise=_tick_paise(row),
         reference_paise=paise_of(row["last_price"]),
         # The client turns strike and last_price into floats and fails on an empty field.
         row={column: row[column] for column in COLUMNS},
     )
+
+
+def _tick_paise(row: dict[str, str]) -> int:
+    # Prices are whole paise here; a finer grid, as some funds have it, is rounded up to one paisa.
+    paise = Decimal(row["tick_size"]) * PAISE
+    whole = max(math.ceil(paise), 1)
+    if whole != paise:
+        logger.warning("tick_size_rounded_up", symbol=row["tradingsymbol"], tick_size=row["tick_size"], paise=whole)
+    return whole

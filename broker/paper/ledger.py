@@ -2,6 +2,9 @@
 
 The journal is JSON lines, one fact a line, replayed at start so that accounts, orders and trades outlive a restart.
 It is written to the page cache without fsync: it survives a kill of the process, which is what the tests do.
+
+While the journal cannot be written (a full disk), what has happened already goes on, and is written in its order as
+soon as writing works again; new orders are refused, because an acknowledged order must not be lost.
 """
 
 from __future__ import annotations
@@ -12,11 +15,15 @@ from collections import deque
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import structlog
+
 from broker.paper.errors import LedgerCorruptError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+logger = structlog.get_logger(__name__)
 
 REQUESTS_KEPT = 200_000
 
@@ -27,6 +34,7 @@ class Journal:
     def __init__(self, path: Path | None) -> None:
         self._path = path
         self._descriptor: int | None = None
+        self._waiting: deque[bytes] = deque()
 
     @property
     def is_kept(self) -> bool:
@@ -53,23 +61,58 @@ class Journal:
                 raise LedgerCorruptError(f"{self._path.name}, line {number}: {error}") from error
 
     def append(self, kind: str, record: dict[str, Any]) -> None:
-        """Write one fact; when this returns, a kill of the process does not lose it."""
+        """Write one fact; when this returns, a kill of the process does not lose it.
+
+        ``OSError`` when it cannot be written, or something before it still waits: then nothing was.
+        """
         if self._path is None:
             return
+        self._write_waiting()
+        self._write(_line(kind, record))
+
+    def append_sooner_or_later(self, kind: str, record: dict[str, Any]) -> None:
+        """Write one fact that cannot be taken back: at once, or behind those that wait for the disk."""
+        if self._path is None:
+            return
+        self._waiting.append(_line(kind, record))
+        try:
+            self._write_waiting()
+        except OSError as error:
+            if len(self._waiting) == 1:
+                logger.warning("journal_not_written", error=str(error))
+
+    def _write_waiting(self) -> None:
+        while self._waiting:
+            self._write(self._waiting[0])
+            self._waiting.popleft()
+
+    def _write(self, line: bytes) -> None:
+        descriptor = self._open()
+        before = os.fstat(descriptor).st_size
+        written = os.write(descriptor, line)
+        if written != len(line):
+            # The rest of a line would make the next one unreadable.
+            os.ftruncate(descriptor, before)
+            raise OSError(f"short write to the journal: {written} of {len(line)} bytes")
+
+    def _open(self) -> int:
+        if self._path is None:
+            raise LookupError("a journal without a path has no file")
         if self._descriptor is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             # Access tokens are in here: readable by the owner only.
             self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        line = json.dumps({"kind": kind, "record": record}, separators=(",", ":")).encode() + b"\n"
-        written = os.write(self._descriptor, line)
-        if written != len(line):
-            raise OSError(f"short write to {self._path.name}: {written} of {len(line)} bytes")
+        return self._descriptor
 
     def close(self) -> None:
         """Release the file."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+
+def _line(kind: str, record: dict[str, Any]) -> bytes:
+    return json.dumps({"kind": kind, "record": record}, separators=(",", ":")).encode() + b"\n"
 
 
 @dataclass(kw_only=True)
@@ -121,7 +164,11 @@ class RequestLog:
         """Log one request once its outcome is known."""
         self._requests.append(request)
         if self._journal.is_kept:
-            self._journal.append("request", asdict(request))
+            self._journal.append_sooner_or_later("request", asdict(request))
+
+    def of_user(self, user_id: str) -> list[OrderRequest]:
+        """Requests of an account, oldest first."""
+        return [request for request in self._requests if request.user_id == user_id]
 
     def matching(self, user_id: str | None, tag: str | None, order_ids: frozenset[str]) -> list[dict[str, Any]]:
         """Requests of an account and a tag, and those that concern one of ``order_ids``."""

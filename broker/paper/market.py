@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from broker.paper.clock import NANOSECONDS
 from broker.paper.price_sources import HoldSource, PriceSource, WalkSource
+from broker.paper.rules import Rulebook
+from broker.paper.stamps import Stamps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,7 +25,8 @@ SLACK_SECONDS = 0.001
 class Tick:
     """The latest snapshot of one instrument; prices in paise.
 
-    ``exchange_ns`` is when the price was made (wall clock), and stays that when the snapshot is served again.
+    ``exchange_ns`` is when the price was made (wall clock) as ticks say it, and stays that when the snapshot is served
+    again; ``quote_ns`` is the same as quotes say it. ``has_buyers`` and ``has_sellers``: whether the depth shows any.
     """
 
     instrument: Instrument
@@ -36,16 +39,25 @@ class Tick:
     last_quantity: int = 0
     volume: int = 0
     turnover: int = 0
+    quote_ns: int = 0
+    has_buyers: bool = True
+    has_sellers: bool = True
 
     @property
     def average(self) -> int:
         """Volume-weighted average price of the day."""
         return self.turnover // self.volume if self.volume else self.last
 
-    def move(self, price: int, exchange_ns: int) -> None:
+    def begin_day(self) -> None:
+        """The last price becomes the previous close; the day's prices and volumes begin anew."""
+        self.close = self.open = self.high = self.low = self.last
+        self.last_quantity = self.volume = self.turnover = 0
+
+    def move(self, price: int, exchange_ns: int, quote_ns: int | None = None) -> None:
         """Trade at ``price``."""
         self.last = price
         self.exchange_ns = exchange_ns
+        self.quote_ns = exchange_ns if quote_ns is None else quote_ns
         self.last_quantity = SHARES_PER_TICK
         self.volume += SHARES_PER_TICK
         self.turnover += SHARES_PER_TICK * max(price, 0)
@@ -64,6 +76,14 @@ class _Listing:
     liquidity_per_tick: int | None
     liquidity: int | None = field(default=None)
 
+    @property
+    def rests_with_the_session(self) -> bool:
+        """Whether its price stands still, without ticks, while it is not in continuous trading.
+
+        Scripts and recordings keep their own times.
+        """
+        return isinstance(self.source, WalkSource | HoldSource)
+
 
 class Market:
     """Prices of all instruments. ``publish`` gets the ticks first, ``matched`` (their tokens) after that.
@@ -78,11 +98,16 @@ class Market:
         instruments: InstrumentList,
         publish: Callable[[Sequence[Tick]], None],
         matched: Callable[[int], None],
+        rules: Rulebook | None = None,
+        may_trade: Callable[[int], bool] = lambda _token: True,
     ) -> None:
         self._config = config
         self._clock = clock
         self._publish = publish
         self._matched = matched
+        self._rules = rules or Rulebook()
+        self._may_trade = may_trade
+        self.stamps = Stamps()
         self._timer: Cancellable | None = None
         self._running = False
         self._listings = {instrument.token: self._list(instrument) for instrument in instruments}
@@ -100,6 +125,36 @@ class Market:
         self._running = False
         if self._timer is not None:
             self._timer.cancel()
+
+    def skip(self, seconds: float) -> None:
+        """Go on after a jump of the clock, as if nobody had traded meanwhile.
+
+        Walks stand still over it. Scripts and recordings do not: of the steps that were jumped over, the last holds.
+        """
+        now, wall = self._clock.monotonic(), self._clock.now_ns()
+        for listing in self._listings.values():
+            listing.published = now - self._config.tick_seconds
+            if listing.rests_with_the_session:
+                listing.started += seconds
+                continue
+            price = None
+            while (step := listing.source.next_due()) is not None and listing.started + step <= now:
+                price = listing.source.step()
+            if price is not None:
+                self._move(listing, price, wall)
+                self._publish([listing.tick])
+                self._matched(listing.tick.instrument.token)
+        self._running = True
+        self._run_due()
+
+    def begin_day(self) -> None:
+        """Begin a trading day: last prices become previous closes, and bands given in percent follow them."""
+        for listing in self._listings.values():
+            tick = listing.tick
+            tick.begin_day()
+            rules = self._rules.of(tick.instrument.token)
+            if rules.band_percent is not None:
+                rules.percent_band(rules.band_percent, tick.close, tick.instrument.tick_paise)
 
     def tick(self, token: int) -> Tick:
         """The latest snapshot of an instrument."""
@@ -128,6 +183,12 @@ class Market:
         listing = self._listings[token]
         listing.liquidity_per_tick = listing.liquidity = per_tick
 
+    def show_depth(self, token: int) -> None:
+        """Let the depth say whether anybody buys and sells, after the rules or the price have changed."""
+        tick, rules = self._listings[token].tick, self._rules.of(token)
+        tick.has_buyers = rules.takers(tick.last, is_buy=False) != 0
+        tick.has_sellers = rules.takers(tick.last, is_buy=True) != 0
+
     def set_source(self, token: int, name: str, source: PriceSource) -> None:
         """Give an instrument a new price source; its times count from now."""
         listing = self._listings[token]
@@ -146,7 +207,7 @@ class Market:
             listing.source, listing.source_name = HoldSource(), "hold"
         published_ns = self._clock.now_ns()
         for _ in range(repeat):
-            self._move(listing, price, exchange_ns or published_ns)
+            self._move(listing, price, published_ns, exchange_ns)
             self._publish([listing.tick])
         self._matched(token)
         return published_ns
@@ -174,12 +235,22 @@ class Market:
         while due := [listing for listing in self._listings.values() if self._due_at(listing) <= now]:
             # One frame for all that is due, as Kite sends it; several rounds only when steps were overtaken.
             wall = self._clock.now_ns()
+            moving = []
             for listing in due:
-                self._take_step(listing, now, wall)
-            self._publish([listing.tick for listing in due])
-            for listing in due:
-                self._matched(listing.tick.instrument.token)
+                if listing.rests_with_the_session and not self._may_trade(listing.tick.instrument.token):
+                    self._stand_still(listing)
+                else:
+                    self._take_step(listing, now, wall)
+                    moving.append(listing.tick)
+            if moving:
+                self._publish(moving)
+            for tick in moving:
+                self._matched(tick.instrument.token)
         self._schedule()
+
+    def _stand_still(self, listing: _Listing) -> None:
+        listing.started += self._config.tick_seconds
+        listing.published += self._config.tick_seconds
 
     def _take_step(self, listing: _Listing, now: float, wall_ns: int) -> None:
         step = listing.source.next_due()
@@ -187,8 +258,14 @@ class Market:
         price = listing.source.step() if moves else listing.tick.last
         self._move(listing, price, wall_ns)
 
-    def _move(self, listing: _Listing, price: int, exchange_ns: int) -> None:
-        listing.tick.move(price, exchange_ns)
+    def _move(self, listing: _Listing, price: int, wall_ns: int, stamp_ns: int | None = None) -> None:
+        tick, token = listing.tick, listing.tick.instrument.token
+        rules = self._rules.of(token)
+        # A zero or negative print is a fault under test, and no price that a band could hold.
+        price = rules.clip(price) if price > 0 else price
+        tick_ns, quote_ns = (stamp_ns, stamp_ns) if stamp_ns else self.stamps.of(token, wall_ns)
+        tick.move(price, tick_ns, quote_ns)
+        self.show_depth(token)
         listing.published = self._clock.monotonic()
         listing.liquidity = listing.liquidity_per_tick
 

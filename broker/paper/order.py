@@ -43,8 +43,10 @@ TRANSITIONS: dict[OrderStatus, frozenset[OrderStatus]] = {
     ),
     _S.OPEN: frozenset({_S.OPEN, _S.COMPLETE, _S.MODIFY_VALIDATION_PENDING, _S.CANCEL_PENDING, _S.CANCELLED}),
     _S.MODIFY_VALIDATION_PENDING: frozenset({_S.MODIFY_PENDING, _S.CANCELLED}),
-    _S.MODIFY_PENDING: frozenset({_S.MODIFIED, _S.CANCELLED}),
-    _S.MODIFIED: frozenset({_S.OPEN, _S.TRIGGER_PENDING, _S.CANCELLED}),
+    # A refused modify goes back to where the order rested.
+    _S.MODIFY_PENDING: frozenset({_S.MODIFIED, _S.OPEN, _S.TRIGGER_PENDING, _S.CANCELLED}),
+    # COMPLETE: the quantity was reduced to what had filled.
+    _S.MODIFIED: frozenset({_S.OPEN, _S.TRIGGER_PENDING, _S.COMPLETE, _S.CANCELLED}),
     _S.CANCEL_PENDING: frozenset({_S.CANCELLED}),
     _S.COMPLETE: frozenset(),
     _S.REJECTED: frozenset(),
@@ -81,6 +83,11 @@ class OrderTerms:
         return f"{self.exchange}:{self.symbol}"
 
     @property
+    def position_key(self) -> tuple[str, str, str]:
+        """Exchange, symbol and product: the position that its fills change."""
+        return self.exchange, self.symbol, self.product
+
+    @property
     def is_buy(self) -> bool:
         """Whether the order takes shares in."""
         return self.transaction_type == "BUY"
@@ -106,6 +113,11 @@ class OrderEffects:
 
 NO_EFFECTS = OrderEffects()
 
+# Who sent an order, in the words of the request log.
+API, BY_HAND, BY_BROKER = "api", "foreign", "square-off"
+# What the book shows as ``placed_by`` of the broker's own orders.
+BROKERS_DESK = "ADMINSQF"
+
 
 @dataclass(kw_only=True)
 class Order:
@@ -119,6 +131,7 @@ class Order:
     guid: str
     terms: OrderTerms
     effects: OrderEffects = NO_EFFECTS
+    source: str = API
     status: OrderStatus = OrderStatus.RECEIVED
     status_message: str | None = None
     status_message_raw: str | None = None
@@ -130,6 +143,7 @@ class Order:
     modifications: int = 0
     fill_cap: int | None = None
     fill_not_before_ns: int = 0
+    triggered: bool = False  # a stop order that its trigger has woken rests as a limit order
     system_tags: list[str] = field(default_factory=list)
     pending_terms: OrderTerms | None = None
     history: list[dict[str, Any]] = field(default_factory=list)
@@ -175,7 +189,7 @@ class Order:
         terms = self.terms
         return {
             "account_id": self.user_id,
-            "placed_by": self.user_id,
+            "placed_by": BROKERS_DESK if self.source == BY_BROKER else self.user_id,
             "order_id": self.order_id,
             "exchange_order_id": self.exchange_order_id,
             "parent_order_id": None,

@@ -62,6 +62,8 @@ def read_new_order(variety: str, form: Mapping[str, str], instruments: Instrumen
 def read_changes(current: OrderTerms, form: Mapping[str, str], instrument: Instrument) -> OrderTerms:
     """The terms of PUT /orders/{variety}/{order_id}: those of the order, changed where the form says so."""
     order_type = _one_of(form.get("order_type") or current.order_type, "order_type", ORDER_TYPES)
+    if order_type in TRIGGERED and current.order_type not in TRIGGERED:
+        raise input_error(f"An order of type {current.order_type} cannot be modified to {order_type}.")
     changed = dataclasses.replace(
         current,
         order_type=order_type,
@@ -74,6 +76,11 @@ def read_changes(current: OrderTerms, form: Mapping[str, str], instrument: Instr
     )
     check_terms(changed, instrument)
     return changed
+
+
+def as_resting(terms: OrderTerms, *, triggered: bool) -> OrderTerms:
+    """The terms that the rules look at: a stop order that was woken rests as a limit order."""
+    return dataclasses.replace(terms, order_type="LIMIT") if triggered and terms.order_type in TRIGGERED else terms
 
 
 def tradable(key: str, instruments: InstrumentList) -> Instrument:
@@ -103,8 +110,11 @@ def _check_product(terms: OrderTerms, instrument: Instrument) -> None:
     wrong = "CNC" if instrument.is_derivative else "NRML"
     if terms.product == wrong:
         raise input_error(f"Invalid `product`. {wrong} is not allowed on {instrument.exchange}.")
-    if terms.product == "MIS" and instrument.is_trade_to_trade:
-        raise input_error(f"MIS orders are blocked for {instrument.symbol} as it is in the trade to trade segment.")
+    if terms.product == "MIS" and not instrument.takes_intraday:
+        raise input_error(
+            f"MIS orders are blocked for {instrument.symbol} as it is in the trade to trade segment or another one "
+            "without intraday trading."
+        )
 
 
 def _check_price(paise: int, name: str, instrument: Instrument) -> None:

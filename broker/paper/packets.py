@@ -32,11 +32,12 @@ _INDEX_FULL = struct.Struct(">8i")
 
 
 def depth(tick: Tick) -> tuple[list[tuple[int, int, int]], list[tuple[int, int, int]]]:
-    """Five bids and five asks around the last price, as (quantity, price in paise, orders)."""
+    """Five bids and five asks around the last price, as (quantity, price in paise, orders); zeros for nobody."""
     step = tick.instrument.tick_paise
     bids = [(LEVEL_QUANTITY, max(tick.last - step * n, 0), n + 1) for n in range(DEPTH_LEVELS)]
     asks = [(LEVEL_QUANTITY, tick.last + step * (n + 1), n + 1) for n in range(DEPTH_LEVELS)]
-    return bids, asks
+    nobody = [(0, 0, 0)] * DEPTH_LEVELS
+    return bids if tick.has_buyers else nobody, asks if tick.has_sellers else nobody
 
 
 def packet(tick: Tick, mode: str) -> bytes:

@@ -97,13 +97,21 @@ class Position:
 
 @dataclass
 class Holding:
-    """Shares in the demat account, from CNC buys of earlier days; ``value`` is what they cost."""
+    """Shares in the demat account, from CNC buys of earlier days; ``value`` is what they cost.
+
+    ``quantity`` is what the day began with: it does not move before the day ends. Of it, ``t1_quantity`` is not
+    delivered yet and can be sold, ``collateral_quantity`` is pledged and cannot; ``authorised_quantity`` is what an
+    account that needs authorisations may sell today.
+    """
 
     exchange: str
     symbol: str
     instrument_token: int
     quantity: int = 0
     value: int = 0
+    t1_quantity: int = 0
+    collateral_quantity: int = 0
+    authorised_quantity: int = 0
 
 
 @dataclass
@@ -130,6 +138,9 @@ class Portfolio:
         if day <= self.day:
             return
         self.day = day
+        for holding in self.holdings.values():
+            # Yesterday's deliveries have arrived, and an authorisation is good for one day.
+            holding.t1_quantity = holding.authorised_quantity = 0
         for key, position in list(self.positions.items()):
             if position.product == "CNC":
                 self._deliver(position)
@@ -160,10 +171,20 @@ class Portfolio:
         return position.quantity if position else 0
 
     def sellable_delivery(self, exchange: str, symbol: str) -> int:
-        """Shares a CNC sell may sell: holdings, and what was bought today."""
+        """Shares a CNC sell may sell: holdings that are not pledged, and what was bought today."""
         holding = self.holdings.get((exchange, symbol))
-        held = holding.quantity if holding else 0
+        held = holding.quantity - holding.collateral_quantity if holding else 0
         return held + self.position_quantity(exchange, symbol, "CNC")
+
+    def authorised_delivery(self, exchange: str, symbol: str) -> int:
+        """Shares that a CNC sell may sell without a further authorisation: today's, and the authorised ones."""
+        holding = self.holdings.get((exchange, symbol))
+        authorised = holding.authorised_quantity if holding else 0
+        return authorised + self.position_quantity(exchange, symbol, "CNC")
+
+    def used_quantity(self, exchange: str, symbol: str) -> int:
+        """Shares sold out of the holdings today: what was sold beyond what was bought."""
+        return max(-self.position_quantity(exchange, symbol, "CNC"), 0)
 
     def blocked_margin(self, intraday_percent: int) -> int:
         """Margin that the open intraday and derivative positions need."""

@@ -43,7 +43,8 @@ async def exchange_instruments(request: Request, exchange: str) -> Response:
 @router.get("/quote")
 async def quote(request: Request) -> Response:
     """Full quotes."""
-    return _quotes(request, QUOTE_LIMIT, _full_quote)
+    rules = exchange_of(request).rules
+    return _quotes(request, QUOTE_LIMIT, lambda tick: _full_quote(tick, rules.of(tick.instrument.token).band))
 
 
 @router.get("/quote/ohlc")
@@ -82,9 +83,11 @@ def _ohlc(tick: Tick) -> dict[str, float]:
     return {name: rupees_of(getattr(tick, name)) for name in ("open", "high", "low", "close")}
 
 
-def _full_quote(tick: Tick) -> dict[str, Any]:
+def _full_quote(tick: Tick, band: tuple[int, int] | None) -> dict[str, Any]:
     bids, asks = depth(tick)
-    stamp, band = ist_text(tick.exchange_ns), tick.close * CIRCUIT_PERCENT // 100
+    stamp, offset = ist_text(tick.quote_ns or tick.exchange_ns), tick.close * CIRCUIT_PERCENT // 100
+    # Shown for every instrument; orders are held to it once it has been set.
+    lower, upper = band or (tick.close - offset, tick.close + offset)
     return {
         **_ltp(tick),
         "timestamp": stamp,
@@ -98,8 +101,8 @@ def _full_quote(tick: Tick) -> dict[str, Any]:
         "oi_day_high": 0,
         "oi_day_low": 0,
         "net_change": rupees_of(tick.last - tick.close),
-        "lower_circuit_limit": rupees_of(tick.close - band),
-        "upper_circuit_limit": rupees_of(tick.close + band),
+        "lower_circuit_limit": rupees_of(lower),
+        "upper_circuit_limit": rupees_of(upper),
         "ohlc": _ohlc(tick),
         "depth": {"buy": _levels(bids), "sell": _levels(asks)},
     }

@@ -28,19 +28,17 @@ async def positions(request: Request) -> Response:
 @router.get("/portfolio/holdings")
 async def holdings(request: Request) -> Response:
     """Shares in the demat account."""
-    account, exchange = account_of(request), exchange_of(request)
-    portfolio = exchange.book.portfolio(account.user_id)
-    held = [holding for holding in portfolio.holdings.values() if holding.quantity]
-    return success(
-        [
-            _holding_row(
-                holding,
-                exchange.market,
-                -min(portfolio.position_quantity(holding.exchange, holding.symbol, "CNC"), 0),
-            )
-            for holding in held
-        ]
-    )
+    return success(holding_rows(exchange_of(request), account_of(request).user_id))
+
+
+def holding_rows(exchange: PaperExchange, user_id: str) -> list[dict[str, Any]]:
+    """Rows of all shares in the account's demat account."""
+    portfolio = exchange.book.portfolio(user_id)
+    return [
+        _holding_row(holding, exchange.market, portfolio.used_quantity(holding.exchange, holding.symbol))
+        for holding in portfolio.holdings.values()
+        if holding.quantity
+    ]
 
 
 def net_positions(exchange: PaperExchange, user_id: str) -> list[dict[str, Any]]:
@@ -88,6 +86,7 @@ def _position_row(position: Position, market: Market) -> dict[str, Any]:
 
 
 def _holding_row(holding: Holding, market: Market, used: int) -> dict[str, Any]:
+    # ``quantity`` is net of what was sold out of the holding today; the same sale is a negative CNC day position.
     tick = market.tick(holding.instrument_token)
     change = tick.last - tick.close
     return {
@@ -99,12 +98,12 @@ def _holding_row(holding: Holding, market: Market, used: int) -> dict[str, Any]:
         "price": 0,
         "quantity": holding.quantity - used,
         "used_quantity": used,
-        "t1_quantity": 0,
-        "realised_quantity": holding.quantity - used,
-        "authorised_quantity": 0,
+        "t1_quantity": holding.t1_quantity,
+        "realised_quantity": max(holding.quantity - used - holding.t1_quantity, 0),
+        "authorised_quantity": holding.authorised_quantity,
         "authorised_date": None,
         "opening_quantity": holding.quantity,
-        "collateral_quantity": 0,
+        "collateral_quantity": holding.collateral_quantity,
         "collateral_type": "",
         "discrepancy": False,
         "average_price": average_rupees(holding.value, holding.quantity),

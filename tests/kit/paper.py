@@ -115,6 +115,61 @@ class PaperControl:
         """Place an order for an account by hand, without a tag unless one is given; its id."""
         return str(self._call("POST", "/orders", json={"user_id": user_id, **fields})["order_id"])
 
+    def edit_order(self, order_id: str, **fields: Any) -> None:
+        """Change a live order as its owner does in the app: quantity, price, order_type, trigger_price."""
+        self._call("PUT", f"/orders/{order_id}", json=fields)
+
+    def cancel_by_hand(self, order_id: str) -> None:
+        """Cancel a live order as its owner does in the app."""
+        self._call("DELETE", f"/orders/{order_id}", params={"by": "trader"})
+
+    def set_rules(self, instrument: str, **fields: Any) -> dict[str, Any]:
+        """Bands, buyers, sellers, freeze quantity and blocked MIS of an instrument; its row of the market."""
+        result: dict[str, Any] = self._call("POST", "/market", json={"instrument": instrument, **fields})
+        return result
+
+    def set_holdings(self, user_id: str, *holdings: dict[str, Any]) -> list[dict[str, Any]]:
+        """Let an account hold exactly these shares; Kite's rows of them."""
+        body = {"holdings": holdings}
+        result: list[dict[str, Any]] = self._call("PUT", f"/accounts/{user_id}/holdings", json=body)
+        return result
+
+    def set_positions(self, user_id: str, *positions: dict[str, Any]) -> list[dict[str, Any]]:
+        """Let an account have exactly these positions; Kite's rows of them."""
+        body = {"positions": positions}
+        result: list[dict[str, Any]] = self._call("PUT", f"/accounts/{user_id}/positions", json=body)
+        return result
+
+    def require_tpin(self, user_id: str, *, required: bool = True) -> None:
+        """Let CNC sales out of holdings need an authorisation."""
+        self._call("POST", f"/accounts/{user_id}/tpin", json={"required": required})
+
+    def clock(self, **fields: Any) -> dict[str, Any]:
+        """Set the clock (``now``, ``advance_seconds``, ``factor``); without any, read it."""
+        arguments = {"json": fields} if fields else {}
+        result: dict[str, Any] = self._call("POST" if fields else "GET", "/clock", **arguments)
+        return result
+
+    def release_clock(self) -> None:
+        """Let the exchange go with the machine's clock again."""
+        self._call("DELETE", "/clock")
+
+    def session(self, **fields: Any) -> dict[str, Any]:
+        """Change the trading session; without any field, read it."""
+        arguments = {"json": fields} if fields else {}
+        result: dict[str, Any] = self._call("PUT" if fields else "GET", "/session", **arguments)
+        return result
+
+    def stamps(self, **fields: Any) -> dict[str, Any]:
+        """Stamp ticks ``lag_seconds`` behind the clock, or ``frozen``, of one ``instrument`` or all."""
+        result: dict[str, Any] = self._call("POST", "/feed", json=fields)
+        return result
+
+    def over_time(self, user_id: str) -> dict[tuple[str, str], dict[str, Any]]:
+        """The judge's rows of an account by (symbol, product)."""
+        rows = self.ledger(user_id)["accounts"][user_id]["over_time"]
+        return {(row["tradingsymbol"], row["product"]): row for row in rows}
+
     def square_off(self, user_id: str, product: str = "MIS") -> dict[str, list[str]]:
         """Let the broker close the positions of a product: ``order_ids`` placed, and live ones ``cancelled``."""
         result: dict[str, list[str]] = self._call("POST", "/square-off", json={"user_id": user_id, "product": product})

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from broker.paper.config import PaperConfig
@@ -99,3 +101,16 @@ def test_other_bad_fields_are_named(name: str, value: str) -> None:
 
 def test_unknown_varieties_are_refused() -> None:
     assert "variety" in refused("bo").message
+
+
+@pytest.mark.parametrize(
+    ("symbol", "takes"),
+    [
+        *[(f"X-{series}", False) for series in ("BE", "BZ", "BL", "SM", "ST", "GB", "GS", "IV", "RR", "N8", "NA")],
+        *[(symbol, True) for symbol in ("INFY", "BAJAJ-AUTO", "MCDOWELL-N", "M&M", "NAM-INDIA")],
+    ],
+)
+def test_series_without_intraday_trading_are_known_by_their_suffix(symbol: str, *, takes: bool) -> None:
+    infy = INSTRUMENTS.find("NSE:INFY")
+    assert infy is not None
+    assert dataclasses.replace(infy, symbol=symbol).takes_intraday is takes
