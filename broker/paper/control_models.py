@@ -269,8 +269,23 @@ class FeedStamps(Body):
     reset: bool = False
 
 
+class Pace(Body):
+    """A session day of its own: it is ``now`` there, and time passes ``factor`` times as fast as on the clock.
+
+    ``since_ns``: when it was, epoch nanoseconds of the exchange's clock; this moment when left out.
+    """
+
+    now: AwareDatetime
+    factor: float = Field(1.0, gt=0, le=MAX_CLOCK_FACTOR)
+    since_ns: int | None = None
+
+
 class SessionSetting(Body):
-    """The trading session; what is left out is unchanged. Times are IST, ``token_flush`` null is never."""
+    """The trading session; what is left out is unchanged. Times are IST, ``token_flush`` null is never.
+
+    ``pace`` lets the day of the session pass by itself, while stamps, prices and orders keep the exchange's clock;
+    null brings the session back to it.
+    """
 
     on: bool = True
     holidays: list[date] = []
@@ -278,6 +293,7 @@ class SessionSetting(Body):
     mis_cutoff: dict[Group, time] = {}
     square_off: bool = True
     token_flush: time | None = None
+    pace: Pace | None = None
 
 
 class SquareOff(Body):

@@ -62,6 +62,8 @@ async def read_session(request: Request) -> dict[str, Any]:
 async def set_session(request: Request, body: models.SessionSetting) -> dict[str, Any]:
     """Switch the session on or off, or change it. What it would have done earlier today is not made up for."""
     exchange = exchange_of(request)
+    if body.pace is not None and body.pace.since_ns is None:
+        body.pace.since_ns = exchange.clock.now_ns()
     _apply_session(exchange, body)
     record = body.model_dump(mode="json", exclude_unset=True)
     exchange.journal.append_sooner_or_later("session", record)
@@ -105,7 +107,16 @@ def _apply_session(exchange: PaperExchange, body: models.SessionSetting) -> None
         if name in given:
             setattr(settings, name, frozenset(day.isoformat() for day in getattr(body, name)))
     settings.mis_cutoff |= body.mis_cutoff
+    if "pace" in given:
+        _apply_pace(exchange, body.pace)
     exchange.session_desk.sync()
+
+
+def _apply_pace(exchange: PaperExchange, pace: models.Pace | None) -> None:
+    if pace is None or pace.since_ns is None:
+        exchange.session.clock.release()
+    else:
+        exchange.session.clock.run(int(pace.now.timestamp() * NANOSECONDS), pace.factor, pace.since_ns)
 
 
 def _apply_stamps(exchange: PaperExchange, record: dict[str, Any]) -> None:
@@ -133,9 +144,10 @@ def _clock(exchange: PaperExchange) -> dict[str, Any]:
 def _session(exchange: PaperExchange) -> dict[str, Any]:
     session = exchange.session
     settings = session.settings
-    next_ns = exchange.session_desk.next_boundary(exchange.clock.now_ns())[0] if settings.on else None
+    next_ns = exchange.session_desk.next_boundary(session.clock.now_ns())[0] if settings.on else None
     return {
         "on": settings.on,
+        "now": ist(session.clock.now_ns()).isoformat(),
         "holidays": sorted(settings.holidays),
         "trading_days": sorted(settings.trading_days),
         "mis_cutoff": {str(group): at.isoformat() for group, at in settings.mis_cutoff.items()},

@@ -16,6 +16,7 @@ from broker.paper.clock import ist
 from broker.paper.errors import input_error
 from broker.paper.order import BY_BROKER
 from broker.paper.order_form import TRIGGERED
+from broker.paper.session_clock import SessionClock
 
 if TYPE_CHECKING:
     from datetime import date
@@ -100,7 +101,7 @@ class TradingSession:
     def __init__(self, clock: Clock, instruments: InstrumentList) -> None:
         self.settings = SessionSettings()
         self.reference: dict[int, int] = {}  # token -> reference price of today's closing auction, paise
-        self._clock = clock
+        self.clock = SessionClock(clock)
         self._instruments = instruments
 
     def group(self, instrument: Instrument) -> Group:
@@ -113,7 +114,7 @@ class TradingSession:
         """What the exchange does with a group now; always continuous trading while the session is off."""
         if not self.settings.on:
             return Phase.CONTINUOUS
-        now = ist(self._clock.now_ns())
+        now = ist(self.clock.now_ns())
         if not self.settings.is_trading_day(now.date()):
             return Phase.CLOSED
         hours = HOURS[group]
@@ -129,7 +130,7 @@ class TradingSession:
 
     def is_past_cutoff(self, group: Group) -> bool:
         """Whether the broker takes no fresh intraday orders of a group any more today."""
-        return self.settings.on and ist(self._clock.now_ns()).time() >= self.settings.mis_cutoff[group]
+        return self.settings.on and ist(self.clock.now_ns()).time() >= self.settings.mis_cutoff[group]
 
     def check_new(self, terms: OrderTerms, instrument: Instrument, net_quantity: int, source: str) -> None:
         """Refuse at the door: after market orders, and fresh intraday orders after the cut-off.

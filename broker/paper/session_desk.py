@@ -40,7 +40,7 @@ class SessionDesk:
         """Wait for the next boundary; what lies behind is not made up for."""
         self.stop()
         if self._exchange.session.settings.on:
-            self._wait_for_next(self._exchange.clock.now_ns())
+            self._wait_for_next(self._exchange.session.clock.now_ns())
 
     def stop(self) -> None:
         """Wait for nothing."""
@@ -61,8 +61,8 @@ class SessionDesk:
 
     def _wait_for_next(self, after_ns: int) -> None:
         due_ns, actions = self.next_boundary(after_ns)
-        seconds = (due_ns - self._exchange.clock.now_ns()) / NANOSECONDS + MARGIN_SECONDS
-        self._timer = self._exchange.clock.call_later(seconds, partial(self._run, due_ns, actions))
+        seconds = (due_ns - self._exchange.session.clock.now_ns()) / NANOSECONDS + MARGIN_SECONDS
+        self._timer = self._exchange.session.clock.call_later(seconds, partial(self._run, due_ns, actions))
 
     def _run(self, due_ns: int, actions: list[Callable[[], None]]) -> None:
         # The next boundary first: an action that fails must not be the last one.
