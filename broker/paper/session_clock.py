@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from broker.paper.clock import NANOSECONDS
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 

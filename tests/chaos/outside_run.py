@@ -1,0 +1,212 @@
+"""Lives the second table, what happens outside × step × kill, and writes it into the chaos report.
+
+python -m tests.chaos.outside_run [--cut] [--only TEXT] [--journal FILE] [--minutes M] [--report docs/chaos-report.md]
+"""
+
+import argparse
+import json
+import queue
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from tests.chaos.life import NotTried
+from tests.chaos.outside_catalogue import OUTSIDE_CUT, Happening, Kill, OutsideCase, Step, outside_case, outside_cases
+from tests.chaos.outside_life import SLOTS, OutsideLife
+from tests.chaos.run import STARTING_AT_ONCE
+from tests.chaos.sections import OUTSIDE, with_section
+from tests.kit.session import running_session
+from tests.kit.trader import Deployment
+
+BROKEN = ("short", "foreign", "starved", "silent", "duplicate", "unguarded", "unlogged")
+
+_EXPLAINED = (
+    "Written by `make chaos`. Every life is a strategy that holds, or is about to buy, ten shares with a stop-loss. At",
+    "a step of it something happens outside TradeActors, just after somebody was killed (`kill -9`); then its price",
+    "falls below the stop. Judged by the exchange's own ledger, trade by trade: a sale by hand or by the broker counts",
+    "against the run first, and what is left of the run's shares is all that it may sell. There may be no short that",
+    "an order of ours opened, and no sale of shares that were not the run's. No healthy position of the account may",
+    "wait for a locked one (starved). A stop that was touched leads to an exit, or to a word in status or alerts",
+    "(silent). No tag has two orders, every accepted order is in `order_logs`, and nothing is left at the end. Every",
+    "happening is crossed with every step at which it can happen and with every kill that concerns it, and every step",
+    "with every kill. Cells name the kills that were lived, and those that failed.",
+)
+
+
+@dataclass
+class OutsideResult:
+    """What became of a life: nothing in `problems` is a pass; `untried` says why it proves nothing."""
+
+    case: OutsideCase
+    problems: list[str] = field(default_factory=list)
+    untried: str = ""
+    seconds: float = 0.0
+
+    @property
+    def passed(self) -> bool:
+        """Lived as meant, and nothing broken."""
+        return not self.problems and not self.untried
+
+
+class OutsideFlow:
+    """Lives cases, as many at a time as there are shares for them; what dies is shared by those of one batch."""
+
+    def __init__(self, deployment: Deployment, until: float = float("inf")) -> None:
+        self._deployment, self._until = deployment, until
+        self._starting = threading.Semaphore(STARTING_AT_ONCE)
+        self._slots = queue.SimpleQueue[Any]()
+        for slot in SLOTS:
+            self._slots.put(slot)
+
+    def live_all(self, wanted: Iterable[OutsideCase]) -> Iterator[OutsideResult]:
+        """Live every case, those that did not happen as they were meant to once more; none begins after `until`."""
+        cases = list(wanted)
+        again: list[OutsideCase] = []
+        for result in self._live_once(cases):
+            if result.untried:
+                again.append(result.case)
+            else:
+                yield result
+        yield from self._live_once(again)
+
+    def _live_once(self, cases: list[OutsideCase]) -> Iterator[OutsideResult]:
+        alone = [case for case in cases if case.alone]
+        calm = [case for case in cases if not case.alone and not case.shakes]
+        shaken = [case for case in cases if not case.alone and case.shakes]
+        for batch, together in ((calm, len(SLOTS)), (shaken, len(SLOTS) - 1), (alone, 1)):
+            self._deployment.exchange.clear_faults()
+            with ThreadPoolExecutor(together) as pool:
+                yield from (result for result in pool.map(self.live, batch) if result is not None)
+
+    def live(self, case: OutsideCase) -> OutsideResult | None:
+        """Live one case; None after `until`."""
+        if time.monotonic() > self._until:
+            return None
+        slot = self._slots.get()
+        try:
+            return result_of(OutsideLife(case, self._deployment, slot, self._starting))
+        finally:
+            self._slots.put(slot)
+
+
+def result_of(life: OutsideLife) -> OutsideResult:
+    """Live it, and have it judged."""
+    begun = time.monotonic()
+    result = OutsideResult(life.case)
+    try:
+        life.run()
+    except NotTried as reason:
+        result.untried = str(reason)
+        life.abandon()
+    except AssertionError as error:
+        result.problems.append(f"stuck: {error}")
+    result.problems += life.verdict()
+    result.seconds = time.monotonic() - begun
+    return result
+
+
+def outside_section(results: list[OutsideResult]) -> str:
+    """The second table as Markdown."""
+    lines = [OUTSIDE, "", *_EXPLAINED, "", outside_summary(results), ""]
+    lines += ["| happens | " + " | ".join(Step) + " |", "|" + "---|" * (len(Step) + 1)]
+    for happening in Happening:
+        cells = [_cell([r for r in results if (r.case.happening, r.case.step) == (happening, step)]) for step in Step]
+        lines.append(f"| {happening} | " + " | ".join(cells) + " |")
+    broken = [result for result in results if not result.passed]
+    if broken:
+        lines += ["", "### What failed", ""]
+        lines += [f"- {r.case.name}: {'; '.join(r.problems) or f'not tried, {r.untried}'}" for r in broken]
+    return "\n".join(lines) + "\n"
+
+
+def _cell(results: list[OutsideResult]) -> str:
+    lived = sorted(results, key=lambda result: list(Kill).index(result.case.kill))
+    return ", ".join(str(r.case.kill) if r.passed else f"**{r.case.kill}: failed**" for r in lived)
+
+
+def outside_summary(results: list[OutsideResult]) -> str:
+    """The totals in one line."""
+    broken = Counter(problem.partition(":")[0] for result in results for problem in result.problems)
+    untried = sum(bool(result.untried) for result in results)
+    names = dict(
+        zip(
+            BROKEN,
+            (
+                "shorts",
+                "sales of foreign shares",
+                "starved exits",
+                "stops silently off",
+                "duplicate orders",
+                "positions left unguarded",
+                "orders not logged",
+            ),
+            strict=True,
+        )
+    )
+    others = sum(count for kind, count in broken.items() if kind not in names)
+    told = ", ".join(f"{broken[kind]} {name}" for kind, name in names.items())
+    return f"{len(results)} lives: {told}, {others} other problems; {untried} not as they were meant to be."
+
+
+def passed_before(journal: Path | None) -> dict[str, float]:
+    """What passed in earlier sittings: seconds by name."""
+    if journal is None or not journal.exists():
+        return {}
+    return {entry["case"]: entry["seconds"] for entry in map(json.loads, journal.read_text().splitlines())}
+
+
+def note(journal: Path | None, result: OutsideResult) -> None:
+    """Remember a life that passed."""
+    if journal is not None and result.passed:
+        with journal.open("a", encoding="utf-8") as lines:
+            lines.write(json.dumps({"case": result.case.name, "seconds": round(result.seconds, 1)}) + "\n")
+
+
+def warm_up(deployment: Deployment) -> None:
+    """The first strategy of a symbol pays for what all others find ready."""
+    for slot in SLOTS:
+        for symbol in (slot.symbol, slot.healthy):
+            deployment.trader().strategy(symbol, buy_in=600, sell_in=1200).stop()
+
+
+def main() -> int:
+    """Exit code 1 if any life failed or could not be tried."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cut", action="store_true", help="only the cut that `make test` runs")
+    parser.add_argument("--only", default="", help="only lives whose name contains this")
+    parser.add_argument("--journal", type=Path, help="note what was lived; what passed is not lived again")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no life after so many minutes")
+    parser.add_argument("--report", type=Path, help="write the table into this report")
+    options = parser.parse_args()
+    until = time.monotonic() + options.minutes * 60
+    chosen = [outside_case(name) for name in OUTSIDE_CUT] if options.cut else outside_cases()
+    wanted = [case for case in chosen if options.only in case.name]
+    before = passed_before(options.journal)
+    results = [OutsideResult(case, seconds=before[case.name]) for case in wanted if case.name in before]
+    missing = [case for case in wanted if case.name not in before]
+    console = Console()
+    console.print(f"{len(wanted)} lives, {len(missing)} to be lived")
+    if missing:
+        with running_session(api_rate_per_minute=0, auth_rate_per_minute=0) as (_, deployment):
+            for result in OutsideFlow(deployment, until).live_all(missing):
+                results.append(result)
+                note(options.journal, result)
+                words = result.problems or result.untried or "ok"
+                line = f"{len(results)}/{len(wanted)} {result.seconds:3.0f} s {result.case.name}: {words}"
+                console.print(line, highlight=False, markup=False)
+    console.print(outside_summary(results))
+    if options.report is not None:
+        with_section(options.report, outside_section(results))
+    return int(len(results) < len(wanted) or any(not result.passed for result in results))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
