@@ -229,6 +229,8 @@ class ExecutionActor:
         except ClaimsUnavailable as error:
             if command.intent.side is Side.SELL:
                 return replace(command, look_up_first=True)  # a protective exit goes out, after a look at the book
+            if command.look_up_first and self._is_late(command):
+                return replace(command, not_after=self._clock.now())  # found out, never sent
             if command.look_up_first:
                 raise PeerUnavailable(str(error)) from error
             return PlacementFailed(intent_id, FailureKind.HALTED, str(error))
@@ -251,6 +253,12 @@ class ExecutionActor:
                 if command.intent.id in self._withdrawn:
                     raise
             await asyncio.sleep(self._limits.claim_retry.total_seconds())
+
+    def _is_late(self, command: OrderCommand) -> bool:
+        """Whether a first request of the command may leave no more, so that no claim is needed to find it out."""
+        if command.grace is None or command.not_before is None:
+            return False
+        return self._clock.now() >= command.not_before + command.grace
 
     async def _keep_claim(self, command: OrderCommand) -> None:
         while True:

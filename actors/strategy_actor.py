@@ -287,6 +287,8 @@ class StrategyActor:
             not_after=send.not_after,
             check_position=send.check_position,
             order_id=send.order_id,
+            grace=send.grace,
+            has_derivatives=self._state.has_derivatives,
         )
 
     def _say(self, level: int, event: str, **about: object) -> None:

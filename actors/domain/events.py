@@ -53,11 +53,15 @@ class OrderReported:
 
 @dataclass(frozen=True, slots=True)
 class PlacementFailed:
-    """It is proven that the broker holds no order for this intent."""
+    """It is proven that the broker holds no order for this intent.
+
+    `not_before`: of a closed market, when it takes the order.
+    """
 
     intent_id: IntentId
     kind: FailureKind
     reason: str
+    not_before: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,8 @@ FAILURE_STATUS = {
     FailureKind.NOTHING_TO_SELL: (RunStatus.FAILED, StatusDetail.CLOSED_OUTSIDE),
     FailureKind.BUDGET_USED_UP: (RunStatus.FAILED, StatusDetail.ORDER_BUDGET_USED_UP),
     FailureKind.HALTED: (RunStatus.PAUSED, StatusDetail.ENTRIES_HALTED),
+    FailureKind.MISSED: (RunStatus.FAILED, StatusDetail.MISSED_EXECUTION),
+    FailureKind.MARKET_CLOSED: (RunStatus.FAILED, StatusDetail.MARKET_CLOSED),
 }
 
 

@@ -143,6 +143,10 @@ class FailureKind(StrEnum):
     """The account may send no more such orders today (ruling 8, kite.md §4)."""
     HALTED = "halted"
     """We did not take the order on: no claim could be had (row J3), or a newer incarnation holds the lock."""
+    MISSED = "missed"
+    """A BUY whose request could not leave in time, whatever stood still or was away (row E4)."""
+    MARKET_CLOSED = "market_closed"
+    """Nothing was sent, since the market takes no such order now; the failure carries when it will."""
 
 
 @dataclass(frozen=True, slots=True)

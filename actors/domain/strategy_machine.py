@@ -109,6 +109,8 @@ def _on_tick(state: StrategyState, event: ev.TickReceived, now: datetime) -> Ste
     tick = event.tick
     fresh = is_fresh(tick.exchange_time, now)
     seen = replace(state, last_price=tick.price, last_tick_at=tick.exchange_time, feed_live=state.feed_live or fresh)
+    if called_back := entries.tick_before_buy(seen, now):
+        return replace(seen, below_stop=True), called_back
     if state.watched_since is None or not fresh or not is_breached(state.stop_loss, tick, state.watched_since):
         return seen, []
     if state.phase is Phase.ARMING:
@@ -273,7 +275,8 @@ def _on_broker_restored(state: StrategyState, _event: ev.BrokerRestored, now: da
         return state, []
     if trigger_verdict(state.run.buy_at, now, state.run.missed_grace) is TriggerVerdict.MISSED:
         return entries.missed(state, now)
-    return entries.enter(state, now, look_up_first=True)
+    # an incarnation that was loaded paused does not know what the one before has sent since
+    return entries.enter(state, now, look_up_first=not state.entry_absent)
 
 
 def _on_closed_outside(state: StrategyState, event: ev.PositionClosedOutside, now: datetime) -> Step:

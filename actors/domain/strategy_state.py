@@ -73,6 +73,9 @@ class StatusDetail(StrEnum):
     STOPPED_BY_USER = "stopped_by_user"
     CLOSED_OUTSIDE = "closed_outside"
     UNFILLED = "entry_not_filled"
+    NO_BUYERS = "no_buyers"
+    MARKET_CLOSED = "market_closed"
+    PRICE_BELOW_STOP = "price_below_stop"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +85,12 @@ class StrategyState:
     `watched_since`: the stop-loss applies to prices from then on. `breach_seen`: the stop was touched while the exit
     was being journalled. `exit_event`: what the position is being sold for. `exit_failures`: exits in a row that
     the broker ended without a fill. `exit_alarmed`: the trader knows that the exit failed.
+
+    `has_derivatives`: futures are written on the share, which changes its hours. `entry_absent`: this very
+    incarnation has been told that the broker holds no BUY. `below_stop`: the BUY was called back since the price
+    had fallen to the stop-loss. `no_buyers_since`: the exit waits in the queue at the circuit. `told_open`: the trader
+    knows that the exit waits until then. `exit_tries`: placements of the exit in a row that failed. `probes`: looks at
+    the broker in a row that had no answer.
     """
 
     run: StrategyRun
@@ -104,6 +113,13 @@ class StrategyState:
     last_price: Paise | None = None
     last_tick_at: datetime | None = None
     terminated_at: datetime | None = None
+    has_derivatives: bool = False
+    entry_absent: bool = False
+    below_stop: bool = False
+    no_buyers_since: datetime | None = None
+    told_open: datetime | None = None
+    exit_tries: int = 0
+    probes: int = 0
 
     @classmethod
     def scheduled(cls, run: StrategyRun) -> Self:

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from actors.domain.decisions import LogEvent
@@ -31,6 +31,8 @@ class OrderCommand:
     not_after: datetime | None = None
     check_position: bool = False
     order_id: str | None = None
+    grace: timedelta | None = None
+    has_derivatives: bool = False
 
 
 @dataclass(frozen=True, slots=True)
