@@ -8,6 +8,8 @@ from actors.domain.identifiers import IntentId
 from actors.domain.order import OrderReport, precedence
 from actors.order_budget import OrderBudget
 from actors.ports import BrokerUnavailable, OrderGateway, PositionKey
+from actors.price_bands import PriceBands
+from actors.request_counts import RequestCounts
 
 _READ_SPACING_S = 0.15
 """Kite allows ten reads a second and account, all kinds together (kite.md §4)."""
@@ -22,10 +24,11 @@ _NEWS_KEPT = 1000
 class AccountDesk:
     """One account: its gateway, its order budget, and the order book read once for all who ask at the same time."""
 
-    def __init__(self, gateway: OrderGateway, budget: OrderBudget) -> None:
-        self.gateway, self.budget = gateway, budget
+    def __init__(self, gateway: OrderGateway, budget: OrderBudget, requests: RequestCounts) -> None:
+        self.gateway, self.budget, self.requests = gateway, budget, requests
         self.updates_live = False
         """Whether an update has been heard on the present stream: then polling may be slow."""
+        self.bands = PriceBands(gateway)
         self.shares = ShareReservations()
         self.in_doubt: set[PositionKey] = set()
         """Positions of which less is there than our runs hold: an exit asks before it sells."""

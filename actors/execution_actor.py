@@ -18,9 +18,11 @@ from actors.account_desk import AccountDesk, newest_by_tag
 from actors.account_watch import AccountWatch, WatchLimits
 from actors.domain.events import Event, OrderReported, PlacementFailed
 from actors.domain.identifiers import IntentId, Leg, Side
-from actors.domain.order import FailureKind, OrderEvent, OrderReport, OrderStage
+from actors.domain.order import FailureKind, OrderReport, OrderStage
 from actors.domain.retry_policy import RetryPolicy
-from actors.order_budget import BudgetLimits, DayUsedUp, OrderBudget
+from actors.exit_chase import ExitChase
+from actors.order_budget import BudgetLimits, OrderBudget
+from actors.order_canceller import cancel_order
 from actors.order_follower import FollowLimits, OrderFollower
 from actors.order_placer import OrderPlacer
 from actors.ports import (
@@ -39,6 +41,7 @@ from actors.ports import (
     StrategyEvents,
     position_key,
 )
+from actors.request_counts import RequestCounts
 from actors.timers import AlarmClock
 
 log = structlog.get_logger(__name__)
@@ -92,6 +95,8 @@ class ExecutionActor:
         self._working: dict[IntentId, asyncio.Task[Event]] = {}
         self._placing: dict[IntentId, OrderPlacer] = {}
         self._withdrawn: set[IntentId] = set()
+        self._cancelling: dict[str, asyncio.Task[None]] = {}
+        self._requests: dict[int, RequestCounts] = {}
         self._background: set[asyncio.Future[None]] = set()
 
     async def execute(self, command: OrderCommand) -> Event:
@@ -112,23 +117,18 @@ class ExecutionActor:
             placer.withdraw()
 
     async def cancel(self, account_id: int, intent_id: IntentId, order_id: str) -> None:
-        """Cancel what is open of an order, until its follower sees it final.
+        """Cancel what is open of an order, until it is final. Calls for the same order join the first.
 
         Raises:
             BrokerUnavailable: nobody follows the order, and it could not be cancelled.
         """
         desk = (await self._account(account_id)).desk
-        work = self._working.get(intent_id)
-        while True:
-            try:
-                await desk.budget.acquire(OrderEvent.SELL)
-                await desk.gateway.cancel(order_id)
-            except (BrokerUnavailable, DayUsedUp) as error:
-                log.warning("execution.cancel_failed", order_id=order_id, reason=str(error))
-                if work is None and not _is_final(await desk.read_book(), order_id):
-                    raise BrokerUnavailable(str(error)) from error
-            if work is None or (await asyncio.wait([work], timeout=1))[0]:
-                return
+        cancelling = self._cancelling.get(order_id)
+        if cancelling is None:
+            cancelling = asyncio.create_task(cancel_order(desk, order_id, self._working.get(intent_id)))
+            self._cancelling[order_id] = cancelling
+            cancelling.add_done_callback(lambda _: self._cancelling.pop(order_id, None))
+        await asyncio.shield(cancelling)
 
     async def orders_by_tag(self, account_id: int, tags: Sequence[str]) -> Mapping[str, OrderReport]:
         """The orders of today's book that carry one of the tags. Raises BrokerUnavailable."""
@@ -158,7 +158,8 @@ class ExecutionActor:
             account = self._accounts.get(account_id)  # somebody else may have been faster
         if account is None:
             budget = self._budgets.setdefault(account_id, OrderBudget(self._limits.budget, self._clock))
-            desk = AccountDesk(gateway, budget)
+            requests = self._requests.setdefault(account_id, RequestCounts(self._clock))
+            desk = AccountDesk(gateway, budget, requests)
             watch = AccountWatch(
                 account_id,
                 desk,
@@ -288,6 +289,14 @@ class ExecutionActor:
 
     async def _follow(self, command: OrderCommand, desk: AccountDesk, placed: OrderReport) -> Event:
         intent_id = command.intent.id
+        chase = ExitChase(
+            command,
+            desk,
+            self._attempts,
+            self._clock,
+            tell=lambda event: self._report(command, event),
+            may_change=lambda: True,
+        )
         follower = OrderFollower(
             command,
             desk,
@@ -295,6 +304,7 @@ class ExecutionActor:
             clock=self._clock,
             limits=self._limits.follow,
             report=lambda report: self._report(command, OrderReported(intent_id, report)),
+            chase=chase,
         )
         return OrderReported(intent_id, await follower.follow(placed))
 
@@ -315,10 +325,6 @@ class ExecutionActor:
         self._background.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("execution.background_failed", error=repr(error))
-
-
-def _is_final(book: Sequence[OrderReport], order_id: str) -> bool:
-    return any(report.order_id == order_id and report.stage.terminal for report in book)
 
 
 def _known_order(command: OrderCommand) -> OrderReport | None:

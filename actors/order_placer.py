@@ -154,11 +154,15 @@ class OrderPlacer:
 
     async def _wait_for_budget(self, command: OrderCommand, leaves_by: datetime | None) -> None:
         """Raises DayUsedUp, and TimeoutError if no place comes in time."""
-        place = self.desk.budget.acquire(command.intent.event, self._tell_queued)
+        intent, requests = command.intent, self.desk.requests
+        if requests.used_up(intent.id):
+            raise DayUsedUp("the orders of this run have cost as many requests as one run may send in a day")
+        place = self.desk.budget.acquire(intent.event, self._tell_queued, again=requests.any_of(intent.id))
         if leaves_by is None:
-            return await place
-        async with asyncio.timeout(max(0.0, (leaves_by - self.clock.now()).total_seconds())):
             await place
+        else:
+            async with asyncio.timeout(max(0.0, (leaves_by - self.clock.now()).total_seconds())):
+                await place
 
     def _too_late(self, placement: Placement) -> PlacementFailed:
         """Missed, unless requests of this very placing have failed before (row H1)."""
@@ -176,6 +180,7 @@ class OrderPlacer:
             return result
         failpoints.hit("send.after", command.strategy_id)
         now = self.clock.now()
+        self.desk.requests.add(command.intent.id, result.outcome)
         self.attempts.log_attempt(Attempt(command, number, result, now))
         failpoints.hit("reply.after", command.strategy_id)
         if result.outcome is AttemptOutcome.ACCEPTED and result.order_id is not None:
@@ -211,6 +216,7 @@ class OrderPlacer:
     ) -> None:
         """The answer to a request whose order was found before it; it is logged, and must name that order."""
         result = await request
+        self.desk.requests.add(command.intent.id, result.outcome)
         self.attempts.log_attempt(Attempt(command, number, result, self.clock.now()))
         if result.order_id not in {None, adopted.order_id}:
             self._tell_duplicates(adopted, [str(result.order_id)])

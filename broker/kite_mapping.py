@@ -10,7 +10,9 @@ from kiteconnect import exceptions as kite_errors
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError, ProxyError
 
 from actors.domain.identifiers import Product
+from actors.domain.money import round_to_paise
 from actors.domain.order import OrderReport, stage_of
+from actors.domain.price_band import PriceBand
 from actors.domain.retry_policy import AttemptOutcome
 from actors.ports import PositionKey
 from broker.kite_exceptions import AnswerLost, NeverSent
@@ -46,6 +48,18 @@ def report_of(row: Mapping[str, Any]) -> OrderReport:
         average_price=price,
         reason=str(row.get("status_message") or ""),
     )
+
+
+def band_of(row: Mapping[str, Any]) -> PriceBand:
+    """The circuit limits and the last price of a quote.
+
+    Raises:
+        ValueError, TypeError, LookupError, ArithmeticError: for a quote without them.
+    """
+    lower, upper, last = (
+        round_to_paise(Decimal(str(row[name]))) for name in ("lower_circuit_limit", "upper_circuit_limit", "last_price")
+    )
+    return PriceBand(lower, upper, last)
 
 
 def positions_of(found: Mapping[str, Any]) -> dict[PositionKey, int]:

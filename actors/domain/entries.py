@@ -132,16 +132,25 @@ def failed(state: StrategyState, kind: FailureKind, reason: str, now: datetime) 
         return not_bought(without, now)
     if kind is FailureKind.MISSED:
         return missed(without, now)
+    if kind is FailureKind.MARKET_CLOSED:
+        return _market_closed(without, reason, now)
     status, detail = FAILURE_STATUS[kind]
     if status is RunStatus.PAUSED:
         message = f"Paused – {reason}"
-        paused = replace(without, phase=Phase.PAUSED, status=status, detail=detail, message=message)
+        paused = replace(without, phase=Phase.PAUSED, status=status, detail=detail, message=message, probes=0)
         return paused, [SetTimer(Timer.RETRY, now + PROBE_INTERVAL), log, RaiseAlert(detail, message)]
     rejected = kind is FailureKind.REFUSED
-    told = rejected or kind in {FailureKind.BUDGET_USED_UP, FailureKind.MARKET_CLOSED}
+    told = rejected or kind is FailureKind.BUDGET_USED_UP
     message = f"Buy Failed – {reason}" if told else "Order Failed – Strategy Stopped"
     ended, decisions = exits.end(replace(without, status=status, detail=detail, message=message), now)
     return ended, [log, RaiseAlert("buy_failed" if rejected else "order_failed", f"{message} ({reason})"), *decisions]
+
+
+def _market_closed(state: StrategyState, reason: str, now: datetime) -> Step:
+    message = f"Not bought – {reason}"
+    ended, decisions = exits.end(replace(state, detail=StatusDetail.MARKET_CLOSED, message=message), now)
+    log = LogEvent("MARKET_CLOSED", message, state.entry.intent.id)
+    return ended, [log, RaiseAlert("market_closed", message), *decisions]
 
 
 def _unfilled(state: StrategyState, now: datetime) -> Step:

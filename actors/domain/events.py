@@ -85,6 +85,14 @@ class OrderQueued:
 
 
 @dataclass(frozen=True, slots=True)
+class NoBuyers:
+    """The exit waits in the queue of sellers at this price, in paise: its share is at the lower circuit."""
+
+    intent_id: IntentId
+    price: Paise
+
+
+@dataclass(frozen=True, slots=True)
 class BrokerRestored:
     """The broker answers again, or the account has a valid session again."""
 
@@ -145,4 +153,5 @@ Event = (
     | FeedRestored
     | PositionClosedOutside
     | RunRecovered
+    | NoBuyers
 )

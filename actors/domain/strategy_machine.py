@@ -9,12 +9,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from actors.domain import entries, exits, recovery
+from actors.domain import entries, exit_waits, exits, recovery
 from actors.domain import events as ev
 from actors.domain.decisions import (
     Decision,
     LogEvent,
-    ProbeBroker,
     RaiseAlert,
     SetTimer,
     WatchPrice,
@@ -41,6 +40,9 @@ def step(state: StrategyState, event: Event, now: datetime) -> tuple[StrategySta
     if allowed is None:
         raise IllegalEvent(f"{type(event).__name__} cannot happen while {state.phase}")
     after, decisions = _HANDLERS[type(event)](state, event, now)
+    if after.no_buyers_since is not None or after.exit_tries:
+        after, told = exit_waits.afterwards(state, after, event)
+        decisions = decisions + told
     if after.phase not in allowed:
         raise BrokenInvariant(f"{state.phase} became {after.phase} by {type(event).__name__}")
     return after, tuple(decisions)
@@ -62,7 +64,7 @@ def _on_timer(state: StrategyState, event: ev.TimerFired, now: datetime) -> Step
         case Timer.RETRY if state.phase is Phase.EXIT_FAILED:
             return exits.exit_retry_due(state, now)
         case Timer.RETRY if state.phase is Phase.PAUSED:
-            return state, [ProbeBroker(), SetTimer(Timer.RETRY, now + exits.PROBE_INTERVAL)]
+            return exits.probe(state, now)
     return state, []
 
 
@@ -240,6 +242,8 @@ def _on_placement_failed(state: StrategyState, event: ev.PlacementFailed, now: d
     failed = replace(state, exits=(*state.exits[:-1], replace(current, failure=event.kind)))
     if state.closed_outside or event.kind is FailureKind.NOTHING_TO_SELL:
         return _on_closed_outside(failed, ev.PositionClosedOutside(event.reason), now)
+    if event.kind is FailureKind.MARKET_CLOSED:
+        return exit_waits.for_market(failed, event, now)
     return exits.exit_failed(failed, event.kind, event.reason, now)
 
 
@@ -304,4 +308,5 @@ _HANDLERS: Mapping[type[Event], Callable[[StrategyState, Any, datetime], Step]] 
     ev.FeedRestored: _on_feed_restored,
     ev.PositionClosedOutside: _on_closed_outside,
     ev.RunRecovered: recovery.resume,
+    ev.NoBuyers: exit_waits.no_buyers,
 }

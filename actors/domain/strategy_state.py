@@ -197,6 +197,7 @@ TRANSITIONS: Mapping[Phase, Mapping[type[ev.Event], frozenset[Phase]]] = {
         ev.FeedLost: _stay(_P.SCHEDULED),
         ev.FeedRestored: _stay(_P.SCHEDULED),
         ev.RunRecovered: _stay(_P.SCHEDULED, _P.ENTERING, _P.ARMING, _P.ENDED) | _EXITS,
+        ev.NoBuyers: _stay(_P.SCHEDULED),
     },
     _P.PAUSED: {
         ev.TimerFired: _stay(_P.PAUSED, _P.ENDED),
@@ -211,6 +212,7 @@ TRANSITIONS: Mapping[Phase, Mapping[type[ev.Event], frozenset[Phase]]] = {
         ev.FeedLost: _stay(_P.PAUSED),
         ev.FeedRestored: _stay(_P.PAUSED),
         ev.RunRecovered: _stay(_P.PAUSED, _P.ENTERING, _P.ARMING) | _EXITS,
+        ev.NoBuyers: _stay(_P.PAUSED),
     },
     _P.ENTERING: {
         ev.TimerFired: _stay(_P.ENTERING),
@@ -225,6 +227,7 @@ TRANSITIONS: Mapping[Phase, Mapping[type[ev.Event], frozenset[Phase]]] = {
         ev.FeedLost: _stay(_P.ENTERING),
         ev.FeedRestored: _stay(_P.ENTERING),
         ev.RunRecovered: _stay(_P.ENTERING, _P.ARMING) | _EXITS,
+        ev.NoBuyers: _stay(_P.ENTERING),
     },
     _P.ARMING: {
         ev.TimerFired: _stay(_P.ARMING),
@@ -241,6 +244,7 @@ TRANSITIONS: Mapping[Phase, Mapping[type[ev.Event], frozenset[Phase]]] = {
         ev.FeedRestored: _stay(_P.ARMING),
         ev.PositionClosedOutside: _stay(_P.ENDED),
         ev.RunRecovered: _stay(_P.ARMING) | _EXITS,
+        ev.NoBuyers: _stay(_P.ARMING),
     },
     _P.GUARDING: {
         ev.TimerFired: _stay(_P.GUARDING, _P.EXITING),
@@ -257,6 +261,7 @@ TRANSITIONS: Mapping[Phase, Mapping[type[ev.Event], frozenset[Phase]]] = {
         ev.FeedRestored: _stay(_P.GUARDING),
         ev.PositionClosedOutside: _stay(_P.ENDED),
         ev.RunRecovered: _stay(_P.GUARDING) | _EXITS,
+        ev.NoBuyers: _stay(_P.GUARDING),
     },
     _P.EXITING: {
         ev.TimerFired: _stay(_P.EXITING),
@@ -273,6 +278,7 @@ TRANSITIONS: Mapping[Phase, Mapping[type[ev.Event], frozenset[Phase]]] = {
         ev.FeedRestored: _stay(_P.EXITING),
         ev.PositionClosedOutside: _stay(_P.EXITING, _P.ENDED),
         ev.RunRecovered: _EXITS,
+        ev.NoBuyers: _stay(_P.EXITING),
     },
     _P.EXIT_FAILED: {
         ev.TimerFired: _stay(_P.EXIT_FAILED, _P.EXITING),
@@ -289,6 +295,7 @@ TRANSITIONS: Mapping[Phase, Mapping[type[ev.Event], frozenset[Phase]]] = {
         ev.FeedRestored: _stay(_P.EXIT_FAILED),
         ev.PositionClosedOutside: _stay(_P.ENDED),
         ev.RunRecovered: _EXITS,
+        ev.NoBuyers: _stay(_P.EXIT_FAILED),
     },
     _P.ENDED: {
         ev.TimerFired: _stay(_P.ENDED),
@@ -303,6 +310,7 @@ TRANSITIONS: Mapping[Phase, Mapping[type[ev.Event], frozenset[Phase]]] = {
         ev.FeedLost: _stay(_P.ENDED),
         ev.FeedRestored: _stay(_P.ENDED),
         ev.RunRecovered: _stay(_P.ENDED),
+        ev.NoBuyers: _stay(_P.ENDED),
     },
 }
 """Phase → event → phases the run may be in afterwards."""

@@ -13,6 +13,7 @@ from actors.domain.events import (
     FeedLost,
     FeedRestored,
     IntentArmed,
+    NoBuyers,
     OrderQueued,
     OrderReported,
     PlacementFailed,
@@ -67,6 +68,7 @@ EVENTS: dict[type[Event], Event] = {
         FeedRestored(),
         PositionClosedOutside("because"),
         RunRecovered(),
+        NoBuyers(exit_id(), 140000),
     )
 }
 ALLOWED = [(phase, event) for phase, row in TRANSITIONS.items() for event in row]
