@@ -21,6 +21,7 @@ from api.strategy_service import StrategyService
 from api.tokens import AccessTokens
 from broker.instruments import InstrumentLists
 from broker.trading_calendar import InvalidOverrides, TradingCalendars
+from config.capacity import Capacity, capacity_of
 from config.settings import Settings, SettingsError
 from persistence.database import Sessions, migrate, open_database, sessions_of
 from persistence.encryption import SecretBox
@@ -37,6 +38,7 @@ class Resources:
     """Everything that requests need, alive as long as the process serves."""
 
     settings: Settings
+    capacity: Capacity
     sessions: Sessions
     mirror: RuntimeMirror
     engine: StrategyEngine
@@ -89,6 +91,7 @@ async def open_resources(settings: Settings, engine: StrategyEngine | None) -> A
         brokers = BrokerService(settings, sessions, mirror, secret_box, instruments, utc_now)
         stack.callback(brokers.close)
         await brokers.report_unknown_keys()
+        capacity = capacity_of(settings)
         checks = StrategyChecks(settings, brokers, calendars, utc_now)
         stream = EventStream(redis)
         reader = EventReader(sessions, mirror, stream, utc_now, settings.zone)
@@ -97,16 +100,19 @@ async def open_resources(settings: Settings, engine: StrategyEngine | None) -> A
         events.start()
         yield Resources(
             settings=settings,
+            capacity=capacity,
             sessions=sessions,
             mirror=mirror,
             engine=engine,
             tokens=tokens,
             logins=logins,
-            auth=AuthService(sessions, passwords, tokens, logins, throttle, utc_now),
+            auth=AuthService(
+                sessions, passwords, tokens, logins, throttle, utc_now, registration_open=settings.registration_open
+            ),
             accounts=AccountService(sessions, mirror, PasswordCheck(sessions, passwords, throttle), logins, utc_now),
             brokers=brokers,
             strategies=StrategyService(settings, sessions, mirror, engine, checks),
-            lifecycle=LifecycleService(settings, sessions, mirror, engine, checks, utc_now),
+            lifecycle=LifecycleService(settings, capacity, sessions, mirror, engine, checks, utc_now),
             events=events,
         )
 
