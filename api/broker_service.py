@@ -1,11 +1,11 @@
 """Broker connections: validated at the broker, stored encrypted, one per user (rows B1, B2)."""
 
 import hmac
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 
@@ -23,6 +23,8 @@ from persistence.errors import ConstraintViolated, DatabaseUnavailable, MirrorUn
 from persistence.models import BrokerAccount
 from persistence.repositories import ACCOUNT_TAKEN, AuditLog, BrokerAccounts, Runs, Users
 from persistence.runtime_mirror import RuntimeMirror
+
+Answer = TypeVar("Answer")
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -176,12 +178,25 @@ class BrokerService:
             UnreadableSecret: the stored credentials cannot be decrypted.
             ApiError: 409 `proxy_not_allowed`.
         """
+        broker = account.broker
+        return await self._asked(account, lambda keys, proxy: self._calls.last_price(broker, keys, instrument, proxy))
+
+    async def shares_owed(self, account: BrokerAccount, instrument: Instrument, product: str) -> int:
+        """By how many shares the account is short of an instrument in one product; raises as `last_price` does."""
+        broker = account.broker
+        return await self._asked(
+            account, lambda keys, proxy: self._calls.shares_owed(broker, keys, instrument, product, proxy)
+        )
+
+    async def _asked(
+        self, account: BrokerAccount, question: Callable[[BrokerCredentials, Proxy | None], Awaitable[Answer]]
+    ) -> Answer:
         credentials = self._open(account)
         proxy = _proxy(credentials.proxy_url)
         if proxy is not None and not self._settings.account_proxies:
             raise ApiError(409, "proxy_not_allowed", "The proxy of your connection is not allowed here any more")
         try:
-            return await self._calls.last_price(account.broker, credentials, instrument, proxy)
+            return await question(credentials, proxy)
         except InvalidToken as error:
             if self._is_past_its_morning(account):
                 raise ExpiredToken from error

@@ -37,8 +37,8 @@ after each refusal that is remembered.
 
 @dataclass(frozen=True, slots=True)
 class ThrottleLimits:
-    """Attempts within `window_s` seconds from the first: of one address on one account, on an account from all addresses
-    that its owner never used, and failures per address; and registrations.
+    """Attempts within `window_s` seconds from the first: of one address on one account, on an account from all
+    addresses that its owner never used, and failures per address; and registrations.
 
     Where a guesser was refused, the next windows are 3, 9 and at most `most_growth` times as long, until nothing was
     refused for `memory_s`.
@@ -66,8 +66,8 @@ class Refusal:
 class LoginThrottle:
     """Counts attempts before the password is looked at, so that many at once are no way around it.
 
-    Without Redis nobody is throttled: a user who cannot stop a running strategy is the greater harm. For the same reason
-    the owner's own addresses are counted apart: what others do to the account never keeps its owner out there.
+    Without Redis nobody is throttled: a user who cannot stop a running strategy is the greater harm. For the same
+    reason the owner's own addresses are counted apart: what others do to the account never keeps its owner out there.
     """
 
     def __init__(self, redis: Redis, limits: ThrottleLimits | None = None) -> None:
@@ -135,9 +135,7 @@ class LoginThrottle:
         is_first = await self._redis.set(f"{key}:refused", "1", nx=True, ex=wait_s)
         return Refusal(limit, wait_s, bool(is_first))
 
-    async def _count(
-        self, key: str, most: int, *, grows: bool = False, window_s: int | None = None
-    ) -> tuple[int, int]:
+    async def _count(self, key: str, most: int, *, grows: bool = False, window_s: int | None = None) -> tuple[int, int]:
         """How often, and the seconds until it is forgotten."""
         limits = self._limits
         window = [window_s or limits.window_s, int(grows), limits.memory_s, limits.most_growth]

@@ -164,7 +164,8 @@ class BrokerAccounts(Repository):
         It keeps its id only while it is the same account at the same broker: executions know an account by its id.
         The database refuses an account that another user has connected (`ACCOUNT_TAKEN`).
         """
-        await self._session.execute(select(func.pg_advisory_xact_lock(_OWNERS_LOCK)))  # two who swap accounts would block
+        # One after another: two who swap their accounts would wait for each other.
+        await self._session.execute(select(func.pg_advisory_xact_lock(_OWNERS_LOCK)))
         other = (col(BrokerAccount.broker) != values["broker"]) | (
             col(BrokerAccount.broker_user_id) != values["broker_user_id"]
         )

@@ -104,9 +104,10 @@ async def test_the_database_refuses_across_tenants_and_shows_no_row(sessions: Se
     }  # fmt: skip
     async with tenant_transaction(sessions, first.id) as session:
         await BrokerAccounts(session).put(first.id, values)
+    async with tenant_transaction(sessions, second.id) as session:
+        assert await session.scalar(text("SELECT count(*) FROM broker_accounts")) == 0
     with pytest.raises(ConstraintViolated, match=ACCOUNT_TAKEN):
         async with tenant_transaction(sessions, second.id) as session:
-            assert await session.scalar(text("SELECT count(*) FROM broker_accounts")) == 0
             await BrokerAccounts(session).put(second.id, values)
     async with tenant_transaction(sessions, first.id) as session:
         assert isinstance(await BrokerAccounts(session).of_user(first.id), BrokerAccount)
@@ -177,8 +178,10 @@ def test_an_upgrade_keeps_the_connection_that_was_made_last_and_tells_the_others
     with upgrading.connect() as connection:
         move(connection, "head")
         assert connected(connection) == ["user2", "user4", "user5"]
-        told = text("SELECT email, subject, detail->>'account' FROM audit_log JOIN users ON users.id = user_id "
-                    "WHERE action = 'broker_disconnect' AND detail->>'reason' = 'account_taken' ORDER BY email")  # fmt: skip
+        told = text(
+            "SELECT email, subject, detail->>'account' FROM audit_log JOIN users ON users.id = user_id "
+            "WHERE action = 'broker_disconnect' AND detail->>'reason' = 'account_taken' ORDER BY email"
+        )
         assert [tuple(row) for row in connection.execute(told)] == [
             ("user1@example.com", "kite", "AB1"),
             ("user3@example.com", "kite", "AB1"),

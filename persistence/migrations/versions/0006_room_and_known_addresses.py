@@ -39,7 +39,7 @@ def downgrade() -> None:
 def _create_engine_load() -> None:
     # SECURITY DEFINER: a tenant's transaction sees its own runs only. Two numbers are all that comes out.
     op.execute(
-        f"""
+        """
         DO $do$
         BEGIN
             EXECUTE format($sql$
