@@ -130,13 +130,15 @@ class StrategyChecks:
     async def price_now(self, strategy: Strategy, heard: Mapping[str, str]) -> Decimal | None:
         """What the strategy's instrument trades at, in rupees; None if nobody knows it.
 
-        `heard`: the `price:{symbol}` of the feed, which is taken if it is of this moment; else the broker is asked, and
-        if that does not answer, a price of the last minute will do.
+        `heard`: the `price:{symbol}` of the feed, which is taken if it is of this moment; else the broker is asked. If
+        that does not answer, what the feed said last will do: as long as the feed is live there was no trade since.
         """
-        age = self._now() - datetime.fromisoformat(heard["received_at"]) if "price" in heard else None
-        price = Decimal(heard["price"]) if age is not None and age < _PRICE_USABLE else None
-        if price is not None and age is not None and age < _PRICE_FRESH and heard.get("feed") == "live":
-            return price
+        price = None
+        if "price" in heard:
+            live, age = heard.get("feed") == "live", self._now() - datetime.fromisoformat(heard["received_at"])
+            price = Decimal(heard["price"]) if live or age < _PRICE_USABLE else None
+            if live and age < _PRICE_FRESH:
+                return price
         try:
             account = await self._connected_account(strategy.user_id)
             asked, _ = await self._last_price(account, instrument_of(strategy))
