@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+
+import structlog
 
 from api.account_service import AccountService
 from api.auth_service import AuthService
@@ -28,6 +30,8 @@ from persistence.encryption import SecretBox
 from persistence.event_stream import EventStream
 from persistence.login_throttle import LoginThrottle
 from persistence.runtime_mirror import RuntimeMirror, open_redis
+
+log = structlog.stdlib.get_logger(__name__)
 
 POOL_SIZE = 10
 MAX_OVERFLOW = 10
@@ -92,6 +96,7 @@ async def open_resources(settings: Settings, engine: StrategyEngine | None) -> A
         stack.callback(brokers.close)
         await brokers.report_unknown_keys()
         capacity = capacity_of(settings)
+        log.info("places", **asdict(capacity))
         checks = StrategyChecks(settings, brokers, calendars, utc_now)
         stream = EventStream(redis)
         reader = EventReader(sessions, mirror, stream, utc_now, settings.zone)

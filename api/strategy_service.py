@@ -190,7 +190,11 @@ class StrategyService:
             if latest is None:  # it ended meanwhile, perhaps before it heard of the move
                 await Strategies(session).change(user_id, strategy_id, changes)
             await AuditLog(session).add(
-                "strategy_patch", user_id=user_id, subject=str(strategy_id), **_audited(seen, changes)
+                "strategy_patch",
+                user_id=user_id,
+                subject=str(strategy_id),
+                **_audited(seen, changes),
+                **({"confirmed": "true"} if confirmed else {}),
             )
         return True
 

@@ -60,9 +60,9 @@ def _refuse_several_with_runs() -> None:
     shared = [f"{row.broker} account {row.broker_user_id} by users {row.users}" for row in found]
     if shared:
         raise SchemaRefused(
-            f"Strategies of several users run on one broker account: {'; '.join(shared)}. An account can have one owner "
-            "only. Nothing was changed: start the version from before the upgrade, let all but one of these users stop "
-            "their strategies, and upgrade again."
+            f"Strategies of several users run on one broker account: {'; '.join(shared)}. An account can have one "
+            "owner only. Nothing was changed: start the version from before the upgrade, let all but one of these "
+            "users stop their strategies, and upgrade again."
         )
 
 
