@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import httpx
 import pytest
@@ -12,7 +13,7 @@ from sqlalchemy import Connection, Engine, create_engine, text
 from config.settings import Settings
 from persistence.database import Sessions, migration_config, tenant_transaction, transaction
 from persistence.errors import ConstraintViolated, SchemaRefused
-from persistence.models import BrokerAccount
+from persistence.models import BrokerAccount, User
 from persistence.repositories import ACCOUNT_TAKEN, BrokerAccounts
 from tests.integration.api_user import ApiUser
 from tests.integration.apps import at, serving
@@ -86,22 +87,52 @@ async def test_of_two_who_connect_at_once_one_wins(
     assert await owners(sessions, account) == [winner.email]
 
 
-async def test_two_who_swap_their_accounts_do_not_block_each_other(
-    client: httpx.AsyncClient, trader: ApiUser, paper: PaperExchange
-) -> None:
-    second = await another(client, paper.control.new_account())
-    assert (await second.connect()).status_code == 200
-    trader.paper, second.paper = second.paper, trader.paper
-    answers = await asyncio.gather(trader.connect(), second.connect())
-    assert {answer.status_code for answer in answers} == {409}
+async def test_two_who_take_each_others_accounts_do_not_block_each_other(sessions: Sessions) -> None:
+    first, second = await new_user(sessions), await new_user(sessions)
+    mine, yours, other = (f"ZZ{first.id}{letter}" for letter in "ABC")
+    await connect(sessions, first, mine)
+    await connect(sessions, second, yours)
+    waiting: list[asyncio.Task[None]] = []
+
+    async def move_twice() -> None:
+        async with tenant_transaction(sessions, first.id) as session:
+            await BrokerAccounts(session).put(first.id, row_of(other))
+            waiting.append(asyncio.create_task(connect(sessions, second, mine)))
+            await until_one_waits(sessions)
+            await BrokerAccounts(session).put(first.id, row_of(yours))  # would wait for the one who waits for us
+
+    with pytest.raises(ConstraintViolated, match=ACCOUNT_TAKEN):
+        await move_twice()
+    with pytest.raises(ConstraintViolated, match=ACCOUNT_TAKEN):
+        await waiting[0]
+
+
+async def connect(sessions: Sessions, user: User, account: str) -> None:
+    async with tenant_transaction(sessions, user.id) as session:
+        await BrokerAccounts(session).put(user.id, row_of(account))
+
+
+async def until_one_waits(sessions: Sessions) -> None:
+    waiting = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    async with asyncio.timeout(10):
+        while True:
+            async with transaction(sessions) as session:
+                if await session.scalar(waiting):
+                    return
+
+
+def row_of(account: str) -> dict[str, Any]:
+    return {
+        "broker": "kite", "broker_user_id": account, "api_key_hint": "", "secrets_box": b"x", "key_version": "0",
+        "token_obtained_at": NOW, "connected_at": NOW,
+    }  # fmt: skip
 
 
 async def test_the_database_refuses_across_tenants_and_shows_no_row(sessions: Sessions) -> None:
     first, second = await new_user(sessions), await new_user(sessions)
-    values = {
-        "broker": "kite", "broker_user_id": f"ZZ{first.id}", "api_key_hint": "", "secrets_box": b"x",
-        "key_version": "0", "token_obtained_at": NOW, "connected_at": NOW,
-    }  # fmt: skip
+    values = row_of(f"ZZ{first.id}")
     async with tenant_transaction(sessions, first.id) as session:
         await BrokerAccounts(session).put(first.id, values)
     async with tenant_transaction(sessions, second.id) as session:
