@@ -9,6 +9,8 @@ from actors.domain.identifiers import IntentId
 from actors.domain.order import OrderReport, precedence
 from actors.order_budget import OrderBudget
 from actors.ports import BrokerUnavailable, OrderGateway, PositionKey
+from actors.price_bands import PriceBands
+from actors.request_counts import RequestCounts
 
 T = TypeVar("T")
 
@@ -25,10 +27,11 @@ _NEWS_KEPT = 1000
 class AccountDesk:
     """One account: its gateway, its order budget, and the order book read once for all who ask at the same time."""
 
-    def __init__(self, gateway: OrderGateway, budget: OrderBudget) -> None:
-        self.gateway, self.budget = gateway, budget
+    def __init__(self, gateway: OrderGateway, budget: OrderBudget, requests: RequestCounts) -> None:
+        self.gateway, self.budget, self.requests = gateway, budget, requests
         self.updates_live = False
         """Whether an update has been heard on the present stream: then polling may be slow."""
+        self.bands = PriceBands(gateway)
         self.shares = ShareReservations()
         self._news: dict[str, OrderReport] = {}
         self._readers: dict[str, asyncio.Event] = {}

@@ -20,9 +20,11 @@ from actors.account_watch import AccountWatch, WatchLimits
 from actors.domain.cover import Cover, position_key
 from actors.domain.events import Event, OrderReported, PlacementFailed
 from actors.domain.identifiers import IntentId, Leg, Side
-from actors.domain.order import FailureKind, OrderEvent, OrderReport, OrderStage
+from actors.domain.order import FailureKind, OrderReport, OrderStage
 from actors.domain.retry_policy import RetryPolicy
-from actors.order_budget import BudgetLimits, DayUsedUp, OrderBudget
+from actors.exit_chase import ExitChase
+from actors.order_budget import BudgetLimits, OrderBudget
+from actors.order_canceller import cancel_order
 from actors.order_follower import FollowLimits, OrderFollower
 from actors.order_placer import OrderPlacer
 from actors.ports import (
@@ -40,6 +42,7 @@ from actors.ports import (
     PeerUnavailable,
     StrategyEvents,
 )
+from actors.request_counts import RequestCounts
 from actors.timers import AlarmClock
 
 log = structlog.get_logger(__name__)
@@ -94,6 +97,8 @@ class ExecutionActor:
         self._working: dict[IntentId, asyncio.Task[Event]] = {}
         self._placing: dict[IntentId, OrderPlacer] = {}
         self._withdrawn: set[IntentId] = set()
+        self._cancelling: dict[str, asyncio.Task[None]] = {}
+        self._requests: dict[int, RequestCounts] = {}
         self._background: set[asyncio.Future[None]] = set()
 
     async def execute(self, command: OrderCommand) -> Event:
@@ -114,23 +119,18 @@ class ExecutionActor:
             placer.withdraw()
 
     async def cancel(self, account_id: int, intent_id: IntentId, order_id: str) -> None:
-        """Cancel what is open of an order, until its follower sees it final.
+        """Cancel what is open of an order, until it is final. Calls for the same order join the first.
 
         Raises:
             BrokerUnavailable: nobody follows the order, and it could not be cancelled.
         """
         desk = (await self._account(account_id)).desk
-        work = self._working.get(intent_id)
-        while True:
-            try:
-                await desk.budget.acquire(OrderEvent.SELL)
-                await desk.gateway.cancel(order_id)
-            except (BrokerUnavailable, DayUsedUp) as error:
-                log.warning("execution.cancel_failed", order_id=order_id, reason=str(error))
-                if work is None and not _is_final(await desk.read_book(), order_id):
-                    raise BrokerUnavailable(str(error)) from error
-            if work is None or (await asyncio.wait([work], timeout=1))[0]:
-                return
+        cancelling = self._cancelling.get(order_id)
+        if cancelling is None:
+            cancelling = asyncio.create_task(cancel_order(desk, order_id, self._working.get(intent_id)))
+            self._cancelling[order_id] = cancelling
+            cancelling.add_done_callback(lambda _: self._cancelling.pop(order_id, None))
+        await asyncio.shield(cancelling)
 
     async def orders_by_tag(self, account_id: int, tags: Sequence[str]) -> Mapping[str, OrderReport]:
         """The orders of today's book that carry one of the tags. Raises BrokerUnavailable."""
@@ -176,7 +176,8 @@ class ExecutionActor:
             account = self._accounts.get(account_id)  # somebody else may have been faster
         if account is None:
             budget = self._budgets.setdefault(account_id, OrderBudget(self._limits.budget, self._clock))
-            desk = AccountDesk(gateway, budget)
+            requests = self._requests.setdefault(account_id, RequestCounts(self._clock))
+            desk = AccountDesk(gateway, budget, requests)
             evidence = AccountEvidence(account_id, desk, self._records, self._clock)
             watch = AccountWatch(
                 account_id,
@@ -246,6 +247,8 @@ class ExecutionActor:
         except ClaimsUnavailable as error:
             if command.intent.side is Side.SELL:
                 return replace(command, look_up_first=True)  # a protective exit goes out, after a look at the book
+            if command.look_up_first and self._is_late(command):
+                return replace(command, not_after=self._clock.now())  # found out, never sent
             if command.look_up_first:
                 raise PeerUnavailable(str(error)) from error
             return PlacementFailed(intent_id, FailureKind.HALTED, str(error))
@@ -268,6 +271,12 @@ class ExecutionActor:
                 if command.intent.id in self._withdrawn:
                     raise
             await asyncio.sleep(self._limits.claim_retry.total_seconds())
+
+    def _is_late(self, command: OrderCommand) -> bool:
+        """Whether a first request of the command may leave no more, so that no claim is needed to find it out."""
+        if command.grace is None or command.not_before is None:
+            return False
+        return self._clock.now() >= command.not_before + command.grace
 
     async def _keep_claim(self, command: OrderCommand) -> None:
         while True:
@@ -298,6 +307,14 @@ class ExecutionActor:
 
     async def _follow(self, command: OrderCommand, account: _Account, placed: OrderReport) -> Event:
         intent_id = command.intent.id
+        chase = ExitChase(
+            command,
+            account.desk,
+            self._attempts,
+            self._clock,
+            tell=lambda event: self._report(command, event),
+            may_change=lambda: True,
+        )
         follower = OrderFollower(
             command,
             account.desk,
@@ -306,6 +323,7 @@ class ExecutionActor:
             clock=self._clock,
             limits=self._limits.follow,
             report=lambda report: self._report(command, OrderReported(intent_id, report)),
+            chase=chase,
         )
         return OrderReported(intent_id, await follower.follow(placed))
 
@@ -326,10 +344,6 @@ class ExecutionActor:
         self._background.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("execution.background_failed", error=repr(error))
-
-
-def _is_final(book: Sequence[OrderReport], order_id: str) -> bool:
-    return any(report.order_id == order_id and report.stage.terminal for report in book)
 
 
 def _known_order(command: OrderCommand) -> OrderReport | None:

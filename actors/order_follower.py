@@ -15,8 +15,8 @@ from actors.account_desk import AccountDesk, with_tag
 from actors.account_evidence import AccountEvidence
 from actors.domain.cover import position_key
 from actors.domain.identifiers import Side
-from actors.domain.order import OrderReport, OrderStage, chase_protection, is_dead
-from actors.order_budget import DayUsedUp
+from actors.domain.order import OrderReport, OrderStage, is_dead
+from actors.exit_chase import ExitChase
 from actors.ports import AttemptLog, BrokerUnavailable, Clock, OrderCommand, OrderNote
 
 log = structlog.get_logger(__name__)
@@ -24,15 +24,19 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class FollowLimits:
-    """How an order is followed. Polling is slow once it has lasted `slow_after`, or while the update stream speaks."""
+    """How an order is followed.
+
+    Polling is slow once it has lasted `slow_after`, or while the update stream speaks, and rare for an exit that waits
+    in the queue at its circuit, perhaps for the whole day: the account's watcher reads the book meanwhile.
+    """
 
     poll_s: float = 0.1
     slow_poll_s: float = 0.5
     slow_after: timedelta = timedelta(seconds=3)
-    chase_after: timedelta = timedelta(seconds=1)
     fills_lag: timedelta = timedelta(seconds=2)
     """So long the fills of an order that is COMPLETE may lag behind its status. Then what has filled was all of it: the
     trader has reduced the order in the Kite app."""
+    rare_poll_s: float = 5.0
     vanished_after: timedelta = timedelta(seconds=120)
     """An order whose id we have and that complete books have not listed for so long is gone: books end with the day."""
 
@@ -48,15 +52,14 @@ class OrderFollower:
     clock: Clock
     limits: FollowLimits
     report: Callable[[OrderReport], Awaitable[None]]
-    _modifications: int = 0
+    chase: ExitChase
     _duplicate_told: bool = False
     _short_since: datetime | None = None
-    _moved_at: datetime = field(init=False)
     _listed_at: datetime = field(init=False)
 
     async def follow(self, placed: OrderReport) -> OrderReport:
         """The order at its end: everything it will ever fill is filled."""
-        self._moved_at = self._listed_at = started = self.clock.now()
+        self._listed_at = started = self.clock.now()
         known = self._with_news(placed)
         self._note_fills(0, known)
         if known.settled_stage.terminal:
@@ -100,7 +103,8 @@ class OrderFollower:
         """What is known a moment later: at the next update, or by the next read of the book."""
         limits = self.limits
         slow = self.desk.updates_live or self.clock.now() - started > limits.slow_after
-        await self.desk.await_news(known.order_id, limits.slow_poll_s if slow else limits.poll_s)
+        pause = limits.slow_poll_s if slow else limits.poll_s
+        await self.desk.await_news(known.order_id, limits.rare_poll_s if self.chase.resting else pause)
         heard = self._with_news(known)
         if heard.settled_stage.terminal:
             return heard
@@ -114,7 +118,7 @@ class OrderFollower:
             elif self.clock.now() - self._listed_at > limits.vanished_after:
                 return replace(seen, stage=OrderStage.CANCELLED, reason="no longer in the order book")
             if self.command.intent.side is Side.SELL and seen.stage is OrderStage.OPEN:
-                await self._chase(seen)
+                await self.chase.look(seen)
         except BrokerUnavailable as error:
             log.warning("execution.follow_failed", order_id=known.order_id, reason=str(error))
             return heard
@@ -131,31 +135,6 @@ class OrderFollower:
             for order_id in others:
                 now = self.clock.now()
                 self.attempts.log_note(OrderNote(self.command, "DUPLICATE_ORDER", order_id, "same tag", now))
-
-    async def _chase(self, parked: OrderReport) -> None:
-        """Modify the same order to ever wider protection; cancelled when it may not be modified again (kite.md §4)."""
-        now = self.clock.now()
-        if now - self._moved_at < self.limits.chase_after:
-            return
-        percent = chase_protection(self._modifications)
-        self._moved_at, self._modifications = now, self._modifications + 1
-        try:
-            await self.desk.budget.acquire(self.command.intent.event)
-        except DayUsedUp as error:
-            raise BrokerUnavailable(str(error)) from error
-        if percent is None:
-            await self.desk.gateway.cancel(parked.order_id)
-            self._note("EXIT_CANCELLED", parked, "parked for too long; its rest is sent anew")
-        else:
-            await self.desk.gateway.widen_protection(parked.order_id, percent)
-            self._note("EXIT_CHASED", parked, f"parked; protection widened to {percent} %")
-
-    def _note(self, event: str, parked: OrderReport, reason: str) -> None:
-        command = self.command
-        self.attempts.log_note(OrderNote(command, event, parked.order_id, reason, self.clock.now()))
-        if self._modifications == 1:
-            message = f"exit {parked.order_id} was {reason}"
-            self.attempts.alert(command.user_id, command.strategy_id, "exit_chased", message)
 
 
 def _facts(report: OrderReport) -> tuple[object, ...]:

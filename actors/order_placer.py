@@ -20,6 +20,7 @@ from actors.domain.events import Event, OrderQueued, PlacementFailed, PlacementU
 from actors.domain.identifiers import Side
 from actors.domain.order import FailureKind, OrderReport, OrderStage, is_dead, precedence
 from actors.domain.retry_policy import (
+    TOO_LATE,
     Adopt,
     AttemptOutcome,
     GiveUp,
@@ -92,7 +93,7 @@ class OrderPlacer:
             match move:
                 case SendAt(at):
                     await self._sleep_until(at)
-                    outcome = await self._attempt(placement)
+                    outcome = await self._attempt(placement, self._leaves_by(placement, at))
                     if not isinstance(outcome, tuple):
                         return outcome
                     placement, move = outcome
@@ -105,7 +106,8 @@ class OrderPlacer:
                     self._tell_duplicates(report, [other.order_id for other in others])
                     return report
                 case GiveUp(kind, reason):
-                    return PlacementFailed(command.intent.id, kind, reason)
+                    never_sent = reason == TOO_LATE and command.intent.side is Side.BUY and not _requests(placement)
+                    return self._failed(FailureKind.MISSED if never_sent else kind, reason)
 
     async def _await_instant(self) -> None:
         """A command may come before its time; a withdrawal ends the wait."""
@@ -119,15 +121,28 @@ class OrderPlacer:
 
     # --- one attempt ----------------------------------------------------------------------------------------------
 
-    async def _attempt(self, placement: Placement) -> OrderReport | PlacementFailed | tuple[Placement, Move]:
-        repeated = placement.attempts + placement.throttled > 0 or self.command.look_up_first
+    def _leaves_by(self, placement: Placement, due: datetime) -> datetime | None:
+        """From when on the request that is due is late: the only place that knows when a BUY is missed (row E4)."""
+        command = self.command
+        if command.grace is None:
+            return command.not_after
+        first = command.not_before is not None and not _requests(placement)
+        late = (command.not_before if first and command.not_before is not None else due) + command.grace
+        return late if command.not_after is None else min(late, command.not_after)
+
+    async def _attempt(
+        self, placement: Placement, leaves_by: datetime | None
+    ) -> OrderReport | PlacementFailed | tuple[Placement, Move]:
+        repeated = _requests(placement) > 0 or self.command.look_up_first
         command = await self._covered(check=repeated or self.command.check_position)
         if isinstance(command, PlacementFailed):
             return command
         try:
-            await self.desk.budget.acquire(command.intent.event, self._tell_queued)
+            await self._wait_for_budget(command, leaves_by)
         except DayUsedUp as error:
             return self._failed(FailureKind.BUDGET_USED_UP, str(error))
+        except TimeoutError:
+            return self._too_late(placement)
         if repeated:
             found = await self._find()
             if found:
@@ -135,9 +150,29 @@ class OrderPlacer:
             if found is None and self._doubtful:
                 now = self.clock.now()
                 return replace(placement, doubt_since=now, reads_absent=0), LookUpAt(now + self.policy.look_interval)
-        if self.withdrawn or self._is_too_late():
-            return self._failed(FailureKind.EXHAUSTED, "withdrawn, or too late to send")
+        if self.withdrawn:
+            return self._failed(FailureKind.EXHAUSTED, "withdrawn")
+        if leaves_by is not None and self.clock.now() >= leaves_by:
+            return self._too_late(placement)
         return await self._send(command, placement)
+
+    async def _wait_for_budget(self, command: OrderCommand, leaves_by: datetime | None) -> None:
+        """Raises DayUsedUp, and TimeoutError if no place comes in time."""
+        intent, requests = command.intent, self.desk.requests
+        if requests.used_up(intent.id):
+            raise DayUsedUp("the orders of this run have cost as many requests as one run may send in a day")
+        place = self.desk.budget.acquire(intent.event, self._tell_queued, again=requests.any_of(intent.id))
+        if leaves_by is None:
+            await place
+        else:
+            async with asyncio.timeout(max(0.0, (leaves_by - self.clock.now()).total_seconds())):
+                await place
+
+    def _too_late(self, placement: Placement) -> PlacementFailed:
+        """Missed, unless requests of this very placing have failed before (row H1)."""
+        if self.command.intent.side is Side.BUY and (self.command.grace is not None or not _requests(placement)):
+            return self._failed(FailureKind.MISSED, TOO_LATE)
+        return self._failed(FailureKind.EXHAUSTED, placement.last_reason or TOO_LATE)
 
     async def _send(
         self, command: OrderCommand, placement: Placement
@@ -149,6 +184,7 @@ class OrderPlacer:
             return result
         failpoints.hit("send.after", command.strategy_id)
         now = self.clock.now()
+        self.desk.requests.add(command.intent.id, result.outcome)
         self.attempts.log_attempt(Attempt(command, number, result, now))
         failpoints.hit("reply.after", command.strategy_id)
         if result.outcome is AttemptOutcome.ACCEPTED and result.order_id is not None:
@@ -184,6 +220,7 @@ class OrderPlacer:
     ) -> None:
         """The answer to a request whose order was found before it; it is logged, and must name that order."""
         result = await request
+        self.desk.requests.add(command.intent.id, result.outcome)
         self.attempts.log_attempt(Attempt(command, number, result, self.clock.now()))
         if result.order_id not in {None, adopted.order_id}:
             self._tell_duplicates(adopted, [str(result.order_id)])
@@ -256,9 +293,6 @@ class OrderPlacer:
             await asyncio.sleep(_POSITION_RETRY_S)
         return None
 
-    def _is_too_late(self) -> bool:
-        return self.command.not_after is not None and self.clock.now() >= self.command.not_after
-
     # --- telling --------------------------------------------------------------------------------------------------
 
     async def _tell_doubt(self, placement: Placement, *, unreachable: bool) -> None:
@@ -280,3 +314,8 @@ class OrderPlacer:
         remaining = (at - self.clock.now()).total_seconds()
         if remaining > 0:
             await asyncio.sleep(remaining)
+
+
+def _requests(placement: Placement) -> int:
+    """How many requests of this placing have left."""
+    return placement.attempts + placement.throttled

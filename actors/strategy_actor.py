@@ -309,6 +309,8 @@ class StrategyActor:
             check_position=send.check_position,
             order_id=send.order_id,
             stake=self._guard.stake(self._state) if send.intent.side is Side.SELL else None,
+            grace=send.grace,
+            has_derivatives=self._state.has_derivatives,
         )
 
     def _say(self, level: int, event: str, **about: object) -> None:

@@ -14,7 +14,7 @@ from api.passwords import Passwords, resembles
 from api.tokens import AccessTokens, new_refresh_token, refresh_token_hash
 from persistence.database import Sessions, tenant_transaction, transaction
 from persistence.errors import ConstraintViolated
-from persistence.login_throttle import LoginThrottle
+from persistence.login_throttle import LoginThrottle, network_of
 from persistence.models import RefreshToken, User
 from persistence.repositories import AuditLog, Logins, RefreshTokens, Users
 
@@ -52,7 +52,10 @@ class AuthService:
         logins: LiveLogins,
         throttle: LoginThrottle,
         now: Callable[[], datetime],
+        *,
+        registration_open: bool = True,
     ) -> None:
+        self._registration_open = registration_open
         self._sessions = sessions
         self._passwords = passwords
         self._tokens = tokens
@@ -62,7 +65,13 @@ class AuthService:
         self._now = now
 
     async def register(self, email: str, password: str, address: str) -> IssuedTokens:
-        """Store a new user and log in. 409 `email_taken`; 429 when an address registers too many."""
+        """Store a new user and log in.
+
+        Raises:
+            ApiError: 403 `registration_closed`; 409 `email_taken`; 429 when an address registers too many.
+        """
+        if not self._registration_open:
+            raise ApiError(403, "registration_closed", "Accounts are opened here by the operator only")
         wait_s = await self._throttle.registration(address)
         if wait_s:
             raise too_many_attempts(wait_s)
@@ -71,7 +80,7 @@ class AuthService:
             async with transaction(self._sessions) as session:
                 user = await Users(session).add(email, password_hash)
                 await AuditLog(session).add("register", user_id=user.id, address=address)
-                return await self._start(session, user.id)
+                return await self._start(session, user.id, address)
         except ConstraintViolated as error:
             if error.constraint != "users_email_key":
                 raise
@@ -86,7 +95,7 @@ class AuthService:
             if stronger:
                 await Users(session).set_password_hash(user.id, stronger)
             await AuditLog(session).add("login", user_id=user.id, address=address)
-            return await self._start(session, user.id)
+            return await self._start(session, user.id, address)
 
     async def refresh(self, refresh_token: str, address: str) -> IssuedTokens:
         """Exchange a refresh token, once. A second use means that it was stolen, and ends that login for both."""
@@ -133,7 +142,7 @@ class AuthService:
             await Users(session).set_password_hash(user.id, password_hash)
             ended = await Logins(session).end(user.id, self._now(), "password_changed")
             await AuditLog(session).add("password_changed", user_id=user.id, address=address)
-            issued = await self._start(session, user.id)
+            issued = await self._start(session, user.id, address)
         self._logins.ended(ended)
         return issued
 
@@ -168,9 +177,9 @@ class AuthService:
         await RefreshTokens(session).remove_expired(user_id, now)
         return _Rotation(issued=await self._issue(session, user_id, login_id))
 
-    async def _start(self, session: AsyncSession, user_id: int) -> IssuedTokens:
+    async def _start(self, session: AsyncSession, user_id: int, address: str) -> IssuedTokens:
         login_id = uuid.uuid4()
-        await Logins(session).start(login_id, user_id, self._now())
+        await Logins(session).start(login_id, user_id, self._now(), network_of(address))
         return await self._issue(session, user_id, login_id)
 
     async def _issue(self, session: AsyncSession, user_id: int, login_id: uuid.UUID) -> IssuedTokens:

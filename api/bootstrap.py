@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+
+import structlog
 
 from api.account_service import AccountService
 from api.auth_service import AuthService
@@ -22,12 +24,15 @@ from api.tokens import AccessTokens
 from api.word_service import WordService
 from broker.instruments import InstrumentLists
 from broker.trading_calendar import InvalidOverrides, TradingCalendars
+from config.capacity import Capacity, capacity_of
 from config.settings import Settings, SettingsError
 from persistence.database import Sessions, migrate, open_database, sessions_of
 from persistence.encryption import SecretBox
 from persistence.event_stream import EventStream
 from persistence.login_throttle import LoginThrottle
 from persistence.runtime_mirror import RuntimeMirror, open_redis
+
+log = structlog.stdlib.get_logger(__name__)
 
 POOL_SIZE = 10
 MAX_OVERFLOW = 10
@@ -38,6 +43,7 @@ class Resources:
     """Everything that requests need, alive as long as the process serves."""
 
     settings: Settings
+    capacity: Capacity
     sessions: Sessions
     mirror: RuntimeMirror
     engine: StrategyEngine
@@ -91,6 +97,8 @@ async def open_resources(settings: Settings, engine: StrategyEngine | None) -> A
         brokers = BrokerService(settings, sessions, mirror, secret_box, instruments, utc_now)
         stack.callback(brokers.close)
         await brokers.report_unknown_keys()
+        capacity = capacity_of(settings)
+        log.info("places", **asdict(capacity))
         checks = StrategyChecks(settings, brokers, calendars, utc_now)
         stream = EventStream(redis)
         reader = EventReader(sessions, mirror, stream, utc_now, settings.zone)
@@ -99,17 +107,20 @@ async def open_resources(settings: Settings, engine: StrategyEngine | None) -> A
         events.start()
         yield Resources(
             settings=settings,
+            capacity=capacity,
             sessions=sessions,
             mirror=mirror,
             engine=engine,
             tokens=tokens,
             logins=logins,
-            auth=AuthService(sessions, passwords, tokens, logins, throttle, utc_now),
+            auth=AuthService(
+                sessions, passwords, tokens, logins, throttle, utc_now, registration_open=settings.registration_open
+            ),
             accounts=AccountService(sessions, mirror, PasswordCheck(sessions, passwords, throttle), logins, utc_now),
             brokers=brokers,
             strategies=StrategyService(settings, sessions, mirror, engine, checks),
-            lifecycle=LifecycleService(settings, sessions, mirror, engine, checks, utc_now),
             words=WordService(sessions, engine),
+            lifecycle=LifecycleService(settings, capacity, sessions, mirror, engine, checks, utc_now),
             events=events,
         )
 

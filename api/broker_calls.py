@@ -22,7 +22,7 @@ from persistence.encryption import BrokerCredentials
 Answer = TypeVar("Answer")
 
 PRICE_PATIENCE_S = 2.0
-"""How long a START waits for the price that its stop-loss is compared with."""
+"""How long a START waits for the price that its stop-loss is compared with, and for the position."""
 
 _THREADS = 16
 _MARGIN_S = 1.0
@@ -82,6 +82,15 @@ class BrokerCalls:
         root, timeout_s = self.endpoint(broker)
         price = partial(kite_session.last_price, root=root, timeout_s=timeout_s, proxy=proxy)
         question = partial(price, credentials.api_key, credentials.access_token, instrument)
+        return await self._ask(question, PRICE_PATIENCE_S)
+
+    async def shares_owed(
+        self, broker: str, credentials: BrokerCredentials, instrument: Instrument, product: str, proxy: Proxy | None
+    ) -> int:
+        """See `kite_session.shares_owed`; within `PRICE_PATIENCE_S`."""
+        root, timeout_s = self.endpoint(broker)
+        owed = partial(kite_session.shares_owed, root=root, timeout_s=timeout_s, proxy=proxy)
+        question = partial(owed, credentials.api_key, credentials.access_token, instrument, product)
         return await self._ask(question, PRICE_PATIENCE_S)
 
     async def _ask(self, question: Callable[[], Answer], patience_s: float) -> Answer:

@@ -1,11 +1,11 @@
 """Broker connections: validated at the broker, stored encrypted, one per user (rows B1, B2)."""
 
 import hmac
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 
@@ -19,10 +19,12 @@ from broker.kite_session import BrokerSession, token_expiry
 from config.settings import Broker, Settings
 from persistence.database import Sessions, tenant_transaction, transaction
 from persistence.encryption import BrokerCredentials, SealedSecret, SecretBox, open_credentials, seal_credentials
-from persistence.errors import DatabaseUnavailable, MirrorUnavailable, UnreadableSecret
+from persistence.errors import ConstraintViolated, DatabaseUnavailable, MirrorUnavailable, UnreadableSecret
 from persistence.models import BrokerAccount
-from persistence.repositories import AuditLog, BrokerAccounts, Runs, Users
+from persistence.repositories import ACCOUNT_TAKEN, AuditLog, BrokerAccounts, Runs, Users
 from persistence.runtime_mirror import RuntimeMirror
+
+Answer = TypeVar("Answer")
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -94,14 +96,14 @@ class BrokerService:
             InvalidField: `api_key` or `api_secret`, when it is left out and none is stored; `proxy_url`, when it is
                 given, or stored and left out, and proxies are not allowed.
             ApiError: 409 `broker_not_offered`; 409 `strategies_running` if the account would change
-                under running strategies.
+                under running strategies; 409 `account_taken` if another user has connected it.
         """
         stored = await self.account(user_id)
         broker = self._choose(request.broker, stored if request.api_key is None else None)
         try:
             keys = self._complete(broker, request, stored)
             accepted = await self._validate(keys, request, stored)
-            account = await self._store(user_id, keys, request, accepted, address)
+            account = await self._store_alone(user_id, keys, request, accepted, address)
         except (ApiError, BrokerError) as error:
             await self._record_failure(user_id, broker, code_of(error), address)
             raise
@@ -176,12 +178,25 @@ class BrokerService:
             UnreadableSecret: the stored credentials cannot be decrypted.
             ApiError: 409 `proxy_not_allowed`.
         """
+        broker = account.broker
+        return await self._asked(account, lambda keys, proxy: self._calls.last_price(broker, keys, instrument, proxy))
+
+    async def shares_owed(self, account: BrokerAccount, instrument: Instrument, product: str) -> int:
+        """By how many shares the account is short of an instrument in one product; raises as `last_price` does."""
+        broker = account.broker
+        return await self._asked(
+            account, lambda keys, proxy: self._calls.shares_owed(broker, keys, instrument, product, proxy)
+        )
+
+    async def _asked(
+        self, account: BrokerAccount, question: Callable[[BrokerCredentials, Proxy | None], Awaitable[Answer]]
+    ) -> Answer:
         credentials = self._open(account)
         proxy = _proxy(credentials.proxy_url)
         if proxy is not None and not self._settings.account_proxies:
             raise ApiError(409, "proxy_not_allowed", "The proxy of your connection is not allowed here any more")
         try:
-            return await self._calls.last_price(account.broker, credentials, instrument, proxy)
+            return await question(credentials, proxy)
         except InvalidToken as error:
             if self._is_past_its_morning(account):
                 raise ExpiredToken from error
@@ -261,6 +276,17 @@ class BrokerService:
             raise CredentialsMismatch
         return accepted
 
+    async def _store_alone(
+        self, user_id: int, keys: _KeyPair, request: ConnectRequest, accepted: BrokerSession, address: str
+    ) -> BrokerAccount:
+        # The database judges, not a look beforehand: of two who connect at once one must lose.
+        try:
+            return await self._store(user_id, keys, request, accepted, address)
+        except ConstraintViolated as error:
+            if error.constraint != ACCOUNT_TAKEN:
+                raise
+            raise _account_taken(keys.broker) from error
+
     async def _store(
         self, user_id: int, keys: _KeyPair, request: ConnectRequest, accepted: BrokerSession, address: str
     ) -> BrokerAccount:
@@ -333,6 +359,14 @@ class BrokerService:
             await self._mirror.set_broker_connected(user_id, connected)
         except MirrorUnavailable:
             log.warning("mirror_write_failed", user_id=user_id)
+
+
+def _account_taken(broker: Broker) -> ApiError:
+    """Says of the other user only that there is one, and that only to somebody whose credentials the broker takes."""
+    sentence = "This broker account is connected to another user here, and an account can have one owner only"
+    if broker == "paper":
+        sentence += "; open one of your own with POST /paper/accounts at the paper exchange"
+    return ApiError(409, "account_taken", sentence)
 
 
 def _proxy(url: str | None) -> Proxy | None:

@@ -63,10 +63,11 @@ class ApiError(Exception):
 class InvalidField(Exception):
     """A field whose fault only shows when it is compared with what the server knows (row C1)."""
 
-    def __init__(self, field: str, message: str) -> None:
+    def __init__(self, field: str, message: str, code: str = "invalid_request") -> None:
         super().__init__(f"{field}: {message}")
         self.field = field
         self.message = message
+        self.code = code
 
 
 def strategy_not_found() -> ApiError:
@@ -152,7 +153,7 @@ def _allowed_methods(request: Request) -> set[str]:
 
 async def _invalid_field(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, InvalidField)  # noqa: S101 - registered for this type only
-    return _unprocessable([FieldProblem(field=error.field, message=error.message)])
+    return _unprocessable([FieldProblem(field=error.field, message=error.message)], error.code)
 
 
 async def _invalid_request(_request: Request, error: Exception) -> JSONResponse:
@@ -160,9 +161,9 @@ async def _invalid_request(_request: Request, error: Exception) -> JSONResponse:
     return _unprocessable([_field_problem(problem) for problem in error.errors()])
 
 
-def _unprocessable(problems: list[FieldProblem]) -> JSONResponse:
+def _unprocessable(problems: list[FieldProblem], code: str = "invalid_request") -> JSONResponse:
     detail = "; ".join(f"{problem.field}: {problem.message}" for problem in problems)
-    body = InvalidRequest(detail=detail, code="invalid_request", errors=problems)
+    body = InvalidRequest(detail=detail, code=code, errors=problems)
     return JSONResponse(body.model_dump(), 422)
 
 

@@ -14,8 +14,10 @@ from api.schemas.strategy import StrategyStarted, StrategyStatus
 from api.status_view import status_before_start, status_of_run
 from api.strategy_checks import StartFacts, StrategyChecks, broker_not_connected
 from api.strategy_service import found
+from config.capacity import Capacity
 from config.settings import Settings
 from persistence.database import Sessions, tenant_transaction
+from persistence.engine_load import EngineLoad
 from persistence.errors import MirrorUnavailable
 from persistence.mirror_fields import instrument_of, runtime_fields, strategy_fields
 from persistence.models import BrokerAccount, Run, Strategy
@@ -24,6 +26,9 @@ from persistence.repositories import AuditLog, BrokerAccounts, Runs, Strategies,
 from persistence.runtime_mirror import RuntimeMirror
 
 log = structlog.stdlib.get_logger(__name__)
+
+FULL_RETRY_S = 60
+"""When a START that found no place is worth repeating; places become free when runs end."""
 
 STOP_TIMEOUT_S = 10.0
 """How long a STOP waits for the position to be sold before it answers 202."""
@@ -35,6 +40,7 @@ class LifecycleService:
     def __init__(
         self,
         settings: Settings,
+        capacity: Capacity,
         sessions: Sessions,
         mirror: RuntimeMirror,
         engine: StrategyEngine,
@@ -42,6 +48,7 @@ class LifecycleService:
         now: Callable[[], datetime],
     ) -> None:
         self._settings = settings
+        self._capacity = capacity
         self._sessions = sessions
         self._mirror = mirror
         self._engine = engine
@@ -57,7 +64,8 @@ class LifecycleService:
         After an error of the engine the run may exist nevertheless; the recovery sweep or the next START finds it.
 
         Raises:
-            ApiError: 404; 409 `broker_not_connected`, `broker_token_expired`, `too_many_running`.
+            ApiError: 404; 409 `broker_not_connected`, `broker_token_expired`, `too_many_running`, `account_short`; 503
+                `engine_full`.
             InvalidField: the strategy breaks a rule of row C1 by now.
             MirrorUnavailable: with Redis down nothing new is taken on (row J3).
         """
@@ -127,7 +135,7 @@ class LifecycleService:
         """
         user_id, strategy_id = seen.user_id, seen.id
         async with tenant_transaction(self._sessions, user_id) as session:
-            # Locks in this order: the user, what the user has, the strategy, the account.
+            # Locks in this order: the user, what the user has, the strategy, the account, the places of all.
             if await Users(session).lock_live(user_id) is None:
                 raise unauthorized("token_invalid", "Invalid token")
             await Strategies(session).lock_count(user_id)
@@ -140,8 +148,8 @@ class LifecycleService:
                 raise broker_not_connected()
             if account.id != facts.account.id:
                 return None
-            if await Runs(session).count_open(user_id) >= self._settings.max_running:
-                limit = self._settings.max_running
+            limit = self._capacity.running_of_user
+            if await Runs(session).count_open(user_id) >= limit:
                 raise ApiError(409, "too_many_running", f"At most {limit} strategies can run at once; stop one first")
             run = await self._add_run(Runs(session), strategy, account, facts)
             await AuditLog(session).add(
@@ -151,8 +159,18 @@ class LifecycleService:
                 run_id=str(run.id),
                 buy_at=run.buy_at.astimezone(self._settings.zone).isoformat(),
             )
+            await self._take_place(EngineLoad(session))
         await self._show_started(strategy, run)
         return run
+
+    async def _take_place(self, load: EngineLoad) -> None:
+        """Keep the new run, which counts already, unless it is one too many of the deployment."""
+        await load.lock()
+        taken, limits = await load.count(), self._capacity
+        if taken.running > limits.running:
+            raise _engine_full(f"All {limits.running} places for running strategies are taken")
+        if taken.symbols > limits.symbols:
+            raise _engine_full(f"Running strategies follow {limits.symbols} symbols already, and no other can be added")
 
     async def _add_run(self, runs: Runs, strategy: Strategy, account: BrokerAccount, facts: StartFacts) -> Run:
         times, zone = self._checks.check_start(strategy, facts), self._settings.zone
@@ -186,3 +204,8 @@ class LifecycleService:
             if latest is not None and latest.id == run.id:
                 symbol = instrument_of(strategy).symbol
                 await self._mirror.end_run(strategy_id, symbol, runtime_fields(latest, symbol), keep_seconds=0)
+
+
+def _engine_full(fact: str) -> ApiError:
+    sentence = f"{fact}. Nothing was started; please try again later"
+    return ApiError(503, "engine_full", sentence, {"Retry-After": str(FULL_RETRY_S)})

@@ -1,8 +1,9 @@
 """Prometheus figures of the API process."""
 
 import time
+from collections.abc import Mapping
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
@@ -31,6 +32,11 @@ class Metrics:
             registry=self._registry,
         )  # fmt: skip
 
+        self._places = Gauge(
+            "tradeactors_places", "What running strategies take of the deployment: of, used and limit", ("of", "what"),
+            registry=self._registry,
+        )  # fmt: skip
+
     def request_served(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one request, by its route's template and never by its path."""
         self._requests.labels(method, route, status).inc()
@@ -40,6 +46,13 @@ class Metrics:
         """Count what a recovery sweep did."""
         self._recovered.inc(recovered)
         self._sweep_failures.inc(failed)
+
+    def places(self, used: Mapping[str, int], limits: Mapping[str, int]) -> None:
+        """What is taken of the deployment, and the most that may be."""
+        for of, count in used.items():
+            self._places.labels(of, "used").set(count)
+        for of, count in limits.items():
+            self._places.labels(of, "limit").set(count)
 
     def text(self) -> bytes:
         """The figures in Prometheus' text format."""

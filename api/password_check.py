@@ -7,9 +7,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from api.errors import ApiError, unauthorized
 from api.passwords import Passwords
 from persistence.database import Sessions, transaction
-from persistence.login_throttle import LoginThrottle
+from persistence.login_throttle import LoginThrottle, network_of
 from persistence.models import User
-from persistence.repositories import AuditLog, Users
+from persistence.repositories import AuditLog, Logins, Users
 
 _Find = Callable[[AsyncSession], Awaitable[User | None]]
 
@@ -46,7 +46,8 @@ class PasswordCheck:
         )
 
     async def _check(self, find: _Find, account: str, password: str, address: str, purpose: str) -> User:
-        refusal = await self._throttle.attempt(account, address)
+        known = await self._is_known(find, address)
+        refusal = await self._throttle.attempt(account, address, known=known)
         if refusal:
             if refusal.is_first:  # one line a window, lest a flood of attempts floods the log
                 await self._record("login_throttled", find, address, purpose, limit=refusal.limit)
@@ -57,8 +58,13 @@ class PasswordCheck:
             reason = "wrong_password" if user else "unknown_address"
             await self._record("login_failed", find, address, purpose, reason=reason)
             raise unauthorized("invalid_credentials", "Wrong e-mail address or password")
-        await self._throttle.succeeded(account, address)
+        await self._throttle.succeeded(account, address, known=known)
         return user
+
+    async def _is_known(self, find: _Find, address: str) -> bool:
+        async with transaction(self._sessions) as session:
+            user = await find(session)
+            return await Logins(session).is_known(user.id if user else None, network_of(address))
 
     async def _record(self, action: str, find: _Find, address: str, purpose: str, **detail: str) -> None:
         async with transaction(self._sessions) as session:

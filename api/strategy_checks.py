@@ -3,10 +3,11 @@
 Everything that needs the network is done here, before the transaction that judges and stores.
 """
 
-from collections.abc import Callable, Iterator
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import structlog
@@ -25,6 +26,9 @@ from persistence.mirror_fields import instrument_of
 from persistence.models import BrokerAccount, Strategy
 
 log = structlog.stdlib.get_logger(__name__)
+
+_PRICE_FRESH = timedelta(seconds=3)
+_PRICE_USABLE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,8 @@ class StrategyChecks:
         """What a START of the strategy depends on. A broker that does not answer keeps nobody from it.
 
         Raises:
-            ApiError: 409 `broker_not_connected`; 409 `broker_token_expired` if the broker refuses the session.
+            ApiError: 409 `broker_not_connected`; 409 `broker_token_expired` if the broker refuses the session; 409
+                `account_short` if the account owes shares of the same instrument and product.
             InvalidField: the strategy breaks a rule already without the price.
         """
         account = await self._connected_account(strategy.user_id)
@@ -86,7 +91,12 @@ class StrategyChecks:
             calendar = await self._calendar(account)
             self._check(terms_of(strategy), listed, calendar)
             instrument = instrument_of(strategy) if listed is None else listed.instrument
-            last_price, asked = await self._last_price(account, instrument)
+            (last_price, asked), owed = await asyncio.gather(
+                self._last_price(account, instrument), self._shares_owed(account, strategy)
+            )
+        if owed:
+            what = f"{owed} {instrument.symbol} ({strategy.product})"
+            raise ApiError(409, "account_short", f"The account is short of {what}; a buy would only cover it")
         return StartFacts(account, calendar, listed, last_price, asked)
 
     def check(self, terms: Terms, market: Market) -> None:
@@ -117,6 +127,26 @@ class StrategyChecks:
             log.warning("tick_size_unchecked", strategy_id=strategy.id, reason=str(error))
             return None
 
+    async def price_now(self, strategy: Strategy, heard: Mapping[str, str]) -> Decimal | None:
+        """What the strategy's instrument trades at, in rupees; None if nobody knows it.
+
+        `heard`: the `price:{symbol}` of the feed, which is taken if it is of this moment; else the broker is asked. If
+        that does not answer, what the feed said last will do: as long as the feed is live there was no trade since.
+        """
+        price = None
+        if "price" in heard:
+            live, age = heard.get("feed") == "live", self._now() - datetime.fromisoformat(heard["received_at"])
+            price = Decimal(heard["price"]) if live or age < _PRICE_USABLE else None
+            if live and age < _PRICE_FRESH:
+                return price
+        try:
+            account = await self._connected_account(strategy.user_id)
+            asked, _ = await self._last_price(account, instrument_of(strategy))
+        except (ApiError, ExpiredToken, InvalidToken) as error:
+            log.warning("market_price_unknown", strategy_id=strategy.id, reason=str(error))
+            return price
+        return price if asked is None else asked
+
     async def _connected_account(self, user_id: int) -> BrokerAccount:
         account = await self._brokers.account(user_id)
         if account is None:
@@ -140,6 +170,14 @@ class StrategyChecks:
         except (BrokerUnreachable, BrokerRefused) as error:  # a plan without market data is refused (kite.md §1)
             log.warning("market_price_unknown", symbol=instrument.key, reason=str(error))
             return None, False
+
+    async def _shares_owed(self, account: BrokerAccount, strategy: Strategy) -> int:
+        # 0 if the broker cannot be asked: the execution looks again when it buys.
+        try:
+            return await self._brokers.shares_owed(account, instrument_of(strategy), strategy.product)
+        except (BrokerUnreachable, BrokerRefused) as error:
+            log.warning("position_unchecked", strategy_id=strategy.id, reason=str(error))
+            return 0
 
 
 def terms_of(strategy: Strategy) -> Terms:

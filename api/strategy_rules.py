@@ -65,6 +65,7 @@ def check_terms(
         check_tick(terms.stop_loss, listed)
         _check_product(terms, listed)
         _check_lot(terms, listed)
+        _check_freeze(terms, listed)
     if terms.quantity > settings.max_quantity:
         raise InvalidField("quantity", f"must be at most {settings.max_quantity}")
     _check_notional(terms, to_rupees(terms.stop_loss), "stop-loss", settings)
@@ -91,6 +92,28 @@ def check_market_price(terms: Terms, last_price: Decimal, settings: Settings) ->
     _check_notional(terms, last_price, "market", settings)
 
 
+def check_moved_stop(stop_loss: Paise, before: Paise, last_price: Decimal | None) -> None:
+    """A stop-loss that is moved while the strategy runs, unless the user has confirmed it; `last_price` in rupees.
+
+    At or above the price it would sell at once, or let the BUY be skipped: a slip of the finger must not. Where no
+    price is known, a stop-loss that is not raised can do no such harm.
+
+    Raises:
+        InvalidField: on `stop_loss`, `stop_not_below_price` or `stop_price_unknown`.
+    """
+    wanted = to_rupees(stop_loss)
+    if last_price is None:
+        if stop_loss > before:
+            message = f'may be above the market price, which is not known now; "confirm": true moves it to {wanted}'
+            raise InvalidField("stop_loss", message, code="stop_price_unknown")
+    elif wanted >= last_price:
+        message = (
+            f"{wanted} is not below the market price {round_rupees(last_price)}: the position would be sold at once, "
+            'or not be bought; "confirm": true moves it nevertheless'
+        )
+        raise InvalidField("stop_loss", message, code="stop_not_below_price")
+
+
 def start_message(buy_at: datetime, session_ends_at: datetime, *, asked: bool) -> str:
     """What the user is told of a START that succeeded; instants in the exchange's zone.
 
@@ -115,6 +138,13 @@ def _check_product(terms: Terms, listed: ListedInstrument) -> None:
 def _check_lot(terms: Terms, listed: ListedInstrument) -> None:
     if listed.lot_size > 1 and terms.quantity % listed.lot_size:
         raise InvalidField("quantity", f"must be a multiple of the lot size {listed.lot_size}")
+
+
+def _check_freeze(terms: Terms, listed: ListedInstrument) -> None:
+    most = listed.freeze_quantity
+    if most is not None and terms.quantity > most:
+        message = f"must be at most {most}: above its freeze quantity the exchange takes no order"
+        raise InvalidField("quantity", message, code="quantity_above_freeze")
 
 
 def _check_notional(terms: Terms, price: Decimal, which: str, settings: Settings) -> None:

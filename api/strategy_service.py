@@ -1,6 +1,6 @@
 """What users want traded: creating, reading, changing and deleting strategies (row C1). Running them is next door."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +11,7 @@ from api.engine_port import StrategyEngine
 from api.errors import ApiError, strategy_not_found, unauthorized
 from api.schemas.strategy import StrategyCreateRequest, StrategyPatchRequest
 from api.strategy_checks import StrategyChecks, terms_of
-from api.strategy_rules import Terms, check_tick
+from api.strategy_rules import Terms, check_moved_stop, check_tick
 from config.settings import Settings
 from persistence.database import Sessions, tenant_transaction
 from persistence.errors import MirrorUnavailable
@@ -21,6 +21,9 @@ from persistence.repositories import AuditLog, OrderLogs, Runs, Strategies, User
 from persistence.runtime_mirror import RuntimeMirror
 
 log = structlog.stdlib.get_logger(__name__)
+
+_STOP_MATTERS = frozenset({"none", "buying", "bought"})
+"""Positions of a run in which its stop-loss sells or will; later it has nothing left to do."""
 
 
 class StrategyService:
@@ -111,7 +114,8 @@ class StrategyService:
 
         Raises:
             ApiError: 404; 409 `strategy_running`; the 409s of `create`.
-            InvalidField: the changed strategy would break row C1.
+            InvalidField: the changed strategy would break row C1; the stop-loss of a running one would be reached at
+                once, or nobody knows, and that is not confirmed.
             BrokerError, EngineUnavailable: if the symbol cannot be checked, or the running strategy not be reached.
         """
         changes = _changes(request)
@@ -121,7 +125,7 @@ class StrategyService:
             if run is None:
                 done = await self._change_resting(strategy, changes)
             else:
-                done = await self._change_running(strategy, run, changes)
+                done = await self._change_running(strategy, run, changes, confirmed=request.confirm)
         return await self.get(user_id, strategy_id)
 
     async def delete(self, user_id: int, strategy_id: int) -> None:
@@ -143,6 +147,13 @@ class StrategyService:
             strategy = found(await Strategies(session).get(user_id, strategy_id))
             return strategy, await Runs(session).open_of(user_id, strategy_id)
 
+    async def _price_heard(self, strategy_id: int) -> Mapping[str, str]:
+        try:
+            return (await self._mirror.get_status(strategy_id))[1]
+        except MirrorUnavailable:
+            log.warning("price_without_mirror", strategy_id=strategy_id)
+            return {}
+
     async def _change_resting(self, seen: Strategy, changes: dict[str, Any]) -> bool:
         """Store the changes, judged together with what is stored by then. False if the strategy runs by then."""
         user_id, strategy_id = seen.user_id, seen.id
@@ -157,7 +168,7 @@ class StrategyService:
             await AuditLog(session).add("strategy_patch", user_id=user_id, subject=str(strategy_id), **audited)
         return True
 
-    async def _change_running(self, seen: Strategy, run: Run, changes: dict[str, Any]) -> bool:
+    async def _change_running(self, seen: Strategy, run: Run, changes: dict[str, Any], *, confirmed: bool) -> bool:
         """Move the stop-loss of the run. False if another run has begun meanwhile."""
         user_id, strategy_id = seen.user_id, seen.id
         if set(changes) != {"stop_loss_paise"}:
@@ -166,6 +177,9 @@ class StrategyService:
         listed = await self._checks.listed(seen)
         if listed is not None:
             check_tick(stop_loss, listed)
+        if not confirmed and run.position in _STOP_MATTERS:
+            price = await self._checks.price_now(seen, await self._price_heard(strategy_id))
+            check_moved_stop(stop_loss, run.stop_loss_paise, price)
         # Outside any transaction of ours: the engine's ledger writes the same rows.
         await self._engine.move_stop(strategy_id, stop_loss)
         async with tenant_transaction(self._sessions, user_id) as session:
@@ -176,7 +190,11 @@ class StrategyService:
             if latest is None:  # it ended meanwhile, perhaps before it heard of the move
                 await Strategies(session).change(user_id, strategy_id, changes)
             await AuditLog(session).add(
-                "strategy_patch", user_id=user_id, subject=str(strategy_id), **_audited(seen, changes)
+                "strategy_patch",
+                user_id=user_id,
+                subject=str(strategy_id),
+                **_audited(seen, changes),
+                **({"confirmed": "true"} if confirmed else {}),
             )
         return True
 

@@ -53,7 +53,7 @@ def _on_the_floor(size: Size, only: str) -> Iterator[Figure]:
     from benchmarks.stop_loss import all_breached, one_breached
     from benchmarks.timed_buy import timed_buy
 
-    with trading_floor.open_floor(max_running=1000) as floor:
+    with trading_floor.open_floor(max_running=1000, max_running_total=1000) as floor:
         floor.take_seats(1)
         if only == "timed":
             quiet = [shot for _ in range(size.shots) for shot in floor.shoot(floor.seats)]

@@ -5,6 +5,7 @@ Kite writes the list once a day before the session; tokens are reused, so a list
 
 import asyncio
 import csv
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -28,8 +29,9 @@ LIST_READY = timedelta(hours=8)
 
 INDEX_SEGMENT = "INDICES"
 _BLOCK_WINDOW = "BL"
-_NOT_INTRADAY = frozenset({"BE", "BZ", "SM", "ST", "SZ"})
-"""Series of NSE that are settled share for share, in the main market and on the SME platform (kite.md §7).
+_NOT_INTRADAY = re.compile(r"BE|BZ|BL|SM|ST|SZ|GB|GS|TB|SG|IV|RR|[NYZ][0-9A-Z]")
+"""Series of NSE that know no intraday product: settled share for share, in the main market and on the SME platform;
+gold bonds, government securities and treasury bills; investment and real estate trusts; companies' bonds (kite.md §7).
 
 The series is the part of a tradingsymbol after its last hyphen, if there is one; real hyphens, as in BAJAJ-AUTO and
 MCDOWELL-N, are followed by something else.
@@ -43,7 +45,8 @@ class ListedInstrument:
     """One row of the list. `tick_paise` is the step of its prices; quantities are multiples of `lot_size`.
 
     `has_derivatives`: NSE's futures are written on it. Never claimed for BSE, whose shares may bear the name of
-    another company's on NSE.
+    another company's on NSE. `freeze_quantity`: the most shares of one order; None where the list does not tell, as
+    Kite's never does.
     """
 
     exchange: str
@@ -54,6 +57,7 @@ class ListedInstrument:
     segment: str
     instrument_type: str
     has_derivatives: bool = False
+    freeze_quantity: int | None = None
 
     @property
     def tradable(self) -> bool:
@@ -63,7 +67,7 @@ class ListedInstrument:
     @property
     def intraday_allowed(self) -> bool:
         """False for the series that know no intraday product (MIS)."""
-        return self.exchange != "NSE" or self._series not in _NOT_INTRADAY
+        return self.exchange != "NSE" or not _NOT_INTRADAY.fullmatch(self._series)
 
     @property
     def instrument(self) -> Instrument:
@@ -184,4 +188,10 @@ def _listed(row: Mapping[str, object], with_derivatives: frozenset[str]) -> List
         segment=str(row["segment"]),
         instrument_type=str(row["instrument_type"]),
         has_derivatives=row["exchange"] == "NSE" and row["tradingsymbol"] in with_derivatives,
+        freeze_quantity=_freeze_quantity(row.get("freeze_quantity")),
     )
+
+
+def _freeze_quantity(column: object) -> int | None:
+    text = str(column or "").strip()  # a column that the client does not know comes as text
+    return int(text) if text.isascii() and text.isdecimal() and int(text) > 0 else None

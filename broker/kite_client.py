@@ -16,12 +16,24 @@ from decimal import Decimal
 from typing import Any
 
 from actors.domain.cover import AccountPosition, PositionKey
+from actors.domain.identifiers import Instrument
+from actors.domain.money import Paise, to_rupees
 from actors.domain.order import OrderReport
+from actors.domain.price_band import PriceBand
 from actors.domain.retry_policy import AttemptOutcome
 from actors.ports import BrokerUnavailable, OrderCommand, PlaceResult
 from broker.egress import Proxy
 from broker.kite_exceptions import NeverSent
-from broker.kite_mapping import holdings_of, is_session_error, outcome_of, positions_of, reason_of, report_of, together
+from broker.kite_mapping import (
+    band_of,
+    holdings_of,
+    is_session_error,
+    outcome_of,
+    positions_of,
+    reason_of,
+    report_of,
+    together,
+)
 from broker.kite_order_client import BegunOrder, KiteCredentials, KiteOrderClient, finished_by
 from broker.kite_sessions import KiteSessions
 from broker.kite_wire import Destination
@@ -114,6 +126,17 @@ class KiteGateway:
             order_type="MARKET",
             market_protection=float(percent),
         )
+
+    async def rest_at(self, order_id: str, limit: Paise) -> None:
+        """Modify a parked order to a LIMIT at this price."""
+        await self._read(
+            "modify_order", variety="regular", order_id=order_id, order_type="LIMIT", price=float(to_rupees(limit))
+        )
+
+    async def price_band(self, instrument: Instrument) -> PriceBand:
+        """The circuit limits of the instrument's quote. An instrument without any has no band that could be told."""
+        band: PriceBand = await self._read("quote_of", band_of, key=instrument.key)
+        return band
 
     async def cancel(self, order_id: str) -> None:
         """Cancel what is open of the order."""

@@ -12,7 +12,9 @@ from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConn
 
 from actors.domain.cover import NOTHING, AccountPosition, PositionKey
 from actors.domain.identifiers import Product
+from actors.domain.money import round_to_paise
 from actors.domain.order import OrderReport, OrderTerms, stage_of
+from actors.domain.price_band import PriceBand
 from actors.domain.retry_policy import AttemptOutcome
 from broker.kite_exceptions import AnswerLost, NeverSent
 
@@ -49,6 +51,18 @@ def report_of(row: Mapping[str, Any]) -> OrderReport:
         reason=str(row.get("status_message") or ""),
         terms=_terms_of(row),
     )
+
+
+def band_of(row: Mapping[str, Any]) -> PriceBand:
+    """The circuit limits and the last price of a quote.
+
+    Raises:
+        ValueError, TypeError, LookupError, ArithmeticError: for a quote without them.
+    """
+    lower, upper, last = (
+        round_to_paise(Decimal(str(row[name]))) for name in ("lower_circuit_limit", "upper_circuit_limit", "last_price")
+    )
+    return PriceBand(lower, upper, last)
 
 
 def positions_of(found: Mapping[str, Any]) -> dict[PositionKey, AccountPosition]:

@@ -138,6 +138,11 @@ class KiteOrderClient(KiteConnect):  # type: ignore[misc] # kiteconnect has no t
             _check_protection(changes.get("market_protection"))
         return super().modify_order(variety, order_id, **changes)
 
+    def quote_of(self, key: str) -> Mapping[str, Any]:
+        """The full quote of one instrument, such as NSE:INFY. Raises KeyError if there is none."""
+        row: Mapping[str, Any] = self.quote([key])[key]
+        return row
+
     def keep_warm(self) -> None:
         """Use the sessions that have waited longest, so that neither end closes them; open one if there is none."""
         head = self._request_head("GET", self._path("user.profile", None), None)

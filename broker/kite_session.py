@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
-from actors.domain.identifiers import Instrument
+from actors.domain.identifiers import Instrument, Product
 from broker.egress import Proxy
 from broker.errors import (
     BrokerError,
@@ -156,6 +156,41 @@ def last_price(
         row = quotes.get(instrument.key)
         price = Decimal(0) if row is None else Decimal(str(row["last_price"]))
         return price if price.is_finite() and price > 0 else None
+    except Exception as error:
+        raise explain(error) from error
+
+
+def shares_owed(
+    api_key: str,
+    access_token: str,
+    instrument: Instrument,
+    product: str,
+    *,
+    root: str,
+    timeout_s: Timeout,
+    proxy: Proxy | None = None,
+) -> int:
+    """By how many shares the account is short of an instrument in one product; 0 if it is not.
+
+    Shares sold out of the demat account make a negative day position and are owed to nobody: what was held when the
+    day opened covers them (kite.md, what a holding's numbers mean).
+
+    Raises:
+        InvalidToken, ExpiredToken: if the session is refused.
+        BrokerRefused, BrokerUnreachable: for any other answer, or none.
+    """
+    try:
+        kite = kite_client(api_key, access_token, root=root, timeout_s=timeout_s, proxy=proxy)
+        wanted = (instrument.exchange, instrument.tradingsymbol, product)
+        rows = kite.positions()["net"]
+        held = sum(
+            int(row["quantity"]) for row in rows if (row["exchange"], row["tradingsymbol"], row["product"]) == wanted
+        )
+        if held < 0 and product == Product.CNC:
+            # demat shares may be sold on either exchange, wherever they are listed
+            opened = [row for row in kite.holdings() if row["tradingsymbol"] == instrument.tradingsymbol]
+            held += sum(int(row["opening_quantity"]) for row in opened)
+        return max(0, -held)
     except Exception as error:
         raise explain(error) from error
 

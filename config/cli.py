@@ -9,6 +9,7 @@ import typer
 
 from config.demo import demo
 from config.replay import replay
+from config.users import add_user, reset_password
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,6 +27,8 @@ app = typer.Typer(
 
 app.command()(demo)
 app.command()(replay)
+app.command("add-user")(add_user)
+app.command("reset-password")(reset_password)
 
 DataDir = Annotated[Path | None, typer.Option(help="Where everything is kept. [TRADEACTORS_DATA_DIR]")]
 ApiHost = Annotated[str | None, typer.Option(help="Address the API listens on. [TRADEACTORS_API_HOST]")]
@@ -86,8 +89,8 @@ def up(
 def api(data_dir: DataDir = None, api_host: ApiHost = None, api_port: ApiPort = None) -> None:
     """Run the API alone, on the databases and the Ray of the settings, or of the `up` that runs here."""
     with plain_failures():
-        settings = _joined_settings(data_dir, api_host=api_host, api_port=api_port)
-        _require(settings, "database_url", "redis_url", "ray_address")
+        settings = joined_settings(data_dir, api_host=api_host, api_port=api_port)
+        require(settings, "database_url", "redis_url", "ray_address")
         from actors.runtime.tuning import tune
         from api.app import create_app
         from api.server import serve
@@ -115,8 +118,8 @@ def paper(context: typer.Context) -> None:
 def migrate(data_dir: DataDir = None) -> None:
     """Bring the database of the settings, or of the `up` that runs here, to the newest schema."""
     with plain_failures():
-        settings = _joined_settings(data_dir)
-        _require(settings, "database_url")
+        settings = joined_settings(data_dir)
+        require(settings, "database_url")
         from persistence.database import migrate as migrate_database
 
         migrate_database(settings.database_url)
@@ -135,8 +138,8 @@ def doctor(
     from config import doctor as examination
 
     with plain_failures():
-        settings = _joined_settings(data_dir)
-        _require(settings, "database_url", "redis_url", "ray_address")
+        settings = joined_settings(data_dir)
+        require(settings, "database_url", "redis_url", "ray_address")
         raise typer.Exit(examination.run(settings, Console(), as_json=as_json, send_alert=send_alert))
 
 
@@ -153,8 +156,8 @@ def rotate_keys(
     from config.settings import ENV_FILE, Settings
 
     with plain_failures():
-        settings = _joined_settings(data_dir)
-        _require(settings, "database_url")
+        settings = joined_settings(data_dir)
+        require(settings, "database_url")
         set_by_operator = bool(Settings(_env_file=ENV_FILE).encryption_keys)
         from persistence import key_rotation
 
@@ -168,7 +171,7 @@ def rotate_keys(
             raise typer.Exit(1)
 
 
-def _joined_settings(data_dir: Path | None, **overrides: Any) -> "Settings":
+def joined_settings(data_dir: Path | None, **overrides: Any) -> "Settings":
     """The settings, completed by those of a stack that runs on the same data directory."""
     import os
 
@@ -183,7 +186,8 @@ def _joined_settings(data_dir: Path | None, **overrides: Any) -> "Settings":
     return load_settings(data_dir=data_dir, **overrides)
 
 
-def _require(settings: "Settings", *names: str) -> None:
+def require(settings: "Settings", *names: str) -> None:
+    """SettingsError, unless the settings of these names have a value."""
     from config.settings import PREFIX, SettingsError
 
     missing = [f"{PREFIX}{name.upper()} is empty and no `tradeactors up` runs here." for name in names]
@@ -215,6 +219,7 @@ def _print_places(console: "Console", stack: "Stack") -> None:
     if "paper exchange" in urls:
         table.add_row("Paper exchange", urls["paper exchange"])
         table.add_row("  credentials", 'api_key "paper", api_secret "paper-secret", access_token "paper-token"')
+        table.add_row("  another account", f"POST {urls['paper exchange']}/paper/accounts with the body {{}}")
     table.add_row("Logs", str(stack.log_directory))
     table.add_row("Stop", "Ctrl-C")
     console.print(Panel(table, title="TradeActors is up", expand=False))

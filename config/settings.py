@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Mapping
 from datetime import time
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -65,6 +66,21 @@ def _socket_root(value: str) -> str:
     return value.rstrip("/")
 
 
+def _encrypted_beyond_this_machine(value: str) -> str:
+    """Keys and tokens go there. Raises ValueError."""
+    address = urlsplit(value)
+    if address.scheme in ("http", "ws") and not _is_loopback(address.hostname or ""):
+        raise ValueError("must be encrypted (https, wss): API keys and tokens go there; only this machine needs no TLS")
+    return value
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def _split(value: object) -> object:
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
@@ -78,6 +94,8 @@ def _time_of_day(value: object) -> object:
 Port = Annotated[int, Field(ge=0, le=65535)]
 WebRoot = Annotated[str, AfterValidator(_web_root)]
 SocketRoot = Annotated[str, AfterValidator(_socket_root)]
+KiteWebRoot = Annotated[WebRoot, AfterValidator(_encrypted_beyond_this_machine)]
+KiteSocketRoot = Annotated[SocketRoot, AfterValidator(_encrypted_beyond_this_machine)]
 TimeOfDay = Annotated[time, BeforeValidator(_time_of_day)]
 
 
@@ -96,8 +114,8 @@ class Settings(BaseSettings):
     ray_address: str = ""
     ray_node_address: str = ""
 
-    kite_root: WebRoot = "https://api.kite.trade"
-    kite_ws_root: SocketRoot = "wss://ws.kite.trade"
+    kite_root: KiteWebRoot = "https://api.kite.trade"
+    kite_ws_root: KiteSocketRoot = "wss://ws.kite.trade"
     paper_root: WebRoot = ""
     paper_ws_root: SocketRoot = ""
     brokers: Annotated[tuple[Broker, ...], NoDecode] = ("paper",)
@@ -113,6 +131,7 @@ class Settings(BaseSettings):
     encryption_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
     access_token_minutes: int = Field(default=15, ge=1, le=1440)
     account_proxies: bool = False
+    registration: Literal["open", "closed"] | None = None
 
     order_rate_per_second: int = Field(default=10, ge=1, le=100)
     orders_per_minute: int = Field(default=400, ge=1, le=10_000)
@@ -127,7 +146,9 @@ class Settings(BaseSettings):
     max_quantity: int = Field(default=100_000, ge=1, le=10_000_000)
     max_notional: int = Field(default=100_000_000, ge=1, le=10_000_000_000)
     max_strategies: int = Field(default=1000, ge=1, le=100_000)
-    max_running: int = Field(default=200, ge=1, le=100_000)
+    max_running: int = Field(default=0, ge=0, le=100_000)
+    max_running_total: int = Field(default=0, ge=0, le=100_000)
+    max_symbols: int = Field(default=0, ge=0, le=100_000)
     market_protection: int = Field(default=-1, ge=-1, le=100)
     execution_actors: int = Field(default=2, ge=1, le=64)
     ledger_actors: int = Field(default=1, ge=1, le=64)
@@ -243,6 +264,11 @@ class Settings(BaseSettings):
     def feed_source(self) -> Broker:
         """The broker whose market data is used: FEED_BROKER, else the first of BROKERS."""
         return self.feed_broker or self.brokers[0]
+
+    @property
+    def registration_open(self) -> bool:
+        """Whether anybody may open an account: REGISTRATION, else only where no broker has real money."""
+        return self.registration == "open" or (self.registration is None and "kite" not in self.brokers)
 
     @property
     def zone(self) -> ZoneInfo:

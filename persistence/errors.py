@@ -8,7 +8,7 @@ PersistenceError
 ├── StaleEpoch            a later incarnation owns the run; the caller must stop acting for it
 ├── UnreadableSecret      a secret cannot be opened: wrong key, wrong owner or damaged
 ├── RotationRefused       the keys cannot be changed now
-└── SchemaRefused         the database user may not do what a migration needs; an administrator must help
+└── SchemaRefused         a migration cannot be made on this database; an administrator must help
 """
 
 
@@ -67,4 +67,4 @@ class RotationRefused(PersistenceError):
 
 
 class SchemaRefused(PersistenceError):
-    """A migration needs a privilege that the database user does not have; the text says what to grant."""
+    """A migration lacks a privilege, or finds rows that it may not judge; the text says what to do. Nothing changed."""

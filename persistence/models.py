@@ -87,7 +87,7 @@ def _one_of(column: str, *words: str) -> CheckConstraint:
     return CheckConstraint(f"{column} IN ({', '.join(repr(word) for word in words)})", name=column)
 
 
-_LOGIN_ENDS = ("logout", "password_changed", "token_reused", "account_deleted")
+_LOGIN_ENDS = ("logout", "password_changed", "password_reset", "token_reused", "account_deleted")
 _LEGS = ("ENTRY", "EXIT")
 _PRODUCTS = ("MIS", "CNC")
 _BROKERS = ("kite", "paper")
@@ -118,11 +118,12 @@ class Login(TableModel, table=True):
         _one_of("end_reason", *_LOGIN_ENDS),
         CheckConstraint("end_reason IS NULL OR ended_at IS NOT NULL", name="ended_at"),
         UniqueConstraint("id", "user_id"),
-        Index(None, "user_id"),
+        Index(None, "user_id", "address"),
     )
 
     id: uuid.UUID = Field(primary_key=True)
     user_id: int = _reference("users.id", ondelete="CASCADE")
+    address: str | None = _text(nullable=True)
     started_at: datetime = _instant()
     ended_at: datetime | None = _instant(nullable=True)
     end_reason: str | None = _text(nullable=True)
@@ -150,13 +151,17 @@ class RefreshToken(TableModel, table=True):
 
 
 class BrokerAccount(TableModel, table=True):
-    """The one broker connection of a user (row B1); connecting again replaces it."""
+    """The one broker connection of a user (row B1); connecting again replaces it.
+
+    An account at a broker has one owner here: budget, watcher and reservations count by this row.
+    """
 
     __tablename__ = "broker_accounts"
     __table_args__ = (
         _one_of("broker", *_BROKERS),
         CheckConstraint("char_length(api_key_hint) <= 4", name="api_key_hint"),
         UniqueConstraint("user_id"),
+        UniqueConstraint("broker", "broker_user_id"),
         UniqueConstraint("id", "user_id"),
     )
 

@@ -16,8 +16,12 @@ from sqlmodel import col
 
 from persistence.models import AuditEntry, BrokerAccount, Intent, Login, OrderLog, RefreshToken, Run, Strategy, User
 
-_KEYS_LOCK = 0x6B657973  # "keys", and "turn": any constants that no other program uses in this database
+_KEYS_LOCK = 0x6B657973  # "keys", "turn" and "own": any constants that no other program uses in this database
 _ROTATION_LOCK = 0x7475726E
+_OWNERS_LOCK = 0x6F776E
+
+ACCOUNT_TAKEN = "broker_accounts_broker_broker_user_id_key"
+"""The constraint by which an account at a broker has one owner, over all users."""
 
 
 class Repository:
@@ -78,10 +82,15 @@ class Users(Repository):
 class Logins(Repository):
     """Logins, from the password to the logout."""
 
-    async def start(self, login_id: uuid.UUID, user_id: int, at: datetime) -> None:
-        """Store a new login."""
-        self._session.add(Login(id=login_id, user_id=user_id, started_at=at))
+    async def start(self, login_id: uuid.UUID, user_id: int, at: datetime, address: str | None = None) -> None:
+        """Store a new login; `address` is the network that the password came from."""
+        self._session.add(Login(id=login_id, user_id=user_id, started_at=at, address=address))
         await self._session.flush()
+
+    async def is_known(self, user_id: int | None, address: str) -> bool:
+        """Whether a login of the user has begun at that network before. Unknown users cost the same query."""
+        statement = select(exists().where(col(Login.user_id) == (user_id or 0), col(Login.address) == address))
+        return bool(await self._session.scalar(statement))
 
     async def is_live(self, user_id: int, login_id: uuid.UUID) -> bool:
         """Whether the user's login has not ended, nor the user deleted the account."""
@@ -153,7 +162,10 @@ class BrokerAccounts(Repository):
         """Store the user's connection in place of the one there was, if any.
 
         It keeps its id only while it is the same account at the same broker: executions know an account by its id.
+        The database refuses an account that another user has connected (`ACCOUNT_TAKEN`).
         """
+        # One after another: two who swap their accounts would wait for each other.
+        await self._session.execute(select(func.pg_advisory_xact_lock(_OWNERS_LOCK)))
         other = (col(BrokerAccount.broker) != values["broker"]) | (
             col(BrokerAccount.broker_user_id) != values["broker_user_id"]
         )

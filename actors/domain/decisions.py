@@ -1,7 +1,7 @@
 """What the machine wants done, in the imperative. A shell carries the decisions out in their order."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from actors.domain.events import Timer
@@ -36,7 +36,8 @@ class SendOrder:
 
     `look_up_first`: an earlier attempt may have left us (recovery, slow retry), so search the order book by tag
     before sending anything. `not_before`: until then nothing is sent, whatever else can be done is done.
-    `not_after`: from then on only look up, never send: a BUY must not surprise.
+    `not_after`: from then on only look up, never send: a BUY must not surprise. `grace`: each request leaves within
+    that of the instant at which it was due, `not_before` for the first one, or not at all (row E4).
     `check_position`: ask the account what it holds first, and sell no more than that. `order_id`: the order exists,
     only follow it.
     """
@@ -47,6 +48,7 @@ class SendOrder:
     not_after: datetime | None = None
     check_position: bool = False
     order_id: str | None = None
+    grace: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)

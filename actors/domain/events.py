@@ -53,11 +53,15 @@ class OrderReported:
 
 @dataclass(frozen=True, slots=True)
 class PlacementFailed:
-    """It is proven that the broker holds no order for this intent."""
+    """It is proven that the broker holds no order for this intent.
+
+    `not_before`: of a closed market, when it takes the order.
+    """
 
     intent_id: IntentId
     kind: FailureKind
     reason: str
+    not_before: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,14 @@ class OrderQueued:
 
     intent_id: IntentId
     expected_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class NoBuyers:
+    """The exit waits in the queue of sellers at this price, in paise: its share is at the lower circuit."""
+
+    intent_id: IntentId
+    price: Paise
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,4 +176,5 @@ Event = (
     | ClosedByTrader
     | CoverRead
     | RunRecovered
+    | NoBuyers
 )

@@ -6,6 +6,7 @@ Functions take a state and return (state, decisions), like `strategy_machine.ste
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from actors.domain import exit_waits
 from actors.domain.decisions import (
     ArmIntent,
     CancelOrder,
@@ -26,9 +27,6 @@ from actors.domain.strategy_state import Phase, RunStatus, StatusDetail, Strateg
 
 Step = tuple[StrategyState, list[Decision]]
 
-EXIT_RETRY_DELAY = timedelta(seconds=15)
-"""Between the tries of an exit that could not be placed (ruling 3: "keeps retrying the exit, slowly")."""
-
 EXIT_FAILURE_LIMIT = 3
 """Exits in a row that the broker may end without a fill before the run says that its exit failed."""
 
@@ -47,6 +45,8 @@ FAILURE_STATUS = {
     FailureKind.BUDGET_USED_UP: (RunStatus.FAILED, StatusDetail.ORDER_BUDGET_USED_UP),
     FailureKind.HALTED: (RunStatus.PAUSED, StatusDetail.ENTRIES_HALTED),
     FailureKind.ACCOUNT_SHORT: (RunStatus.FAILED, StatusDetail.ACCOUNT_SHORT),
+    FailureKind.MISSED: (RunStatus.FAILED, StatusDetail.MISSED_EXECUTION),
+    FailureKind.MARKET_CLOSED: (RunStatus.FAILED, StatusDetail.MARKET_CLOSED),
 }
 
 
@@ -161,7 +161,7 @@ def retry_exit(state: StrategyState, now: datetime) -> Step:
         detail=StatusDetail.NONE,
         message=_exit_message(state),
     )
-    in_doubt = current.failure is not FailureKind.REFUSED
+    in_doubt = current.failure not in {FailureKind.REFUSED, FailureKind.MARKET_CLOSED}
     return exiting, [SendOrder(retried.intent, look_up_first=in_doubt, check_position=True)]
 
 
@@ -172,12 +172,13 @@ def exit_failed(state: StrategyState, kind: FailureKind, reason: str, now: datet
     """
     status, detail = FAILURE_STATUS[kind]
     message = _FAILED_EXIT.get(kind, "Order Failed – position still open, retrying the exit")
-    again = PROBE_INTERVAL if kind in PROBED else EXIT_RETRY_DELAY
-    failed = replace(state, phase=Phase.EXIT_FAILED, status=status, detail=detail, message=message, exit_alarmed=True)
+    counted = replace(state, exit_tries=state.exit_tries + (kind not in PROBED), probes=0, told_open=None)
+    again = PROBE_INTERVAL if kind in PROBED else exit_waits.retry_pause(counted.exit_tries)
+    failed = replace(counted, phase=Phase.EXIT_FAILED, status=status, detail=detail, message=message, exit_alarmed=True)
     log = LogEvent("ORDER_FAILED", reason, state.exits[-1].intent.id, quantity=state.open_quantity)
     decisions: list[Decision] = [CancelTimers(), SetTimer(Timer.RETRY, now + again), log]
     alarm = [] if state.exit_alarmed else [RaiseAlert("exit_failed", f"{message}: {reason}")]
-    return failed, decisions + alarm
+    return failed, decisions + alarm + ([] if kind in PROBED else exit_waits.refused_often(failed))
 
 
 _FAILED_EXIT = {
@@ -190,8 +191,14 @@ _FAILED_EXIT = {
 def exit_retry_due(state: StrategyState, now: datetime) -> Step:
     """A failed exit's timer: ask whether the broker is back, or try the exit again (ruling 3)."""
     if state.exits[-1].failure in PROBED:
-        return state, [ProbeBroker(), SetTimer(Timer.RETRY, now + PROBE_INTERVAL)]
+        return probe(state, now)
     return retry_exit(state, now)
+
+
+def probe(state: StrategyState, now: datetime) -> Step:
+    """Ask whether the broker is back, the more rarely the longer it has been away."""
+    asked = replace(state, probes=state.probes + 1)
+    return asked, [ProbeBroker(), SetTimer(Timer.RETRY, now + exit_waits.probe_pause(asked, PROBE_INTERVAL))]
 
 
 def _exit_message(state: StrategyState) -> str:

@@ -89,6 +89,10 @@ def dump_state(state: StrategyState) -> dict[str, Any]:
         "recalled": state.recalled,
         "forgiven": state.forgiven,
         "forgiven_on": state.forgiven_on.isoformat() if state.forgiven_on else None,
+        "has_derivatives": state.has_derivatives,
+        "no_buyers_since": state.no_buyers_since.isoformat() if state.no_buyers_since else None,
+        "told_open": state.told_open.isoformat() if state.told_open else None,
+        "exit_tries": state.exit_tries,
     }
 
 
@@ -120,7 +124,19 @@ def load_state(run: StrategyRun, data: Mapping[str, Any] | None) -> StrategyStat
         recalled=data.get("recalled", 0),
         forgiven=data.get("forgiven", 0),
         forgiven_on=date.fromisoformat(day) if (day := data.get("forgiven_on")) else None,
+        **_load_later(data),
     )
+
+
+def _load_later(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields that snapshots of earlier versions do not have."""
+    no_buyers_since, told_open = data.get("no_buyers_since"), data.get("told_open")
+    return {
+        "has_derivatives": data.get("has_derivatives", False),
+        "no_buyers_since": datetime.fromisoformat(no_buyers_since) if no_buyers_since else None,
+        "told_open": datetime.fromisoformat(told_open) if told_open else None,
+        "exit_tries": data.get("exit_tries", 0),
+    }
 
 
 def _dump_order(order: Order) -> dict[str, Any]:

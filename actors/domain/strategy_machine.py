@@ -9,12 +9,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from actors.domain import entries, exits, recovery
+from actors.domain import entries, exit_waits, exits, recovery
 from actors.domain import events as ev
 from actors.domain.decisions import (
     Decision,
     LogEvent,
-    ProbeBroker,
     RaiseAlert,
     SetTimer,
     WatchPrice,
@@ -41,6 +40,9 @@ def step(state: StrategyState, event: Event, now: datetime) -> tuple[StrategySta
     if allowed is None:
         raise IllegalEvent(f"{type(event).__name__} cannot happen while {state.phase}")
     after, decisions = _HANDLERS[type(event)](state, event, now)
+    if after.no_buyers_since is not None or after.exit_tries:
+        after, told = exit_waits.afterwards(state, after, event)
+        decisions = decisions + told
     if after.phase not in allowed:
         raise BrokenInvariant(f"{state.phase} became {after.phase} by {type(event).__name__}")
     return after, tuple(decisions)
@@ -62,7 +64,7 @@ def _on_timer(state: StrategyState, event: ev.TimerFired, now: datetime) -> Step
         case Timer.RETRY if state.phase is Phase.EXIT_FAILED:
             return exits.exit_retry_due(state, now)
         case Timer.RETRY if state.phase is Phase.PAUSED:
-            return state, [ProbeBroker(), SetTimer(Timer.RETRY, now + exits.PROBE_INTERVAL)]
+            return exits.probe(state, now)
     return state, []
 
 
@@ -109,6 +111,8 @@ def _on_tick(state: StrategyState, event: ev.TickReceived, now: datetime) -> Ste
     tick = event.tick
     fresh = is_fresh(tick.exchange_time, now)
     seen = replace(state, last_price=tick.price, last_tick_at=tick.exchange_time, feed_live=state.feed_live or fresh)
+    if called_back := entries.tick_before_buy(seen, now):
+        return replace(seen, below_stop=True), called_back
     since = None if state.unproven else state.watched_since
     if since is None or not fresh or not is_breached(state.stop_loss, tick, since):
         return seen, []
@@ -239,6 +243,8 @@ def _on_placement_failed(state: StrategyState, event: ev.PlacementFailed, now: d
     failed = replace(state, exits=(*state.exits[:-1], replace(current, failure=event.kind)))
     if state.closed_outside or event.kind is FailureKind.NOTHING_TO_SELL:
         return _on_closed_outside(failed, ev.PositionClosedOutside(event.reason), now)
+    if event.kind is FailureKind.MARKET_CLOSED:
+        return exit_waits.for_market(failed, event, now)
     return exits.exit_failed(failed, event.kind, event.reason, now)
 
 
@@ -274,7 +280,8 @@ def _on_broker_restored(state: StrategyState, _event: ev.BrokerRestored, now: da
         return state, []
     if trigger_verdict(state.run.buy_at, now, state.run.missed_grace) is TriggerVerdict.MISSED:
         return entries.missed(state, now)
-    return entries.enter(state, now, look_up_first=True)
+    # an incarnation that was loaded paused does not know what the one before has sent since
+    return entries.enter(state, now, look_up_first=not state.entry_absent)
 
 
 def _on_closed_outside(state: StrategyState, event: ev.PositionClosedOutside, now: datetime) -> Step:
@@ -334,4 +341,5 @@ _HANDLERS: Mapping[type[Event], Callable[[StrategyState, Any, datetime], Step]] 
     ev.ExitUncovered: _on_exit_uncovered,
     ev.CoverRead: _on_cover_read,
     ev.RunRecovered: recovery.resume,
+    ev.NoBuyers: exit_waits.no_buyers,
 }

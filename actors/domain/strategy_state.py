@@ -75,6 +75,9 @@ class StatusDetail(StrEnum):
     CLOSED_OUTSIDE = "closed_outside"
     UNFILLED = "entry_not_filled"
     ACCOUNT_SHORT = "account_short"
+    NO_BUYERS = "no_buyers"
+    MARKET_CLOSED = "market_closed"
+    PRICE_BELOW_STOP = "price_below_stop"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +92,11 @@ class StrategyState:
     an earlier day; neither tick nor timer counts until the account has been asked. `recalled`: how many exits have been
     called back because the account does not cover them. `forgiven`: shares that were sold by hand on `forgiven_on` and
     of which the trader says that they were not this run's.
+    `has_derivatives`: futures are written on the share, which changes its hours. `entry_absent`: this very
+    incarnation has been told that the broker holds no BUY. `below_stop`: the BUY was called back since the price
+    had fallen to the stop-loss. `no_buyers_since`: the exit waits in the queue at the circuit. `told_open`: the trader
+    knows that the exit waits until then. `exit_tries`: placements of the exit in a row that failed. `probes`: looks at
+    the broker in a row that had no answer.
     """
 
     run: StrategyRun
@@ -116,6 +124,13 @@ class StrategyState:
     recalled: int = 0
     forgiven: int = 0
     forgiven_on: date | None = None
+    has_derivatives: bool = False
+    entry_absent: bool = False
+    below_stop: bool = False
+    no_buyers_since: datetime | None = None
+    told_open: datetime | None = None
+    exit_tries: int = 0
+    probes: int = 0
 
     @classmethod
     def scheduled(cls, run: StrategyRun) -> Self:
@@ -204,6 +219,7 @@ TRANSITIONS: Mapping[Phase, Mapping[type[ev.Event], frozenset[Phase]]] = {
         ev.FeedLost: _stay(_P.SCHEDULED),
         ev.FeedRestored: _stay(_P.SCHEDULED),
         ev.RunRecovered: _stay(_P.SCHEDULED, _P.ENTERING, _P.ARMING, _P.ENDED) | _EXITS,
+        ev.NoBuyers: _stay(_P.SCHEDULED),
     },
     _P.PAUSED: {
         ev.TimerFired: _stay(_P.PAUSED, _P.ENDED),
@@ -218,6 +234,7 @@ TRANSITIONS: Mapping[Phase, Mapping[type[ev.Event], frozenset[Phase]]] = {
         ev.FeedLost: _stay(_P.PAUSED),
         ev.FeedRestored: _stay(_P.PAUSED),
         ev.RunRecovered: _stay(_P.PAUSED, _P.ENTERING, _P.ARMING) | _EXITS,
+        ev.NoBuyers: _stay(_P.PAUSED),
     },
     _P.ENTERING: {
         ev.TimerFired: _stay(_P.ENTERING),
@@ -232,6 +249,7 @@ TRANSITIONS: Mapping[Phase, Mapping[type[ev.Event], frozenset[Phase]]] = {
         ev.FeedLost: _stay(_P.ENTERING),
         ev.FeedRestored: _stay(_P.ENTERING),
         ev.RunRecovered: _stay(_P.ENTERING, _P.ARMING) | _EXITS,
+        ev.NoBuyers: _stay(_P.ENTERING),
     },
     _P.ARMING: {
         ev.TimerFired: _stay(_P.ARMING),
@@ -251,6 +269,7 @@ TRANSITIONS: Mapping[Phase, Mapping[type[ev.Event], frozenset[Phase]]] = {
         ev.ClosedByTrader: _stay(_P.ENDED),
         ev.CoverRead: _stay(_P.ARMING, _P.ENDED),
         ev.RunRecovered: _stay(_P.ARMING) | _EXITS,
+        ev.NoBuyers: _stay(_P.ARMING),
     },
     _P.GUARDING: {
         ev.TimerFired: _stay(_P.GUARDING, _P.EXITING),
@@ -270,6 +289,7 @@ TRANSITIONS: Mapping[Phase, Mapping[type[ev.Event], frozenset[Phase]]] = {
         ev.ClosedByTrader: _stay(_P.ENDED),
         ev.CoverRead: _stay(_P.GUARDING, _P.ENDED),
         ev.RunRecovered: _stay(_P.GUARDING) | _EXITS,
+        ev.NoBuyers: _stay(_P.GUARDING),
     },
     _P.EXITING: {
         ev.TimerFired: _stay(_P.EXITING),
@@ -289,6 +309,7 @@ TRANSITIONS: Mapping[Phase, Mapping[type[ev.Event], frozenset[Phase]]] = {
         ev.ClosedByTrader: _stay(_P.EXITING, _P.ENDED),
         ev.CoverRead: _stay(_P.EXITING),
         ev.RunRecovered: _EXITS,
+        ev.NoBuyers: _stay(_P.EXITING),
     },
     _P.EXIT_FAILED: {
         ev.TimerFired: _stay(_P.EXIT_FAILED, _P.EXITING),
@@ -308,6 +329,7 @@ TRANSITIONS: Mapping[Phase, Mapping[type[ev.Event], frozenset[Phase]]] = {
         ev.ClosedByTrader: _stay(_P.ENDED),
         ev.CoverRead: _stay(_P.EXIT_FAILED),
         ev.RunRecovered: _EXITS,
+        ev.NoBuyers: _stay(_P.EXIT_FAILED),
     },
     _P.ENDED: {
         ev.TimerFired: _stay(_P.ENDED),
@@ -326,6 +348,7 @@ TRANSITIONS: Mapping[Phase, Mapping[type[ev.Event], frozenset[Phase]]] = {
         ev.ClosedByTrader: _stay(_P.ENDED),
         ev.CoverRead: _stay(_P.ENDED),
         ev.RunRecovered: _stay(_P.ENDED),
+        ev.NoBuyers: _stay(_P.ENDED),
     },
 }
 """Phase → event → phases the run may be in afterwards."""

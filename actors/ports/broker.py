@@ -9,8 +9,10 @@ from typing import Any, Protocol
 
 from actors.domain.cover import AccountPosition, OwnIntent, PositionKey
 from actors.domain.events import Event
-from actors.domain.identifiers import Leg
+from actors.domain.identifiers import Instrument, Leg
+from actors.domain.money import Paise
 from actors.domain.order import OrderReport
+from actors.domain.price_band import PriceBand
 from actors.domain.retry_policy import AttemptOutcome
 from actors.ports.strategy import OrderCommand
 
@@ -42,6 +44,14 @@ class OrderGateway(Protocol):
 
     async def widen_protection(self, order_id: str, percent: Decimal) -> None:
         """Modify a parked order to a MARKET order with wider protection. Raises BrokerUnavailable."""
+        ...
+
+    async def rest_at(self, order_id: str, limit: Paise) -> None:
+        """Modify a parked order to a LIMIT at this price in paise. Raises BrokerUnavailable."""
+        ...
+
+    async def price_band(self, instrument: Instrument) -> PriceBand:
+        """Between which prices the instrument may trade now. Raises BrokerUnavailable."""
         ...
 
     async def cancel(self, order_id: str) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from actors.domain.cover import Cover, Stake
@@ -34,6 +34,8 @@ class OrderCommand:
     order_id: str | None = None
     stake: Stake | None = None
     """Of an exit: what its run holds by its own fills."""
+    grace: timedelta | None = None
+    has_derivatives: bool = False
 
 
 @dataclass(frozen=True, slots=True)

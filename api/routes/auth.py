@@ -20,7 +20,7 @@ from api.schemas.auth import (
 router = APIRouter(prefix="/auth", tags=["auth"])
 
 
-@router.post("/register", status_code=201, operation_id="register", responses=problems(409, 429))
+@router.post("/register", status_code=201, operation_id="register", responses=problems(403, 409, 429))
 async def register(body: RegisterRequest, opened: Opened, address: Address) -> LoginAnswer:
     """Open an account and log in."""
     return _answer(await opened.auth.register(body.email, body.password.get_secret_value(), address))

@@ -4,13 +4,17 @@ import asyncio
 from collections.abc import Awaitable
 from typing import Annotated, Literal
 
+import structlog
 from fastapi import APIRouter, Query, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel
 
 from api.dependencies import Opened
-from persistence.database import ping
+from persistence.database import ping, transaction
+from persistence.engine_load import EngineLoad
+from persistence.errors import DatabaseUnavailable
 
+log = structlog.stdlib.get_logger(__name__)
 router = APIRouter(tags=["health"])
 
 CHECK_TIMEOUT_S = 2.0
@@ -63,10 +67,22 @@ _METRICS = {"text/plain": {"schema": {"type": "string"}, "example": "# HELP trad
 
 
 @router.get("/metrics", operation_id="metrics", response_class=Response, responses={200: {"content": _METRICS}})
-async def metrics(request: Request) -> Response:
+async def metrics(request: Request, opened: Opened) -> Response:
     """Figures of this process in Prometheus' text format."""
+    limits = {"running": opened.capacity.running, "symbols": opened.capacity.symbols}
+    request.app.state.metrics.places(await _places(opened), limits)
     figures: bytes = request.app.state.metrics.text()
     return Response(figures, media_type=CONTENT_TYPE_LATEST)
+
+
+async def _places(opened: Opened) -> dict[str, int]:
+    try:
+        async with asyncio.timeout(CHECK_TIMEOUT_S), transaction(opened.sessions) as session:
+            load = await EngineLoad(session).count()
+    except (TimeoutError, DatabaseUnavailable):  # the other figures are worth having nevertheless
+        log.warning("places_not_counted")
+        return {}
+    return {"running": load.running, "symbols": load.symbols}
 
 
 async def _check(part: Awaitable[object]) -> str:

@@ -73,6 +73,8 @@ def _parse_price(number: Any) -> Decimal:
 
 
 def _parse_symbol(text: str) -> str:
+    if not text.isprintable():  # no symbol has a control character, and PostgreSQL takes no NUL at all
+        raise ValueError("must be a symbol such as INFY or NSE:INFY")
     try:
         return ":".join(split_symbol(text))
     except InvalidValue as error:

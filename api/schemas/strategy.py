@@ -27,7 +27,10 @@ class StrategyIdRequest(Request):
 
 
 class StrategyPatchRequest(Request):
-    """What to change; at least one field. While the strategy runs, only `stop_loss` can be moved."""
+    """What to change; at least one field. While the strategy runs, only `stop_loss` can be moved.
+
+    `confirm` moves it even to where it sells at once: at or above the market price.
+    """
 
     model_config = ConfigDict(json_schema_extra={"minProperties": 1})
 
@@ -36,10 +39,11 @@ class StrategyPatchRequest(Request):
     stop_loss: Price | None = None
     quantity: Quantity | None = None
     product: Product | None = None
+    confirm: bool = Field(default=False, strict=True)
 
     @model_validator(mode="after")
     def _something(self) -> "StrategyPatchRequest":
-        if not any(value is not None for value in self.__dict__.values()):
+        if all(value is None for name, value in self.__dict__.items() if name != "confirm"):
             raise ValueError("needs at least one field to change")
         return self
 

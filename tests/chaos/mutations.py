@@ -101,8 +101,8 @@ MUTATIONS = (
         (
             Edit(
                 "actors/order_budget.py",
-                "heapq.heappush(self._waiting, (event.priority, self._arrivals, turn))",
-                "heapq.heappush(self._waiting, (OrderEvent.BUY.priority, self._arrivals, turn))",
+                "heapq.heappush(self._waiting, (rank, self._arrivals, turn))",
+                "heapq.heappush(self._waiting, (_Rank.BUY, self._arrivals, turn))",
             ),
         ),
         (SURGE,),
@@ -113,7 +113,7 @@ MUTATIONS = (
         (
             Edit(
                 "actors/order_budget.py",
-                "        if any(window.free(is_exit=_is_exit(priority)) <= 0 for window in windows):\n",
+                "        if any(window.free(rank) <= 0 for window in windows):\n",
                 "        if False:\n",
             ),
         ),

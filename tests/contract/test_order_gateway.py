@@ -9,12 +9,13 @@ from typing import Protocol
 
 import pytest
 
-from actors.domain.identifiers import Product
+from actors.domain.identifiers import Instrument, Product
 from actors.domain.order import Intent, OrderReport, OrderStage
+from actors.domain.price_band import PriceBand
 from actors.domain.retry_policy import AttemptOutcome
 from actors.ports import BrokerUnavailable, OrderGateway
 from broker.kite_client import KiteCredentials, KiteEndpoint, KiteGateway
-from tests.kit.builders import a_run
+from tests.kit.builders import INFY, a_run
 from tests.kit.execution import a_command, held
 from tests.kit.fakes import (
     EXPIRED,
@@ -64,6 +65,7 @@ class FakeBroker:
 
     def __init__(self) -> None:
         self.gateway = FakeGateway(FakeClock())
+        self.gateway.bands[INFY] = PriceBand(135000, 165000, 150000)
 
     def next_order(self, placing: Placing) -> None:
         self.gateway.script.append(placing)
@@ -153,6 +155,16 @@ async def parked(broker: Broker) -> tuple[Intent, str]:
     return intent, placed.order_id
 
 
+async def cancelled(broker: Broker, order_id: str) -> None:
+    """Cancel an order that the broker may still be changing."""
+    async with asyncio.timeout(5):
+        while True:
+            try:
+                return await broker.gateway.cancel(order_id)
+            except BrokerUnavailable:
+                await asyncio.sleep(0.01)
+
+
 async def test_a_placed_order_is_listed_under_its_tag_and_fills(broker: Broker) -> None:
     intent = a_buy()
     placed = await broker.gateway.place(a_command(intent))
@@ -202,6 +214,23 @@ async def test_a_parked_order_fills_when_its_protection_is_widened(broker: Broke
     intent, order_id = await parked(broker)
     await broker.gateway.widen_protection(order_id, Decimal(3))
     await becomes(broker, intent, OrderStage.COMPLETE, 10)
+
+
+async def test_a_parked_order_can_be_put_into_the_queue_at_a_price(broker: Broker) -> None:
+    intent, order_id = await parked(broker)
+    band = await broker.gateway.price_band(INFY)
+    await broker.gateway.rest_at(order_id, band.lower)  # a BUY: nobody sells so low
+    await cancelled(broker, order_id)
+    await becomes(broker, intent, OrderStage.CANCELLED, 0)
+    with pytest.raises(BrokerUnavailable):
+        await broker.gateway.rest_at(order_id, band.lower)
+
+
+async def test_the_price_band_of_an_instrument_holds_its_price(broker: Broker) -> None:
+    band = await broker.gateway.price_band(INFY)
+    assert 0 < band.lower <= band.last <= band.upper
+    with pytest.raises(BrokerUnavailable):
+        await broker.gateway.price_band(Instrument("NSE", "NOSUCHSHARE", 1))
 
 
 async def test_a_parked_order_can_be_cancelled_and_then_no_more(broker: Broker) -> None:

@@ -64,6 +64,8 @@ def settings(postgres_url: str, redis_url: str, paper: PaperExchange, tmp_path: 
         jwt_secret=SecretStr("integration tests sign with this secret"),
         encryption_keys=(SecretStr(generate_key()),),
         data_dir=tmp_path,
+        max_running=200,
+        max_running_total=100_000,  # tests share the database, and leave their runs behind
     )
 
 

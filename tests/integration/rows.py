@@ -27,7 +27,7 @@ async def new_run(sessions: Sessions, *, like: Run | None = None, symbol: str = 
             account = BrokerAccount(
                 user_id=user.id,
                 broker="paper",
-                broker_user_id="AB1234",
+                broker_user_id=f"AB{secrets.token_hex(6)}",
                 api_key_hint="ey01",
                 secrets_box=b"\x01sealed",
                 key_version="00000000",

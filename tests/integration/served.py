@@ -32,7 +32,7 @@ def settings_of(postgres_url: str, redis_url: str, paper_url: str, data_dir: Pat
         jwt_secret=SecretStr("integration tests sign with this secret"),
         encryption_keys=(SecretStr(generate_key()),),
         data_dir=data_dir,
-        **changes,
+        **{"max_running_total": 100_000} | changes,  # tests share the database, and leave their runs behind
     )
 
 

@@ -94,8 +94,8 @@ async def many_accounts(sessions: Sessions, trader: ApiUser, count: int) -> None
                 "WITH added AS (INSERT INTO users (email, password_hash) "
                 "SELECT n || '@copies.example', '-' FROM generate_series(1, :count) n RETURNING id) "
                 "INSERT INTO broker_accounts (user_id, broker, broker_user_id, api_key_hint, secrets_box, key_version, "
-                "token_obtained_at) SELECT added.id, broker, broker_user_id, api_key_hint, secrets_box, key_version, "
-                "token_obtained_at FROM added, broker_accounts"
+                "token_obtained_at) SELECT added.id, broker, broker_user_id || added.id, api_key_hint, secrets_box, "
+                "key_version, token_obtained_at FROM added, broker_accounts"
             ),
             {"count": count},
         )

@@ -95,11 +95,59 @@ async def briefly_throttled(app: FastAPI, redis_url: str) -> AsyncIterator[FastA
 
 async def test_guessing_the_password_of_an_account_is_throttled_from_any_address(app: FastAPI, user: ApiUser) -> None:
     answers = []
-    for _ in range(12):
+    for _ in range(50):
         async with from_address(app, an_address()) as client:
             answers.append(await client.post("/auth/login", json={"email": user.email, "password": "a guess"}))
-    assert [outcome(answer) for answer in answers] == [WRONG] * 10 + [THROTTLED] * 2
+    assert [outcome(answer) for answer in answers] == [WRONG] * 30 + [THROTTLED] * 20
     assert 0 < int(answers[-1].headers["Retry-After"]) <= 300
+    async with from_address(app, an_address()) as client:  # the right password is not looked at either
+        assert outcome(await client.post("/auth/login", json={"email": user.email, "password": PASSWORD})) == THROTTLED
+
+
+async def test_what_strangers_try_never_keeps_an_owner_out_where_he_has_logged_in_before(
+    app: FastAPI, user: ApiUser
+) -> None:
+    body = {"email": user.email, "password": PASSWORD}
+    for _ in range(3):
+        async with from_address(app, an_address()) as stranger:
+            for _ in range(10):
+                await stranger.post("/auth/login", json={"email": user.email, "password": "a guess"})
+    answers = [await user.client.post("/auth/login", json=body) for _ in range(3)]
+    assert {answer.status_code for answer in answers} == {200}
+    async with from_address(app, an_address()) as elsewhere:  # nor are the strangers' attempts forgotten by that
+        assert outcome(await elsewhere.post("/auth/login", json=body)) == THROTTLED
+
+
+async def test_ten_wrong_passwords_of_one_stranger_keep_an_owner_out_nowhere(app: FastAPI, user: ApiUser) -> None:
+    async with from_address(app, an_address()) as stranger:
+        for _ in range(11):
+            last = await stranger.post("/auth/login", json={"email": user.email, "password": "a guess"})
+    assert outcome(last) == THROTTLED
+    async with from_address(app, an_address()) as elsewhere:
+        answer = await elsewhere.post("/auth/login", json={"email": user.email, "password": PASSWORD})
+    assert answer.status_code == 200
+
+
+async def test_an_address_that_the_owner_uses_may_not_guess_without_end(user: ApiUser) -> None:
+    body = {"email": user.email, "password": "a guess"}
+    answers = [outcome(await user.client.post("/auth/login", json=body)) for _ in range(12)]
+    assert answers == [WRONG] * 10 + [THROTTLED] * 2
+
+
+async def test_whoever_goes_on_guessing_waits_longer_each_time(redis_url: str) -> None:
+    limits = ThrottleLimits(per_pair=2, per_address=1_000_000, window_s=1, most_growth=5)
+    account, address = an_email(), an_address()
+    waits: list[int] = []
+    async with Redis.from_url(redis_url, decode_responses=True) as redis, asyncio.timeout(60):
+        throttle = LoginThrottle(redis, limits)
+        while len(waits) < 3:
+            while await throttle.attempt(account, address, known=False) is not None:
+                pass
+            refusal = None
+            while refusal is None:
+                refusal = await throttle.attempt(account, address, known=False)
+            waits.append(refusal.wait_s)
+    assert waits == [1, 3, 5]
 
 
 async def test_guessing_many_times_at_once_is_no_way_around_the_throttle(

@@ -15,6 +15,7 @@ from actors.domain.events import Event
 from actors.domain.identifiers import Instrument, IntentId, Product, Side
 from actors.domain.money import Paise
 from actors.domain.order import OrderReport, OrderStage, OrderTerms
+from actors.domain.price_band import PriceBand
 from actors.domain.retry_policy import AttemptOutcome
 from actors.ports import (
     Attempt,
@@ -226,7 +227,12 @@ class FakeGateway:
         self.warmed: list[datetime] = []
         self.widened: list[tuple[datetime, Decimal]] = []
         self.widening_fills = True
+        self.rested: list[tuple[datetime, str, Paise]] = []
+        self.bands: dict[Instrument, PriceBand] = {}
+        self.band_reads: list[datetime] = []
+        self.refused_changes: list[str] = []
         self.cancels: list[str] = []
+        self.refuses_cancels = False
         self.net: dict[tuple[Instrument, Product], int] = {}
         self.opening: dict[tuple[Instrument, Product], int] = {}
         self._book: dict[str, OrderReport] = {}
@@ -260,15 +266,33 @@ class FakeGateway:
         if report is None or report.stage.terminal:
             raise BrokerUnavailable(f"order {order_id} cannot be modified")
         self.widened.append((self.clock.now(), percent))
+        if self.refused_changes:
+            raise BrokerUnavailable(self.refused_changes.pop(0))
         if self.widening_fills:
             self.fill(order_id, report.quantity)
+
+    async def rest_at(self, order_id: str, limit: Paise) -> None:
+        """See `OrderGateway.rest_at`."""
+        self._check()
+        report = self._book.get(order_id)
+        if report is None or report.stage.terminal:
+            raise BrokerUnavailable(f"order {order_id} cannot be modified")
+        self.rested.append((self.clock.now(), order_id, limit))
+
+    async def price_band(self, instrument: Instrument) -> PriceBand:
+        """See `OrderGateway.price_band`."""
+        self.band_reads.append(self.clock.now())
+        self._check()
+        if instrument not in self.bands:
+            raise BrokerUnavailable("there is no such quote")
+        return self.bands[instrument]
 
     async def cancel(self, order_id: str) -> None:
         """See `OrderGateway.cancel`."""
         self._check()
         self.cancels.append(order_id)
         report = self._book.get(order_id)
-        if report is None or report.stage.terminal:
+        if report is None or report.stage.terminal or self.refuses_cancels:
             raise BrokerUnavailable(f"order {order_id} cannot be cancelled")
         self._book[order_id] = replace(report, stage=OrderStage.CANCELLED)
 

@@ -4,19 +4,19 @@ The strategies and the execution actor are the real ones; the broker, the journa
 """
 
 import asyncio
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from actors.domain.cover import Cover, position_key
+from actors.domain.cover import position_key
 from actors.domain.events import Event, StopRequested, TickReceived
-from actors.domain.identifiers import IntentId, Product, Side
-from actors.domain.order import Order, OrderReport
+from actors.domain.identifiers import Product, Side
+from actors.domain.order import Order
 from actors.domain.snapshot import dump_state
 from actors.domain.strategy_state import Phase, StrategyState
 from actors.execution_actor import ExecutionActor, ExecutionLimits
-from actors.ports import BrokerUnavailable, Holding, KnownIntent, LoadedRun, OrderCommand, PeerUnavailable
+from actors.ports import KnownIntent, LoadedRun, PeerUnavailable
 from actors.strategy_actor import StrategyActor
 from tests.kit.builders import INFY, NOW, a_run, a_tick
 from tests.kit.fakes import (
@@ -29,6 +29,7 @@ from tests.kit.fakes import (
     FakeUpdates,
 )
 from tests.kit.virtual_time import FakeClock, until
+from tests.kit.whole import DirectDesk
 
 T = TypeVar("T")
 
@@ -51,41 +52,6 @@ class Life:
     def alerts(self) -> list[str]:
         """The codes of the alerts that the strategy has raised."""
         return [code for code, _ in self.journal.alerts]
-
-
-@dataclass
-class _Desk:
-    """`OrderDesk` over the execution actor, as Ray calls are."""
-
-    bench: "OutsideBench"
-
-    async def execute(self, command: OrderCommand) -> Event:
-        return await self.bench.execution.execute(command)
-
-    async def cancel(self, account_id: int, intent_id: IntentId, order_id: str) -> None:
-        await _proven(self.bench.execution.cancel(account_id, intent_id, order_id))
-
-    async def withdraw(self, account_id: int, intent_id: IntentId) -> None:
-        self.bench.execution.withdraw(intent_id)
-
-    async def orders_by_tag(self, account_id: int, tags: Sequence[str]) -> Mapping[str, OrderReport]:
-        return await _proven(self.bench.execution.orders_by_tag(account_id, tags))
-
-    async def probe(self, account_id: int) -> bool:
-        return await self.bench.execution.probe(account_id)
-
-    async def cover(self, holding: Holding) -> Cover:
-        return await _proven(self.bench.execution.cover(holding))
-
-    async def guard(self, holding: Holding) -> None:
-        await _proven(self.bench.execution.guard(holding))
-
-
-async def _proven(call: Awaitable[T]) -> T:
-    try:
-        return await call
-    except BrokerUnavailable as error:
-        raise PeerUnavailable(str(error)) from error
 
 
 @dataclass
@@ -129,7 +95,6 @@ class OutsideBench:
         self.records = _Records()
         self.claims, self.attempts, self.updates = FakeClaims(), FakeAttemptLog(), FakeUpdates()
         self._limits = ExecutionLimits(**{"awake": timedelta(0), **limits})
-        self.desk = _Desk(self)
         self.execution = self.new_execution()
 
     def new_execution(self) -> ExecutionActor:
@@ -144,6 +109,7 @@ class OutsideBench:
             clock=self.clock,
             limits=self._limits,
         )
+        self.desk = DirectDesk(self.execution)
         return self.execution
 
     def start(self, snapshot: Mapping[str, Any] | None = None, epoch: int = 1, **run: Any) -> Life:

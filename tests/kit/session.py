@@ -20,6 +20,8 @@ QUICK: dict[str, Any] = {
     "exit_quarantine_s": 1.0,
     "order_timeout_s": "0.5,1.5",
     "execution_actors": 1,
+    "max_running": 200,  # one trader runs what many would
+    "max_running_total": 400,
 }
 
 

@@ -17,6 +17,8 @@ P = ParamSpec("P")
 _LONGEST_TEST_S = 2 * 3600.0
 """Of virtual time: a test that waits for longer waits for what never comes."""
 
+_SEVERAL_DAYS_S = 80 * 3600.0
+
 _START_S = 1000.0
 """The loop's time is the uptime of a machine, never zero."""
 
@@ -40,9 +42,9 @@ class FakeClock:
 class _Selector(selectors.BaseSelector):
     """Asks the real selector without waiting; what it was to wait is added to the loop's time."""
 
-    def __init__(self) -> None:
+    def __init__(self, longest_s: float) -> None:
         self._real = selectors.DefaultSelector()
-        self.time = _START_S
+        self.time, self._longest_s = _START_S, longest_s
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         ready = self._real.select(0)
@@ -50,8 +52,8 @@ class _Selector(selectors.BaseSelector):
             raise AssertionError("every task waits, and nothing is left that could wake one")
         if not ready and timeout:
             self.time += timeout
-            if self.time > _START_S + _LONGEST_TEST_S:
-                raise AssertionError(f"nothing came of waiting for {_LONGEST_TEST_S} virtual seconds")
+            if self.time > _START_S + self._longest_s:
+                raise AssertionError(f"nothing came of waiting for {self._longest_s} virtual seconds")
         return ready
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
@@ -70,8 +72,8 @@ class _Selector(selectors.BaseSelector):
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
     """The standard loop on virtual time."""
 
-    def __init__(self) -> None:
-        self._virtual = _Selector()
+    def __init__(self, longest_s: float = _LONGEST_TEST_S) -> None:
+        self._virtual = _Selector(longest_s)
         super().__init__(self._virtual)
 
     def time(self) -> float:
@@ -81,10 +83,20 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
 def in_virtual_time(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
     """Run an async test on a loop of its own in virtual time."""
+    return _on_loops(VirtualTimeLoop, test)
 
+
+def over_days(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
+    """The same for a test that lasts for hours, or over a weekend."""
+    return _on_loops(lambda: VirtualTimeLoop(_SEVERAL_DAYS_S), test)
+
+
+def _on_loops(
+    factory: Callable[[], VirtualTimeLoop], test: Callable[P, Coroutine[Any, Any, None]]
+) -> Callable[P, None]:
     @functools.wraps(test)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
-        with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        with asyncio.Runner(loop_factory=factory) as runner:
             runner.run(test(*args, **kwargs))
 
     del run.__wrapped__  # else pytest-asyncio finds the coroutine function behind it

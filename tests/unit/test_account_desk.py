@@ -10,6 +10,7 @@ from actors.account_desk import AccountDesk, newest_by_tag, with_tag
 from actors.domain.order import OrderStage
 from actors.order_budget import BudgetLimits, OrderBudget
 from actors.ports import BrokerUnavailable
+from actors.request_counts import RequestCounts
 from tests.kit.builders import NOW, a_report
 from tests.kit.fakes import FakeGateway
 from tests.kit.virtual_time import FakeClock, in_virtual_time, passing
@@ -18,7 +19,7 @@ from tests.kit.virtual_time import FakeClock, in_virtual_time, passing
 def a_desk() -> tuple[AccountDesk, FakeGateway, FakeClock]:
     clock = FakeClock(NOW)
     gateway = FakeGateway(clock)
-    return AccountDesk(gateway, OrderBudget(BudgetLimits(), clock)), gateway, clock
+    return AccountDesk(gateway, OrderBudget(BudgetLimits(), clock), RequestCounts(clock)), gateway, clock
 
 
 @in_virtual_time

@@ -80,10 +80,13 @@ def test_every_decision_has_the_same_parts() -> None:
 
 
 def _raised_codes() -> Iterator[str]:
-    """The codes that stand in calls of `ApiError(status, code, …)` and `unauthorized(code, …)`."""
+    """The codes that stand in calls of `ApiError(status, code, …)`, `unauthorized(code, …)`, `InvalidField(code=…)`."""
     places = {"ApiError": 1, "unauthorized": 0}
     for module in (ROOT / "api").rglob("*.py"):
         for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "InvalidField":
+                named = (argument.value for argument in node.keywords if argument.arg == "code")
+                yield from (str(code.value) for code in named if isinstance(code, ast.Constant))
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in places:
                 code = node.args[places[node.func.id]]
                 if isinstance(code, ast.Constant):

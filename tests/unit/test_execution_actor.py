@@ -312,7 +312,7 @@ async def test_an_entry_that_waited_for_the_budget_past_its_time_is_not_sent() -
     bench.start(a_command(a_sell()))
     await until(lambda: bench.posted)
     failed = await bench.failed(a_command(not_after=NOW + timedelta(milliseconds=500)))
-    assert failed.kind is FailureKind.EXHAUSTED
+    assert failed.kind is FailureKind.MISSED
     assert [intent.event for intent in bench.posted] == [OrderEvent.STOPLOSS]
 
 

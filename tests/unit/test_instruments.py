@@ -107,13 +107,19 @@ def test_only_nse_shares_named_by_a_future_have_derivatives() -> None:
     assert {key for key, row in table.items() if row.has_derivatives} == {("NSE", "INFY"), ("NSE", "M&M")}
 
 
-@pytest.mark.parametrize("symbol", ["RCOM-BE", "GVTL-BZ", "ANYSME-SM", "ANYSME-ST", "ANYSME-SZ", "BAJAJ-AUTO-BE"])
-def test_series_settled_share_for_share_have_no_intraday_product(symbol: str) -> None:
+@pytest.mark.parametrize(
+    "symbol",
+    ["RCOM-BE", "GVTL-BZ", "ANYSME-SM", "ANYSME-ST", "ANYSME-SZ", "BAJAJ-AUTO-BE", "SGBJAN29-GB", "738GS2027-GS",
+     "364D080127-TB", "PGINVIT-IV", "EMBASSY-RR", "NHAI-N8", "IRFC-NA", "EDELWEISS-Y1", "SREI-ZB"],
+)  # fmt: skip
+def test_series_without_intraday_trade_have_no_intraday_product(symbol: str) -> None:
     listed = instrument_table([INFY | {"tradingsymbol": symbol}])["NSE", symbol]
     assert (listed.tradable, listed.intraday_allowed) == (True, False)
 
 
-@pytest.mark.parametrize("symbol", ["INFY", "BAJAJ-AUTO", "MCDOWELL-N", "M&M", "J&KBANK", "NAM-INDIA", "BE", "SM"])
+@pytest.mark.parametrize(
+    "symbol", ["INFY", "BAJAJ-AUTO", "MCDOWELL-N", "M&M", "J&KBANK", "NAM-INDIA", "BE", "SM", "N8", "XYZ-NEW"]
+)
 def test_real_hyphens_and_special_characters_are_no_series(symbol: str) -> None:
     listed = instrument_table([INFY | {"tradingsymbol": symbol}])["NSE", symbol]
     assert (listed.tradable, listed.intraday_allowed) == (True, True)
@@ -231,3 +237,11 @@ def test_tokens_are_flushed_at_six(obtained: datetime, expires: datetime) -> Non
 
 def test_ticks_are_decimal_exact() -> None:
     assert instrument_table([INFY | {"tick_size": 0.15}])["NSE", "INFY"].tick_paise == int(Decimal("0.15") * 100)
+
+
+@pytest.mark.parametrize(
+    ("column", "known"), [(None, None), ("", None), ("0", None), ("n/a", None), ("1500", 1500), (1500, 1500)]
+)
+def test_a_freeze_quantity_is_known_where_the_list_tells_it(column: object, known: int | None) -> None:
+    row = INFY if column is None else INFY | {"freeze_quantity": column}
+    assert instrument_table([row])["NSE", "INFY"].freeze_quantity == known

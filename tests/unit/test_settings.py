@@ -311,3 +311,42 @@ def test_importing_the_settings_loads_nothing_heavy() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
 
     assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "taken"),
+    [
+        ("kite_root", "http://api.kite.example", False),
+        ("kite_root", "http://127.0.0.1.example", False),
+        ("kite_root", "http://10.0.0.1:8080", False),
+        ("kite_root", "http://127.0.0.1:8080", True),
+        ("kite_root", "http://localhost:8080", True),
+        ("kite_root", "http://[::1]:8080", True),
+        ("kite_root", "https://api.kite.example", True),
+        ("kite_ws_root", "ws://ws.kite.example", False),
+        ("kite_ws_root", "ws://127.0.0.2:9000", True),
+        ("kite_ws_root", "wss://ws.kite.example", True),
+    ],
+)
+def test_keys_and_tokens_leave_this_machine_encrypted_only(name: str, value: str, taken: bool) -> None:
+    if taken:
+        assert getattr(load(**{name: value}), name) == value
+        return
+    (problem,) = problems_of(**{name: value})
+    assert problem.startswith(f"{PREFIX}{name.upper()} must be encrypted")
+
+
+@pytest.mark.parametrize(
+    ("brokers", "registration", "is_open"),
+    [
+        ("paper", None, True),
+        ("kite", None, False),
+        ("paper,kite", None, False),
+        ("paper,kite", "open", True),
+        ("paper", "closed", False),
+    ],
+)
+def test_registration_is_closed_where_real_orders_go_out_unless_it_is_set(
+    brokers: str, registration: str | None, is_open: bool
+) -> None:
+    assert load(brokers=brokers, registration=registration).registration_open is is_open

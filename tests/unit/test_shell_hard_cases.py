@@ -179,9 +179,9 @@ async def test_an_exit_whose_modifications_are_used_up_is_not_left_parked() -> N
     bench = ExecutionBench()
     bench.broker.script, bench.broker.widening_fills = [PARKED], False
     working = bench.start(a_command(a_sell()))
-    await until(lambda: len(bench.broker.widened) == 25, within_s=60)
+    await until(lambda: len(bench.broker.widened) == 25, within_s=7000)
     bench.attempts.alerts.clear()
-    await passing(120)
+    await passing(400)
     # cancelled, the strategy sends the rest as its next exit; at the very least it says that it is stuck
     assert working.done() or bench.broker.cancels or bench.attempts.alerts
 

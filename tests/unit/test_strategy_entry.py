@@ -35,7 +35,7 @@ from actors.domain.exits import PROBE_INTERVAL
 from actors.domain.order import FailureKind, OrderEvent, OrderStage
 from actors.domain.position import PositionStatus
 from actors.domain.session import LateExit
-from actors.domain.snapshot import runtime_view
+from actors.domain.snapshot import dump_state, load_state, runtime_view
 from actors.domain.strategy_machine import step
 from actors.domain.strategy_state import Phase, RunStatus, StatusDetail, StrategyState
 from tests.kit.builders import BUY_AT, NOW, SELL_AT, a_run, a_tick
@@ -251,9 +251,15 @@ def test_paused_strategy_keeps_probing_the_broker() -> None:
     assert decisions == (ProbeBroker(), SetTimer(Timer.RETRY, now + PROBE_INTERVAL))
 
 
-def test_broker_back_in_time_buys_after_a_look_at_the_book() -> None:
+def test_broker_back_in_time_buys_at_once_since_nothing_is_proven_to_have_left() -> None:
     state, decisions = step(paused(), BrokerRestored(), BUY_AT + timedelta(seconds=4))
     assert state.phase is Phase.ENTERING
+    assert [send.look_up_first for send in of(decisions, SendOrder)] == [False]
+
+
+def test_a_run_that_was_loaded_paused_looks_at_the_book_before_it_buys() -> None:
+    loaded = load_state(paused().run, dump_state(paused()))
+    _, decisions = step(loaded, BrokerRestored(), BUY_AT + timedelta(seconds=4))
     assert [send.look_up_first for send in of(decisions, SendOrder)] == [True]
 
 

@@ -1,5 +1,6 @@
 """How a position is sold, row by row of the specification."""
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -24,7 +25,8 @@ from actors.domain.events import (
     Timer,
     TimerFired,
 )
-from actors.domain.exits import EXIT_FAILURE_LIMIT, EXIT_RETRY_DELAY, PROBE_INTERVAL
+from actors.domain.exit_waits import EXIT_RETRY_DELAY
+from actors.domain.exits import EXIT_FAILURE_LIMIT, PROBE_INTERVAL
 from actors.domain.order import FailureKind, OrderEvent, OrderStage
 from actors.domain.position import PositionStatus
 from actors.domain.snapshot import runtime_view
@@ -189,7 +191,7 @@ def test_retried_exit_is_the_same_intent_after_a_look_at_the_book() -> None:
 def test_retried_exit_is_live_and_can_fail_again() -> None:
     retried = play(exit_failed(), TimerFired(Timer.RETRY, LATER))
     assert retried.exits[-1].live
-    assert play(retried, failed(FailureKind.EXHAUSTED, exit_id())) == exit_failed()
+    assert play(retried, failed(FailureKind.EXHAUSTED, exit_id())) == replace(exit_failed(), exit_tries=2)
 
 
 def test_repeated_rejection_does_not_hurry_a_failed_exit() -> None:

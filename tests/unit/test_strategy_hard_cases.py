@@ -20,7 +20,8 @@ from actors.domain.events import (
     Timer,
     TimerFired,
 )
-from actors.domain.exits import EXIT_FAILURE_LIMIT, EXIT_RETRY_DELAY
+from actors.domain.exit_waits import EXIT_RETRY_DELAY
+from actors.domain.exits import EXIT_FAILURE_LIMIT
 from actors.domain.identifiers import Side
 from actors.domain.order import FailureKind, OrderStage
 from actors.domain.position import PositionStatus

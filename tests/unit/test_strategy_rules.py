@@ -9,7 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.errors import InvalidField
-from api.strategy_rules import Terms, check_listed, check_market_price, check_terms, start_message
+from api.strategy_rules import (
+    Terms,
+    check_listed,
+    check_market_price,
+    check_moved_stop,
+    check_terms,
+    start_message,
+)
 from broker.instruments import ListedInstrument
 from broker.kite_session import IST
 from broker.trading_calendar import AlwaysOpen, NseCalendar, TradingCalendar
@@ -56,6 +63,12 @@ def test_a_strategy_that_keeps_every_rule_is_given_its_session() -> None:
             ),
         ),
         (replace(TERMS, quantity=670), INFY, None),
+        (
+            replace(TERMS, quantity=101),
+            replace(INFY, freeze_quantity=100),
+            ("quantity", "must be at most 100: above its freeze quantity the exchange takes no order"),
+        ),
+        (replace(TERMS, quantity=100), replace(INFY, freeze_quantity=100), None),
         (replace(TERMS, sell_time=time(9, 30)), INFY, ("sell_time", "must be after buy_time")),
     ],
 )
@@ -141,3 +154,32 @@ def test_start_says_when_the_broker_session_ends_too_soon_and_when_nobody_was_as
     buy_at: datetime, asked: bool, message: str
 ) -> None:
     assert start_message(buy_at, datetime(2026, 11, 24, 6, 0, tzinfo=IST), asked=asked) == message
+
+
+@pytest.mark.parametrize(
+    ("stop_loss", "price", "code"),
+    [
+        (1_550_000, Decimal(1560), "stop_not_below_price"),  # 15500 typed for 1550
+        (156_000, Decimal(1560), "stop_not_below_price"),
+        (155_995, Decimal(1560), None),
+        (149_000, Decimal(1480), "stop_not_below_price"),  # lowered, and still above
+        (149_051, None, "stop_price_unknown"),
+        (149_050, None, None),
+        (100, None, None),
+    ],
+)
+def test_a_moved_stop_must_be_below_the_price_and_may_only_fall_where_none_is_known(
+    stop_loss: int, price: Decimal | None, code: str | None
+) -> None:
+    if code is None:
+        check_moved_stop(stop_loss, TERMS.stop_loss, price)
+        return
+    with pytest.raises(InvalidField) as refused:
+        check_moved_stop(stop_loss, TERMS.stop_loss, price)
+    assert (refused.value.field, refused.value.code) == ("stop_loss", code)
+
+
+def test_an_order_above_the_freeze_quantity_has_a_code_of_its_own() -> None:
+    with pytest.raises(InvalidField) as refused:
+        check_terms(replace(TERMS, quantity=101), replace(INFY, freeze_quantity=100), AlwaysOpen(), NOW, SETTINGS)
+    assert refused.value.code == "quantity_above_freeze"

@@ -10,7 +10,11 @@ FOR_NO_SINGLE_USER = {
     "auth_service.py register": "there is no user yet",
     "auth_service.py _owner": "looks for the user of a refresh token",
     "password_check.py _check": "looks for the user of an e-mail address",
+    "password_check.py _is_known": "an attempt on an address that may be nobody's",
     "password_check.py _record": "an attempt on an address that may be nobody's",
+    "operator.py add_user": "there is no user yet; the operator's command, not the API",
+    "operator.py reset_password": "looks for the user of an e-mail address; the operator's command, not the API",
+    "routes/health.py _places": "counts for all users",
     "broker_service.py key_versions": "concerns the keys of all users",
 }
 

@@ -16,6 +16,7 @@ from actors.domain.events import (
     FeedLost,
     FeedRestored,
     IntentArmed,
+    NoBuyers,
     OrderQueued,
     OrderReported,
     PlacementFailed,
@@ -73,6 +74,7 @@ EVENTS: dict[type[Event], Event] = {
         ClosedByTrader(),
         CoverRead(0, "because"),
         RunRecovered(),
+        NoBuyers(exit_id(), 140000),
     )
 }
 ALLOWED = [(phase, event) for phase, row in TRANSITIONS.items() for event in row]

@@ -1,0 +1,122 @@
+"""Strategies and their execution actor together, over one fake account, in virtual time."""
+
+import asyncio
+from collections.abc import Awaitable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from actors.domain.cover import Cover
+from actors.domain.events import Event, TickReceived
+from actors.domain.identifiers import Instrument, IntentId
+from actors.domain.order import OrderReport
+from actors.domain.stop_loss import Tick
+from actors.domain.strategy_state import Phase
+from actors.execution_actor import ExecutionActor
+from actors.ports import BrokerUnavailable, Holding, LoadedRun, OrderCommand, PeerUnavailable
+from actors.strategy_actor import StrategyActor
+from tests.kit.builders import NOW, a_run
+from tests.kit.execution import ExecutionBench
+from tests.kit.fakes import FakeJournal, FakePriceWatch
+from tests.kit.virtual_time import until
+
+
+class DirectDesk:
+    """`OrderDesk`: the execution actor without a process boundary."""
+
+    def __init__(self, actor: ExecutionActor) -> None:
+        self._actor = actor
+
+    def execute(self, command: OrderCommand) -> Awaitable[Event]:
+        """See `OrderDesk.execute`."""
+        return self._actor.execute(command)
+
+    async def cancel(self, account_id: int, intent_id: IntentId, order_id: str) -> None:
+        """See `OrderDesk.cancel`."""
+        try:
+            await self._actor.cancel(account_id, intent_id, order_id)
+        except BrokerUnavailable as error:
+            raise PeerUnavailable(str(error)) from error
+
+    async def withdraw(self, account_id: int, intent_id: IntentId) -> None:
+        """See `OrderDesk.withdraw`."""
+        self._actor.withdraw(intent_id)
+
+    async def orders_by_tag(self, account_id: int, tags: Sequence[str]) -> Mapping[str, OrderReport]:
+        """See `OrderDesk.orders_by_tag`."""
+        try:
+            return await self._actor.orders_by_tag(account_id, tags)
+        except BrokerUnavailable as error:
+            raise PeerUnavailable(str(error)) from error
+
+    async def probe(self, account_id: int) -> bool:
+        """See `OrderDesk.probe`."""
+        return await self._actor.probe(account_id)
+
+    async def cover(self, holding: Holding) -> Cover:
+        """See `OrderDesk.cover`."""
+        try:
+            return await self._actor.cover(holding)
+        except BrokerUnavailable as error:
+            raise PeerUnavailable(str(error)) from error
+
+    async def guard(self, holding: Holding) -> None:
+        """See `OrderDesk.guard`."""
+        try:
+            await self._actor.guard(holding)
+        except BrokerUnavailable as error:
+            raise PeerUnavailable(str(error)) from error
+
+
+class WholeBench(ExecutionBench):
+    """An execution bench whose strategies live too: `strategy(n)` starts number n, on a share of its own."""
+
+    def __init__(self, start: datetime = NOW, **limits: Any) -> None:
+        super().__init__(start, **limits)
+        self.broker.net.clear()
+        self.actors: dict[int, StrategyActor] = {}
+        self.journals: dict[int, FakeJournal] = {}
+        self.lives: dict[int, asyncio.Task[bool]] = {}
+        self.actor._strategies = self
+
+    async def report(self, strategy_id: int, event: Event) -> None:
+        """See `StrategyEvents.report`."""
+        if strategy_id in self.actors:
+            self.actors[strategy_id].post(event)
+
+    def strategy(
+        self, number: int = 1, *, epoch: int = 1, snapshot: Mapping[str, Any] | None = None, **run: Any
+    ) -> StrategyActor:
+        """Let a strategy live."""
+        values = {"run_id": number, "strategy_id": number, "instrument": share(number)} | run
+        loaded = LoadedRun(a_run(**values), epoch, snapshot)
+        journal = FakeJournal()
+        actor = StrategyActor(
+            loaded,
+            desk=DirectDesk(self.actor),
+            journal=journal,
+            prices=FakePriceWatch(self.clock),
+            clock=self.clock,
+        )
+        self.actors[number], self.journals[number] = actor, journal
+        self.lives[number] = asyncio.create_task(actor.live())
+        return actor
+
+    def tick(self, number: int, price: int) -> None:
+        """A price of a strategy's share, in paise."""
+        token, now = share(number).token, self.clock.now()
+        self.actors[number].post(TickReceived(Tick.single(token, price, now, now)))
+
+    async def reaches(self, number: int, phase: Phase, within_s: float = 120) -> StrategyActor:
+        """Wait for a phase of a strategy."""
+        actor = self.actors[number]
+        await until(lambda: actor.state.phase is phase, within_s=within_s)
+        return actor
+
+    def alerts(self, number: int) -> list[str]:
+        """The alerts of a strategy."""
+        return [code for code, _ in self.journals[number].alerts]
+
+
+def share(number: int) -> Instrument:
+    """The share of strategy `number`."""
+    return Instrument("NSE", f"SHARE{number}", 1000 + number)
