@@ -5,6 +5,7 @@ and still counted as held, so the judgement errs towards selling less. It is goo
 than a few seconds and younger than the last fill of ours.
 """
 
+import asyncio
 import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -25,6 +26,12 @@ LASTS = timedelta(seconds=3)
 
 INTENTS_LAST = timedelta(seconds=10)
 """How long what the journal said of the account's intents is taken to be all of them."""
+
+_SLACK = timedelta(milliseconds=500)
+"""An order may leave so much after its instant, and what was read for it still stands."""
+
+_LOOK_S = 0.5
+"""For so long a BUY whose instant has come waits for a look at the account, if nobody has looked in time."""
 
 SETTLES_WITHIN = timedelta(seconds=4)
 """What a run has just bought may not be in the positions yet."""
@@ -146,11 +153,15 @@ class AccountEvidence:
             if terms is None or key[1:] == (terms.tradingsymbol, terms.product):
                 del self._covers[key]
 
-    async def look_ahead(self) -> None:
-        """Look, unless somebody just has; a failure shows itself when it matters."""
-        if self._seen is None or self._clock.now() - self._seen.read_at > LASTS / 2:
-            with contextlib.suppress(BrokerUnavailable):
-                await self.read(demat=False)
+    async def look_ahead(self, instant: datetime | None = None) -> None:
+        """Look, unless somebody has whose reading still stands at the instant; a failure shows itself when it matters.
+
+        Without an instant it is about now, and nobody waits for long.
+        """
+        at = self._clock.now() if instant is None else instant + _SLACK
+        if self._seen is None or at - self._seen.read_at > LASTS:
+            with contextlib.suppress(BrokerUnavailable, TimeoutError):
+                await asyncio.wait_for(self.read(demat=False), None if instant else _LOOK_S)
 
     def short_before_buying(self, command: OrderCommand) -> int | None:
         """Shares that the account owes of what is about to be bought, by the last look; None: not known to owe any."""

@@ -115,7 +115,7 @@ class OrderPlacer:
         if instant is None or self.withdrawn or self.clock.now() >= instant:
             return
         self.in_background(self.desk.warm_up())
-        self.in_background(self.evidence.look_ahead())
+        self.in_background(self.evidence.look_ahead(instant))
         self._instant = self.alarm.at(instant)
         await self._instant
 
@@ -255,6 +255,8 @@ class OrderPlacer:
         """
         command, key = self.command, position_key(self.command.instrument, self.command.product)
         if command.intent.side is not Side.SELL:
+            if not check:
+                await self.evidence.look_ahead()
             short = self.evidence.short_before_buying(command)
             if short is None:
                 return command

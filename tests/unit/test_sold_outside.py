@@ -9,7 +9,7 @@ from actors.domain.snapshot import dump_state
 from actors.domain.strategy_state import Phase, StatusDetail
 from actors.ports import LoadedRun, WordTaken
 from actors.traders_word import guarded_again
-from tests.kit.builders import INFY, SELL_AT
+from tests.kit.builders import BUY_AT, INFY, SELL_AT
 from tests.kit.fakes import PARKED, REFUSED
 from tests.kit.lives import STOP
 from tests.kit.outside import Life, OutsideBench
@@ -333,3 +333,16 @@ async def test_a_position_that_the_trader_says_he_closed_ends_only_if_the_accoun
     assert await life.actor.closed_by_trader(10) == WordTaken(done=True)
     assert (life.state.detail, bench.net()) == (StatusDetail.CLOSED_OUTSIDE, 0)
     assert await life.actor.closed_by_trader(1) == WordTaken(done=False)
+
+
+@pytest.mark.parametrize("looked_s_before", [0.1, 1, 2, 3, 3.7, 3.9, 4.1, 6])
+def test_a_short_is_known_at_the_instant_of_the_buy_whenever_the_account_was_looked_at(looked_s_before: float) -> None:
+    @in_virtual_time
+    async def scenario() -> None:
+        bench = OutsideBench(start=BUY_AT - timedelta(seconds=looked_s_before))
+        bench.by_hand(Side.SELL, 50)
+        life = bench.start()
+        await ended(life)
+        assert (bench.broker.posts, life.state.detail) == ([], StatusDetail.ACCOUNT_SHORT)
+
+    scenario()
