@@ -14,6 +14,10 @@ from tests.kit.trader import Deployment
 _DEAD = {"REJECTED", "CANCELLED"}
 _FINAL = {"COMPLETE", *_DEAD}
 
+LEAVES_WITHIN_NS, LOOKS_WITHIN_NS = 200_000_000, 2_000_000_000
+"""An order that arrives so soon after a sale by hand had left before its update could be heard; a fill so soon after it
+comes before the watcher's look. Nobody can prevent a short then (window W4 of the order protocol)."""
+
 Key = tuple[str, str]
 """Tradingsymbol and product."""
 
@@ -25,9 +29,10 @@ class Line:
     own: int = 0
     ours: int = 0
     broken: list[str] = field(default_factory=list)
+    _sold_by_others_ns: int = 0
 
-    def trade(self, trade: dict[str, Any], *, tagged: bool) -> None:
-        """Take in one trade."""
+    def trade(self, trade: dict[str, Any], *, tagged: bool, placed_ns: int) -> None:
+        """Take in one trade, of an order that came at `placed_ns`."""
         quantity, sells = trade["quantity"], trade["transaction_type"] == "SELL"
         name = f"{trade['tradingsymbol']} at {trade['fill_timestamp']}"
         if not sells:
@@ -37,20 +42,31 @@ class Line:
             self.own += quantity
             return
         self.own -= quantity
-        if tagged and quantity > self.ours:
-            self.broken.append(f"foreign: {quantity - self.ours} shares were sold that were not ours, {name}")
-        if tagged and self.own < 0:
-            self.broken.append(f"short: {-self.own} {name}, opened by our order")
+        if not tagged:
+            self._sold_by_others_ns = trade["filled_ns"]
+        elif self._crossed(placed_ns, trade["filled_ns"]):
+            self.broken += [f"window: our order and a sale by hand crossed, {name}"] if quantity > self.ours else []
+        else:
+            if quantity > self.ours:
+                self.broken.append(f"foreign: {quantity - self.ours} shares were sold that were not ours, {name}")
+            if self.own < 0:
+                self.broken.append(f"short: {-self.own} {name}, opened by our order")
         self.ours = max(0, self.ours - quantity)
+
+    def _crossed(self, placed_ns: int, filled_ns: int) -> bool:
+        """Window W4 of the order protocol: our exit left in the moment of the sale, and filled before a look."""
+        in_the_moment = placed_ns - self._sold_by_others_ns < LEAVES_WITHIN_NS
+        return in_the_moment and filled_ns - self._sold_by_others_ns < LOOKS_WITHIN_NS
 
 
 def lines_of(account: dict[str, Any], holdings: Mapping[str, int]) -> dict[Key, Line]:
     """Every position of an account. `holdings`: shares of the demat account as the day began, by tradingsymbol."""
     lines = {(symbol, "CNC"): Line(own=quantity) for symbol, quantity in holdings.items()}
-    tags = {order["order_id"]: order["tag"] for order in account["orders"]}
+    orders = {order["order_id"]: order for order in account["orders"]}
     for trade in sorted(account["trades"], key=lambda trade: trade["filled_ns"]):
         line = lines.setdefault((trade["tradingsymbol"], trade["product"]), Line())
-        line.trade(trade, tagged=bool(tags[trade["order_id"]]))
+        order = orders[trade["order_id"]]
+        line.trade(trade, tagged=bool(order["tag"]), placed_ns=order["placed_ns"])
     return lines
 
 
