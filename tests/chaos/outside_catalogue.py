@@ -108,7 +108,7 @@ class OutsideCase:
 
 def outside_cases() -> list[OutsideCase]:
     """Few lives that have every pair; the same at every call."""
-    wanted = list(_possible())
+    wanted = list(possible_outside())
     missing: set[Pair] = {pair for case in wanted for pair in _pairs(case)}
     chosen: list[OutsideCase] = []
     while missing:
@@ -118,7 +118,8 @@ def outside_cases() -> list[OutsideCase]:
     return sorted(chosen, key=wanted.index)
 
 
-def _possible() -> Iterator[OutsideCase]:
+def possible_outside() -> Iterator[OutsideCase]:
+    """Every life that could be lived."""
     for happening, steps in STEPS.items():
         for step in steps:
             for kill in Kill:
@@ -143,4 +144,4 @@ OUTSIDE_CUT = (
 
 def outside_case(name: str) -> OutsideCase:
     """A life by its name, whether it is among the chosen ones or not."""
-    return next(case for case in _possible() if case.name == name)
+    return next(case for case in possible_outside() if case.name == name)

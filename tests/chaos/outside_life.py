@@ -297,8 +297,13 @@ class OutsideLife(OutsideView):
         if self.healthy is not None:
             self.healthy.until_stopped(60)
         if self._waiting:
-            self.deployment.exchange.cancel_by_hand(self._waiting)
+            self._fill_the_waiting_sale()
         self.ended = True
+
+    def _fill_the_waiting_sale(self) -> None:
+        """The run is over and its shares are sold: now his own order opens a short of his, and somebody must say so."""
+        self.deployment.exchange.set_price(f"NSE:{self.slot.symbol}", ABOVE)
+        self._expect_alert("position_short")
 
     def abandon(self) -> None:
         """It did not come about: end the run all the same."""

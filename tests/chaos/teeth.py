@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.chaos.mutations import MUTATIONS, SURGE, Edit, Mutation
+from tests.chaos.outside_mutations import OUTSIDE_MUTATIONS
 from tests.kit.paper import REPOSITORY
 
 COPIED = ("actors", "api", "broker", "config", "persistence", "tests", "pyproject.toml")
@@ -77,16 +78,22 @@ def _live_here(names: Sequence[str], answer: Path) -> None:
     from tests.chaos import run
     from tests.chaos.catalogue import cases
     from tests.chaos.life import FALLING
+    from tests.chaos.outside_catalogue import possible_outside
+    from tests.chaos.outside_run import OutsideFlow
     from tests.chaos.special import SPECIAL
     from tests.kit.session import running_session
 
     by_name = {case.name: case for case in cases()}
+    outside = {case.name: case for case in possible_outside()}
     verdicts: Verdicts = {}
     with running_session(api_rate_per_minute=0, auth_rate_per_minute=0) as (_, deployment):
         _check_that_ray_runs(REPOSITORY)
         run.warm_up(deployment)
         for result in run.live_all(deployment, [by_name[name] for name in names if name in by_name]):
             verdicts[result.case.name] = {"problems": result.problems, "untried": result.untried}
+        for lived_outside in OutsideFlow(deployment).live_all([outside[name] for name in names if name in outside]):
+            verdict = {"problems": lived_outside.problems, "untried": lived_outside.untried}
+            verdicts[lived_outside.case.name] = verdict
         for name in names:
             if name in SPECIAL:
                 deployment.exchange.clear_faults()
@@ -172,7 +179,8 @@ def main() -> int:
     if options.answer is not None:
         _live_here(options.live, options.answer)
         return 0
-    chosen = [mutation for mutation in MUTATIONS if options.only in mutation.mechanism]
+    everything = (*MUTATIONS, *OUTSIDE_MUTATIONS)
+    chosen = [mutation for mutation in everything if options.only in mutation.mechanism]
     with tempfile.TemporaryDirectory(prefix="ta-teeth-") as directory:
         tree = Path(directory)
         for name in COPIED:

@@ -4,12 +4,16 @@ import pytest
 
 from tests.chaos.catalogue import cases
 from tests.chaos.mutations import MUTATIONS, SURGE, Edit, Mutation
+from tests.chaos.outside_catalogue import possible_outside
+from tests.chaos.outside_mutations import OUTSIDE_MUTATIONS
 from tests.chaos.special import SPECIAL
 from tests.chaos.teeth import TextNotFound, mutated
 from tests.kit.paper import REPOSITORY
 
+EVERYTHING = (*MUTATIONS, *OUTSIDE_MUTATIONS)
 
-@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.mechanism)
+
+@pytest.mark.parametrize("mutation", EVERYTHING, ids=lambda mutation: mutation.mechanism)
 def test_a_mutation_changes_the_code_and_leaves_it_readable(mutation: Mutation) -> None:
     texts: dict[str, str] = {}
     for edit in mutation.edits:
@@ -26,5 +30,5 @@ def test_a_mutation_that_fits_twice_is_refused() -> None:
 
 
 def test_the_lives_that_must_notice_exist() -> None:
-    known = {case.name for case in cases()} | SPECIAL.keys() | {SURGE}
-    assert {name for mutation in MUTATIONS for name in mutation.lives} <= known
+    known = {case.name for case in cases()} | {case.name for case in possible_outside()} | SPECIAL.keys() | {SURGE}
+    assert {name for mutation in EVERYTHING for name in mutation.lives} <= known

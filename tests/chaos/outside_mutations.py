@@ -1,0 +1,91 @@
+"""The mechanisms that only what happens outside puts to the test, each with the change that takes it away."""
+
+from tests.chaos.mutations import Edit, Mutation
+
+_PLACER, _AUDIT, _EVIDENCE = "actors/order_placer.py", "actors/order_audit.py", "actors/account_evidence.py"
+_CHASE, _COVER = "actors/exit_chase.py", "actors/domain/cover.py"
+_SOLD_AT_ALL = ("short", "foreign")
+
+OUTSIDE_MUTATIONS = (
+    Mutation(
+        "the question before an exit",
+        (Edit(_PLACER, "        if check or not self.evidence.proves(command):\n", "        if False:\n"),),
+        ("guarding: sold by hand", "guarding: squared off by the broker"),
+        _SOLD_AT_ALL,
+    ),
+    Mutation(
+        "sales by hand count against the run",
+        (
+            Edit(
+                _COVER,
+                "    sold_outside = max(0, min(lost - absorbed, staked))\n",
+                "    sold_outside = min(0, lost - absorbed)\n",
+            ),
+        ),
+        ("guarding: older shares of his own sold",),
+        ("foreign",),
+    ),
+    Mutation(
+        "the recall of an exit in work",
+        (Edit(_AUDIT, "        *_uncovered(account),\n", ""),),
+        ("exit sent: sold by hand",),
+        _SOLD_AT_ALL,
+    ),
+    Mutation(
+        "evidence before the first exit after a recovery",
+        (
+            Edit("actors/domain/recovery.py", "ask_first=not event.first)", "ask_first=False)"),
+            Edit(
+                _EVIDENCE,
+                "or cover.lacking:\n            return False\n",
+                "or cover.lacking:\n            return True\n",
+            ),
+        ),
+        ("guarding: sold by hand, kill: all actors",),
+        _SOLD_AT_ALL,
+    ),
+    Mutation(
+        "the short of an ended run",
+        (
+            Edit(
+                _AUDIT,
+                "    concerned = {intent.key: (intent.strategy_id, intent.user_id) for intent in account.known}\n",
+                "    concerned: dict[PositionKey, tuple[int, int]] = {}\n",
+            ),
+        ),
+        ("guarding: a sell order of his own waits",),
+        ("untold: no position_short",),
+    ),
+    Mutation(
+        "the look before a BUY",
+        (Edit(_PLACER, "            if short is None:\n", "            if True:\n"),),
+        ("before the BUY: short of his own before the BUY",),
+        ("covered",),
+    ),
+    Mutation(
+        "one order in the queue at the circuit",
+        (
+            Edit(
+                _CHASE,
+                "        move = next_move(self._parked, band)\n",
+                "        move = next_move(self._parked, None)\n",
+            ),
+            Edit(_CHASE, "self._parked.pause or", "self._parked.pause / 9 or"),
+        ),
+        ("guarding: locked at the lower circuit",),
+        ("restless", "starved"),
+    ),
+    Mutation(
+        "one account, one owner",
+        (
+            Edit(
+                "persistence/migrations/versions/0005_one_owner.py",
+                '    op.create_unique_constraint(CONSTRAINT, "broker_accounts", ["broker", "broker_user_id"])\n',
+                '    op.create_unique_constraint(CONSTRAINT, "broker_accounts", ["broker", "broker_user_id", "id"])\n',
+            ),
+        ),
+        ("guarding: another user connects the account",),
+        ("shared",),
+    ),
+)
+"""Lives that notice are named as in `outside_catalogue`."""
