@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 UV_COMPILE := uv pip compile pyproject.toml - --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet
 
-.PHONY: cluster scale help demo up test chaos teeth bench lint types imports openapi format lock clean
+.PHONY: cluster scale outside help demo up test chaos teeth bench lint types imports openapi format lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -22,8 +22,12 @@ test: $(VENV)/.dev ## The whole test suite, on real PostgreSQL, Valkey, Ray and 
 cluster: $(VENV)/.dev ## The tests on four real Ray nodes with two API processes (about three minutes)
 	@$(BIN)/python -m pytest tests/cluster
 
-chaos: $(VENV)/.dev ## Every broker fault, with processes killed at every step; writes docs/chaos-report.md
+chaos: $(VENV)/.dev ## Every broker fault and all that happens outside, with kills at every step; writes docs/chaos-report.md
 	@$(BIN)/python -m tests.chaos.run --report docs/chaos-report.md
+	@$(BIN)/python -m tests.chaos.outside_run --report docs/chaos-report.md
+
+outside: $(VENV)/.dev ## A trading day in 12 minutes: owners trade by hand, shares are locked, actors die; writes docs/outside-report.md
+	@$(BIN)/python -m tests.chaos.soak_run --report docs/outside-report.md
 
 teeth: $(VENV)/.dev ## Take the mechanisms of the order protocol away one by one: the chaos suite must notice
 	@$(BIN)/python -m tests.chaos.teeth

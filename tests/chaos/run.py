@@ -22,6 +22,7 @@ from rich.table import Table
 from tests.chaos import judge
 from tests.chaos.catalogue import Action, Case, Fault, cases, cut
 from tests.chaos.life import FALLING, QUIET, Life, Market, NotTried
+from tests.chaos.sections import with_first
 from tests.chaos.surge import SIXTY, NotCrowded, Surge
 from tests.kit.session import running_session
 from tests.kit.trader import Deployment
@@ -253,7 +254,7 @@ def main() -> int:
     console.print(table_of(results))
     console.print(summary(results))
     if options.report is not None:
-        options.report.write_text(report(results, time.monotonic() - begun), encoding="utf-8")
+        with_first(options.report, report(results, time.monotonic() - begun))
     return int(any(result.problems or result.untried for result in results))
 
 
