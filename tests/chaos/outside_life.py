@@ -26,7 +26,9 @@ BUY_IN_S, BUY_IN_KILLS_S = 9.0, 16.0
 RESTS_S, RESTS_KILLS_S = 6.0, 14.0
 """How long an exit that was sent rests before it fills: time for the watcher to look, after a restart too."""
 
-REFUSED_MODIFICATIONS, REFUSED_MODIFICATIONS_KILLS = 6, 14
+REFUSED_MODIFICATIONS, REFUSED_MODIFICATIONS_KILLS = 2, 3
+"""How long a parked exit stays so: the pauses between the moves of a chase grow with each refusal."""
+
 REACTS_WITHIN_S, REACTS_WITHIN_KILLS_S = 25.0, 45.0
 """From the touch of the stop to an exit, or to a word about why there is none."""
 
