@@ -83,7 +83,7 @@ def _parse_symbol(text: str) -> str:
 
 Email = Annotated[
     str,
-    StringConstraints(max_length=254),
+    StringConstraints(max_length=254, strip_whitespace=True),
     AfterValidator(_parse_email),
     Field(examples=["asha@example.com"], json_schema_extra={"format": "email"}),
 ]
