@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from actors.domain.identifiers import IntentId
 from actors.domain.order import OrderReport, precedence
+from actors.domain.partly_read import may_hide
 from actors.order_budget import OrderBudget
 from actors.ports import BrokerUnavailable, OrderGateway, PositionKey
 
@@ -130,15 +131,21 @@ def _retrieve(read: asyncio.Task[Sequence[OrderReport]]) -> None:
 
 
 def with_tag(reports: Iterable[OrderReport], tag: str) -> list[OrderReport]:
-    """The orders that carry the tag."""
+    """The orders that carry the tag. A row that makes no sense may hide one (`may_hide`)."""
     return [report for report in reports if report.tag == tag]
 
 
-def newest_by_tag(reports: Iterable[OrderReport], tags: Iterable[str]) -> Mapping[str, OrderReport]:
-    """For each tag its order; of several, the one to hold on to."""
+def newest_by_tag(reports: Sequence[OrderReport], tags: Iterable[str]) -> Mapping[str, OrderReport]:
+    """For each tag its order; of several, the one to hold on to.
+
+    Raises:
+        BrokerUnavailable: a row of one of these orders makes no sense, so that nothing can be told of it.
+    """
     wanted = set(tags)
     found: dict[str, OrderReport] = {}
     for report in sorted(reports, key=precedence):
         if report.tag in wanted and report.tag is not None:
             found.setdefault(report.tag, report)
+    if any(tag not in found and may_hide(reports, tag, anonymous=False) for tag in wanted):
+        raise BrokerUnavailable("the broker's row of an order of this strategy made no sense")
     return found

@@ -17,6 +17,7 @@ from actors.account_desk import AccountDesk
 from actors.domain.events import PositionClosedOutside
 from actors.domain.identifiers import Product
 from actors.domain.order import OrderReport
+from actors.domain.partly_read import is_unread
 from actors.order_audit import Account, Finding
 from actors.ports import (
     AccountRecords,
@@ -154,8 +155,9 @@ class AccountWatch:
         held = await self._desk.gateway.net_quantities(demat=demat)
         await self._keep_warm()
         self._can_read()
-        # what moved while we read is judged in the next round
+        # what moved while we read is judged in the next round, and what could not be read is not judged at all
         moving, working = moving | self._moving(), working | self._working()
+        moving |= {key for key in map(_key, holdings) if is_unread(held, key)}
         account = Account(book, held, holdings, known, moving, working, frozenset(self._exited))
         self._forget_the_settled(account)
         await self._judge(order_audit.audit(account))
@@ -250,6 +252,10 @@ class AccountWatch:
 
     def _can_read(self) -> None:
         self._unreadable_since, self._unreadable_told = None, False
+
+
+def _key(holding: Holding) -> PositionKey:
+    return position_key(holding.instrument, holding.product)
 
 
 def _alert(finding: Finding) -> tuple[str, str]:

@@ -14,6 +14,7 @@ import structlog
 from actors.account_desk import AccountDesk, with_tag
 from actors.domain.identifiers import Side
 from actors.domain.order import OrderReport, OrderStage, chase_protection, is_dead
+from actors.domain.partly_read import is_listed_unread
 from actors.order_budget import DayUsedUp
 from actors.ports import AttemptLog, BrokerUnavailable, Clock, OrderCommand, OrderNote, position_key
 
@@ -88,7 +89,7 @@ class OrderFollower:
             self._look_for_duplicates(known, book)
             row = next((report for report in book if report.order_id == known.order_id), None)
             seen = self._with_news(known if row is None else known.merged(row))
-            if row is not None:
+            if row is not None or is_listed_unread(book, known.order_id):
                 self._listed_at = self.clock.now()
             elif self.clock.now() - self._listed_at > limits.vanished_after:
                 return replace(seen, stage=OrderStage.CANCELLED, reason="no longer in the order book")

@@ -17,11 +17,13 @@ from typing import Any
 
 from actors.domain.identifiers import Instrument, Product
 from actors.domain.order import OrderReport
+from actors.domain.partly_read import OrderBook, PartlyRead, is_unread
 from actors.domain.retry_policy import AttemptOutcome
 from actors.ports import BrokerUnavailable, OrderCommand, PlaceResult, PositionKey, position_key
+from broker.book_rows import OddRows, book_of
 from broker.egress import Proxy
 from broker.kite_exceptions import NeverSent
-from broker.kite_mapping import holdings_of, is_session_error, outcome_of, positions_of, reason_of, report_of
+from broker.kite_mapping import holdings_of, is_session_error, outcome_of, positions_of, reason_of
 from broker.kite_order_client import BegunOrder, KiteCredentials, KiteOrderClient, finished_by
 from broker.kite_sessions import KiteSessions
 from broker.kite_wire import Destination
@@ -76,6 +78,12 @@ class KiteGateway:
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="kite")
         self._sessions = KiteSessions(Destination(endpoint.root, endpoint.timeout_s))
         self._client: KiteOrderClient | None = None
+        self._odd_rows = OddRows()
+
+    @property
+    def odd_rows(self) -> int:
+        """Orders whose row has made no sense so far."""
+        return self._odd_rows.count
 
     def __repr__(self) -> str:
         return f"KiteGateway({self._sessions.destination.authority})"
@@ -102,8 +110,8 @@ class KiteGateway:
 
     async def orders(self) -> Sequence[OrderReport]:
         """The whole order book of the day."""
-        reports: list[OrderReport] = await self._read("orders", lambda rows: [report_of(row) for row in rows])
-        return reports
+        book: OrderBook = await self._read("orders", lambda rows: book_of(rows, self._odd_rows.take))
+        return book
 
     async def widen_protection(self, order_id: str, percent: Decimal) -> None:
         """Modify a parked LIMIT back to a MARKET order with wider protection (kite.md §4)."""
@@ -122,16 +130,20 @@ class KiteGateway:
     async def net_quantity(self, instrument: Instrument, product: Product) -> int:
         """Shares held in the product: today's net position, and for delivery what is in the demat account."""
         key = position_key(instrument, product)
-        held: dict[PositionKey, int] = await self._read("positions", positions_of)
+        held: PartlyRead[int] = await self._read("positions", positions_of)
         if product is Product.CNC:
             held = _together(held, await self._read("holdings", holdings_of))
+        if is_unread(held, key):
+            raise BrokerUnavailable(f"the broker's row of {instrument.tradingsymbol} made no sense")
         return held.get(key, 0)
 
     async def net_quantities(self, *, demat: bool = True) -> Mapping[PositionKey, int]:
         """See `OrderGateway.net_quantities`. `demat`: count shares of earlier days too, which costs another reading."""
         today = self._read("positions", positions_of)
-        readings = await asyncio.gather(today, self._read("holdings", holdings_of)) if demat else (await today, {})
-        return _together(*readings)
+        if not demat:
+            held: PartlyRead[int] = await today
+            return held
+        return _together(*await asyncio.gather(today, self._read("holdings", holdings_of)))
 
     async def keep_warm(self) -> None:
         """One cheap read over the sessions that have waited longest; do it every 20 to 30 s while orders may come.
@@ -141,12 +153,12 @@ class KiteGateway:
         """
         await self._read("keep_warm")
 
-    async def _read(self, method: str, parse: Callable[[Any], Any] = lambda found: found, **arguments: Any) -> Any:
+    async def _read(self, method: str, parse: Callable[[Any], Any] | None = None, **arguments: Any) -> Any:
         """A call that may be repeated freely. An answer that makes no sense is a failed one."""
         if self._reread_s is not None and time.monotonic() - self._loaded_at >= self._reread_s:
             await self._changed_since(self._credentials)
         try:
-            return parse(await self._call(method, **arguments))
+            return await self._call(method, parse=parse or _as_it_is, **arguments)
         except BrokerUnavailable:
             raise
         except Exception as error:
@@ -221,7 +233,10 @@ class KiteGateway:
             return self._call_in_thread(credentials, method, arguments)
 
     def _call_in_thread(self, credentials: KiteCredentials, method: str, arguments: dict[str, Any]) -> Any:
-        return getattr(self._client_of(credentials), method)(**arguments)
+        """The answer, put into our words here: the loop that sends orders has no time for a book of 5000 rows."""
+        parse = arguments.get("parse", _as_it_is)
+        asked = {name: value for name, value in arguments.items() if name != "parse"}
+        return parse(getattr(self._client_of(credentials), method)(**asked))
 
     def _client_of(self, credentials: KiteCredentials) -> KiteOrderClient:
         client = self._client  # another thread may set it meanwhile, for other credentials
@@ -237,6 +252,10 @@ class KiteGateway:
         sessions.close()
         self._sessions = changed = KiteSessions(replace(sessions.destination, proxy=proxy))
         return changed
+
+
+def _as_it_is(found: Any) -> Any:
+    return found
 
 
 _Begun = BegunOrder | Exception | None
@@ -271,5 +290,7 @@ def order_fields(command: OrderCommand, market_protection: float) -> dict[str, A
     }
 
 
-def _together(today: Mapping[PositionKey, int], demat: Mapping[PositionKey, int]) -> dict[PositionKey, int]:
-    return {key: today.get(key, 0) + demat.get(key, 0) for key in today.keys() | demat.keys()}
+def _together(today: PartlyRead[int], demat: PartlyRead[int]) -> PartlyRead[int]:
+    both = PartlyRead({key: today.get(key, 0) + demat.get(key, 0) for key in today.keys() | demat.keys()})
+    both.unread |= today.unread | demat.unread
+    return both

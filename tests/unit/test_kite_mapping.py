@@ -235,6 +235,12 @@ def test_the_reason_of_a_rejection_is_kept() -> None:
         {"average_price": float("inf")},
         {"average_price": "free"},
         {"tags": 7},
+        {"tags": [7]},
+        {"tag": 7},
+        {"quantity": 0},
+        {"quantity": 10.5},
+        {"status": 7},
+        {"order_id": "1\0"},
     ],
 )
 def test_a_row_that_makes_no_sense_is_none(nonsense: dict[str, Any]) -> None:
