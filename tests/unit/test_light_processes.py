@@ -17,7 +17,7 @@ actors.domain.session actors.domain.snapshot actors.domain.stop_loss actors.doma
 actors.domain.strategy_spec actors.domain.strategy_state actors.domain.tick_fanout actors.failpoints
 actors.guard_calls actors.ports actors.ports.broker actors.ports.common actors.ports.engine actors.ports.prices
 actors.ports.strategy actors.runtime actors.runtime.actor_classes actors.runtime.clock
-actors.runtime.far_hosts
+actors.runtime.crash_guard actors.runtime.far_hosts
 actors.runtime.handles actors.runtime.light_hosts actors.runtime.light_logging actors.runtime.lines
 actors.runtime.names actors.runtime.plane actors.runtime.plane.frames actors.runtime.plane.link
 actors.runtime.plane.orders actors.runtime.plane.ticks actors.runtime.tuning actors.strategy_actor
