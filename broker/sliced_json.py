@@ -32,7 +32,7 @@ def read_json(body: bytes) -> Any:
         return json.loads(body)
     found, end = rows
     envelope = json.loads(text[: head.end()] + text[end:])
-    if envelope["data"]:  # named twice, and the last one counts
+    if envelope["data"] != []:  # named twice, and the last one counts
         return json.loads(body)
     return envelope | {"data": found}
 
