@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -219,7 +220,7 @@ def test_fills_are_believed_and_an_end_without_fills_is_not() -> None:
         return report
 
     bought = only(average_price=float("nan"))
-    assert (bought.stage, bought.filled_quantity, bought.average_price) == (OrderStage.COMPLETE, 10, 0)
+    assert (bought.stage, bought.filled_quantity, bought.average_price) == (OrderStage.COMPLETE, 10, Decimal(0))
     assert (only(status=7).stage, only(status=7).filled_quantity) == (OrderStage.PENDING, 10)
     assert (only(quantity=None).quantity, only(quantity=None).stage) == (10, OrderStage.PENDING)
     assert (only(filled_quantity="x").stage, only(filled_quantity="x").filled_quantity) == (OrderStage.PENDING, 0)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from actors.account_desk import newest_by_tag
-from actors.domain.events import PlacementUnresolved
+from actors.domain.events import OrderReported, PlacementUnresolved
 from actors.domain.order import OrderReport, OrderStage
 from actors.domain.partly_read import OrderBook
 from actors.ports import BrokerUnavailable, OrderCommand
@@ -102,6 +102,7 @@ async def test_a_followed_order_whose_row_becomes_unreadable_has_not_vanished() 
     show(bench)
     bench.broker.fill("1", 10)
     event = await asyncio.wait_for(work, 30)
+    assert isinstance(event, OrderReported)
     assert event.report.stage is OrderStage.COMPLETE
 
 
