@@ -92,7 +92,7 @@ def _identity(row: Any) -> tuple[str, str | None]:
     except ValueError:
         order_id = ""
     try:
-        return order_id, own_tag(row) or ""
+        return order_id, own_tag(row) or ("" if order_id else None)
     except TypeError:
         return order_id, clean_word(row.get("tag")) or None
 
