@@ -229,14 +229,15 @@ class KiteGateway:
         return await asyncio.wait_for(done, self._endpoint.total_s + _GRACE_S)
 
     def _call_until(self, deadline: float, credentials: KiteCredentials, method: str, arguments: dict[str, Any]) -> Any:
-        with finished_by(deadline):
-            return self._call_in_thread(credentials, method, arguments)
-
-    def _call_in_thread(self, credentials: KiteCredentials, method: str, arguments: dict[str, Any]) -> Any:
         """The answer, put into our words here: the loop that sends orders has no time for a book of 5000 rows."""
         parse = arguments.get("parse", _as_it_is)
         asked = {name: value for name, value in arguments.items() if name != "parse"}
-        return parse(getattr(self._client_of(credentials), method)(**asked))
+        with finished_by(deadline):
+            found = self._call_in_thread(credentials, method, asked)
+        return parse(found)
+
+    def _call_in_thread(self, credentials: KiteCredentials, method: str, arguments: dict[str, Any]) -> Any:
+        return getattr(self._client_of(credentials), method)(**arguments)
 
     def _client_of(self, credentials: KiteCredentials) -> KiteOrderClient:
         client = self._client  # another thread may set it meanwhile, for other credentials

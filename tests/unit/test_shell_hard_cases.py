@@ -117,7 +117,7 @@ async def test_a_row_that_makes_no_sense_is_unread_and_its_order_not_absent(row:
     assert book.anonymous or book.unread_ids
 
 
-@pytest.mark.parametrize("answer", [{}, None, {"net": None}, {"net": [{}]}])
+@pytest.mark.parametrize("answer", [{}, None, {"net": None}, {"net": [{}]}, {"net": [{"tradingsymbol": "INFY"}]}])
 async def test_positions_that_make_no_sense_are_a_failed_read(answer: Any) -> None:
     with pytest.raises(BrokerUnavailable):
         await ScriptedKite(lambda _credentials, _method: answer).net_quantity(INFY, Product.MIS)
