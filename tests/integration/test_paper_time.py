@@ -13,7 +13,7 @@ from kiteconnect import exceptions as kite_errors
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-from broker.paper.session import LIMIT_ONLY, MARKET_CLOSED, NO_ORDERS_NOW, NO_STOPS, OUTSIDE_AUCTION_BAND
+from broker.paper.session import DAY_ENDED, LIMIT_ONLY, MARKET_CLOSED, NO_ORDERS_NOW, NO_STOPS, OUTSIDE_AUCTION_BAND
 from tests.kit.paper import PaperExchange, eventually
 from tests.kit.paper_account import PaperAccount
 
@@ -124,15 +124,15 @@ def test_it_runs_as_fast_as_it_is_told_and_ticks_once_a_second_of_its_own(
 
 def test_setting_the_clock_lets_no_time_pass_and_a_jump_does(account: PaperAccount, paper: PaperExchange) -> None:
     paper.control.clock(now=at("10:00:00"))
-    paper.control.fault("slow-fill", seconds=60)
-    slow = account.place()
-    account.reaches(slow, "OPEN")
+    paper.control.fault("exchange-cancel", seconds=90)
+    order_id = limit(account, price=1400)
+    account.reaches(order_id, "OPEN")
     paper.control.clock(now=at("12:00:00"))
-    assert account.status(slow) == "OPEN"
+    assert account.status(order_id) == "OPEN"
     paper.control.clock(now=at("10:00:00"))
-    paper.control.clock(advance_seconds=61)
-    filled = account.reaches(slow, "COMPLETE")["order_timestamp"]
-    assert f"{filled:%H:%M}" == "10:01"
+    paper.control.clock(advance_seconds=100)
+    ended_at = account.reaches(order_id, "CANCELLED")["order_timestamp"]
+    assert f"{ended_at:%H:%M}" == "10:01"
     paper.control.release_clock()
     assert abs(paper.control.clock()["now_ns"] / 1e9 - time.time()) < 2
 
@@ -332,7 +332,7 @@ def test_the_morning_flushes_tokens_and_begins_the_day_and_the_book_anew(
     paper.control.set_rules("NSE:INFY", band_percent=10)
     paper.control.set_price("NSE:INFY", 1400)
     account.bought(3, product="CNC")
-    day_order = limit(account, price=1390)
+    day_order = limit(account, price=1390, product="CNC")
     account.reaches(day_order, "OPEN")
     jump_to(paper, "05:59:00", "2026-12-01")
     assert account.kite.profile()["user_id"] == account.user_id
@@ -349,7 +349,17 @@ def test_the_morning_flushes_tokens_and_begins_the_day_and_the_book_anew(
     assert (quote["ohlc"]["close"], quote["volume"]) == (1400, 0)
     assert (quote["lower_circuit_limit"], quote["upper_circuit_limit"]) == (1260, 1540)
     yesterday = paper.control.ledger(account.user_id)["accounts"][account.user_id]["orders"]
-    assert [(row["order_id"], row["status"]) for row in yesterday][-1] == (day_order, "CANCELLED")
+    last = yesterday[-1]
+    assert (last["order_id"], last["status"], last["status_message"]) == (day_order, "CANCELLED", DAY_ENDED)
+    assert last["order_timestamp"] == "2026-11-30 15:35:00"
+
+
+def test_a_pace_beyond_the_machine_drops_ticks_and_still_serves(tmp_path: Path) -> None:
+    with PaperExchange(clock_at=at("10:00:00"), clock_factor=1000, tick_seconds=0.01, stage_seconds=1) as paper:
+        account = PaperAccount(paper)
+        for _ in range(5):
+            account.bought(1)
+        assert account.net() == 5
 
 
 def test_a_jump_plays_the_last_step_of_a_script(account: PaperAccount, paper: PaperExchange) -> None:
