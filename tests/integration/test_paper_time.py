@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import time
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
@@ -382,26 +381,3 @@ def test_a_jump_plays_the_last_step_of_a_script(account: PaperAccount, paper: Pa
     paper.control.clock(advance_seconds=300)
     assert account.kite.ltp("NSE:INFY")["NSE:INFY"]["last_price"] == 1440
     assert account.reaches(order_id, "COMPLETE")["average_price"] == 1440
-
-
-def test_a_journal_that_cannot_be_written_stops_new_orders_and_no_old_one(tmp_path: Path) -> None:
-    ledger = tmp_path / "ledger.jsonl"
-    with PaperExchange(ledger_path=ledger, default_source="hold", stage_seconds=0.2) as paper:
-        account = PaperAccount(paper)
-        on_its_way = account.place("IN")
-        _, hard = resource.prlimit(paper.pid, resource.RLIMIT_FSIZE)
-        resource.prlimit(paper.pid, resource.RLIMIT_FSIZE, (ledger.stat().st_size + 10, hard))
-        account.reaches(on_its_way, "COMPLETE")
-        with pytest.raises(kite_errors.NetworkException) as refused:
-            account.place("LOST")
-        assert refused.value.code == 503
-        assert [row["tag"] for row in account.kite.orders()] == ["IN"]
-        resource.prlimit(paper.pid, resource.RLIMIT_FSIZE, (hard, hard))
-        account.reaches(account.place("AFTER"), "COMPLETE")
-        before = (account.kite.orders(), account.kite.positions(), account.requests())
-
-        paper.restart()
-
-        account.kite = account.client(account.credentials.access_token)
-        assert (account.kite.orders(), account.kite.positions(), account.requests()) == before
-        assert account.net() == 20
