@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 
 from actors.domain.identifiers import IntentId
 from actors.domain.order import OrderReport, precedence
+from actors.domain.partly_read import may_hide
 from actors.order_budget import OrderBudget
 from actors.ports import BrokerUnavailable, OrderGateway, PositionKey
 from actors.price_bands import PriceBands
@@ -35,7 +36,7 @@ class AccountDesk:
         self.shares = ShareReservations()
         self._news: dict[str, OrderReport] = {}
         self._readers: dict[str, asyncio.Event] = {}
-        self._book = SharedRead(gateway.orders, _READ_SPACING_S)
+        self._book = SharedRead(self._read, _READ_SPACING_S)
         self._warm_until = 0.0
 
     async def read_book(self) -> Sequence[OrderReport]:
@@ -45,6 +46,9 @@ class AccountDesk:
             BrokerUnavailable: the read failed.
         """
         return await self._book.next()
+
+    async def _read(self) -> Sequence[OrderReport]:
+        return await self.gateway.orders()
 
     async def warm_up(self) -> None:
         """Ready a session for the order that is about to leave; a failure shows itself when it matters."""
@@ -147,15 +151,21 @@ def _retrieve(read: "asyncio.Task[T]") -> None:
 
 
 def with_tag(reports: Iterable[OrderReport], tag: str) -> list[OrderReport]:
-    """The orders that carry the tag."""
+    """The orders that carry the tag. A row that makes no sense may hide one (`may_hide`)."""
     return [report for report in reports if report.tag == tag]
 
 
-def newest_by_tag(reports: Iterable[OrderReport], tags: Iterable[str]) -> Mapping[str, OrderReport]:
-    """For each tag its order; of several, the one to hold on to."""
+def newest_by_tag(reports: Sequence[OrderReport], tags: Iterable[str]) -> Mapping[str, OrderReport]:
+    """For each tag its order; of several, the one to hold on to.
+
+    Raises:
+        BrokerUnavailable: a row of one of these orders makes no sense, so that nothing can be told of it.
+    """
     wanted = set(tags)
     found: dict[str, OrderReport] = {}
     for report in sorted(reports, key=precedence):
         if report.tag in wanted and report.tag is not None:
             found.setdefault(report.tag, report)
+    if any(tag not in found and may_hide(reports, tag, anonymous=False) for tag in wanted):
+        raise BrokerUnavailable("the broker's row of an order of this strategy made no sense")
     return found

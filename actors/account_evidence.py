@@ -14,9 +14,10 @@ from datetime import datetime, timedelta
 import structlog
 
 from actors.account_desk import AccountDesk, SharedRead
-from actors.domain.cover import NOTHING, AccountPosition, Cover, PositionKey, Stake, judge, position_key
+from actors.domain.cover import NOTHING, AccountPosition, Cover, PositionKey, Stake, judge, name_of, position_key
 from actors.domain.identifiers import Product, has_tag_form
 from actors.domain.order import OrderReport
+from actors.domain.partly_read import is_unread
 from actors.ports import AccountRecords, BrokerUnavailable, Clock, Holding, KnownIntent, OrderCommand, PeerUnavailable
 
 log = structlog.get_logger(__name__)
@@ -114,8 +115,15 @@ class AccountEvidence:
         return reading
 
     def judge(self, key: PositionKey, reading: Reading, stakes: Sequence[Stake] | None = None) -> Cover:
-        """The judgement on one key; it is remembered as the latest."""
+        """The judgement on one key; it is remembered as the latest.
+
+        Raises:
+            BrokerUnavailable: an odd row may be about this key, so that nothing is known of it.
+        """
         judged = self.stakes(key) if stakes is None else stakes
+        if is_unread(reading.positions, key):
+            self._covers.pop(key, None)
+            raise BrokerUnavailable(f"the broker's row of {name_of(key)} makes no sense")
         intents = [intent.own for intent in reading.known]
         cover = judge(key, judged, reading.position(key), reading.book, intents, self.is_own, reading.read_at)
         self._covers[key] = cover
@@ -168,7 +176,8 @@ class AccountEvidence:
         seen = self._seen
         if seen is None or self._clock.now() - seen.read_at > LASTS:
             return None
-        held = seen.position(position_key(command.instrument, command.product)).held
+        key = position_key(command.instrument, command.product)
+        held = 0 if is_unread(seen.positions, key) else seen.position(key).held
         return -held if held < 0 else None
 
     def _with_stake_of(self, command: OrderCommand, key: PositionKey) -> list[Stake]:

@@ -19,6 +19,7 @@ from actors.domain.cover import PositionKey, position_key
 from actors.domain.events import Event, ExitUncovered, PositionClosedOutside
 from actors.domain.identifiers import Product
 from actors.domain.order import OrderReport
+from actors.domain.partly_read import is_unread
 from actors.order_audit import Account, Finding
 from actors.ports import AttemptLog, BrokerUnavailable, Clock, Holding, PeerUnavailable, StrategyEvents
 from actors.watch_alerts import alert_of
@@ -86,7 +87,7 @@ class AccountWatch:
             return
         if known is None or known[0].quantity != holding.quantity:
             self._changed_at[holding.strategy_id] = self._clock.now()
-        self._evidence.take_stake(position_key(holding.instrument, holding.product), holding.stake)
+        self._evidence.take_stake(_key(holding), holding.stake)
         if holding.quantity <= 0:
             self._holdings.pop(holding.strategy_id, None)
             self._changed_at.pop(holding.strategy_id, None)
@@ -128,15 +129,15 @@ class AccountWatch:
         reading = await self._evidence.read(demat=self._needs_demat())
         await self._keep_warm()
         self._can_read()
-        holdings = self._present_holdings()
-        # what moved while we read is judged in the next round
+        # what could not be read is not judged, and what moved while we read is judged in the next round
+        holdings = [held for held in self._present_holdings() if not is_unread(reading.positions, _key(held))]
         working, unsettled = working | self._working(), unsettled | self._unsettled()
         await self._judge(order_audit.audit(self._account(reading, holdings, working, unsettled)))
 
     def _account(
         self, reading: Reading, holdings: list[Holding], working: frozenset[int], unsettled: frozenset[PositionKey]
     ) -> Account:
-        keys = {position_key(holding.instrument, holding.product) for holding in holdings}
+        keys = {_key(holding) for holding in holdings}
         return Account(
             book=reading.book,
             positions=reading.positions,
@@ -169,8 +170,7 @@ class AccountWatch:
         """Positions that a fill of ours has moved a moment ago."""
         since = self._clock.now() - self._limits.settles_within
         keys = {
-            position_key(holding.instrument, holding.product): self._changed_at[strategy_id] > since
-            for strategy_id, (holding, _) in self._holdings.items()
+            _key(holding): self._changed_at[strategy_id] > since for strategy_id, (holding, _) in self._holdings.items()
         }
         return frozenset(key for key, changed in keys.items() if changed or not self._evidence.settled(key))
 
@@ -227,3 +227,7 @@ class AccountWatch:
 
     def _can_read(self) -> None:
         self._unreadable_since, self._unreadable_told = None, False
+
+
+def _key(holding: Holding) -> PositionKey:
+    return position_key(holding.instrument, holding.product)

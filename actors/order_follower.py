@@ -16,6 +16,7 @@ from actors.account_evidence import AccountEvidence
 from actors.domain.cover import position_key
 from actors.domain.identifiers import Side
 from actors.domain.order import OrderReport, OrderStage, is_dead
+from actors.domain.partly_read import is_listed_unread
 from actors.exit_chase import ExitChase
 from actors.ports import AttemptLog, BrokerUnavailable, Clock, OrderCommand, OrderNote
 
@@ -113,7 +114,7 @@ class OrderFollower:
             self._look_for_duplicates(known, book)
             row = next((report for report in book if report.order_id == known.order_id), None)
             seen = self._with_news(known if row is None else known.merged(row))
-            if row is not None:
+            if row is not None or is_listed_unread(book, known.order_id):
                 self._listed_at = self.clock.now()
             elif self.clock.now() - self._listed_at > limits.vanished_after:
                 return replace(seen, stage=OrderStage.CANCELLED, reason="no longer in the order book")

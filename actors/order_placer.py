@@ -19,6 +19,7 @@ from actors.domain.cover import name_of, position_key
 from actors.domain.events import Event, OrderQueued, PlacementFailed, PlacementUnresolved
 from actors.domain.identifiers import Side
 from actors.domain.order import FailureKind, OrderReport, OrderStage, is_dead, precedence
+from actors.domain.partly_read import may_hide
 from actors.domain.retry_policy import (
     TOO_LATE,
     Adopt,
@@ -229,11 +230,19 @@ class OrderPlacer:
 
     async def _find(self) -> list[OrderReport] | None:
         """The orders of the book that carry the tag; None if the book could not be read, which proves nothing."""
+        tag = self.command.intent.tag
         try:
-            return with_tag(await self.desk.read_book(), self.command.intent.tag)
+            book = await self.desk.read_book()
         except BrokerUnavailable as error:
             log.warning("execution.look_up_failed", intent=str(self.command.intent.id), reason=str(error))
             return None
+        found = with_tag(book, tag)
+        if found or not may_hide(book, tag):
+            return found
+        log.warning("execution.order_unreadable", intent=str(self.command.intent.id))
+        # an order that carries the tag is there, whatever our own attempts have proven
+        self._doubtful = self._doubtful or may_hide(book, tag, anonymous=False)
+        return None
 
     def _adopted(self, found: list[OrderReport]) -> OrderReport:
         first, *others = sorted(found, key=precedence)

@@ -57,6 +57,7 @@ from actors.domain.strategy_state import Phase, StrategyState
 from actors.guard_calls import GuardCalls
 from actors.ports import (
     Clock,
+    EntryRefused,
     Journal,
     JournalEntry,
     LoadedRun,
@@ -87,6 +88,9 @@ LAST_WORDS_S = 5.0
 RECOVERY_ALERT_AFTER = timedelta(seconds=3)
 """A position that cannot be recovered for so long is not guarded, and somebody must know."""
 
+LONGEST_REFUSAL_PAUSE_S = 30.0
+"""Between two tries to record what the journal refuses for its content."""
+
 FIRST_EPOCH = 1
 
 _Posted = tuple[int, int, Event, asyncio.Future[None] | None]
@@ -111,6 +115,7 @@ class StrategyActor:
         self._timers = WallClockTimers(clock, self.post)
         self._unrecorded: list[LoggedEvent] = []
         self._awaiting_record: list[asyncio.Future[None]] = []
+        self._refusals = 0
         self._ended: EndRun | None = None
         self._dirty = asyncio.Event()
         self._order_heard_of = asyncio.Event()
@@ -364,12 +369,29 @@ class StrategyActor:
             end = self._ended
             manual = end is not None and end.manual
             now = self._clock.now()
-            await self._record(JournalEntry(self._state, self._epoch, now, logs, ended=end is not None, manual=manual))
+            entry = JournalEntry(self._state, self._epoch, now, logs, ended=end is not None, manual=manual)
+            try:
+                await self._record(entry)
+            except EntryRefused as error:
+                # nothing is lost: the next entry has these lines, and the state of then
+                self._unrecorded, self._awaiting_record = [*logs, *self._unrecorded], [*waiting, *self._awaiting_record]
+                self._dirty.set()
+                await self._await_next_try(error)
+                continue
+            self._refusals = 0
             for recorded in waiting:
                 if not recorded.done():
                     recorded.set_result(None)
             if end is not None:
                 return
+
+    async def _await_next_try(self, error: EntryRefused) -> None:
+        """The journal refuses the content of an entry. The position is guarded all the same."""
+        self._refusals += 1
+        if self._refusals == 1:
+            self._raise_alert("record_refused", f"What happens cannot be recorded; the strategy goes on: {error}")
+        self._say(logging.ERROR, "strategy.record_refused", reason=str(error), times=self._refusals)
+        await asyncio.sleep(min(2.0 ** (self._refusals - 1), LONGEST_REFUSAL_PAUSE_S))
 
     async def _orders_first(self) -> None:
         await within(self._order_heard_of, ORDER_FIRST_S)

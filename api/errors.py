@@ -176,8 +176,19 @@ def _field_problem(problem: Mapping[str, Any]) -> FieldProblem:
     if kind == "model_attributes_type":
         return FieldProblem(field="body", message="must be a JSON object, sent as application/json")
     path = [str(part) for part in problem["loc"] if part not in ("body", "path", "query", "header")]
-    message = str(problem["msg"]).removeprefix("Value error, ").replace("Input should be", "must be")
+    message = _length_message(problem) or str(problem["msg"]).removeprefix("Value error, ")
+    message = message.replace("Input should be", "must be")
     return FieldProblem(field=".".join(path) or "body", message=message[:1].lower() + message[1:])
+
+
+def _length_message(problem: Mapping[str, Any]) -> str | None:
+    """Of a text that is too short or too long, secret or not; None for any other fault."""
+    limits = problem.get("ctx", {})
+    if not problem["type"].endswith(("too_short", "too_long")) or limits.get("field_type", "Value") != "Value":
+        return None
+    if "min_length" in limits:
+        return f"must have at least {limits['min_length']} characters"
+    return f"must have at most {limits['max_length']} characters"
 
 
 async def _internal_error(request: Request, error: Exception) -> JSONResponse:

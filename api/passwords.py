@@ -1,6 +1,7 @@
 """Password hashing, kept off the event loop and off most of the machine."""
 
 import asyncio
+import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 
 from argon2 import PasswordHasher
@@ -21,7 +22,7 @@ class Passwords:
 
     async def hash(self, password: str) -> str:
         """The text to store for a password."""
-        return await asyncio.get_running_loop().run_in_executor(self._pool, self._hasher.hash, password)
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._hasher.hash, _composed(password))
 
     async def matches(self, stored: str | None, password: str) -> bool:
         """Whether the password is the stored one. Without a stored one: False, after the same time."""
@@ -38,10 +39,19 @@ class Passwords:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _verify(self, stored: str, password: str) -> bool:
+        # As it was typed, too: what was stored before passwords were composed stays good.
+        return any(self._is_of(stored, text) for text in dict.fromkeys((_composed(password), password)))
+
+    def _is_of(self, stored: str, text: str) -> bool:
         try:
-            return self._hasher.verify(stored, password)
+            return self._hasher.verify(stored, text)
         except (VerificationError, InvalidHashError):
             return False
+
+
+def _composed(password: str) -> str:
+    """One spelling for what looks the same: keyboards write an accent as one character or as two (RFC 8265 §4.2)."""
+    return unicodedata.normalize("NFC", password)
 
 
 def resembles(password: str, email: str) -> bool:

@@ -16,7 +16,7 @@ from actors.domain.identifiers import Instrument
 from actors.domain.session import SessionTimes
 from api.broker_service import BrokerService
 from api.errors import ApiError
-from api.strategy_rules import Terms, check_listed, check_market_price, check_terms, start_message
+from api.strategy_rules import Terms, check_listed, check_market_price, check_terms, spellings, start_message
 from broker.errors import BrokerRefused, BrokerUnreachable, ExpiredToken, InvalidToken
 from broker.instruments import ListedInstrument
 from broker.kite_session import token_expiry
@@ -75,7 +75,8 @@ class StrategyChecks:
         account = await self._connected_account(user_id)
         with _session_needed():
             listed = await self._brokers.find_instrument(account, exchange, tradingsymbol)
-        return Market(await self._calendar(account), check_listed(listed, exchange))
+            near = None if listed is not None else await self._near(account, exchange, tradingsymbol)
+        return Market(await self._calendar(account), check_listed(listed, exchange, near))
 
     async def start_facts(self, strategy: Strategy) -> StartFacts:
         """What a START of the strategy depends on. A broker that does not answer keeps nobody from it.
@@ -146,6 +147,13 @@ class StrategyChecks:
             log.warning("market_price_unknown", strategy_id=strategy.id, reason=str(error))
             return price
         return price if asked is None else asked
+
+    async def _near(self, account: BrokerAccount, exchange: str, tradingsymbol: str) -> ListedInstrument | None:
+        for name in spellings(tradingsymbol):
+            found = await self._brokers.find_instrument(account, exchange, name)
+            if found is not None and found.tradable:
+                return found
+        return None
 
     async def _connected_account(self, user_id: int) -> BrokerAccount:
         account = await self._brokers.account(user_id)

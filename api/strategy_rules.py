@@ -3,6 +3,8 @@
 The same rules hold when a strategy is written, changed and started; each refusal names the field at fault.
 """
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from decimal import Decimal
@@ -28,8 +30,10 @@ class Terms:
     product: str
 
 
-def check_listed(listed: ListedInstrument | None, exchange: str) -> ListedInstrument:
-    """The broker's row of the symbol, if it is one of a share that can be bought.
+def check_listed(
+    listed: ListedInstrument | None, exchange: str, near: ListedInstrument | None = None
+) -> ListedInstrument:
+    """The broker's row of the symbol, if it is one of a share that can be bought; `near` is what may have been meant.
 
     Raises:
         InvalidField: on `symbol`.
@@ -37,12 +41,20 @@ def check_listed(listed: ListedInstrument | None, exchange: str) -> ListedInstru
     if exchange not in EXCHANGES:
         raise InvalidField("symbol", f"must be on {' or '.join(EXCHANGES)}")
     if listed is None:
-        raise InvalidField("symbol", "is not known to your broker")
+        meant = f"; did you mean {near.instrument.symbol}?" if near is not None else ""
+        raise InvalidField("symbol", f"is not known to your broker{meant}")
     if listed.segment == INDEX_SEGMENT:
         raise InvalidField("symbol", "is an index, which cannot be traded")
     if not listed.tradable:
         raise InvalidField("symbol", "is not a share that can be bought in the ordinary market")
     return listed
+
+
+def spellings(tradingsymbol: str) -> Sequence[str]:
+    """What a symbol that is not listed may stand for: without what other programs add, or in another series of NSE."""
+    bare = re.sub(r"(-EQ|\.NS|\.BO|\.NSE|\.BSE)$", "", tradingsymbol)
+    names = [bare, *(f"{bare}-{series}" for series in ("BE", "BZ", "SM", "ST"))]
+    return [name for name in names if name != tradingsymbol]
 
 
 def check_tick(stop_loss: Paise, listed: ListedInstrument) -> None:

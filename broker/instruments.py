@@ -16,6 +16,7 @@ import structlog
 from actors.domain.errors import InvalidValue
 from actors.domain.identifiers import Instrument
 from actors.domain.money import Paise, round_to_paise
+from broker.broker_text import clean_status, clean_text
 from broker.errors import BrokerError, BrokerUnreachable
 from broker.kite_session import IST, Timeout, explain, kite_client
 
@@ -80,6 +81,9 @@ class ListedInstrument:
 
 
 InstrumentTable = Mapping[tuple[str, str], ListedInstrument]
+ODD_ROW = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError)
+"""What reading a row that makes no sense raises."""
+
 Fetch = Callable[[], InstrumentTable]
 
 
@@ -166,27 +170,42 @@ def underlyings(dump: str) -> frozenset[str]:
 def instrument_table(
     rows: Iterable[Mapping[str, object]], with_derivatives: frozenset[str] = frozenset()
 ) -> InstrumentTable:
-    """Rows as `kiteconnect` parses them, by (exchange, tradingsymbol).
+    """Rows as `kiteconnect` parses them, by (exchange, tradingsymbol). A row that makes no sense hides no other.
 
     Raises:
-        KeyError, InvalidValue: if a row lacks a column or a number makes no sense.
+        KeyError, InvalidValue, …: as the last row raised, if every one lacks a column or has a number that is none.
     """
-    listed = (_listed(row, with_derivatives) for row in rows)
-    return {(row.exchange, row.tradingsymbol): row for row in listed}
+    table: dict[tuple[str, str], ListedInstrument] = {}
+    odd: list[Exception] = []
+    for row in rows:
+        try:
+            listed = _listed(row, with_derivatives)
+        except ODD_ROW as error:
+            odd.append(error)
+        else:
+            table[listed.exchange, listed.tradingsymbol] = listed
+    if odd and not table:
+        raise odd[-1]
+    if odd:
+        log.warning("odd_instruments", rows=len(odd), last=repr(odd[-1]))
+    return table
 
 
 def _listed(row: Mapping[str, object], with_derivatives: frozenset[str]) -> ListedInstrument:
     token, lot_size = row["instrument_token"], row["lot_size"]
+    exchange, symbol = clean_status(row["exchange"]), clean_status(row["tradingsymbol"])
+    if not (exchange, symbol) == (row["exchange"], row["tradingsymbol"]):
+        raise InvalidValue("an instrument whose name is none")
     if not isinstance(token, int) or not isinstance(lot_size, int):
-        raise InvalidValue(f"{row['tradingsymbol']} has no token or lot size")
+        raise InvalidValue(f"{symbol} has no token or lot size")
     return ListedInstrument(
-        exchange=str(row["exchange"]),
-        tradingsymbol=str(row["tradingsymbol"]),
+        exchange=exchange,
+        tradingsymbol=symbol,
         token=token,
         tick_paise=round_to_paise(Decimal(str(row["tick_size"]))),
         lot_size=lot_size,
-        segment=str(row["segment"]),
-        instrument_type=str(row["instrument_type"]),
+        segment=clean_text(row["segment"]),
+        instrument_type=clean_text(row["instrument_type"]),
         has_derivatives=row["exchange"] == "NSE" and row["tradingsymbol"] in with_derivatives,
         freeze_quantity=_freeze_quantity(row.get("freeze_quantity")),
     )

@@ -1,7 +1,8 @@
 """From Kite's words to ours: rows of orders and positions, and what an exception proves about an order (kite.md §2)."""
 
+import re
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
@@ -10,12 +11,11 @@ import requests
 from kiteconnect import exceptions as kite_errors
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError, ProxyError
 
-from actors.domain.cover import NOTHING, AccountPosition, PositionKey
-from actors.domain.identifiers import Product
 from actors.domain.money import round_to_paise
 from actors.domain.order import OrderReport, OrderTerms, stage_of
 from actors.domain.price_band import PriceBand
 from actors.domain.retry_policy import AttemptOutcome
+from broker.broker_text import clean_status, clean_text, clean_word, order_id_of
 from broker.kite_exceptions import AnswerLost, NeverSent
 
 _NEVER_SENT = (NewConnectionError, NameResolutionError, ConnectTimeoutError)
@@ -25,9 +25,13 @@ _CLIENT_ERRORS = range(400, 500)
 _REFUSED_CODES = frozenset({400, 404, 405, 410, 428})
 _MAYBE_PLACED = ("timed out", "check the order book")
 _TAG_LENGTH = 20
-_LONGEST_REASON = 300
+_NUMBER = re.compile(r"[0-9]{1,12}(\.0+)?")
+_TOO_MUCH = 10**9
+"""More shares than any order has, and a price that no share has; the database could not store much more."""
 _DEMAT_EXCHANGES = ("NSE", "BSE")
 _INDIA = timezone(timedelta(hours=5, minutes=30))
+ODD = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError)
+"""What reading a row that makes no sense raises."""
 
 
 def report_of(row: Mapping[str, Any]) -> OrderReport:
@@ -37,18 +41,18 @@ def report_of(row: Mapping[str, Any]) -> OrderReport:
     Raises:
         ValueError, TypeError, LookupError, ArithmeticError: for a row that makes no sense.
     """
-    quantity = int(row["quantity"])
+    quantity, filled = count_of(row["quantity"]), count_of(row.get("filled_quantity") or 0)
     price = Decimal(str(row.get("average_price") or 0))
-    if not isinstance(row["order_id"], str | int) or not row["order_id"] or not price.is_finite():
-        raise ValueError("an order without an id, or with a price that is none")
+    if not quantity or not isinstance(row["status"], str) or not (price.is_finite() and 0 <= price < _TOO_MUCH):
+        raise ValueError("an order of nothing, or without a status, or with a price that is none")
     return OrderReport(
-        order_id=str(row["order_id"]),
-        tag=_own_tag(row),
-        stage=stage_of(str(row["status"])),
+        order_id=order_id_of(row["order_id"]),
+        tag=own_tag(row),
+        stage=stage_of(clean_status(row["status"])),
         quantity=quantity,
-        filled_quantity=min(int(row.get("filled_quantity") or 0), quantity),
+        filled_quantity=min(filled, quantity),
         average_price=price,
-        reason=str(row.get("status_message") or ""),
+        reason=clean_text(row.get("status_message")),
         terms=_terms_of(row),
     )
 
@@ -65,64 +69,12 @@ def band_of(row: Mapping[str, Any]) -> PriceBand:
     return PriceBand(lower, upper, last)
 
 
-def positions_of(found: Mapping[str, Any]) -> dict[PositionKey, AccountPosition]:
-    """Net positions of the day, in shares; a short one is negative."""
-    held: dict[PositionKey, AccountPosition] = {}
-    for row in found["net"]:
-        key = (str(row["exchange"]), str(row["tradingsymbol"]), str(row["product"]))
-        quantity = held.get(key, NOTHING).quantity + int(row["quantity"])
-        held[key] = AccountPosition(quantity, last_price=_price(row.get("last_price")))
-    return held
-
-
-def holdings_of(rows: Sequence[Mapping[str, Any]]) -> dict[PositionKey, int]:
-    """Shares that were in the demat account as the day began, under CNC, for either exchange on which they may be sold.
-
-    `opening_quantity` stays what it was all day; where it is not told, `quantity` is taken, which today's sales may
-    already have reduced. Shares of yesterday (T+1) were carried over the night, too.
-    """
-    opening: dict[PositionKey, int] = {}
-    for row in rows:
-        carried = int(row.get("realised_quantity") or 0) + int(row.get("t1_quantity") or 0)
-        told = row.get("opening_quantity")
-        shares = int(row["quantity"]) + int(row.get("t1_quantity") or 0) if told is None else max(int(told), carried)
-        for exchange in _DEMAT_EXCHANGES:
-            key = (exchange, str(row["tradingsymbol"]), Product.CNC.value)
-            opening[key] = opening.get(key, 0) + shares
-    return opening
-
-
-def together(
-    today: Mapping[PositionKey, AccountPosition], opening: Mapping[PositionKey, int]
-) -> dict[PositionKey, AccountPosition]:
-    """Positions of the day with what the day began with. Delivery is one stock of shares, whatever the exchange."""
-    delivered: dict[str, int] = {}
-    for (_, symbol, product), position in today.items():
-        if product == Product.CNC:
-            delivered[symbol] = delivered.get(symbol, 0) + position.quantity
-    joined = {}
-    for key in today.keys() | opening.keys():
-        row = today.get(key, NOTHING)
-        quantity = delivered.get(key[1], 0) if key[2] == Product.CNC else row.quantity
-        joined[key] = AccountPosition(quantity, opening.get(key, 0), row.last_price)
-    return joined
-
-
-def _price(value: object) -> Decimal | None:
-    """A price of a row, or None if it makes no sense: nothing is decided by it."""
-    try:
-        price = Decimal(str(value))
-    except ArithmeticError:
-        return None
-    return price if price.is_finite() and price > 0 else None
-
-
 def _terms_of(row: Mapping[str, Any]) -> OrderTerms | None:
     """What the order trades, and when the broker last touched it; None if the row does not say what it trades."""
     named = [row.get(name) for name in ("exchange", "tradingsymbol", "product", "transaction_type")]
     if not all(isinstance(name, str) and name for name in named):
         return None
-    exchange, symbol, product, side = (str(name) for name in named)
+    exchange, symbol, product, side = (clean_status(name) for name in named)
     stamps = [_ist(row.get(name)) for name in ("order_timestamp", "exchange_timestamp", "exchange_update_timestamp")]
     told = [stamp for stamp in stamps if stamp is not None]
     return OrderTerms(exchange, symbol, product, side, min(told, default=None), max(told, default=None))
@@ -138,10 +90,49 @@ def _ist(value: object) -> datetime | None:
     return value.replace(tzinfo=_INDIA) if isinstance(value, datetime) and value.tzinfo is None else None
 
 
-def _own_tag(row: Mapping[str, Any]) -> str | None:
-    """`tag`, or the user's among `tags`, to which the system adds its own words (kite.md §2)."""
-    tags = [row.get("tag"), *(row.get("tags") or [])]
-    return next((tag for tag in tags if tag and len(tag) == _TAG_LENGTH), row.get("tag"))
+def row_word(row: Mapping[str, Any], name: str) -> str:
+    """A name in a row, which is taken as it is or not at all. Raises ValueError, TypeError or LookupError."""
+    word = row[name]
+    if not word or clean_status(word) != word:  # some symbols have a blank
+        raise ValueError(f"a row whose {name} is none")
+    return str(word)
+
+
+def shares_of(said: object) -> int:
+    """A number of shares held, negative when short. Raises ValueError for what is none."""
+    owed = isinstance(said, int | float) and said < 0
+    return -count_of(-said) if owed else count_of(said)  # type: ignore[operator] # a number, as just looked at
+
+
+def named_by(row: object) -> tuple[str | None, str | None, str | None]:
+    """What an odd row still says of the exchange, the symbol and the product that it is about."""
+    said = row if isinstance(row, Mapping) else {}
+    exchange, symbol, product = (clean_status(said.get(name)) for name in ("exchange", "tradingsymbol", "product"))
+    return exchange or None, symbol or None, product or None
+
+
+def own_tag(row: Mapping[str, Any]) -> str | None:
+    """`tag`, or the user's among `tags`, to which the system adds its own words (kite.md §2).
+
+    Raises:
+        TypeError: for a tag that is no text.
+    """
+    said = [row.get("tag"), *(row.get("tags") or [])]
+    if not all(tag is None or isinstance(tag, str) for tag in said):
+        raise TypeError("an order with a tag that is none")
+    tags = [clean_word(tag) for tag in said]
+    return next((tag for tag in tags if len(tag) == _TAG_LENGTH), tags[0] or None)
+
+
+def count_of(said: object) -> int:
+    """A number of shares of an order. Raises ValueError for anything but 0 to a thousand million."""
+    if type(said) is int and 0 <= said < _TOO_MUCH:
+        return said
+    text = str(said) if isinstance(said, int | float | str) and not isinstance(said, bool) else ""
+    number = Decimal(text) if _NUMBER.fullmatch(text) else Decimal(-1)
+    if not 0 <= number < _TOO_MUCH or number != int(number):
+        raise ValueError("a number of shares that is none")
+    return int(number)
 
 
 def is_session_error(error: Exception) -> bool:
@@ -196,7 +187,7 @@ def _never_sent(error: requests.ConnectionError) -> bool:
 def reason_of(error: Exception) -> str:
     """The sentence for the trader and the log, without addresses and credentials."""
     if isinstance(error, kite_errors.KiteException | NeverSent | AnswerLost):
-        return str(error)[:_LONGEST_REASON]
+        return clean_text(error)
     if isinstance(error, requests.Timeout | TimeoutError):
         return "the broker did not answer in time"
     if isinstance(error, requests.ConnectionError):

@@ -20,10 +20,12 @@ from urllib.parse import quote, quote_plus, urlencode
 from kiteconnect import KiteConnect
 from kiteconnect import exceptions as kite_errors
 
+from broker.broker_text import clean_text, order_id_of
 from broker.egress import Proxy
 from broker.kite_exceptions import contradictory, kite_error, unreadable
 from broker.kite_sessions import Begun, KiteSessions
 from broker.kite_wire import Answer
+from broker.sliced_json import read_json
 
 _FORM = "application/x-www-form-urlencoded"
 _JSON = "application/json"
@@ -143,6 +145,10 @@ class KiteOrderClient(KiteConnect):  # type: ignore[misc] # kiteconnect has no t
         row: Mapping[str, Any] = self.quote([key])[key]
         return row
 
+    def orders(self) -> Any:
+        """The rows of the day's order book as they came: the stamps in them are texts, and a row may be anything."""
+        return self._get("orders")
+
     def keep_warm(self) -> None:
         """Use the sessions that have waited longest, so that neither end closes them; open one if there is none."""
         head = self._request_head("GET", self._path("user.profile", None), None)
@@ -224,10 +230,10 @@ def _whole(head: bytes, body: bytes | None) -> bytes:
 
 
 def _order_id(data: Any) -> str:
-    order_id = data.get("order_id") if isinstance(data, dict) else None
-    if not isinstance(order_id, str) or not order_id.strip():
-        raise unreadable(200, "no order id")
-    return order_id
+    try:
+        return order_id_of(data["order_id"] if isinstance(data, dict) and isinstance(data["order_id"], str) else None)
+    except (ValueError, KeyError) as error:
+        raise unreadable(200, "no order id") from error
 
 
 def _data_of(answer: Answer, secret: str) -> Any:
@@ -237,7 +243,7 @@ def _data_of(answer: Answer, secret: str) -> Any:
     if "json" not in answer.content_type:
         raise unreadable(answer.status, "HTML" if "html" in answer.content_type else "not JSON")
     try:
-        said = json.loads(answer.body)
+        said = read_json(answer.body)
     except (ValueError, RecursionError) as error:
         raise unreadable(answer.status, "not JSON") from error
     if not isinstance(said, dict):
@@ -246,6 +252,7 @@ def _data_of(answer: Answer, secret: str) -> Any:
         message = said.get("message")
         # a broker gone wrong may repeat what it was told, and its words go into logs
         told = message.replace(secret, "***") if isinstance(message, str) and len(secret) > 7 else message
+        told = clean_text(told) if isinstance(told, str) else told
         raise kite_error(said.get("error_type"), told, answer.status)
     if answer.status != 200 or said.get("status") != "success" or "data" not in said:
         raise contradictory(answer.status)

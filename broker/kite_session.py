@@ -13,6 +13,7 @@ from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from actors.domain.identifiers import Instrument, Product
+from broker.broker_text import clean_text
 from broker.egress import Proxy
 from broker.errors import (
     BrokerError,
@@ -32,7 +33,6 @@ TOKEN_FLUSH = time(6, 0)
 Timeout = tuple[float, float]
 """Seconds to connect, and seconds between two bytes of the answer."""
 
-_LONGEST_REASON = 300
 _PRINTABLE = re.compile(r"[!-~]{1,256}")
 
 
@@ -214,7 +214,7 @@ def explain(error: Exception) -> BrokerError:
         return _about_token(text.lower())
     if isinstance(error, exceptions.NetworkException | exceptions.DataException) or status >= 500:
         return BrokerUnreachable()
-    return BrokerRefused(text[:_LONGEST_REASON])
+    return BrokerRefused(clean_text(text))
 
 
 def token_expiry(obtained_at: datetime) -> datetime:

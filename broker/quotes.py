@@ -1,6 +1,6 @@
 """What instruments cost now, for those of which the tick stream says nothing. Blocking: call it from a thread."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -11,6 +11,9 @@ from broker.kite_session import IST, Timeout, explain, kite_client
 
 MOST_AT_ONCE = 500
 """Instruments that one call of `/quote` may name; Kite allows one such call a second (kite.md §1)."""
+
+MOST_RUPEES = 10**9
+"""No share costs more; what does is no price."""
 
 
 class Quote(NamedTuple):
@@ -35,16 +38,23 @@ def market_quotes(
     )
     try:
         rows = kite.quote([instrument.key for instrument in instruments[:MOST_AT_ONCE]])
-        found = [(instrument, rows[instrument.key]) for instrument in instruments if instrument.key in rows]
-        return [quote for instrument, row in found if (quote := _quote(instrument, row)) is not None]
+        return quotes_of(instruments, rows)
     except Exception as error:
         raise explain(error) from error
 
 
-def _quote(instrument: Instrument, row: dict[str, Any]) -> Quote | None:
-    stamp = row.get("timestamp")
-    if not isinstance(stamp, datetime):
+def quotes_of(instruments: Sequence[Instrument], rows: Mapping[str, Any]) -> list[Quote]:
+    """The quotes of an answer that make sense; one that makes none is left out, as if the broker had none."""
+    found = [(instrument, rows[instrument.key]) for instrument in instruments if instrument.key in rows]
+    return [quote for instrument, row in found if (quote := _quote(instrument, row)) is not None]
+
+
+def _quote(instrument: Instrument, row: Any) -> Quote | None:
+    if not isinstance(row, Mapping):
+        return None
+    stamp, price = row.get("timestamp"), row.get("last_price")
+    if not isinstance(stamp, datetime) or not isinstance(price, int | float) or not 0 < price < MOST_RUPEES:
         return None
     # the client drops the zone of what Kite writes in IST
     at = stamp if stamp.tzinfo is not None else stamp.replace(tzinfo=IST)
-    return Quote(instrument, round_to_paise(row["last_price"]), at)
+    return Quote(instrument, round_to_paise(price), at)

@@ -38,14 +38,14 @@ _CHATTY = ("kiteconnect", "urllib3", "twisted", "autobahn", "httpx", "httpcore",
 _NAMES = "|".join(sorted((name.replace("_", "[_-]?") for name in SECRET_KEYS), key=len, reverse=True))
 _IN_TEXT = re.compile(
     rf"""
-    (?P<told>                                                  # what may be told, and the value that may not:
+    (?P<address>://[^\s:/@]*:) [^\s/]+ (?=@)                  # postgresql://user:...@host, whatever is in it
+    | (?P<told>                                                # what may be told, and the value that may not:
         (?:^|(?<=[^a-z0-9])) (?:{_NAMES}) ["']? \s*[=:]\s*     # password='...', and authorization: token ...
         (?: (?:bearer|token|basic)\s+ )?
       | \bbearer\s+
-      | ://[^\s:/@]*: (?=[^\s/@]+@)                            # postgresql://user:...@host
       | \binput(?:_value)? ["']? \s*[=:]\s*                   # what pydantic was given
     )
-    (?: '(?:[^'\\]|\\.)*' | "(?:[^"\\]|\\.)*" | [{{\[].* | [^\s,;'"}})\]@&]+ )
+    (?: '(?:[^'\\]|\\.)*' | "(?:[^"\\]|\\.)*" | [{{\[].* | [^\s,;'"}})\]@&]+ (?: [,;'"}})\]]+ [^\s,;'"}})\]@&]+ )* )
     | \beyJ[\w-]+\.[\w-]+\.[\w-]*                            # a JWT
     """,
     re.VERBOSE | re.IGNORECASE,
@@ -54,7 +54,7 @@ _IN_TEXT = re.compile(
 
 def redact_text(text: str) -> str:
     """The text with what looks like the value of a secret taken out, whatever wrote it: a library's exception, say."""
-    return _IN_TEXT.sub(lambda found: (found["told"] or "") + REDACTED, text)
+    return _IN_TEXT.sub(lambda found: (found["told"] or found["address"] or "") + REDACTED, text)
 
 
 def redact_secrets(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

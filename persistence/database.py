@@ -10,13 +10,13 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from psycopg.errors import InsufficientPrivilege
+from psycopg.errors import InsufficientPrivilege, ProgramLimitExceeded
 from sqlalchemy import create_engine, text
-from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError, ProgrammingError
+from sqlalchemy.exc import DataError, IntegrityError, InterfaceError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
-from persistence.errors import ConstraintViolated, DatabaseUnavailable, SchemaRefused
+from persistence.errors import ConstraintViolated, DatabaseUnavailable, RecordRefused, SchemaRefused
 
 Sessions = async_sessionmaker[AsyncSession]
 
@@ -63,6 +63,7 @@ async def transaction(sessions: Sessions) -> AsyncIterator[AsyncSession]:
     Raises:
         DatabaseUnavailable: if PostgreSQL does not answer; nothing of the block can be relied on.
         ConstraintViolated: if a row breaks a rule of the schema.
+        RecordRefused: if PostgreSQL cannot store a value, in whatever row it is.
     """
     with _translated():
         async with sessions.begin() as session:
@@ -126,7 +127,11 @@ def migration_config() -> Config:
 def _translated() -> Iterator[None]:
     try:
         yield
+    except (DataError, UnicodeError) as error:  # of half a surrogate pair psycopg makes no error of its own
+        raise RecordRefused("the database cannot store what was written") from error
     except (OperationalError, InterfaceError, PoolTimeout) as error:
+        if isinstance(getattr(error, "orig", None), ProgramLimitExceeded):
+            raise RecordRefused("the database cannot store what was written: it is too long") from error
         raise DatabaseUnavailable("PostgreSQL does not answer") from error
     except IntegrityError as error:
         diagnosis = getattr(error.orig, "diag", None)

@@ -4,6 +4,7 @@ PersistenceError
 ├── DatabaseUnavailable   PostgreSQL does not answer; the call had no effect that can be relied on: call again
 ├── MirrorUnavailable     Redis does not answer; what is only mirrored can be written again later
 ├── ConstraintViolated    the database refuses the row by the named constraint; repeating will not help
+├── RecordRefused         the database refuses what was written for its content; the same again is refused again
 ├── RunNotOpen            the run does not exist or has ended; there is nothing to carry on
 ├── StaleEpoch            a later incarnation owns the run; the caller must stop acting for it
 ├── UnreadableSecret      a secret cannot be opened: wrong key, wrong owner or damaged
@@ -33,6 +34,13 @@ class ConstraintViolated(PersistenceError):
 
     def __str__(self) -> str:
         return f"refused by {self.constraint}"
+
+
+class RecordRefused(PersistenceError):
+    """The database refuses what was written for its content: a NUL, half a surrogate pair, a number out of range.
+
+    Nothing of the transaction was written.
+    """
 
 
 class RunNotOpen(PersistenceError):

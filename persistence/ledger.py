@@ -14,8 +14,9 @@ from sqlmodel import col
 
 from actors.domain.money import Paise
 from actors.domain.order import OrderStage
+from persistence import storable
 from persistence.database import Sessions, ping, transaction
-from persistence.errors import MirrorUnavailable, RunNotOpen, StaleEpoch
+from persistence.errors import MirrorUnavailable, RecordRefused, RunNotOpen, StaleEpoch
 from persistence.mirror_fields import instrument_of, runtime_fields, strategy_fields
 from persistence.models import BrokerAccount, Intent, OrderLog, Run, Strategy
 from persistence.order_queue import pending_events, run_orders, sweep_orders
@@ -125,12 +126,9 @@ class RunLedger:
 
         Raises:
             StaleEpoch: if a later incarnation owns the run, or there is no such run; nothing was recorded.
+            RecordRefused, ConstraintViolated: the database refuses the step even without its texts.
         """
-        async with transaction(self._sessions) as session:
-            run = await _update_run(session, update_)
-            adopted = await upsert_intents(session, update_)
-            await append_logs(session, update_, (*update_.logs, *adopted))
-            strategy = await _update_strategy(session, run)
+        run, strategy = await self._written(update_)
         try:
             if strategy is None:  # a late line of an earlier run: the keys belong to the present one
                 await self._mirror.settle_run(run.id)
@@ -142,11 +140,36 @@ class RunLedger:
             return False
         return True
 
+    async def _written(self, update_: RunUpdate) -> tuple[Run, Strategy | None]:
+        """The step, in the database. One that it refuses for its content is written without what it cannot store."""
+        for candidate in (update_, *storable.storable_updates(update_)):
+            try:
+                return await self._write(candidate)
+            except RecordRefused as error:
+                log.exception("record_refused", run_id=update_.run_id, strategy_id=update_.strategy_id)
+                refused = error
+        raise refused
+
+    async def _write(self, update_: RunUpdate) -> tuple[Run, Strategy | None]:
+        async with transaction(self._sessions) as session:
+            run = await _update_run(session, update_)
+            adopted = await upsert_intents(session, update_)
+            await append_logs(session, update_, (*update_.logs, *adopted))
+            return run, await _update_strategy(session, run)
+
     async def append_log(self, user_id: int, strategy_id: int, run_id: int, line: LogRecord) -> None:
         """One line of `order_logs` that is not part of a step: an attempt to place an order."""
         owner = {"run_id": run_id, "strategy_id": strategy_id, "user_id": user_id}
-        async with transaction(self._sessions) as session:
-            await session.execute(insert(OrderLog), [owner | _log_columns(line)])
+        for candidate in (line, *storable.storable_lines(line)):
+            try:
+                async with transaction(self._sessions) as session:
+                    await session.execute(insert(OrderLog), [owner | _log_columns(candidate)])
+            except RecordRefused as error:
+                log.exception("log_line_refused", run_id=run_id, strategy_id=strategy_id)
+                refused = error
+            else:
+                return
+        raise refused
 
     async def mirror_price(
         self, symbol: str, price_paise: Paise, exchange_time: datetime | None, received_at: datetime

@@ -22,6 +22,7 @@ from actors.ports.broker import (
 )
 from actors.ports.common import (
     Clock,
+    EntryRefused,
     PeerUnavailable,
     StaleEpoch,
 )
@@ -59,6 +60,7 @@ __all__ = [
     "ClaimsUnavailable",
     "Clock",
     "EngineUnavailable",
+    "EntryRefused",
     "FeedStatus",
     "Holding",
     "Journal",

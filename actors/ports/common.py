@@ -8,6 +8,10 @@ class PeerUnavailable(Exception):
     """The actor on the other side died or is starting; what it was asked may or may not have been done."""
 
 
+class EntryRefused(Exception):
+    """The journal cannot store what it was given, for its content. Given again as it is, it is refused again."""
+
+
 class StaleEpoch(Exception):
     """A newer incarnation of this strategy is at work; this one must stop."""
 

@@ -22,6 +22,8 @@ log = structlog.get_logger(__name__)
 
 _READY_TIMEOUT_S = 30.0
 _ANSWER_S = 5.0
+_ANSWER_MARGIN_S = 0.5
+"""So long before a caller gives up the strategy answers that its exit is still working."""
 _POLL_S = 0.1
 _RECOVERED_AT_ONCE = 6
 _UNWANTED_S = 300.0
@@ -105,23 +107,35 @@ class RayEngine:
         return await self._actor_of(run_id, strategy_id)
 
     async def stop(self, strategy_id: int, timeout_s: float) -> StopResult:
-        """Row I1; works without the head, too. Raises EngineUnavailable."""
-        run_id = await self._open_run(strategy_id)
-        if run_id is None:
-            return StopResult(flat=True)
-        flat = await self._ask_to_stop(run_id, strategy_id, timeout_s)
-        if flat:
-            await self._await_gone(strategy_id)
+        """Row I1; works without the head, too. It answers within `timeout_s`.
+
+        Raises:
+            EngineUnavailable: nobody has heard it, or nobody knows whether it was heard.
+        """
+        flat = False
+        try:
+            async with asyncio.timeout(timeout_s):
+                run_id = await self._open_run(strategy_id)
+                if run_id is None:
+                    return StopResult(flat=True)
+                flat = await self._ask_to_stop(run_id, strategy_id, max(timeout_s - _ANSWER_MARGIN_S, 0.0))
+                if flat:
+                    await self._await_gone(strategy_id)
+        except TimeoutError as error:
+            if not flat:
+                raise EngineUnavailable(f"strategy {strategy_id} is restarting and has not answered") from error
         return StopResult(flat=flat)
 
     async def _ask_to_stop(self, run_id: int, strategy_id: int, timeout_s: float) -> bool:
         """Ask until the strategy has heard it, or the run is over: an actor may die, or end, between two calls."""
+        until = asyncio.get_running_loop().time() + timeout_s
         while True:
             actor = await self._find(run_id, strategy_id)
             if actor is None:
                 return True
+            left_s = until - asyncio.get_running_loop().time()
             try:
-                return bool(await actor.stop.remote(timeout_s))
+                return bool(await actor.stop.remote(max(left_s, 0.0)))
             except RayActorError:
                 if await self._open_run(strategy_id) != run_id:
                     return True
@@ -137,7 +151,7 @@ class RayEngine:
             return
         try:
             await actor.move_stop.remote(stop_loss_paise)
-        except RayActorError as error:
+        except (RayActorError, PeerUnavailable) as error:
             raise EngineUnavailable(f"strategy {strategy_id} is restarting") from error
 
     async def closed_by_trader(self, strategy_id: int, timeout_s: float) -> WordTaken:

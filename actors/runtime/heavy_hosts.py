@@ -20,6 +20,7 @@ from actors.execution_actor import ExecutionActor
 from actors.ports import (
     Attempt,
     BrokerUnavailable,
+    EntryRefused,
     Holding,
     JournalEntry,
     LoadedRun,
@@ -82,6 +83,8 @@ class LedgerHost:
             mirrored = await _answered(self._ledger.record(update))
         except errors.StaleEpoch as error:
             raise StaleEpoch(str(error)) from error
+        except (errors.RecordRefused, errors.ConstraintViolated) as error:
+            raise EntryRefused(str(error)) from error
         failpoints.hit("record.after", strategy_id)
         if not mirrored:
             self._unmirrored[update.run_id] = update.ended and update.delete_mirror
@@ -115,6 +118,10 @@ class LedgerHost:
                 await self._ledger.append_log(command.user_id, command.strategy_id, command.run_id, line)
             except errors.DatabaseUnavailable:
                 await asyncio.sleep(_RECORD_RETRY_S)
+            except (errors.RecordRefused, errors.ConstraintViolated):
+                about = {"strategy_id": command.strategy_id, "run_id": command.run_id, "order_id": line.order_id}
+                log.exception("log_line_lost", kind=line.event, **about)
+                return
             else:
                 return
 

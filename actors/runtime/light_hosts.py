@@ -5,11 +5,14 @@ what it costs, every strategy costs.
 """
 
 import asyncio
+import contextlib
 import logging
 import os
-from typing import Any, NamedTuple
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple, TypeVar
 
-from actors.domain.events import Event, TickReceived
+from actors.domain.events import Event, StopRequested, TickReceived
 from actors.domain.identifiers import Instrument
 from actors.domain.money import Paise
 from actors.domain.snapshot import RuntimeView, runtime_view
@@ -17,6 +20,7 @@ from actors.domain.stop_loss import Tick
 from actors.ports import FeedStatus, LoadedRun, PeerUnavailable, WordTaken
 from actors.runtime import handles, lines, names
 from actors.runtime.clock import SystemClock
+from actors.runtime.crash_guard import LIVES_OF_A_PROCESS, AlertsOnce, CrashPauses
 from actors.runtime.light_logging import configure_light_logging
 from actors.runtime.names import Pools
 from actors.runtime.plane.link import Invitation
@@ -27,12 +31,11 @@ from actors.tick_router import TickRouter
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 _LOAD_RETRY_S = 0.5
 _FORGET_AFTER_S = 60.0
 """A strategy whose link broke and that did not ask again for so long is gone."""
-
-_CRASH_PAUSE_S = 1.0
-"""Before a crashed strategy starts anew, so that a lasting cause does not keep the machine busy."""
 
 
 class Ready(NamedTuple):
@@ -55,11 +58,13 @@ class StrategyHost:
         self._run_id = run_id
         self._strategy_id = strategy_id
         peers = handles.Peers()
-        self._journal = handles.RayJournal(peers, pools, strategy_id)
+        self._journal = AlertsOnce(handles.RayJournal(peers, pools, strategy_id), time.monotonic)
         self._desk = lines.LinkedOrderDesk(peers, pools, strategy_id, self._on_report)
         self._prices = lines.LinkedPriceWatch(peers, pools, self._on_tick)
         self._is_new = True
-        self._loaded: asyncio.Future[StrategyActor | None] = asyncio.get_running_loop().create_future()
+        self._first_loaded = asyncio.Event()
+        self._begin_life()
+        self._crashes, self._owner, self._stop_wanted = CrashPauses(), 0, False
         self._life = asyncio.create_task(self._live())
 
     def __repr__(self) -> str:
@@ -67,7 +72,7 @@ class StrategyHost:
 
     async def ready(self) -> Ready:
         """Answers once the run is loaded."""
-        await asyncio.shield(self._loaded)
+        await self._first_loaded.wait()
         is_new, self._is_new = self._is_new, False
         return Ready(self._run_id, handles.own_node(), is_new)
 
@@ -83,19 +88,24 @@ class StrategyHost:
 
     async def stop(self, timeout_s: float) -> bool:
         """STOP; whether the run is over and recorded."""
-        actor = await asyncio.shield(self._loaded)
-        return actor is None or await actor.stop(timeout_s)
+        self._stop_wanted = True
+        try:
+            async with asyncio.timeout(timeout_s):
+                while True:
+                    stopping = self._of_this_life(lambda actor: actor.stop(timeout_s))
+                    with contextlib.suppress(PeerUnavailable):  # it crashed: the next life hears it, too
+                        return await stopping is not False
+        except TimeoutError:
+            return False
 
     async def move_stop(self, stop_loss: Paise) -> None:
         """Move the stop-loss; returns once that is recorded."""
-        actor = await asyncio.shield(self._loaded)
-        if actor is not None:
-            await actor.move_stop(stop_loss)
+        await self._of_this_life(lambda actor: actor.move_stop(stop_loss))
 
     async def closed_by_trader(self, timeout_s: float) -> WordTaken:
         """See `StrategyActor.closed_by_trader`."""
-        actor = await asyncio.shield(self._loaded)
-        return WordTaken(done=False) if actor is None else await actor.closed_by_trader(timeout_s)
+        taken = await self._of_this_life(lambda actor: actor.closed_by_trader(timeout_s))
+        return taken or WordTaken(done=False)
 
     async def view(self) -> RuntimeView | None:
         """What the strategy says of itself now, for operators."""
@@ -115,27 +125,74 @@ class StrategyHost:
         if self._loaded.done() and (actor := self._loaded.result()) is not None:
             actor.post(event)
 
-    async def _live(self) -> None:
+    def _begin_life(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._loaded: asyncio.Future[StrategyActor | None] = loop.create_future()
+        self._broken = asyncio.Event()
+
+    async def _of_this_life(self, call: Callable[[StrategyActor], Awaitable[T]]) -> T | None:
+        """The answer of the strategy; None if its run is over. Raises PeerUnavailable if it crashes meanwhile."""
+        broken = self._broken
+        actor = await asyncio.shield(self._loaded)
+        if actor is None:
+            return None
+        answer, broke = asyncio.ensure_future(call(actor)), asyncio.create_task(broken.wait())
         try:
-            loaded = await self._load()
-            if loaded is None:
-                self._loaded.set_result(None)
-                return
-            actor = StrategyActor(
-                loaded, desk=self._desk, journal=self._journal, prices=self._prices, clock=SystemClock()
-            )
-            self._loaded.set_result(actor)
-            linking = asyncio.create_task(self._desk.keep_linked(loaded.run.account_id))
-            ended = await actor.live()
-            linking.cancel()
-            if not ended:
-                os._exit(1)  # a newer incarnation has this actor's id too: killing by handle would kill that one
-        except Exception:
-            log.exception("strategy.crashed", extra={"strategy_id": self._strategy_id, "run_id": self._run_id})
-            await asyncio.sleep(_CRASH_PAUSE_S)
-            os._exit(1)  # Ray starts the actor anew, and recovery finds the position guarded again
+            await asyncio.wait([answer, broke], return_when=asyncio.FIRST_COMPLETED)
+            if broke.done():
+                raise PeerUnavailable(f"strategy {self._strategy_id} is restarting")
+            return await answer
         finally:
-            end_own_actor()
+            answer.cancel()
+            broke.cancel()
+
+    async def _live(self) -> None:
+        """Live the run; a life that ends in a crash is followed by another, in which recovery guards the position."""
+        while True:
+            began = time.monotonic()
+            try:
+                await self._live_once()
+                break
+            except Exception:
+                log.exception("strategy.crashed", extra={"strategy_id": self._strategy_id, "run_id": self._run_id})
+            if self._loaded.done():
+                self._broken.set()
+            pause_s = self._crashes.after(time.monotonic() - began)
+            telling = asyncio.create_task(self._tell_of_crashes())
+            if self._loaded.done():
+                self._begin_life()
+            await asyncio.sleep(pause_s)
+            telling.cancel()
+            if self._crashes.crashes >= LIVES_OF_A_PROCESS:
+                os._exit(1)
+        end_own_actor()
+
+    async def _live_once(self) -> None:
+        loaded = await self._load()
+        if loaded is None:
+            self._set_loaded(None)
+            return
+        self._owner = loaded.run.user_id
+        actor = StrategyActor(loaded, desk=self._desk, journal=self._journal, prices=self._prices, clock=SystemClock())
+        if self._stop_wanted:
+            actor.post(StopRequested())
+        self._set_loaded(actor)
+        linking = asyncio.create_task(self._desk.keep_linked(loaded.run.account_id))
+        try:
+            if not await actor.live():
+                os._exit(1)  # a newer incarnation has this actor's id too: killing by handle would kill that one
+        finally:
+            linking.cancel()
+
+    def _set_loaded(self, actor: StrategyActor | None) -> None:
+        self._loaded.set_result(actor)
+        self._first_loaded.set()
+
+    async def _tell_of_crashes(self) -> None:
+        if self._crashes.in_a_row:
+            message = "The strategy crashes again and again; between two crashes it guards its position"
+            with contextlib.suppress(PeerUnavailable):
+                await self._journal.alert(self._owner, self._strategy_id, "strategy_crashing", message)
 
     async def _load(self) -> LoadedRun | None:
         while True:

@@ -30,6 +30,8 @@ MAX_PRICE = Decimal(10_000_000)
 MAX_QUANTITY = 10_000_000
 MAX_ID = 2**53 - 1
 """The largest integer that every reader of JSON takes exactly (RFC 8259 §6)."""
+_SYMBOL = re.compile(r"([!-9;-~]+:)?[!-9;-~]([ -9;-~]*[!-9;-~])?")
+"""Printable ASCII with at most one colon: what exchanges use, and nothing that PostgreSQL refuses to store."""
 _TIME = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?")
 
 
@@ -73,17 +75,14 @@ def _parse_price(number: Any) -> Decimal:
 
 
 def _parse_symbol(text: str) -> str:
-    if not text.isprintable():  # no symbol has a control character, and PostgreSQL takes no NUL at all
+    if not _SYMBOL.fullmatch(text.strip()):
         raise ValueError("must be a symbol such as INFY or NSE:INFY")
-    try:
-        return ":".join(split_symbol(text))
-    except InvalidValue as error:
-        raise ValueError("must be a symbol such as INFY or NSE:INFY") from error
+    return ":".join(split_symbol(text))
 
 
 Email = Annotated[
     str,
-    StringConstraints(max_length=254),
+    StringConstraints(max_length=254, strip_whitespace=True),
     AfterValidator(_parse_email),
     Field(examples=["asha@example.com"], json_schema_extra={"format": "email"}),
 ]
@@ -109,7 +108,11 @@ Symbol = Annotated[
     str,
     StringConstraints(min_length=1, max_length=64),
     AfterValidator(_parse_symbol),
-    Field(examples=["INFY"], description="`INFY` (on NSE) or `BSE:INFY`"),
+    Field(
+        examples=["INFY"],
+        description="`INFY` (on NSE) or `BSE:INFY`",
+        json_schema_extra={"pattern": f"^{_SYMBOL.pattern}$"},
+    ),
 ]
 StrategyId = Annotated[int, Field(strict=True, gt=0, le=MAX_ID, examples=[1]), BeforeValidator(_whole)]
 

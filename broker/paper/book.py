@@ -123,7 +123,11 @@ class OrderBook:
         instrument = order_form.tradable(terms.key, self._instruments)
         portfolio = self.portfolio(account.user_id)
         self._rules.check(terms, instrument, self._prices.last_paise(instrument.token))
-        self._session.check_new(terms, instrument, portfolio.position_quantity(*terms.position_key), source)
+        self._session.check_variety(terms)
+        # What only closes a position is no fresh order, and passes.
+        if portfolio.widens(terms):
+            self._rules.check_product(terms, instrument)
+            self._session.check_cutoff(terms, instrument)
         self._funds.check(account, terms, portfolio, self._records.live(account.user_id))
         now = self._clock.now_ns()
         order = Order(

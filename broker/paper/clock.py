@@ -136,8 +136,11 @@ class ExchangeClock:
 
     def _run_due(self) -> None:
         self._alarm = None
+        # What falls due while these run waits for the loop's next turn: at a pace that the machine cannot keep,
+        # requests must still be served in between.
+        until = self.monotonic()
         try:
-            while self._timers and self._timers[0][0] <= self.monotonic():
+            while self._timers and self._timers[0][0] <= until:
                 heapq.heappop(self._timers)[2].run()
         finally:
             # A callback that raises is reported by the loop; the others must not wait for ever because of it.

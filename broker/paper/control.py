@@ -216,6 +216,7 @@ def _apply_rules(exchange: PaperExchange, instrument: Instrument, body: models.M
     if body.band_percent is not None:
         close = exchange.market.tick(instrument.token).close
         rules.percent_band(body.band_percent, close, instrument.tick_paise)
+    exchange.rules.refill(instrument.token, exchange.market.last_paise(instrument.token))
     exchange.market.show_depth(instrument.token)
 
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 SHARES_PER_TICK = 100  # volume shown for one tick; cosmetic, liquidity has its own setting
 SLACK_SECONDS = 0.001
+# Walks and held prices that are so many ticks behind skip them, so that a pace beyond the machine does not stop it.
+LATE_TICKS = 10
 
 
 @dataclass
@@ -232,6 +234,7 @@ class Market:
 
     def _run_due(self) -> None:
         now = self._clock.monotonic() + SLACK_SECONDS
+        self._drop_what_is_late(now)
         while due := [listing for listing in self._listings.values() if self._due_at(listing) <= now]:
             # One frame for all that is due, as Kite sends it; several rounds only when steps were overtaken.
             wall = self._clock.now_ns()
@@ -247,6 +250,13 @@ class Market:
             for tick in moving:
                 self._matched(tick.instrument.token)
         self._schedule()
+
+    def _drop_what_is_late(self, now: float) -> None:
+        for listing in self._listings.values():
+            late = now - self._due_at(listing)
+            if late > LATE_TICKS * self._config.tick_seconds and listing.rests_with_the_session:
+                listing.started += late
+                listing.published += late
 
     def _stand_still(self, listing: _Listing) -> None:
         listing.started += self._config.tick_seconds

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from broker.paper.accounts import Account
     from broker.paper.exchange import PaperExchange
     from broker.paper.order import Order
+    from broker.paper.portfolio import Position
 
 # Wide enough to fill at any price that a test moves to.
 SQUARE_OFF_PROTECTION = "50"
@@ -69,21 +70,31 @@ def square_off(
     for position in list(exchange.book.portfolio(account.user_id).positions.values()):
         if position.product != product or not position.quantity or not concerns(position.instrument_token):
             continue
+        placed += _close(exchange, account, position, path)
+    return placed, [order.order_id for order in live]
+
+
+def _close(exchange: PaperExchange, account: Account, position: Position, path: str) -> list[str]:
+    left = abs(position.quantity)
+    slice_of = exchange.rules.of(position.instrument_token).freeze_quantity or left
+    placed = []
+    while left > 0:
         form = {
             "exchange": position.exchange,
             "tradingsymbol": position.symbol,
             "transaction_type": "SELL" if position.quantity > 0 else "BUY",
-            "quantity": str(abs(position.quantity)),
-            "product": product,
+            "quantity": str(min(left, slice_of)),
+            "product": position.product,
             "order_type": "MARKET",
             "market_protection": SQUARE_OFF_PROTECTION,
         }
+        left -= slice_of
         try:
             placed.append(place(exchange, account, form, BY_BROKER, path).order_id)
         except KiteError:
-            # Logged with its reason; the desk goes on with the next position.
+            # Logged with its reason; the desk goes on with the next one.
             continue
-    return placed, [order.order_id for order in live]
+    return placed
 
 
 def _request(

@@ -170,6 +170,12 @@ class Portfolio:
         position = self.positions.get((exchange, symbol, product))
         return position.quantity if position else 0
 
+    def widens(self, terms: OrderTerms) -> bool:
+        """Whether an order would open or widen a position, and not only close one."""
+        net = self.position_quantity(*terms.position_key)
+        signed = terms.quantity if terms.is_buy else -terms.quantity
+        return abs(net + signed) > abs(net)
+
     def sellable_delivery(self, exchange: str, symbol: str) -> int:
         """Shares a CNC sell may sell: holdings that are not pledged, and what was bought today."""
         holding = self.holdings.get((exchange, symbol))

@@ -105,13 +105,14 @@ class Rulebook:
         if not is_buy and rules.buyers_left is not None:
             rules.buyers_left -= quantity
 
+    def check_product(self, terms: OrderTerms, instrument: Instrument) -> None:
+        """Refuse an order that opens or widens a position in a product that is blocked today."""
+        if terms.product == "MIS" and self.of(instrument.token).mis_blocked:
+            raise input_error(f"MIS orders are blocked for {instrument.symbol} today. Try another product.")
+
     def check(self, terms: OrderTerms, instrument: Instrument, last_paise: int) -> None:
-        """Refuse what the broker does not pass on: circuit limits, freeze quantity, blocked products, odd stops."""
-        rules = self._rules.get(instrument.token) or InstrumentRules()
-        if rules.mis_blocked and terms.product == "MIS":
-            raise input_error(
-                f"MIS orders are blocked for {instrument.symbol} today. Place an order of another product."
-            )
+        """Refuse what the broker does not pass on: circuit limits, freeze quantity, odd stops."""
+        rules = self.of(instrument.token)
         if rules.freeze_quantity is not None and terms.quantity > rules.freeze_quantity:
             raise input_error(
                 f"Quantity {terms.quantity} exceeds the freeze quantity of {rules.freeze_quantity} for "

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 from broker.paper.clock import ist
 from broker.paper.errors import input_error
-from broker.paper.order import BY_BROKER
 from broker.paper.order_form import TRIGGERED
 from broker.paper.session_clock import SessionClock
 
@@ -132,20 +131,15 @@ class TradingSession:
         """Whether the broker takes no fresh intraday orders of a group any more today."""
         return self.settings.on and ist(self.clock.now_ns()).time() >= self.settings.mis_cutoff[group]
 
-    def check_new(self, terms: OrderTerms, instrument: Instrument, net_quantity: int, source: str) -> None:
-        """Refuse at the door: after market orders, and fresh intraday orders after the cut-off.
-
-        An order that closes an open position is no fresh one, and passes.
-        """
-        if not self.settings.on:
-            return
-        if terms.variety == "amo":
+    def check_variety(self, terms: OrderTerms) -> None:
+        """Refuse after market orders: only regular ones are played."""
+        if self.settings.on and terms.variety == "amo":
             raise input_error("After market orders are not supported.")
+
+    def check_cutoff(self, terms: OrderTerms, instrument: Instrument) -> None:
+        """Refuse a fresh intraday order after the cut-off of its group."""
         group = self.group(instrument)
-        if terms.product != "MIS" or source == BY_BROKER or not self.is_past_cutoff(group):
-            return
-        signed = terms.quantity if terms.is_buy else -terms.quantity
-        if abs(net_quantity + signed) > abs(net_quantity):
+        if terms.product == "MIS" and self.is_past_cutoff(group):
             cutoff = self.settings.mis_cutoff[group].strftime("%H:%M")
             raise input_error(f"Intraday orders (MIS) are allowed only till {cutoff}. Try placing a CNC order.")
 

@@ -52,12 +52,22 @@ class TickerConnection:
         self._outbox.append(message)
         self._wake.set()
 
-    def offer_ticks(self, ticks: Sequence[Tick]) -> None:
-        """Queue one frame with those of the ticks that are subscribed, each in its mode."""
-        wanted = [(tick, self.modes.get(tick.instrument.token)) for tick in ticks]
-        encoded = [packets.packet(tick, mode) for tick, mode in wanted if mode]
-        if encoded:
-            self.offer(packets.frame(encoded))
+    def offer_ticks(self, ticks: Sequence[Tick], encoded: dict[tuple[int, str], bytes]) -> None:
+        """Queue one frame with those of the ticks that are subscribed, each in its mode.
+
+        ``encoded`` keeps packets for the other sockets that get the same ticks.
+        """
+        wanted = []
+        for tick in ticks:
+            token = tick.instrument.token
+            mode = self.modes.get(token)
+            if mode is None:
+                continue
+            if (token, mode) not in encoded:
+                encoded[token, mode] = packets.packet(tick, mode)
+            wanted.append(encoded[token, mode])
+        if wanted:
+            self.offer(packets.frame(wanted))
 
     async def write(self) -> None:
         """Send what is queued, for as long as the connection lasts."""
@@ -108,10 +118,11 @@ class TickerHub:
 
     def publish(self, ticks: Sequence[Tick]) -> None:
         """Send new ticks to all who subscribed them."""
+        encoded: dict[tuple[int, str], bytes] = {}
         for connection in self._connections:
             context = RequestContext(method="TICK", path="/", user_id=connection.account.user_id)
             if not self._faults.has(Stage.TICK, context):
-                connection.offer_ticks(ticks)
+                connection.offer_ticks(ticks, encoded)
 
     def heartbeat(self) -> None:
         """Send the one byte that says that the connection is alive."""
@@ -240,4 +251,4 @@ class TickerHub:
             if token in connection.modes or len(connection.modes) < self._config.max_subscriptions:
                 connection.modes[token] = mode
         # The last snapshot follows at once, with the exchange time it was made at.
-        connection.offer_ticks([self._tick_of(token) for token in known])
+        connection.offer_ticks([self._tick_of(token) for token in known], {})

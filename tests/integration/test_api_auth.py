@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 
 import httpx
 import pytest
+from argon2 import PasswordHasher
 from fastapi import FastAPI
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlmodel import col
 
 from persistence.database import Sessions, transaction
@@ -61,6 +62,41 @@ async def test_bad_registrations_name_the_field_and_echo_nothing(
     assert [error["field"] for error in answer.json()["errors"]] == [field]
     assert not any(str(value) in answer.text for value in body.values() if value is not True)
     assert "is_admin" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("password", "message"),
+    [("short", "must have at least 8 characters"), ("x" * 257, "must have at most 256 characters")],
+)
+async def test_the_length_of_a_password_is_told_in_plain_words(
+    client: httpx.AsyncClient, password: str, message: str
+) -> None:
+    answer = await client.post("/auth/register", json={"email": "a@example.com", "password": password})
+    assert answer.json()["errors"] == [{"field": "password", "message": message}]
+
+
+async def test_a_password_with_an_accent_is_the_same_on_every_device(client: httpx.AsyncClient) -> None:
+    composed, decomposed = "caf\u00e9 au lait", "cafe\u0301 au lait"
+    for registered, typed in ((composed, decomposed), (decomposed, composed)):
+        email = f"{secrets.token_hex(6)}@example.com"
+        answer = await client.post("/auth/register", json={"email": email, "password": registered})
+        assert answer.status_code == 201
+        for password in (typed, registered):
+            body = {"email": f"  {email} ", "password": password}  # a keyboard adds a space after a completed address
+            assert (await client.post("/auth/login", json=body)).status_code == 200
+        wrong = await client.post("/auth/login", json={"email": email, "password": "cafe au lait"})
+        assert wrong.status_code == 401
+
+
+async def test_a_hash_of_a_password_as_it_was_typed_stays_good(
+    client: httpx.AsyncClient, user: ApiUser, sessions: Sessions
+) -> None:
+    old = "cafe\u0301 au lait"
+    async with transaction(sessions) as session:
+        stored = update(User).where(col(User.email) == user.email).values(password_hash=PasswordHasher().hash(old))
+        await session.execute(stored)
+    answer = await client.post("/auth/login", json={"email": user.email, "password": old})
+    assert answer.status_code == 200
 
 
 async def test_login_and_validate(client: httpx.AsyncClient, user: ApiUser) -> None:

@@ -182,8 +182,29 @@ def test_quantities_above_the_freeze_are_refused(account: PaperAccount, paper: P
         account.kite.modify_order("regular", order_id, quantity=101)
 
 
+def test_the_desk_slices_what_is_above_the_freeze(account: PaperAccount, paper: PaperExchange) -> None:
+    account.bought(25)
+    paper.control.set_rules(INFY, freeze_quantity=10, mis_blocked=True)
+    done = paper.control.square_off(account.user_id)
+    eventually(lambda: account.net() == 0)
+    assert [account.row(order_id)["quantity"] for order_id in done["order_ids"]] == [10, 10, 5]
+
+
+def test_buyers_are_there_for_all_orders_of_a_tick_together(account: PaperAccount, paper: PaperExchange) -> None:
+    account.bought(20)
+    paper.control.set_source(INFY, "hold", silent=True)
+    paper.control.set_rules(INFY, buyers=6)
+    first, second = (sell(account, order_type="LIMIT", price=PRICE) for _ in range(2))
+    account.reaches(first, "OPEN")
+    account.reaches(second, "OPEN")
+    assert [account.row(order_id)["filled_quantity"] for order_id in (first, second)] == [6, 0]
+
+
 def test_mis_can_be_blocked_for_one_share(account: PaperAccount, paper: PaperExchange) -> None:
+    account.bought(5)
     paper.control.set_rules(INFY, mis_blocked=True)
+    # What is held can still be sold, and no more than that.
+    account.reaches(sell(account, 5), "COMPLETE")
     with pytest.raises(kite_errors.InputException, match="MIS orders are blocked for INFY"):
         account.place()
     account.bought(product="CNC")

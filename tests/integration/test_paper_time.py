@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import time
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ from kiteconnect import exceptions as kite_errors
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-from broker.paper.session import LIMIT_ONLY, MARKET_CLOSED, NO_ORDERS_NOW, NO_STOPS, OUTSIDE_AUCTION_BAND
+from broker.paper.session import DAY_ENDED, LIMIT_ONLY, MARKET_CLOSED, NO_ORDERS_NOW, NO_STOPS, OUTSIDE_AUCTION_BAND
 from tests.kit.paper import PaperExchange, eventually
 from tests.kit.paper_account import PaperAccount
 
@@ -82,10 +81,21 @@ class Stream:
             return True
         return False
 
-    def age(self, paper: PaperExchange) -> float:
-        """How far the next tick's stamp lies behind the exchange's clock, seconds."""
-        stamp = self.next()["exchange_timestamp"].timestamp()
-        return float(paper.control.clock()["now_ns"] / 1e9 - stamp)
+    def lags(self, paper: PaperExchange, seconds: float) -> None:
+        """Assert that the stamp of the next tick lies so far behind the exchange's clock."""
+        while self._is_waiting():
+            pass
+        before, tick, after = paper.control.clock(), self.next(), paper.control.clock()
+        made = tick["exchange_timestamp"].timestamp() + seconds
+        # Stamps are whole seconds, and a tick may have been on its way when the clock was read.
+        assert before["now_ns"] / 1e9 - 2 <= made <= after["now_ns"] / 1e9
+
+    def _is_waiting(self) -> bool:
+        try:
+            self._socket.recv(timeout=0)
+        except TimeoutError:
+            return False
+        return True
 
 
 @pytest.fixture
@@ -112,27 +122,29 @@ def test_the_clock_starts_where_it_is_told_and_everything_is_stamped_by_it(
 def test_it_runs_as_fast_as_it_is_told_and_ticks_once_a_second_of_its_own(
     account: PaperAccount, paper: PaperExchange, stream: Stream
 ) -> None:
-    paper.control.clock(factor=50)
+    paper.control.clock(factor=20)
+    stream.next()
     began = time.monotonic()
-    stamps = [stream.next()["exchange_timestamp"].timestamp() for _ in range(100)]
+    stamps = [stream.next()["exchange_timestamp"].timestamp() for _ in range(40)]
     took = time.monotonic() - began
-    assert stamps[-1] - stamps[0] == pytest.approx(99, abs=2)
-    assert took == pytest.approx(2, abs=1)
+    passed = stamps[-1] - stamps[0]
+    assert passed >= 38
+    assert passed / took == pytest.approx(20, rel=0.4)
     paper.control.clock(factor=1)
     assert paper.control.clock()["factor"] == 1
 
 
 def test_setting_the_clock_lets_no_time_pass_and_a_jump_does(account: PaperAccount, paper: PaperExchange) -> None:
     paper.control.clock(now=at("10:00:00"))
-    paper.control.fault("slow-fill", seconds=60)
-    slow = account.place()
-    account.reaches(slow, "OPEN")
+    paper.control.fault("exchange-cancel", seconds=90)
+    order_id = limit(account, price=1400)
+    account.reaches(order_id, "OPEN")
     paper.control.clock(now=at("12:00:00"))
-    assert account.status(slow) == "OPEN"
+    assert account.status(order_id) == "OPEN"
     paper.control.clock(now=at("10:00:00"))
-    paper.control.clock(advance_seconds=61)
-    filled = account.reaches(slow, "COMPLETE")["order_timestamp"]
-    assert f"{filled:%H:%M}" == "10:01"
+    paper.control.clock(advance_seconds=100)
+    ended_at = account.reaches(order_id, "CANCELLED")["order_timestamp"]
+    assert f"{ended_at:%H:%M}" == "10:01"
     paper.control.release_clock()
     assert abs(paper.control.clock()["now_ns"] / 1e9 - time.time()) < 2
 
@@ -160,8 +172,8 @@ def test_an_afternoon_passes_in_seconds_with_all_that_belongs_to_it(
 ) -> None:
     """A day of seven hours takes 25 seconds at this pace; from half past two on it is 6."""
     jump_to(paper, "14:30:00")
-    paper.control.clock(factor=1000)
     account.bought()
+    paper.control.clock(factor=1000)
     eventually(lambda: paper.control.clock()["now"] > at("16:00:00"), timeout=30, what="16:00")
     assert account.net() == 0
     assert [row["placed_by"] for row in account.kite.orders()] == [account.user_id, "ADMINSQF"]
@@ -170,22 +182,20 @@ def test_an_afternoon_passes_in_seconds_with_all_that_belongs_to_it(
 def test_ticks_lag_steadily_and_quotes_only_when_told(
     account: PaperAccount, paper: PaperExchange, stream: Stream
 ) -> None:
-    assert stream.age(paper) < 2.5
-    paper.control.stamps(lag_seconds=12)
-    stream.next()
-    ages = [stream.age(paper) for _ in range(3)]
-    assert all(11.9 <= age <= 14.5 for age in ages), ages
-    now = paper.control.clock()["now_ns"] / 1e9
-    quote = account.kite.quote("NSE:INFY")["NSE:INFY"]["timestamp"].replace(tzinfo=IST).timestamp()
-    assert now - quote < 2.5
-    paper.control.stamps(instrument="NSE:INFY", lag_seconds=-30, quotes_too=True)
-    stream.next()
-    assert -30.1 <= stream.age(paper) <= -27
-    quote = account.kite.quote("NSE:INFY")["NSE:INFY"]["timestamp"].replace(tzinfo=IST).timestamp()
-    assert quote > paper.control.clock()["now_ns"] / 1e9 + 20
+    def quote_is_behind() -> float:
+        stamp = account.kite.quote("NSE:INFY")["NSE:INFY"]["timestamp"].replace(tzinfo=IST).timestamp()
+        return float(paper.control.clock()["now_ns"] / 1e9 - stamp)
+
+    stream.lags(paper, 0)
+    paper.control.stamps(lag_seconds=120)
+    for _ in range(3):
+        stream.lags(paper, 120)
+    assert quote_is_behind() < 60
+    paper.control.stamps(instrument="NSE:INFY", lag_seconds=-300, quotes_too=True)
+    stream.lags(paper, -300)
+    assert quote_is_behind() < -60
     paper.control.stamps(instrument="NSE:INFY", reset=True)
-    stream.next()
-    assert 11.9 <= stream.age(paper) <= 14.5
+    stream.lags(paper, 120)
 
 
 def test_a_stream_can_come_and_stay_old(account: PaperAccount, paper: PaperExchange, stream: Stream) -> None:
@@ -195,26 +205,26 @@ def test_a_stream_can_come_and_stay_old(account: PaperAccount, paper: PaperExcha
     assert len(stamps) == 1
 
 
-@pytest.mark.parametrize(
-    ("clock", "phases"),
-    [
-        ("08:59:00", ("closed", "closed", "closed")),
-        ("09:00:00", ("pre-open", "pre-open", "closed")),
-        ("09:08:00", ("opening", "opening", "closed")),
-        ("09:15:00", ("continuous", "continuous", "continuous")),
-        ("15:14:59", ("continuous", "continuous", "continuous")),
-        ("15:15:00", ("reference-price", "continuous", "continuous")),
-        ("15:20:00", ("auction", "continuous", "continuous")),
-        ("15:25:00", ("auction-limit-only", "continuous", "continuous")),
-        ("15:30:00", ("auction-match", "closed", "continuous")),
-        ("15:35:00", ("closed", "closed", "continuous")),
-        ("15:40:00", ("closed", "closed", "closed")),
-    ],
-)
-def test_every_group_has_its_hours(paper: PaperExchange, clock: str, phases: tuple[str, ...]) -> None:
-    paper.control.clock(now=at(clock))
-    found = paper.control.session()["phases"]
-    assert tuple(found[group] for group in ("fno_shares", "shares", "derivatives")) == phases
+def test_every_group_has_its_hours(paper: PaperExchange) -> None:
+    hours = {
+        "08:59:00": ("closed", "closed", "closed"),
+        "09:00:00": ("pre-open", "pre-open", "closed"),
+        "09:08:00": ("opening", "opening", "closed"),
+        "09:15:00": ("continuous", "continuous", "continuous"),
+        "15:14:00": ("continuous", "continuous", "continuous"),
+        "15:15:00": ("reference-price", "continuous", "continuous"),
+        "15:20:00": ("auction", "continuous", "continuous"),
+        "15:25:00": ("auction-limit-only", "continuous", "continuous"),
+        "15:30:00": ("auction-match", "closed", "continuous"),
+        "15:35:00": ("closed", "closed", "continuous"),
+        "15:40:00": ("closed", "closed", "closed"),
+    }
+    found = {}
+    for clock in hours:
+        paper.control.clock(now=at(clock))
+        phases = paper.control.session()["phases"]
+        found[clock] = tuple(phases[group] for group in ("fno_shares", "shares", "derivatives"))
+    assert found == hours
 
 
 def test_weekends_and_holidays_are_closed_and_special_days_are_not(paper: PaperExchange) -> None:
@@ -239,7 +249,7 @@ def test_orders_outside_the_hours_are_rejected(account: PaperAccount, paper: Pap
 def test_orders_of_the_pre_open_wait_for_the_opening(account: PaperAccount, paper: PaperExchange) -> None:
     order_id = account.place()
     account.reaches(order_id, "OPEN")
-    jump_to(paper, "09:14:59")
+    jump_to(paper, "09:14:00")
     assert account.status(order_id) == "OPEN"
     jump_to(paper, "09:15:01")
     assert account.reaches(order_id, "COMPLETE")["filled_quantity"] == 10
@@ -296,7 +306,7 @@ def test_the_desk_squares_off_at_the_cut_off_and_takes_no_fresh_intraday_orders(
     account.bought(4, product="CNC")
     pending = limit(account, price=1600, transaction_type="SELL")
     account.reaches(pending, "OPEN")
-    jump_to(paper, "15:11:59")
+    jump_to(paper, "15:11:00")
     assert account.net() == 10
     jump_to(paper, "15:12:01")
     eventually(lambda: account.net() == 0)
@@ -332,7 +342,7 @@ def test_the_morning_flushes_tokens_and_begins_the_day_and_the_book_anew(
     paper.control.set_rules("NSE:INFY", band_percent=10)
     paper.control.set_price("NSE:INFY", 1400)
     account.bought(3, product="CNC")
-    day_order = limit(account, price=1390)
+    day_order = limit(account, price=1390, product="CNC")
     account.reaches(day_order, "OPEN")
     jump_to(paper, "05:59:00", "2026-12-01")
     assert account.kite.profile()["user_id"] == account.user_id
@@ -349,7 +359,17 @@ def test_the_morning_flushes_tokens_and_begins_the_day_and_the_book_anew(
     assert (quote["ohlc"]["close"], quote["volume"]) == (1400, 0)
     assert (quote["lower_circuit_limit"], quote["upper_circuit_limit"]) == (1260, 1540)
     yesterday = paper.control.ledger(account.user_id)["accounts"][account.user_id]["orders"]
-    assert [(row["order_id"], row["status"]) for row in yesterday][-1] == (day_order, "CANCELLED")
+    last = yesterday[-1]
+    assert (last["order_id"], last["status"], last["status_message"]) == (day_order, "CANCELLED", DAY_ENDED)
+    assert last["order_timestamp"] == "2026-11-30 15:35:00"
+
+
+def test_a_pace_beyond_the_machine_drops_ticks_and_still_serves(tmp_path: Path) -> None:
+    with PaperExchange(clock_at=at("10:00:00"), clock_factor=1000, tick_seconds=0.01, stage_seconds=1) as paper:
+        account = PaperAccount(paper)
+        for _ in range(5):
+            account.bought(1)
+        assert account.net() == 5
 
 
 def test_a_jump_plays_the_last_step_of_a_script(account: PaperAccount, paper: PaperExchange) -> None:
@@ -361,26 +381,3 @@ def test_a_jump_plays_the_last_step_of_a_script(account: PaperAccount, paper: Pa
     paper.control.clock(advance_seconds=300)
     assert account.kite.ltp("NSE:INFY")["NSE:INFY"]["last_price"] == 1440
     assert account.reaches(order_id, "COMPLETE")["average_price"] == 1440
-
-
-def test_a_journal_that_cannot_be_written_stops_new_orders_and_no_old_one(tmp_path: Path) -> None:
-    ledger = tmp_path / "ledger.jsonl"
-    with PaperExchange(ledger_path=ledger, default_source="hold", stage_seconds=0.2) as paper:
-        account = PaperAccount(paper)
-        on_its_way = account.place("IN")
-        _, hard = resource.prlimit(paper.pid, resource.RLIMIT_FSIZE)
-        resource.prlimit(paper.pid, resource.RLIMIT_FSIZE, (ledger.stat().st_size + 10, hard))
-        account.reaches(on_its_way, "COMPLETE")
-        with pytest.raises(kite_errors.NetworkException) as refused:
-            account.place("LOST")
-        assert refused.value.code == 503
-        assert [row["tag"] for row in account.kite.orders()] == ["IN"]
-        resource.prlimit(paper.pid, resource.RLIMIT_FSIZE, (hard, hard))
-        account.reaches(account.place("AFTER"), "COMPLETE")
-        before = (account.kite.orders(), account.kite.positions(), account.requests())
-
-        paper.restart()
-
-        account.kite = account.client(account.credentials.access_token)
-        assert (account.kite.orders(), account.kite.positions(), account.requests()) == before
-        assert account.net() == 20

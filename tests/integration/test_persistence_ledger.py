@@ -9,11 +9,12 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from persistence.database import Sessions, transaction
-from persistence.errors import MirrorUnavailable, RunNotOpen, StaleEpoch
+from persistence.errors import MirrorUnavailable, RecordRefused, RunNotOpen, StaleEpoch
 from persistence.ledger import RunLedger
 from persistence.models import Intent, OrderLog, Run, Strategy
 from persistence.records import IntentRecord, LogRecord, RunRuntime, RunUpdate
 from persistence.runtime_mirror import RuntimeMirror
+from persistence.storable import STAND_IN
 from tests.integration.rows import NOW, new_run
 
 pytest_plugins = ["tests.integration.fixtures"]
@@ -258,3 +259,46 @@ async def test_what_holds_shares_is_recovered_first_then_what_buys_soonest(
     order = [run_id for run_id, _ in await ledger.running_runs()]
     places = [order.index(run.id) for run in (holding, sooner, later)]
     assert places == sorted(places)
+
+
+# --- what the database refuses for its content ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("bad", ["RMS: blocked \0 for nse_cm", "half \ud83d a pair", "x" * 50_000])
+async def test_a_step_with_a_text_that_cannot_be_stored_is_recorded_without_it(
+    sessions: Sessions, ledger: RunLedger, bad: str
+) -> None:
+    run = await new_run(sessions)
+    await ledger.load_run(run.id)
+    step = bought(run)
+    intents = tuple(replace(intent, reason=bad) for intent in step.intents)
+    logs = tuple(replace(line, reason=bad, detail={"said": bad}) for line in step.logs)
+    runtime = replace(step.runtime, message=bad, status_detail="")
+    refused = replace(step, intents=intents, logs=logs, runtime=runtime, state={"phase": "guarding", "reason": bad})
+    assert await ledger.record(refused)
+    stored = await ledger.load_run(run.id)
+    assert (stored.intents[0].state, stored.intents[0].filled_quantity) == ("filled", 10)
+    assert stored.state is not None
+    assert stored.state["phase"] == "guarding"
+    if "\0" in bad or "\ud83d" in bad:
+        assert (stored.intents[0].reason, stored.state["reason"]) == (STAND_IN, STAND_IN)
+
+
+@pytest.mark.parametrize("bad", ["\0", "\ud83d"])
+async def test_a_log_line_that_cannot_be_stored_is_written_without_its_text(
+    sessions: Sessions, ledger: RunLedger, bad: str
+) -> None:
+    run = await new_run(sessions)
+    line = LogRecord(event="BUY", occurred_at=NOW, reason=bad, detail={"said": bad})
+    await ledger.append_log(run.user_id, run.strategy_id, run.id, line)
+    async with transaction(sessions) as session:
+        stored = (await session.scalars(select(OrderLog).where(col(OrderLog.run_id) == run.id))).one()
+    assert (stored.reason, stored.detail) == (STAND_IN, {"said": STAND_IN})
+
+
+async def test_a_number_out_of_range_is_refused_by_an_error_of_its_own(sessions: Sessions, ledger: RunLedger) -> None:
+    run = await new_run(sessions)
+    await ledger.load_run(run.id)
+    step = bought(run)
+    with pytest.raises(RecordRefused):
+        await ledger.record(replace(step, runtime=replace(step.runtime, filled_quantity=2**70)))

@@ -91,5 +91,5 @@ def test_of_several_orders_under_a_tag_a_live_one_is_held_on_to(*, reverse: bool
         a_report("9", tag="U"),
         a_report("10", tag=None),
     ]
-    found = newest_by_tag(reversed(book) if reverse else book, ["T", "U", "ABSENT"])
+    found = newest_by_tag(book[::-1] if reverse else book, ["T", "U", "ABSENT"])
     assert {tag: report.order_id for tag, report in found.items()} == {"T": "2", "U": "9"}

@@ -15,7 +15,8 @@ from actors.domain.cover import AccountPosition
 from actors.domain.order import OrderStage
 from actors.domain.retry_policy import AttemptOutcome
 from broker.kite_exceptions import AnswerLost, NeverSent, kite_error, unreadable
-from broker.kite_mapping import holdings_of, is_session_error, outcome_of, positions_of, reason_of, report_of
+from broker.kite_holdings import holdings_of, positions_of
+from broker.kite_mapping import is_session_error, outcome_of, reason_of, report_of
 
 POOL: Any = None
 URL = "/orders/regular"
@@ -236,6 +237,12 @@ def test_the_reason_of_a_rejection_is_kept() -> None:
         {"average_price": float("inf")},
         {"average_price": "free"},
         {"tags": 7},
+        {"tags": [7]},
+        {"tag": 7},
+        {"quantity": 0},
+        {"quantity": 10.5},
+        {"status": 7},
+        {"order_id": "1\0"},
     ],
 )
 def test_a_row_that_makes_no_sense_is_none(nonsense: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 import structlog
 
-from config.logging import REDACTED, configure_logging, redact_secrets
+from config.logging import REDACTED, configure_logging, redact_secrets, redact_text
 
 
 @pytest.fixture(autouse=True)
@@ -75,3 +75,14 @@ def test_chatty_libraries_are_quiet(capsys: pytest.CaptureFixture[str]) -> None:
         logging.getLogger(name).info("chatter")
 
     assert lines(capsys) == []
+
+
+@pytest.mark.parametrize("password", ["pa,ss;word", "a'b\"c)d]e", "p}w", "with@at", ",;'\")]x"])
+def test_a_password_is_redacted_whatever_is_in_it(password: str) -> None:
+    assert redact_text(f"cannot reach postgresql://ta:{password}@db:5432/x") == (
+        f"cannot reach postgresql://ta:{REDACTED}@db:5432/x"
+    )
+
+
+def test_an_unquoted_password_is_redacted_to_its_end() -> None:
+    assert redact_text("password=pa,ss;word, user=ta") == f"password={REDACTED}, user=ta"
