@@ -39,6 +39,9 @@ LOCKED_S, ENDS_WITHIN_S, FEED_AWAY_S = 12.0, 75.0, 7.0
 MOVES_WHILE_LOCKED = 6
 """Modifications and cancels of one locked exit within `LOCKED_S`: each gives up the place in the queue."""
 
+LONGEST = 400
+"""Characters of a reason: a sentence of the broker, cut, and what we say about it."""
+
 ODD = "RMS: refused \x00\x1b[31m\ufffe " + "x" * 600
 LAGS = {Happening.LAGS: 6.0, Happening.CLOCK: -4.0}
 
@@ -76,7 +79,18 @@ class OutsideLife(OutsideView):
         if not hasattr(self, "strategy"):
             return self.problems
         holdings = {self.slot.symbol: OLDER} if self._is_delivery else {}
+        if self.case.happening is Happening.ODD_TEXT:
+            self._look_for_the_refusal()
         return self.problems + broken_promises(self.deployment, self._user, holdings, ended=self.ended)
+
+    def _look_for_the_refusal(self) -> None:
+        """It is in the log, as a sentence that can be read."""
+        rows = self.deployment.query("select reason from order_logs where strategy_id = %s", self.strategy.id)
+        said = [row["reason"] for row in rows if "RMS: refused" in (row["reason"] or "")]
+        if not said:
+            self.problems.append("unsaid: the refusal is not in order_logs")
+        if any(not reason.isprintable() or len(reason) > LONGEST for reason in said):
+            self.problems.append(f"unclean: order_logs say {said}")
 
     # --- up to the step -------------------------------------------------------------------------------------------
 

@@ -76,6 +76,18 @@ OUTSIDE_MUTATIONS = (
         ("restless", "starved"),
     ),
     Mutation(
+        "the cleaning of texts",
+        (
+            Edit(
+                "broker/broker_text.py",
+                "    text = said if isinstance(said, str) else str(said)\n",
+                "    return str(said)\n    text = said if isinstance(said, str) else str(said)\n",
+            ),
+        ),
+        ("exit sent: an odd byte in a refusal",),
+        ("unsaid", "unclean", "stuck"),
+    ),
+    Mutation(
         "one account, one owner",
         (
             Edit(
