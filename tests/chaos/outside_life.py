@@ -18,6 +18,9 @@ from tests.kit.paper import eventually
 from tests.kit.trader import Running, Trader
 
 PRICE, STOP, ABOVE = 800.00, 790.00, 900.00
+WIDE = {"lower_circuit_limit": 400.00, "upper_circuit_limit": 1600.00}
+"""A band around the prices of the lives, whatever the share closed at."""
+
 QUANTITY, PART, OLDER, OLDER_SOLD = 10, 4, 100, 60
 
 BUY_IN_S, BUY_IN_KILLS_S = 9.0, 16.0
@@ -97,7 +100,7 @@ class OutsideLife(OutsideView):
     def _start(self) -> None:
         exchange = self.deployment.exchange
         for symbol in (self.slot.symbol, self.slot.healthy):
-            exchange.set_rules(f"NSE:{symbol}", band_percent=None, buyers=None)
+            exchange.set_rules(f"NSE:{symbol}", **WIDE)
             exchange.set_price(f"NSE:{symbol}", PRICE)
         self.trader = Trader(self.deployment)
         if self._is_delivery:
@@ -300,7 +303,7 @@ class OutsideLife(OutsideView):
         moved = len(self._moves()) - moves
         if moved > MOVES_WHILE_LOCKED:
             self.problems.append(f"restless: the exit at the circuit was moved {moved} times in {LOCKED_S:g} s")
-        self.deployment.exchange.set_rules(f"NSE:{self.slot.symbol}", band_percent=None)
+        self.deployment.exchange.set_rules(f"NSE:{self.slot.symbol}", **WIDE)
         self._fall()
 
     def _end(self) -> None:

@@ -18,6 +18,7 @@ from tests.kit.trader import Deployment, Trader
 
 SYMBOLS = ("INFY", "TCS", "SBIN", "ITC", "HDFCBANK", "RELIANCE")
 PRICE, OLDER, BAND = 1000.00, 200, 0.03
+WIDE = {"lower_circuit_limit": 500.00, "upper_circuit_limit": 2000.00}
 LOCKED_S, LAGS_S, LAG_S = 25.0, 25.0, 6.0
 TICK = 0.05
 
@@ -51,6 +52,8 @@ class World:
     _waiting: list[tuple[float, str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        for symbol in SYMBOLS:
+            self.deployment.exchange.set_rules(f"NSE:{symbol}", **WIDE)
         self._random = random.Random(self.seed)  # noqa: S311 - a soak is no secret
 
     @property
@@ -111,7 +114,7 @@ class World:
     def _unlock(self, now: float) -> None:
         for symbol in [symbol for symbol, until in self.locked.items() if until < now]:
             del self.locked[symbol]
-            self.deployment.exchange.set_rules(f"NSE:{symbol}", band_percent=None)
+            self.deployment.exchange.set_rules(f"NSE:{symbol}", **WIDE)
             self._set(symbol, self.prices[symbol] * 1.002)
         if self.lagging and self._lags_until < now:
             self.lagging = False
