@@ -7,7 +7,7 @@ returned, the order is final, or it is proven that the broker holds none.
 import asyncio
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from secrets import token_hex
 
@@ -18,12 +18,14 @@ from actors.account_desk import AccountDesk, newest_by_tag
 from actors.account_watch import AccountWatch, WatchLimits
 from actors.domain.events import Event, OrderReported, PlacementFailed
 from actors.domain.identifiers import IntentId, Leg, Side
+from actors.domain.market_hours import MarketHours, Request
 from actors.domain.order import FailureKind, OrderReport, OrderStage
 from actors.domain.retry_policy import RetryPolicy
 from actors.exit_chase import ExitChase
 from actors.order_budget import BudgetLimits, OrderBudget
 from actors.order_canceller import cancel_order
 from actors.order_follower import FollowLimits, OrderFollower
+from actors.order_hours import market_closed, refusal
 from actors.order_placer import OrderPlacer
 from actors.ports import (
     AccountRecords,
@@ -69,6 +71,7 @@ class _Account:
 
     desk: AccountDesk
     watch: AccountWatch
+    hours: MarketHours
 
 
 class ExecutionActor:
@@ -155,6 +158,7 @@ class ExecutionActor:
         account = self._accounts.get(account_id)
         if account is None:
             gateway = await self._gateways.gateway(account_id)
+            hours = await self._gateways.hours(account_id)
             account = self._accounts.get(account_id)  # somebody else may have been faster
         if account is None:
             budget = self._budgets.setdefault(account_id, OrderBudget(self._limits.budget, self._clock))
@@ -170,7 +174,7 @@ class ExecutionActor:
                 clock=self._clock,
                 limits=self._limits.watch,
             )
-            account = _Account(desk, watch)
+            account = _Account(desk, watch, hours)
             self._in_background(self._watch(account_id, watch))
             self._accounts[account_id] = account
             self._updates.follow(account_id, lambda report: self._on_update(account_id, report), desk.updates_broke)
@@ -205,6 +209,8 @@ class ExecutionActor:
             if command.look_up_first:
                 raise PeerUnavailable(str(error)) from error  # nothing is proven about the earlier attempt
             return PlacementFailed(command.intent.id, FailureKind.UNREACHABLE, str(error))
+        if (closed := _closed(command, account.hours, self._clock.now())) is not None:
+            return closed
         failpoints.hit("claim.before", command.strategy_id)
         claimed = await self._claim(command)
         failpoints.hit("claim.after", command.strategy_id)
@@ -214,8 +220,8 @@ class ExecutionActor:
             account.watch.exit_sent(command.run_id)
         keeper = asyncio.create_task(self._keep_claim(claimed))
         try:
-            placed = _known_order(claimed) or await self._place(claimed, account.desk)
-            return placed if isinstance(placed, PlacementFailed) else await self._follow(claimed, account.desk, placed)
+            placed = _known_order(claimed) or await self._place(claimed, account)
+            return placed if isinstance(placed, PlacementFailed) else await self._follow(claimed, account, placed)
         finally:
             keeper.cancel()
             key = position_key(command.instrument, command.product)
@@ -267,10 +273,10 @@ class ExecutionActor:
             if not await self._claims.renew(command):
                 self.withdraw(command.intent.id)  # somebody else holds the lock: follow what was sent, send no more
 
-    async def _place(self, command: OrderCommand, desk: AccountDesk) -> OrderReport | PlacementFailed:
+    async def _place(self, command: OrderCommand, account: _Account) -> OrderReport | PlacementFailed:
         placer = OrderPlacer(
             command,
-            desk,
+            account.desk,
             attempts=self._attempts,
             clock=self._clock,
             policy=self._limits.entry if command.intent.id.leg is Leg.ENTRY else self._limits.exit,
@@ -278,6 +284,7 @@ class ExecutionActor:
             unresolved_after=self._limits.unresolved_after,
             report=lambda event: self._report(command, event),
             in_background=self._in_background,
+            hours=account.hours,
         )
         if command.intent.id in self._withdrawn:
             placer.withdraw()
@@ -287,15 +294,15 @@ class ExecutionActor:
         finally:
             del self._placing[command.intent.id]
 
-    async def _follow(self, command: OrderCommand, desk: AccountDesk, placed: OrderReport) -> Event:
-        intent_id = command.intent.id
+    async def _follow(self, command: OrderCommand, account: _Account, placed: OrderReport) -> Event:
+        intent_id, desk = command.intent.id, account.desk
         chase = ExitChase(
             command,
             desk,
             self._attempts,
             self._clock,
             tell=lambda event: self._report(command, event),
-            may_change=lambda: True,
+            may_change=lambda: refusal(command, account.hours, self._clock.now(), Request.CHANGE) is None,
         )
         follower = OrderFollower(
             command,
@@ -325,6 +332,15 @@ class ExecutionActor:
         self._background.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("execution.background_failed", error=repr(error))
+
+
+def _closed(command: OrderCommand, hours: MarketHours, now: datetime) -> PlacementFailed | None:
+    """A command for a closed market, if it is certain that nothing of it has left us before."""
+    if command.look_up_first or command.order_id is not None:
+        return None
+    at = max(now, command.not_before or now)
+    closed = refusal(command, hours, at, Request.ORDER)
+    return None if closed is None else market_closed(command, closed)
 
 
 def _known_order(command: OrderCommand) -> OrderReport | None:

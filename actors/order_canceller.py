@@ -1,6 +1,7 @@
 """Cancelling what is open of an order: until its row in the book is final, with growing pauses and a bound."""
 
 import asyncio
+from itertools import count
 from typing import Any
 
 import structlog
@@ -25,7 +26,7 @@ async def cancel_order(desk: AccountDesk, order_id: str, follower: "asyncio.Task
     Raises:
         BrokerUnavailable: nobody follows the order, and it could not be cancelled.
     """
-    for tried in range(10**6):
+    for tried in count():
         refusal = await _request(desk, order_id, tried) if tried < _MOST_REQUESTS else None
         if refusal is None and tried < _MOST_REQUESTS and follower is None:
             return

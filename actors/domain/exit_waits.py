@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from actors.domain import events as ev
 from actors.domain.decisions import CancelTimers, Decision, LogEvent, RaiseAlert, SetTimer
 from actors.domain.events import Timer
+from actors.domain.identifiers import Product
 from actors.domain.money import to_rupees
 from actors.domain.strategy_state import Phase, RunStatus, StatusDetail, StrategyState
 
@@ -61,9 +62,10 @@ def for_market(state: StrategyState, event: ev.PlacementFailed, now: datetime) -
     opens = event.not_before or now + _RETRY_PAUSES[-1]
     leaves = opens + _FIRST_OPEN + (state.run.run_id % _PLACES) * _SPREAD
     shown = opens.astimezone(state.run.buy_at.tzinfo)
+    what = "what is left of it" if state.run.product is Product.MIS else "the exit"
     message = (
         f"Market closed – position still open, {event.reason}; "
-        f"the exit will be sent at {shown:%H:%M:%S} on {shown:%A}, {shown.day} {shown:%B}"
+        f"{what} will be sent at {shown:%H:%M:%S} on {shown:%A}, {shown.day} {shown:%B}"
     )
     waiting = replace(
         state,

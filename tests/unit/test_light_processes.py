@@ -11,8 +11,8 @@ from actors.runtime import far_hosts, feed_host, heavy_hosts
 
 OURS = """
 actors actors.desk_calls actors.domain actors.domain.decisions actors.domain.entries actors.domain.errors
-actors.domain.events actors.domain.exit_waits actors.domain.exits actors.domain.identifiers actors.domain.money
-actors.domain.order actors.domain.position actors.domain.price_band actors.domain.reconciliation
+actors.domain.events actors.domain.exit_waits actors.domain.exits actors.domain.identifiers actors.domain.market_hours
+actors.domain.money actors.domain.order actors.domain.position actors.domain.price_band actors.domain.reconciliation
 actors.domain.recovery actors.domain.retry_policy actors.domain.session actors.domain.snapshot
 actors.domain.stop_loss actors.domain.strategy_machine actors.domain.strategy_spec actors.domain.strategy_state
 actors.domain.tick_fanout actors.failpoints actors.guard_calls actors.ports actors.ports.broker actors.ports.common

@@ -1,0 +1,19 @@
+"""Commands against the hours of their account's market."""
+
+from datetime import datetime
+
+from actors.domain.events import PlacementFailed
+from actors.domain.market_hours import MarketHours, NotBefore, Request
+from actors.domain.order import FailureKind
+from actors.ports import OrderCommand
+
+
+def refusal(command: OrderCommand, hours: MarketHours, at: datetime, request: Request) -> NotBefore | None:
+    """None if a request for the command may leave at that instant; else from when on it may."""
+    side, derivatives = command.intent.side, command.has_derivatives
+    return hours.refusal(at, side, command.product, request, has_derivatives=derivatives)
+
+
+def market_closed(command: OrderCommand, closed: NotBefore) -> PlacementFailed:
+    """The failure of a command that nothing was sent for."""
+    return PlacementFailed(command.intent.id, FailureKind.MARKET_CLOSED, closed.reason, closed.at)
