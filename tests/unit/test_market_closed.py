@@ -260,3 +260,18 @@ async def test_mis_after_the_cutoff_is_left_to_the_broker() -> None:
     await passing(1800)
     assert len(bench.posted) == sent
     assert bench.alerts(1).count("market_closed") == 1
+
+
+@in_virtual_time
+async def test_mis_that_the_broker_has_squared_off_ends_at_the_next_open_without_an_order() -> None:
+    bench = WholeBench(at(FRIDAY, 15, 18), market=market())
+    bench.strategy(product=MIS, buy_at=at(FRIDAY, 15, 18, 30), sell_at=at(FRIDAY, 15, 19, 59))
+    await bench.reaches(1, Phase.GUARDING)
+    bench.broker.script = [REFUSED] * 3
+    await until(lambda: bench.clock.now() >= at(FRIDAY, 15, 21), within_s=600)
+    sent = len(bench.posted)
+    bench.broker.net.clear()
+    await over_the_weekend(bench)
+    actor = await bench.reaches(1, Phase.ENDED)
+    assert len(bench.posted) == sent
+    assert actor.state.detail is StatusDetail.CLOSED_OUTSIDE
