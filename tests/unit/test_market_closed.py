@@ -1,6 +1,7 @@
 """Nothing leaves outside the hours of segment, product and day; what waits leaves at the next opening."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -12,6 +13,7 @@ from actors.domain.order import FailureKind, OrderEvent
 from actors.domain.session import SessionHours
 from actors.domain.snapshot import dump_state
 from actors.domain.strategy_state import Phase, RunStatus, StatusDetail
+from actors.order_budget import BudgetLimits
 from actors.ports import OrderCommand
 from tests.kit.builders import INFY
 from tests.kit.execution import ExecutionBench, a_command, a_sell
@@ -121,6 +123,20 @@ async def test_a_closed_market_is_sent_nothing_and_no_claim_is_taken() -> None:
     failed = await bench.failed(an_exit())
     assert (failed.kind, failed.not_before) == (FailureKind.MARKET_CLOSED, NEXT)
     assert (bench.posted, bench.claims.claims) == ([], [])
+
+
+@in_virtual_time
+async def test_an_exit_that_waited_for_the_budget_past_the_close_is_not_sent() -> None:
+    limits = BudgetLimits(per_second=1, reserve=0)
+    bench = ExecutionBench(at(FRIDAY, 15, 29, 59), market=market(), budget=limits)
+    bench.broker.net[INFY, CNC] = 20
+    first = bench.start(an_exit())
+    await passing(0.1)
+    other = replace(a_sell(), id=replace(a_sell().id, run_id=8), tag="OTHER")
+    failed = await bench.failed(a_command(other, product=CNC, run_id=8, strategy_id=4))
+    assert failed.kind is FailureKind.MARKET_CLOSED
+    await first
+    assert len(bench.posted) == 1
 
 
 @in_virtual_time

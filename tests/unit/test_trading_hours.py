@@ -3,7 +3,7 @@
 import asyncio
 from datetime import datetime
 from pathlib import Path
-from typing import cast
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -11,7 +11,6 @@ from typer.testing import CliRunner
 
 from actors.domain.identifiers import Product, Side
 from actors.domain.market_hours import Request
-from actors.runtime.bootstrap import Accounts
 from actors.runtime.trading_hours import Markets
 from broker.kite_session import IST
 from config.cli import app
@@ -30,8 +29,9 @@ class OneAccount:
         return self._broker
 
 
-def next_open(broker: Broker, **settings: object) -> datetime | None:
-    markets = Markets(Settings(**settings), cast("Accounts", OneAccount(broker)))  # type: ignore[arg-type] # keywords
+def next_open(broker: Broker, **settings: Any) -> datetime | None:
+    accounts: Any = OneAccount(broker)
+    markets = Markets(Settings(**settings), accounts)
     hours = asyncio.run(markets.hours(1))
     refused = hours.refusal(SATURDAY_EVENING, Side.SELL, Product.CNC, Request.ORDER, has_derivatives=False)
     return refused.at if refused else None
