@@ -25,7 +25,7 @@ from actors.exit_chase import ExitChase
 from actors.order_budget import BudgetLimits, OrderBudget
 from actors.order_canceller import cancel_order
 from actors.order_follower import FollowLimits, OrderFollower
-from actors.order_hours import market_closed, refusal
+from actors.order_hours import market_closed, refusal, takes_changes
 from actors.order_placer import OrderPlacer
 from actors.ports import (
     AccountRecords,
@@ -125,10 +125,14 @@ class ExecutionActor:
         Raises:
             BrokerUnavailable: nobody follows the order, and it could not be cancelled.
         """
-        desk = (await self._account(account_id)).desk
+        account = await self._account(account_id)
         cancelling = self._cancelling.get(order_id)
         if cancelling is None:
-            cancelling = asyncio.create_task(cancel_order(desk, order_id, self._working.get(intent_id)))
+            follower = self._working.get(intent_id)
+            work = cancel_order(
+                account.desk, order_id, follower, lambda: takes_changes(account.hours, self._clock.now())
+            )
+            cancelling = asyncio.create_task(work)
             self._cancelling[order_id] = cancelling
             cancelling.add_done_callback(lambda _: self._cancelling.pop(order_id, None))
         await asyncio.shield(cancelling)
