@@ -24,7 +24,8 @@ async def cancel_order(
 ) -> None:
     """Return when the order is final, or its follower has ended.
 
-    Nothing is sent while `may_change` says no. The first request has the rank of an exit, since it may free the way of one; repeats share the budget of the chases.
+    Nothing is sent while `may_change` says no. The first request has the rank of an exit, since it may free the way of
+    one; repeats share the budget of the chases.
 
     Raises:
         BrokerUnavailable: nobody follows the order, and it could not be cancelled.
