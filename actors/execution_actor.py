@@ -98,7 +98,7 @@ class ExecutionActor:
         self._working: dict[IntentId, asyncio.Task[Event]] = {}
         self._placing: dict[IntentId, OrderPlacer] = {}
         self._withdrawn: set[IntentId] = set()
-        self._cancelling: dict[str, asyncio.Task[None]] = {}
+        self._cancelling: dict[tuple[int, str], asyncio.Task[None]] = {}
         self._requests: dict[int, RequestCounts] = {}
         self._background: set[asyncio.Future[None]] = set()
 
@@ -126,15 +126,16 @@ class ExecutionActor:
             BrokerUnavailable: nobody follows the order, and it could not be cancelled.
         """
         account = await self._account(account_id)
-        cancelling = self._cancelling.get(order_id)
+        key = account_id, order_id
+        cancelling = self._cancelling.get(key)
         if cancelling is None:
             follower = self._working.get(intent_id)
             work = cancel_order(
                 account.desk, order_id, follower, lambda: takes_changes(account.hours, self._clock.now())
             )
             cancelling = asyncio.create_task(work)
-            self._cancelling[order_id] = cancelling
-            cancelling.add_done_callback(lambda _: self._cancelling.pop(order_id, None))
+            self._cancelling[key] = cancelling
+            cancelling.add_done_callback(lambda _: self._cancelling.pop(key, None))
         await asyncio.shield(cancelling)
 
     async def orders_by_tag(self, account_id: int, tags: Sequence[str]) -> Mapping[str, OrderReport]:
