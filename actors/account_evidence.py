@@ -154,6 +154,11 @@ class AccountEvidence:
         free = cover.covered - self._desk.shares.of_others(key, command.intent.id)
         return unfilled_since and now - cover.read_at <= LASTS and free >= command.intent.quantity
 
+    def lacks(self, key: PositionKey) -> bool:
+        """Whether the latest look has shown less than our runs have bought there."""
+        cover = self._covers.get(key)
+        return cover is not None and cover.lacking > 0
+
     def doubt(self, report: OrderReport) -> None:
         """An order that is not ours has traded: what was seen of those shares is of before."""
         terms = report.terms

@@ -5,6 +5,7 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
 from actors.domain.events import BrokerRestored, Event
@@ -15,6 +16,15 @@ log = logging.getLogger(__name__)
 
 PEER_RETRY_S = 0.5
 """Between the tries of a call to an actor that is restarting."""
+
+_QUICK_TRIES = 20
+_SLOW_S = 5.0
+_CANCEL_PAUSES_S = (PEER_RETRY_S, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
+
+
+def peer_pause(tries: int) -> float:
+    """Seconds until the next try, after so many: an actor is back in two, or its node is gone for longer."""
+    return PEER_RETRY_S if tries < _QUICK_TRIES else _SLOW_S
 
 
 class DeskCalls:
@@ -32,7 +42,7 @@ class DeskCalls:
         return self._see_through(command, self._desk.execute(command))
 
     async def _see_through(self, command: OrderCommand, answer: Awaitable[Event]) -> None:
-        while True:
+        for tries in count():
             try:
                 return self._post(await answer)
             except Exception as error:  # noqa: BLE001 - an order in doubt is never dropped, whatever broke over there
@@ -40,8 +50,9 @@ class DeskCalls:
                 log.warning("strategy.desk_unavailable", extra=about)
                 not_after = self._clock.now() if command.intent.id in self._withdrawn else command.not_after
                 command = replace(command, look_up_first=True, not_after=not_after)
-                await asyncio.sleep(PEER_RETRY_S)
+                await asyncio.sleep(peer_pause(tries))
                 answer = self._desk.execute(command)
+        return None
 
     async def withdraw(self, intent_id: IntentId) -> None:
         """Send nothing more. A desk that died has forgotten the intent too: asked again, it only looks it up."""
@@ -50,13 +61,14 @@ class DeskCalls:
             await self._desk.withdraw(self._account_id, intent_id)
 
     async def cancel(self, intent_id: IntentId, order_id: str) -> None:
-        """Cancel until the order is final."""
-        while True:
+        """Cancel until the order is final, with growing pauses."""
+        for tries in count():
             try:
                 return await self._desk.cancel(self._account_id, intent_id, order_id)
             except PeerUnavailable as error:
                 log.warning("strategy.cancel_waits", extra={"order_id": order_id, "reason": str(error)})
-                await asyncio.sleep(PEER_RETRY_S)
+                await asyncio.sleep(_CANCEL_PAUSES_S[min(tries, len(_CANCEL_PAUSES_S) - 1)])
+        return None
 
     async def warm_up(self) -> None:
         """Have the account's session opened before it is needed; a failure shows itself when it matters."""

@@ -7,7 +7,7 @@ returned, the order is final, or it is proven that the broker holds none.
 import asyncio
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from secrets import token_hex
 
@@ -20,12 +20,14 @@ from actors.account_watch import AccountWatch, WatchLimits
 from actors.domain.cover import Cover, position_key
 from actors.domain.events import Event, OrderReported, PlacementFailed
 from actors.domain.identifiers import IntentId, Leg, Side
+from actors.domain.market_hours import MarketHours, Request
 from actors.domain.order import FailureKind, OrderReport, OrderStage
 from actors.domain.retry_policy import RetryPolicy
 from actors.exit_chase import ExitChase
 from actors.order_budget import BudgetLimits, OrderBudget
 from actors.order_canceller import cancel_order
 from actors.order_follower import FollowLimits, OrderFollower
+from actors.order_hours import market_closed, refusal, takes_changes
 from actors.order_placer import OrderPlacer
 from actors.ports import (
     AccountRecords,
@@ -71,6 +73,7 @@ class _Account:
     desk: AccountDesk
     evidence: AccountEvidence
     watch: AccountWatch
+    hours: MarketHours
 
 
 class ExecutionActor:
@@ -97,7 +100,7 @@ class ExecutionActor:
         self._working: dict[IntentId, asyncio.Task[Event]] = {}
         self._placing: dict[IntentId, OrderPlacer] = {}
         self._withdrawn: set[IntentId] = set()
-        self._cancelling: dict[str, asyncio.Task[None]] = {}
+        self._cancelling: dict[tuple[int, str], asyncio.Task[None]] = {}
         self._requests: dict[int, RequestCounts] = {}
         self._background: set[asyncio.Future[None]] = set()
 
@@ -124,12 +127,17 @@ class ExecutionActor:
         Raises:
             BrokerUnavailable: nobody follows the order, and it could not be cancelled.
         """
-        desk = (await self._account(account_id)).desk
-        cancelling = self._cancelling.get(order_id)
+        account = await self._account(account_id)
+        key = account_id, order_id
+        cancelling = self._cancelling.get(key)
         if cancelling is None:
-            cancelling = asyncio.create_task(cancel_order(desk, order_id, self._working.get(intent_id)))
-            self._cancelling[order_id] = cancelling
-            cancelling.add_done_callback(lambda _: self._cancelling.pop(order_id, None))
+            follower = self._working.get(intent_id)
+            work = cancel_order(
+                account.desk, order_id, follower, lambda: takes_changes(account.hours, self._clock.now())
+            )
+            cancelling = asyncio.create_task(work)
+            self._cancelling[key] = cancelling
+            cancelling.add_done_callback(lambda _: self._cancelling.pop(key, None))
         await asyncio.shield(cancelling)
 
     async def orders_by_tag(self, account_id: int, tags: Sequence[str]) -> Mapping[str, OrderReport]:
@@ -173,6 +181,7 @@ class ExecutionActor:
         account = self._accounts.get(account_id)
         if account is None:
             gateway = await self._gateways.gateway(account_id)
+            hours = await self._gateways.hours(account_id)
             account = self._accounts.get(account_id)  # somebody else may have been faster
         if account is None:
             budget = self._budgets.setdefault(account_id, OrderBudget(self._limits.budget, self._clock))
@@ -189,7 +198,7 @@ class ExecutionActor:
                 clock=self._clock,
                 limits=self._limits.watch,
             )
-            account = _Account(desk, evidence, watch)
+            account = _Account(desk, evidence, watch, hours)
             self._in_background(self._watch(account_id, watch))
             self._accounts[account_id] = account
             self._updates.follow(account_id, lambda report: self._on_update(account_id, report), desk.updates_broke)
@@ -224,6 +233,8 @@ class ExecutionActor:
             if command.look_up_first:
                 raise PeerUnavailable(str(error)) from error  # nothing is proven about the earlier attempt
             return PlacementFailed(command.intent.id, FailureKind.UNREACHABLE, str(error))
+        if (closed := _closed(command, account.hours, self._clock.now())) is not None:
+            return closed
         failpoints.hit("claim.before", command.strategy_id)
         claimed = await self._claim(command)
         failpoints.hit("claim.after", command.strategy_id)
@@ -296,6 +307,7 @@ class ExecutionActor:
             unresolved_after=self._limits.unresolved_after,
             report=lambda event: self._report(command, event),
             in_background=self._in_background,
+            hours=account.hours,
         )
         if command.intent.id in self._withdrawn:
             placer.withdraw()
@@ -313,7 +325,7 @@ class ExecutionActor:
             self._attempts,
             self._clock,
             tell=lambda event: self._report(command, event),
-            may_change=lambda: True,
+            may_change=lambda: self._may_chase(command, account),
         )
         follower = OrderFollower(
             command,
@@ -326,6 +338,11 @@ class ExecutionActor:
             chase=chase,
         )
         return OrderReported(intent_id, await follower.follow(placed))
+
+    def _may_chase(self, command: OrderCommand, account: _Account) -> bool:
+        """Whether the market takes changes, and the account has not been seen to lack what the order would sell."""
+        is_open = refusal(command, account.hours, self._clock.now(), Request.CHANGE) is None
+        return is_open and not account.evidence.lacks(position_key(command.instrument, command.product))
 
     async def _report(self, command: OrderCommand, event: Event) -> None:
         """Progress is best effort: a strategy that restarts reads the book, and the last event is our reply."""
@@ -344,6 +361,15 @@ class ExecutionActor:
         self._background.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("execution.background_failed", error=repr(error))
+
+
+def _closed(command: OrderCommand, hours: MarketHours, now: datetime) -> PlacementFailed | None:
+    """A command for a closed market, if it is certain that nothing of it has left us before."""
+    if command.look_up_first or command.order_id is not None:
+        return None
+    at = max(now, command.not_before or now)
+    closed = refusal(command, hours, at, Request.ORDER)
+    return None if closed is None else market_closed(command, closed)
 
 
 def _known_order(command: OrderCommand) -> OrderReport | None:

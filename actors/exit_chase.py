@@ -41,6 +41,7 @@ class ExitChase:
     may_change: Callable[[], bool]
     _parked: ParkedExit = field(default_factory=ParkedExit)
     _moved_at: datetime | None = None
+    _told: bool = False
 
     @property
     def resting(self) -> bool:
@@ -88,6 +89,7 @@ class ExitChase:
                 case Widen(percent):
                     await self.desk.gateway.widen_protection(order.order_id, percent)
                     self._note("EXIT_CHASED", order, f"parked; protection widened to {percent} %")
+                    self._alert_once(order)
                 case RestAt(price):
                     await self.desk.gateway.rest_at(order.order_id, price)
                     self._parked = replace(self._parked, rests_at=price)
@@ -106,6 +108,9 @@ class ExitChase:
     def _note(self, event: str, order: OrderReport, reason: str) -> None:
         command = self.command
         self.attempts.log_note(OrderNote(command, event, order.order_id, reason, self.clock.now()))
-        if self._parked.modifications == 1:
-            message = f"exit {order.order_id} was {reason}"
-            self.attempts.alert(command.user_id, command.strategy_id, "exit_chased", message)
+
+    def _alert_once(self, order: OrderReport) -> None:
+        if not self._told:
+            self._told = True
+            message = f"exit {order.order_id} was parked; its protection is widened until it fills"
+            self.attempts.alert(self.command.user_id, self.command.strategy_id, "exit_chased", message)

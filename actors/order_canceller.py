@@ -1,6 +1,8 @@
 """Cancelling what is open of an order: until its row in the book is final, with growing pauses and a bound."""
 
 import asyncio
+from collections.abc import Callable
+from itertools import count
 from typing import Any
 
 import structlog
@@ -17,19 +19,23 @@ _MOST_REQUESTS = 20
 """Per call: what the broker has refused so often it will refuse again; from then on the book alone is read."""
 
 
-async def cancel_order(desk: AccountDesk, order_id: str, follower: "asyncio.Task[Any] | None") -> None:
+async def cancel_order(
+    desk: AccountDesk, order_id: str, follower: "asyncio.Task[Any] | None", may_change: Callable[[], bool]
+) -> None:
     """Return when the order is final, or its follower has ended.
 
-    The first request has the rank of an exit, since it may free the way of one; repeats share the budget of the chases.
+    Nothing is sent while `may_change` says no. The first request has the rank of an exit, since it may free the way of
+    one; repeats share the budget of the chases.
 
     Raises:
         BrokerUnavailable: nobody follows the order, and it could not be cancelled.
     """
-    for tried in range(10**6):
-        refusal = await _request(desk, order_id, tried) if tried < _MOST_REQUESTS else None
-        if refusal is None and tried < _MOST_REQUESTS and follower is None:
+    for tried in count():
+        sends = tried < _MOST_REQUESTS and may_change()
+        refusal = await _request(desk, order_id, tried) if sends else None
+        if sends and refusal is None and follower is None:
             return
-        if (refusal is not None or tried) and await _is_final(desk, order_id):
+        if (refusal is not None or tried or not sends) and await _is_final(desk, order_id):
             return
         if follower is None:
             raise BrokerUnavailable(refusal or f"order {order_id} could not be cancelled")

@@ -18,6 +18,7 @@ from actors.account_evidence import AccountEvidence
 from actors.domain.cover import name_of, position_key
 from actors.domain.events import Event, OrderQueued, PlacementFailed, PlacementUnresolved
 from actors.domain.identifiers import Side
+from actors.domain.market_hours import MarketHours, Request
 from actors.domain.order import FailureKind, OrderReport, OrderStage, is_dead, precedence
 from actors.domain.partly_read import may_hide
 from actors.domain.retry_policy import (
@@ -35,6 +36,7 @@ from actors.domain.retry_policy import (
     begin,
 )
 from actors.order_budget import DayUsedUp
+from actors.order_hours import market_closed, refusal
 from actors.ports import (
     Attempt,
     AttemptLog,
@@ -67,6 +69,7 @@ class OrderPlacer:
     unresolved_after: timedelta
     report: Callable[[Event], Awaitable[None]]
     in_background: Callable[[Awaitable[None]], None]
+    hours: MarketHours
     _withdrawn: bool = field(default=False, init=False)
     _instant: "asyncio.Future[None] | None" = field(default=None, init=False)
     _doubtful: bool = field(default=False, init=False)
@@ -135,6 +138,8 @@ class OrderPlacer:
         self, placement: Placement, leaves_by: datetime | None
     ) -> OrderReport | PlacementFailed | tuple[Placement, Move]:
         repeated = _requests(placement) > 0 or self.command.look_up_first
+        if repeated and (closed := self._closed()) is not None:
+            return closed
         command = await self._covered(check=repeated or self.command.check_position)
         if isinstance(command, PlacementFailed):
             return command
@@ -151,11 +156,15 @@ class OrderPlacer:
             if found is None and self._doubtful:
                 now = self.clock.now()
                 return replace(placement, doubt_since=now, reads_absent=0), LookUpAt(now + self.policy.look_interval)
+        return self._forbidden(placement, leaves_by) or await self._send(command, placement)
+
+    def _forbidden(self, placement: Placement, leaves_by: datetime | None) -> PlacementFailed | None:
+        """Why the request may not leave, in the very iteration of the loop in which it would."""
         if self.withdrawn:
             return self._failed(FailureKind.EXHAUSTED, "withdrawn")
         if leaves_by is not None and self.clock.now() >= leaves_by:
             return self._too_late(placement)
-        return await self._send(command, placement)
+        return self._closed()
 
     async def _wait_for_budget(self, command: OrderCommand, leaves_by: datetime | None) -> None:
         """Raises DayUsedUp, and TimeoutError if no place comes in time."""
@@ -168,6 +177,10 @@ class OrderPlacer:
         else:
             async with asyncio.timeout(max(0.0, (leaves_by - self.clock.now()).total_seconds())):
                 await place
+
+    def _closed(self) -> PlacementFailed | None:
+        closed = refusal(self.command, self.hours, self.clock.now(), Request.ORDER)
+        return None if closed is None else market_closed(self.command, closed)
 
     def _too_late(self, placement: Placement) -> PlacementFailed:
         """Missed, unless requests of this very placing have failed before (row H1)."""

@@ -74,7 +74,7 @@ async def open_resources(settings: Settings, engine: StrategyEngine | None) -> A
         DatabaseUnavailable: if PostgreSQL does not answer.
     """
     _require(settings)
-    calendars = _calendars(settings)
+    calendars = calendars_of(settings)
     await asyncio.to_thread(migrate, settings.database_url)
     async with AsyncExitStack() as stack:
         database = open_database(settings.database_url, pool_size=POOL_SIZE, max_overflow=MAX_OVERFLOW)
@@ -135,7 +135,8 @@ async def _connect_engine(settings: Settings) -> StrategyEngine:
     return engine
 
 
-def _calendars(settings: Settings) -> TradingCalendars:
+def calendars_of(settings: Settings) -> TradingCalendars:
+    """The trading calendars. Raises SettingsError if CALENDAR_OVERRIDES cannot be used."""
     try:
         return TradingCalendars(settings.calendar_overrides)
     except InvalidOverrides as error:

@@ -179,7 +179,8 @@ class LifecycleService:
             strategy.instrument_token = facts.listed.token  # the exchange gives tokens anew every day
         strategy.status, strategy.updated_at = "running", self._now()
         run = await runs.add(new_run(strategy, account.id, times, message))
-        run.state = first_state(run, strategy, zone)
+        derivatives = facts.listed is not None and facts.listed.has_derivatives
+        run.state = first_state(run, strategy, zone, has_derivatives=derivatives)
         await runs.add_intent(first_intent(run, strategy, zone))
         return run
 

@@ -50,10 +50,14 @@ def first_intent(run: Run, strategy: Strategy, zone: tzinfo) -> Intent:
     )
 
 
-def first_state(run: Run, strategy: Strategy, zone: tzinfo) -> dict[str, Any]:
-    """The snapshot that the actor of a stored run begins with, so that it says what START said."""
+def first_state(run: Run, strategy: Strategy, zone: tzinfo, *, has_derivatives: bool = False) -> dict[str, Any]:
+    """The snapshot that the actor of a stored run begins with, so that it says what START said.
+
+    `has_derivatives`: whether futures are written on the share, which changes the hours of its orders.
+    """
     scheduled = StrategyState.scheduled(_described(run, strategy, zone))
-    return dump_state(replace(scheduled, message=run.message, last_action=run.last_action))
+    told = replace(scheduled, message=run.message, last_action=run.last_action, has_derivatives=has_derivatives)
+    return dump_state(told)
 
 
 def _described(run: Run, strategy: Strategy, zone: tzinfo) -> StrategyRun:

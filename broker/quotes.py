@@ -55,6 +55,9 @@ def _quote(instrument: Instrument, row: Any) -> Quote | None:
     stamp, price = row.get("timestamp"), row.get("last_price")
     if not isinstance(stamp, datetime) or not isinstance(price, int | float) or not 0 < price < MOST_RUPEES:
         return None
+    paise = round_to_paise(price)
+    if paise <= 0:
+        return None
     # the client drops the zone of what Kite writes in IST
     at = stamp if stamp.tzinfo is not None else stamp.replace(tzinfo=IST)
-    return Quote(instrument, round_to_paise(price), at)
+    return Quote(instrument, paise, at)

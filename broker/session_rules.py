@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, tzinfo
 
 from actors.domain.errors import InvalidValue
+from actors.domain.market_hours import AUCTION_FROM
 from actors.domain.session import MISSED_GRACE, SessionHours, SessionTimes, next_session_times
 from broker.trading_calendar import TradingCalendar
-
-AUCTION_FROM = time(15, 15)
-"""From then on, shares with derivatives trade in the closing auction only, and take no order for five minutes."""
 
 
 class TimesRefused(Exception):
@@ -32,13 +30,12 @@ class SessionRules:
     has_derivatives: bool
     mis_cutoff: time | None
 
-    def hours(self, day: date) -> SessionHours | None:
-        """The part of a day's session that the strategy may use; None if there is none."""
-        session = self.calendar.hours(day)
-        if session is None or self.calendar.regular is None:
-            return session
-        last, _ = self._end(session)
-        return SessionHours(session.opens, last)
+    def sessions(self, day: date) -> tuple[SessionHours, ...]:
+        """The parts of a day's sessions that the strategy may use."""
+        found = self.calendar.sessions(day)
+        if self.calendar.regular is None:
+            return found
+        return tuple(SessionHours(session.opens, self._end(session)[0]) for session in found)
 
     def session_times(
         self, buy_time: time, sell_time: time, now: datetime, zone: tzinfo, grace: timedelta = MISSED_GRACE
@@ -52,7 +49,7 @@ class SessionRules:
         if buy_time >= sell_time:
             raise TimesRefused("sell_time", "must be after buy_time")
         try:
-            return next_session_times(buy_time, sell_time, now, zone, self.hours, grace)
+            return next_session_times(buy_time, sell_time, now, zone, self.sessions, grace)
         except InvalidValue as error:
             raise self._refusal(buy_time, sell_time) from error
 

@@ -1,6 +1,6 @@
 """Which days are trading sessions, and their hours (ruling 5). Times are those of the exchange, IST.
 
-Loads pandas for the exchange's calendar: meant for the API process only.
+Loads pandas for the exchange's calendar: meant for the API, and for the few processes that orders leave from.
 """
 
 import asyncio
@@ -9,6 +9,7 @@ import tomllib
 from collections.abc import Mapping
 from datetime import date, time
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -30,8 +31,11 @@ _SATURDAY = 5
 _CLOSED = "closed"
 _HOURS = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)")
 
-Overrides = Mapping[date, SessionHours | None]
-"""Days on which the operator knows better than the calendar: other hours, or None for a closure."""
+Sessions = tuple[SessionHours, ...]
+"""Those of one day, in their order; none on a day without trading."""
+
+Overrides = Mapping[date, Sessions]
+"""Days on which the operator knows better than the calendar."""
 
 
 class TradingCalendar(Protocol):
@@ -41,12 +45,12 @@ class TradingCalendar(Protocol):
     def regular(self) -> SessionHours | None:
         """The hours of an ordinary session; None for an exchange that never closes and has no rules about hours."""
 
-    def hours(self, day: date) -> SessionHours | None:
-        """The session of that day (a date of the exchange's time zone), or None if there is none."""
+    def sessions(self, day: date) -> Sessions:
+        """The sessions of that day (a date of the exchange's time zone)."""
 
     def is_session(self, day: date) -> bool:
         """Whether the exchange trades on that day."""
-        return self.hours(day) is not None
+        return bool(self.sessions(day))
 
 
 class AlwaysOpen(TradingCalendar):
@@ -57,9 +61,9 @@ class AlwaysOpen(TradingCalendar):
         """None: it never closes."""
         return None
 
-    def hours(self, day: date) -> SessionHours | None:  # noqa: ARG002 - every day is one
+    def sessions(self, day: date) -> Sessions:  # noqa: ARG002 - every day is one
         """The whole day."""
-        return WHOLE_DAY
+        return (WHOLE_DAY,)
 
 
 class InvalidOverrides(Exception):
@@ -69,6 +73,8 @@ class InvalidOverrides(Exception):
 def parse_overrides(text: str) -> Overrides:
     """The days of a TOML table such as `2026-11-08 = "18:00-19:15"` and `2026-11-24 = "closed"`.
 
+    A day with two sessions, such as a special Saturday, has both: `2026-12-05 = "09:15-10:00, 11:45-12:40"`.
+
     Raises:
         InvalidOverrides: if it is no TOML, or a day or its hours make no sense.
     """
@@ -76,7 +82,7 @@ def parse_overrides(text: str) -> Overrides:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise InvalidOverrides(f"it is no TOML: {error}") from error
-    return {_day(key): _session(key, value) for key, value in table.items()}
+    return {_day(key): _sessions(key, value) for key, value in table.items()}
 
 
 def _day(key: str) -> date:
@@ -86,12 +92,25 @@ def _day(key: str) -> date:
         raise InvalidOverrides(f"{key} is no date such as 2026-11-08") from error
 
 
-def _session(key: str, value: object) -> SessionHours | None:
+def _sessions(key: str, value: object) -> Sessions:
     if value == _CLOSED:
-        return None
-    match = _HOURS.fullmatch(value) if isinstance(value, str) else None
+        return ()
+    if not isinstance(value, str):
+        raise InvalidOverrides(_wrong(key))
+    found = tuple(_session(key, part.strip()) for part in value.split(","))
+    if any(later.opens < earlier.closes for earlier, later in pairwise(found)):
+        raise InvalidOverrides(f"{key}: a session must begin after the one before it has closed")
+    return found
+
+
+def _wrong(key: str) -> str:
+    return f'{key} must be "closed", or hours such as "18:00-19:15" or "09:15-10:00, 11:45-12:40"'
+
+
+def _session(key: str, value: str) -> SessionHours:
+    match = _HOURS.fullmatch(value)
     if match is None:
-        raise InvalidOverrides(f'{key} must be "closed", or hours such as "18:00-19:15"')
+        raise InvalidOverrides(_wrong(key))
     opens_h, opens_m, closes_h, closes_m = map(int, match.groups())
     try:
         return SessionHours(time(opens_h, opens_m), time(closes_h, closes_m))
@@ -166,19 +185,19 @@ class NseCalendar(TradingCalendar):
         last: date = self._sessions.last_session.date()
         return last
 
-    def hours(self, day: date) -> SessionHours | None:
-        """The session of NSE on that day."""
+    def sessions(self, day: date) -> Sessions:
+        """The sessions of NSE on that day."""
         overrides = self._overrides.days if self._overrides else {}
         if day in overrides:
             return overrides[day]
         if day > self.known_until:
             self._tell_outdated(day)
-            return REGULAR_HOURS if day.weekday() < _SATURDAY else None
+            return (REGULAR_HOURS,) if day.weekday() < _SATURDAY else ()
         if not self._sessions.is_session(day.isoformat()):
-            return None
+            return ()
         opens = self._sessions.session_open(day.isoformat()).tz_convert(IST)
         closes = self._sessions.session_close(day.isoformat()).tz_convert(IST)
-        return SessionHours(opens.time(), closes.time())
+        return (SessionHours(opens.time(), closes.time()),)
 
     def _tell_outdated(self, day: date) -> None:
         if not self._outdated_told:

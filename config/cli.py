@@ -78,6 +78,7 @@ def up(
             paper_port=paper_port,
             dashboard_port=dashboard_port,
         )
+        _check_calendar(settings)
         with interrupt_on_signals(), _announced_end(console), ExitStack() as running:
             with console.status("Starting ..."):
                 stack = running.enter_context(Stack(settings))
@@ -91,6 +92,7 @@ def api(data_dir: DataDir = None, api_host: ApiHost = None, api_port: ApiPort = 
     with plain_failures():
         settings = joined_settings(data_dir, api_host=api_host, api_port=api_port)
         require(settings, "database_url", "redis_url", "ray_address")
+        _check_calendar(settings)
         from actors.runtime.tuning import tune
         from api.app import create_app
         from api.server import serve
@@ -184,6 +186,13 @@ def joined_settings(data_dir: Path | None, **overrides: Any) -> "Settings":
         for name, value in running.environment.items():
             os.environ.setdefault(name, value)
     return load_settings(data_dir=data_dir, **overrides)
+
+
+def _check_calendar(settings: "Settings") -> None:
+    """Refuse a file of sessions that cannot be used before anything is started, in a sentence."""
+    from api.bootstrap import calendars_of
+
+    calendars_of(settings)
 
 
 def require(settings: "Settings", *names: str) -> None:

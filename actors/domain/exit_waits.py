@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from actors.domain import events as ev
 from actors.domain.decisions import CancelTimers, Decision, LogEvent, RaiseAlert, SetTimer
 from actors.domain.events import Timer
+from actors.domain.identifiers import Product
 from actors.domain.money import to_rupees
 from actors.domain.strategy_state import Phase, RunStatus, StatusDetail, StrategyState
 
@@ -29,11 +30,17 @@ clock is not ours: none leaves in the very instant."""
 _PROBES_OFTEN = 150
 """Looks at a broker that does not answer, every two seconds, before they become rare."""
 _RARE_PROBES = 5
+_PLACED_OFTEN, _RARE_TRIES = 5, 15
 
 
 def retry_pause(tries: int) -> timedelta:
     """Until the next try of an exit that has failed so many times in a row (ruling 3: "slowly")."""
     return _RETRY_PAUSES[min(max(tries - 1, 0), _OFTEN)]
+
+
+def first_probe(tries: int, often: timedelta) -> timedelta:
+    """Until the first look at the broker: one that answers, and lets no order arrive, is asked more rarely."""
+    return often if tries <= _PLACED_OFTEN else often * _RARE_TRIES
 
 
 def refused_often(state: StrategyState) -> list[Decision]:
@@ -61,9 +68,10 @@ def for_market(state: StrategyState, event: ev.PlacementFailed, now: datetime) -
     opens = event.not_before or now + _RETRY_PAUSES[-1]
     leaves = opens + _FIRST_OPEN + (state.run.run_id % _PLACES) * _SPREAD
     shown = opens.astimezone(state.run.buy_at.tzinfo)
+    what = "what is left of it" if state.run.product is Product.MIS else "the exit"
     message = (
         f"Market closed – position still open, {event.reason}; "
-        f"the exit will be sent at {shown:%H:%M:%S} on {shown:%A}, {shown.day} {shown:%B}"
+        f"{what} will be sent at {shown:%H:%M:%S} on {shown:%A}, {shown.day} {shown:%B}"
     )
     waiting = replace(
         state,
@@ -72,6 +80,7 @@ def for_market(state: StrategyState, event: ev.PlacementFailed, now: datetime) -
         detail=StatusDetail.MARKET_CLOSED,
         message=message,
         told_open=opens,
+        exit_tries=0,
     )
     decisions: list[Decision] = [CancelTimers(), SetTimer(Timer.RETRY, leaves)]
     if state.told_open != opens:

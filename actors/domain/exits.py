@@ -172,8 +172,9 @@ def exit_failed(state: StrategyState, kind: FailureKind, reason: str, now: datet
     """
     status, detail = FAILURE_STATUS[kind]
     message = _FAILED_EXIT.get(kind, "Order Failed – position still open, retrying the exit")
-    counted = replace(state, exit_tries=state.exit_tries + (kind not in PROBED), probes=0, told_open=None)
-    again = PROBE_INTERVAL if kind in PROBED else exit_waits.retry_pause(counted.exit_tries)
+    counted = replace(state, exit_tries=state.exit_tries + 1, probes=0, told_open=None)
+    probed = exit_waits.first_probe(counted.exit_tries, PROBE_INTERVAL)
+    again = probed if kind in PROBED else exit_waits.retry_pause(counted.exit_tries)
     failed = replace(counted, phase=Phase.EXIT_FAILED, status=status, detail=detail, message=message, exit_alarmed=True)
     log = LogEvent("ORDER_FAILED", reason, state.exits[-1].intent.id, quantity=state.open_quantity)
     decisions: list[Decision] = [CancelTimers(), SetTimer(Timer.RETRY, now + again), log]

@@ -40,6 +40,9 @@ class RetryPolicy:
     absent_reads: int = 3
     first_look: timedelta = timedelta(milliseconds=300)
     look_interval: timedelta = timedelta(milliseconds=700)
+    slow_after: timedelta = timedelta(minutes=1)
+    slow_look_interval: timedelta = timedelta(seconds=5)
+    """An outcome that the book has not told for so long is looked up more rarely."""
     resend_delay: timedelta = timedelta(milliseconds=100)
     hanging_looks: tuple[timedelta, ...] = (
         timedelta(milliseconds=300),
@@ -137,7 +140,8 @@ def after_look_up(
 ) -> tuple[Placement, Move]:
     """The next move after a read of the order book; `None` means the read itself failed, which proves nothing."""
     if found is None:
-        return placement, LookUpAt(now + policy.look_interval)
+        slow = placement.doubt_since is not None and now - placement.doubt_since >= policy.slow_after
+        return placement, LookUpAt(now + (policy.slow_look_interval if slow else policy.look_interval))
     seen = replace(placement, reached=True)
     if found:
         first, *others = sorted(found, key=precedence)

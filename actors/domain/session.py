@@ -3,7 +3,7 @@
 Wall-clock times are those of the strategy's exchange (Asia/Kolkata, ruling 5); instants are timezone-aware.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, tzinfo
 from enum import StrEnum
@@ -73,12 +73,13 @@ def next_session_times(
     sell_time: time,
     now: datetime,
     tz: tzinfo,
-    hours: Callable[[date], SessionHours | None],
+    sessions: Callable[[date], Sequence[SessionHours]],
     grace: timedelta = MISSED_GRACE,
 ) -> SessionTimes:
     """The first session that holds both times and in which the BUY is not yet missed (ruling 5).
 
-    `hours` tells the session of a day, or None if there is none.
+    `sessions` tells those of a day, if there are any; one of them must hold both times, since nothing can be sold in a
+    break.
 
     Raises:
         InvalidValue: if buy_time is not before sell_time (row C1), `now` is naive, or no such session is near.
@@ -90,9 +91,8 @@ def next_session_times(
     today = now.astimezone(tz).date()
     for offset in range(LOOK_AHEAD_DAYS):
         day = today + timedelta(days=offset)
-        session = hours(day)
         buy_at = datetime.combine(day, buy_time, tz)
-        if session is None or not session.hold(buy_time, sell_time):
+        if not any(session.hold(buy_time, sell_time) for session in sessions(day)):
             continue
         if trigger_verdict(buy_at, now, grace) is not TriggerVerdict.MISSED:
             return SessionTimes(buy_at, datetime.combine(day, sell_time, tz))

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from actors.domain.cover import AccountPosition, OwnIntent, PositionKey
 from actors.domain.events import Event
 from actors.domain.identifiers import Instrument, Leg
+from actors.domain.market_hours import MarketHours
 from actors.domain.money import Paise
 from actors.domain.order import OrderReport
 from actors.domain.price_band import PriceBand
@@ -71,13 +72,21 @@ class OrderGateway(Protocol):
 
 
 class OrderGateways(Protocol):
-    """Where an execution actor gets the gateway of an account."""
+    """Where an execution actor gets the gateway of an account, and the hours of its market."""
 
     async def gateway(self, account_id: int) -> OrderGateway:
         """The account's gateway, with its present credentials.
 
         Raises:
             BrokerUnavailable: the account or its credentials cannot be read now.
+        """
+        ...
+
+    async def hours(self, account_id: int) -> MarketHours:
+        """The hours in which the account's broker takes orders.
+
+        Raises:
+            BrokerUnavailable: the account cannot be read now.
         """
         ...
 

@@ -20,7 +20,7 @@ from actors.runtime.claims import JournalPulse, MirrorClaims
 from broker.egress import Proxy
 from broker.kite_client import KiteCredentials, KiteEndpoint, KiteGateway
 from config.logging import configure_logging
-from config.settings import Settings, load_settings
+from config.settings import Broker, Settings, load_settings
 from persistence.database import open_database, sessions_of
 from persistence.encryption import SealedSecret, SecretBox, open_credentials
 from persistence.errors import DatabaseUnavailable, UnreadableSecret
@@ -101,6 +101,10 @@ class Accounts:
             self._settings.market_protection,
         )
         return KiteGateway(endpoint, lambda: self.credentials(account_id), reread_s=self.reread_s)
+
+    async def broker(self, account_id: int) -> Broker:
+        """Which broker the account is at. Raises BrokerUnavailable."""
+        return "kite" if (await self._account(account_id)).broker == "kite" else "paper"
 
     @property
     def reread_s(self) -> float | None:

@@ -34,6 +34,7 @@ from actors.runtime.clock import SystemClock
 from actors.runtime.names import Pools
 from actors.runtime.plane.link import Invitation
 from actors.runtime.plane.orders import OrderDoor
+from actors.runtime.trading_hours import Markets
 from actors.runtime.tuning import tune
 from actors.runtime.update_follower import UpdateFollower
 from persistence import errors
@@ -199,8 +200,10 @@ class ExecutionHost:
         peers, accounts = handles.Peers(), bootstrap.Accounts(settings, ledger)
         self._door = OrderDoor(handles.own_node(), handles.own_host(), self.execute)
         self._records = bootstrap.JournalRecords(ledger)
+        markets = Markets(settings, accounts)
+        self._calendar_loading = asyncio.create_task(markets.load())
         self._execution = ExecutionActor(
-            gateways=accounts,
+            gateways=markets,
             claims=claims,
             strategies=lines.LinkedStrategyEvents(self._door, peers),
             attempts=handles.RayAttemptLog(peers, pools),

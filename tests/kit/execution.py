@@ -8,6 +8,7 @@ from typing import Any
 from actors.domain.cover import NOTHING, Stake, position_key
 from actors.domain.events import Event, OrderReported, PlacementFailed
 from actors.domain.identifiers import Leg, Product, Side
+from actors.domain.market_hours import ALWAYS_OPEN, MarketHours
 from actors.domain.order import Intent, OrderEvent, OrderReport
 from actors.execution_actor import ExecutionActor, ExecutionLimits
 from actors.ports import Holding, KnownIntent, OrderCommand, OrderGateway
@@ -56,11 +57,11 @@ class ExecutionBench:
     But for `awake`: virtual time passes only when nothing is left to do, so nobody can stay awake until it has.
     """
 
-    def __init__(self, start: datetime = NOW, **limits: Any) -> None:
+    def __init__(self, start: datetime = NOW, *, market: MarketHours = ALWAYS_OPEN, **limits: Any) -> None:
         self.clock = FakeClock(start)
         self.broker = FakeGateway(self.clock)
         self.broker.net[INFY, Product.MIS] = 10
-        self.gateways = FakeGateways(self.broker)
+        self.gateways = FakeGateways(self.broker, market=market)
         self.claims, self.strategies, self.attempts = FakeClaims(), FakeStrategies(), FakeAttemptLog()
         self.records, self.updates = FakeRecords(), FakeUpdates()
         self.actor = ExecutionActor(

@@ -13,6 +13,7 @@ from actors.account_desk import newest_by_tag
 from actors.domain.cover import AccountPosition, Cover, PositionKey, position_key
 from actors.domain.events import Event
 from actors.domain.identifiers import Instrument, IntentId, Product, Side
+from actors.domain.market_hours import ALWAYS_OPEN, MarketHours
 from actors.domain.money import Paise
 from actors.domain.order import OrderReport, OrderStage, OrderTerms
 from actors.domain.price_band import PriceBand
@@ -366,6 +367,10 @@ class FakeGateway:
                 self.opening[instrument, product] = held + quantity
                 self.net[instrument, product] = 0
 
+    def expire(self, order_id: str) -> None:
+        """End an order with the day: what is open of it is cancelled by the exchange."""
+        self._book[order_id] = replace(self._book[order_id], stage=OrderStage.CANCELLED)
+
     def unlist(self, order_id: str) -> None:
         """Take an order out of the book, as the end of the day does."""
         del self._book[order_id]
@@ -401,6 +406,11 @@ class FakeGateways:
 
     only: OrderGateway
     down: bool = False
+    market: MarketHours = ALWAYS_OPEN
+
+    async def hours(self, account_id: int) -> MarketHours:
+        """See `OrderGateways.hours`."""
+        return self.market
 
     async def gateway(self, account_id: int) -> OrderGateway:
         """See `OrderGateways.gateway`."""

@@ -8,6 +8,7 @@ from typing import Any
 from actors.domain.cover import Cover
 from actors.domain.events import Event, TickReceived
 from actors.domain.identifiers import Instrument, IntentId
+from actors.domain.market_hours import ALWAYS_OPEN, MarketHours
 from actors.domain.order import OrderReport
 from actors.domain.stop_loss import Tick
 from actors.domain.strategy_state import Phase
@@ -70,8 +71,8 @@ class DirectDesk:
 class WholeBench(ExecutionBench):
     """An execution bench whose strategies live too: `strategy(n)` starts number n, on a share of its own."""
 
-    def __init__(self, start: datetime = NOW, **limits: Any) -> None:
-        super().__init__(start, **limits)
+    def __init__(self, start: datetime = NOW, *, market: MarketHours = ALWAYS_OPEN, **limits: Any) -> None:
+        super().__init__(start, market=market, **limits)
         self.broker.net.clear()
         self.actors: dict[int, StrategyActor] = {}
         self.journals: dict[int, FakeJournal] = {}

@@ -2,15 +2,17 @@
 
 import asyncio
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, date, time, timedelta
 from decimal import Decimal
 from itertools import pairwise
 
 import pytest
 
-from actors.domain.events import NoBuyers
+from actors.desk_calls import PEER_RETRY_S, peer_pause
+from actors.domain.events import NoBuyers, OrderReported
 from actors.domain.identifiers import Product
-from actors.domain.order import FailureKind, OrderStage
+from actors.domain.market_hours import MarketHours
+from actors.domain.order import FailureKind, OrderReport, OrderStage
 from actors.domain.price_band import (
     CancelForRest,
     ParkedExit,
@@ -19,6 +21,8 @@ from actors.domain.price_band import (
     Widen,
     next_move,
 )
+from actors.domain.retry_policy import LookUpAt, Placement, RetryPolicy, after_look_up
+from actors.domain.session import SessionHours
 from actors.domain.snapshot import runtime_view
 from actors.domain.strategy_machine import step
 from actors.domain.strategy_state import Phase, StatusDetail
@@ -26,7 +30,7 @@ from actors.order_budget import BudgetLimits, ChasesUsedUp, DayUsedUp, OrderBudg
 from actors.request_counts import MOST_REQUESTS
 from tests.kit.builders import INFY, NOW
 from tests.kit.execution import BUY, ExecutionBench, a_command, a_sell
-from tests.kit.fakes import PARKED, REFUSED
+from tests.kit.fakes import NOT_SENT, PARKED, REFUSED
 from tests.kit.lives import LATER, alerts, exit_id, exit_report, exiting, logged
 from tests.kit.virtual_time import FakeClock, in_virtual_time, over_days, passing, until
 from tests.kit.whole import WholeBench, share
@@ -98,7 +102,7 @@ async def test_at_the_lower_circuit_one_limit_order_is_left_in_the_queue() -> No
     assert bench.broker.rested[0][0] - NOW < 4 * SECONDS
     assert requests(bench) <= 3
     assert NoBuyers(a_sell().id, LOWER) in bench.strategies.events
-    assert bench.attempts.alerts.count("exit_chased") == 1
+    assert "exit_chased" not in bench.attempts.alerts  # the strategy says that there are no buyers
 
 
 @in_virtual_time
@@ -296,6 +300,80 @@ async def test_a_cancel_of_an_order_that_is_final_ends_at_once_though_its_follow
     bench.broker.list(replace(next(iter(await bench.broker.orders())), stage=OrderStage.COMPLETE, filled_quantity=5))
     await asyncio.wait_for(bench.actor.cancel(2, BUY.id, "1"), 3)
     assert len(bench.broker.cancels) == 1
+
+
+@over_days
+async def test_an_exit_that_never_reaches_a_broker_that_answers_is_tried_ever_more_rarely() -> None:
+    bench = WholeBench()
+    bench.strategy()
+    await bench.reaches(1, Phase.GUARDING)
+    await passing(5)
+    bench.broker.script = [NOT_SENT] * 5000
+    bench.tick(1, LOWER)
+    await passing(HOUR / 6)
+    first = len(bench.posted)
+    await passing(HOUR / 6)
+    assert 0 < len(bench.posted) - first <= 4 * 2 * 10
+    assert bench.actors[1].state.phase is Phase.EXIT_FAILED
+
+
+@in_virtual_time
+async def test_an_entry_that_the_trader_changes_by_hand_is_cancelled_by_one_loop_only() -> None:
+    bench = WholeBench()
+    bench.broker.script = [PARKED]
+    bench.strategy()
+    await until(lambda: bench.posted)
+    await passing(11)  # its patience is over
+    bench.broker.refuses_cancels = False
+    await bench.reaches(1, Phase.ENDED)
+    assert len(bench.broker.cancels) == 1
+    assert bench.actors[1].state.detail is StatusDetail.UNFILLED
+
+
+@in_virtual_time
+async def test_reports_of_an_entry_that_cannot_be_cancelled_start_no_loop_of_their_own() -> None:
+    bench = WholeBench()
+    bench.broker.script = [PARKED]
+    actor = bench.strategy()
+    await until(lambda: actor.state.entry.order_id)
+    bench.broker.refuses_cancels = True
+    stopping = asyncio.create_task(actor.stop(0.1))
+    for price in range(20):  # the trader moves its price in the app
+        changed = OrderReport("1", actor.state.entry.intent.tag, OrderStage.OPEN, 10, 0, Decimal(0), f"moved {price}")
+        actor.post(OrderReported(actor.state.entry.intent.id, changed))
+        await passing(0.5)
+    await stopping
+    assert len(bench.broker.cancels) <= 5
+    bench.broker.refuses_cancels = False
+    await bench.reaches(1, Phase.ENDED)
+
+
+@in_virtual_time
+async def test_nothing_is_cancelled_while_the_market_is_closed() -> None:
+    def one_minute(day: date) -> list[SessionHours]:
+        return [SessionHours(time(4, 0), time(4, 1))]
+
+    bench = ExecutionBench(market=MarketHours(one_minute, UTC))
+    bench.broker.script = [PARKED]
+    bench.start(a_command())
+    await passing(90)
+    cancelling = asyncio.create_task(bench.actor.cancel(2, BUY.id, "1"))
+    await passing(60)
+    assert bench.broker.cancels == []
+    bench.broker.expire("1")
+    await asyncio.wait_for(cancelling, 60)
+
+
+def test_a_peer_that_is_away_for_long_is_asked_more_rarely() -> None:
+    assert peer_pause(0) == PEER_RETRY_S
+    assert peer_pause(100) == 10 * PEER_RETRY_S
+
+
+def test_an_outcome_that_the_book_does_not_tell_is_looked_up_more_rarely() -> None:
+    policy, doubted = RetryPolicy(), Placement(doubt_since=NOW)
+    for later, pause in ((1, policy.look_interval), (61, policy.slow_look_interval)):
+        now = NOW + later * SECONDS
+        assert after_look_up(doubted, None, now, policy) == (doubted, LookUpAt(now + pause))
 
 
 # --- what the trader is told ------------------------------------------------------------------------------------------

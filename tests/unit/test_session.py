@@ -24,12 +24,12 @@ BUY, SELL = time(9, 30), time(15, 10)
 TICK = timedelta(microseconds=1)
 
 
-def weekday(day: date) -> SessionHours | None:
-    return WHOLE_DAY if day.weekday() < 5 else None
+def weekday(day: date) -> tuple[SessionHours, ...]:
+    return (WHOLE_DAY,) if day.weekday() < 5 else ()
 
 
-def always(_: date) -> SessionHours:
-    return WHOLE_DAY
+def always(_: date) -> tuple[SessionHours, ...]:
+    return (WHOLE_DAY,)
 
 
 def at(day: date, wall: time) -> datetime:
@@ -76,7 +76,7 @@ def test_start_trades_in_the_first_session_whose_buy_time_is_not_missed(now: dat
 
 
 def test_holiday_is_skipped() -> None:
-    times = next_session_times(BUY, SELL, at(FRIDAY, time(8)), IST, lambda day: None if day == FRIDAY else weekday(day))
+    times = next_session_times(BUY, SELL, at(FRIDAY, time(8)), IST, lambda day: () if day == FRIDAY else weekday(day))
     assert times.buy_at == at(MONDAY, BUY)
 
 
@@ -103,7 +103,7 @@ def test_naive_now_is_refused() -> None:
 
 def test_exchange_that_never_opens_is_refused() -> None:
     with pytest.raises(InvalidValue, match="no trading session"):
-        next_session_times(BUY, SELL, at(FRIDAY, BUY), IST, lambda _: None)
+        next_session_times(BUY, SELL, at(FRIDAY, BUY), IST, lambda _: ())
 
 
 @given(
@@ -120,17 +120,17 @@ def test_session_is_the_first_open_day_on_which_the_buy_is_not_missed(
 
     assume(sell < time.max)
 
-    def hours(day: date) -> SessionHours | None:
-        return None if (day - today).days in holidays else weekday(day)
+    def sessions(day: date) -> tuple[SessionHours, ...]:
+        return () if (day - today).days in holidays else weekday(day)
 
-    times = next_session_times(buy, sell, now.astimezone(UTC), IST, hours)
+    times = next_session_times(buy, sell, now.astimezone(UTC), IST, sessions)
     day = times.buy_at.astimezone(IST).date()
-    assert hours(day) is not None
+    assert sessions(day)
     assert times.buy_at < times.sell_at
     assert (times.buy_at.time(), times.sell_at.time()) == (buy, sell)
     assert now < times.buy_at + MISSED_GRACE
     earlier = [today + timedelta(days=n) for n in range((day - today).days)]
-    assert all(hours(d) is None or now >= at(d, buy) + MISSED_GRACE for d in earlier)
+    assert all(not sessions(d) or now >= at(d, buy) + MISSED_GRACE for d in earlier)
 
 
 EVENING = SessionHours(time(18, 0), time(19, 15))
@@ -159,9 +159,14 @@ def test_hours_that_are_none_are_refused(opens: time, closes: time) -> None:
 
 
 def test_sessions_that_do_not_hold_the_times_are_passed_over() -> None:
-    hours = {FRIDAY: HALF_DAY, MONDAY: EVENING, date(2026, 11, 24): SessionHours(time(9, 15), time(15, 30))}
-    times = next_session_times(BUY, SELL, at(FRIDAY, time(8)), IST, hours.get)
+    ordinary = SessionHours(time(9, 15), time(15, 30))
+    days = {FRIDAY: (HALF_DAY,), MONDAY: (EVENING,), date(2026, 11, 24): (ordinary,)}
+
+    def sessions(day: date) -> tuple[SessionHours, ...]:
+        return days.get(day, ())
+
+    times = next_session_times(BUY, SELL, at(FRIDAY, time(8)), IST, sessions)
     assert times.buy_at == at(date(2026, 11, 24), BUY)
-    assert next_session_times(time(18, 5), time(19), at(FRIDAY, BUY), IST, hours.get).buy_at == at(MONDAY, time(18, 5))
+    assert next_session_times(time(18, 5), time(19), at(FRIDAY, BUY), IST, sessions).buy_at == at(MONDAY, time(18, 5))
     with pytest.raises(InvalidValue, match="no trading session"):
-        next_session_times(time(8), time(9), at(FRIDAY, time(7)), IST, hours.get)
+        next_session_times(time(8), time(9), at(FRIDAY, time(7)), IST, sessions)

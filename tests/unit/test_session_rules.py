@@ -6,16 +6,19 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from actors.domain.market_hours import AUCTION_FROM
 from actors.domain.session import SessionHours
 from broker.kite_session import IST
-from broker.session_rules import AUCTION_FROM, SessionRules, TimesRefused
-from broker.trading_calendar import REGULAR_HOURS, AlwaysOpen, Overrides, TradingCalendar
+from broker.session_rules import SessionRules, TimesRefused
+from broker.trading_calendar import REGULAR_HOURS, AlwaysOpen, Overrides, Sessions, TradingCalendar
 
 MONDAY = date(2026, 11, 23)
 SATURDAY, SUNDAY = date(2026, 11, 28), date(2026, 11, 29)
 NOW = datetime(2026, 11, 23, 7, 0, tzinfo=IST)
 CUTOFF = time(15, 20)
-EVENING = SessionHours(time(18, 0), time(19, 15))
+EVENING = (SessionHours(time(18, 0), time(19, 15)),)
+SPECIAL = (SessionHours(time(9, 15), time(10)), SessionHours(time(11, 45), time(12, 40)))
+FRIDAY_EVENING = datetime(2026, 11, 27, 20, 0, tzinfo=IST)
 SECONDS = st.integers(0, 86_399).map(lambda s: time(s // 3600, s // 60 % 60, s % 60))
 
 
@@ -29,8 +32,8 @@ class Weekdays(TradingCalendar):
     def regular(self) -> SessionHours | None:
         return REGULAR_HOURS
 
-    def hours(self, day: date) -> SessionHours | None:
-        return self._special.get(day, REGULAR_HOURS if day.weekday() < 5 else None)
+    def sessions(self, day: date) -> Sessions:
+        return self._special.get(day, (REGULAR_HOURS,) if day.weekday() < 5 else ())
 
 
 def rules(
@@ -104,14 +107,12 @@ def test_times_are_taken_exactly_if_an_ordinary_session_holds_them(
 @given(buy=SECONDS, sell=SECONDS, now=st.datetimes(datetime(2026, 11, 1), datetime(2026, 12, 31)))  # noqa: DTZ001
 def test_the_session_that_is_armed_always_holds_the_times(buy: time, sell: time, now: datetime) -> None:
     assume(buy < sell)
-    checked = rules(Weekdays({SUNDAY: EVENING, MONDAY: None}), derivatives=True, mis=True)
+    checked = rules(Weekdays({SUNDAY: EVENING, MONDAY: ()}), derivatives=True, mis=True)
     try:
         times = checked.session_times(buy, sell, now.replace(tzinfo=UTC), IST)
     except TimesRefused:
         return
-    session = checked.hours(times.buy_at.date())
-    assert session is not None
-    assert session.hold(buy, sell)
+    assert any(session.hold(buy, sell) for session in checked.sessions(times.buy_at.date()))
     assert times.buy_at > now.replace(tzinfo=UTC) - timedelta(seconds=5)
 
 
@@ -130,20 +131,27 @@ def test_a_special_session_too_far_away_does_not_count() -> None:
 
 
 def test_the_closing_rules_hold_on_a_saturday_with_ordinary_hours_too() -> None:
-    saturday = rules(Weekdays({SATURDAY: REGULAR_HOURS}), derivatives=True)
-    hours = saturday.hours(SATURDAY)
-    assert hours is not None
-    assert hours.closes == AUCTION_FROM
+    saturday = rules(Weekdays({SATURDAY: (REGULAR_HOURS,)}), derivatives=True)
+    (session,) = saturday.sessions(SATURDAY)
+    assert session.closes == AUCTION_FROM
+
+
+def test_each_of_two_sessions_of_a_day_takes_times_of_its_own_and_none_across_the_break() -> None:
+    double = rules(Weekdays({SATURDAY: SPECIAL}), derivatives=True, mis=True)
+    assert double.session_times(time(9, 20), time(9, 50), NOW, IST).buy_at.date() == MONDAY
+    assert double.session_times(time(11, 45), time(12, 39), FRIDAY_EVENING, IST).buy_at.date() == SATURDAY
+    assert double.session_times(time(9, 15), time(9, 59), FRIDAY_EVENING, IST).buy_at.date() == SATURDAY
+    assert double.session_times(time(9, 20), time(12, 0), FRIDAY_EVENING, IST).buy_at.date() > SUNDAY
 
 
 def test_a_half_day_is_passed_over_by_times_that_it_does_not_hold() -> None:
-    half = rules(Weekdays({MONDAY: SessionHours(time(9, 15), time(12, 30))}))
+    half = rules(Weekdays({MONDAY: (SessionHours(time(9, 15), time(12, 30)),)}))
     assert half.session_times(BUY, time(12), NOW, IST).buy_at.date() == MONDAY
     assert half.session_times(BUY, SELL, NOW, IST).buy_at.date() == MONDAY + timedelta(days=1)
 
 
 def test_a_month_without_any_session_is_no_fault_of_the_times() -> None:
-    closed = {NOW.date() + timedelta(days=n): None for n in range(31)}
+    closed: Overrides = {NOW.date() + timedelta(days=n): () for n in range(31)}
     assert refused(rules(Weekdays(closed)), BUY, SELL) == (
         "buy_time",
         "is in no trading session of the coming 30 days",

@@ -17,6 +17,7 @@ from actors.domain.events import (
     FeedLost,
     FeedRestored,
     IntentArmed,
+    NoBuyers,
     OrderQueued,
     OrderReported,
     PlacementFailed,
@@ -172,7 +173,11 @@ class StrategyLife(RuleBasedStateMachine):
         self.arming = []
 
     @precondition(lambda self: self.outbox)
-    @rule(fate=st.sampled_from(["accepted", "refused", "exhausted", "unreachable", "expired", "day used up", "lost"]))
+    @rule(
+        fate=st.sampled_from(
+            ["accepted", "refused", "exhausted", "unreachable", "expired", "day used up", "closed", "missed", "lost"]
+        )
+    )
     def request_arrives(self, fate: str) -> None:
         send = self.outbox.pop(0)
         known = self.broker.by_tag(send.intent.tag)
@@ -192,8 +197,11 @@ class StrategyLife(RuleBasedStateMachine):
                 "unreachable": FailureKind.UNREACHABLE,
                 "expired": FailureKind.SESSION_EXPIRED,
                 "day used up": FailureKind.BUDGET_USED_UP,
+                "closed": FailureKind.MARKET_CLOSED,
+                "missed": FailureKind.MISSED if send.intent.side is Side.BUY else FailureKind.EXHAUSTED,
             }[fate]
-            self.feed(PlacementFailed(send.intent.id, kind, fate))
+            opens = self.now + timedelta(hours=17) if fate == "closed" else None
+            self.feed(PlacementFailed(send.intent.id, kind, fate, opens))
 
     @precondition(lambda self: any(o.live for o in self.broker.orders))
     @rule(data=st.data(), share=st.sampled_from([0.3, 1.0]), told=st.booleans())
@@ -227,6 +235,8 @@ class StrategyLife(RuleBasedStateMachine):
                 FeedLost(),
                 FeedRestored(),
                 BrokerRestored(),
+                NoBuyers(IntentId(7, Leg.EXIT, 1), 144000),
+                NoBuyers(IntentId(7, Leg.EXIT, 2), 144000),
                 OrderQueued(IntentId(7, Leg.EXIT, 1), BUY_AT),
                 OrderQueued(IntentId(7, Leg.ENTRY, 1), BUY_AT),
                 StopLossMoved(144500),
@@ -283,6 +293,12 @@ class StrategyLife(RuleBasedStateMachine):
 
     def late_fill(self) -> bool:
         return self.state.entry.failure is not None
+
+    @invariant()
+    def a_wait_for_buyers_is_that_of_an_exit_in_work(self) -> None:
+        if self.state.no_buyers_since is not None:
+            assert self.state.phase is Phase.EXITING
+            assert self.state.exits[-1].live
 
     @invariant()
     def the_snapshot_carries_the_state(self) -> None:

@@ -23,14 +23,15 @@ from broker.trading_calendar import (
 DIWALI = date(2026, 11, 8)
 GURU_NANAK = date(2026, 11, 24)
 MONDAY = date(2026, 11, 23)
-EVENING = SessionHours(time(18, 0), time(19, 15))
+EVENING = (SessionHours(time(18, 0), time(19, 15)),)
+ORDINARY = (REGULAR_HOURS,)
 CLOSURES_2026 = "01-15 01-26 03-03 03-26 03-31 04-03 04-14 05-01 05-28 06-26 09-14 10-02 10-20 11-10 11-24 12-25"
 """The table of kite.md §7."""
 
 
 def test_the_paper_exchange_never_closes() -> None:
     days = [date(2026, 11, 21) + timedelta(days=n) for n in range(7)]
-    assert {AlwaysOpen().hours(day) for day in days} == {WHOLE_DAY}
+    assert {AlwaysOpen().sessions(day) for day in days} == {(WHOLE_DAY,)}
     assert AlwaysOpen().regular is None
 
 
@@ -38,14 +39,14 @@ def test_nse_knows_every_closure_of_2026_and_the_hours_of_the_other_weekdays() -
     closed = {date.fromisoformat(f"2026-{day}") for day in CLOSURES_2026.split()}
     nse = NseCalendar()
     for day in (date(2026, 1, 1) + timedelta(days=n) for n in range(365)):
-        expected = None if day in closed or day.weekday() >= 5 else REGULAR_HOURS
-        assert nse.hours(day) == expected, day
+        expected = () if day in closed or day.weekday() >= 5 else ORDINARY
+        assert nse.sessions(day) == expected, day
 
 
 def test_beyond_the_known_years_every_weekday_counts_and_that_is_said_once() -> None:
     nse = NseCalendar()
     with capture_logs() as logs:
-        assert nse.hours(date(2099, 1, 2)) == REGULAR_HOURS
+        assert nse.sessions(date(2099, 1, 2)) == ORDINARY
         assert not nse.is_session(date(2099, 1, 3))
         assert nse.is_session(date(2099, 1, 5))
     assert [line["event"] for line in logs] == ["calendar_outdated"]
@@ -53,13 +54,22 @@ def test_beyond_the_known_years_every_weekday_counts_and_that_is_said_once() -> 
 
 def test_overrides_are_bare_dates_with_hours_or_closed() -> None:
     text = '2026-11-08 = "18:00-19:15"  # Muhurat\n2026-11-24 = "closed"\n'
-    assert parse_overrides(text) == {DIWALI: EVENING, GURU_NANAK: None}
+    assert parse_overrides(text) == {DIWALI: EVENING, GURU_NANAK: ()}
     assert parse_overrides("") == {}
+
+
+def test_a_day_may_have_two_sessions() -> None:
+    read = parse_overrides('2026-12-05 = "09:15-10:00, 11:45-12:40"\n')
+    assert read == {date(2026, 12, 5): (SessionHours(time(9, 15), time(10)), SessionHours(time(11, 45), time(12, 40)))}
 
 
 @pytest.mark.parametrize(
     "text",
     [
+        '2026-12-05 = "09:15-10:00,"',
+        '2026-12-05 = "09:15-10:00, closed"',
+        '2026-12-05 = "11:45-12:40, 09:15-10:00"',
+        '2026-12-05 = "09:15-10:00, 09:30-12:40"',
         "2026-11-08 = 18:00-19:15",
         '2026-13-08 = "closed"',
         '20261108x = "closed"',
@@ -104,7 +114,7 @@ def test_overrides_say_what_was_written(written: dict[date, tuple[int, int] | No
     read = parse_overrides("\n".join(lines))
     assert set(read) == set(written)
     for day, hours in written.items():
-        expected = None if hours is None else SessionHours(*(time(m // 60, m % 60) for m in hours))
+        expected = () if hours is None else (SessionHours(*(time(m // 60, m % 60) for m in hours)),)
         assert read[day] == expected
 
 
@@ -112,9 +122,9 @@ def test_an_override_opens_and_closes_days_of_nse(tmp_path: Path) -> None:
     file = tmp_path / "overrides.toml"
     file.write_text('2026-11-08 = "18:00-19:15"\n2026-11-23 = "closed"\n')
     nse = NseCalendar(OverrideFile(file))
-    assert nse.hours(DIWALI) == EVENING
+    assert nse.sessions(DIWALI) == EVENING
     assert not nse.is_session(MONDAY)
-    assert nse.hours(date(2026, 11, 25)) == REGULAR_HOURS
+    assert nse.sessions(date(2026, 11, 25)) == ORDINARY
 
 
 def test_the_file_is_read_again_when_it_changes(tmp_path: Path) -> None:

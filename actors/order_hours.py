@@ -1,0 +1,25 @@
+"""Commands against the hours of their account's market."""
+
+from datetime import datetime
+
+from actors.domain.events import PlacementFailed
+from actors.domain.identifiers import Product, Side
+from actors.domain.market_hours import MarketHours, NotBefore, Request
+from actors.domain.order import FailureKind
+from actors.ports import OrderCommand
+
+
+def refusal(command: OrderCommand, hours: MarketHours, at: datetime, request: Request) -> NotBefore | None:
+    """None if a request for the command may leave at that instant; else from when on it may."""
+    side, derivatives = command.intent.side, command.has_derivatives
+    return hours.refusal(at, side, command.product, request, has_derivatives=derivatives)
+
+
+def takes_changes(hours: MarketHours, at: datetime) -> bool:
+    """Whether an order of any kind may be changed at that instant."""
+    return hours.refusal(at, Side.SELL, Product.CNC, Request.CHANGE, has_derivatives=False) is None
+
+
+def market_closed(command: OrderCommand, closed: NotBefore) -> PlacementFailed:
+    """The failure of a command that nothing was sent for."""
+    return PlacementFailed(command.intent.id, FailureKind.MARKET_CLOSED, closed.reason, closed.at)
