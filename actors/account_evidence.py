@@ -14,7 +14,17 @@ from datetime import datetime, timedelta
 import structlog
 
 from actors.account_desk import AccountDesk, SharedRead
-from actors.domain.cover import NOTHING, AccountPosition, Cover, PositionKey, Stake, judge, name_of, position_key
+from actors.domain.cover import (
+    NOTHING,
+    AccountPosition,
+    Cover,
+    PositionKey,
+    Stake,
+    judge,
+    name_of,
+    outstanding,
+    position_key,
+)
 from actors.domain.identifiers import Product, has_tag_form
 from actors.domain.order import OrderReport
 from actors.domain.partly_read import is_unread
@@ -142,6 +152,18 @@ class AccountEvidence:
         key = position_key(command.instrument, command.product)
         reading = await self.read(demat=command.product is Product.CNC)
         return self.judge(key, reading, self._with_stake_of(command, key))
+
+    async def uncovered(self, command: OrderCommand) -> str | None:
+        """Why orders in work may sell more than is left of our runs' shares, by a look that begins now, or None.
+
+        Raises:
+            BrokerUnavailable: the account could not be read.
+        """
+        key = position_key(command.instrument, command.product)
+        cover = await self.ask_for(command)
+        book = self._seen.book if self._seen is not None else ()
+        in_work = sum(outstanding(stake, book) for stake in self.stakes(key))
+        return cover.reason() if in_work > cover.covered and self.settled(key) else None
 
     def proves(self, command: OrderCommand) -> bool:
         """Whether the watcher itself has just seen that the account holds all that our runs have bought there."""

@@ -18,7 +18,7 @@ from actors.account_desk import AccountDesk, newest_by_tag
 from actors.account_evidence import AccountEvidence
 from actors.account_watch import AccountWatch, WatchLimits
 from actors.domain.cover import Cover, position_key
-from actors.domain.events import Event, OrderReported, PlacementFailed
+from actors.domain.events import Event, ExitUncovered, OrderReported, PlacementFailed
 from actors.domain.identifiers import IntentId, Leg, Side
 from actors.domain.market_hours import MarketHours, Request
 from actors.domain.order import FailureKind, OrderReport, OrderStage
@@ -243,12 +243,26 @@ class ExecutionActor:
         keeper = asyncio.create_task(self._keep_claim(claimed))
         try:
             placed = _known_order(claimed) or await self._place(claimed, account)
-            return placed if isinstance(placed, PlacementFailed) else await self._follow(claimed, account, placed)
+            if isinstance(placed, PlacementFailed):
+                return placed
+            if claimed.look_up_first and claimed.intent.side is Side.SELL:
+                self._in_background(self._doubt(claimed, account))
+            return await self._follow(claimed, account, placed)
         finally:
             keeper.cancel()
             key = position_key(command.instrument, command.product)
             account.desk.shares.set(key, command.intent.id, 0)
             await self._claims.release(claimed)
+
+    async def _doubt(self, command: OrderCommand, account: _Account) -> None:
+        """Nobody may have watched an exit that is taken over: the watcher knows only later what its runs hold."""
+        try:
+            reason = await account.evidence.uncovered(command)
+        except BrokerUnavailable as error:
+            log.warning("execution.exit_not_doubted", strategy_id=command.strategy_id, reason=str(error))
+            return
+        if reason is not None:
+            await self._report(command, ExitUncovered(reason))
 
     async def _claim(self, command: OrderCommand) -> OrderCommand | PlacementFailed:
         """The command to carry out under the strategy's order lock (rows G1, J3; ruling 6)."""

@@ -137,6 +137,10 @@ class OutsideBench:
             life.task.cancel()
             await asyncio.gather(life.task, return_exceptions=True)
         self.lives.clear()
+        dead: list[asyncio.Future[Any]] = [*self.execution._working.values(), *self.execution._background]
+        for task in dead:
+            task.cancel()
+        await asyncio.gather(*dead, return_exceptions=True)
         self.new_execution()
         return left
 

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from actors.domain.identifiers import Product, Side
+from actors.domain.order import OrderStage
 from actors.domain.snapshot import dump_state
 from actors.domain.strategy_state import Phase, StatusDetail
 from actors.ports import LoadedRun, WordTaken
@@ -346,3 +347,21 @@ def test_a_short_is_known_at_the_instant_of_the_buy_whenever_the_account_was_loo
         assert (bench.broker.posts, life.state.detail) == ([], StatusDetail.ACCOUNT_SHORT)
 
     scenario()
+
+
+@in_virtual_time
+async def test_an_exit_that_nobody_watched_while_the_trader_sold_is_called_back_at_once() -> None:
+    bench = OutsideBench()
+    life = await bench.guarding()
+    bench.broker.script, bench.broker.widening_fills = [PARKED], False
+    await passing(5)
+    bench.tick(life, STOP)
+    await until(lambda: bench.sold)
+    left = await bench.all_die()
+    bench.by_hand(Side.SELL, 10)
+    sold_at = bench.clock.now()
+    again = await bench.recovered(left)
+    await until(lambda: bench.broker.row("2").stage is OrderStage.CANCELLED)
+    assert bench.clock.now() - sold_at < timedelta(seconds=2)
+    await ended(again)
+    assert (bench.sold, bench.net()) == ([10], 0)
