@@ -2,6 +2,7 @@
 
 import ssl
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -14,6 +15,7 @@ from actors.domain.order import OrderReport, stage_of
 from actors.domain.retry_policy import AttemptOutcome
 from actors.ports import PositionKey
 from broker.kite_exceptions import AnswerLost, NeverSent
+from broker.kite_session import IST
 
 _NEVER_SENT = (NewConnectionError, NameResolutionError, ConnectTimeoutError)
 _TUNNEL_REFUSED = "Tunnel connection failed"
@@ -45,7 +47,22 @@ def report_of(row: Mapping[str, Any]) -> OrderReport:
         filled_quantity=min(int(row.get("filled_quantity") or 0), quantity),
         average_price=price,
         reason=str(row.get("status_message") or ""),
+        exchange_time=_exchange_time(row),
     )
+
+
+def _exchange_time(row: Mapping[str, Any]) -> datetime | None:
+    """When the order last changed at the exchange; the other stamp is of its arrival there (Kite Connect, orders).
+
+    The client leaves one of them a text and makes the other a datetime without the zone in which Kite writes (IST).
+    """
+    for written in (row.get("exchange_update_timestamp"), row.get("exchange_timestamp")):
+        try:
+            stamp = written if isinstance(written, datetime) else datetime.fromisoformat(str(written))
+        except ValueError:
+            continue
+        return stamp if stamp.tzinfo is not None else stamp.replace(tzinfo=IST)
+    return None
 
 
 def positions_of(found: Mapping[str, Any]) -> dict[PositionKey, int]:

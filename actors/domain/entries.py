@@ -60,6 +60,16 @@ def missed(state: StrategyState, now: datetime) -> Step:
     return ended, [log, RaiseAlert("missed_execution", message), *decisions]
 
 
+def not_listed(state: StrategyState, now: datetime) -> Step:
+    """The broker does not list the instrument on the session's day: nobody knows what a BUY of it would buy."""
+    message = f"Buy Failed – the broker does not list {state.run.instrument.symbol} today"
+    ended, decisions = exits.end(
+        replace(state, status=RunStatus.FAILED, detail=StatusDetail.NOT_LISTED, message=message), now
+    )
+    log = LogEvent("ORDER_FAILED", message, state.entry.intent.id)
+    return ended, [log, RaiseAlert("buy_failed", message), *decisions]
+
+
 def progress(state: StrategyState, now: datetime) -> Step:
     """Take in what the broker reports of the BUY while nothing is bought yet."""
     entry = state.entry

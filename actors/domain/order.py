@@ -5,6 +5,7 @@ report is evidence, not a command: `merge` keeps the furthest status and the lar
 """
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
@@ -73,7 +74,10 @@ def stage_of(kite_status: str) -> OrderStage:
 
 @dataclass(frozen=True, slots=True)
 class OrderReport:
-    """What the broker said of one order. `average_price` is in rupees over the filled quantity, 0 until a fill."""
+    """What the broker said of one order. `average_price` is in rupees over the filled quantity, 0 until a fill.
+
+    `exchange_time`: when the exchange last changed it, by the exchange's clock, in whole seconds.
+    """
 
     order_id: str
     tag: str | None
@@ -82,6 +86,7 @@ class OrderReport:
     filled_quantity: int
     average_price: Decimal
     reason: str = ""
+    exchange_time: datetime | None = None
 
     @property
     def settled_stage(self) -> OrderStage:
@@ -102,6 +107,7 @@ class OrderReport:
             filled_quantity=later.filled_quantity if more else self.filled_quantity,
             average_price=later.average_price if priced else self.average_price,
             reason=later.reason if ahead and later.reason else self.reason,
+            exchange_time=later.exchange_time if more else self.exchange_time,
         )
 
     def __post_init__(self) -> None:
@@ -150,7 +156,7 @@ class Order:
     """An intent and what has become of it at the broker.
 
     `sent` means a request may have left us; only a report says that it arrived. `failure` is set once it is proven
-    that the broker holds no order for it.
+    that the broker holds no order for it. `first_fill_at`: the exchange's stamp of the first fill that was reported.
     """
 
     intent: Intent
@@ -161,6 +167,7 @@ class Order:
     average_price: Decimal = Decimal(0)
     reason: str = ""
     failure: FailureKind | None = None
+    first_fill_at: datetime | None = None
 
     @property
     def live(self) -> bool:
@@ -196,6 +203,7 @@ class Order:
             filled_quantity=report.filled_quantity if more else self.filled_quantity,
             average_price=report.average_price if priced else self.average_price,
             reason=report.reason if ahead and report.reason else self.reason,
+            first_fill_at=self.first_fill_at or (report.exchange_time if report.filled_quantity else None),
         )
 
 

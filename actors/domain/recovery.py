@@ -16,6 +16,7 @@ from actors.domain.exits import Step
 from actors.domain.order import Order
 from actors.domain.reconciliation import adopt
 from actors.domain.session import TriggerVerdict, trigger_verdict
+from actors.domain.stop_loss import watch_start
 from actors.domain.strategy_state import Phase, StrategyState
 
 
@@ -66,7 +67,8 @@ def _resume_position(state: StrategyState, now: datetime) -> Step:
     if state.phase is not Phase.GUARDING:
         armed, decisions = exits.arm(state, now)
         return armed, decisions + _follow_entry(armed, now)
-    guarding = replace(exits.grow_exit(state), watched_since=now)
+    since = state.watched_since or watch_start(state.entry.first_fill_at, now)
+    guarding = replace(exits.grow_exit(state), watched_since=since)
     watch: list[Decision] = [WatchPrice(state.stop_loss), SetTimer(Timer.SELL, state.run.sell_at)]
     return guarding, [*watch, *_follow_entry(guarding, now)]
 

@@ -85,14 +85,16 @@ def dump_state(state: StrategyState) -> dict[str, Any]:
         "message": state.message,
         "last_action": state.last_action,
         "last_price": state.last_price,
-        "terminated_at": state.terminated_at.isoformat() if state.terminated_at else None,
+        "terminated_at": _dump_instant(state.terminated_at),
+        "watched_since": _dump_instant(state.watched_since),
     }
 
 
 def load_state(run: StrategyRun, data: Mapping[str, Any] | None) -> StrategyState:
     """The inverse of `dump_state`; without a snapshot, the state that START makes.
 
-    The stop-loss is watched anew from recovery on, so no price seen before it counts.
+    Trades that the dead incarnation did not live to hear count like any since the first fill. A snapshot of an earlier
+    release does not say when that was; the order book may (`recovery`).
     """
     state = StrategyState.scheduled(run)
     if data is None:
@@ -113,7 +115,8 @@ def load_state(run: StrategyRun, data: Mapping[str, Any] | None) -> StrategyStat
         message=data["message"],
         last_action=data["last_action"],
         last_price=data["last_price"],
-        terminated_at=datetime.fromisoformat(data["terminated_at"]) if data["terminated_at"] else None,
+        terminated_at=_load_instant(data["terminated_at"]),
+        watched_since=_load_instant(data.get("watched_since")),
     )
 
 
@@ -130,6 +133,7 @@ def _dump_order(order: Order) -> dict[str, Any]:
         "average_price": str(order.average_price),
         "reason": order.reason,
         "failure": order.failure,
+        "first_fill_at": _dump_instant(order.first_fill_at),
     }
 
 
@@ -145,4 +149,13 @@ def _load_order(data: dict[str, Any]) -> Order:
         average_price=Decimal(data["average_price"]),
         reason=data["reason"],
         failure=FailureKind(data["failure"]) if data["failure"] else None,
+        first_fill_at=_load_instant(data.get("first_fill_at")),
     )
+
+
+def _dump_instant(at: datetime | None) -> str | None:
+    return at.isoformat() if at else None
+
+
+def _load_instant(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None

@@ -73,15 +73,19 @@ class StatusDetail(StrEnum):
     STOPPED_BY_USER = "stopped_by_user"
     CLOSED_OUTSIDE = "closed_outside"
     UNFILLED = "entry_not_filled"
+    NOT_LISTED = "symbol_not_listed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StrategyState:
     """Everything a run knows. `exits` holds one order per sequence number, the last being the current one.
 
-    `watched_since`: the stop-loss applies to prices from then on. `breach_seen`: the stop was touched while the exit
-    was being journalled. `exit_event`: what the position is being sold for. `exit_failures`: exits in a row that
-    the broker ended without a fill. `exit_alarmed`: the trader knows that the exit failed.
+    `watched_since`: the stop-loss applies to trades from then on, by the exchange's clock; `level_set_at`: the instant,
+    by ours, at which the trader last moved it. `feed_late`: ticks come, too late; `feed_told`: the trader has heard
+    that the feed is not what it should be; `unlisted`: the broker does not list the instrument today. `breach_seen`:
+    the stop was touched while the exit was being journalled. `exit_event`: what the position is being sold for.
+    `exit_failures`: exits in a row that the broker ended without a fill. `exit_alarmed`: the trader knows that the exit
+    failed.
     """
 
     run: StrategyRun
@@ -104,6 +108,10 @@ class StrategyState:
     last_price: Paise | None = None
     last_tick_at: datetime | None = None
     terminated_at: datetime | None = None
+    level_set_at: datetime | None = None
+    feed_late: bool = False
+    feed_told: bool = False
+    unlisted: bool = False
 
     @classmethod
     def scheduled(cls, run: StrategyRun) -> Self:
@@ -148,6 +156,7 @@ _BUY_FAILED = frozenset(
         StatusDetail.ORDER_REJECTED,
         StatusDetail.ORDER_BUDGET_USED_UP,
         StatusDetail.UNFILLED,
+        StatusDetail.NOT_LISTED,
     }
 )
 _POSITION = {
