@@ -1,8 +1,9 @@
 """Prometheus figures of the API process."""
 
 import time
+from collections.abc import Mapping
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
@@ -30,6 +31,31 @@ class Metrics:
             "tradeactors_recovery_failures", "Sweeps that failed, and runs that a sweep could not recover",
             registry=self._registry,
         )  # fmt: skip
+
+        self._feed_lag = Gauge(
+            "tradeactors_feed_lag_seconds",
+            "How far the stamps of a tick stream are behind our clock",
+            ("broker", "connection"),
+            registry=self._registry,
+        )
+        self._feed_live = Gauge(
+            "tradeactors_feed_live",
+            "Whether a tick stream is as it should be: not dead, and not late",
+            ("broker", "connection"),
+            registry=self._registry,
+        )
+
+    def feeds_seen(self, streams: Mapping[str, Mapping[str, str]]) -> None:
+        """What the mirror says of the connections of each broker's feed, in place of what it said before."""
+        self._feed_lag.clear()
+        self._feed_live.clear()
+        for broker, fields in streams.items():
+            for name, text in fields.items():
+                connection, _, what = name.partition(".")
+                if what == "feed":
+                    self._feed_live.labels(broker, connection).set(text == "live")
+                elif what == "feed_lag_ms" and text:
+                    self._feed_lag.labels(broker, connection).set(int(text) / 1000)
 
     def request_served(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one request, by its route's template and never by its path."""

@@ -1,6 +1,7 @@
 """`/healthz`, `/readyz`, `/metrics`: for operators and load balancers."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable
 from typing import Annotated, Literal
 
@@ -10,6 +11,7 @@ from pydantic import BaseModel
 
 from api.dependencies import Opened
 from persistence.database import ping
+from persistence.errors import MirrorUnavailable
 
 router = APIRouter(tags=["health"])
 
@@ -63,8 +65,12 @@ _METRICS = {"text/plain": {"schema": {"type": "string"}, "example": "# HELP trad
 
 
 @router.get("/metrics", operation_id="metrics", response_class=Response, responses={200: {"content": _METRICS}})
-async def metrics(request: Request) -> Response:
-    """Figures of this process in Prometheus' text format."""
+async def metrics(request: Request, opened: Opened) -> Response:
+    """Figures of this process in Prometheus' text format, and of the tick streams, as far as Redis knows them."""
+    brokers, streams = opened.settings.brokers, []
+    with contextlib.suppress(MirrorUnavailable):
+        streams = await opened.mirror.get_streams(brokers)
+    request.app.state.metrics.feeds_seen(dict(zip(brokers, streams, strict=False)))
     figures: bytes = request.app.state.metrics.text()
     return Response(figures, media_type=CONTENT_TYPE_LATEST)
 
