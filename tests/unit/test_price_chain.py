@@ -8,6 +8,7 @@ import pytest
 from actors.domain.order import OrderEvent
 from actors.domain.snapshot import runtime_view
 from actors.domain.strategy_state import Phase, StatusDetail
+from tests.kit.builders import INFY
 from tests.kit.price_chain import PriceChain
 from tests.kit.strategies import STOP
 from tests.kit.virtual_time import in_virtual_time, passing
@@ -119,5 +120,18 @@ async def test_a_moved_stop_is_watched_at_once_though_our_clock_is_ahead() -> No
     await passing(1)
     assert chain.bench.sent == [OrderEvent.BUY]
     chain.trade(ABOVE - 200)
+    await chain.bench.ordered(2)
+    assert chain.bench.sent[-1] is OrderEvent.STOPLOSS
+
+
+@in_virtual_time
+async def test_a_quote_read_now_sells_if_its_trade_is_since_the_buy_and_not_if_it_is_of_before() -> None:
+    chain = PriceChain()
+    before = chain.exchange_now.replace(microsecond=0)
+    await chain.bought()
+    chain.listener.on_quote(INFY, BELOW, before)
+    await passing(20)
+    assert chain.bench.sent == [OrderEvent.BUY]
+    chain.listener.on_quote(INFY, BELOW, chain.exchange_now - timedelta(seconds=15))
     await chain.bench.ordered(2)
     assert chain.bench.sent[-1] is OrderEvent.STOPLOSS
