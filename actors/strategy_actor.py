@@ -110,7 +110,7 @@ class StrategyActor:
         self._inbox: asyncio.PriorityQueue[_Posted] = asyncio.PriorityQueue()
         self._calls = DeskCalls(desk, self._run.account_id, clock, self.post)
         self._guard = GuardCalls(desk, self._run, self._epoch, clock, self.post)
-        self._watch = WatchCalls(prices, self._run, self.post, self._orders_first)
+        self._watch = WatchCalls(prices, self._run, self.post, self._orders_first, lambda: self._state.watched_since)
         self._posted = 0
         self._timers = WallClockTimers(clock, self.post)
         self._unrecorded: list[LoggedEvent] = []
@@ -146,7 +146,7 @@ class StrategyActor:
     async def move_stop(self, stop_loss: Paise) -> None:
         """Move the stop-loss between two ticks; returns when that is recorded."""
         taken = asyncio.get_running_loop().create_future()
-        self.post(StopLossMoved(stop_loss), taken)
+        self.post(StopLossMoved(stop_loss, self._watch.feed_lag), taken)
         settled = asyncio.create_task(self._over.wait())
         await asyncio.wait([taken, settled], return_when=asyncio.FIRST_COMPLETED)
         settled.cancel()

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from actors.domain.identifiers import Instrument
@@ -36,14 +37,16 @@ class TickRouter:
         self._fanout = TickFanout()
         self._last: Tick | None = None
         self._mirrored_at: datetime | None = None
-        self._feed_live = self._feed_shown = False
+        self._feed_live = False
+        self._feed = FeedStatus(live=False)
+        self._shown: tuple[bool, datetime | None] | None = None
         self._followed_at = clock.now()
         self._asked_at: dict[int, datetime] = {}
 
     @property
     def status(self) -> FeedStatus:
         """What is known of the stream."""
-        return FeedStatus(self._feed_live, self._last.exchange_time if self._last else None)
+        return replace(self._feed, live=self._feed_live, last_tick_at=self._last.exchange_time if self._last else None)
 
     @property
     def idle(self) -> bool:
@@ -51,7 +54,7 @@ class TickRouter:
         return len(self._fanout) == 0 and self._clock.now() - self._followed_at > IDLE_LIMIT
 
     def watch(self, strategy_id: int, stop_loss: Paise | None) -> FeedStatus:
-        """Add or renew a subscriber. The latest fresh tick follows at once, so a breach that still holds is seen."""
+        """Add or renew a subscriber. The latest tick follows at once, so a breach that still holds is seen."""
         self._followed_at = self._asked_at[strategy_id] = self._clock.now()
         known = self._fanout.follows(strategy_id, stop_loss)
         self._fanout.subscribe(strategy_id, stop_loss)
@@ -83,16 +86,17 @@ class TickRouter:
             self._strategies.deliver(delivery.strategy_id, delivery.tick)
         if self._mirrored_at is None or tick.received_at - self._mirrored_at >= MIRROR_INTERVAL:
             self._mirrored_at = tick.received_at
-            self._mirror.show_price(self._instrument.symbol, tick)
+            self._mirror.show_price(self._instrument.symbol, tick, self.status)
 
     async def renew(self) -> None:
         """Have the feed send us our instrument, and learn whether the stream is alive; a silent feed is a dead one."""
         try:
             async with asyncio.timeout(FEED_PATIENCE_S):
-                live = (await self._source.subscribe(self._instrument, armed=self._fanout.armed)).live
+                feed = await self._source.subscribe(self._instrument, armed=self._fanout.armed)
         except Exception as error:  # noqa: BLE001 - whatever broke over there, strategies must hear of it
             log.warning("router.feed_unreachable", extra={"symbol": self._instrument.symbol, "error": repr(error)})
-            live = False
-        if live is not self._feed_live or not self._feed_shown:
-            self._feed_live, self._feed_shown = live, True
-            self._mirror.show_feed(self._instrument.symbol, live=live)
+            feed = FeedStatus(live=False)
+        self._feed, self._feed_live = feed, feed.live
+        if (state := (feed.live, feed.late_since)) != self._shown:
+            self._shown = state
+            self._mirror.show_feed(self._instrument.symbol, self.status)

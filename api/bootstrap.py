@@ -86,7 +86,7 @@ async def open_resources(settings: Settings, engine: StrategyEngine | None) -> A
         if engine is None:
             engine = await _connect_engine(settings)
             stack.push_async_callback(engine.close)
-        sessions, mirror = sessions_of(database), RuntimeMirror(redis)
+        sessions, mirror = sessions_of(database), RuntimeMirror(redis, default_broker=settings.brokers[0])
         token_lifetime = timedelta(minutes=settings.access_token_minutes)
         tokens = AccessTokens(settings.jwt_secret.get_secret_value(), token_lifetime, utc_now)
         logins = LiveLogins(sessions, token_lifetime)

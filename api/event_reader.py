@@ -71,15 +71,15 @@ class EventReader:
             return await (self._snapshot(user_id) if page is None else self._news(page))
 
     async def _news(self, page: EventPage) -> Batch:
-        symbols = sorted({event.runtime["symbol"] for event in page.events if event.runtime})
-        prices = await self._mirror.get_prices(symbols) if symbols else []
-        latest = dict(zip(symbols, prices, strict=True))
+        wanted = sorted({_priced_by(event.runtime) for event in page.events if event.runtime})
+        prices = await self._mirror.get_prices(wanted) if wanted else []
+        latest = dict(zip(wanted, prices, strict=True))
         return Batch(tuple(self._pushed(event, latest) for event in page.events), page.last_id, page.more)
 
-    def _pushed(self, event: MirrorEvent, prices: Mapping[str, Mapping[str, str]]) -> PushedEvent:
+    def _pushed(self, event: MirrorEvent, prices: Mapping[tuple[str, str], Mapping[str, str]]) -> PushedEvent:
         if not event.runtime:
             return PushedEvent(event.event, StrategyDeleted(strategy_id=event.strategy_id), event.event_id)
-        status = self._status(event.strategy_id, event.runtime, prices[event.runtime["symbol"]])
+        status = self._status(event.strategy_id, event.runtime, prices[_priced_by(event.runtime)])
         return PushedEvent(event.event, status, event.event_id)
 
     async def _snapshot(self, user_id: int) -> Batch:
@@ -111,3 +111,8 @@ class EventReader:
 
     def _status(self, strategy_id: int, runtime: Mapping[str, str], price: Mapping[str, str]) -> StrategyStatus:
         return status_of_run(strategy_id, runtime, price, self._now(), self._zone)
+
+
+def _priced_by(runtime: Mapping[str, str]) -> tuple[str, str]:
+    """Symbol and broker: a run of before there were several has none."""
+    return runtime["symbol"], runtime.get("broker", "")

@@ -160,7 +160,7 @@ class LifecycleService:
                 buy_at=run.buy_at.astimezone(self._settings.zone).isoformat(),
             )
             await self._take_place(EngineLoad(session))
-        await self._show_started(strategy, run)
+        await self._show_started(strategy, run, account.broker)
         return run
 
     async def _take_place(self, load: EngineLoad) -> None:
@@ -184,9 +184,9 @@ class LifecycleService:
         await runs.add_intent(first_intent(run, strategy, zone))
         return run
 
-    async def _show_started(self, strategy: Strategy, run: Run) -> None:
+    async def _show_started(self, strategy: Strategy, run: Run, broker: str) -> None:
         symbol = instrument_of(strategy).symbol
-        runtime = runtime_fields(run, symbol) | {"lock_state": ""}
+        runtime = runtime_fields(run, symbol, broker) | {"lock_state": ""}
         try:
             await self._mirror.put_run(strategy.id, symbol, strategy_fields(strategy), runtime)
             await self._hide_if_stopped(strategy, run)

@@ -36,6 +36,30 @@ class Metrics:
             "tradeactors_places", "What running strategies take of the deployment: of, used and limit", ("of", "what"),
             registry=self._registry,
         )  # fmt: skip
+        self._feed_lag = Gauge(
+            "tradeactors_feed_lag_seconds",
+            "How far the stamps of a tick stream are behind our clock",
+            ("broker", "connection"),
+            registry=self._registry,
+        )
+        self._feed_live = Gauge(
+            "tradeactors_feed_live",
+            "Whether a tick stream is as it should be: not dead, and not late",
+            ("broker", "connection"),
+            registry=self._registry,
+        )
+
+    def feeds_seen(self, streams: Mapping[str, Mapping[str, str]]) -> None:
+        """What the mirror says of the connections of each broker's feed, in place of what it said before."""
+        self._feed_lag.clear()
+        self._feed_live.clear()
+        for broker, fields in streams.items():
+            for name, text in fields.items():
+                connection, _, what = name.partition(".")
+                if what == "feed":
+                    self._feed_live.labels(broker, connection).set(text == "live")
+                elif what == "feed_lag_ms" and text:
+                    self._feed_lag.labels(broker, connection).set(int(text) / 1000)
 
     def request_served(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one request, by its route's template and never by its path."""

@@ -107,6 +107,8 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "last_action": "STOPLOSS",
         "last_price": 1495.0,
         "last_price_age_ms": None,
+        "feed_lag_ms": None,
+        "feed_since": None,
         "feed": None,
         "stop_loss": 1500.0,
         "quantity": 10,

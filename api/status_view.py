@@ -18,7 +18,8 @@ def status_of_run(
 ) -> StrategyStatus:
     """From `runtime:{id}` and `price:{symbol}`. An ended strategy keeps the last price it saw."""
     ended = bool(runtime["terminated_at"])
-    last_price, age_ms = _last_price(runtime, {} if ended else price, now)
+    price = {} if ended else price
+    last_price, age_ms = _last_price(runtime, price, now)
     values: dict[str, Any] = {
         "strategy_id": strategy_id,
         "strategy_status": strategy_status(runtime["status"], ended=ended),
@@ -27,7 +28,9 @@ def status_of_run(
         "last_action": runtime["last_action"],
         "last_price": last_price,
         "last_price_age_ms": age_ms,
-        "feed": None if ended else price.get("feed") or None,
+        "feed": price.get("feed") or None,
+        "feed_lag_ms": int(price["feed_lag_ms"]) if price.get("feed_lag_ms") else None,
+        "feed_since": datetime.fromisoformat(price["feed_since"]).astimezone(zone) if price.get("feed_since") else None,
         "stop_loss": float(runtime["stop_loss"]),
         "quantity": int(runtime["quantity"]),
         "filled_quantity": int(runtime["filled_quantity"]),
@@ -56,6 +59,8 @@ def status_before_start(strategy: Strategy, zone: tzinfo) -> StrategyStatus:
         last_price=None,
         last_price_age_ms=None,
         feed=None,
+        feed_lag_ms=None,
+        feed_since=None,
         stop_loss=float(to_rupees(strategy.stop_loss_paise)),
         quantity=strategy.quantity,
         filled_quantity=0,
@@ -92,7 +97,7 @@ def strategy_answer(strategy: Strategy, zone: tzinfo) -> StrategyAnswer:
 def _last_price(runtime: Mapping[str, str], price: Mapping[str, str], now: datetime) -> tuple[float | None, int | None]:
     if "price" not in price:
         return _number(runtime["last_price"]), None
-    age = now - datetime.fromisoformat(price["received_at"])
+    age = now - datetime.fromisoformat(price["exchange_time"] or price["received_at"])
     return float(price["price"]), max(0, round(age.total_seconds() * 1000))
 
 

@@ -86,7 +86,7 @@ class Floor:
         from actors.runtime.names import Pools
         from benchmarks.repeating import create_repeating
 
-        pools = Pools(self.settings.execution_actors, self.settings.ledger_actors)
+        pools = Pools(self.settings.execution_actors, self.settings.ledger_actors, self.settings.brokers)
         new = [self._seat(len(self.seats) + number) for number in range(count)]
         for seat in new:
             seat.actor = create_repeating(seat.strategy_id, pools)

@@ -30,10 +30,10 @@ class _Source:
 
 
 class _Mirror:
-    def show_price(self, symbol: str, tick: Tick) -> None:
+    def show_price(self, symbol: str, tick: Tick, status: FeedStatus) -> None:
         """Nowhere."""
 
-    def show_feed(self, symbol: str, *, live: bool) -> None:
+    def show_feed(self, symbol: str, status: FeedStatus) -> None:
         """Nowhere."""
 
 

@@ -54,6 +54,7 @@ def report_of(row: Mapping[str, Any]) -> OrderReport:
         average_price=price,
         reason=clean_text(row.get("status_message")),
         terms=_terms_of(row),
+        exchange_time=_exchange_time(row),
     )
 
 
@@ -67,6 +68,11 @@ def band_of(row: Mapping[str, Any]) -> PriceBand:
         round_to_paise(Decimal(str(row[name]))) for name in ("lower_circuit_limit", "upper_circuit_limit", "last_price")
     )
     return PriceBand(lower, upper, last)
+
+
+def _exchange_time(row: Mapping[str, Any]) -> datetime | None:
+    """When the order last changed at the exchange; the other stamp is of its arrival there (Kite Connect, orders)."""
+    return _ist(row.get("exchange_update_timestamp")) or _ist(row.get("exchange_timestamp"))
 
 
 def _terms_of(row: Mapping[str, Any]) -> OrderTerms | None:
@@ -87,7 +93,9 @@ def _ist(value: object) -> datetime | None:
             value = datetime.fromisoformat(value)
         except ValueError:
             return None
-    return value.replace(tzinfo=_INDIA) if isinstance(value, datetime) and value.tzinfo is None else None
+    if not isinstance(value, datetime):
+        return None
+    return value if value.tzinfo is not None else value.replace(tzinfo=_INDIA)
 
 
 def row_word(row: Mapping[str, Any], name: str) -> str:

@@ -22,11 +22,13 @@ MOST_INSTRUMENTS, MOST_CONNECTIONS = 3000, 3
 
 
 class RawTick(NamedTuple):
-    """A tick as the broker sent it: price in paise, exchange time timezone-aware."""
+    """A tick as the broker sent it: price in paise; the exchange's stamps of its last trade and of the message, both
+    timezone-aware."""
 
     token: int
     price: Paise
-    exchange_time: datetime
+    traded_at: datetime
+    sent_at: datetime
 
 
 @dataclass(slots=True)
@@ -129,8 +131,10 @@ def _raw_tick(row: dict[str, Any]) -> RawTick | None:
     if exchange_time is None:
         return None  # only FULL mode carries a time; without one a tick may be yesterday's
     try:
-        # the client gives naive host-local time (kite.md §5)
-        return RawTick(int(row["instrument_token"]), round_to_paise(row["last_price"]), exchange_time.astimezone())
+        # the client gives naive host-local time (kite.md §5); an index has no trades of its own
+        sent_at = exchange_time.astimezone()
+        traded_at = row["last_trade_time"].astimezone() if row.get("last_trade_time") else sent_at
+        return RawTick(int(row["instrument_token"]), round_to_paise(row["last_price"]), traded_at, sent_at)
     except (InvalidValue, ValueError, OverflowError) as error:
         log.warning("feed.tick_unusable", token=row.get("instrument_token"), reason=str(error))
         return None

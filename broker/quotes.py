@@ -17,11 +17,12 @@ MOST_RUPEES = 10**9
 
 
 class Quote(NamedTuple):
-    """A price in paise, and the exchange time of the quote, timezone-aware."""
+    """The last trade of an instrument: its price in paise, when it was made, timezone-aware, and today's token."""
 
     instrument: Instrument
     price: Paise
-    exchange_time: datetime
+    traded_at: datetime
+    token: int
 
 
 def market_quotes(
@@ -52,12 +53,37 @@ def quotes_of(instruments: Sequence[Instrument], rows: Mapping[str, Any]) -> lis
 def _quote(instrument: Instrument, row: Any) -> Quote | None:
     if not isinstance(row, Mapping):
         return None
-    stamp, price = row.get("timestamp"), row.get("last_price")
-    if not isinstance(stamp, datetime) or not isinstance(price, int | float) or not 0 < price < MOST_RUPEES:
+    # an index has no trades of its own; a share that has never traded has no stamp at all
+    stamp, price = row.get("last_trade_time") or row.get("timestamp"), row.get("last_price")
+    token = row.get("instrument_token")
+    if (
+        not isinstance(token, int)
+        or not isinstance(stamp, datetime)
+        or not isinstance(price, int | float)
+        or not 0 < price < MOST_RUPEES
+    ):
         return None
     paise = round_to_paise(price)
     if paise <= 0:
         return None
     # the client drops the zone of what Kite writes in IST
     at = stamp if stamp.tzinfo is not None else stamp.replace(tzinfo=IST)
-    return Quote(instrument, paise, at)
+    return Quote(instrument, paise, at, token)
+
+
+def market_tokens(
+    credentials: KiteCredentials, instruments: Sequence[Instrument], *, root: str, timeout_s: Timeout
+) -> dict[str, int]:
+    """Today's token of each of up to 500 instruments, by their keys; what the broker does not list is left out.
+
+    Raises:
+        BrokerError: whatever went wrong (`kite_session.explain`).
+    """
+    kite = kite_client(
+        credentials.api_key, credentials.access_token, root=root, timeout_s=timeout_s, proxy=credentials.proxy
+    )
+    try:
+        rows = kite.ltp([instrument.key for instrument in instruments[:MOST_AT_ONCE]])
+        return {key: int(row["instrument_token"]) for key, row in rows.items()}
+    except Exception as error:
+        raise explain(error) from error

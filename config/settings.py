@@ -122,6 +122,8 @@ class Settings(BaseSettings):
     feed_broker: Broker | None = None
     feed_api_key: SecretStr = SecretStr("")
     feed_access_token: SecretStr = SecretStr("")
+    feed_credentials_file: Path | None = None
+    feed_lag_limit_s: float = Field(default=5.0, gt=0, le=300)
     calendar: Calendar | None = None
     calendar_overrides: Path | None = None
     mis_cutoff: TimeOfDay = time(15, 20)
@@ -236,7 +238,7 @@ class Settings(BaseSettings):
                 raise ValueError(f"key {number} of {len(value)} is not 32 bytes in urlsafe base64")
         return value
 
-    @field_validator("data_dir", "calendar_overrides", "failpoints")
+    @field_validator("data_dir", "calendar_overrides", "failpoints", "feed_credentials_file")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser().absolute()
@@ -245,6 +247,13 @@ class Settings(BaseSettings):
     def _check_together(self) -> Self:
         if self.feed_broker and self.feed_broker not in self.brokers:
             raise ValueError(f"{PREFIX}FEED_BROKER must be one of {PREFIX}BROKERS.")
+        if self.feed_broker == "paper" and "kite" in self.brokers:
+            raise ValueError(
+                f"{PREFIX}FEED_BROKER must not be paper where {PREFIX}BROKERS has kite: "
+                "invented prices would decide about real positions."
+            )
+        if self.feed_credentials_file is not None and self.feed_api_key.get_secret_value():
+            raise ValueError(f"{PREFIX}FEED_CREDENTIALS_FILE stands in place of {PREFIX}FEED_API_KEY; set one of them.")
         if bool(self.feed_api_key.get_secret_value()) != bool(self.feed_access_token.get_secret_value()):
             raise ValueError(f"{PREFIX}FEED_API_KEY and {PREFIX}FEED_ACCESS_TOKEN must be set together.")
         if self.timezone not in _IST_NAMES and "XNSE" in map(self.calendar_for, self.brokers):
@@ -262,8 +271,11 @@ class Settings(BaseSettings):
 
     @property
     def feed_source(self) -> Broker:
-        """The broker whose market data is used: FEED_BROKER, else the first of BROKERS."""
-        return self.feed_broker or self.brokers[0]
+        """The broker that the FEED_ credentials are for: FEED_BROKER, else kite if it is one of BROKERS.
+
+        Each broker has a feed of its own; that of any other uses the credentials of its connected users.
+        """
+        return self.feed_broker or ("kite" if "kite" in self.brokers else self.brokers[0])
 
     @property
     def registration_open(self) -> bool:

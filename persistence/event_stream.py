@@ -14,8 +14,8 @@ from redis.asyncio.client import PubSub
 
 from persistence.errors import MirrorUnavailable
 from persistence.mirror_keys import events_key
+from persistence.mirror_prices import outages
 from persistence.mirror_scripts import EVENTS_KEEP_SECONDS, WAKE_CHANNEL
-from persistence.runtime_mirror import outages
 
 QUIET_S = 10.0
 """After so many seconds without a wake-up the connection is asked for a sign of life."""

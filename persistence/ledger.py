@@ -12,7 +12,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
-from actors.domain.money import Paise
 from actors.domain.order import OrderStage
 from persistence import storable
 from persistence.database import Sessions, ping, transaction
@@ -37,7 +36,7 @@ log = structlog.stdlib.get_logger(__name__)
 _INTENT_FACTS = (
     "quantity", "cause", "state", "claim_epoch", "order_id", "filled_quantity", "average_price", "reason",
 )  # fmt: skip
-_FEED_ACCOUNTS = 20
+_BROKER = select(col(BrokerAccount.broker)).where(col(BrokerAccount.id) == col(Run.broker_account_id)).scalar_subquery()
 _CLAIMABLE = ("armed", *sorted(WORKING_INTENT_STATES))
 _STAGES = {
     "filled": OrderStage.COMPLETE,
@@ -134,7 +133,8 @@ class RunLedger:
                 await self._mirror.settle_run(run.id)
                 return True
             orders = run_orders(update_.intents)
-            await self._mirror_run(run, strategy, orders, delete=update_.ended and update_.delete_mirror)
+            delete = update_.ended and update_.delete_mirror
+            await self._mirror_run(run, strategy, update_.broker, orders, delete=delete)
         except MirrorUnavailable:
             log.warning("mirror_write_failed", run_id=run.id, strategy_id=run.strategy_id)
             return False
@@ -171,24 +171,6 @@ class RunLedger:
                 return
         raise refused
 
-    async def mirror_price(
-        self, symbol: str, price_paise: Paise, exchange_time: datetime | None, received_at: datetime
-    ) -> bool:
-        """Show the latest price of a symbol (row F4). False if Redis does not answer: the next tick replaces it."""
-        try:
-            await self._mirror.put_price(symbol, price_paise, exchange_time, received_at)
-        except MirrorUnavailable:
-            return False
-        return True
-
-    async def mirror_feed(self, symbol: str, *, live: bool) -> bool:
-        """Show whether prices of a symbol arrive at all (row J2). False if Redis does not answer."""
-        try:
-            await self._mirror.put_feed(symbol, live=live)
-        except MirrorUnavailable:
-            return False
-        return True
-
     async def ensure_mirror(self) -> None:
         """Rebuild the mirror if Redis has lost its keys (row J3); sweep `queue:orders` in any case.
 
@@ -209,7 +191,7 @@ class RunLedger:
         Raises:
             MirrorUnavailable: if Redis does not answer.
         """
-        statement = select(Run, Strategy).join(Strategy, col(Strategy.id) == col(Run.strategy_id))
+        statement = select(Run, Strategy, _BROKER).join(Strategy, col(Strategy.id) == col(Run.strategy_id))
         in_work = select(Intent).join(Run, col(Run.id) == col(Intent.run_id))
         in_work = in_work.where(col(Run.ended_at).is_(None), col(Intent.state).in_(sorted(WORKING_INTENT_STATES)))
         async with transaction(self._sessions) as session:
@@ -217,9 +199,9 @@ class RunLedger:
             working: dict[int, list[Intent]] = {}
             for intent in await session.scalars(in_work):
                 working.setdefault(intent.run_id, []).append(intent)
-        for run, strategy in rows:
+        for run, strategy, broker in rows:
             pending = pending_events(run.strategy_id, working.get(run.id, ()))
-            await self._mirror_run(run, strategy, RunOrders(pending=pending))
+            await self._mirror_run(run, strategy, broker, RunOrders(pending=pending))
         await sweep_orders(self._sessions, self._mirror)
         await self._mirror.mark_built()
         return len(rows)
@@ -234,18 +216,18 @@ class RunLedger:
         """
         later = aliased(Run)
         superseded = exists().where(col(later.strategy_id) == Run.strategy_id, col(later.id) > col(Run.id))
-        wanted = select(Run, Strategy, superseded).join(Strategy, col(Strategy.id) == col(Run.strategy_id))
+        wanted = select(Run, Strategy, _BROKER, superseded).join(Strategy, col(Strategy.id) == col(Run.strategy_id))
         async with transaction(self._sessions) as session:
             row = (await session.execute(wanted.where(col(Run.id) == run_id))).one_or_none()
             intents = (await session.scalars(select(Intent).where(col(Intent.run_id) == run_id))).all()
         if row is None:
             return
-        run, strategy, is_superseded = row
+        run, strategy, broker, is_superseded = row
         if is_superseded:
             await self._mirror.settle_run(run_id)
             return
         orders = run_orders(intents, pending_events(run.strategy_id, intents))
-        await self._mirror_run(run, strategy, orders, delete=delete)
+        await self._mirror_run(run, strategy, broker, orders, delete=delete)
 
     async def known_intents(self, account_id: int) -> list[KnownIntent]:
         """Every intent of the account's open runs, and of those that ended within the last day."""
@@ -294,16 +276,19 @@ class RunLedger:
         async with transaction(self._sessions) as session:
             return [(row[0], row[1]) for row in await session.execute(urgent_first)]
 
-    async def feed_accounts(self, broker: str) -> list[int]:
-        """The accounts of a broker whose credentials can carry the market data, the one connected last first."""
-        statement = select(col(BrokerAccount.id)).where(col(BrokerAccount.broker) == broker)
-        newest_first = statement.order_by(col(BrokerAccount.connected_at).desc()).limit(_FEED_ACCOUNTS)
+    async def feed_accounts(self, broker: str) -> list[tuple[int, datetime]]:
+        """(id, connected_at) of all accounts of a broker, the one connected last first."""
+        statement = select(col(BrokerAccount.id), col(BrokerAccount.connected_at))
+        newest_first = statement.order_by(col(BrokerAccount.connected_at).desc(), col(BrokerAccount.id).desc())
         async with transaction(self._sessions) as session:
-            return list(await session.scalars(newest_first))
+            rows = await session.execute(newest_first.where(col(BrokerAccount.broker) == broker))
+            return [(row[0], row[1]) for row in rows]
 
-    async def _mirror_run(self, run: Run, strategy: Strategy, orders: RunOrders, *, delete: bool = False) -> None:
+    async def _mirror_run(
+        self, run: Run, strategy: Strategy, broker: str | None, orders: RunOrders, *, delete: bool = False
+    ) -> None:
         symbol = instrument_of(strategy).symbol
-        runtime = runtime_fields(run, symbol)
+        runtime = runtime_fields(run, symbol, broker or "")
         if run.ended_at is None:
             fields = strategy_fields(strategy)
             await self._mirror.put_run_with_orders(run.strategy_id, symbol, fields, runtime, orders)

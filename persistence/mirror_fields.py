@@ -27,12 +27,13 @@ def strategy_fields(strategy: Strategy) -> dict[str, str]:
     }
 
 
-def runtime_fields(run: Run, symbol: str) -> dict[str, str]:
-    """`runtime:{id}`, complete, so that writing it replaces whatever was there."""
+def runtime_fields(run: Run, symbol: str, broker: str = "") -> dict[str, str]:
+    """`runtime:{id}`, complete, so that writing it replaces whatever was there. `broker`: where the run trades."""
     return {
         "run_id": str(run.id),
         "user_id": str(run.user_id),
         "symbol": symbol,
+        "broker": broker,
         "position": run.position,
         "status": run.status,
         "status_detail": run.status_detail,

@@ -4,7 +4,11 @@ key                          type    content
 strategy:{id}                hash    what the user asked for, while it runs
 runtime:{id}                 hash    where it stands; kept for a day after its end (ruling 7)
 symbol:{symbol}:strategies   set     ids of running strategies
-price:{symbol}               hash    price, exchange_time, received_at; feed: live | down, as its router knows it
+price:{symbol}               hash    price, exchange_time, received_at; feed: live | late | down, feed_lag_ms,
+                                     feed_since, as its router knows them; of the first of BROKERS
+{broker}:price:{symbol}      hash    the same, of each other broker
+feed:{broker}                hash    {connection}.feed, .feed_lag_ms, .feed_since of a broker's tick stream; expires
+feed_account:{broker}        string  id of the account whose credentials have carried the stream last
 queue:orders                 list    pending order events (row G2)
 queue:orders:dead            list    what was on the queue and names no order of ours, newest first
 lock_state:{id}              string  "epoch:intent id" that holds the strategy's order lock (row G1); expires
@@ -37,9 +41,19 @@ def symbol_key(symbol: str) -> str:
     return f"symbol:{symbol}:strategies"
 
 
-def price_key(symbol: str) -> str:
-    """Hash of the latest price of a symbol."""
-    return f"price:{symbol}"
+def price_key(symbol: str, other_broker: str = "") -> str:
+    """Hash of the latest price of a symbol; `other_broker`: at another broker than the first of BROKERS."""
+    return f"{other_broker}:price:{symbol}" if other_broker else f"price:{symbol}"
+
+
+def feed_key(broker: str) -> str:
+    """Hash of how a broker's tick stream is."""
+    return f"feed:{broker}"
+
+
+def feed_account_key(broker: str) -> str:
+    """String, the account whose credentials have carried a broker's tick stream last."""
+    return f"feed_account:{broker}"
 
 
 def lock_key(strategy_id: int) -> str:

@@ -245,15 +245,19 @@ READ_STATUS = """
 local found = {}
 for _, key in ipairs(KEYS) do
   local runtime = redis.call('HGETALL', key)
-  local price = {}
+  local price, symbol, broker = {}, nil, ''
   for i = 1, #runtime, 2 do
-    if runtime[i] == 'symbol' then price = redis.call('HGETALL', 'price:' .. runtime[i + 1]) end
+    if runtime[i] == 'symbol' then symbol = runtime[i + 1] end
+    if runtime[i] == 'broker' and runtime[i + 1] ~= ARGV[1] then broker = runtime[i + 1] end
   end
+  if broker ~= '' then broker = broker .. ':' end
+  if symbol then price = redis.call('HGETALL', broker .. 'price:' .. symbol) end
   found[#found + 1] = {runtime, price}
 end
 return cjson.encode(found)
 """
-"""KEYS runtime, one or more. One JSON text: reading fifty separate replies costs the client more than all the rest.
+"""KEYS runtime, one or more; ARGV the first of BROKERS. One JSON text: reading fifty separate replies costs the client
+more than all the rest.
 
 The price key follows from the hash's content, which Redis Cluster would not allow; we run one node.
 """

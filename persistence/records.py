@@ -123,7 +123,7 @@ class RunUpdate:
 
     `ended` closes the run at `runtime.updated_at`. `delete_mirror` (row I1, manual STOP) removes the strategy's
     Redis keys at once instead of keeping the final state for a day (ruling 7). `symbol` is the name that the
-    Redis keys carry (`Instrument.symbol`).
+    Redis keys carry (`Instrument.symbol`). `broker`: where the run trades.
     """
 
     run_id: int
@@ -137,6 +137,7 @@ class RunUpdate:
     logs: tuple[LogRecord, ...] = ()
     ended: bool = False
     delete_mirror: bool = False
+    broker: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

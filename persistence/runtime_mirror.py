@@ -5,10 +5,8 @@ is ever written here. `mirror_keys` lists the keys.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
 from enum import StrEnum
 from secrets import token_hex
 from typing import Any, Self
@@ -19,10 +17,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.client import NEVER_DECODE
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
 
-from actors.domain.money import Paise, to_rupees
-from persistence.errors import MirrorUnavailable
 from persistence.mirror_keys import (
     BUILT_KEY,
     DEAD_ORDERS,
@@ -30,12 +25,12 @@ from persistence.mirror_keys import (
     claim_key,
     events_key,
     lock_key,
-    price_key,
     runtime_key,
     strategy_key,
     symbol_key,
     user_key,
 )
+from persistence.mirror_prices import MirroredPrices, outages
 from persistence.mirror_scripts import (
     BURY,
     CLAIM,
@@ -101,12 +96,15 @@ def open_redis(redis_url: str, *, timeout_s: float = 0.5, max_connections: int =
     return Redis.from_pool(pool)
 
 
-class RuntimeMirror:
+class RuntimeMirror(MirroredPrices):
     """Reads and writes of the mirror. Every method raises `MirrorUnavailable` when Redis does not answer."""
 
-    def __init__(self, redis: Redis, claims: ScriptLine | None = None) -> None:
-        """`redis` must answer in text; `open_redis` makes one that does. `claims` runs `CLAIM` for those in a hurry."""
-        self._redis = redis
+    def __init__(self, redis: Redis, claims: ScriptLine | None = None, *, default_broker: str = "paper") -> None:
+        """`redis` must answer in text; `open_redis` makes one that does. `claims` runs `CLAIM` for those in a hurry.
+
+        `default_broker`: the first of BROKERS, whose price keys bear no broker's name.
+        """
+        super().__init__(redis, default_broker)
         self._claims = claims
         self._claim = redis.register_script(CLAIM)
         self._renew = redis.register_script(RENEW)
@@ -120,13 +118,15 @@ class RuntimeMirror:
         self._read_status = redis.register_script(READ_STATUS)
 
     @classmethod
-    def connect(cls, redis_url: str, *, timeout_s: float = 0.5, quick_claims: bool = False) -> Self:
+    def connect(
+        cls, redis_url: str, *, timeout_s: float = 0.5, quick_claims: bool = False, default_broker: str = "paper"
+    ) -> Self:
         """A mirror with connections of its own; nothing connects before the first use. Close it with `close()`.
 
         `quick_claims`: keep a connection for `claim` alone.
         """
         claims = ScriptLine(redis_url, CLAIM, timeout_s) if quick_claims else None
-        return cls(open_redis(redis_url, timeout_s=timeout_s), claims)
+        return cls(open_redis(redis_url, timeout_s=timeout_s), claims, default_broker=default_broker)
 
     async def close(self) -> None:
         """Give the connections back."""
@@ -206,37 +206,10 @@ class RuntimeMirror:
     async def get_statuses(self, strategy_ids: Sequence[int]) -> list[tuple[dict[str, str], dict[str, str]]]:
         """As `get_status`, of one or more strategies and in their order. Redis does nothing else meanwhile: few."""
         with outages():
-            answer = await self._read_status(keys=[runtime_key(strategy_id) for strategy_id in strategy_ids])
+            answer = await self._read_status(
+                keys=[runtime_key(strategy_id) for strategy_id in strategy_ids], args=[self._default_broker]
+            )
         return [(_pairs(runtime), _pairs(price)) for runtime, price in json.loads(answer)]
-
-    async def put_price(self, symbol: str, price: Paise, exchange_time: datetime | None, received_at: datetime) -> None:
-        """Row F4: the latest price of a symbol."""
-        fields = {
-            "price": str(to_rupees(price)),
-            "exchange_time": exchange_time.isoformat() if exchange_time else "",
-            "received_at": received_at.isoformat(),
-            "feed": "live",
-        }
-        with outages():
-            await self._redis.hset(price_key(symbol), mapping=_writable(fields))
-
-    async def put_feed(self, symbol: str, *, live: bool) -> None:
-        """Row J2: whether prices of the symbol arrive at all."""
-        with outages():
-            await self._redis.hset(price_key(symbol), "feed", "live" if live else "down")
-
-    async def get_price(self, symbol: str) -> dict[str, str]:
-        """`price:{symbol}`, empty if there was no tick yet."""
-        with outages():
-            return _readable(await self._redis.hgetall(price_key(symbol)))
-
-    async def get_prices(self, symbols: Sequence[str]) -> list[dict[str, str]]:
-        """As `get_price`, of several symbols and in their order."""
-        with outages():
-            async with self._redis.pipeline(transaction=False) as pipeline:
-                for symbol in symbols:
-                    pipeline.hgetall(price_key(symbol))
-                return [_readable(answer) for answer in await pipeline.execute()]
 
     async def running_strategies(self, symbol: str) -> set[int]:
         """Ids in `symbol:{symbol}:strategies`."""
@@ -365,12 +338,3 @@ def _pairs(flat: list[str]) -> dict[str, str]:
     if not flat:  # Lua's empty table arrives as {}
         return {}
     return dict(zip(flat[::2], flat[1::2], strict=True))
-
-
-@contextmanager
-def outages() -> Iterator[None]:
-    """Turn what redis-py raises when Redis does not answer into `MirrorUnavailable`."""
-    try:
-        yield
-    except (RedisError, OSError) as error:
-        raise MirrorUnavailable("Redis does not answer") from error

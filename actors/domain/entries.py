@@ -21,8 +21,8 @@ instant itself fifty strategies would wake up on two cores, and the last of them
 ENTRY_PATIENCE = timedelta(seconds=10)
 """How long a BUY that parked as an open LIMIT may wait for its fill before the rest is cancelled."""
 
-PRICE_LASTS = timedelta(seconds=5)
-"""For so long the last tick's price counts as the present one when it is judged whether to buy at all."""
+PRICE_LASTS = timedelta(minutes=15)
+"""For so long the last trade tells the price when it is judged whether to buy at all: a thin share trades seldom."""
 
 RETRY_WINDOW = timedelta(seconds=60)
 """A BUY is never sent later than this after its time, however its retries go: it must not surprise.
@@ -98,6 +98,16 @@ def not_bought(state: StrategyState, now: datetime) -> Step:
     ended, decisions = exits.end(replace(state, detail=StatusDetail.PRICE_BELOW_STOP, message=message), now)
     log = LogEvent("PRICE_BELOW_STOP", message, state.entry.intent.id)
     return ended, [log, RaiseAlert("price_below_stop", message), *decisions]
+
+
+def not_listed(state: StrategyState, now: datetime) -> Step:
+    """The broker does not list the instrument on the session's day: nobody knows what a BUY of it would buy."""
+    message = f"Buy Failed – the broker does not list {state.run.instrument.symbol} today"
+    ended, decisions = exits.end(
+        replace(state, status=RunStatus.FAILED, detail=StatusDetail.NOT_LISTED, message=message), now
+    )
+    log = LogEvent("ORDER_FAILED", message, state.entry.intent.id)
+    return ended, [log, RaiseAlert("buy_failed", message), *decisions]
 
 
 def progress(state: StrategyState, now: datetime) -> Step:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from actors.domain.identifiers import IntentId
@@ -104,14 +104,23 @@ class StopRequested:
 
 @dataclass(frozen=True, slots=True)
 class StopLossMoved:
-    """The trader moved the stop-loss, in paise."""
+    """The trader moved the stop-loss, in paise, while the tick stream was `feed_lag` behind our clock."""
 
     stop_loss: Paise
+    feed_lag: timedelta = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True)
 class FeedLost:
-    """The tick stream broke: no stop-loss decision until it is back (row J2)."""
+    """The tick stream broke: no stop-loss decision until it is back (row J2). It is said again while it lasts.
+
+    `late`: it has not broken, its ticks come too late; the stop-loss is decided by them all the same. `unlisted`: the
+    broker does not list the instrument today.
+    """
+
+    reason: str = ""
+    late: bool = False
+    unlisted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from actors.domain.decisions import (
 )
 from actors.domain.events import Timer
 from actors.domain.order import FailureKind, Order, OrderEvent, OrderStage
+from actors.domain.stop_loss import watch_start
 from actors.domain.strategy_state import Phase, RunStatus, StatusDetail, StrategyState
 
 Step = tuple[StrategyState, list[Decision]]
@@ -57,7 +58,7 @@ def arm(state: StrategyState, now: datetime) -> Step:
         state,
         phase=Phase.ARMING,
         exits=(Order(intent),),
-        watched_since=now,
+        watched_since=watch_start(state.entry.first_fill_at, now),
         breach_seen=False,
         status=RunStatus.RUNNING,
         detail=StatusDetail.NONE,

@@ -89,7 +89,10 @@ class OrderTerms:
 
 @dataclass(frozen=True, slots=True)
 class OrderReport:
-    """What the broker said of one order. `average_price` is in rupees over the filled quantity, 0 until a fill."""
+    """What the broker said of one order. `average_price` is in rupees over the filled quantity, 0 until a fill.
+
+    `exchange_time`: when the exchange last changed it, by the exchange's clock, in whole seconds.
+    """
 
     order_id: str
     tag: str | None
@@ -99,6 +102,7 @@ class OrderReport:
     average_price: Decimal
     reason: str = ""
     terms: OrderTerms | None = None
+    exchange_time: datetime | None = None
 
     @property
     def settled_stage(self) -> OrderStage:
@@ -138,6 +142,7 @@ class OrderReport:
             average_price=later.average_price if priced else self.average_price,
             reason=later.reason if ahead and later.reason else self.reason,
             terms=self.terms if later.terms is None or self._outdates(later) else later.terms,
+            exchange_time=later.exchange_time if more else self.exchange_time,
         )
 
     def _outdates(self, later: "OrderReport") -> bool:
@@ -199,7 +204,7 @@ class Order:
     """An intent and what has become of it at the broker.
 
     `sent` means a request may have left us; only a report says that it arrived. `failure` is set once it is proven
-    that the broker holds no order for it.
+    that the broker holds no order for it. `first_fill_at`: the exchange's stamp of the first fill that was reported.
     """
 
     intent: Intent
@@ -210,6 +215,7 @@ class Order:
     average_price: Decimal = Decimal(0)
     reason: str = ""
     failure: FailureKind | None = None
+    first_fill_at: datetime | None = None
 
     @property
     def live(self) -> bool:
@@ -245,6 +251,7 @@ class Order:
             filled_quantity=report.filled_quantity if more else self.filled_quantity,
             average_price=report.average_price if priced else self.average_price,
             reason=report.reason if ahead and report.reason else self.reason,
+            first_fill_at=self.first_fill_at or (report.exchange_time if report.filled_quantity else None),
         )
 
 

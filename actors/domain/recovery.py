@@ -18,6 +18,7 @@ from actors.domain.identifiers import Product
 from actors.domain.order import Order
 from actors.domain.reconciliation import adopt
 from actors.domain.session import TriggerVerdict, trigger_verdict
+from actors.domain.stop_loss import watch_start
 from actors.domain.strategy_state import Phase, RunStatus, StatusDetail, StrategyState
 
 
@@ -94,7 +95,8 @@ def _resume_position(state: StrategyState, now: datetime) -> Step:
         armed, decisions = exits.arm(state, now)
         return armed, decisions + _follow_entry(armed, now)
     unproven = _of_an_earlier_day(state, now)
-    guarding = replace(exits.grow_exit(state), watched_since=now, unproven=unproven)
+    since = state.watched_since or watch_start(state.entry.first_fill_at, now)
+    guarding = replace(exits.grow_exit(state), watched_since=since, unproven=unproven)
     ask: list[Decision] = [AskCover()] if unproven else [SetTimer(Timer.SELL, state.run.sell_at)]
     return guarding, [WatchPrice(state.stop_loss), *ask, *_follow_entry(guarding, now)]
 

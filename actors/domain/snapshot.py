@@ -85,7 +85,8 @@ def dump_state(state: StrategyState) -> dict[str, Any]:
         "message": state.message,
         "last_action": state.last_action,
         "last_price": state.last_price,
-        "terminated_at": state.terminated_at.isoformat() if state.terminated_at else None,
+        "terminated_at": _dump_instant(state.terminated_at),
+        "watched_since": _dump_instant(state.watched_since),
         "recalled": state.recalled,
         "forgiven": state.forgiven,
         "forgiven_on": state.forgiven_on.isoformat() if state.forgiven_on else None,
@@ -99,7 +100,8 @@ def dump_state(state: StrategyState) -> dict[str, Any]:
 def load_state(run: StrategyRun, data: Mapping[str, Any] | None) -> StrategyState:
     """The inverse of `dump_state`; without a snapshot, the state that START makes.
 
-    The stop-loss is watched anew from recovery on, so no price seen before it counts.
+    Trades that the dead incarnation did not live to hear count like any since the first fill. A snapshot of an earlier
+    release does not say when that was; the order book may (`recovery`).
     """
     state = StrategyState.scheduled(run)
     if data is None:
@@ -120,7 +122,8 @@ def load_state(run: StrategyRun, data: Mapping[str, Any] | None) -> StrategyStat
         message=data["message"],
         last_action=data["last_action"],
         last_price=data["last_price"],
-        terminated_at=datetime.fromisoformat(data["terminated_at"]) if data["terminated_at"] else None,
+        terminated_at=_load_instant(data["terminated_at"]),
+        watched_since=_load_instant(data.get("watched_since")),
         recalled=data.get("recalled", 0),
         forgiven=data.get("forgiven", 0),
         forgiven_on=date.fromisoformat(day) if (day := data.get("forgiven_on")) else None,
@@ -152,6 +155,7 @@ def _dump_order(order: Order) -> dict[str, Any]:
         "average_price": str(order.average_price),
         "reason": order.reason,
         "failure": order.failure,
+        "first_fill_at": _dump_instant(order.first_fill_at),
     }
 
 
@@ -167,4 +171,13 @@ def _load_order(data: dict[str, Any]) -> Order:
         average_price=Decimal(data["average_price"]),
         reason=data["reason"],
         failure=FailureKind(data["failure"]) if data["failure"] else None,
+        first_fill_at=_load_instant(data.get("first_fill_at")),
     )
+
+
+def _dump_instant(at: datetime | None) -> str | None:
+    return at.isoformat() if at else None
+
+
+def _load_instant(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None

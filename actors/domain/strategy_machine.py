@@ -25,7 +25,7 @@ from actors.domain.identifiers import IntentId, Leg
 from actors.domain.money import to_rupees
 from actors.domain.order import FailureKind, OrderEvent, OrderReport
 from actors.domain.session import LateExit, TriggerVerdict, trigger_verdict
-from actors.domain.stop_loss import is_breached, is_fresh
+from actors.domain.stop_loss import is_breached, move_start
 from actors.domain.strategy_state import TRANSITIONS, Phase, RunStatus, StatusDetail, StrategyState
 
 
@@ -71,6 +71,8 @@ def _on_timer(state: StrategyState, event: ev.TimerFired, now: datetime) -> Step
 def _buy_due(state: StrategyState, now: datetime) -> Step:
     if trigger_verdict(state.run.buy_at, now, state.run.missed_grace) is TriggerVerdict.MISSED:
         return entries.missed(state, now)
+    if state.unlisted:
+        return entries.not_listed(state, now)
     return entries.enter(state, now, look_up_first=False)
 
 
@@ -109,12 +111,11 @@ def _timed_exit(state: StrategyState, now: datetime) -> Step:
 
 def _on_tick(state: StrategyState, event: ev.TickReceived, now: datetime) -> Step:
     tick = event.tick
-    fresh = is_fresh(tick.exchange_time, now)
-    seen = replace(state, last_price=tick.price, last_tick_at=tick.exchange_time, feed_live=state.feed_live or fresh)
+    seen = replace(state, last_price=tick.price, last_tick_at=tick.exchange_time)
     if called_back := entries.tick_before_buy(seen, now):
         return replace(seen, below_stop=True), called_back
     since = None if state.unproven else state.watched_since
-    if since is None or not fresh or not is_breached(state.stop_loss, tick, since):
+    if since is None or not is_breached(state.stop_loss, tick, since, state.level_set_at):
         return seen, []
     if state.phase is Phase.ARMING:
         return replace(seen, breach_seen=True), []
@@ -124,24 +125,41 @@ def _on_tick(state: StrategyState, event: ev.TickReceived, now: datetime) -> Ste
     return seen, []
 
 
-def _on_feed_lost(state: StrategyState, _event: ev.FeedLost, _now: datetime) -> Step:
-    lost = replace(state, feed_live=False)
-    if state.feed_live and state.phase in {Phase.ARMING, Phase.GUARDING}:
-        message = "Price feed lost – no stop-loss decision until it is back"
-        return lost, [LogEvent("FEED_LOST"), RaiseAlert("feed_lost", message)]
-    return lost, []
+def _on_feed_lost(state: StrategyState, event: ev.FeedLost, _now: datetime) -> Step:
+    worse = state.feed_late and not event.late
+    lost = replace(state, feed_live=False, feed_late=event.late, unlisted=event.unlisted)
+    if event.unlisted:
+        message = f"{event.reason[:1].upper()}{event.reason[1:]}: no price of it comes, and nothing is bought"
+        if state.unlisted or state.phase is Phase.ENDED:
+            return lost, []
+        told = replace(lost, feed_told=True)
+        return told, [LogEvent("SYMBOL_NOT_LISTED", event.reason), RaiseAlert("symbol_not_listed", message)]
+    if state.phase not in {Phase.ARMING, Phase.GUARDING} or (state.feed_told and not worse):
+        return lost, []
+    told = replace(lost, feed_told=True)
+    if event.late:
+        message = f"Prices come late – {event.reason}; the stop-loss acts on each as soon as it is heard"
+        return told, [LogEvent("TICKS_STALE", event.reason), RaiseAlert("ticks_stale", message)]
+    message = "Price feed lost – no stop-loss decision until it is back"
+    return told, [LogEvent("FEED_LOST", event.reason), RaiseAlert("feed_lost", message)]
 
 
 def _on_feed_restored(state: StrategyState, _event: ev.FeedRestored, _now: datetime) -> Step:
     missed = not state.feed_live and state.phase in {Phase.ARMING, Phase.GUARDING}
-    return replace(state, feed_live=True), [LogEvent("FEED_RESTORED")] if missed else []
+    restored = replace(state, feed_live=True, feed_late=False, feed_told=False, unlisted=False)
+    return restored, [LogEvent("FEED_RESTORED")] if missed else []
 
 
 def _on_stop_loss_moved(state: StrategyState, event: ev.StopLossMoved, now: datetime) -> Step:
     if event.stop_loss <= 0:
         raise InvalidValue("stop_loss must be above zero")
-    watched = state.watched_since is not None
-    moved = replace(state, stop_loss=event.stop_loss, watched_since=now if watched else None)
+    since = state.watched_since
+    moved = replace(
+        state,
+        stop_loss=event.stop_loss,
+        watched_since=None if since is None else move_start(since, now, event.feed_lag),
+        level_set_at=None if since is None else now,
+    )
     log = LogEvent("STOP_LOSS_MOVED", f"₹{to_rupees(state.stop_loss)} to ₹{to_rupees(event.stop_loss)}")
     if state.phase in {Phase.ARMING, Phase.GUARDING}:
         return moved, [WatchPrice(event.stop_loss), log]

@@ -15,6 +15,7 @@ class StrategyRun:
     """One START of one strategy (rows C1, D1). Quantity in shares, stop-loss in paise, instants timezone-aware.
 
     `tag_key` is the run's own secret for order tags. `late_exit` and `missed_grace` are the operator's settings.
+    `broker`: where the account is; the run hears the prices of that one alone.
     """
 
     run_id: int
@@ -30,6 +31,7 @@ class StrategyRun:
     tag_key: bytes
     late_exit: LateExit = LateExit.SELL
     missed_grace: timedelta = MISSED_GRACE
+    broker: str = ""
 
     def __post_init__(self) -> None:
         if self.quantity <= 0:

@@ -78,15 +78,19 @@ class StatusDetail(StrEnum):
     NO_BUYERS = "no_buyers"
     MARKET_CLOSED = "market_closed"
     PRICE_BELOW_STOP = "price_below_stop"
+    NOT_LISTED = "symbol_not_listed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StrategyState:
     """Everything a run knows. `exits` holds one order per sequence number, the last being the current one.
 
-    `watched_since`: the stop-loss applies to prices from then on. `breach_seen`: the stop was touched while the exit
-    was being journalled. `exit_event`: what the position is being sold for. `exit_failures`: exits in a row that
-    the broker ended without a fill. `exit_alarmed`: the trader knows that the exit failed.
+    `watched_since`: the stop-loss applies to trades from then on, by the exchange's clock; `level_set_at`: the instant,
+    by ours, at which the trader last moved it. `feed_late`: ticks come, too late; `feed_told`: the trader has heard
+    that the feed is not what it should be; `unlisted`: the broker does not list the instrument today. `breach_seen`:
+    the stop was touched while the exit was being journalled. `exit_event`: what the position is being sold for.
+    `exit_failures`: exits in a row that the broker ended without a fill. `exit_alarmed`: the trader knows that the exit
+    failed.
 
     `ask_first`: this incarnation has not seen the account, so its first exit asks. `unproven`: an intraday position of
     an earlier day; neither tick nor timer counts until the account has been asked. `recalled`: how many exits have been
@@ -131,6 +135,10 @@ class StrategyState:
     told_open: datetime | None = None
     exit_tries: int = 0
     probes: int = 0
+    level_set_at: datetime | None = None
+    feed_late: bool = False
+    feed_told: bool = False
+    unlisted: bool = False
 
     @classmethod
     def scheduled(cls, run: StrategyRun) -> Self:
@@ -186,6 +194,7 @@ _BUY_FAILED = frozenset(
         StatusDetail.ORDER_BUDGET_USED_UP,
         StatusDetail.UNFILLED,
         StatusDetail.ACCOUNT_SHORT,
+        StatusDetail.NOT_LISTED,
     }
 )
 _POSITION = {

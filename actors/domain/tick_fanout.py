@@ -131,4 +131,5 @@ def conflated(window: Sequence[Tick]) -> Tick:
         low=min(tick.low for tick in window),
         high=max(tick.high for tick in window),
         extremes_since=window[0].extremes_since,
+        extremes_from=window[0].extremes_from,
     )

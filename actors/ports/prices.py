@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from actors.domain.identifiers import Instrument
@@ -12,10 +12,19 @@ from actors.domain.stop_loss import Tick
 
 @dataclass(frozen=True, slots=True)
 class FeedStatus:
-    """What a router or the feed knows of the stream. `last_tick_at` is the exchange time of the newest tick."""
+    """What a router or the feed knows of the stream.
+
+    `last_tick_at` is the exchange time of the instrument's newest trade. Of the connection that it comes on: `lag` is
+    how far its stamps are behind our clock, `stream_at` its newest stamp, `late_since` the instant from which its lag
+    has been too large, None while it is not. `listed`: False if the broker does not list the instrument today.
+    """
 
     live: bool
     last_tick_at: datetime | None = None
+    lag: timedelta | None = None
+    stream_at: datetime | None = None
+    late_since: datetime | None = None
+    listed: bool = True
 
 
 class TooManyInstruments(Exception):
@@ -76,10 +85,10 @@ class TickReceiver(Protocol):
 class PriceMirror(Protocol):
     """Where the latest price, and the state of the stream it comes from, are shown (row F4)."""
 
-    def show_price(self, symbol: str, tick: Tick) -> None:
-        """Mirror the price; never waits, and a failure only costs freshness."""
+    def show_price(self, symbol: str, tick: Tick, status: FeedStatus) -> None:
+        """Mirror the price and the state; never waits, and a failure only costs freshness."""
         ...
 
-    def show_feed(self, symbol: str, *, live: bool) -> None:
-        """Mirror whether the symbol's prices arrive at all; never waits."""
+    def show_feed(self, symbol: str, status: FeedStatus) -> None:
+        """Mirror whether the symbol's prices arrive, and how late; never waits."""
         ...

@@ -45,18 +45,18 @@ def create_strategy(run_id: int, strategy_id: int, pools: Pools) -> Any:
     return _actor(StrategyHost, name, run_id, strategy_id, pools, scheduling_strategy="SPREAD")
 
 
-def create_router(instrument: Instrument, pools: Pools) -> Any:
-    """The router of an instrument, or the one that exists already."""
-    name = names.router_name(instrument.key)
-    return _actor(RouterHost, name, instrument, pools, scheduling_strategy="SPREAD")
+def create_router(instrument: Instrument, pools: Pools, broker: str) -> Any:
+    """The router of an instrument at a broker, or the one that exists already."""
+    name = names.router_name(instrument.key, pools.suffix(broker))
+    return _actor(RouterHost, name, instrument, pools, broker, scheduling_strategy="SPREAD")
 
 
 def create_pools(pools: Pools) -> list[Any]:
-    """The actors that every strategy relies on: execution, ledgers, and the feed."""
+    """The actors that every strategy relies on: execution, ledgers, and the feed of each broker."""
     execution, ledgers = names.pool_names(pools)
     gateway = {"resources": {ORDER_GATEWAY: 0.001}, "max_concurrency": _CONCURRENT_CALLS}
     return [
         *(_actor(LedgerHost, name, max_concurrency=_CONCURRENT_CALLS) for name in ledgers),
         *(_actor(ExecutionHost, name, pools, **gateway) for name in execution),
-        _actor(FeedHost, names.FEED, pools),
+        *(_actor(FeedHost, names.feed_name(pools.suffix(broker)), pools, broker) for broker in pools.brokers),
     ]

@@ -12,6 +12,7 @@ from actors.execution_actor import ExecutionLimits
 from actors.order_budget import BudgetLimits
 from actors.ports import (
     BrokerUnavailable,
+    FeedStatus,
     KnownIntent,
     OrderGateway,
     PeerUnavailable,
@@ -25,6 +26,7 @@ from persistence.database import open_database, sessions_of
 from persistence.encryption import SealedSecret, SecretBox, open_credentials
 from persistence.errors import DatabaseUnavailable, UnreadableSecret
 from persistence.ledger import RunLedger
+from persistence.mirror_prices import FeedState
 from persistence.records import AccountRecord
 from persistence.reopening import EndedRuns
 from persistence.runtime_mirror import RuntimeMirror
@@ -50,13 +52,24 @@ def open_ledger(
 ) -> tuple[RunLedger, RuntimeMirror]:
     """The journal over the deployment's PostgreSQL and Redis."""
     engine = open_database(settings.database_url, pool_size=5, max_overflow=10)
-    mirror = RuntimeMirror.connect(settings.redis_url, timeout_s=mirror_timeout_s, quick_claims=quick_claims)
+    mirror = RuntimeMirror.connect(
+        settings.redis_url,
+        timeout_s=mirror_timeout_s,
+        quick_claims=quick_claims,
+        default_broker=settings.brokers[0],
+    )
     return RunLedger(sessions_of(engine), mirror), mirror
 
 
 def ended_runs(settings: Settings) -> EndedRuns:
     """The runs that have ended, over a connection of their own: they are seldom asked for."""
     return EndedRuns(sessions_of(open_database(settings.database_url, pool_size=1, max_overflow=1)))
+
+
+def feed_state(status: FeedStatus) -> FeedState:
+    """As the mirror shows it."""
+    lag_ms = None if status.lag is None else round(status.lag / timedelta(milliseconds=1))
+    return FeedState(status.live, lag_ms, status.late_since)
 
 
 def execution_limits(settings: Settings) -> ExecutionLimits:
@@ -134,42 +147,6 @@ class Accounts:
         if not self._settings.account_proxies:
             raise ProxyNotAllowed(f"the proxy of account {account_id} is not allowed (ACCOUNT_PROXIES)")
         return KiteCredentials(opened.api_key, opened.access_token, Proxy.parse(opened.proxy_url))
-
-    async def feed_credentials(self, refused: int = 0) -> KiteCredentials:
-        """The credentials of the market data connection: FEED_*, else those of the account connected last.
-
-        After `refused` refusals it is another account's turn: one user's dead token must not blind all others, nor
-        must one whose credentials cannot be decrypted. Accounts without a proxy come first: what all depend on should
-        not pass through what one user has named.
-
-        Raises:
-            BrokerUnavailable: there are none yet.
-        """
-        settings = self._settings
-        if settings.feed_api_key.get_secret_value():
-            return KiteCredentials(
-                settings.feed_api_key.get_secret_value(), settings.feed_access_token.get_secret_value()
-            )
-        try:
-            accounts = await self._ledger.feed_accounts(settings.feed_source)
-        except DatabaseUnavailable as error:
-            raise BrokerUnavailable("the database does not answer") from error
-        if not accounts:
-            raise BrokerUnavailable(f"no user has connected to {settings.feed_source} yet")
-        usable = [found for account_id in accounts if (found := await self._feed_candidate(account_id)) is not None]
-        if not usable:
-            raise BrokerUnavailable(
-                f"no account at {settings.feed_source} has credentials that can be decrypted and used"
-            )
-        usable.sort(key=lambda credentials: credentials.proxy is not None)
-        return usable[refused % len(usable)]
-
-    async def _feed_candidate(self, account_id: int) -> KiteCredentials | None:
-        try:
-            return await self.credentials(account_id)
-        except (CredentialsUnreadable, ProxyNotAllowed) as error:
-            log.warning("feed.account_skipped", reason=str(error))
-            return None
 
     async def _account(self, account_id: int) -> AccountRecord:
         try:

@@ -49,7 +49,7 @@ class RayEngine:
         Raises:
             EngineUnavailable: the cluster does not answer.
         """
-        engine = cls(Pools(settings.execution_actors, settings.ledger_actors))
+        engine = cls(Pools(settings.execution_actors, settings.ledger_actors, settings.brokers))
         try:
             await asyncio.to_thread(cluster.connect, settings)
             await engine._ensure_pools()
@@ -239,13 +239,14 @@ class RayEngine:
     async def _ensure_pools(self) -> None:
         execution, ledgers = names.pool_names(self._pools)
         alive = set(await asyncio.to_thread(list_named_actors))
-        if not alive.issuperset({*execution, *ledgers, names.FEED}):
+        if not alive.issuperset({*execution, *ledgers, *names.feed_names(self._pools)}):
             await asyncio.to_thread(actor_classes.create_pools, self._pools)
 
     async def _await_pools(self) -> None:
         """Give a cluster that has just started the time to bring them up: the first START would have to wait."""
         execution, ledgers = names.pool_names(self._pools)
-        calls = (self._peers.call(name, "process_id") for name in (*execution, *ledgers, names.FEED))
+        pools = (*execution, *ledgers, *names.feed_names(self._pools))
+        calls = (self._peers.call(name, "process_id") for name in pools)
         try:
             async with asyncio.timeout(_READY_TIMEOUT_S):
                 await asyncio.gather(*calls)

@@ -18,6 +18,7 @@ from actors.domain.order import OrderReport
 from actors.domain.stop_loss import Tick
 from actors.ports import (
     Attempt,
+    FeedStatus,
     Holding,
     JournalEntry,
     LoadedRun,
@@ -186,18 +187,19 @@ class RayAttemptLog:
 
 
 class RayPriceMirror:
-    """`PriceMirror` over the ledger pool."""
+    """`PriceMirror` over the ledger pool, for the prices of one broker."""
 
-    def __init__(self, peers: Peers, pools: Pools) -> None:
-        self._peers, self._pools = peers, pools
+    def __init__(self, peers: Peers, pools: Pools, broker: str) -> None:
+        self._peers, self._broker = peers, broker
+        self._ledger = names.ledger_name(0, pools)
 
-    def show_price(self, symbol: str, tick: Tick) -> None:
+    def show_price(self, symbol: str, tick: Tick, status: FeedStatus) -> None:
         """See `PriceMirror.show_price`."""
-        self._peers.tell(names.ledger_name(0, self._pools), "show_price", symbol, tick)
+        self._peers.tell(self._ledger, "show_price", self._broker, symbol, tick, status)
 
-    def show_feed(self, symbol: str, *, live: bool) -> None:
+    def show_feed(self, symbol: str, status: FeedStatus) -> None:
         """See `PriceMirror.show_feed`."""
-        self._peers.tell(names.ledger_name(0, self._pools), "show_feed", symbol, live)
+        self._peers.tell(self._ledger, "show_feed", self._broker, symbol, status)
 
 
 class RayStrategies:

@@ -1,6 +1,7 @@
 """What runs inside the few Ray processes that hold databases and broker sessions. Made in a running loop."""
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Awaitable, Mapping, Sequence
 from datetime import timedelta
@@ -21,6 +22,7 @@ from actors.ports import (
     Attempt,
     BrokerUnavailable,
     EntryRefused,
+    FeedStatus,
     Holding,
     JournalEntry,
     LoadedRun,
@@ -138,13 +140,16 @@ class LedgerHost:
             if not sent:
                 log.error("alert.not_delivered", code=code, **about)
 
-    async def show_price(self, symbol: str, tick: Tick) -> None:
-        """See `PriceMirror.show_price`."""
-        await self._ledger.mirror_price(symbol, tick.price, tick.exchange_time, tick.received_at)
+    async def show_price(self, broker: str, symbol: str, tick: Tick, status: FeedStatus) -> None:
+        """See `PriceMirror.show_price`. What Redis does not take is replaced by the next tick."""
+        with contextlib.suppress(errors.MirrorUnavailable):
+            stamps = (tick.exchange_time, tick.received_at)
+            await self._mirror.put_price(symbol, tick.price, *stamps, broker=broker, feed=bootstrap.feed_state(status))
 
-    async def show_feed(self, symbol: str, live: bool) -> None:
+    async def show_feed(self, broker: str, symbol: str, status: FeedStatus) -> None:
         """See `PriceMirror.show_feed`."""
-        await self._ledger.mirror_feed(symbol, live=live)
+        with contextlib.suppress(errors.MirrorUnavailable):
+            await self._mirror.put_feed(symbol, bootstrap.feed_state(status), broker=broker)
 
     async def load_ended(self, run_id: int) -> LoadedRun | None:
         """A run that has ended, as its last actor left it; None if there is none, or its account was disconnected."""

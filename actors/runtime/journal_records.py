@@ -34,6 +34,7 @@ def loaded_run(record: RunRecord, zone: tzinfo, late_exit: LateExit, missed_grac
         tag_key=record.tag_key,
         late_exit=late_exit,
         missed_grace=missed_grace,
+        broker=record.broker,
     )
     return LoadedRun(run, record.epoch, record.state)
 
@@ -71,6 +72,7 @@ def run_update(entry: JournalEntry) -> RunUpdate:
         logs=tuple(_log_lines(entry.logs, orders)),
         ended=entry.ended,
         delete_mirror=entry.manual,
+        broker=run.broker,
     )
 
 

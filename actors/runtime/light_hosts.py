@@ -57,10 +57,9 @@ class StrategyHost:
         tune()
         self._run_id = run_id
         self._strategy_id = strategy_id
-        peers = handles.Peers()
+        self._pools, self._peers = pools, (peers := handles.Peers())
         self._journal = AlertsOnce(handles.RayJournal(peers, pools, strategy_id), time.monotonic)
         self._desk = lines.LinkedOrderDesk(peers, pools, strategy_id, self._on_report)
-        self._prices = lines.LinkedPriceWatch(peers, pools, self._on_tick)
         self._is_new = True
         self._first_loaded = asyncio.Event()
         self._begin_life()
@@ -173,7 +172,8 @@ class StrategyHost:
             self._set_loaded(None)
             return
         self._owner = loaded.run.user_id
-        actor = StrategyActor(loaded, desk=self._desk, journal=self._journal, prices=self._prices, clock=SystemClock())
+        prices = lines.LinkedPriceWatch(self._peers, self._pools, loaded.run.broker, self._on_tick)
+        actor = StrategyActor(loaded, desk=self._desk, journal=self._journal, prices=prices, clock=SystemClock())
         if self._stop_wanted:
             actor.post(StopRequested())
         self._set_loaded(actor)
@@ -205,33 +205,33 @@ class StrategyHost:
 
 
 class RouterHost:
-    """The Ray actor `router:{EXCHANGE}:{SYMBOL}`."""
+    """The Ray actor `router:{EXCHANGE}:{SYMBOL}`, with the name of its broker behind it if that is not the first."""
 
-    async def __init__(self, instrument: Instrument, pools: Pools) -> None:  # type: ignore[misc] # Ray awaits it
+    async def __init__(self, instrument: Instrument, pools: Pools, broker: str) -> None:  # type: ignore[misc] # Ray awaits it
         configure_light_logging()
         tune()
         self._peers = peers = handles.Peers()
-        self._instrument = instrument
+        self._name = names.router_name(instrument.key, pools.suffix(broker))
         self._ticks = TickSender(
             handles.own_node(),
             handles.own_host(),
             on_joined=lambda receiver: self._router.catch_up(int(receiver)),
             on_left=self._on_left,
         )
-        source = lines.LinkedTickSource(peers, self._on_tick)
+        source = lines.LinkedTickSource(peers, names.feed_name(pools.suffix(broker)), self._on_tick)
         self._changed = asyncio.Event()
         source.when_changed(self._changed.set)
         self._router = TickRouter(
             instrument,
             source=source,
             strategies=lines.LinkedTickReceivers(self._ticks, _strategy_name, peers, "take_tick"),
-            mirror=handles.RayPriceMirror(peers, pools),
+            mirror=handles.RayPriceMirror(peers, pools, broker),
             clock=SystemClock(),
         )
         self._renewal = asyncio.create_task(self._keep_renewing())
 
     def __repr__(self) -> str:
-        return f"router:{self._instrument.key}"
+        return self._name
 
     async def watch(
         self, strategy_id: int, stop_loss: Paise | None, strategy: Any, node: str | None

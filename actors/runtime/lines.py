@@ -113,10 +113,11 @@ class _Subscription:
 
 
 class LinkedPriceWatch:
-    """`PriceWatch` for one strategy. Routers come to life when the first strategy asks for them."""
+    """`PriceWatch` for one strategy, of its broker's prices. Routers come to life when the first strategy asks for
+    them."""
 
-    def __init__(self, peers: Peers, pools: Pools, on_tick: Callable[[Tick], None]) -> None:
-        self._peers, self._pools = peers, pools
+    def __init__(self, peers: Peers, pools: Pools, broker: str, on_tick: Callable[[Tick], None]) -> None:
+        self._peers, self._pools, self._broker = peers, pools, broker
         self._subscription = _Subscription(on_tick)
 
     def when_changed(self, callback: Callable[[], None]) -> None:
@@ -135,24 +136,27 @@ class LinkedPriceWatch:
     async def unwatch(self, strategy_id: int, instrument: Instrument) -> None:
         """See `PriceWatch.unwatch`."""
         self._subscription.close()
-        await self._peers.call(names.router_name(instrument.key), "unwatch", strategy_id)
+        await self._peers.call(self._name(instrument), "unwatch", strategy_id)
 
     def _router(self, instrument: Instrument) -> str:
-        name = names.router_name(instrument.key)
+        name = self._name(instrument)
         try:
             self._peers.handle(name)
         except PeerUnavailable:
             from actors.runtime.actor_classes import create_router  # the module that declares this one's user
 
-            create_router(instrument, self._pools)
+            create_router(instrument, self._pools, self._broker)
         return name
+
+    def _name(self, instrument: Instrument) -> str:
+        return names.router_name(instrument.key, self._pools.suffix(self._broker))
 
 
 class LinkedTickSource:
-    """`TickSource` for a router."""
+    """`TickSource` for a router: the feed of that name."""
 
-    def __init__(self, peers: Peers, on_tick: Callable[[Tick], None]) -> None:
-        self._peers = peers
+    def __init__(self, peers: Peers, feed: str, on_tick: Callable[[Tick], None]) -> None:
+        self._peers, self._feed = peers, feed
         self._subscription = _Subscription(on_tick)
 
     def when_changed(self, callback: Callable[[], None]) -> None:
@@ -163,7 +167,7 @@ class LinkedTickSource:
         """See `TickSource.subscribe`."""
 
         async def ask(node: str | None) -> Any:
-            return await self._peers.call(names.FEED, "subscribe", instrument, armed, own_handle(), node)
+            return await self._peers.call(self._feed, "subscribe", instrument, armed, own_handle(), node)
 
         return await self._subscription.renew((instrument, armed), ask)
 

@@ -4,18 +4,23 @@ from dataclasses import dataclass
 
 NAMESPACE = "tradeactors"
 
-FEED = "feed:0"
-
+_FEED = "feed:0"
 _STRATEGY = "strategy:"
 _ROUTER = "router:"
 
 
 @dataclass(frozen=True, slots=True)
 class Pools:
-    """Sizes of the pools; all processes of one deployment must agree on them."""
+    """Sizes of the pools, and the brokers, each of which has its feed and its routers; all processes of one deployment
+    must agree on them."""
 
     execution: int = 1
     ledger: int = 1
+    brokers: tuple[str, ...] = ("paper",)
+
+    def suffix(self, broker: str) -> str:
+        """What the names of a broker's feed and routers end with: nothing for the first broker, `@kite` for another."""
+        return "" if broker in {"", self.brokers[0]} else f"@{broker}"
 
 
 def strategy_name(strategy_id: int) -> str:
@@ -29,9 +34,19 @@ def strategy_id_of(name: str) -> int | None:
     return int(digits) if name.startswith(_STRATEGY) and digits.isdigit() else None
 
 
-def router_name(instrument_key: str) -> str:
-    """`router:NSE:INFY`."""
-    return f"{_ROUTER}{instrument_key}"
+def router_name(instrument_key: str, suffix: str = "") -> str:
+    """`router:NSE:INFY`; `suffix` tells the broker (`Pools.suffix`), as in `router:NSE:INFY@kite`."""
+    return f"{_ROUTER}{instrument_key}{suffix}"
+
+
+def feed_name(suffix: str = "") -> str:
+    """`feed:0`; `suffix` tells the broker, as in `feed:0@kite`."""
+    return f"{_FEED}{suffix}"
+
+
+def feed_names(pools: Pools) -> list[str]:
+    """The feed of each broker."""
+    return [feed_name(pools.suffix(broker)) for broker in pools.brokers]
 
 
 def execution_name(account_id: int, pools: Pools) -> str:

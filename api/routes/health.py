@@ -1,6 +1,7 @@
 """`/healthz`, `/readyz`, `/metrics`: for operators and load balancers."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable
 from typing import Annotated, Literal
 
@@ -12,7 +13,7 @@ from pydantic import BaseModel
 from api.dependencies import Opened
 from persistence.database import ping, transaction
 from persistence.engine_load import EngineLoad
-from persistence.errors import DatabaseUnavailable
+from persistence.errors import DatabaseUnavailable, MirrorUnavailable
 
 log = structlog.stdlib.get_logger(__name__)
 router = APIRouter(tags=["health"])
@@ -68,9 +69,13 @@ _METRICS = {"text/plain": {"schema": {"type": "string"}, "example": "# HELP trad
 
 @router.get("/metrics", operation_id="metrics", response_class=Response, responses={200: {"content": _METRICS}})
 async def metrics(request: Request, opened: Opened) -> Response:
-    """Figures of this process in Prometheus' text format."""
+    """Figures of this process in Prometheus' text format, and of the tick streams, as far as Redis knows them."""
     limits = {"running": opened.capacity.running, "symbols": opened.capacity.symbols}
     request.app.state.metrics.places(await _places(opened), limits)
+    brokers, streams = opened.settings.brokers, []
+    with contextlib.suppress(MirrorUnavailable):
+        streams = await opened.mirror.get_streams(brokers)
+    request.app.state.metrics.feeds_seen(dict(zip(brokers, streams, strict=False)))
     figures: bytes = request.app.state.metrics.text()
     return Response(figures, media_type=CONTENT_TYPE_LATEST)
 

@@ -89,7 +89,9 @@ class StrategyStatus(BaseModel):
     last_action: str
     last_price: float | None
     last_price_age_ms: int | None
-    feed: Literal["live", "down"] | None
+    feed: Literal["live", "late", "down"] | None
+    feed_lag_ms: int | None
+    feed_since: datetime | None
     stop_loss: float
     quantity: int
     filled_quantity: int

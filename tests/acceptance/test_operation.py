@@ -68,7 +68,7 @@ def test_an_actor_without_a_run_is_ended_after_its_time_and_no_other_is(
     ray.remote(Leftover).options(name=name, namespace=names.NAMESPACE, lifetime="detached", num_cpus=0).remote()
     wanted = trader.strategy("INFY", buy_in=600, sell_in=1200)
     settings = deployment.settings
-    sweeper = engine.RayEngine(names.Pools(settings.execution_actors, settings.ledger_actors))
+    sweeper = engine.RayEngine(names.Pools(settings.execution_actors, settings.ledger_actors, settings.brokers))
     asyncio.run(sweeper.recover())
     assert {name, wanted.actor} <= deployment.actors(), "for minutes it may still have something to write down"
     monkeypatch.setattr(engine, "_UNWANTED_S", 0.0)

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from actors.runtime.bootstrap import Accounts, ProxyNotAllowed
+from actors.runtime.feed_accounts import FeedAccounts
 from config.settings import Settings
 from persistence.database import Sessions, transaction
 from persistence.ledger import RunLedger
@@ -211,10 +212,20 @@ async def test_the_feed_of_all_takes_an_account_without_a_proxy_first(
         user.paper = paper.control.new_account()
         assert (await connect(user, proxy_url=url)).status_code == 200
         keys[user.paper.api_key] = name
-    taken = [keys[(await accounts.feed_credentials(refused)).api_key] for refused in range(4)]
-    assert taken == ["second", "first", "proxied", "second"]
-    without = Accounts(settings, RunLedger(sessions, mirror))
-    assert {keys[(await without.feed_credentials(refused)).api_key] for refused in range(4)} == {"second", "first"}
+    ledger = RunLedger(sessions, mirror)
+
+    async def taken(allowed: Accounts) -> list[str]:
+        feed = FeedAccounts(settings, "paper", allowed, ledger, mirror)
+        found: list[str] = []
+        while len(found) < 4:
+            tried = await feed.choose()
+            feed.refused(tried)
+            if tried.credentials.api_key in keys:
+                found.append(keys[tried.credentials.api_key])
+        return found
+
+    assert await taken(accounts) == ["second", "first", "proxied", "second"]
+    assert set(await taken(Accounts(settings, ledger))) == {"second", "first"}
 
 
 async def test_nothing_that_is_said_or_logged_holds_the_password(

@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 import sys
+from datetime import UTC, datetime
 
 import httpx
 import pytest
@@ -11,6 +12,8 @@ from structlog.testing import capture_logs
 
 from api.app import create_app
 from config.settings import Settings, SettingsError
+from persistence.mirror_prices import FeedState
+from persistence.runtime_mirror import RuntimeMirror
 from tests.integration.api_user import PASSWORD, ApiUser
 from tests.kit.fake_engine import FakeEngine
 
@@ -35,6 +38,18 @@ async def test_metrics_count_by_route_not_by_path(client: httpx.AsyncClient, use
     text = (await client.get("/metrics")).text
     assert 'route="/strategy/status/{strategy_id}",status="404"' in text
     assert "123456789" not in text
+
+
+async def test_metrics_tell_how_late_each_brokers_prices_are(client: httpx.AsyncClient, mirror: RuntimeMirror) -> None:
+    late = FeedState(live=True, lag_ms=8120, since=datetime.now(UTC))
+    await mirror.put_stream("paper", {0: late, 1: FeedState(live=True, lag_ms=-40)})
+    text = (await client.get("/metrics")).text
+    assert 'tradeactors_feed_lag_seconds{broker="paper",connection="0"} 8.12' in text
+    assert 'tradeactors_feed_live{broker="paper",connection="0"} 0.0' in text
+    assert 'tradeactors_feed_lag_seconds{broker="paper",connection="1"} -0.04' in text
+    assert 'tradeactors_feed_live{broker="paper",connection="1"} 1.0' in text
+    await mirror.put_stream("paper", {})
+    assert "tradeactors_feed_live{" not in (await client.get("/metrics")).text
 
 
 async def test_errors_have_one_shape(client: httpx.AsyncClient) -> None:

@@ -15,6 +15,7 @@ from sqlmodel import col
 from actors.domain.identifiers import IntentId, Leg, order_tag
 from api.bootstrap import utc_now
 from persistence.database import Sessions, transaction
+from persistence.mirror_prices import FeedState
 from persistence.models import Intent, Run, Strategy
 from persistence.records import LogRecord
 from persistence.runtime_mirror import RuntimeMirror
@@ -186,7 +187,8 @@ async def test_a_stopped_strategy_can_be_started_again(trader: ApiUser, sessions
 
 
 STATUS_FIELDS = (
-    "strategy_id strategy_status position status_detail last_action last_price last_price_age_ms feed stop_loss "
+    "strategy_id strategy_status position status_detail last_action last_price last_price_age_ms feed "
+    "feed_lag_ms feed_since stop_loss "
     "quantity filled_quantity buy_price sell_price pnl buy_at sell_at last_buy_order last_sell_order last_sl_order "
     "message updated_at"
 )
@@ -206,8 +208,15 @@ async def test_status_has_the_fields_of_the_contract_and_the_latest_price(
     assert (status["strategy_status"], status["last_price"]) == ("running", 4123.05)
     assert 0 <= status["last_price_age_ms"] < 10_000
     assert status["feed"] == "live"
-    await mirror.put_feed("TCS", live=False)
+    await mirror.put_feed("TCS", FeedState(live=False))
     assert (await trader.call("GET", f"/strategy/status/{strategy_id}")).json()["feed"] == "down"
+    traded_at, now = utc_now() - timedelta(minutes=10), utc_now()
+    late = FeedState(live=True, lag_ms=8000, since=now)
+    await mirror.put_price("TCS", 412_305, traded_at, now, feed=late)
+    shown = (await trader.call("GET", f"/strategy/status/{strategy_id}")).json()
+    assert (shown["feed"], shown["feed_lag_ms"]) == ("late", 8000)
+    assert datetime.fromisoformat(shown["feed_since"]) == now
+    assert shown["last_price_age_ms"] >= 600_000, "the age of the trade, not of the message"
     assert status["message"].startswith("Waiting to buy at ")
     await mirror.delete_strategy(strategy_id, "TCS")
     from_database = (await trader.call("GET", f"/strategy/status/{strategy_id}")).json()

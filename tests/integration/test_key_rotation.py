@@ -16,6 +16,7 @@ from sqlalchemy import create_engine, text
 
 from actors.ports import BrokerUnavailable
 from actors.runtime.bootstrap import Accounts
+from actors.runtime.feed_accounts import FeedAccounts
 from api.app import create_app
 from config.secret_store import SECRETS_FILE, change_keys, read_secrets
 from config.settings import PREFIX, Settings, load_settings
@@ -234,16 +235,19 @@ async def test_the_rotation_is_audited_without_a_key(trader: ApiUser, settings: 
 
 @pytest.mark.usefixtures("client")
 async def test_one_account_that_cannot_be_decrypted_does_not_blind_the_feed(
-    trader: ApiUser, settings: Settings, sessions: Sessions, accounts: Accounts
+    trader: ApiUser, settings: Settings, sessions: Sessions, accounts: Accounts, mirror: RuntimeMirror
 ) -> None:
     await many_accounts(sessions, trader, 2)
     assert trader.paper is not None
-    for refused in range(4):
-        assert (await accounts.feed_credentials(refused)).access_token == trader.paper.access_token
+    feed = FeedAccounts(settings, "paper", accounts, RunLedger(sessions, mirror), mirror)
+    for _ in range(4):
+        tried = await feed.choose()
+        assert tried.credentials.access_token == trader.paper.access_token
+        feed.refused(tried)
     async with transaction(sessions) as session:
         await session.execute(text("UPDATE broker_accounts SET key_version = 'ffffffff'"))
     with pytest.raises(BrokerUnavailable, match="can be decrypted"):
-        await accounts.feed_credentials()
+        await feed.choose()
 
 
 async def test_wrong_keys_make_the_api_not_ready_and_leave_it_serving(

@@ -4,11 +4,11 @@ from typing import Any
 
 from actors.domain.events import Event, OrderReported
 from actors.ports import OrderCommand
-from actors.runtime import lines
+from actors.runtime import lines, names
 from actors.runtime.handles import Peers
 from actors.runtime.names import Pools
 from actors.runtime.plane.orders import OrderLine
-from tests.kit.builders import a_report
+from tests.kit.builders import INFY, a_report
 from tests.kit.execution import BUY, a_command
 
 FILLED = OrderReported(BUY.id, a_report())
@@ -60,3 +60,12 @@ def test_a_machine_that_cannot_listen_invites_nobody() -> None:
 
     assert lines.invitation(invite, "7", "node") is None
     assert lines.invitation(lambda *_: None, "7", None) is None  # type: ignore[arg-type]
+
+
+async def test_the_names_of_another_brokers_feed_and_routers_tell_the_broker() -> None:
+    pools, peers = Pools(brokers=("paper", "kite")), RecordingPeers()
+    for broker in ("paper", "kite", ""):
+        await lines.LinkedPriceWatch(peers, pools, broker, lambda _: None).unwatch(3, INFY)
+    assert peers.called == ["router:NSE:INFY unwatch", "router:NSE:INFY@kite unwatch", "router:NSE:INFY unwatch"]
+    assert names.feed_names(pools) == ["feed:0", "feed:0@kite"]
+    assert pools.suffix("another") == "@another", "a broker that is not offered has no prices, and nobody else's"

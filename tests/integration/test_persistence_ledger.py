@@ -226,7 +226,6 @@ async def test_recording_goes_on_without_redis_and_the_mirror_is_rebuilt(
     run = await new_run(sessions, symbol="REBUILT")
     deaf = RuntimeMirror.connect("redis://127.0.0.1:1")
     assert await RunLedger(sessions, deaf).record(bought(run, symbol="REBUILT")) is False
-    assert await RunLedger(sessions, deaf).mirror_price("REBUILT", 100, None, NOW) is False
     with pytest.raises(MirrorUnavailable):
         await deaf.ping()
     await deaf.close()
@@ -243,7 +242,7 @@ async def test_accounts_are_found(sessions: Sessions, ledger: RunLedger) -> None
     assert account is not None
     assert account.secrets_box == b"\x01sealed"
     assert "sealed" not in repr(account)
-    assert (await ledger.feed_accounts("paper"))[0] == run.broker_account_id
+    assert (await ledger.feed_accounts("paper"))[0][0] == run.broker_account_id
     assert await ledger.feed_accounts("kite") == []
     assert (run.id, run.strategy_id) in await ledger.running_runs()
 

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from persistence.errors import MirrorUnavailable
+from persistence.mirror_prices import FeedState
 from persistence.runtime_mirror import Claim, RuntimeMirror, open_redis
 from tests.integration.rows import NOW
 
@@ -212,9 +213,31 @@ async def test_prices_are_rupees_with_two_decimals(mirror: RuntimeMirror) -> Non
         "exchange_time": "2026-11-23T04:00:00+00:00",
         "received_at": "2026-11-23T04:00:00+00:00",
         "feed": "live",
+        "feed_lag_ms": "",
+        "feed_since": "",
     }
-    await mirror.put_feed("M&M", live=False)
+    await mirror.put_feed("M&M", FeedState(live=False))
     assert (await mirror.get_price("M&M"))["feed"] == "down"
+    await mirror.put_feed("M&M", FeedState(live=True, lag_ms=8000, since=NOW))
+    shown = await mirror.get_price("M&M")
+    assert (shown["feed"], shown["feed_lag_ms"], shown["feed_since"]) == ("late", "8000", NOW.isoformat())
+
+
+async def test_prices_of_one_broker_are_not_shown_to_runs_of_another(mirror: RuntimeMirror) -> None:
+    at_paper, at_kite, of_before = next(_ids), next(_ids), next(_ids)
+    for strategy_id, broker in ((at_paper, "paper"), (at_kite, "kite"), (of_before, "")):
+        fields = {"user_id": "1", "symbol": "SBIN"} | ({"broker": broker} if broker else {})
+        await mirror.put_run(strategy_id, "SBIN", {"symbol": "SBIN"}, fields)
+    await mirror.put_price("SBIN", 70_000, NOW, NOW, broker="paper")
+    assert [price.get("price") for _, price in await mirror.get_statuses([at_paper, at_kite, of_before])] == [
+        "700.00", None, "700.00",
+    ]  # fmt: skip
+    await mirror.put_price("SBIN", 81_000, NOW, NOW, broker="kite")
+    assert [price["price"] for _, price in await mirror.get_statuses([at_paper, at_kite, of_before])] == [
+        "700.00", "810.00", "700.00",
+    ]  # fmt: skip
+    prices = await mirror.get_prices([("SBIN", "kite"), ("SBIN", "paper"), ("SBIN", "")])
+    assert [price["price"] for price in prices] == ["810.00", "700.00", "700.00"]
 
 
 async def test_status_reads_runtime_and_price_together(mirror: RuntimeMirror, strategy_id: int) -> None:

@@ -8,7 +8,7 @@ import pytest
 from actors.domain.identifiers import Instrument
 from broker.errors import BrokerUnreachable, CredentialsRejected
 from broker.kite_order_client import KiteCredentials
-from broker.quotes import market_quotes
+from broker.quotes import market_quotes, market_tokens
 from tests.kit.paper import PaperExchange
 
 INFY, UNKNOWN = Instrument("NSE", "INFY", 408065), Instrument("NSE", "NOSUCH", 1)
@@ -30,7 +30,13 @@ def test_a_quote_has_its_price_in_paise_and_the_time_of_the_exchange(exchange: P
     exchange.control.set_price("NSE:INFY", 1449.95)
     quotes = market_quotes(credentials_of(exchange), [INFY, UNKNOWN], root=exchange.url, timeout_s=TIMEOUT)
     assert [(quote.instrument, quote.price) for quote in quotes] == [(INFY, 144995)]
-    assert abs(datetime.now(UTC) - quotes[0].exchange_time) < timedelta(seconds=5)
+    assert abs(datetime.now(UTC) - quotes[0].traded_at) < timedelta(seconds=5)
+
+
+def test_todays_tokens_are_told_by_symbol_and_what_is_not_listed_is_left_out(exchange: PaperExchange) -> None:
+    stale = Instrument("NSE", "INFY", 1)
+    found = market_tokens(credentials_of(exchange), [stale, UNKNOWN], root=exchange.url, timeout_s=TIMEOUT)
+    assert found == {"NSE:INFY": INFY.token}
 
 
 def test_a_broker_that_refuses_or_is_away_is_told_apart(exchange: PaperExchange) -> None:

@@ -33,7 +33,7 @@ def a_run(**changes: Any) -> StrategyRun:
 
 
 def a_tick(price: int, at: datetime, *, low: int | None = None, age: timedelta = timedelta(0)) -> Tick:
-    return Tick(INFY.token, price, low or price, price, at - age, at, at)
+    return Tick(INFY.token, price, low or price, price, at - age, at, at, at - age)
 
 
 def a_report(
@@ -45,5 +45,7 @@ def a_report(
     price: str = "1500.00",
     tag: str | None = None,
     reason: str = "",
+    at: datetime | None = None,
 ) -> OrderReport:
-    return OrderReport(order_id, tag, stage, quantity, filled, Decimal(price) if filled else Decimal(0), reason)
+    paid = Decimal(price) if filled else Decimal(0)
+    return OrderReport(order_id, tag, stage, quantity, filled, paid, reason, exchange_time=at)

@@ -98,7 +98,7 @@ def main(ws_root: str, most_instruments: int) -> None:
         if broken:
             broken.clear()
             raise RuntimeError("a callback of ours raised")
-        for token, price, exchange_time in ticks:
+        for token, price, exchange_time, _sent_at in ticks:
             tell("tick", token=token, price=price, exchange_time=exchange_time.isoformat())
 
     feed = MarketFeed(

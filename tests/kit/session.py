@@ -41,7 +41,8 @@ def deployment_of(stack: Stack, alerts: AlertInbox) -> Deployment:
 def running_session(**settings: Any) -> Iterator[tuple[Stack, Deployment]]:
     """PostgreSQL, Valkey, Ray, the paper exchange and the API, all real, with alerts and failpoints on."""
     with AlertInbox() as alerts, temporary_data_dir() as failpoints:
-        chosen = {"failpoints": str(failpoints), **QUICK, **settings}
+        given = {"failpoints": str(failpoints), **QUICK, **settings}
+        chosen = {name: value for name, value in given.items() if value is not None}
         with running_stack(secrets={f"{PREFIX}ALERT_URLS": alerts.url}, **chosen) as stack:
             import ray
 

@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from actors.domain.events import Event, OrderReported, TickReceived
 from actors.domain.order import Intent, OrderEvent, OrderReport
 from actors.domain.strategy_state import Phase
-from actors.ports import LoadedRun, OrderCommand
+from actors.ports import LoadedRun, OrderCommand, PriceWatch
 from actors.strategy_actor import StrategyActor
 from tests.kit.builders import BUY_AT, NOW, a_report, a_run, a_tick
 from tests.kit.fakes import FakeDesk, FakeJournal, FakePriceWatch
@@ -19,16 +19,23 @@ STOP = 145000
 
 
 class StrategyBench:
-    """One run of the builders' strategy: BUY after 30 s, SELL after ten minutes, stop-loss at 1450 rupees."""
+    """One run of the builders' strategy: BUY after 30 s, SELL after ten minutes, stop-loss at 1450 rupees.
 
-    def __init__(self, *, epoch: int = 1, snapshot: Mapping[str, Any] | None = None, **run: Any) -> None:
+    `prices`: where it hears them, in place of the fake.
+    """
+
+    def __init__(
+        self, *, epoch: int = 1, snapshot: Mapping[str, Any] | None = None, prices: PriceWatch | None = None, **run: Any
+    ) -> None:
         self.run = a_run(**({"sell_at": SELL_AT} | run))
-        self.clock = FakeClock(NOW)
+        watched_since = (snapshot or {}).get("watched_since")
+        self.clock = FakeClock(max(NOW, datetime.fromisoformat(watched_since)) if watched_since else NOW)
         self.trace: list[str] = []
         self.desk, self.journal = FakeDesk(self.clock, self.trace), FakeJournal(self.trace)
         self.prices = FakePriceWatch(self.clock, trace=self.trace)
         loaded = LoadedRun(self.run, epoch, snapshot)
-        self.actor = StrategyActor(loaded, desk=self.desk, journal=self.journal, prices=self.prices, clock=self.clock)
+        watch = prices or self.prices
+        self.actor = StrategyActor(loaded, desk=self.desk, journal=self.journal, prices=watch, clock=self.clock)
         self.life: asyncio.Task[bool] | None = None
 
     def start(self) -> "StrategyBench":

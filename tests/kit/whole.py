@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from actors.domain.cover import Cover
@@ -102,10 +102,10 @@ class WholeBench(ExecutionBench):
         self.lives[number] = asyncio.create_task(actor.live())
         return actor
 
-    def tick(self, number: int, price: int) -> None:
-        """A price of a strategy's share, in paise."""
+    def tick(self, number: int, price: int, *, age: timedelta = timedelta(0)) -> None:
+        """A price of a strategy's share, in paise; `age`: how long ago the trade was made."""
         token, now = share(number).token, self.clock.now()
-        self.actors[number].post(TickReceived(Tick.single(token, price, now, now)))
+        self.actors[number].post(TickReceived(Tick.single(token, price, now - age, now)))
 
     async def reaches(self, number: int, phase: Phase, within_s: float = 120) -> StrategyActor:
         """Wait for a phase of a strategy."""

@@ -137,10 +137,10 @@ def test_no_exception_carries_an_unclean_text(text: str) -> None:
     assert is_clean(str(refused))
 
 
-@given(ANYTHING, st.sampled_from(["last_price", "timestamp"]))
+@given(ANYTHING, st.sampled_from(["last_price", "timestamp", "instrument_token"]))
 def test_an_odd_quote_is_left_out(value: Any, name: str) -> None:
     infy, tcs = Instrument("NSE", "INFY", 1), Instrument("NSE", "TCS", 2)
-    good = {"last_price": 1500.5, "timestamp": datetime(2026, 11, 27, 10, tzinfo=UTC)}
+    good = {"last_price": 1500.5, "timestamp": datetime(2026, 11, 27, 10, tzinfo=UTC), "instrument_token": 1}
     found = quotes_of([infy, tcs], {"NSE:INFY": good | {name: value}, "NSE:TCS": good})
     assert found[-1].instrument == tcs
     assert all(quote.price > 0 for quote in found)

@@ -6,7 +6,7 @@ import pytest
 
 from actors.domain.identifiers import Instrument
 from actors.domain.stop_loss import SILENCE_LIMIT
-from actors.market_listener import QUIET_LIMIT, MarketListener
+from actors.market_listener import QUIET_LIMIT, TOKEN_PATIENCE, MarketListener
 from actors.ports import FeedStatus
 from tests.kit.builders import INFY, NOW
 from tests.kit.price_fakes import FakeTickReceiver, FakeTickStream, ManualWallClock
@@ -73,6 +73,39 @@ def test_a_tick_of_the_future_goes_no_further_and_spoils_nothing(feed: Feed) -> 
     assert feed.prices() == [150000]
 
 
+@pytest.mark.parametrize("lag_s", [0.5, 5.5, 8, 40, -4, -300])
+def test_no_tick_is_lost_to_a_feed_that_lags_or_to_a_clock_of_ours_that_is_off(feed: Feed, lag_s: float) -> None:
+    for price in range(150000, 150010):
+        feed.tick(price, age_s=lag_s)
+        feed.clock.advance(1)
+    assert feed.prices() == list(range(150000, 150010))
+    feed.listener.on_heard()
+    status = feed.listener.status_of(INFY.key)
+    assert status.lag == timedelta(seconds=lag_s)
+    assert (status.late_since is not None) is (lag_s > 5)
+
+
+def test_a_wild_stamp_of_one_instrument_makes_no_later_tick_old(feed: Feed) -> None:
+    feed.listener.subscribe(SBIN)
+    for _ in range(3):
+        feed.tick(150000)
+        feed.tick(81000, token=SBIN.token)
+        feed.clock.advance(1)
+    feed.tick(79000, token=SBIN.token, age_s=-3600)
+    feed.routers.delivered.clear()
+    feed.tick(80000, token=SBIN.token)
+    assert feed.prices() == [80000]
+
+
+def test_a_tick_is_as_old_as_its_trade_and_the_stream_as_its_messages(feed: Feed) -> None:
+    traded_at = NOW - timedelta(minutes=10)
+    feed.listener.on_tick(INFY.token, 150000, traded_at, NOW)
+    ((_, tick),) = feed.routers.delivered
+    assert tick.exchange_time == traded_at
+    status = feed.listener.status_of(INFY.key)
+    assert (status.last_tick_at, status.stream_at) == (traded_at, NOW)
+
+
 def test_a_tick_that_nobody_asked_for_goes_no_further(feed: Feed) -> None:
     feed.tick(81000, token=SBIN.token)
     assert feed.prices() == []
@@ -108,7 +141,8 @@ def test_the_status_holds_the_exchange_time_of_the_newest_usable_tick(feed: Feed
     assert not feed.listener.on_heard()
     feed.tick(150000, age_s=2)
     feed.tick(0, age_s=1)
-    assert feed.listener.subscribe(INFY) == FeedStatus(live=True, last_tick_at=NOW - timedelta(seconds=2))
+    status = feed.listener.subscribe(INFY)
+    assert (status.live, status.last_tick_at) == (True, NOW - timedelta(seconds=2))
 
 
 def test_an_instrument_is_as_alive_as_the_connection_its_ticks_come_on() -> None:
@@ -158,7 +192,7 @@ class Quiet(Feed):
 def test_an_armed_instrument_without_a_tick_is_asked_about_once_in_a_while() -> None:
     feed = Quiet()
     assert feed.listener.quiet() == [INFY]
-    assert not feed.listener.on_quote(INFY, 150000, feed.clock.now())  # nobody has traded at another price
+    assert not feed.listener.on_quote(INFY, 150000, NOW)  # nobody has traded since
     assert feed.listener.quiet() == []
     feed.hear(QUIET_LIMIT)
     feed.hear(timedelta(seconds=1))
@@ -179,6 +213,100 @@ def test_a_quote_that_shows_missed_ticks_is_a_tick_and_subscribes_anew() -> None
     assert feed.listener.on_quote(INFY, 140000, feed.clock.now())
     assert feed.prices() == [150000, 140000]
     assert feed.stream.asked == [INFY.token, INFY.token]
+
+
+def test_a_quote_counts_at_any_price_if_its_trade_is_newer() -> None:
+    feed = Quiet()
+    traded_at = feed.clock.now() - timedelta(seconds=2)
+    assert feed.listener.on_quote(INFY, 150000, traded_at)
+    _, tick = feed.routers.delivered[-1]
+    assert (tick.price, tick.exchange_time) == (150000, traded_at)
+
+
+def test_a_quote_makes_no_tick_of_a_lagging_stream_old() -> None:
+    feed = Quiet()
+    feed.listener.on_quote(INFY, 140000, feed.clock.now())
+    feed.tick(139000, age_s=8)
+    assert feed.prices() == [150000, 140000, 139000]
+
+
+OLD_INFY = Instrument("NSE", "INFY", 1)
+DAY, NEXT_DAY = NOW.date(), NOW.date() + timedelta(days=1)
+
+
+class Confirming(Feed):
+    """A feed that asks whose tokens are whose."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.listener = MarketListener(self.stream, routers=self.routers, clock=self.clock, confirms_tokens=True)
+
+
+def test_no_tick_of_another_instrument_decides_under_an_old_token() -> None:
+    feed = Confirming()
+    feed.listener.subscribe(OLD_INFY, armed=True)  # of the tenant who started on Friday
+    feed.listener.subscribe(INFY, armed=True)  # of the one who started today
+    assert feed.stream.subscribed == [OLD_INFY.token]
+    assert feed.listener.unconfirmed(DAY) == [OLD_INFY]
+    feed.tick(9000, token=OLD_INFY.token)
+    assert feed.prices() == []
+    assert feed.listener.on_token(OLD_INFY, INFY.token, DAY)
+    assert feed.stream.subscribed == [INFY.token]
+    feed.tick(9000, token=OLD_INFY.token)
+    feed.tick(150000)
+    assert [(receiver, tick.price) for receiver, tick in feed.routers.delivered] == [(INFY.key, 150000)]
+    feed.listener.subscribe(OLD_INFY, armed=True)
+    assert feed.stream.subscribed == [INFY.token], "the old token of one tenant never decides for the other"
+
+
+def test_a_token_is_looked_up_once_a_day_and_replaced_when_it_has_changed_overnight() -> None:
+    feed = Confirming()
+    feed.listener.subscribe(INFY)
+    assert not feed.listener.on_token(INFY, INFY.token, DAY)
+    feed.tick(150000)
+    assert feed.listener.unconfirmed(DAY) == []
+    assert feed.listener.unconfirmed(NEXT_DAY) == [INFY]
+    assert feed.listener.on_token(INFY, 999, NEXT_DAY)
+    feed.tick(1000, token=INFY.token)
+    feed.tick(151000, token=999)
+    assert feed.prices() == [150000, 151000]
+
+
+def test_two_instruments_may_swap_their_tokens() -> None:
+    feed = Confirming()
+    feed.listener.subscribe(INFY)
+    feed.listener.subscribe(SBIN)
+    feed.listener.on_token(INFY, SBIN.token, DAY)
+    feed.listener.on_token(SBIN, INFY.token, DAY)
+    feed.tick(150000, token=SBIN.token)
+    feed.tick(81000, token=INFY.token)
+    assert [receiver for receiver, _ in feed.routers.delivered] == [INFY.key, SBIN.key]
+    assert sorted(feed.stream.subscribed) == sorted([INFY.token, SBIN.token])
+
+
+def test_an_instrument_that_two_answers_leave_out_is_not_listed_until_one_names_it() -> None:
+    feed = Confirming()
+    feed.listener.subscribe(INFY)
+    assert not feed.listener.on_token(INFY, None, DAY)
+    assert feed.listener.status_of(INFY.key).listed
+    assert feed.listener.on_token(INFY, None, DAY)
+    assert not feed.listener.status_of(INFY.key).listed
+    assert feed.listener.unconfirmed(DAY) == [INFY]
+    assert feed.listener.on_token(INFY, INFY.token, DAY)
+    assert feed.listener.status_of(INFY.key).listed
+
+
+def test_ticks_wait_for_their_token_only_for_a_while_and_not_if_nobody_can_tell() -> None:
+    feed = Confirming()
+    feed.listener.subscribe(INFY)
+    feed.tick(150000)
+    feed.clock.advance(TOKEN_PATIENCE.total_seconds())
+    feed.tick(150001)
+    assert feed.prices() == [150001]
+    feed.listener.subscribe(SBIN)
+    feed.listener.without_tokens([SBIN])
+    feed.tick(81000, token=SBIN.token)
+    assert feed.prices() == [150001, 81000]
 
 
 def test_a_quote_older_than_the_last_tick_proves_nothing() -> None:

@@ -188,14 +188,14 @@ async def test_a_price_that_falls_to_the_stop_between_hand_over_and_send_calls_t
     assert bench.clock.now() < BUY_AT + SECOND
 
 
-@pytest.mark.parametrize(("price", "age_s"), [(ABOVE, 0.5), (STOP + 1, 0.5), (STOP - 1000, 20)])
-def test_a_price_above_the_stop_or_of_long_ago_keeps_nobody_from_buying(price: int, age_s: float) -> None:
+@pytest.mark.parametrize(("price", "age"), [(ABOVE, SECOND), (STOP + 1, SECOND), (STOP - 1000, 1000 * SECOND)])
+def test_a_price_above_the_stop_or_of_long_ago_keeps_nobody_from_buying(price: int, age: timedelta) -> None:
     @in_virtual_time
     async def scenario() -> None:
         bench = WholeBench()
         bench.strategy()
-        await passing(28 - age_s)
-        bench.tick(1, price)
+        await passing(27)
+        bench.tick(1, price, age=age)
         await bench.reaches(1, Phase.GUARDING)
         assert [intent.event for intent in bench.posted] == [OrderEvent.BUY]
 

@@ -99,7 +99,7 @@ paise = st.integers(1, 2**53)
 instants = st.datetimes(datetime(1990, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
 
 
-@given(st.builds(Tick, paise, paise, paise, paise, instants, instants, instants))
+@given(st.builds(Tick, paise, paise, paise, paise, instants, instants, instants, instants))
 def test_a_tick_survives_to_the_microsecond(tick: Tick) -> None:
     assert unpack_tick(pack_tick(tick)) == tick
 
@@ -110,7 +110,10 @@ def test_a_tick_of_another_zone_is_the_same_instant() -> None:
     assert unpack_tick(pack_tick(tick)).received_at.tzinfo is UTC
 
 
-@pytest.mark.parametrize("status", [FeedStatus(live=False), FeedStatus(live=True, last_tick_at=NOW)])
+LATE = FeedStatus(True, NOW, timedelta(seconds=-4, microseconds=3), NOW + timedelta(seconds=1), NOW, listed=False)
+
+
+@pytest.mark.parametrize("status", [FeedStatus(live=False), FeedStatus(live=True, last_tick_at=NOW), LATE])
 def test_a_status_survives(status: FeedStatus) -> None:
     assert unpack_status(pack_status(status)) == status
 

@@ -152,6 +152,21 @@ def test_the_feed_credentials_belong_together_and_the_feed_broker_must_be_allowe
         "TRADEACTORS_FEED_API_KEY and TRADEACTORS_FEED_ACCESS_TOKEN must be set together.",
     )
     assert problems_of(feed_broker="kite") == ("TRADEACTORS_FEED_BROKER must be one of TRADEACTORS_BROKERS.",)
+    assert problems_of(feed_api_key="key", feed_access_token="token", feed_credentials_file="feed.json") == (
+        "TRADEACTORS_FEED_CREDENTIALS_FILE stands in place of TRADEACTORS_FEED_API_KEY; set one of them.",
+    )
+
+
+@pytest.mark.parametrize("brokers", ["kite,paper", "paper,kite"])
+def test_paper_prices_never_decide_about_positions_at_kite(brokers: str) -> None:
+    assert problems_of(brokers=brokers, feed_broker="paper") == (
+        (
+            "TRADEACTORS_FEED_BROKER must not be paper where TRADEACTORS_BROKERS has kite: "
+            "invented prices would decide about real positions."
+        ),
+    )
+    assert load(brokers=brokers).feed_source == "kite"
+    assert load(brokers="paper").feed_source == "paper"
 
 
 def test_exits_are_kept_less_than_all_of_the_order_rate() -> None:

@@ -43,7 +43,7 @@ STATES = [
 @pytest.mark.parametrize("state", STATES, ids=lambda state: state.phase)
 def test_state_survives_its_json_but_for_what_is_watched_anew(state: StrategyState) -> None:
     loaded = load_state(state.run, json.loads(json.dumps(dump_state(state))))
-    anew = {"watched_since": None, "breach_seen": False, "feed_live": True, "last_tick_at": None, "entry_absent": False}
+    anew = {"breach_seen": False, "feed_live": True, "last_tick_at": None, "entry_absent": False}
     anew["ask_first"] = False
     assert loaded == replace(state, **anew)  # type: ignore[arg-type] # the keywords of the table
 

@@ -16,7 +16,6 @@ from actors.domain.events import (
     RunRecovered,
     StopLossMoved,
     StopRequested,
-    TickReceived,
     Timer,
     TimerFired,
 )
@@ -34,7 +33,6 @@ from actors.domain.strategy_state import Phase, StatusDetail, StrategyState
 from actors.domain.tick_fanout import TickFanout
 from tests.kit.builders import BUY_AT, INFY, NOW, a_report, a_tick
 from tests.kit.lives import (
-    BELOW,
     BOUGHT_AT,
     BUY_ID,
     ENTRY,
@@ -184,11 +182,6 @@ def test_recovery_of_an_ended_run_reports_shares_bought_meanwhile() -> None:
     gone = play(entering(), failed(FailureKind.EXHAUSTED))
     _, decisions = recover(gone, entry_report())
     assert "late_fill" in alerts(decisions)
-
-
-def test_tick_from_the_future_decides_nothing() -> None:
-    ahead = a_tick(BELOW, LATER, age=-timedelta(hours=5, minutes=30))
-    assert play(guarding(), TickReceived(ahead)).phase is Phase.GUARDING
 
 
 def test_one_tick_from_the_future_does_not_blind_the_filter() -> None:

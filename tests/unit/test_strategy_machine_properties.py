@@ -159,10 +159,11 @@ class StrategyLife(RuleBasedStateMachine):
     @rule(price=st.integers(144000, 146000), stale=st.booleans())
     def price_ticks(self, price: int, stale: bool) -> None:
         before = self.state
-        age = timedelta(minutes=1) if stale else timedelta(0)
+        since = before.watched_since or self.now
+        age = self.now - since + timedelta(microseconds=1) if stale else timedelta(0)
         self.feed(TickReceived(a_tick(price, self.now, age=age)))
         if stale:
-            assert self.state.phase is before.phase, "a stale tick decided something"
+            assert self.state.phase is before.phase, "a trade of before the fill decided something"
         elif before.phase is Phase.GUARDING and price <= before.stop_loss:
             assert self.state.phase is Phase.EXITING, "a breached stop did not exit"
 

@@ -1,5 +1,6 @@
 """A new incarnation in every phase, with and without orders in the book (row J1)."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -14,15 +15,18 @@ from actors.domain.decisions import (
 from actors.domain.entries import ENTRY_PATIENCE, HAND_OVER
 from actors.domain.events import (
     OrderReported,
+    TickReceived,
     Timer,
     TimerFired,
 )
 from actors.domain.order import OrderStage
 from actors.domain.position import PositionStatus
+from actors.domain.snapshot import dump_state, load_state
 from actors.domain.strategy_machine import step
 from actors.domain.strategy_state import Phase, StrategyState
-from tests.kit.builders import BUY_AT, NOW, SELL_AT
+from tests.kit.builders import BUY_AT, NOW, SELL_AT, a_tick
 from tests.kit.lives import (
+    BELOW,
     BOUGHT_AT,
     ENTRY,
     LATER,
@@ -39,6 +43,7 @@ from tests.kit.lives import (
     guarding,
     of,
     paused,
+    play,
     recover,
     scheduled,
     working,
@@ -92,10 +97,26 @@ def test_recovery_while_paused_probes_the_broker_at_once() -> None:
     assert SetTimer(Timer.SELL, SELL_AT) in decisions
 
 
-def test_recovery_while_guarding_watches_anew_and_restores_the_sell_timer() -> None:
+def test_recovery_while_guarding_watches_on_and_restores_the_sell_timer() -> None:
     state, decisions = recover(guarding(), entry_report())
-    assert (state.phase, state.watched_since) == (Phase.GUARDING, LATER)
+    assert (state.phase, state.watched_since) == (Phase.GUARDING, BUY_AT)
     assert set(decisions) == {WatchPrice(STOP), SetTimer(Timer.SELL, SELL_AT)}
+
+
+def test_touch_that_a_dead_incarnation_did_not_hear_exits_after_recovery() -> None:
+    guarded, _ = recover(guarding(), entry_report())
+    missed = a_tick(BELOW, LATER, age=timedelta(minutes=2))
+    assert play(guarded, TickReceived(missed)).phase is Phase.EXITING
+
+
+def test_run_recovered_from_a_snapshot_that_does_not_say_since_when_asks_the_order_book() -> None:
+    filled = replace(entry_report(), report=replace(entry_report().report, exchange_time=BOUGHT_AT))
+    data = dump_state(guarding())
+    del data["watched_since"]
+    old = load_state(guarding().run, data)
+    state, _ = recover(old, filled)
+    assert state.watched_since == BUY_AT
+    assert recover(old, entry_report())[0].watched_since == LATER
 
 
 def test_recovery_with_the_sell_time_passed_sells_late_in_the_same_session() -> None:

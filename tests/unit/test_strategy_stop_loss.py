@@ -28,6 +28,7 @@ from actors.domain.identifiers import IntentId, Leg
 from actors.domain.order import FailureKind, OrderEvent, OrderStage
 from actors.domain.position import PositionStatus
 from actors.domain.snapshot import runtime_view
+from actors.domain.stop_loss import Tick
 from actors.domain.strategy_machine import step
 from actors.domain.strategy_state import Phase, RunStatus, StatusDetail, StrategyState
 from tests.kit.builders import BUY_AT, NOW, SELL_AT, a_report, a_tick
@@ -36,6 +37,7 @@ from tests.kit.lives import (
     AT_STOP,
     BELOW,
     BOUGHT_AT,
+    ENTRY,
     LATER,
     STOP,
     alerts,
@@ -79,8 +81,8 @@ def test_touch_inside_a_conflated_tick_exits() -> None:
     assert play(guarding(), TickReceived(a_tick(ABOVE, LATER, low=AT_STOP))).phase is Phase.EXITING
 
 
-def test_low_from_before_the_watch_began_does_not_exit() -> None:
-    tick = replace(a_tick(ABOVE, LATER, low=BELOW), extremes_since=BOUGHT_AT - timedelta(microseconds=1))
+def test_low_from_before_the_fill_does_not_exit() -> None:
+    tick = replace(a_tick(ABOVE, LATER, low=BELOW), extremes_from=BUY_AT - timedelta(microseconds=1))
     assert play(guarding(), TickReceived(tick)).phase is Phase.GUARDING
 
 
@@ -102,11 +104,42 @@ def test_stop_loss_is_skipped_unless_bought(state: StrategyState) -> None:
     assert after.last_price == BELOW
 
 
-def test_stale_tick_shows_the_price_but_decides_nothing() -> None:
-    old = a_tick(BELOW, LATER, age=timedelta(seconds=5, microseconds=1))
+def test_trade_of_before_the_fill_shows_the_price_but_decides_nothing() -> None:
+    old = a_tick(BELOW, LATER, age=LATER - BUY_AT + timedelta(microseconds=1))
     state, decisions = step(guarding(), TickReceived(old), LATER)
     assert (state.phase, state.last_price) == (Phase.GUARDING, BELOW)
     assert decisions == ()
+
+
+@pytest.mark.parametrize("age_s", [0, 5.5, 8, 60, -4, -600])
+def test_trade_since_the_fill_exits_however_late_it_is_heard_and_however_wrong_our_clock_is(age_s: float) -> None:
+    tick = a_tick(BELOW, LATER, age=timedelta(seconds=age_s))
+    assert play(guarding(), TickReceived(tick)).phase is Phase.EXITING
+
+
+def test_fill_is_dated_by_the_exchange_and_not_by_our_clock() -> None:
+    filled = replace(entry_report().report, exchange_time=BOUGHT_AT)
+    ahead = BOUGHT_AT + timedelta(minutes=7)
+    bought = play(entering(), OrderReported(ENTRY, filled), IntentArmed(exit_id()), at=ahead)
+    assert bought.watched_since == BUY_AT
+    before, same_second = (Tick.single(1, BELOW, at, ahead) for at in (BUY_AT - timedelta(seconds=1), BUY_AT))
+    assert play(bought, TickReceived(before), at=ahead).phase is Phase.GUARDING
+    assert play(bought, TickReceived(same_second), at=ahead).phase is Phase.EXITING
+
+
+def test_first_fill_is_the_one_that_counts() -> None:
+    reports = [(n, entry_report(OrderStage.OPEN, n).report) for n in (4, 9)]
+    parts = [replace(report, exchange_time=BUY_AT + timedelta(seconds=n)) for n, report in reports]
+    bought = play(entering(), *(OrderReported(ENTRY, part) for part in parts), at=BUY_AT + timedelta(seconds=30))
+    assert bought.watched_since == BUY_AT + timedelta(seconds=4)
+
+
+def test_moved_stop_is_watched_at_once_behind_a_lagging_feed_or_a_clock_that_is_ahead() -> None:
+    lag = timedelta(seconds=8)
+    moved = play(guarding(), StopLossMoved(STOP + 2000, lag))
+    assert play(moved, TickReceived(a_tick(STOP + 1000, LATER, age=lag))).phase is Phase.EXITING
+    before = a_tick(STOP + 1000, LATER, age=lag + timedelta(seconds=1))
+    assert play(moved, TickReceived(before)).phase is Phase.GUARDING
 
 
 def test_touch_while_the_exit_is_journalled_is_remembered_and_exits_when_it_is() -> None:
@@ -160,16 +193,42 @@ def test_lost_feed_without_a_position_is_no_alarm() -> None:
     assert step(scheduled(), FeedLost(), NOW)[1] == ()
 
 
-def test_ticks_cached_from_before_the_drop_decide_nothing_after_the_feed_is_back() -> None:
+def test_touch_while_the_feed_was_away_exits_when_it_is_heard() -> None:
     back = play(guarding(), FeedLost(), FeedRestored())
     state = play(back, TickReceived(a_tick(BELOW, LATER, age=timedelta(minutes=1))))
-    assert state.phase is Phase.GUARDING
+    assert state.phase is Phase.EXITING
 
 
-def test_only_a_fresh_tick_proves_that_the_feed_is_back() -> None:
-    lost = play(guarding(), FeedLost())
-    assert play(lost, TickReceived(a_tick(ABOVE, LATER))).feed_live
-    assert not play(lost, TickReceived(a_tick(ABOVE, LATER, age=timedelta(minutes=1)))).feed_live
+def test_tick_does_not_prove_that_the_feed_is_as_it_should_be() -> None:
+    late = play(guarding(), FeedLost("8.0 s behind our clock", late=True))
+    assert runtime_view(play(late, TickReceived(a_tick(ABOVE, LATER)))).status_detail == StatusDetail.FEED_DOWN
+
+
+def test_late_feed_is_said_once_decides_all_the_same_and_worse_is_said_too() -> None:
+    late, decisions = step(guarding(), FeedLost("8.0 s behind our clock", late=True), LATER)
+    assert (alerts(decisions), logged(decisions)) == (["ticks_stale"], ["TICKS_STALE"])
+    assert step(late, FeedLost("8.1 s behind our clock", late=True), LATER)[1] == ()
+    assert play(late, TickReceived(a_tick(BELOW, LATER))).phase is Phase.EXITING
+    assert alerts(step(late, FeedLost(), LATER)[1]) == ["feed_lost"]
+    over, decisions = step(late, FeedRestored(), LATER)
+    assert logged(decisions) == ["FEED_RESTORED"]
+    assert runtime_view(over).status_detail == StatusDetail.NONE
+
+
+def test_feed_that_was_lost_before_the_buy_is_said_once_a_position_depends_on_it() -> None:
+    bought = play(play(entering(), FeedLost(), at=BUY_AT), entry_report(), IntentArmed(exit_id()))
+    assert alerts(step(bought, FeedLost(), LATER)[1]) == ["feed_lost"]
+
+
+def test_nothing_is_bought_that_the_broker_does_not_list_today() -> None:
+    gone, decisions = step(scheduled(), FeedLost("the broker does not list INFY today", unlisted=True), NOW)
+    assert alerts(decisions) == ["symbol_not_listed"]
+    assert step(gone, FeedLost("the broker does not list INFY today", unlisted=True), NOW)[1] == ()
+    over, decisions = step(gone, TimerFired(Timer.BUY, BUY_AT), BUY_AT)
+    assert of(decisions, SendOrder) == []
+    assert (over.phase, over.detail) == (Phase.ENDED, StatusDetail.NOT_LISTED)
+    back = play(gone, FeedRestored(), at=NOW)
+    assert of(step(back, TimerFired(Timer.BUY, BUY_AT), BUY_AT)[1], SendOrder) != []
 
 
 def test_first_fresh_tick_after_the_feed_is_back_exits_through_a_gap() -> None:

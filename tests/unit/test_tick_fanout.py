@@ -78,6 +78,7 @@ class FanoutModel(RuleBasedStateMachine):
                 low=min(tick.low for tick in unseen),
                 high=max(tick.high for tick in unseen),
                 extremes_since=unseen[0].extremes_since,
+                extremes_from=unseen[0].extremes_from,
             )
         for follower in served.values():
             follower.unseen = []

@@ -26,12 +26,12 @@ LONGEST_FRAME = 1 << 20
 """Bytes. An order command has about 1 kB."""
 
 _LENGTH = struct.Struct("<I")
-_TICK = struct.Struct("<7q")
-_STATUS = struct.Struct("<?q")
+_TICK = struct.Struct("<8q")
+_STATUS = struct.Struct("<B4q")
 _NUMBER = struct.Struct("<I")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_NO_TICK_YET = -1
+_UNKNOWN = -(1 << 63)
 
 _OPEN_MODULES = ("actors.domain.", "actors.ports")
 _OPEN_NAMES = frozenset(
@@ -122,7 +122,7 @@ def seal_of(payload: bytes, key: bytes, number: int) -> bytes:
 
 
 def pack_tick(tick: Tick) -> bytes:
-    """A tick in 56 bytes: paise, and microseconds since 1970."""
+    """A tick in 64 bytes: paise, and microseconds since 1970."""
     return _TICK.pack(
         tick.token,
         tick.price,
@@ -131,32 +131,40 @@ def pack_tick(tick: Tick) -> bytes:
         _microseconds(tick.exchange_time),
         _microseconds(tick.received_at),
         _microseconds(tick.extremes_since),
+        _microseconds(tick.extremes_from),
     )
 
 
 def unpack_tick(body: bytes) -> Tick:
     """The inverse of `pack_tick`; times in UTC. Raises FrameRefused."""
     try:
-        token, price, low, high, exchange_us, received_us, since_us = _TICK.unpack(body)
+        token, price, low, high, exchange_us, received_us, since_us, from_us = _TICK.unpack(body)
     except struct.error as error:
         raise FrameRefused("not a tick") from error
     received_at = _instant(received_us)
     since = received_at if since_us == received_us else _instant(since_us)
-    return Tick(token, price, low, high, _instant(exchange_us), received_at, since)
+    exchange_time = _instant(exchange_us)
+    oldest = exchange_time if from_us == exchange_us else _instant(from_us)
+    return Tick(token, price, low, high, exchange_time, received_at, since, oldest)
 
 
 def pack_status(status: FeedStatus) -> bytes:
-    """A feed status in 9 bytes."""
-    return _STATUS.pack(status.live, _microseconds(status.last_tick_at) if status.last_tick_at else _NO_TICK_YET)
+    """A feed status in 33 bytes."""
+    lag = _UNKNOWN if status.lag is None else status.lag // _MICROSECOND
+    stamps = (status.last_tick_at, status.stream_at, status.late_since)
+    packed = (_UNKNOWN if at is None else _microseconds(at) for at in stamps)
+    return _STATUS.pack(status.live | status.listed << 1, lag, *packed)
 
 
 def unpack_status(body: bytes) -> FeedStatus:
     """The inverse of `pack_status`. Raises FrameRefused."""
     try:
-        live, at_us = _STATUS.unpack(body)
+        flags, lag_us, *stamps = _STATUS.unpack(body)
     except struct.error as error:
         raise FrameRefused("not a status") from error
-    return FeedStatus(live, None if at_us == _NO_TICK_YET else _instant(at_us))
+    last_tick_at, stream_at, late_since = (None if at_us == _UNKNOWN else _instant(at_us) for at_us in stamps)
+    lag = None if lag_us == _UNKNOWN else lag_us * _MICROSECOND
+    return FeedStatus(bool(flags & 1), last_tick_at, lag, stream_at, late_since, bool(flags & 2))
 
 
 def pack_numbered(number: int, value: object) -> bytes:
