@@ -4,6 +4,7 @@ from tests.chaos.mutations import Edit, Mutation
 
 _PLACER, _AUDIT, _EVIDENCE = "actors/order_placer.py", "actors/order_audit.py", "actors/account_evidence.py"
 _CHASE, _COVER = "actors/exit_chase.py", "actors/domain/cover.py"
+_PRICES = "actors/domain/stop_loss.py"
 _SOLD_AT_ALL = ("short", "foreign")
 
 OUTSIDE_MUTATIONS = (
@@ -74,6 +75,31 @@ OUTSIDE_MUTATIONS = (
         ),
         ("guarding: locked at the lower circuit",),
         ("restless", "starved"),
+    ),
+    Mutation(
+        "a trade counts however late it is heard",
+        (
+            Edit(
+                _PRICES,
+                "    if tick.exchange_time < watched_since:\n",
+                "    if tick.exchange_time < max(watched_since, tick.received_at - timedelta(seconds=5)):\n",
+            ),
+        ),
+        ("guarding: the feed lags 6 s", "guarding: the feed is away at the touch"),
+        ("silent", "stuck"),
+    ),
+    Mutation(
+        "stamps are judged by those of their stream",
+        (
+            Edit(
+                _PRICES,
+                "received_at + AHEAD if lag is None else received_at + AHEAD - min(lag, _NONE)",
+                "received_at + AHEAD",
+            ),
+            Edit(_PRICES, "(received_at + LARGEST_OFFSET if lag is None else possible)", "possible"),
+        ),
+        ("guarding: the stamps are 4 s ahead",),
+        ("silent", "stuck"),
     ),
     Mutation(
         "the cleaning of texts",
