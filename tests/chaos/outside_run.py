@@ -10,11 +10,14 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from rich.console import Console
 
@@ -25,6 +28,12 @@ from tests.chaos.run import STARTING_AT_ONCE
 from tests.chaos.sections import OUTSIDE, with_section
 from tests.kit.session import running_session
 from tests.kit.trader import Deployment
+
+Gap = tuple[datetime, datetime]
+_IST = ZoneInfo("Asia/Kolkata")
+
+OPEN_FOR_S = 75.0
+"""How long the market is open at least before it closes: a stack starts in it, and lives buy."""
 
 BROKEN = ("short", "foreign", "starved", "silent", "duplicate", "unguarded", "unlogged")
 
@@ -57,10 +66,10 @@ class OutsideResult:
 
 
 class OutsideFlow:
-    """Lives cases, as many at a time as there are shares for them; what dies is shared by those of one batch."""
+    """Lives cases on one stack, as many at a time as it has shares for; what dies is shared by those of one batch."""
 
-    def __init__(self, deployment: Deployment, until: float = float("inf")) -> None:
-        self._deployment, self._until = deployment, until
+    def __init__(self, deployment: Deployment, until: float = float("inf"), gap: Gap | None = None) -> None:
+        self._deployment, self._until, self._gap = deployment, until, gap
         self._starting = threading.Semaphore(STARTING_AT_ONCE)
         self._slots = queue.SimpleQueue[Any]()
         for slot in SLOTS:
@@ -92,9 +101,40 @@ class OutsideFlow:
             return None
         slot = self._slots.get()
         try:
-            return result_of(OutsideLife(case, self._deployment, slot, self._starting))
+            return result_of(OutsideLife(case, self._deployment, slot, self._starting, self._gap))
         finally:
             self._slots.put(slot)
+
+
+def live_everywhere(
+    cases: list[OutsideCase], until: float = float("inf"), when_up: Callable[[], None] = lambda: None
+) -> Iterator[OutsideResult]:
+    """Live every case on a stack that suits it. `when_up` is called once a stack runs."""
+    limits = {"api_rate_per_minute": 0, "auth_rate_per_minute": 0}
+    if usual := [case for case in cases if not case.needs_hours]:
+        with running_session(**limits) as (_, deployment):
+            when_up()
+            yield from OutsideFlow(deployment, until).live_all(usual)
+    closing = [case for case in cases if case.needs_hours]
+    if closing and time.monotonic() < until:
+        with TemporaryDirectory() as directory:
+            calendar, gap = _closing_soon(Path(directory))
+            with running_session(calendar="XNSE", calendar_overrides=calendar, **limits) as (_, deployment):
+                when_up()
+                yield from OutsideFlow(deployment, until, gap).live_all(closing)
+
+
+def _closing_soon(directory: Path) -> tuple[Path, Gap]:
+    """A calendar of today, which is open but for a minute; and that minute."""
+    now = datetime.now(_IST)
+    closes = (now + timedelta(seconds=OPEN_FOR_S + 60)).replace(second=0, microsecond=0)
+    opens = closes + timedelta(minutes=1)
+    ends = min(opens + timedelta(hours=1), now.replace(hour=23, minute=59))
+    calendar = directory / "calendar.toml"
+    calendar.write_text(
+        f'{now:%Y-%m-%d} = "{now:%H:%M}-{closes:%H:%M}, {opens:%H:%M}-{ends:%H:%M}"\n', encoding="utf-8"
+    )
+    return calendar, (closes, opens)
 
 
 def result_of(life: OutsideLife) -> OutsideResult:
@@ -195,13 +235,12 @@ def main() -> int:
     console = Console()
     console.print(f"{len(wanted)} lives, {len(missing)} to be lived")
     if missing:
-        with running_session(api_rate_per_minute=0, auth_rate_per_minute=0) as (_, deployment):
-            for result in OutsideFlow(deployment, until).live_all(missing):
-                results.append(result)
-                note(options.journal, result)
-                words = result.problems or result.untried or "ok"
-                line = f"{len(results)}/{len(wanted)} {result.seconds:3.0f} s {result.case.name}: {words}"
-                console.print(line, highlight=False, markup=False)
+        for result in live_everywhere(missing, until):
+            results.append(result)
+            note(options.journal, result)
+            words = result.problems or result.untried or "ok"
+            line = f"{len(results)}/{len(wanted)} {result.seconds:3.0f} s {result.case.name}: {words}"
+            console.print(line, highlight=False, markup=False)
     console.print(outside_summary(results))
     if options.report is not None:
         with_section(options.report, outside_section(results))

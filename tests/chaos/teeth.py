@@ -79,21 +79,24 @@ def _live_here(names: Sequence[str], answer: Path) -> None:
     from tests.chaos.catalogue import cases
     from tests.chaos.life import FALLING
     from tests.chaos.outside_catalogue import possible_outside
-    from tests.chaos.outside_run import OutsideFlow
+    from tests.chaos.outside_run import live_everywhere
     from tests.chaos.special import SPECIAL
     from tests.kit.session import running_session
 
     by_name = {case.name: case for case in cases()}
     outside = {case.name: case for case in possible_outside()}
     verdicts: Verdicts = {}
+    known = [outside[name] for name in names if name in outside]
+    for seen in live_everywhere(known, when_up=lambda: _check_that_ray_runs(REPOSITORY)):
+        verdicts[seen.case.name] = {"problems": seen.problems, "untried": seen.untried}
+    if outside.keys() >= set(names):
+        answer.write_text(json.dumps(verdicts), encoding="utf-8")
+        return
     with running_session(api_rate_per_minute=0, auth_rate_per_minute=0) as (_, deployment):
         _check_that_ray_runs(REPOSITORY)
         run.warm_up(deployment)
         for result in run.live_all(deployment, [by_name[name] for name in names if name in by_name]):
             verdicts[result.case.name] = {"problems": result.problems, "untried": result.untried}
-        for lived_outside in OutsideFlow(deployment).live_all([outside[name] for name in names if name in outside]):
-            verdict = {"problems": lived_outside.problems, "untried": lived_outside.untried}
-            verdicts[lived_outside.case.name] = verdict
         for name in names:
             if name in SPECIAL:
                 deployment.exchange.clear_faults()
