@@ -35,7 +35,15 @@ _IST = ZoneInfo("Asia/Kolkata")
 OPEN_FOR_S = 75.0
 """How long the market is open at least before it closes: a stack starts in it, and lives buy."""
 
-BROKEN = ("short", "foreign", "starved", "silent", "duplicate", "unguarded", "unlogged")
+BROKEN = {
+    "short": "shorts",
+    "foreign": "sales of foreign shares",
+    "starved": "starved exits",
+    "silent": "stops silently off",
+    "duplicate": "duplicate orders",
+    "unguarded": "positions left unguarded",
+    "unlogged": "orders not logged",
+}
 
 _EXPLAINED = (
     "Written by `make chaos`. Every life is a strategy that holds, or is about to buy, ten shares with a stop-loss. At",
@@ -90,7 +98,10 @@ class OutsideFlow:
         alone = [case for case in cases if case.alone]
         calm = [case for case in cases if not case.alone and not case.shakes]
         shaken = [case for case in cases if not case.alone and case.shakes]
-        for batch, together in ((calm, len(SLOTS)), (shaken, len(SLOTS) - 1), (alone, 1)):
+        batches = [(calm, len(SLOTS)), (shaken, len(SLOTS) - 1), (alone, 1)]
+        if self._gap is not None:  # the market closes once
+            batches = [(cases, len(SLOTS))]
+        for batch, together in batches:
             self._deployment.exchange.clear_faults()
             with ThreadPoolExecutor(together) as pool:
                 yield from (result for result in pool.map(self.live, batch) if result is not None)
@@ -176,23 +187,8 @@ def outside_summary(results: list[OutsideResult]) -> str:
     """The totals in one line."""
     broken = Counter(problem.partition(":")[0] for result in results for problem in result.problems)
     untried = sum(bool(result.untried) for result in results)
-    names = dict(
-        zip(
-            BROKEN,
-            (
-                "shorts",
-                "sales of foreign shares",
-                "starved exits",
-                "stops silently off",
-                "duplicate orders",
-                "positions left unguarded",
-                "orders not logged",
-            ),
-            strict=True,
-        )
-    )
-    others = sum(count for kind, count in broken.items() if kind not in names)
-    told = ", ".join(f"{broken[kind]} {name}" for kind, name in names.items())
+    others = sum(count for kind, count in broken.items() if kind not in BROKEN)
+    told = ", ".join(f"{broken[kind]} {name}" for kind, name in BROKEN.items())
     return f"{len(results)} lives: {told}, {others} other problems; {untried} not as they were meant to be."
 
 
@@ -208,13 +204,6 @@ def note(journal: Path | None, result: OutsideResult) -> None:
     if journal is not None and result.passed:
         with journal.open("a", encoding="utf-8") as lines:
             lines.write(json.dumps({"case": result.case.name, "seconds": round(result.seconds, 1)}) + "\n")
-
-
-def warm_up(deployment: Deployment) -> None:
-    """The first strategy of a symbol pays for what all others find ready."""
-    for slot in SLOTS:
-        for symbol in (slot.symbol, slot.healthy):
-            deployment.trader().strategy(symbol, buy_in=600, sell_in=1200).stop()
 
 
 def main() -> int:
