@@ -1,6 +1,6 @@
 """Whether the chaos suite would notice: takes the mechanisms of the order protocol away one by one, and expects red.
 
-python -m tests.chaos.teeth [--only TEXT]
+python -m tests.chaos.teeth [--only TEXT]...
 
 Works in a copy of the tree. The unchanged copy must be green first; a life that could not be lived proves nothing.
 """
@@ -175,7 +175,7 @@ def bite(tree: Path, chosen: Sequence[Mutation], console: Console) -> bool:
 def main() -> int:
     """Exit code 1 if the unchanged tree is not green or a mutation was not noticed."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", default="", help="only mechanisms whose name contains this")
+    parser.add_argument("--only", action="append", help="only mechanisms whose name contains this, or another of these")
     parser.add_argument("--live", action="append", default=[], help=argparse.SUPPRESS)
     parser.add_argument("--answer", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -183,7 +183,7 @@ def main() -> int:
         _live_here(options.live, options.answer)
         return 0
     everything = (*MUTATIONS, *OUTSIDE_MUTATIONS)
-    chosen = [mutation for mutation in everything if options.only in mutation.mechanism]
+    chosen = [mutation for mutation in everything if any(text in mutation.mechanism for text in options.only or [""])]
     with tempfile.TemporaryDirectory(prefix="ta-teeth-") as directory:
         tree = Path(directory)
         for name in COPIED:
