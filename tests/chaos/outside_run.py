@@ -6,6 +6,7 @@ python -m tests.chaos.outside_run [--cut] [--only TEXT] [--journal FILE] [--minu
 import argparse
 import json
 import queue
+import subprocess
 import sys
 import threading
 import time
@@ -31,6 +32,9 @@ from tests.kit.trader import Deployment
 
 Gap = tuple[datetime, datetime]
 _IST = ZoneInfo("Asia/Kolkata")
+
+_UNLIMITED: dict[str, Any] = {"api_rate_per_minute": 0, "auth_rate_per_minute": 0}
+PATIENCE_S = 600.0
 
 OPEN_FOR_S = 75.0
 """How long the market is open at least before it closes: a stack starts in it, and lives buy."""
@@ -120,19 +124,36 @@ class OutsideFlow:
 def live_everywhere(
     cases: list[OutsideCase], until: float = float("inf"), when_up: Callable[[], None] = lambda: None
 ) -> Iterator[OutsideResult]:
-    """Live every case on a stack that suits it. `when_up` is called once a stack runs."""
-    limits = {"api_rate_per_minute": 0, "auth_rate_per_minute": 0}
+    """Live every case on a stack that suits it. `when_up` is called once the stack of this process runs."""
     if usual := [case for case in cases if not case.needs_hours]:
-        with running_session(**limits) as (_, deployment):
+        with running_session(**_UNLIMITED) as (_, deployment):
             when_up()
             yield from OutsideFlow(deployment, until).live_all(usual)
     closing = [case for case in cases if case.needs_hours]
     if closing and time.monotonic() < until:
-        with TemporaryDirectory() as directory:
-            calendar, gap = _closing_soon(Path(directory))
-            with running_session(calendar="XNSE", calendar_overrides=calendar, **limits) as (_, deployment):
-                when_up()
-                yield from OutsideFlow(deployment, until, gap).live_all(closing)
+        yield from _live_elsewhere(closing)
+
+
+def _live_elsewhere(cases: list[OutsideCase]) -> list[OutsideResult]:
+    """On a stack with hours, in another process: a process can join one Ray only."""
+    with TemporaryDirectory() as directory:
+        answer = Path(directory) / "results.json"
+        chosen = [f"--with-hours={case.name}" for case in cases]
+        argv = [sys.executable, "-m", "tests.chaos.outside_run", "--answer", str(answer), *chosen]
+        subprocess.run(argv, check=True, timeout=PATIENCE_S)
+        return [
+            OutsideResult(outside_case(row["case"]), row["problems"], row["untried"], row["seconds"])
+            for row in json.loads(answer.read_text(encoding="utf-8"))
+        ]
+
+
+def _live_with_hours(names: list[str], answer: Path) -> None:
+    """What that other process does."""
+    calendar, gap = _closing_soon(answer.parent)
+    with running_session(calendar="XNSE", calendar_overrides=calendar, **_UNLIMITED) as (_, deployment):
+        results = list(OutsideFlow(deployment, gap=gap).live_all([outside_case(name) for name in names]))
+    rows = [{"case": r.case.name, "problems": r.problems, "untried": r.untried, "seconds": r.seconds} for r in results]
+    answer.write_text(json.dumps(rows), encoding="utf-8")
 
 
 def _closing_soon(directory: Path) -> tuple[Path, Gap]:
@@ -214,7 +235,12 @@ def main() -> int:
     parser.add_argument("--journal", type=Path, help="note what was lived; what passed is not lived again")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no life after so many minutes")
     parser.add_argument("--report", type=Path, help="write the table into this report")
+    parser.add_argument("--with-hours", action="append", help=argparse.SUPPRESS)
+    parser.add_argument("--answer", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.answer is not None:
+        _live_with_hours(options.with_hours, options.answer)
+        return 0
     until = time.monotonic() + options.minutes * 60
     chosen = [outside_case(name) for name in OUTSIDE_CUT] if options.cut else outside_cases()
     wanted = [case for case in chosen if options.only in case.name]
