@@ -190,7 +190,7 @@ Event = (
 
 
 def inbox_rank(event: Event) -> int:
-    """Smaller is taken in first. Recovery goes before all; a timed SELL yields to whatever waits with it, so that a tick
+    """Smaller is taken in first: recovery before all; a timed SELL yields to whatever waits with it, so that a tick
     there wins (row F3).
     """
     match event:
