@@ -258,6 +258,9 @@ class ExecutionActor:
         """Nobody may have watched an exit that is taken over: the watcher knows only later what its runs hold."""
         try:
             reason = await account.evidence.uncovered(command)
+            if reason is not None:  # two reads are not one snapshot: it counts if a second look has it too
+                await asyncio.sleep(self._limits.watch.confirm_after.total_seconds())
+                reason = await account.evidence.uncovered(command)
         except BrokerUnavailable as error:
             log.warning("execution.exit_not_doubted", strategy_id=command.strategy_id, reason=str(error))
             return

@@ -29,6 +29,7 @@ class Happening(StrEnum):
     AWAY = "the feed is away at the touch"
     ODD_TEXT = "an odd byte in a refusal"
     SECOND_USER = "another user connects the account"
+    CLOSES = "the market closes for a minute"
 
 
 class Step(StrEnum):
@@ -72,13 +73,17 @@ STEPS: Mapping[Happening, tuple[Step, ...]] = {
     _H.AWAY: (_S.GUARDING,),
     _H.ODD_TEXT: (_S.ENTERING, _S.TOUCHED, _S.FAILED),
     _H.SECOND_USER: (_S.BEFORE, _S.GUARDING, _S.PARKED),
+    _H.CLOSES: (_S.GUARDING,),
 }
 """At which steps each can happen. Nobody can sell what is not bought, or edit an order that is not there."""
 
 OF_THE_FEED = frozenset({_H.LAGS, _H.CLOCK, _H.AWAY})
 """What all who trade on the exchange feel: such a life has the stack to itself."""
 
-_NOT_ON_THE_WAY = {kind: frozenset({_K.EXECUTION, _K.LEDGER}) for kind in OF_THE_FEED}
+_NOT_ON_THE_WAY = {
+    **{kind: frozenset({_K.EXECUTION, _K.LEDGER}) for kind in OF_THE_FEED},
+    _H.CLOSES: frozenset({_K.FEED, _K.LEDGER}),
+}
 """Who has no part in carrying a price, or in what is done about it."""
 
 
@@ -99,6 +104,11 @@ class OutsideCase:
     def alone(self) -> bool:
         """Whether it touches every account."""
         return self.happening in OF_THE_FEED
+
+    @property
+    def needs_hours(self) -> bool:
+        """Whether it needs a stack whose market closes."""
+        return self.happening is Happening.CLOSES
 
     @property
     def shakes(self) -> bool:

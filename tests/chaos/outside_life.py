@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import httpx
@@ -38,7 +39,7 @@ REACTS_WITHIN_S, REACTS_WITHIN_KILLS_S = 25.0, 45.0
 SOLD_WITHIN_S, SOLD_WITHIN_KILLS_S = 4.0, 20.0
 """How late a healthy position of an account may leave while another of its shares is locked."""
 
-LOCKED_S, ENDS_WITHIN_S, FEED_AWAY_S = 12.0, 75.0, 7.0
+LOCKED_S, ENDS_WITHIN_S, FEED_AWAY_S, OPENS_WITHIN_S = 12.0, 75.0, 7.0, 10.0
 MOVES_WHILE_LOCKED = 6
 """Modifications and cancels of one locked exit within `LOCKED_S`: each gives up the place in the queue."""
 
@@ -60,6 +61,8 @@ class OutsideLife(OutsideView):
     """`run()` it in a thread of its own; it raises `NotTried` or AssertionError. Then ask for the `verdict()`."""
 
     starting: AbstractContextManager[Any] = field(default_factory=nullcontext)
+    gap: tuple[datetime, datetime] | None = None
+    """From when to when the market is closed."""
     healthy: Running | None = None
     ended: bool = False
     problems: list[str] = field(default_factory=list)
@@ -110,7 +113,7 @@ class OutsideLife(OutsideView):
         if self.case.happening in LAGS and self.case.step is Step.BEFORE:
             self._happen()
         buy_in = BUY_IN_KILLS_S if self.case.shakes else BUY_IN_S
-        product = "CNC" if self._is_delivery else "MIS"
+        product = "CNC" if self._is_delivery or self.gap is not None else "MIS"
         with self.starting:
             if self.case.happening is Happening.LOCKED:
                 self.healthy = self.trader.strategy(
@@ -212,8 +215,16 @@ class OutsideLife(OutsideView):
                     self._expect_alert("sale_by_hand_waits")
             case Happening.SECOND_USER:
                 self._connect_as_another()
+            case Happening.CLOSES:
+                self._await_the_close()
             case _:
                 self._happen_to_all()
+
+    def _await_the_close(self) -> None:
+        assert self.gap is not None
+        if self.deployment.now() >= self.gap[0]:
+            raise NotTried("it was bought after the market had closed")
+        time.sleep((self.gap[0] - self.deployment.now()).total_seconds() + 1)
 
     def _happen_to_all(self) -> None:
         """What the broker, the exchange or the feed does."""
@@ -313,11 +324,25 @@ class OutsideLife(OutsideView):
             self.problems.append(f"stuck: the run did not end by itself, it says {self._said()}")
             self._stop()
             eventually(self._has_ended, ENDS_WITHIN_S, "the end of the run after STOP")
+        if self.gap is not None:
+            self._look_into_the_gap(*self.gap)
         if self.healthy is not None:
             self.healthy.until_stopped(60)
         if self._waiting:
             self._fill_the_waiting_sale()
         self.ended = True
+
+    def _look_into_the_gap(self, closes: datetime, opens: datetime) -> None:
+        """Nothing was sent while the market was closed, and the exit left as soon as it was open."""
+        at = [
+            request["received_ns"] / 1e9 for method in ("POST", "PUT", "DELETE") for request in self._requests(method)
+        ]
+        inside = sum(closes.timestamp() <= received < opens.timestamp() for received in at)
+        if inside:
+            self.problems.append(f"closed: {inside} requests were sent while the market was closed")
+        late = max(at, default=0.0) - opens.timestamp()
+        if late > OPENS_WITHIN_S:
+            self.problems.append(f"late: the exit left {late:.1f} s after the market had opened")
 
     def _fill_the_waiting_sale(self) -> None:
         """The run is over and its shares are sold: now his own order opens a short of his, and somebody must say so."""

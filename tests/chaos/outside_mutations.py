@@ -102,6 +102,18 @@ OUTSIDE_MUTATIONS = (
         ("silent", "stuck"),
     ),
     Mutation(
+        "the hours of the market",
+        (
+            Edit(
+                "actors/execution_actor.py",
+                "    return None if closed is None else market_closed(",
+                "    return None if True else market_closed(",
+            ),
+        ),
+        ("guarding: the market closes for a minute",),
+        ("closed",),
+    ),
+    Mutation(
         "the cleaning of texts",
         (
             Edit(

@@ -10,11 +10,14 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from rich.console import Console
 
@@ -26,7 +29,21 @@ from tests.chaos.sections import OUTSIDE, with_section
 from tests.kit.session import running_session
 from tests.kit.trader import Deployment
 
-BROKEN = ("short", "foreign", "starved", "silent", "duplicate", "unguarded", "unlogged")
+Gap = tuple[datetime, datetime]
+_IST = ZoneInfo("Asia/Kolkata")
+
+OPEN_FOR_S = 75.0
+"""How long the market is open at least before it closes: a stack starts in it, and lives buy."""
+
+BROKEN = {
+    "short": "shorts",
+    "foreign": "sales of foreign shares",
+    "starved": "starved exits",
+    "silent": "stops silently off",
+    "duplicate": "duplicate orders",
+    "unguarded": "positions left unguarded",
+    "unlogged": "orders not logged",
+}
 
 _EXPLAINED = (
     "Written by `make chaos`. Every life is a strategy that holds, or is about to buy, ten shares with a stop-loss. At",
@@ -57,10 +74,10 @@ class OutsideResult:
 
 
 class OutsideFlow:
-    """Lives cases, as many at a time as there are shares for them; what dies is shared by those of one batch."""
+    """Lives cases on one stack, as many at a time as it has shares for; what dies is shared by those of one batch."""
 
-    def __init__(self, deployment: Deployment, until: float = float("inf")) -> None:
-        self._deployment, self._until = deployment, until
+    def __init__(self, deployment: Deployment, until: float = float("inf"), gap: Gap | None = None) -> None:
+        self._deployment, self._until, self._gap = deployment, until, gap
         self._starting = threading.Semaphore(STARTING_AT_ONCE)
         self._slots = queue.SimpleQueue[Any]()
         for slot in SLOTS:
@@ -81,7 +98,10 @@ class OutsideFlow:
         alone = [case for case in cases if case.alone]
         calm = [case for case in cases if not case.alone and not case.shakes]
         shaken = [case for case in cases if not case.alone and case.shakes]
-        for batch, together in ((calm, len(SLOTS)), (shaken, len(SLOTS) - 1), (alone, 1)):
+        batches = [(calm, len(SLOTS)), (shaken, len(SLOTS) - 1), (alone, 1)]
+        if self._gap is not None:  # the market closes once
+            batches = [(cases, len(SLOTS))]
+        for batch, together in batches:
             self._deployment.exchange.clear_faults()
             with ThreadPoolExecutor(together) as pool:
                 yield from (result for result in pool.map(self.live, batch) if result is not None)
@@ -92,9 +112,40 @@ class OutsideFlow:
             return None
         slot = self._slots.get()
         try:
-            return result_of(OutsideLife(case, self._deployment, slot, self._starting))
+            return result_of(OutsideLife(case, self._deployment, slot, self._starting, self._gap))
         finally:
             self._slots.put(slot)
+
+
+def live_everywhere(
+    cases: list[OutsideCase], until: float = float("inf"), when_up: Callable[[], None] = lambda: None
+) -> Iterator[OutsideResult]:
+    """Live every case on a stack that suits it. `when_up` is called once a stack runs."""
+    limits = {"api_rate_per_minute": 0, "auth_rate_per_minute": 0}
+    if usual := [case for case in cases if not case.needs_hours]:
+        with running_session(**limits) as (_, deployment):
+            when_up()
+            yield from OutsideFlow(deployment, until).live_all(usual)
+    closing = [case for case in cases if case.needs_hours]
+    if closing and time.monotonic() < until:
+        with TemporaryDirectory() as directory:
+            calendar, gap = _closing_soon(Path(directory))
+            with running_session(calendar="XNSE", calendar_overrides=calendar, **limits) as (_, deployment):
+                when_up()
+                yield from OutsideFlow(deployment, until, gap).live_all(closing)
+
+
+def _closing_soon(directory: Path) -> tuple[Path, Gap]:
+    """A calendar of today, which is open but for a minute; and that minute."""
+    now = datetime.now(_IST)
+    closes = (now + timedelta(seconds=OPEN_FOR_S + 60)).replace(second=0, microsecond=0)
+    opens = closes + timedelta(minutes=1)
+    ends = min(opens + timedelta(hours=1), now.replace(hour=23, minute=59))
+    calendar = directory / "calendar.toml"
+    calendar.write_text(
+        f'{now:%Y-%m-%d} = "{now:%H:%M}-{closes:%H:%M}, {opens:%H:%M}-{ends:%H:%M}"\n', encoding="utf-8"
+    )
+    return calendar, (closes, opens)
 
 
 def result_of(life: OutsideLife) -> OutsideResult:
@@ -136,23 +187,8 @@ def outside_summary(results: list[OutsideResult]) -> str:
     """The totals in one line."""
     broken = Counter(problem.partition(":")[0] for result in results for problem in result.problems)
     untried = sum(bool(result.untried) for result in results)
-    names = dict(
-        zip(
-            BROKEN,
-            (
-                "shorts",
-                "sales of foreign shares",
-                "starved exits",
-                "stops silently off",
-                "duplicate orders",
-                "positions left unguarded",
-                "orders not logged",
-            ),
-            strict=True,
-        )
-    )
-    others = sum(count for kind, count in broken.items() if kind not in names)
-    told = ", ".join(f"{broken[kind]} {name}" for kind, name in names.items())
+    others = sum(count for kind, count in broken.items() if kind not in BROKEN)
+    told = ", ".join(f"{broken[kind]} {name}" for kind, name in BROKEN.items())
     return f"{len(results)} lives: {told}, {others} other problems; {untried} not as they were meant to be."
 
 
@@ -168,13 +204,6 @@ def note(journal: Path | None, result: OutsideResult) -> None:
     if journal is not None and result.passed:
         with journal.open("a", encoding="utf-8") as lines:
             lines.write(json.dumps({"case": result.case.name, "seconds": round(result.seconds, 1)}) + "\n")
-
-
-def warm_up(deployment: Deployment) -> None:
-    """The first strategy of a symbol pays for what all others find ready."""
-    for slot in SLOTS:
-        for symbol in (slot.symbol, slot.healthy):
-            deployment.trader().strategy(symbol, buy_in=600, sell_in=1200).stop()
 
 
 def main() -> int:
@@ -195,13 +224,12 @@ def main() -> int:
     console = Console()
     console.print(f"{len(wanted)} lives, {len(missing)} to be lived")
     if missing:
-        with running_session(api_rate_per_minute=0, auth_rate_per_minute=0) as (_, deployment):
-            for result in OutsideFlow(deployment, until).live_all(missing):
-                results.append(result)
-                note(options.journal, result)
-                words = result.problems or result.untried or "ok"
-                line = f"{len(results)}/{len(wanted)} {result.seconds:3.0f} s {result.case.name}: {words}"
-                console.print(line, highlight=False, markup=False)
+        for result in live_everywhere(missing, until):
+            results.append(result)
+            note(options.journal, result)
+            words = result.problems or result.untried or "ok"
+            line = f"{len(results)}/{len(wanted)} {result.seconds:3.0f} s {result.case.name}: {words}"
+            console.print(line, highlight=False, markup=False)
     console.print(outside_summary(results))
     if options.report is not None:
         with_section(options.report, outside_section(results))

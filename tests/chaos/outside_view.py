@@ -51,8 +51,6 @@ class OutsideView:
         return [order for order in self._orders() if order["tag"] and order["transaction_type"] == side]
 
     def _held(self) -> int:
-        if not hasattr(self, "strategy"):
-            return 0
         signs = {"BUY": 1, "SELL": -1}
         return sum(o["filled_quantity"] * signs[o["transaction_type"]] for o in self._orders() if o["tag"])
 

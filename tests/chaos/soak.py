@@ -33,7 +33,7 @@ ACCOUNTS, PER_DAY, SHARE = 10, 500, 0.60
 """A day of minutes has a budget of minutes: a tenth of Kite's 5000, of which no account may use more than the share."""
 
 OPENS, LAST_START, STOPS_ALL, CLOSES = time_of_day(9, 0), time_of_day(14, 50), time_of_day(15, 5), time_of_day(16, 0)
-KILL_EVERY_S, SILENT_S = 8.0, 40.0
+KILL_EVERY_S, SILENT_S = 8.0, 25.0
 """`SILENT_S`: from a touch to an exit, or to a word about it, restarts of what was killed included."""
 
 _IST, _console = ZoneInfo("Asia/Kolkata"), Console(width=160)
@@ -143,7 +143,7 @@ class Soak:
     def _start(self, number: int, first: float, second: float) -> None:
         account = self.world.accounts[number % len(self.world.accounts)]
         symbol = SYMBOLS[(number // 2) % len(SYMBOLS)]
-        stop = round(self.world.prices[symbol] * (0.975 + 0.02 * first), 1)
+        stop = round(self.world.prices[symbol] * (0.965 + 0.025 * first), 1)
         try:
             running = account.trader.strategy(
                 symbol,
