@@ -56,6 +56,8 @@ class Reading:
     book: Sequence[OrderReport]
     known: Sequence[KnownIntent]
     read_at: datetime
+    demat: bool
+    """Whether shares of earlier days are among the positions."""
 
     def position(self, key: PositionKey) -> AccountPosition:
         """What is there under one key."""
@@ -119,8 +121,9 @@ class AccountEvidence:
     async def _read(self) -> Reading:
         known = await self._known_intents()
         read_at = self._clock.now()
-        positions = await self._desk.gateway.positions(demat=self._demat)
-        reading = Reading(positions, await self._desk.read_book(), known, read_at)
+        demat = self._demat
+        positions = await self._desk.gateway.positions(demat=demat)
+        reading = Reading(positions, await self._desk.read_book(), known, read_at, demat)
         self._seen = reading
         return reading
 
@@ -188,20 +191,25 @@ class AccountEvidence:
             if terms is None or key[1:] == (terms.tradingsymbol, terms.product):
                 del self._covers[key]
 
-    async def look_ahead(self, instant: datetime | None = None) -> None:
+    async def look_ahead(self, product: Product, instant: datetime | None = None) -> None:
         """Look, unless somebody has whose reading still stands at the instant; a failure shows itself when it matters.
 
-        Without an instant it is about now, and nobody waits for long.
+        Without an instant it is about now, and nobody waits for long. Delivery is judged with the holdings: shares that
+        were sold from them show as a negative position, and are not owed.
         """
         at = self._clock.now() if instant is None else instant + _SLACK
-        if self._seen is None or at - self._seen.read_at > LASTS:
+        demat = product is Product.CNC
+        stands = self._seen is not None and at - self._seen.read_at <= LASTS and (self._seen.demat or not demat)
+        if not stands:
             with contextlib.suppress(BrokerUnavailable, TimeoutError):
-                await asyncio.wait_for(self.read(demat=False), None if instant else _LOOK_S)
+                await asyncio.wait_for(self.read(demat=demat), None if instant else _LOOK_S)
 
     def short_before_buying(self, command: OrderCommand) -> int | None:
         """Shares that the account owes of what is about to be bought, by the last look; None: not known to owe any."""
         seen = self._seen
         if seen is None or self._clock.now() - seen.read_at > LASTS:
+            return None
+        if command.product is Product.CNC and not seen.demat:
             return None
         key = position_key(command.instrument, command.product)
         held = 0 if is_unread(seen.positions, key) else seen.position(key).held

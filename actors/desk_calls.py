@@ -5,11 +5,15 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
+from datetime import datetime
 from itertools import count
 from typing import Any
 
+from actors.domain.cover import Stake
+from actors.domain.decisions import SendOrder
 from actors.domain.events import BrokerRestored, Event
 from actors.domain.identifiers import IntentId
+from actors.domain.strategy_state import StrategyState
 from actors.ports import Clock, OrderCommand, OrderDesk, PeerUnavailable
 
 log = logging.getLogger(__name__)
@@ -83,3 +87,29 @@ class DeskCalls:
             alive = False
         if alive:
             self._post(BrokerRestored())
+
+
+def order_command(
+    state: StrategyState, epoch: int, send: SendOrder, stake: Stake | None, *, triggered_at: datetime
+) -> OrderCommand:
+    """The decision to send an order, as execution is told of it."""
+    run = state.run
+    return OrderCommand(
+        strategy_id=run.strategy_id,
+        run_id=run.run_id,
+        user_id=run.user_id,
+        account_id=run.account_id,
+        epoch=epoch,
+        instrument=run.instrument,
+        product=run.product,
+        intent=send.intent,
+        triggered_at=triggered_at,
+        look_up_first=send.look_up_first,
+        not_before=send.not_before,
+        not_after=send.not_after,
+        check_position=send.check_position,
+        order_id=send.order_id,
+        stake=stake,
+        grace=send.grace,
+        has_derivatives=state.has_derivatives,
+    )

@@ -119,7 +119,7 @@ class OrderPlacer:
         if instant is None or self.withdrawn or self.clock.now() >= instant:
             return
         self.in_background(self.desk.warm_up())
-        self.in_background(self.evidence.look_ahead(instant))
+        self.in_background(self.evidence.look_ahead(self.command.product, instant))
         self._instant = self.alarm.at(instant)
         await self._instant
 
@@ -278,7 +278,7 @@ class OrderPlacer:
         command, key = self.command, position_key(self.command.instrument, self.command.product)
         if command.intent.side is not Side.SELL:
             if not check:
-                await self.evidence.look_ahead()
+                await self.evidence.look_ahead(command.product)
             short = self.evidence.short_before_buying(command)
             if short is None:
                 return command

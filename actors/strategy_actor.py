@@ -12,11 +12,11 @@ import contextlib
 import logging
 from collections.abc import Coroutine
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from actors import failpoints
-from actors.desk_calls import PEER_RETRY_S, DeskCalls
+from actors.desk_calls import PEER_RETRY_S, DeskCalls, order_command
 from actors.domain.decisions import (
     ArmIntent,
     AskCover,
@@ -45,8 +45,8 @@ from actors.domain.events import (
     StopLossMoved,
     StopRequested,
     TickReceived,
-    Timer,
     TimerFired,
+    inbox_rank,
 )
 from actors.domain.identifiers import IntentId, Side
 from actors.domain.money import Paise
@@ -134,7 +134,7 @@ class StrategyActor:
     def post(self, event: Event, taken: "asyncio.Future[None] | None" = None) -> None:
         """Put an event into the inbox, behind those of its rank; `taken` is done once it was taken in, or refused."""
         self._posted += 1
-        self._inbox.put_nowait((_rank(event), self._posted, event, taken))
+        self._inbox.put_nowait((inbox_rank(event), self._posted, event, taken))
 
     async def stop(self, timeout_s: float) -> bool:
         """STOP (row I1): ask for the exit; whether the run is over and recorded within `timeout_s` seconds."""
@@ -291,32 +291,17 @@ class StrategyActor:
                 self._ended = decision
 
     def _command(self, send: SendOrder, cause: Event) -> OrderCommand:
-        now = self._clock.now()
+        stake = self._guard.stake(self._state) if send.intent.side is Side.SELL else None
+        return order_command(self._state, self._epoch, send, stake, triggered_at=self._triggered_at(send, cause))
+
+    def _triggered_at(self, send: SendOrder, cause: Event) -> datetime:
+        """The instant from which the order's latency counts."""
         if isinstance(cause, TickReceived):
-            triggered_at = cause.tick.received_at
-        elif isinstance(cause, TimerFired):
-            triggered_at = send.not_before or cause.due
-        else:
-            triggered_at = max(now, send.not_before or now)
-        return OrderCommand(
-            strategy_id=self._run.strategy_id,
-            run_id=self._run.run_id,
-            user_id=self._run.user_id,
-            account_id=self._run.account_id,
-            epoch=self._epoch,
-            instrument=self._run.instrument,
-            product=self._run.product,
-            intent=send.intent,
-            triggered_at=triggered_at,
-            look_up_first=send.look_up_first,
-            not_before=send.not_before,
-            not_after=send.not_after,
-            check_position=send.check_position,
-            order_id=send.order_id,
-            stake=self._guard.stake(self._state) if send.intent.side is Side.SELL else None,
-            grace=send.grace,
-            has_derivatives=self._state.has_derivatives,
-        )
+            return cause.tick.received_at
+        if isinstance(cause, TimerFired):
+            return send.not_before or cause.due
+        now = self._clock.now()
+        return max(now, send.not_before or now)
 
     def _say(self, level: int, event: str, **about: object) -> None:
         log.log(level, event, extra={**self._about, **about})
@@ -404,16 +389,6 @@ class StrategyActor:
             except PeerUnavailable as error:
                 self._say(logging.WARNING, "strategy.record_waits", reason=str(error))
                 await asyncio.sleep(PEER_RETRY_S)
-
-
-def _rank(event: Event) -> int:
-    """Recovery goes before all; a timed SELL yields to whatever is in the inbox, so that a tick there wins (row F3)."""
-    match event:
-        case RunRecovered():
-            return 0
-        case TimerFired(Timer.SELL, _):
-            return 2
-    return 1
 
 
 def _same_to_people(before: StrategyState, after: StrategyState) -> bool:

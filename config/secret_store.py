@@ -1,6 +1,7 @@
 """The generated secrets of an embedded stack: one file, DATA_DIR/secrets.json, readable by its owner only."""
 
 import base64
+import binascii
 import fcntl
 import json
 import os
@@ -128,3 +129,11 @@ def write_once(path: Path, content: str) -> None:
             return
     finally:
         Path(temporary).unlink()
+
+
+def is_fernet_key(text: str) -> bool:
+    """Whether a text is a key as ENCRYPTION_KEYS holds them: 32 bytes in urlsafe base64."""
+    try:
+        return len(base64.b64decode(text.encode("ascii"), altchars=b"-_", validate=True)) == 32
+    except (binascii.Error, UnicodeEncodeError):
+        return False

@@ -4,8 +4,6 @@ Each setting is an environment variable with the prefix ``TRADEACTORS_`` or a li
 directory; the environment wins. A part whose URL is empty is *embedded*: `tradeactors up` starts it on this machine.
 """
 
-import base64
-import binascii
 import difflib
 import os
 import re
@@ -29,7 +27,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from config.secret_store import StoredSecrets, create_secrets, read_secrets
+from config.secret_store import StoredSecrets, create_secrets, is_fernet_key, read_secrets
 
 PREFIX = "TRADEACTORS_"
 ENV_FILE = ".env"
@@ -234,7 +232,7 @@ class Settings(BaseSettings):
     @classmethod
     def _check_encryption_keys(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
         for number, key in enumerate(value, start=1):
-            if not _is_fernet_key(key.get_secret_value()):
+            if not is_fernet_key(key.get_secret_value()):
                 raise ValueError(f"key {number} of {len(value)} is not 32 bytes in urlsafe base64")
         return value
 
@@ -391,13 +389,6 @@ def _fill(settings: Settings, stored: StoredSecrets | None) -> Settings:
 
 def _is_set(value: SecretStr | tuple[SecretStr, ...]) -> bool:
     return bool(value.get_secret_value() if isinstance(value, SecretStr) else value)
-
-
-def _is_fernet_key(text: str) -> bool:
-    try:
-        return len(base64.b64decode(text.encode("ascii"), altchars=b"-_", validate=True)) == 32
-    except (binascii.Error, UnicodeEncodeError):
-        return False
 
 
 def _as_variable(value: object) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -14,6 +14,7 @@ from sqlmodel import col
 
 from actors.domain.order import OrderStage
 from persistence import storable
+from persistence.account_reads import AccountReads
 from persistence.database import Sessions, ping, transaction
 from persistence.errors import MirrorUnavailable, RecordRefused, RunNotOpen, StaleEpoch
 from persistence.mirror_fields import instrument_of, runtime_fields, strategy_fields
@@ -21,9 +22,7 @@ from persistence.models import BrokerAccount, Intent, OrderLog, Run, Strategy
 from persistence.order_queue import pending_events, run_orders, sweep_orders
 from persistence.records import (
     WORKING_INTENT_STATES,
-    AccountRecord,
     IntentRecord,
-    KnownIntent,
     LogRecord,
     RunRecord,
     RunUpdate,
@@ -43,10 +42,9 @@ _STAGES = {
     "cancelled": OrderStage.CANCELLED,
     "rejected": OrderStage.REJECTED,
 }
-_KNOWN_AFTER_END = timedelta(days=1)
 
 
-class RunLedger:
+class RunLedger(AccountReads):
     """Durable memory of the runs of all strategies. Safe for any number of concurrent callers.
 
     Every call is one transaction and may be repeated: after `DatabaseUnavailable` the caller cannot know whether it
@@ -55,7 +53,7 @@ class RunLedger:
     """
 
     def __init__(self, sessions: Sessions, mirror: RuntimeMirror) -> None:
-        self._sessions = sessions
+        super().__init__(sessions)
         self._mirror = mirror
 
     async def load_run(self, run_id: int) -> RunRecord:
@@ -229,60 +227,12 @@ class RunLedger:
         orders = run_orders(intents, pending_events(run.strategy_id, intents))
         await self._mirror_run(run, strategy, broker, orders, delete=delete)
 
-    async def known_intents(self, account_id: int) -> list[KnownIntent]:
-        """Every intent of the account's open runs, and of those that ended within the last day."""
-        recent = col(Run.ended_at).is_(None) | (col(Run.ended_at) > func.now() - _KNOWN_AFTER_END)
-        statement = (
-            select(Strategy, col(Run.id), col(Run.product), col(Run.ended_at), col(Intent.leg), col(Intent.tag))
-            .join(Run, col(Run.strategy_id) == col(Strategy.id))
-            .join(Intent, col(Intent.run_id) == col(Run.id))
-            .where(col(Run.broker_account_id) == account_id, recent)
-            .order_by(col(Intent.id))
-        )
-        async with transaction(self._sessions) as session:
-            rows = (await session.execute(statement)).all()
-        return [
-            KnownIntent(
-                run_id=run_id,
-                strategy_id=strategy.id,
-                user_id=strategy.user_id,
-                leg=leg,
-                tag=tag,
-                exchange=strategy.exchange,
-                tradingsymbol=strategy.tradingsymbol,
-                product=product,
-                ended=ended_at is not None,
-            )
-            for strategy, run_id, product, ended_at, leg, tag in rows
-        ]
-
-    async def accounts_in_use(self) -> list[int]:
-        """The accounts that have such intents."""
-        recent = col(Run.ended_at).is_(None) | (col(Run.ended_at) > func.now() - _KNOWN_AFTER_END)
-        statement = select(col(Run.broker_account_id)).where(recent, col(Run.broker_account_id).is_not(None)).distinct()
-        async with transaction(self._sessions) as session:
-            return [account_id for account_id in await session.scalars(statement) if account_id is not None]
-
-    async def load_account(self, account_id: int) -> AccountRecord | None:
-        """A broker account with its secrets encrypted; None if the user has disconnected it."""
-        async with transaction(self._sessions) as session:
-            account = await session.get(BrokerAccount, account_id)
-        return account_record(account) if account else None
-
     async def running_runs(self) -> list[tuple[int, int]]:
         """(run_id, strategy_id) of every open run: what holds shares first, then what buys soonest (row J1)."""
         statement = select(col(Run.id), col(Run.strategy_id)).where(col(Run.ended_at).is_(None))
         urgent_first = statement.order_by((col(Run.filled_quantity) > 0).desc(), col(Run.buy_at), col(Run.id))
         async with transaction(self._sessions) as session:
             return [(row[0], row[1]) for row in await session.execute(urgent_first)]
-
-    async def feed_accounts(self, broker: str) -> list[tuple[int, datetime]]:
-        """(id, connected_at) of all accounts of a broker, the one connected last first."""
-        statement = select(col(BrokerAccount.id), col(BrokerAccount.connected_at))
-        newest_first = statement.order_by(col(BrokerAccount.connected_at).desc(), col(BrokerAccount.id).desc())
-        async with transaction(self._sessions) as session:
-            rows = await session.execute(newest_first.where(col(BrokerAccount.broker) == broker))
-            return [(row[0], row[1]) for row in rows]
 
     async def _mirror_run(
         self, run: Run, strategy: Strategy, broker: str | None, orders: RunOrders, *, delete: bool = False
@@ -295,19 +245,6 @@ class RunLedger:
             return
         keep_seconds = 0 if delete else KEEP_ENDED_SECONDS
         await self._mirror.end_run(run.strategy_id, symbol, runtime, keep_seconds=keep_seconds)
-
-
-def account_record(account: BrokerAccount) -> AccountRecord:
-    """The row as the engine and the API pass it on."""
-    return AccountRecord(
-        account_id=account.id,
-        user_id=account.user_id,
-        broker=account.broker,
-        broker_user_id=account.broker_user_id,
-        secrets_box=account.secrets_box,
-        key_version=account.key_version,
-        token_obtained_at=account.token_obtained_at,
-    )
 
 
 async def _update_run(session: AsyncSession, update_: RunUpdate) -> Run:

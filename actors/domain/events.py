@@ -187,3 +187,15 @@ Event = (
     | RunRecovered
     | NoBuyers
 )
+
+
+def inbox_rank(event: Event) -> int:
+    """Smaller is taken in first: recovery before all; a timed SELL yields to whatever waits with it, so that a tick
+    there wins (row F3).
+    """
+    match event:
+        case RunRecovered():
+            return 0
+        case TimerFired(Timer.SELL, _):
+            return 2
+    return 1

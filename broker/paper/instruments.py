@@ -17,7 +17,7 @@ import structlog
 from broker.paper.amounts import PAISE, paise_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
 logger = structlog.get_logger(__name__)
@@ -29,6 +29,7 @@ COLUMNS = (
 # Trade to trade, block window, SME, gold and government bonds, units of trusts, rights and partly paid shares.
 # A real hyphen stays one: BAJAJ-AUTO, MCDOWELL-N.
 DELIVERY_SERIES = re.compile(r"-(BE|BZ|BL|BT|SM|ST|SZ|GB|GS|IV|RR|TB|SG|E1|X1|N[0-9A-Z]|Y[0-9A-Z])$")
+FREEZE_COLUMN = "freeze_quantity"
 
 
 @dataclass(frozen=True)
@@ -100,17 +101,26 @@ class InstrumentList:
         return self._by_token.get(token)
 
     @cached_property
-    def _dumps(self) -> dict[str, bytes]:
+    def _dumps(self) -> dict[tuple[str, frozenset[tuple[int, int]]], bytes]:
         return {}
 
-    def dump(self, exchange: str | None = None) -> bytes:
-        """The gzipped CSV of one exchange, or of all."""
-        name = exchange or ""
+    def dump(self, exchange: str | None = None, freeze: Mapping[int, int] | None = None) -> bytes:
+        """The gzipped CSV of one exchange, or of all.
+
+        ``freeze``: freeze quantities by token. Kite's dump has none; where they are ruled here, the dump tells them in
+        a column of its own, as no other call could.
+        """
+        ruled = freeze or {}
+        name = exchange or "", frozenset(ruled.items())
         if name not in self._dumps:
             text = io.StringIO()
-            writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+            columns = [*COLUMNS, FREEZE_COLUMN] if ruled else COLUMNS
+            writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
             writer.writeheader()
-            writer.writerows(i.row for i in self if exchange in (None, i.exchange))
+            for instrument in self:
+                if exchange in (None, instrument.exchange):
+                    frozen = {FREEZE_COLUMN: str(ruled[instrument.token])} if instrument.token in ruled else {}
+                    writer.writerow(instrument.row | frozen)
             self._dumps[name] = gzip.compress(text.getvalue().encode())
         return self._dumps[name]
 

@@ -61,7 +61,8 @@ async def ltp(request: Request) -> Response:
 
 def _dump(request: Request, exchange: str | None) -> Response:
     check_version(request)
-    content = exchange_of(request).instruments.dump(exchange)
+    paper = exchange_of(request)
+    content = paper.instruments.dump(exchange, paper.rules.freeze_quantities())
     return Response(content, media_type="text/csv", headers={"Content-Encoding": "gzip"})
 
 

@@ -79,6 +79,10 @@ class Rulebook:
         """The rules of an instrument, to read and to set."""
         return self._rules.setdefault(token, InstrumentRules())
 
+    def freeze_quantities(self) -> dict[int, int]:
+        """The freeze quantities that are ruled, by token."""
+        return {token: rules.freeze_quantity for token, rules in self._rules.items() if rules.freeze_quantity}
+
     def refill(self, token: int, last_paise: int) -> None:
         """A new tick: others come to buy and to sell once more."""
         rules = self._rules.get(token)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from kiteconnect import exceptions as kite_errors
 
+from broker.instruments import fetch_instruments
 from broker.paper.config import PaperConfig
 from tests.kit.paper import PaperExchange, eventually
 from tests.kit.paper_account import PaperAccount
@@ -180,6 +182,13 @@ def test_quantities_above_the_freeze_are_refused(account: PaperAccount, paper: P
     account.reaches(order_id, "OPEN")
     with pytest.raises(kite_errors.InputException, match="freeze quantity"):
         account.kite.modify_order("regular", order_id, quantity=101)
+
+
+def test_the_dump_tells_a_freeze_quantity_that_is_ruled(account: PaperAccount, paper: PaperExchange) -> None:
+    paper.control.set_rules(INFY, freeze_quantity=100)
+    fetch = partial(fetch_instruments, account.credentials.api_key, account.credentials.access_token, root=paper.url)
+    listed = fetch(timeout_s=(1.0, 5.0))
+    assert [listed["NSE", symbol].freeze_quantity for symbol in ("INFY", "TCS")] == [100, None]
 
 
 def test_the_desk_slices_what_is_above_the_freeze(account: PaperAccount, paper: PaperExchange) -> None:

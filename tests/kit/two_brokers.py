@@ -29,7 +29,12 @@ def main() -> None:
     with (
         PaperExchange(default_source="hold") as kite,
         running_session(
-            failpoints=None, brokers="paper,kite", kite_root=kite.url, kite_ws_root=kite.ws_url, calendar="24x7"
+            failpoints=None,
+            brokers="paper,kite",
+            kite_root=kite.url,
+            kite_ws_root=kite.ws_url,
+            calendar="24x7",
+            registration="open",
         ) as (stack, paper),
     ):
         at_kite = deployment_of(stack, paper.alerts)

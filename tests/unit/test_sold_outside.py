@@ -365,3 +365,18 @@ async def test_an_exit_that_nobody_watched_while_the_trader_sold_is_called_back_
     assert bench.clock.now() - sold_at < timedelta(seconds=2)
     await ended(again)
     assert (bench.sold, bench.net()) == ([10], 0)
+
+
+@in_virtual_time
+async def test_delivery_sold_from_the_holdings_is_no_short_before_a_buy() -> None:
+    bench = OutsideBench()
+    bench.broker.opening[INFY, CNC] = 100
+    bench.by_hand(Side.SELL, 60, CNC)
+    life = bench.start(product=CNC)
+    await until(lambda: life.state.phase is Phase.GUARDING, within_s=60)
+    short = OutsideBench()
+    short.broker.opening[INFY, CNC] = 10
+    short.by_hand(Side.SELL, 60, CNC)
+    refused = short.start(product=CNC)
+    await ended(refused)
+    assert (short.broker.posts, refused.state.detail) == ([], StatusDetail.ACCOUNT_SHORT)
