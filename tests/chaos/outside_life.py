@@ -13,7 +13,7 @@ import httpx
 
 from tests.chaos.life import NotTried
 from tests.chaos.outside_catalogue import Happening, Kill, Step
-from tests.chaos.outside_judge import broken_promises
+from tests.chaos.outside_judge import LEAVES_WITHIN_NS, broken_promises
 from tests.chaos.outside_view import FALLEN, OutsideView, Slot
 from tests.kit.paper import eventually
 from tests.kit.trader import Running, Trader
@@ -231,7 +231,8 @@ class OutsideLife(OutsideView):
         exchange = self.deployment.exchange
         match self.case.happening:
             case Happening.SQUARED_OFF:
-                exchange.square_off(self._user)
+                placed = exchange.square_off(self._user)["order_ids"]
+                self._await_trades(placed)
             case Happening.LOCKED:
                 limits = {"lower_circuit_limit": FALLEN, "upper_circuit_limit": ABOVE}
                 exchange.set_rules(f"NSE:{self.slot.symbol}", **limits)
@@ -253,12 +254,17 @@ class OutsideLife(OutsideView):
         }
 
     def _sell_by_hand(self, quantity: int) -> None:
-        order_id = self.deployment.exchange.foreign_order(self._user, **self._sale(quantity))
+        self._await_trades([self.deployment.exchange.foreign_order(self._user, **self._sale(quantity))])
+
+    def _await_trades(self, order_ids: list[str]) -> None:
+        """Until others have sold, and an update of it can have been heard: an exit of that moment may cross it."""
 
         def sold() -> bool:
-            return any(order["order_id"] == order_id and order["status"] == "COMPLETE" for order in self._orders())
+            done = {order["order_id"] for order in self._orders() if order["status"] == "COMPLETE"}
+            return done.issuperset(order_ids)
 
-        eventually(sold, 10, "the sale by hand")
+        eventually(sold, 10, "the sale of others")
+        time.sleep(LEAVES_WITHIN_NS / 1e9)
 
     def _edit(self, work: Callable[[str], None]) -> None:
         side = "BUY" if self.case.step is Step.ENTERING else "SELL"
