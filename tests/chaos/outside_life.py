@@ -14,7 +14,7 @@ import httpx
 from tests.chaos.life import NotTried
 from tests.chaos.outside_catalogue import Happening, Kill, Step
 from tests.chaos.outside_judge import LEAVES_WITHIN_NS, broken_promises
-from tests.chaos.outside_view import FALLEN, OutsideView, Slot
+from tests.chaos.outside_view import FALLEN, Closing, OutsideView, Slot
 from tests.kit.paper import eventually
 from tests.kit.trader import Running, Trader
 
@@ -47,6 +47,9 @@ LONGEST = 400
 """Characters of a reason: a sentence of the broker, cut, and what we say about it."""
 
 ODD = "RMS: refused \x00\x1b[31m\ufffe " + "x" * 600
+ANNOUNCED_S = 40.0
+"""A change of the operator's calendar is noticed after half a minute."""
+
 LAGS = {Happening.LAGS: 6.0, Happening.CLOCK: -4.0}
 
 
@@ -61,8 +64,7 @@ class OutsideLife(OutsideView):
     """`run()` it in a thread of its own; it raises `NotTried` or AssertionError. Then ask for the `verdict()`."""
 
     starting: AbstractContextManager[Any] = field(default_factory=nullcontext)
-    gap: tuple[datetime, datetime] | None = None
-    """From when to when the market is closed."""
+    closing: Closing | None = None
     healthy: Running | None = None
     ended: bool = False
     problems: list[str] = field(default_factory=list)
@@ -113,7 +115,7 @@ class OutsideLife(OutsideView):
         if self.case.happening in LAGS and self.case.step is Step.BEFORE:
             self._happen()
         buy_in = BUY_IN_KILLS_S if self.case.shakes else BUY_IN_S
-        product = "CNC" if self._is_delivery or self.gap is not None else "MIS"
+        product = "CNC" if self._is_delivery or self.closing is not None else "MIS"
         with self.starting:
             if self.case.happening is Happening.LOCKED:
                 self.healthy = self.trader.strategy(
@@ -221,10 +223,12 @@ class OutsideLife(OutsideView):
                 self._happen_to_all()
 
     def _await_the_close(self) -> None:
-        assert self.gap is not None
-        if self.deployment.now() >= self.gap[0]:
-            raise NotTried("it was bought after the market had closed")
-        time.sleep((self.gap[0] - self.deployment.now()).total_seconds() + 1)
+        assert self.closing is not None
+        left = (self.closing.closes - self.deployment.now()).total_seconds()
+        if left < ANNOUNCED_S:
+            raise NotTried("it was bought too late to announce that the market closes")
+        self.closing.announce()
+        time.sleep(left + 1)
 
     def _happen_to_all(self) -> None:
         """What the broker, the exchange or the feed does."""
@@ -330,8 +334,8 @@ class OutsideLife(OutsideView):
             self.problems.append(f"stuck: the run did not end by itself, it says {self._said()}")
             self._stop()
             eventually(self._has_ended, ENDS_WITHIN_S, "the end of the run after STOP")
-        if self.gap is not None:
-            self._look_into_the_gap(*self.gap)
+        if self.closing is not None:
+            self._look_into_the_gap(self.closing.closes, self.closing.opens)
         if self.healthy is not None:
             self.healthy.until_stopped(60)
         if self._waiting:

@@ -71,7 +71,7 @@ OUTSIDE_MUTATIONS = (
                 "        move = next_move(self._parked, band)\n",
                 "        move = next_move(self._parked, None)\n",
             ),
-            Edit(_CHASE, "self._parked.pause or", "self._parked.pause / 9 or"),
+            Edit(_CHASE, "self._parked.pause or", "ParkedExit().pause or"),
         ),
         ("guarding: locked at the lower circuit",),
         ("restless", "starved"),

@@ -25,19 +25,19 @@ from rich.console import Console
 from tests.chaos.life import NotTried
 from tests.chaos.outside_catalogue import OUTSIDE_CUT, Happening, Kill, OutsideCase, Step, outside_case, outside_cases
 from tests.chaos.outside_life import SLOTS, OutsideLife
+from tests.chaos.outside_view import Closing
 from tests.chaos.run import STARTING_AT_ONCE
 from tests.chaos.sections import OUTSIDE, with_section
 from tests.kit.session import running_session
 from tests.kit.trader import Deployment
 
-Gap = tuple[datetime, datetime]
 _IST = ZoneInfo("Asia/Kolkata")
 
 _UNLIMITED: dict[str, Any] = {"api_rate_per_minute": 0, "auth_rate_per_minute": 0}
 PATIENCE_S = 600.0
 
-OPEN_FOR_S = 75.0
-"""How long the market is open at least before it closes: a stack starts in it, and lives buy."""
+OPEN_FOR_S = 110.0
+"""How long the market is open at least before it closes: a stack starts in it, and lives buy, and it is announced."""
 
 BROKEN = {
     "short": "shorts",
@@ -80,8 +80,8 @@ class OutsideResult:
 class OutsideFlow:
     """Lives cases on one stack, as many at a time as it has shares for; what dies is shared by those of one batch."""
 
-    def __init__(self, deployment: Deployment, until: float = float("inf"), gap: Gap | None = None) -> None:
-        self._deployment, self._until, self._gap = deployment, until, gap
+    def __init__(self, deployment: Deployment, until: float = float("inf"), closing: Closing | None = None) -> None:
+        self._deployment, self._until, self._closing = deployment, until, closing
         self._starting = threading.Semaphore(STARTING_AT_ONCE)
         self._slots = queue.SimpleQueue[Any]()
         for slot in SLOTS:
@@ -103,7 +103,7 @@ class OutsideFlow:
         calm = [case for case in cases if not case.alone and not case.shakes]
         shaken = [case for case in cases if not case.alone and case.shakes]
         batches = [(calm, len(SLOTS)), (shaken, len(SLOTS) - 1), (alone, 1)]
-        if self._gap is not None:  # the market closes once
+        if self._closing is not None:  # the market closes once
             batches = [(cases, len(SLOTS))]
         for batch, together in batches:
             self._deployment.exchange.clear_faults()
@@ -116,7 +116,7 @@ class OutsideFlow:
             return None
         slot = self._slots.get()
         try:
-            return result_of(OutsideLife(case, self._deployment, slot, self._starting, self._gap))
+            return result_of(OutsideLife(case, self._deployment, slot, self._starting, self._closing))
         finally:
             self._slots.put(slot)
 
@@ -149,24 +149,22 @@ def _live_elsewhere(cases: list[OutsideCase]) -> list[OutsideResult]:
 
 def _live_with_hours(names: list[str], answer: Path) -> None:
     """What that other process does."""
-    calendar, gap = _closing_soon(answer.parent)
-    with running_session(calendar="XNSE", calendar_overrides=calendar, **_UNLIMITED) as (_, deployment):
-        results = list(OutsideFlow(deployment, gap=gap).live_all([outside_case(name) for name in names]))
+    closing = _closing_soon(answer.parent)
+    with running_session(calendar="XNSE", calendar_overrides=closing.calendar, **_UNLIMITED) as (_, deployment):
+        results = list(OutsideFlow(deployment, closing=closing).live_all([outside_case(name) for name in names]))
     rows = [{"case": r.case.name, "problems": r.problems, "untried": r.untried, "seconds": r.seconds} for r in results]
     answer.write_text(json.dumps(rows), encoding="utf-8")
 
 
-def _closing_soon(directory: Path) -> tuple[Path, Gap]:
-    """A calendar of today, which is open but for a minute; and that minute."""
+def _closing_soon(directory: Path) -> Closing:
+    """A calendar of today, which will be open but for a minute."""
     now = datetime.now(_IST)
     closes = (now + timedelta(seconds=OPEN_FOR_S + 60)).replace(second=0, microsecond=0)
     opens = closes + timedelta(minutes=1)
     ends = min(opens + timedelta(hours=1), now.replace(hour=23, minute=59))
-    calendar = directory / "calendar.toml"
-    calendar.write_text(
-        f'{now:%Y-%m-%d} = "{now:%H:%M}-{closes:%H:%M}, {opens:%H:%M}-{ends:%H:%M}"\n', encoding="utf-8"
-    )
-    return calendar, (closes, opens)
+    closing = Closing(directory / "calendar.toml", now, closes, opens, ends)
+    closing.open_throughout()
+    return closing
 
 
 def result_of(life: OutsideLife) -> OutsideResult:

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -19,6 +21,28 @@ class Slot:
 
     symbol: str
     healthy: str
+
+
+@dataclass(frozen=True)
+class Closing:
+    """A minute in which the market is closed, announced at short notice in the operator's calendar file."""
+
+    calendar: Path
+    began: datetime
+    closes: datetime
+    opens: datetime
+    ends: datetime
+
+    def open_throughout(self) -> None:
+        """No such minute yet."""
+        self._write(f"{self.began:%H:%M}-{self.ends:%H:%M}")
+
+    def announce(self) -> None:
+        """From now on the calendar has it."""
+        self._write(f"{self.began:%H:%M}-{self.closes:%H:%M}, {self.opens:%H:%M}-{self.ends:%H:%M}")
+
+    def _write(self, hours: str) -> None:
+        self.calendar.write_text(f'{self.began:%Y-%m-%d} = "{hours}"\n', encoding="utf-8")
 
 
 @dataclass
