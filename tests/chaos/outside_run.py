@@ -36,7 +36,7 @@ _IST = ZoneInfo("Asia/Kolkata")
 _UNLIMITED: dict[str, Any] = {"api_rate_per_minute": 0, "auth_rate_per_minute": 0}
 PATIENCE_S = 600.0
 
-OPEN_FOR_S = 110.0
+OPEN_FOR_S = 130.0
 """How long the market is open at least before it closes: a stack starts in it, and lives buy, and it is announced."""
 
 BROKEN = {
