@@ -165,6 +165,7 @@ def bite(tree: Path, chosen: Sequence[Mutation], console: Console) -> bool:
         with without(tree, mutation):
             verdicts = lived(tree, mutation.lives)
         sentences = said(mutation, verdicts)
+        console.print(f"  {sentences[0] if sentences else f'NOT CAUGHT: {verdicts}'}", highlight=False, markup=False)
         missed += not sentences
         caught = [name for name, verdict in verdicts.items() if any(s in verdict["problems"] for s in sentences)]
         table.add_row(mutation.mechanism, ", ".join(caught), sentences[0] if sentences else f"NOT CAUGHT: {verdicts}")
