@@ -40,6 +40,7 @@ from actors.order_hours import market_closed, refusal
 from actors.ports import (
     Attempt,
     AttemptLog,
+    BrokerSessionExpired,
     BrokerUnavailable,
     Clock,
     OrderCommand,
@@ -286,7 +287,10 @@ class OrderPlacer:
             return self._failed(FailureKind.ACCOUNT_SHORT, reason)
         intent = command.intent
         if check or not self.evidence.proves(command):
-            sellable = await self._sellable()
+            try:
+                sellable = await self._sellable()
+            except BrokerSessionExpired as error:
+                return self._failed(FailureKind.SESSION_EXPIRED, str(error))
             if sellable is None:
                 return command  # withdrawn: nothing will be sent
             if sellable <= 0:
@@ -296,13 +300,19 @@ class OrderPlacer:
         return replace(command, intent=intent)
 
     async def _sellable(self) -> int | None:
-        """Shares that are the run's and that no other exit is about to sell; waits until that is known."""
+        """Shares that are the run's and that no other exit is about to sell; waits until that is known.
+
+        Raises:
+            BrokerSessionExpired: and nothing that was sent before is in doubt: whoever probes the broker tries again.
+        """
         command = self.command
         key, asked_at, empty = position_key(command.instrument, command.product), self.clock.now(), 0
         while not self.withdrawn:
             try:
                 cover = await self.evidence.ask_for(command)
             except BrokerUnavailable as error:
+                if isinstance(error, BrokerSessionExpired) and not self._doubtful:
+                    raise
                 log.warning("execution.position_unknown", strategy_id=command.strategy_id, reason=str(error))
                 await self._tell_waiting(asked_at, str(error), unreachable=True)
             else:

@@ -21,7 +21,7 @@ from actors.domain.money import Paise, to_rupees
 from actors.domain.order import OrderReport
 from actors.domain.price_band import PriceBand
 from actors.domain.retry_policy import AttemptOutcome
-from actors.ports import BrokerUnavailable, OrderCommand, PlaceResult
+from actors.ports import BrokerSessionExpired, BrokerUnavailable, OrderCommand, PlaceResult
 from broker.book_rows import OddRows, book_of
 from broker.egress import Proxy
 from broker.kite_exceptions import NeverSent
@@ -172,7 +172,8 @@ class KiteGateway:
         except BrokerUnavailable:
             raise
         except Exception as error:
-            raise BrokerUnavailable(reason_of(error)) from error
+            kind = BrokerSessionExpired if is_session_error(error) else BrokerUnavailable
+            raise kind(reason_of(error)) from error
 
     async def _call(self, method: str, begun: "_Begun" = None, **arguments: Any) -> Any:
         used = self._credentials

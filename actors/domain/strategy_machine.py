@@ -272,12 +272,16 @@ def _on_placement_unresolved(state: StrategyState, event: ev.PlacementUnresolved
     if event.intent_id.leg is not awaited or state.detail is detail:
         return state, []
     status = RunStatus.PAUSED if event.unreachable else RunStatus.RUNNING
-    message = "Order outcome unknown – looking it up at the broker"
+    waits = event.unreachable and event.intent_id.leg is Leg.EXIT
+    message = _EXIT_WAITS if waits else "Order outcome unknown – looking it up at the broker"
     unknown = replace(state, status=status, detail=detail, message=message)
     return unknown, [
         LogEvent("ORDER_UNKNOWN", event.reason, event.intent_id),
         RaiseAlert(detail, f"{message}: {event.reason}"),
     ]
+
+
+_EXIT_WAITS = "Broker unreachable – position still open, the exit goes on when it answers"
 
 
 def _on_order_queued(state: StrategyState, event: ev.OrderQueued, _now: datetime) -> Step:

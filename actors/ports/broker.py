@@ -22,6 +22,10 @@ class BrokerUnavailable(Exception):
     """A read of the broker failed; nothing is proven by it."""
 
 
+class BrokerSessionExpired(BrokerUnavailable):
+    """The broker refuses the account's session: nothing is told, or taken, before its owner logs in again."""
+
+
 @dataclass(frozen=True, slots=True)
 class PlaceResult:
     """What one request to place an order has proven. `sent_at` is the instant before it left us."""

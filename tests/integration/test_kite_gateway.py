@@ -8,7 +8,7 @@ import pytest
 
 from actors.domain.identifiers import Product
 from actors.domain.retry_policy import AttemptOutcome
-from actors.ports import BrokerUnavailable
+from actors.ports import BrokerSessionExpired, BrokerUnavailable
 from broker.kite_client import KiteCredentials, KiteEndpoint, KiteGateway
 from tests.kit.builders import a_run
 from tests.kit.execution import a_command, held
@@ -210,3 +210,9 @@ async def test_a_kept_connection_that_ends_as_an_order_arrives_is_ambiguous(acco
     account.fault("idle-close")
     assert (await account.gateway.place(a_command())).outcome is AttemptOutcome.AMBIGUOUS
     assert (await account.gateway.place(a_command())).outcome is AttemptOutcome.ACCEPTED
+
+
+async def test_a_read_that_an_expired_session_refuses_is_told_apart(account: Account) -> None:
+    account.control.expire_token(account.paper.user_id)
+    with pytest.raises(BrokerSessionExpired):
+        await account.gateway.positions()

@@ -13,6 +13,7 @@ from actors.domain.order import OrderReport, OrderStage, OrderTerms
 from actors.domain.price_band import PriceBand
 from actors.domain.retry_policy import AttemptOutcome
 from actors.ports import (
+    BrokerSessionExpired,
     BrokerUnavailable,
     Clock,
     OrderCommand,
@@ -52,6 +53,7 @@ class FakeGateway:
         self.clock = clock
         self.script: list[Placing] = []
         self.down = False
+        self.expired = False
         self.posts: list[tuple[datetime, OrderCommand]] = []
         self.reads: list[datetime] = []
         self.read_takes_s = 0.0
@@ -227,5 +229,7 @@ class FakeGateway:
         return order_id
 
     def _check(self) -> None:
+        if self.expired:
+            raise BrokerSessionExpired("token is invalid")
         if self.down:
             raise BrokerUnavailable("the broker does not answer")

@@ -223,3 +223,15 @@ async def test_a_lost_exit_is_not_sent_again_for_shares_that_were_sold_meanwhile
     bench.broker.trade_by_hand(Side.SELL, 10)
     assert (await exiting).kind == "nothing_to_sell"
     assert len(bench.posted) == 1
+
+
+@in_virtual_time
+async def test_an_exit_that_cannot_ask_for_an_expired_session_says_so_and_sends_nothing() -> None:
+    bench = await guarded(ExecutionBench())
+    bench.broker.expired = True
+    await passing(5)
+    assert (await bench.failed(a_command(a_sell()))).kind == "session_expired"
+    assert bench.posted == []
+    bench.broker.expired = False
+    await bench.filled(a_command(a_sell()))
+    assert [intent.quantity for intent in bench.posted] == [10]
