@@ -7,7 +7,7 @@ import asyncio
 from typing import Any
 
 from actors.domain.strategy_state import Phase
-from actors.runtime import actor_classes, names
+from actors.runtime import actor_classes, lines, names
 from actors.runtime.clock import SystemClock
 from actors.runtime.light_hosts import StrategyHost
 from actors.strategy_actor import StrategyActor
@@ -57,11 +57,12 @@ class RepeatingHost(StrategyHost):
             self._ended.clear()
             loaded = await self._load()
             assert loaded is not None
+            if linking is None:
+                self._prices = lines.LinkedPriceWatch(self._peers, self._pools, loaded.run.broker, self._on_tick)
+                linking = asyncio.create_task(self._desk.keep_linked(loaded.run.account_id))
             actor = StrategyActor(
                 loaded, desk=self._desk, journal=self._journal, prices=self._prices, clock=SystemClock()
             )
-            if linking is None:
-                linking = asyncio.create_task(self._desk.keep_linked(loaded.run.account_id))
             self._loaded.set_result(actor)
             await actor.live()
             self._ended.set()

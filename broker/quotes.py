@@ -84,6 +84,18 @@ def market_tokens(
     )
     try:
         rows = kite.ltp([instrument.key for instrument in instruments[:MOST_AT_ONCE]])
-        return {key: int(row["instrument_token"]) for key, row in rows.items()}
+        return tokens_of(instruments, rows)
     except Exception as error:
         raise explain(error) from error
+
+
+def tokens_of(instruments: Sequence[Instrument], rows: Mapping[str, Any]) -> dict[str, int]:
+    """The tokens of an answer, by key. One that makes no sense changes nothing: the token that is known goes on."""
+    found: dict[str, int] = {}
+    for instrument in instruments:
+        if instrument.key in rows:
+            row = rows[instrument.key]
+            token = row.get("instrument_token") if isinstance(row, Mapping) else None
+            sound = isinstance(token, int) and not isinstance(token, bool) and token > 0
+            found[instrument.key] = token if sound and token is not None else instrument.token
+    return found

@@ -21,7 +21,7 @@ from broker.kite_exceptions import AnswerLost, NeverSent
 from broker.kite_holdings import holdings_of, positions_of
 from broker.kite_mapping import reason_of, report_of
 from broker.kite_session import explain
-from broker.quotes import quotes_of
+from broker.quotes import quotes_of, tokens_of
 
 HOSTILE = "".join(map(chr, (0, 10, 27, 0x7F, 0x85, 0xD83D, 0xDC00, 0x200B, 0x202E, 0x2066, 0x2028, 0xFEFF, 0xE000)))
 TEXTS = st.text(st.one_of(st.sampled_from(HOSTILE), st.characters()), max_size=40)
@@ -267,3 +267,10 @@ def test_of_an_odd_holding_the_shares_are_unknown_on_either_exchange() -> None:
 def test_a_row_as_json_brings_it_is_taken_like_any_other() -> None:
     row = json.loads(json.dumps(GOOD).replace("null", '"RMS: blocked \\u0000 for \\ud83d nse_cm"'))
     assert report_of(row).reason == "RMS: blocked for nse_cm"
+
+
+@pytest.mark.parametrize("token", [0, -1, None, "408065", 2.5, True])
+def test_a_token_that_makes_no_sense_replaces_none(token: Any) -> None:
+    infy, tcs, sbin = Instrument("NSE", "INFY", 1), Instrument("NSE", "TCS", 2), Instrument("NSE", "SBIN", 3)
+    rows = {"NSE:INFY": {"instrument_token": token}, "NSE:TCS": {"instrument_token": 7}}
+    assert tokens_of([infy, tcs, sbin], rows) == {"NSE:INFY": 1, "NSE:TCS": 7}
