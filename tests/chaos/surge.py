@@ -64,7 +64,9 @@ class Surge:
         self.trader = self.deployment.trader()
         hold_at = _whole_second(self.deployment.now() + timedelta(seconds=10 + START_S * (self.stops + self.buys)))
         self.buy_at = hold_at + timedelta(seconds=10 + self.stops // 8)  # entries have eight places in a second
-        stops = _all(lambda _: self._started(FALLING, hold_at, STOP_AT), range(self.stops))
+        # a BUY that the second has no place for within its grace is missed (row E4)
+        held_from = [hold_at + timedelta(seconds=4 * (number // 24)) for number in range(self.stops)]
+        stops = _all(lambda number: self._started(FALLING, held_from[number], STOP_AT), range(self.stops))
         buys = _all(lambda _: self._started(BOUGHT, self.buy_at, FAR_STOP), range(self.buys))
         self._must_be_before(hold_at, "START took too long")
         until_held = (hold_at - self.deployment.now()).total_seconds() + 30
