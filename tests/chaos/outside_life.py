@@ -36,6 +36,9 @@ REFUSED_MODIFICATIONS, REFUSED_MODIFICATIONS_KILLS = 2, 3
 REACTS_WITHIN_S, REACTS_WITHIN_KILLS_S = 25.0, 45.0
 """From the touch of the stop to an exit, or to a word about why there is none."""
 
+PROMPT_S, PROMPT_KILLS_S = 8.0, 13.0
+"""How long after the touch the tick itself may sell; a quote is asked for after 15 s without one."""
+
 SOLD_WITHIN_S, SOLD_WITHIN_KILLS_S = 4.0, 20.0
 """How late a healthy position of an account may leave while another of its shares is locked."""
 
@@ -51,7 +54,6 @@ ANNOUNCED_S = 40.0
 """A change of the operator's calendar is noticed after half a minute."""
 
 LAGS = {Happening.LAGS: 6.0, Happening.CLOCK: -4.0}
-
 
 SLOTS = tuple(
     Slot(*pair)
@@ -305,8 +307,18 @@ class OutsideLife(OutsideView):
             self.problems.append(
                 f"silent: {time.monotonic() - fell_at:.0f} s after the touch no exit was sent and nothing was said"
             )
+        if self.case.happening is Happening.CLOCK:
+            self._await_a_prompt_exit(fell_at)
         if self.case.happening is Happening.LOCKED:
             self._see_the_lock()
+
+    def _await_a_prompt_exit(self, fell_at: float) -> None:
+        """A clock that is wrong costs nothing: the tick itself must sell, not the quote that is asked for later."""
+        within = PROMPT_KILLS_S if self.case.shakes else PROMPT_S
+        with suppress(AssertionError):
+            eventually(lambda: self._ours("SELL") or self._has_ended(), REACTS_WITHIN_S, "the exit")
+        if (took := time.monotonic() - fell_at) > within:
+            self.problems.append(f"late: the exit came {took:.0f} s after the touch")
 
     def _see_the_lock(self) -> None:
         """Nobody buys the locked share for a while; meanwhile another of the account falls; then buyers come."""

@@ -99,7 +99,7 @@ OUTSIDE_MUTATIONS = (
             Edit(_PRICES, "(received_at + LARGEST_OFFSET if lag is None else possible)", "possible"),
         ),
         ("guarding: the stamps are 4 s ahead",),
-        ("silent", "stuck"),
+        ("late", "silent", "stuck"),
     ),
     Mutation(
         "the hours of the market",
@@ -108,6 +108,11 @@ OUTSIDE_MUTATIONS = (
                 "actors/execution_actor.py",
                 "    return None if closed is None else market_closed(",
                 "    return None if True else market_closed(",
+            ),
+            Edit(
+                _PLACER,
+                "        return None if closed is None else market_closed(",
+                "        return None if True else market_closed(",
             ),
         ),
         ("guarding: the market closes for a minute",),
