@@ -14,17 +14,18 @@ from secrets import token_hex
 import structlog
 
 from actors import failpoints
-from actors.account_desk import AccountDesk, newest_by_tag
-from actors.account_evidence import AccountEvidence
-from actors.account_watch import AccountWatch, WatchLimits
+from actors.account_desk import newest_by_tag
+from actors.account_watch import WatchLimits
 from actors.domain.cover import Cover, position_key
-from actors.domain.events import Event, ExitUncovered, OrderReported, PlacementFailed
+from actors.domain.events import Event, ExitUncovered, OrderReported, PlacementFailed, StopLossTriggered
 from actors.domain.identifiers import IntentId, Leg, Side
 from actors.domain.market_hours import MarketHours, Request
+from actors.domain.money import Paise
 from actors.domain.order import FailureKind, OrderReport, OrderStage
 from actors.domain.retry_policy import RetryPolicy
+from actors.execution_accounts import AccountParts, ExecutionAccount, ExecutionAccounts
 from actors.exit_chase import ExitChase
-from actors.order_budget import BudgetLimits, OrderBudget
+from actors.order_budget import BudgetLimits
 from actors.order_canceller import cancel_order
 from actors.order_follower import FollowLimits, OrderFollower
 from actors.order_hours import market_closed, refusal, takes_changes
@@ -36,6 +37,7 @@ from actors.ports import (
     ClaimsUnavailable,
     ClaimVerdict,
     Clock,
+    GuardAnswer,
     Holding,
     OrderClaims,
     OrderCommand,
@@ -44,10 +46,14 @@ from actors.ports import (
     PeerUnavailable,
     StrategyEvents,
 )
-from actors.request_counts import RequestCounts
+from actors.stop_guard import StopGuard
 from actors.timers import AlarmClock
 
 log = structlog.get_logger(__name__)
+
+
+_TELL_PAUSE_S, _TELL_TIMES = 0.5, 60
+"""A strategy is back within seconds; one that is not reads the order book when it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +72,6 @@ class ExecutionLimits:
     """So long before the instant of an order nothing sleeps any more (`AlarmClock`)."""
 
 
-@dataclass(slots=True)
-class _Account:
-    """What is kept of one account."""
-
-    desk: AccountDesk
-    evidence: AccountEvidence
-    watch: AccountWatch
-    hours: MarketHours
-
-
 class ExecutionActor:
     """Places, follows, chases and cancels the orders of the accounts that are mapped to it, and watches them."""
 
@@ -91,28 +87,38 @@ class ExecutionActor:
         clock: Clock,
         limits: ExecutionLimits,
     ) -> None:
-        self._gateways, self._claims, self._strategies = gateways, claims, strategies
-        self._attempts, self._records, self._updates = attempts, records, updates
+        self._claims, self._strategies, self._attempts = claims, strategies, attempts
         self._clock, self._limits = clock, limits
         self._alarm = AlarmClock(clock, limits.awake)
-        self._accounts: dict[int, _Account] = {}
-        self._budgets: dict[int, OrderBudget] = {}
+        self.stops = StopGuard(
+            subscribe=updates.subscribe, claims=claims, clock=clock, fire=self._stop_out, tell=self._report
+        )
+        parts = AccountParts(
+            gateways, strategies, attempts, records, updates, clock, budget=limits.budget, watch=limits.watch
+        )
+        self._accounts = ExecutionAccounts(
+            parts, self.stops, working=self._working_runs, in_background=self._in_background
+        )
         self._working: dict[IntentId, asyncio.Task[Event]] = {}
         self._placing: dict[IntentId, OrderPlacer] = {}
         self._withdrawn: set[IntentId] = set()
         self._cancelling: dict[tuple[int, str], asyncio.Task[None]] = {}
-        self._requests: dict[int, RequestCounts] = {}
         self._background: set[asyncio.Future[None]] = set()
 
     async def execute(self, command: OrderCommand) -> Event:
         """Place the intent's order and follow it to its end; the event that ends it. Repeats join the first."""
+        return await asyncio.shield(self._begin(command))
+
+    def _begin(self, command: OrderCommand) -> "asyncio.Task[Event]":
         intent_id = command.intent.id
         work = self._working.get(intent_id)
         if work is None:
             work = asyncio.create_task(self._work(command))
             self._working[intent_id] = work
             work.add_done_callback(lambda _: self._forget(intent_id))
-        return await asyncio.shield(work)
+            if intent_id.leg is Leg.EXIT:
+                self.stops.exit_began(command)
+        return work
 
     def withdraw(self, intent_id: IntentId) -> None:
         """Send nothing more for an intent in work; whether its order exists is still found out."""
@@ -127,7 +133,7 @@ class ExecutionActor:
         Raises:
             BrokerUnavailable: nobody follows the order, and it could not be cancelled.
         """
-        account = await self._account(account_id)
+        account = await self._accounts.of(account_id)
         key = account_id, order_id
         cancelling = self._cancelling.get(key)
         if cancelling is None:
@@ -142,13 +148,13 @@ class ExecutionActor:
 
     async def orders_by_tag(self, account_id: int, tags: Sequence[str]) -> Mapping[str, OrderReport]:
         """The orders of today's book that carry one of the tags. Raises BrokerUnavailable."""
-        account = await self._account(account_id)
+        account = await self._accounts.of(account_id)
         return newest_by_tag(await account.desk.read_book(), tags)
 
     async def probe(self, account_id: int) -> bool:
         """Whether the broker answers for the account."""
         try:
-            account = await self._account(account_id)
+            account = await self._accounts.of(account_id)
             await account.desk.read_book()
         except BrokerUnavailable:
             return False
@@ -156,7 +162,7 @@ class ExecutionActor:
 
     async def cover(self, holding: Holding) -> Cover:
         """What of a run's shares its account holds, by a reading that begins now. Raises BrokerUnavailable."""
-        account = await self._account(holding.account_id)
+        account = await self._accounts.of(holding.account_id)
         return await account.evidence.ask(holding)
 
     async def watch_again(self, account_ids: Sequence[int]) -> None:
@@ -166,56 +172,48 @@ class ExecutionActor:
         """
         for account_id in account_ids:
             try:
-                await self._account(account_id)
+                await self._accounts.of(account_id)
             except BrokerUnavailable as error:
                 log.warning("execution.account_not_watched", account_id=account_id, reason=str(error))
 
-    async def guard(self, holding: Holding) -> None:
-        """Watch the account for what a run holds. Raises BrokerUnavailable."""
-        account = await self._account(holding.account_id)
+    async def guard(self, holding: Holding) -> GuardAnswer:
+        """Watch the account for what a run holds, and its stop-loss. Raises BrokerUnavailable."""
+        account = await self._accounts.of(holding.account_id)
         account.watch.guard(holding)
+        return await self.stops.take(holding, account.find)
 
-    # --- accounts -------------------------------------------------------------------------------------------------
+    def _stop_out(self, command: OrderCommand, price: Paise | None) -> None:
+        """Send the exit of a stop-loss that we have seen touched, then tell its strategy (row M4)."""
+        account = self._accounts.known(command.account_id)
+        known = account.evidence.known if account is not None else ()
+        if any(intent.run_id == command.run_id and intent.ended for intent in known):
+            log.warning("stop_guard.run_is_over", strategy_id=command.strategy_id, run_id=command.run_id)
+            return
+        self._in_background(self._see_through(command, self._begin(command), price))
 
-    async def _account(self, account_id: int) -> _Account:
-        account = self._accounts.get(account_id)
-        if account is None:
-            gateway = await self._gateways.gateway(account_id)
-            hours = await self._gateways.hours(account_id)
-            account = self._accounts.get(account_id)  # somebody else may have been faster
-        if account is None:
-            budget = self._budgets.setdefault(account_id, OrderBudget(self._limits.budget, self._clock))
-            requests = self._requests.setdefault(account_id, RequestCounts(self._clock))
-            desk = AccountDesk(gateway, budget, requests)
-            evidence = AccountEvidence(account_id, desk, self._records, self._clock)
-            watch = AccountWatch(
-                account_id,
-                desk,
-                evidence,
-                working=self._working_runs,
-                strategies=self._strategies,
-                attempts=self._attempts,
-                clock=self._clock,
-                limits=self._limits.watch,
-            )
-            account = _Account(desk, evidence, watch, hours)
-            self._in_background(self._watch(account_id, watch))
-            self._accounts[account_id] = account
-            self._updates.follow(account_id, lambda report: self._on_update(account_id, report), desk.updates_broke)
-        account.watch.used()
-        return account
+    async def _see_through(self, command: OrderCommand, work: "asyncio.Task[Event]", price: Paise | None) -> None:
+        """The strategy goes on as if it had decided: it hears of the exit once that has left, and of its end."""
+        await asyncio.sleep(0)
+        await self._tell_until_heard(command, StopLossTriggered(command.intent.id, price))
+        try:
+            event = await asyncio.shield(work)
+        except PeerUnavailable as error:
+            log.warning("stop_guard.exit_unresolved", strategy_id=command.strategy_id, reason=str(error))
+            return  # whoever has heard of it asks again
+        if isinstance(event, OrderReported):  # a failure is the answer to the strategy's own command, and to that alone
+            await self._tell_until_heard(command, event)
 
-    async def _watch(self, account_id: int, watch: AccountWatch) -> None:
-        """An account that nobody uses any more is let go. Its budget stays, since the day is not over."""
-        await watch.live()
-        del self._accounts[account_id]
-        self._updates.leave(account_id)
+    async def _tell_until_heard(self, command: OrderCommand, event: Event) -> None:
+        """A strategy that is being started again hears it as soon as it is there; it may know it from the book."""
+        for _ in range(_TELL_TIMES):
+            try:
+                return await self._strategies.report(command.strategy_id, event)
+            except PeerUnavailable as error:
+                log.info("stop_guard.not_heard", strategy_id=command.strategy_id, reason=str(error))
+            await asyncio.sleep(_TELL_PAUSE_S)
+        return None
 
-    def _on_update(self, account_id: int, report: OrderReport) -> None:
-        account = self._accounts.get(account_id)
-        if account is not None:
-            account.desk.take_update(report)
-            account.watch.take_update(report)
+    # --- one intent ----------------------------------------------------------------------------------------------
 
     def _working_runs(self) -> frozenset[int]:
         return frozenset(intent_id.run_id for intent_id in self._working)
@@ -224,11 +222,9 @@ class ExecutionActor:
         self._working.pop(intent_id, None)
         self._withdrawn.discard(intent_id)
 
-    # --- one intent ----------------------------------------------------------------------------------------------
-
     async def _work(self, command: OrderCommand) -> Event:
         try:
-            account = await self._account(command.account_id)
+            account = await self._accounts.of(command.account_id)
         except BrokerUnavailable as error:
             if command.look_up_first:
                 raise PeerUnavailable(str(error)) from error  # nothing is proven about the earlier attempt
@@ -254,7 +250,7 @@ class ExecutionActor:
             account.desk.shares.set(key, command.intent.id, 0)
             await self._claims.release(claimed)
 
-    async def _doubt(self, command: OrderCommand, account: _Account) -> None:
+    async def _doubt(self, command: OrderCommand, account: ExecutionAccount) -> None:
         """Nobody may have watched an exit that is taken over: the watcher knows only later what its runs hold."""
         try:
             reason = await account.evidence.uncovered(command)
@@ -312,7 +308,7 @@ class ExecutionActor:
             if not await self._claims.renew(command):
                 self.withdraw(command.intent.id)  # somebody else holds the lock: follow what was sent, send no more
 
-    async def _place(self, command: OrderCommand, account: _Account) -> OrderReport | PlacementFailed:
+    async def _place(self, command: OrderCommand, account: ExecutionAccount) -> OrderReport | PlacementFailed:
         placer = OrderPlacer(
             command,
             account.desk,
@@ -334,7 +330,7 @@ class ExecutionActor:
         finally:
             del self._placing[command.intent.id]
 
-    async def _follow(self, command: OrderCommand, account: _Account, placed: OrderReport) -> Event:
+    async def _follow(self, command: OrderCommand, account: ExecutionAccount, placed: OrderReport) -> Event:
         intent_id = command.intent.id
         chase = ExitChase(
             command,
@@ -356,7 +352,7 @@ class ExecutionActor:
         )
         return OrderReported(intent_id, await follower.follow(placed))
 
-    def _may_chase(self, command: OrderCommand, account: _Account) -> bool:
+    def _may_chase(self, command: OrderCommand, account: ExecutionAccount) -> bool:
         """Whether the market takes changes, and the account has not been seen to lack what the order would sell."""
         is_open = refusal(command, account.hours, self._clock.now(), Request.CHANGE) is None
         return is_open and not account.evidence.lacks(position_key(command.instrument, command.product))

@@ -108,6 +108,15 @@ class MarketListener:
             self._stream.unsubscribe(token)
             self._clock_of(followed.connection).forget(token)
 
+    def subscribe_anew(self, connection: int) -> None:
+        """Ask for all instruments of a connection anew: the stream may put them on another one."""
+        for followed in list(self._followed.values()):
+            if followed.connection == connection:
+                token = followed.instrument.token
+                self._stream.unsubscribe(token)
+                followed.connection = self._stream.subscribe(token)
+                self._clock_of(followed.connection).forget(token)
+
     def status_of(self, key: str) -> FeedStatus:
         """What is known of the stream that an instrument's ticks come from; unknown ones have none."""
         followed = self._by_key.get(key)

@@ -143,14 +143,18 @@ class StrategyActor:
             await asyncio.wait_for(self._settled.wait(), timeout_s)
         return self._settled.is_set()
 
-    async def move_stop(self, stop_loss: Paise) -> None:
-        """Move the stop-loss between two ticks; returns when that is recorded."""
+    async def move_stop(self, stop_loss: Paise) -> bool | None:
+        """Move the stop-loss between two ticks; returns when that is recorded, and both guards have it.
+
+        False: execution does not confirm it; None: nothing is guarded.
+        """
         taken = asyncio.get_running_loop().create_future()
         self.post(StopLossMoved(stop_loss, self._watch.feed_lag), taken)
         settled = asyncio.create_task(self._over.wait())
         await asyncio.wait([taken, settled], return_when=asyncio.FIRST_COMPLETED)
         settled.cancel()
         await self._next_record()
+        return await self._guard.confirmed()
 
     async def closed_by_trader(self, timeout_s: float) -> WordTaken:
         """The trader's word that he has closed the position himself; ends the run if the account does not contradict.
@@ -251,7 +255,7 @@ class StrategyActor:
                 failpoints.hit("decide.after", self._run.strategy_id)
                 if decision.not_before is None or decision.not_before <= now:
                     self._order_heard_of.clear()
-        self._guard.update(self._state)
+        self._guard.update(self._state, event.tick if isinstance(event, TickReceived) else None)
         for decision in decisions:
             self._carry_out(decision, event)
         if decisions or not _same_to_people(before, self._state):

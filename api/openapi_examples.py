@@ -98,6 +98,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "message": "Waiting to buy at 2026-11-21 10:25:45",
     },
     "StrategyAnswer": _STRATEGY_ANSWER,
+    "StrategyPatched": _STRATEGY_ANSWER | {"stop_loss_confirmed": None},
     "StrategyPage": {"strategies": [_STRATEGY_ANSWER]} | _PAGE,
     "StrategyStatus": {
         "strategy_id": 1,
@@ -121,6 +122,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "last_buy_order": "1795236945018861353",
         "last_sell_order": None,
         "last_sl_order": "1795236949250674653",
+        "guard": {"state": "nothing", "reason": None, "since": None, "confirmed_at": None, "by": []},
         "message": "STOP-LOSS Triggered",
         "updated_at": "2026-11-21T10:25:49.367953+05:30",
     },

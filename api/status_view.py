@@ -5,6 +5,7 @@ from datetime import datetime, tzinfo
 from typing import Any
 
 from actors.domain.money import to_rupees
+from api.guard_view import NOTHING_HELD, guard_of
 from api.schemas.strategy import StrategyAnswer, StrategyStatus
 from persistence.mirror_fields import instrument_of
 from persistence.models import Strategy
@@ -42,6 +43,7 @@ def status_of_run(
         "last_buy_order": runtime["last_buy_order"] or None,
         "last_sell_order": runtime["last_sell_order"] or None,
         "last_sl_order": runtime["last_sl_order"] or None,
+        "guard": guard_of(runtime, now, zone),
         "message": runtime["message"],
         "updated_at": datetime.fromisoformat(runtime["updated_at"]).astimezone(zone),
     }
@@ -72,6 +74,7 @@ def status_before_start(strategy: Strategy, zone: tzinfo) -> StrategyStatus:
         last_buy_order=None,
         last_sell_order=None,
         last_sl_order=None,
+        guard=NOTHING_HELD,
         message=_NOT_STARTED,
         updated_at=strategy.updated_at.astimezone(zone),
     )

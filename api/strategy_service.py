@@ -106,8 +106,10 @@ class StrategyService:
             found(await Strategies(session).get(user_id, strategy_id))
             return await OrderLogs(session).page(user_id, strategy_id, limit, offset)
 
-    async def patch(self, user_id: int, strategy_id: int, request: StrategyPatchRequest) -> Strategy:
-        """Change a strategy; while it runs, only its stop-loss.
+    async def patch(
+        self, user_id: int, strategy_id: int, request: StrategyPatchRequest
+    ) -> tuple[Strategy, bool | None]:
+        """Change a strategy; while it runs, only its stop-loss, and then whether both guards of a position have it.
 
         While it runs, its actor and the ledger alone write the stop-loss, so that what is stored is what is watched,
         whichever of several changes comes last.
@@ -119,14 +121,14 @@ class StrategyService:
             BrokerError, EngineUnavailable: if the symbol cannot be checked, or the running strategy not be reached.
         """
         changes = _changes(request)
-        done = False
+        done, guarded = False, None
         while not done:  # a START or an end may come in between
             strategy, run = await self._look(user_id, strategy_id)
             if run is None:
-                done = await self._change_resting(strategy, changes)
+                done, guarded = await self._change_resting(strategy, changes), None
             else:
-                done = await self._change_running(strategy, run, changes, confirmed=request.confirm)
-        return await self.get(user_id, strategy_id)
+                done, guarded = await self._change_running(strategy, run, changes, confirmed=request.confirm)
+        return await self.get(user_id, strategy_id), guarded
 
     async def delete(self, user_id: int, strategy_id: int) -> None:
         """Delete a strategy that does not run. 409 `strategy_running` otherwise. Its order log is kept."""
@@ -168,8 +170,13 @@ class StrategyService:
             await AuditLog(session).add("strategy_patch", user_id=user_id, subject=str(strategy_id), **audited)
         return True
 
-    async def _change_running(self, seen: Strategy, run: Run, changes: dict[str, Any], *, confirmed: bool) -> bool:
-        """Move the stop-loss of the run. False if another run has begun meanwhile."""
+    async def _change_running(
+        self, seen: Strategy, run: Run, changes: dict[str, Any], *, confirmed: bool
+    ) -> tuple[bool, bool | None]:
+        """Move the stop-loss of the run; whether that is done, and whether both guards have it.
+
+        It is not done if another run has begun meanwhile.
+        """
         user_id, strategy_id = seen.user_id, seen.id
         if set(changes) != {"stop_loss_paise"}:
             raise _running()
@@ -181,12 +188,12 @@ class StrategyService:
             price = await self._checks.price_now(seen, await self._price_heard(strategy_id))
             check_moved_stop(stop_loss, run.stop_loss_paise, price)
         # Outside any transaction of ours: the engine's ledger writes the same rows.
-        await self._engine.move_stop(strategy_id, stop_loss)
+        guarded = await self._engine.move_stop(strategy_id, stop_loss)
         async with tenant_transaction(self._sessions, user_id) as session:
             found(await Strategies(session).get(user_id, strategy_id, lock=True))
             latest = await Runs(session).open_of(user_id, strategy_id)
             if latest is not None and latest.id != run.id:
-                return False
+                return False, None
             if latest is None:  # it ended meanwhile, perhaps before it heard of the move
                 await Strategies(session).change(user_id, strategy_id, changes)
             await AuditLog(session).add(
@@ -196,7 +203,7 @@ class StrategyService:
                 **_audited(seen, changes),
                 **({"confirmed": "true"} if confirmed else {}),
             )
-        return True
+        return True, guarded
 
 
 def found(strategy: Strategy | None) -> Strategy:

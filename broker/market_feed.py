@@ -102,7 +102,7 @@ class MarketFeed:
     def _connect(self) -> int:
         place = len(self._connections)
         callbacks = LinkCallbacks(
-            on_connected=lambda ticker: _ask(ticker, list(connection.tokens)),
+            on_connected=lambda ticker: ask_for_ticks(ticker, list(connection.tokens)),
             on_lost=lambda reason: self._on_lost(place, reason),
             on_refused=self._on_refused,
             on_heard=lambda: self._on_heard(place),
@@ -118,12 +118,16 @@ class MarketFeed:
     @staticmethod
     def _request(link: TickerLink, tokens: Sequence[int]) -> None:
         if (ticker := link.open_ticker) is not None:
-            _ask(ticker, list(tokens))
+            ask_for_ticks(ticker, list(tokens))
 
     def _ticks(self, ticks: list[dict[str, Any]]) -> None:
-        usable = [tick for row in ticks if (tick := _raw_tick(row)) is not None]
-        if usable:
+        if usable := usable_ticks(ticks):
             self._on_ticks(usable)
+
+
+def usable_ticks(rows: list[dict[str, Any]]) -> list[RawTick]:
+    """What the client made of a message, in our units, without what says nothing."""
+    return [tick for row in rows if (tick := _raw_tick(row)) is not None]
 
 
 def _raw_tick(row: dict[str, Any]) -> RawTick | None:
@@ -140,7 +144,8 @@ def _raw_tick(row: dict[str, Any]) -> RawTick | None:
         return None
 
 
-def _ask(ticker: MendedTicker, tokens: list[int]) -> None:
+def ask_for_ticks(ticker: MendedTicker, tokens: list[int]) -> None:
+    """Subscribe the instruments in FULL mode, the only one with a time."""
     if tokens:
         ticker.subscribe(tokens)
         ticker.set_mode(ticker.MODE_FULL, tokens)

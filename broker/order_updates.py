@@ -1,4 +1,4 @@
-"""The broker's stream of order updates of one account, over a `TickerLink` that subscribes no instrument.
+"""The broker's stream of one account: its order updates, and the ticks that are asked for, over one `TickerLink`.
 
 An update is a hint (kite.md §3): it may come twice, late, out of order, before the answer to its own request, or
 never, and nothing is replayed after a break. So whoever listens reads the order book after each `on_connected`.
@@ -10,14 +10,16 @@ from typing import Any
 from actors.domain.order import OrderReport
 from broker.kite_mapping import report_of
 from broker.kite_order_client import KiteCredentials
-from broker.ticker_link import LinkCallbacks, TickerLink
+from broker.market_feed import RawTick, ask_for_ticks, usable_ticks
+from broker.ticker_link import LinkCallbacks, MendedTicker, TickerLink, reactor
 
 
 class OrderUpdateStream:
     """Callbacks run in the reactor's thread and must return at once.
 
     `on_update(report)` for each order update; `on_connected()` after each (re)connect; `on_lost(reason)`;
-    `on_refused()` when the broker does not accept the credentials: it rests until `start` is called with new ones.
+    `on_refused()` when the broker does not accept the credentials: it rests until `start` is called with new ones;
+    `on_heard()` for anything that arrives; `on_ticks(ticks)`.
     """
 
     def __init__(
@@ -28,12 +30,22 @@ class OrderUpdateStream:
         on_connected: Callable[[], None],
         on_refused: Callable[[], None],
         on_lost: Callable[[str], None] = lambda _reason: None,
+        on_heard: Callable[[], None] | None = None,
+        on_ticks: Callable[[list[RawTick]], None] | None = None,
     ) -> None:
         self._on_update = on_update
+        self._tokens: frozenset[int] = frozenset()
+
+        def connected(ticker: MendedTicker) -> None:
+            ask_for_ticks(ticker, list(self._tokens))
+            on_connected()
+
         callbacks = LinkCallbacks(
-            on_connected=lambda _ticker: on_connected(),
+            on_connected=connected,
             on_lost=on_lost,
             on_refused=on_refused,
+            on_heard=on_heard,
+            on_ticks=None if on_ticks is None else lambda rows: on_ticks(usable_ticks(rows)),
             on_order=self._take,
         )
         self._link = TickerLink(root, callbacks)
@@ -46,6 +58,18 @@ class OrderUpdateStream:
     def start(self, credentials: KiteCredentials) -> None:
         """Connect with these credentials, in place of an earlier connection."""
         self._link.start(credentials)
+
+    def subscribe(self, tokens: frozenset[int]) -> None:
+        """Have the ticks of exactly these instruments sent, in FULL mode, now and after each reconnect."""
+        before, self._tokens = self._tokens, tokens
+        reactor.callFromThread(self._change, before, tokens)
+
+    def _change(self, before: frozenset[int], tokens: frozenset[int]) -> None:
+        if (ticker := self._link.open_ticker) is None:
+            return
+        ask_for_ticks(ticker, sorted(tokens - before))
+        if gone := sorted(before - tokens):
+            ticker.unsubscribe(gone)
 
     def close(self) -> None:
         """Close the stream; it tells nothing more."""

@@ -62,16 +62,33 @@ end
 time. Events that name no intent are left alone: `BURY` is for them.
 """
 
-CLAIM = (
-    _HOLDER
-    + _QUEUE
-    + """
+_RANK = """
 local function outranks(mine, holder)
   if mine.run ~= holder.run then return mine.run > holder.run end
   if mine.epoch < holder.epoch then return false end
   if mine.leg ~= holder.leg then return mine.leg > holder.leg end
   return mine.seq > holder.seq
 end
+"""
+"""Needs `_HOLDER`."""
+
+FORESEE = (
+    _HOLDER
+    + _RANK
+    + """
+local mine, holder = parts(ARGV[1], ARGV[2]), held_by(redis.call('GET', KEYS[1]))
+if not holder then return 'granted' end
+if holder.intent == mine.intent then return holder.epoch > mine.epoch and 'refused' or 'held_by_me' end
+return outranks(mine, holder) and 'granted' or 'refused'
+"""
+)
+"""KEYS lock; ARGV epoch, intent id. What `CLAIM` would answer to a claim of its own; none is made."""
+
+CLAIM = (
+    _HOLDER
+    + _QUEUE
+    + _RANK
+    + """
 local mine = parts(ARGV[1], ARGV[2])
 if not mine then return redis.error_reply('claim needs an epoch and an intent id') end
 local holder = held_by(redis.call('GET', KEYS[1]))
@@ -169,6 +186,14 @@ local function differs(key, fields)
   end
   return false
 end
+local guard_fields = {'guard_by', 'guard_since', 'guard_confirmed_at'}
+local function with_guard(key, fields)
+  local found = redis.call('HMGET', key, unpack(guard_fields))
+  for i, name in ipairs(guard_fields) do
+    if found[i] then fields[name] = found[i] end
+  end
+  return cjson.encode(fields)
+end
 local function put(key, fields)
   local flat = {}
   for name, value in pairs(fields) do
@@ -187,6 +212,7 @@ PUT_RUN = (
     + """
 local runtime = cjson.decode(ARGV[4])
 local news = differs(KEYS[2], runtime)
+if redis.call('HGET', KEYS[2], 'run_id') ~= runtime.run_id then redis.call('HDEL', KEYS[2], unpack(guard_fields)) end
 put(KEYS[1], cjson.decode(ARGV[3]))
 put(KEYS[2], runtime)
 redis.call('PERSIST', KEYS[2])
@@ -195,7 +221,7 @@ local orders = cjson.decode(ARGV[5])
 settle(KEYS[5], orders.settled)
 settle_unless_held(KEYS[5], KEYS[4], orders.failed)
 for intent, event in pairs(orders.pending) do show(KEYS[5], intent, event) end
-if news then tell(ARGV[2], 'strategy', ARGV[1], ARGV[4]) end
+if news then tell(ARGV[2], 'strategy', ARGV[1], with_guard(KEYS[2], runtime)) end
 """
 )
 """KEYS strategy, runtime, symbol set, lock, queue; ARGV strategy id, user id, fields of the two hashes and `RunOrders`
@@ -229,6 +255,28 @@ if news then tell(ARGV[2], 'strategy', ARGV[1], ARGV[3]) end
 them.
 
 No event of the run stays on the queue, whoever holds the lock: nothing more is sent for a run that has ended.
+"""
+
+SHOW_GUARDS = (
+    _TELL
+    + """
+for i, key in ipairs(KEYS) do
+  local strategy, run, by, at = unpack(cjson.decode(ARGV[i]))
+  local seen = redis.call('HMGET', key, 'run_id', 'guard_by', 'user_id')
+  if seen[1] == run then
+    redis.call('HSET', key, 'guard_by', by, 'guard_confirmed_at', at)
+    if seen[2] ~= by then
+      redis.call('HSET', key, 'guard_since', at)
+      local flat, runtime = redis.call('HGETALL', key), {}
+      for n = 1, #flat, 2 do runtime[flat[n]] = flat[n + 1] end
+      tell(seen[3], 'strategy', strategy, cjson.encode(runtime))
+    end
+  end
+end
+"""
+)
+"""KEYS runtime, one or more; for each an ARGV: strategy id, run id, who guards, and the instant, as a JSON array of
+texts. What is shown of another run stays as it is. Who guards is told to the user when it changes.
 """
 
 DELETE_STRATEGY = (

@@ -36,12 +36,14 @@ from persistence.mirror_scripts import (
     CLAIM,
     DELETE_STRATEGY,
     END_RUN,
+    FORESEE,
     PUT_RUN,
     READ_STATUS,
     RELEASE,
     RENEW,
     SETTLE,
     SETTLE_RUN,
+    SHOW_GUARDS,
 )
 from persistence.script_line import LineUnavailable, ScriptLine
 
@@ -107,6 +109,8 @@ class RuntimeMirror(MirroredPrices):
         super().__init__(redis, default_broker)
         self._claims = claims
         self._claim = redis.register_script(CLAIM)
+        self._foresee = redis.register_script(FORESEE)
+        self._show_guards = redis.register_script(SHOW_GUARDS)
         self._renew = redis.register_script(RENEW)
         self._release = redis.register_script(RELEASE)
         self._settle = redis.register_script(SETTLE)
@@ -255,6 +259,24 @@ class RuntimeMirror(MirroredPrices):
                 except LineUnavailable as reason:  # it may have been made nevertheless: it is the same claim still
                     log.info("claim_by_the_slow_way", reason=str(reason))
             return Claim(await self._claim(keys=keys, args=arguments))
+
+    async def foresee(self, strategy_id: int, epoch: int, intent_id: str) -> Claim:
+        """What a claim of its own would be answered now; none is made."""
+        with outages():
+            return Claim(await self._foresee(keys=[lock_key(strategy_id)], args=[str(epoch), intent_id]))
+
+    async def show_guards(self, guards: Sequence[tuple[int, int, str, str]]) -> None:
+        """Who guards the position of each run: strategy id, run id, the guards with commas between them, the instant.
+
+        What changed is told to the user.
+        """
+        if not guards:
+            return
+        with outages():
+            await self._show_guards(
+                keys=[runtime_key(strategy_id) for strategy_id, *_ in guards],
+                args=[json.dumps([str(word) for word in guard]) for guard in guards],
+            )
 
     async def renew(self, strategy_id: int, epoch: int, intent_id: str, ttl_seconds: float) -> bool:
         """Keep the lock while the intent is live or its outcome unknown; take it again if it was lost meanwhile.

@@ -148,6 +148,17 @@ class ClosedByTrader:
 
 
 @dataclass(frozen=True, slots=True)
+class StopLossTriggered:
+    """Execution, the second guard, has seen the stop-loss touched, and its exit has left (row M4).
+
+    `price` in paise; None if an exit was taken up again that an execution actor before it had begun.
+    """
+
+    intent_id: IntentId
+    price: Paise | None
+
+
+@dataclass(frozen=True, slots=True)
 class CoverRead:
     """What the account holds of the run's shares, asked for by `AskCover`; `reason` says why some are lacking."""
 
@@ -186,6 +197,7 @@ Event = (
     | CoverRead
     | RunRecovered
     | NoBuyers
+    | StopLossTriggered
 )
 
 

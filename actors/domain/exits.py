@@ -68,8 +68,11 @@ def arm(state: StrategyState, now: datetime) -> Step:
     return armed, [ArmIntent(intent), WatchPrice(state.stop_loss), SetTimer(Timer.SELL, state.run.sell_at)]
 
 
-def begin_exit(state: StrategyState, event: OrderEvent, reason: str) -> Step:
-    """Send the armed exit now, for whatever cause comes first (rows E2, F1, I1; design §4.1)."""
+def begin_exit(state: StrategyState, event: OrderEvent, reason: str, *, look_up_first: bool = False) -> Step:
+    """Send the armed exit now, for whatever cause comes first (rows E2, F1, I1; design §4.1).
+
+    `look_up_first`: execution has sent it already; it may have died since.
+    """
     intent = replace(state.exits[-1].intent, quantity=state.open_quantity, event=event)
     exiting = replace(
         state,
@@ -83,7 +86,7 @@ def begin_exit(state: StrategyState, event: OrderEvent, reason: str) -> Step:
     )
     exiting = replace(exiting, message=_exit_message(exiting))
     log = LogEvent(f"{event}_TRIGGERED", reason, intent.id, quantity=intent.quantity)
-    send = SendOrder(intent, check_position=state.ask_first)
+    send = SendOrder(intent, look_up_first=look_up_first, check_position=state.ask_first)
     return exiting, [send, *call_back(exiting.entry), CancelTimers(), WatchPrice(None), log]
 
 

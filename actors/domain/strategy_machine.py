@@ -22,7 +22,7 @@ from actors.domain.errors import BrokenInvariant, IllegalEvent, InvalidValue
 from actors.domain.events import Event, Timer
 from actors.domain.exits import Step
 from actors.domain.identifiers import IntentId, Leg
-from actors.domain.money import to_rupees
+from actors.domain.money import Paise, to_rupees
 from actors.domain.order import FailureKind, OrderEvent, OrderReport
 from actors.domain.session import LateExit, TriggerVerdict, trigger_verdict
 from actors.domain.stop_loss import is_breached, move_start
@@ -120,9 +120,20 @@ def _on_tick(state: StrategyState, event: ev.TickReceived, now: datetime) -> Ste
     if state.phase is Phase.ARMING:
         return replace(seen, breach_seen=True), []
     if state.phase is Phase.GUARDING:
-        reason = f"price ₹{to_rupees(min(tick.price, tick.low))} at or below ₹{to_rupees(state.stop_loss)}"
-        return exits.begin_exit(seen, OrderEvent.STOPLOSS, reason)
+        return exits.begin_exit(seen, OrderEvent.STOPLOSS, _touch(state, min(tick.price, tick.low)))
     return seen, []
+
+
+def _on_stop_loss_triggered(state: StrategyState, event: ev.StopLossTriggered, _now: datetime) -> Step:
+    """The exit of the second guard becomes our own: the command that is given now joins it where orders leave."""
+    if state.phase is not Phase.GUARDING or event.intent_id != state.exits[-1].intent.id:
+        return state, []
+    seen = "an exit of it had begun" if event.price is None else _touch(state, event.price)
+    return exits.begin_exit(state, OrderEvent.STOPLOSS, f"{seen}, seen where orders leave", look_up_first=True)
+
+
+def _touch(state: StrategyState, price: Paise) -> str:
+    return f"price ₹{to_rupees(price)} at or below ₹{to_rupees(state.stop_loss)}"
 
 
 def _on_feed_lost(state: StrategyState, event: ev.FeedLost, _now: datetime) -> Step:
@@ -364,4 +375,5 @@ _HANDLERS: Mapping[type[Event], Callable[[StrategyState, Any, datetime], Step]] 
     ev.CoverRead: _on_cover_read,
     ev.RunRecovered: recovery.resume,
     ev.NoBuyers: exit_waits.no_buyers,
+    ev.StopLossTriggered: _on_stop_loss_triggered,
 }

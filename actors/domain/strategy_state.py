@@ -229,6 +229,7 @@ TRANSITIONS: Mapping[Phase, Mapping[type[ev.Event], frozenset[Phase]]] = {
         ev.FeedRestored: _stay(_P.SCHEDULED),
         ev.RunRecovered: _stay(_P.SCHEDULED, _P.ENTERING, _P.ARMING, _P.ENDED) | _EXITS,
         ev.NoBuyers: _stay(_P.SCHEDULED),
+        ev.StopLossTriggered: _stay(_P.SCHEDULED),
     },
     _P.PAUSED: {
         ev.TimerFired: _stay(_P.PAUSED, _P.ENDED),
@@ -244,6 +245,7 @@ TRANSITIONS: Mapping[Phase, Mapping[type[ev.Event], frozenset[Phase]]] = {
         ev.FeedRestored: _stay(_P.PAUSED),
         ev.RunRecovered: _stay(_P.PAUSED, _P.ENTERING, _P.ARMING) | _EXITS,
         ev.NoBuyers: _stay(_P.PAUSED),
+        ev.StopLossTriggered: _stay(_P.PAUSED),
     },
     _P.ENTERING: {
         ev.TimerFired: _stay(_P.ENTERING),
@@ -259,6 +261,7 @@ TRANSITIONS: Mapping[Phase, Mapping[type[ev.Event], frozenset[Phase]]] = {
         ev.FeedRestored: _stay(_P.ENTERING),
         ev.RunRecovered: _stay(_P.ENTERING, _P.ARMING) | _EXITS,
         ev.NoBuyers: _stay(_P.ENTERING),
+        ev.StopLossTriggered: _stay(_P.ENTERING),
     },
     _P.ARMING: {
         ev.TimerFired: _stay(_P.ARMING),
@@ -279,6 +282,7 @@ TRANSITIONS: Mapping[Phase, Mapping[type[ev.Event], frozenset[Phase]]] = {
         ev.CoverRead: _stay(_P.ARMING, _P.ENDED),
         ev.RunRecovered: _stay(_P.ARMING) | _EXITS,
         ev.NoBuyers: _stay(_P.ARMING),
+        ev.StopLossTriggered: _stay(_P.ARMING),
     },
     _P.GUARDING: {
         ev.TimerFired: _stay(_P.GUARDING, _P.EXITING),
@@ -299,6 +303,7 @@ TRANSITIONS: Mapping[Phase, Mapping[type[ev.Event], frozenset[Phase]]] = {
         ev.CoverRead: _stay(_P.GUARDING, _P.ENDED),
         ev.RunRecovered: _stay(_P.GUARDING) | _EXITS,
         ev.NoBuyers: _stay(_P.GUARDING),
+        ev.StopLossTriggered: _stay(_P.GUARDING, _P.EXITING),
     },
     _P.EXITING: {
         ev.TimerFired: _stay(_P.EXITING),
@@ -319,6 +324,7 @@ TRANSITIONS: Mapping[Phase, Mapping[type[ev.Event], frozenset[Phase]]] = {
         ev.CoverRead: _stay(_P.EXITING),
         ev.RunRecovered: _EXITS,
         ev.NoBuyers: _stay(_P.EXITING),
+        ev.StopLossTriggered: _stay(_P.EXITING),
     },
     _P.EXIT_FAILED: {
         ev.TimerFired: _stay(_P.EXIT_FAILED, _P.EXITING),
@@ -339,6 +345,7 @@ TRANSITIONS: Mapping[Phase, Mapping[type[ev.Event], frozenset[Phase]]] = {
         ev.CoverRead: _stay(_P.EXIT_FAILED),
         ev.RunRecovered: _EXITS,
         ev.NoBuyers: _stay(_P.EXIT_FAILED),
+        ev.StopLossTriggered: _stay(_P.EXIT_FAILED),
     },
     _P.ENDED: {
         ev.TimerFired: _stay(_P.ENDED),
@@ -358,6 +365,7 @@ TRANSITIONS: Mapping[Phase, Mapping[type[ev.Event], frozenset[Phase]]] = {
         ev.CoverRead: _stay(_P.ENDED),
         ev.RunRecovered: _stay(_P.ENDED),
         ev.NoBuyers: _stay(_P.ENDED),
+        ev.StopLossTriggered: _stay(_P.ENDED),
     },
 }
 """Phase → event → phases the run may be in afterwards."""

@@ -1,11 +1,11 @@
 """Who gets a tick, in which order, and how soon: breached stops first and at once, the others conflated (design §2)."""
 
-from bisect import bisect_left, insort
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from actors.domain.money import Paise
+from actors.domain.stop_levels import StopLevels
 from actors.domain.stop_loss import Tick
 
 CONFLATION = timedelta(milliseconds=250)
@@ -61,7 +61,7 @@ class TickFanout:
 
     def __init__(self) -> None:
         self._subscribers: dict[int, _Subscriber] = {}
-        self._levels: list[tuple[Paise, int]] = []
+        self._levels = StopLevels()
         self._armed_window, self._unarmed_window = _Window(CONFLATION), _Window(UNARMED_CONFLATION)
 
     def __len__(self) -> int:
@@ -88,22 +88,16 @@ class TickFanout:
         window = self._unarmed_window if stop_loss is None else self._armed_window
         self._subscribers[strategy_id] = _Subscriber(stop_loss, len(window.ticks))
         if stop_loss is not None:
-            insort(self._levels, (stop_loss, strategy_id))
+            self._levels.set(strategy_id, stop_loss)
 
     def unsubscribe(self, strategy_id: int) -> None:
         """Forget a subscriber; unknown ones are ignored."""
-        gone = self._subscribers.pop(strategy_id, None)
-        if gone is not None and gone.stop_loss is not None:
-            self._levels.pop(bisect_left(self._levels, (gone.stop_loss, strategy_id)))
-
-    def breached_by(self, price: Paise) -> list[int]:
-        """Subscribers whose stop is at or above the price, the most distant breach first."""
-        first = bisect_left(self._levels, (price, -1))
-        return [strategy_id for _, strategy_id in reversed(self._levels[first:])]
+        self._subscribers.pop(strategy_id, None)
+        self._levels.remove(strategy_id)
 
     def on_tick(self, tick: Tick) -> list[Delivery]:
         """The deliveries this tick causes, in the order they should go out."""
-        breached = self.breached_by(tick.low)
+        breached = self._levels.breached_by(tick.low)
         deliveries = [Delivery(strategy_id, tick) for strategy_id in breached]
         if self._armed_window.add(tick):
             deliveries += self._flush(self._armed_window.empty(), armed=True, skip=set(breached))

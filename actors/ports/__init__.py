@@ -12,6 +12,8 @@ from actors.ports.broker import (
     BrokerUnavailable,
     ClaimsUnavailable,
     ClaimVerdict,
+    GuardDisplay,
+    GuardShown,
     KnownIntent,
     OrderClaims,
     OrderGateway,
@@ -20,6 +22,7 @@ from actors.ports.broker import (
     OrderUpdates,
     PlaceResult,
     StrategyEvents,
+    StreamCallbacks,
 )
 from actors.ports.common import (
     Clock,
@@ -43,6 +46,7 @@ from actors.ports.prices import (
     TooManyInstruments,
 )
 from actors.ports.strategy import (
+    GuardAnswer,
     Holding,
     Journal,
     JournalEntry,
@@ -50,6 +54,7 @@ from actors.ports.strategy import (
     LoggedEvent,
     OrderCommand,
     OrderDesk,
+    StopOrder,
 )
 
 __all__ = [
@@ -64,6 +69,9 @@ __all__ = [
     "EngineUnavailable",
     "EntryRefused",
     "FeedStatus",
+    "GuardAnswer",
+    "GuardDisplay",
+    "GuardShown",
     "Holding",
     "Journal",
     "JournalEntry",
@@ -84,8 +92,10 @@ __all__ = [
     "PriceWatch",
     "RecoveryReport",
     "StaleEpoch",
+    "StopOrder",
     "StopResult",
     "StrategyEvents",
+    "StreamCallbacks",
     "TickReceiver",
     "TickSource",
     "TickStream",

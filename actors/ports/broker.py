@@ -95,16 +95,37 @@ class OrderGateways(Protocol):
         ...
 
 
-class OrderUpdates(Protocol):
-    """The broker's stream of order updates. It is a hint: nothing is replayed after a break (kite.md §3)."""
+@dataclass(frozen=True, slots=True)
+class StreamCallbacks:
+    """What an account's stream tells, in the loop of whoever follows it.
 
-    def follow(
-        self, account_id: int, on_update: Callable[[OrderReport], None], on_connected: Callable[[], None]
-    ) -> None:
-        """Have the account's updates handed over in the caller's loop, for ever; `on_connected` after each (re)connect.
+    `on_update(report)`; `on_connected()` after each (re)connect; `on_lost()`; `on_heard()` for anything that arrives;
+    `on_tick(token, price, traded_at, sent_at)`: price in paise, the exchange's stamps of the last trade and of the
+    message.
+    """
+
+    on_update: Callable[[OrderReport], None]
+    on_connected: Callable[[], None]
+    on_lost: Callable[[], None] = lambda: None
+    on_heard: Callable[[], None] = lambda: None
+    on_tick: Callable[[int, Paise, datetime, datetime], None] = lambda *_: None
+
+
+class OrderUpdates(Protocol):
+    """The broker's stream of one account: its order updates, and the ticks that are asked for on it.
+
+    An update is a hint: nothing is replayed after a break (kite.md §3).
+    """
+
+    def follow(self, account_id: int, callbacks: StreamCallbacks) -> None:
+        """Have what the account's stream says handed over in the caller's loop, for ever.
 
         Following an account again is idempotent. Never waits, never raises.
         """
+        ...
+
+    def subscribe(self, account_id: int, tokens: frozenset[int]) -> None:
+        """Have the ticks of exactly these instruments on the account's stream, also after each reconnect."""
         ...
 
     def leave(self, account_id: int) -> None:
@@ -134,6 +155,10 @@ class OrderClaims(Protocol):
 
         It may have been taken nevertheless: the claim, repeated under its id, gets the answer that was lost.
         """
+        ...
+
+    async def foresee(self, command: OrderCommand) -> ClaimVerdict:
+        """What a claim would be answered now; none is made. Raises ClaimsUnavailable."""
         ...
 
     async def renew(self, command: OrderCommand) -> bool:
@@ -172,6 +197,24 @@ class AccountRecords(Protocol):
 
     async def accounts_in_use(self) -> Sequence[int]:
         """The accounts that have such intents. Raises PeerUnavailable."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class GuardShown:
+    """Who guards the position of a run, as `runtime:{id}` shows it. `by`: words of contract 3.6, as they are stored."""
+
+    strategy_id: int
+    run_id: int
+    by: tuple[str, ...]
+    at: datetime
+
+
+class GuardDisplay(Protocol):
+    """The guards of contract 3.6 in the mirror."""
+
+    async def show_guards(self, guards: Sequence[GuardShown]) -> None:
+        """Show them where their runs are shown. Never raises: what is not taken is replaced by the next."""
         ...
 
 

@@ -9,6 +9,7 @@ from actors.domain.cover import Cover, Stake
 from actors.domain.decisions import LogEvent
 from actors.domain.events import Event
 from actors.domain.identifiers import Instrument, IntentId, Product
+from actors.domain.money import Paise
 from actors.domain.order import Intent, OrderReport
 from actors.domain.strategy_spec import StrategyRun
 from actors.domain.strategy_state import StrategyState
@@ -39,11 +40,38 @@ class OrderCommand:
 
 
 @dataclass(frozen=True, slots=True)
+class StopOrder:
+    """A stop-loss as execution is armed with it: at a breach (`stop_loss.is_breached`), `command` is carried out.
+
+    `stop_loss` in paise. `token`: the broker's token of the instrument, and `token_heard_at` when the strategy first
+    had a tick under it that day; None if none has come, and then execution must not guess it.
+    """
+
+    command: OrderCommand
+    broker: str
+    stop_loss: Paise
+    watched_since: datetime
+    level_set_at: datetime | None = None
+    token: int | None = None
+    token_heard_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GuardAnswer:
+    """What execution says to a holding: whether it is armed with its stop, and hears the prices that it decides by."""
+
+    armed: bool = False
+    hears: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Holding:
     """What a run holds by its own fills, told to execution so that somebody compares it with the account.
 
     `quantity` shares; 0 takes the holding back. `exiting`: its exit has left the strategy, so the position moves; one
-    that failed and waits is not exiting.
+    that failed and waits is not exiting. `stop`: the stop-loss that execution is to watch as well, None for none.
+    `hears`: the strategy's own prices come. `number` grows with each change that an incarnation tells: a holding with a
+    lower one, or of an older epoch, arms and disarms nothing.
     """
 
     strategy_id: int
@@ -56,6 +84,9 @@ class Holding:
     quantity: int
     exiting: bool
     stake: Stake
+    stop: StopOrder | None = None
+    hears: bool = False
+    number: int = 0
 
 
 class OrderDesk(Protocol):
@@ -97,8 +128,12 @@ class OrderDesk(Protocol):
         """
         ...
 
-    async def guard(self, holding: Holding) -> None:
-        """Have the account watched for what the run holds; renewing is idempotent. Raises PeerUnavailable."""
+    async def guard(self, holding: Holding) -> GuardAnswer:
+        """Have the account watched for what the run holds, and its stop-loss armed; renewing is idempotent.
+
+        Raises:
+            PeerUnavailable: nothing is known of either.
+        """
         ...
 
 

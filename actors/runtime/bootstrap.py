@@ -13,6 +13,7 @@ from actors.order_budget import BudgetLimits
 from actors.ports import (
     BrokerUnavailable,
     FeedStatus,
+    GuardShown,
     KnownIntent,
     OrderGateway,
     PeerUnavailable,
@@ -24,7 +25,7 @@ from config.logging import configure_logging
 from config.settings import Broker, Settings, load_settings
 from persistence.database import open_database, sessions_of
 from persistence.encryption import SealedSecret, SecretBox, open_credentials
-from persistence.errors import DatabaseUnavailable, UnreadableSecret
+from persistence.errors import DatabaseUnavailable, MirrorUnavailable, UnreadableSecret
 from persistence.ledger import RunLedger
 from persistence.mirror_prices import FeedState
 from persistence.records import AccountRecord
@@ -183,6 +184,20 @@ class JournalRecords:
             return await self.ledger.accounts_in_use()
         except DatabaseUnavailable as error:
             raise PeerUnavailable(str(error)) from error
+
+
+@dataclass(frozen=True, slots=True)
+class GuardsInMirror:
+    """`GuardDisplay` in Redis."""
+
+    mirror: RuntimeMirror
+
+    async def show_guards(self, guards: Sequence[GuardShown]) -> None:
+        """See `GuardDisplay.show_guards`."""
+        try:
+            await self.mirror.show_guards([(g.strategy_id, g.run_id, ",".join(g.by), g.at.isoformat()) for g in guards])
+        except MirrorUnavailable as error:
+            log.info("guards_not_shown", reason=str(error))
 
 
 def open_claims(settings: Settings) -> tuple[MirrorClaims, RunLedger]:

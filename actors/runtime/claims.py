@@ -19,6 +19,8 @@ CLAIM_TTL_S = 20.0
 
 PULSE_S = 1.0
 
+_BOTH_DOWN = "neither Redis nor PostgreSQL answers"
+
 
 class JournalPulse:
     """Whether PostgreSQL answered lately: without it an entry would leave a position whose exit nobody wrote down.
@@ -93,10 +95,24 @@ class MirrorClaims:
         intent_id = command.intent.id
         try:
             await self.ledger.claim_intent(intent_id.run_id, intent_id.leg, intent_id.seq, command.epoch)
-            mine = await self.ledger.owns_run(intent_id.run_id, command.epoch)
         except DatabaseUnavailable as error:
-            raise ClaimsUnavailable("neither Redis nor PostgreSQL answers") from error
+            raise ClaimsUnavailable(_BOTH_DOWN) from error
+        return await self._owner_in_postgresql(command)
+
+    async def _owner_in_postgresql(self, command: OrderCommand) -> ClaimVerdict:
+        try:
+            mine = await self.ledger.owns_run(command.run_id, command.epoch)
+        except DatabaseUnavailable as error:
+            raise ClaimsUnavailable(_BOTH_DOWN) from error
         return ClaimVerdict.GRANTED if mine else ClaimVerdict.REFUSED
+
+    async def foresee(self, command: OrderCommand) -> ClaimVerdict:
+        """See `OrderClaims.foresee`."""
+        try:
+            verdict = await self.mirror.foresee(command.strategy_id, command.epoch, str(command.intent.id))
+        except MirrorUnavailable:
+            return await self._owner_in_postgresql(command)
+        return ClaimVerdict(verdict)
 
     async def renew(self, command: OrderCommand) -> bool:
         """See `OrderClaims.renew`."""

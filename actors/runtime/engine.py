@@ -141,18 +141,17 @@ class RayEngine:
                     return True
                 await asyncio.sleep(_POLL_S)
 
-    async def move_stop(self, strategy_id: int, stop_loss_paise: int) -> None:
-        """Move the stop-loss of a running strategy. Raises EngineUnavailable."""
+    async def move_stop(self, strategy_id: int, stop_loss_paise: int) -> bool | None:
+        """Move the stop-loss of a running strategy; see `StrategyActor.move_stop`. Raises EngineUnavailable."""
         run_id = await self._open_run(strategy_id)
-        if run_id is None:
-            return
-        actor = await self._find(run_id, strategy_id)
+        actor = None if run_id is None else await self._find(run_id, strategy_id)
         if actor is None:
-            return
+            return None
         try:
-            await actor.move_stop.remote(stop_loss_paise)
+            confirmed: bool | None = await actor.move_stop.remote(stop_loss_paise)
         except (RayActorError, PeerUnavailable) as error:
             raise EngineUnavailable(f"strategy {strategy_id} is restarting") from error
+        return confirmed
 
     async def closed_by_trader(self, strategy_id: int, timeout_s: float) -> WordTaken:
         """End a run whose shares its trader has sold, unless the account shows them. Raises EngineUnavailable."""

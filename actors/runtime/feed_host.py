@@ -4,12 +4,13 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Callable
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import structlog
 
 from actors.domain.identifiers import Instrument
+from actors.domain.token_day import token_day
 from actors.market_listener import MarketListener
 from actors.ports import FeedStatus
 from actors.runtime import bootstrap, handles, lines, names
@@ -20,7 +21,6 @@ from actors.runtime.plane.link import Invitation
 from actors.runtime.plane.ticks import TickSender
 from actors.runtime.tuning import tune
 from broker.errors import BrokerError, BrokerRefused, CredentialsRejected
-from broker.kite_session import IST
 from broker.market_feed import MarketFeed, RawTick, run_reactor
 from broker.quotes import MOST_AT_ONCE, market_quotes, market_tokens
 from config.settings import Broker
@@ -40,9 +40,6 @@ _JOINING_S = 30.0
 
 _QUOTES_EVERY_S = 5.0
 _PUBLISH_EVERY_S = 2.0
-
-TOKENS_READY = timedelta(hours=8, minutes=45)
-"""After midnight IST: the broker's tokens of the day are out (kite.md §1: about 08:30), and no session has begun."""
 
 
 class FeedHost:
@@ -259,8 +256,3 @@ class FeedHost:
 
     def _router_name(self, key: int | str) -> str:
         return names.router_name(str(key), self._suffix)
-
-
-def token_day(now: datetime) -> date:
-    """The day of the broker's list whose tokens hold at this instant."""
-    return (now.astimezone(IST) - TOKENS_READY).date()

@@ -19,6 +19,7 @@ from actors.domain.stop_loss import Tick
 from actors.ports import (
     Attempt,
     FeedStatus,
+    GuardAnswer,
     Holding,
     JournalEntry,
     LoadedRun,
@@ -137,9 +138,10 @@ class RayOrderDesk:
         cover: Cover = await self._call(holding.account_id, "cover", holding)
         return cover
 
-    async def guard(self, holding: Holding) -> None:
+    async def guard(self, holding: Holding) -> GuardAnswer:
         """See `OrderDesk.guard`."""
-        await self._call(holding.account_id, "guard", holding)
+        answer: GuardAnswer = await self._call(holding.account_id, "guard", holding)
+        return answer
 
     async def _call(self, account_id: int, method: str, *arguments: Any) -> Any:
         return await self._peers.call(names.execution_name(account_id, self._pools), method, *arguments)

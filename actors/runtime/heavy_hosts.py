@@ -23,6 +23,8 @@ from actors.ports import (
     BrokerUnavailable,
     EntryRefused,
     FeedStatus,
+    GuardAnswer,
+    GuardDisplay,
     Holding,
     JournalEntry,
     LoadedRun,
@@ -47,6 +49,9 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 _RECORD_RETRY_S = 1.0
+
+_GUARDS_EVERY_S, _GUARDS_PAUSE_S = 3.0, 0.2
+"""How often the guards are shown, and how long at least between two times: fifty arm their stops in one instant."""
 
 
 class LedgerHost:
@@ -218,6 +223,14 @@ class ExecutionHost:
             limits=bootstrap.execution_limits(settings),
         )
         self._watching = asyncio.create_task(self._watch_again(pools))
+        self._showing = asyncio.create_task(self._keep_showing(bootstrap.GuardsInMirror(claims.mirror)))
+
+    async def _keep_showing(self, display: GuardDisplay) -> None:
+        """Who guards what, as soon as it changes and every few seconds."""
+        while True:
+            await lines.every_second_or_when(self._execution.stops.changed, _GUARDS_EVERY_S)
+            await display.show_guards(self._execution.stops.shown())
+            await asyncio.sleep(_GUARDS_PAUSE_S)
 
     async def _watch_again(self, pools: Pools) -> None:
         """Execution that restarts knows of no account; those of today are watched whether anybody uses them or not."""
@@ -260,9 +273,9 @@ class ExecutionHost:
         """See `OrderDesk.cover`."""
         return await _proven(self._execution.cover(holding))
 
-    async def guard(self, holding: Holding) -> None:
+    async def guard(self, holding: Holding) -> GuardAnswer:
         """See `OrderDesk.guard`."""
-        await _proven(self._execution.guard(holding))
+        return await _proven(self._execution.guard(holding))
 
     async def process_id(self) -> int:
         """The pid of this actor's process."""

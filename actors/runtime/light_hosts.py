@@ -97,9 +97,9 @@ class StrategyHost:
         except TimeoutError:
             return False
 
-    async def move_stop(self, stop_loss: Paise) -> None:
-        """Move the stop-loss; returns once that is recorded."""
-        await self._of_this_life(lambda actor: actor.move_stop(stop_loss))
+    async def move_stop(self, stop_loss: Paise) -> bool | None:
+        """See `StrategyActor.move_stop`."""
+        return await self._of_this_life(lambda actor: actor.move_stop(stop_loss))
 
     async def closed_by_trader(self, timeout_s: float) -> WordTaken:
         """See `StrategyActor.closed_by_trader`."""

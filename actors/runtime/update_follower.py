@@ -7,20 +7,23 @@ have named another proxy, and no refusal would say so.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
 import structlog
 
-from actors.domain.order import OrderReport
-from actors.ports import BrokerUnavailable
+from actors.ports import BrokerUnavailable, StreamCallbacks
 from broker.kite_order_client import KiteCredentials
+from broker.market_feed import RawTick
 from broker.order_updates import OrderUpdateStream
 from broker.ticker_link import run_reactor
 
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
+
+_HEARD_EVERY_S = 1.0
 
 _FIRST_POLL_S = 2.0
 _SLOWEST_POLL_S = 30.0
@@ -44,23 +47,25 @@ class UpdateFollower:
 
     def __init__(self, accounts: StreamAccounts, *, reread_s: float | None = None) -> None:
         self._accounts, self._reread_s = accounts, reread_s
-        self._followed: dict[int, asyncio.Task[None]] = {}
+        self._followed: dict[int, tuple[_Following, asyncio.Task[None]]] = {}
 
-    def follow(
-        self, account_id: int, on_update: Callable[[OrderReport], None], on_connected: Callable[[], None]
-    ) -> None:
+    def follow(self, account_id: int, callbacks: StreamCallbacks) -> None:
         """See `OrderUpdates.follow`. An account that is followed already keeps the callbacks it has."""
         if account_id in self._followed:
             return
         run_reactor()
-        following = _Following(account_id, self._accounts, on_update, on_connected, self._reread_s)
-        self._followed[account_id] = asyncio.get_running_loop().create_task(following.live())
+        following = _Following(account_id, self._accounts, callbacks, self._reread_s)
+        self._followed[account_id] = following, asyncio.get_running_loop().create_task(following.live())
+
+    def subscribe(self, account_id: int, tokens: frozenset[int]) -> None:
+        """See `OrderUpdates.subscribe`. An account that is not followed has no stream that could carry them."""
+        if (found := self._followed.get(account_id)) is not None:
+            found[0].subscribe(tokens)
 
     def leave(self, account_id: int) -> None:
         """See `OrderUpdates.leave`."""
-        task = self._followed.pop(account_id, None)
-        if task is not None:
-            task.cancel()
+        if (found := self._followed.pop(account_id, None)) is not None:
+            found[1].cancel()
 
 
 class _Following:
@@ -70,32 +75,40 @@ class _Following:
         self,
         account_id: int,
         accounts: StreamAccounts,
-        on_update: Callable[[OrderReport], None],
-        on_connected: Callable[[], None],
+        callbacks: StreamCallbacks,
         reread_s: float | None,
     ) -> None:
         self._account_id, self._accounts, self._reread_s = account_id, accounts, reread_s
-        self._on_update, self._on_connected = on_update, on_connected
+        self._callbacks = callbacks
+        self._stream: OrderUpdateStream | None = None
+        self._tokens: frozenset[int] = frozenset()
         self._loop = asyncio.get_running_loop()
         self._refused = asyncio.Event()
         self._left = False
+        self._heard_at = 0.0
+
+    def subscribe(self, tokens: frozenset[int]) -> None:
+        """Have these ticks on the stream, as soon as there is one."""
+        self._tokens = tokens
+        if self._stream is not None:
+            self._stream.subscribe(tokens)
 
     async def live(self) -> None:
         """Keep the stream under the credentials that are stored."""
-        stream: OrderUpdateStream | None = None
         refused: KiteCredentials | None = None
         try:
             while True:
                 credentials = await self._credentials_other_than(refused)
-                if stream is None:
-                    stream = self._stream(await self._when_known(self._accounts.ws_root))
+                if self._stream is None:
+                    self._stream = self._new_stream(await self._when_known(self._accounts.ws_root))
+                    self._stream.subscribe(self._tokens)
                 self._refused.clear()
-                stream.start(credentials)
+                self._stream.start(credentials)
                 refused = credentials if await self._until_refused_or_replaced(credentials) else None
         finally:
             self._left = True
-            if stream is not None:
-                stream.close()
+            if self._stream is not None:
+                self._stream.close()
 
     async def _until_refused_or_replaced(self, used: KiteCredentials) -> bool:
         """True when the broker has refused them, False when others are stored."""
@@ -110,14 +123,32 @@ class _Following:
             log.warning("updates.refused", account_id=self._account_id)
             return True
 
-    def _stream(self, root: str) -> OrderUpdateStream:
+    def _new_stream(self, root: str) -> OrderUpdateStream:
+        told = self._callbacks
         return OrderUpdateStream(
             root,
-            on_update=lambda report: self._soon(self._on_update, report),
-            on_connected=lambda: self._soon(self._on_connected),
-            on_lost=lambda reason: log.info("updates.lost", account_id=self._account_id, reason=reason),
+            on_update=lambda report: self._soon(told.on_update, report),
+            on_connected=lambda: self._soon(told.on_connected),
+            on_lost=self._lost,
             on_refused=lambda: self._soon(self._refused.set),
+            on_heard=self._heard,
+            on_ticks=lambda ticks: self._soon(self._on_ticks, ticks),
         )
+
+    def _heard(self) -> None:
+        """In the reactor's thread, for every message: waking the loop for each would hold a tick up."""
+        now = time.monotonic()
+        if now - self._heard_at >= _HEARD_EVERY_S:
+            self._heard_at = now
+            self._soon(self._callbacks.on_heard)
+
+    def _on_ticks(self, ticks: list[RawTick]) -> None:
+        for tick in ticks:
+            self._callbacks.on_tick(*tick)
+
+    def _lost(self, reason: str) -> None:
+        log.info("updates.lost", account_id=self._account_id, reason=reason)
+        self._soon(self._callbacks.on_lost)
 
     def _soon(self, callback: Callable[..., None], *arguments: object) -> None:
         """From the reactor's thread into the loop."""

@@ -18,6 +18,7 @@ from api.schemas.strategy import (
     StrategyIdAnswer,
     StrategyIdRequest,
     StrategyPage,
+    StrategyPatched,
     StrategyPatchRequest,
     StrategyStarted,
     StrategyStatus,
@@ -86,9 +87,12 @@ async def get(strategy_id: PathId, user_id: UserId, opened: Opened) -> StrategyA
 
 
 @router.patch("/{strategy_id:id}", operation_id="patch_strategy", responses=problems(401, 404, 409))
-async def patch(strategy_id: PathId, body: StrategyPatchRequest, user_id: UserId, opened: Opened) -> StrategyAnswer:
-    """Change a strategy. While it runs, only its stop-loss can be moved."""
-    return strategy_answer(await opened.strategies.patch(user_id, strategy_id, body), opened.settings.zone)
+async def patch(strategy_id: PathId, body: StrategyPatchRequest, user_id: UserId, opened: Opened) -> StrategyPatched:
+    """Change a strategy. While it runs, only its stop-loss can be moved: then both guards have it when this answers,
+    or `stop_loss_confirmed` is false."""
+    strategy, guarded = await opened.strategies.patch(user_id, strategy_id, body)
+    answer = strategy_answer(strategy, opened.settings.zone)
+    return StrategyPatched(**answer.model_dump(), stop_loss_confirmed=guarded)
 
 
 @router.post("/{strategy_id:id}/closed", operation_id="strategy_closed_by_trader", responses=problems(401, 404, 409))

@@ -79,6 +79,26 @@ class StrategyAnswer(BaseModel):
     updated_at: datetime
 
 
+class StrategyPatched(StrategyAnswer):
+    """A changed strategy. `stop_loss_confirmed`: of a position whose stop-loss was moved, whether both guards have the
+    new level (row M4): false means that the strategy has it, and execution has not confirmed it yet. Else null."""
+
+    stop_loss_confirmed: bool | None = None
+
+
+class Guard(BaseModel):
+    """Who watches the stop-loss of what is held: `by` names the guards that hear prices, confirmed at `confirmed_at`.
+
+    `since`: since when it is as it is, if that is known.
+    """
+
+    state: Literal["guarded", "not_guarded", "exiting", "exit_failed", "nothing"]
+    reason: str | None = None
+    since: datetime | None = None
+    confirmed_at: datetime | None = None
+    by: list[Literal["strategy", "execution"]] = []
+
+
 class StrategyStatus(BaseModel):
     """Row L1: where a strategy stands. `message` is the sentence that the app shows."""
 
@@ -103,6 +123,7 @@ class StrategyStatus(BaseModel):
     last_buy_order: str | None
     last_sell_order: str | None
     last_sl_order: str | None
+    guard: Guard
     message: str
     updated_at: datetime
 

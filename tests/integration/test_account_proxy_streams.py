@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import structlog
 
+from actors.ports import StreamCallbacks
 from actors.runtime.update_follower import UpdateFollower
 from broker.egress import Proxy
 from broker.kite_client import KiteCredentials
@@ -80,7 +81,7 @@ async def test_the_stream_moves_to_the_proxy_that_is_stored(
     accounts, desk = StoredAccounts(exchange), Desk()
     accounts.stored[2] = by(account, Proxy("127.0.0.1", 9))
     follower = UpdateFollower(accounts, reread_s=0.2)
-    follower.follow(2, desk.on_update, desk.on_connected)
+    follower.follow(2, StreamCallbacks(desk.on_update, desk.on_connected))
     await until(lambda: accounts.reads >= 2)
     assert desk.connected == 0
     accounts.stored[2] = by(account, proxy.proxy)

@@ -130,11 +130,12 @@ class HeldEngine(FakeEngine):
     def hold(self) -> None:
         self.first_moved, self.go_on = asyncio.Event(), asyncio.Event()
 
-    async def move_stop(self, strategy_id: int, stop_loss_paise: int) -> None:
-        await super().move_stop(strategy_id, stop_loss_paise)
+    async def move_stop(self, strategy_id: int, stop_loss_paise: int) -> bool | None:
+        confirmed = await super().move_stop(strategy_id, stop_loss_paise)
         if not self.first_moved.is_set():
             self.first_moved.set()
             await self.go_on.wait()
+        return confirmed
 
 
 @pytest.fixture

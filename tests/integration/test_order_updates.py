@@ -9,7 +9,7 @@ import pytest
 import structlog
 
 from actors.domain.order import OrderReport, OrderStage
-from actors.ports import BrokerUnavailable
+from actors.ports import BrokerUnavailable, StreamCallbacks
 from actors.runtime.update_follower import UpdateFollower
 from broker.kite_client import KiteCredentials, KiteEndpoint, KiteGateway
 from broker.order_updates import OrderUpdateStream
@@ -298,8 +298,9 @@ def accounts(exchange: PaperExchange, account: PaperCredentials) -> StoredAccoun
 
 async def test_updates_arrive_in_the_loop_of_the_follower(exchange: PaperExchange, accounts: StoredAccounts) -> None:
     follower, desk = UpdateFollower(accounts), Desk()
-    follower.follow(2, desk.on_update, desk.on_connected)
-    follower.follow(2, lambda _report: pytest.fail("followed twice"), lambda: pytest.fail("followed twice"))
+    follower.follow(2, StreamCallbacks(desk.on_update, desk.on_connected))
+    twice = StreamCallbacks(lambda _report: pytest.fail("followed twice"), lambda: pytest.fail("followed twice"))
+    follower.follow(2, twice)
     await until(lambda: desk.connected)
     order_id = await place(exchange, accounts.stored[2])
     await until(lambda: is_filled(order_id, desk.updates))
@@ -311,7 +312,7 @@ async def test_updates_arrive_in_the_loop_of_the_follower(exchange: PaperExchang
 async def test_credentials_that_cannot_be_read_are_waited_for(accounts: StoredAccounts) -> None:
     accounts.failures = [RuntimeError("unforeseen"), BrokerUnavailable("the database does not answer")]
     follower, desk = UpdateFollower(accounts), Desk()
-    follower.follow(2, desk.on_update, desk.on_connected)
+    follower.follow(2, StreamCallbacks(desk.on_update, desk.on_connected))
     await until(lambda: desk.connected)
     assert accounts.reads == 3
     follower.leave(2)
@@ -323,7 +324,7 @@ async def test_after_a_refusal_new_credentials_bring_the_stream_back(
     caplog.set_level(logging.DEBUG)
     follower, desk = UpdateFollower(accounts), Desk()
     with structlog.testing.capture_logs() as logged:
-        follower.follow(2, desk.on_update, desk.on_connected)
+        follower.follow(2, StreamCallbacks(desk.on_update, desk.on_connected))
         await until(lambda: desk.connected == 1)
         exchange.control.expire_token(account.user_id)
         await until(lambda: accounts.reads >= 2)  # it looks, and finds the refused ones
@@ -344,11 +345,11 @@ async def test_an_account_that_is_left_is_closed_and_can_be_followed_again(
     before = exchange.control.health()["sockets"]
     follower, desk, again = UpdateFollower(accounts), Desk(), Desk()
     follower.leave(2)
-    follower.follow(2, desk.on_update, desk.on_connected)
+    follower.follow(2, StreamCallbacks(desk.on_update, desk.on_connected))
     await until(lambda: desk.connected)
     follower.leave(2)
     await until(lambda: exchange.control.health()["sockets"] == before)
-    follower.follow(2, again.on_update, again.on_connected)
+    follower.follow(2, StreamCallbacks(again.on_update, again.on_connected))
     await until(lambda: again.connected)
     order_id = await place(exchange, accounts.stored[2])
     await until(lambda: is_filled(order_id, again.updates))

@@ -20,6 +20,7 @@ class FakeEngine:
     ensured: list[tuple[int, int]] = field(default_factory=list)
     word: WordTaken = field(default_factory=lambda: WordTaken(done=True, held=10))
     moved: list[tuple[int, int]] = field(default_factory=list)
+    confirms: bool | None = None
     stop_timeouts: list[float] = field(default_factory=list)
     swept: asyncio.Event = field(default_factory=asyncio.Event)
     inbox: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -47,14 +48,15 @@ class FakeEngine:
         """Record the end of a run, as a strategy actor would."""
         await self._record(run_id, position=position, message=message, ended=True, delete_mirror=delete_mirror)
 
-    async def move_stop(self, strategy_id: int, stop_loss_paise: int) -> None:
-        """Remembered, and recorded if the strategy runs."""
+    async def move_stop(self, strategy_id: int, stop_loss_paise: int) -> bool | None:
+        """Remembered, and recorded if the strategy runs; what `confirms` says."""
         self._check()
         async with self.inbox:
             run_id = await self._open_run(strategy_id)
             if run_id is not None:
                 await self._record(run_id, message="Waiting to buy", stop_loss_paise=stop_loss_paise)
             self.moved.append((strategy_id, stop_loss_paise))
+        return self.confirms
 
     async def closed_by_trader(self, strategy_id: int, timeout_s: float) -> WordTaken:
         """As `word` says; a word that is taken ends the run."""

@@ -21,6 +21,7 @@ from actors.ports import (
     ClaimVerdict,
     Clock,
     FeedStatus,
+    GuardAnswer,
     Holding,
     JournalEntry,
     KnownIntent,
@@ -28,7 +29,9 @@ from actors.ports import (
     OrderCommand,
     OrderGateway,
     OrderNote,
+    StreamCallbacks,
 )
+from tests.kit.builders import INFY
 from tests.kit.fake_gateway import (
     EXPIRED,
     LOST_ANSWER,
@@ -84,6 +87,7 @@ class FakeDesk:
     probes: int = 0
     guarded: list[tuple[datetime, Holding]] = field(default_factory=list)
     guard_failures: list[Exception] = field(default_factory=list)
+    arms: bool = True
     covered: int | None = None
     cover_failures: list[Exception] = field(default_factory=list)
     _waiting: list[asyncio.Future[Event]] = field(default_factory=list)
@@ -143,11 +147,12 @@ class FakeDesk:
             key=key, staked=staked, covered=covered, held=covered, sold_outside=0, runs=runs, read_at=self.clock.now()
         )
 
-    async def guard(self, holding: Holding) -> None:
+    async def guard(self, holding: Holding) -> GuardAnswer:
         """See `OrderDesk.guard`."""
         self.guarded.append((self.clock.now(), holding))
         if self.guard_failures:
             raise self.guard_failures.pop(0)
+        return GuardAnswer(armed=holding.stop is not None and self.arms, hears=holding.stop is not None)
 
 
 @dataclass
@@ -240,9 +245,10 @@ class FakeGateways:
 
 @dataclass
 class FakeClaims:
-    """`OrderClaims`. `verdict` is the answer to every claim, or what to raise; `ids` are those of the claims."""
+    """`OrderClaims`. `verdict` and `foreseen` are the answers, or what to raise; `ids` are those of the claims."""
 
     verdict: ClaimVerdict | Exception = ClaimVerdict.GRANTED
+    foreseen: ClaimVerdict | Exception = ClaimVerdict.GRANTED
     held: list[IntentId] = field(default_factory=list)
     claims: list[OrderCommand] = field(default_factory=list)
     ids: list[str] = field(default_factory=list)
@@ -258,6 +264,12 @@ class FakeClaims:
         if self.verdict is not ClaimVerdict.REFUSED:
             self.held.append(command.intent.id)
         return self.verdict
+
+    async def foresee(self, command: OrderCommand) -> ClaimVerdict:
+        """See `OrderClaims.foresee`."""
+        if isinstance(self.foreseen, Exception):
+            raise self.foreseen
+        return self.foreseen
 
     async def renew(self, command: OrderCommand) -> bool:
         """See `OrderClaims.renew`."""
@@ -330,13 +342,16 @@ class FakeRecords:
 class FakeUpdates:
     """`OrderUpdates`: `hear` hands an update to whoever follows the account, `reconnect` says that the stream broke."""
 
-    followed: dict[int, tuple[Callable[[OrderReport], None], Callable[[], None]]] = field(default_factory=dict)
+    followed: dict[int, StreamCallbacks] = field(default_factory=dict)
+    tokens: dict[int, frozenset[int]] = field(default_factory=dict)
 
-    def follow(
-        self, account_id: int, on_update: Callable[[OrderReport], None], on_connected: Callable[[], None]
-    ) -> None:
+    def follow(self, account_id: int, callbacks: StreamCallbacks) -> None:
         """See `OrderUpdates.follow`."""
-        self.followed[account_id] = (on_update, on_connected)
+        self.followed[account_id] = callbacks
+
+    def subscribe(self, account_id: int, tokens: frozenset[int]) -> None:
+        """See `OrderUpdates.subscribe`."""
+        self.tokens[account_id] = tokens
 
     def leave(self, account_id: int) -> None:
         """See `OrderUpdates.leave`."""
@@ -344,8 +359,13 @@ class FakeUpdates:
 
     def hear(self, account_id: int, report: OrderReport) -> None:
         """One update of the broker."""
-        self.followed[account_id][0](report)
+        self.followed[account_id].on_update(report)
 
     def reconnect(self, account_id: int) -> None:
         """The stream is connected anew."""
-        self.followed[account_id][1]()
+        self.followed[account_id].on_connected()
+
+    def tick(self, account_id: int, price: Paise, at: datetime, token: int = INFY.token) -> None:
+        """A trade at this instant, if the instrument is subscribed on the account's stream."""
+        if token in self.tokens.get(account_id, frozenset()):
+            self.followed[account_id].on_tick(token, price, at, at)

@@ -13,7 +13,7 @@ from actors.domain.order import OrderReport
 from actors.domain.stop_loss import Tick
 from actors.domain.strategy_state import Phase
 from actors.execution_actor import ExecutionActor
-from actors.ports import BrokerUnavailable, Holding, LoadedRun, OrderCommand, PeerUnavailable
+from actors.ports import BrokerUnavailable, GuardAnswer, Holding, LoadedRun, OrderCommand, PeerUnavailable
 from actors.strategy_actor import StrategyActor
 from tests.kit.builders import NOW, a_run
 from tests.kit.execution import ExecutionBench
@@ -60,10 +60,10 @@ class DirectDesk:
         except BrokerUnavailable as error:
             raise PeerUnavailable(str(error)) from error
 
-    async def guard(self, holding: Holding) -> None:
+    async def guard(self, holding: Holding) -> GuardAnswer:
         """See `OrderDesk.guard`."""
         try:
-            await self._actor.guard(holding)
+            return await self._actor.guard(holding)
         except BrokerUnavailable as error:
             raise PeerUnavailable(str(error)) from error
 

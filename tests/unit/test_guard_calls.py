@@ -42,6 +42,8 @@ async def test_an_open_position_is_said_at_once_and_again_every_few_seconds() ->
         10,
         exiting=False,
         stake=first.stake,
+        hears=True,
+        number=first.number,
     )
     assert first.stake == Stake(run.run_id, 10, run.entry_intent().tag, (run.exit_intent(1, 10).tag,))
 

@@ -94,7 +94,7 @@ class FanoutModel(RuleBasedStateMachine):
     def subscribers_are_those_of_the_model(self) -> None:
         assert len(self.fanout) == len(self.followers)
         assert all(self.fanout.follows(id_, follower.level) for id_, follower in self.followers.items())
-        assert set(self.fanout.breached_by(1)) == {i for i, f in self.followers.items() if f.level is not None}
+        assert set(self.fanout._levels.breached_by(1)) == {i for i, f in self.followers.items() if f.level is not None}
 
 
 TestFanoutModel = FanoutModel.TestCase

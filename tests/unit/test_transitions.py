@@ -24,6 +24,7 @@ from actors.domain.events import (
     PositionClosedOutside,
     RunRecovered,
     StopLossMoved,
+    StopLossTriggered,
     StopRequested,
     TickReceived,
     Timer,
@@ -75,6 +76,7 @@ EVENTS: dict[type[Event], Event] = {
         CoverRead(0, "because"),
         RunRecovered(),
         NoBuyers(exit_id(), 140000),
+        StopLossTriggered(exit_id(), 140000),
     )
 }
 ALLOWED = [(phase, event) for phase, row in TRANSITIONS.items() for event in row]

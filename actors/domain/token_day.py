@@ -1,0 +1,13 @@
+"""The day of the broker's instrument list: tokens are good for one (kite.md §1)."""
+
+from datetime import date, datetime, timedelta, timezone
+
+_IST = timezone(timedelta(hours=5, minutes=30))
+
+TOKENS_READY = timedelta(hours=8, minutes=45)
+"""After midnight IST: the tokens of the day are out (about 08:30), and no session has begun."""
+
+
+def token_day(now: datetime) -> date:
+    """The day of the list whose tokens hold at this instant."""
+    return (now.astimezone(_IST) - TOKENS_READY).date()

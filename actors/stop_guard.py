@@ -1,0 +1,326 @@
+"""The second guard: stop-losses that strategies have armed where orders leave (row M4, design §8).
+
+The first guard is the strategy itself, which hears prices from its router. This one hears them over the WebSockets of
+the accounts, so that no death of one process and no lost connection blinds both. Whoever sees the breach first sends;
+both name the same intent, so there is one order. The strategy owns the stop-loss: it arms, moves and disarms, and what
+it says last holds.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+
+import structlog
+
+from actors.domain.events import Event, OrderReported
+from actors.domain.identifiers import Instrument, IntentId
+from actors.domain.money import Paise
+from actors.domain.order import OrderReport
+from actors.domain.stop_levels import StopLevels
+from actors.domain.stop_loss import Tick, is_breached
+from actors.domain.token_day import token_day
+from actors.market_listener import LAG_LIMIT, MarketListener
+from actors.ports import (
+    ClaimsUnavailable,
+    ClaimVerdict,
+    Clock,
+    GuardAnswer,
+    GuardShown,
+    Holding,
+    OrderClaims,
+    OrderCommand,
+    StopOrder,
+)
+from actors.tick_streams import TickStreams
+
+log = structlog.get_logger(__name__)
+
+RENEWED_WITHIN = timedelta(seconds=15)
+"""A strategy that has not renewed its stop for so long is taken to be dead: the guard goes on, and asks before it
+sells."""
+
+_Turn = tuple[int, int, int]
+"""Run, epoch and number of a holding: what comes later is greater."""
+
+
+@dataclass(slots=True)
+class _Armed:
+    """A stop that is watched. `in_doubt`: nobody can say whether an exit of it has left us before."""
+
+    stop: StopOrder
+    in_doubt: bool
+
+
+@dataclass(slots=True)
+class _Known:
+    """What a strategy has said last, and when."""
+
+    turn: _Turn
+    holding: Holding
+    at: datetime
+
+
+class _Market:
+    """The prices of one broker, and the levels that are watched there."""
+
+    def __init__(self, streams: TickStreams, clock: Clock, on_tick: Callable[[str, Tick], None]) -> None:
+        self.streams, self._on_tick = streams, on_tick
+        self.listener = MarketListener(streams, routers=self, clock=clock, lag_limit=LAG_LIMIT)
+        self.levels: dict[str, StopLevels] = {}
+        self._days: dict[str, date] = {}
+
+    def follow(self, instrument: Instrument, day: date) -> None:
+        """Hear the instrument under its token of the day. What came under that of another day is forgotten."""
+        if self._days.get(instrument.key) != day:
+            self.listener.unsubscribe(instrument.key)
+            self._days[instrument.key] = day
+        self.listener.subscribe(instrument, armed=True)
+        self.listener.on_token(instrument, instrument.token, day)
+
+    def deliver(self, receiver: int | str, tick: Tick) -> None:
+        """See `TickReceiver.deliver`."""
+        self._on_tick(str(receiver), tick)
+
+
+class StopGuard:
+    """The stops of one execution actor.
+
+    `fire(command, price)` is called for each stop that is touched, once, in the order of the distance; it must return
+    at once. `price` is None if an exit that had begun before is taken up again. `tell(strategy_id, event)` reports.
+    """
+
+    def __init__(
+        self,
+        *,
+        subscribe: Callable[[int, frozenset[int]], None],
+        claims: OrderClaims,
+        clock: Clock,
+        fire: Callable[[OrderCommand, Paise | None], None],
+        tell: Callable[[OrderCommand, Event], Awaitable[None]],
+    ) -> None:
+        self._subscribe, self._claims, self._clock = subscribe, claims, clock
+        self._fire, self._tell = fire, tell
+        self._markets: dict[str, _Market] = {}
+        self._market_of: dict[int, _Market] = {}
+        self._up: set[int] = set()
+        self._known: dict[int, _Known] = {}
+        self._armed: dict[int, _Armed] = {}
+        self._begun: dict[int, tuple[int, int]] = {}
+        self.changed = asyncio.Event()
+        """Set when what `shown` says may have changed."""
+
+    # --- what strategies say --------------------------------------------------------------------------------------
+
+    async def take(self, holding: Holding, find: Callable[[str], Awaitable[OrderReport | None]]) -> GuardAnswer:
+        """Arm, move or disarm, as the holding says; whether its stop is armed, and whether its prices come.
+
+        `find` looks for the order of a tag in the account's book, by a read that begins then.
+
+        Raises:
+            BrokerUnavailable: the book could not be read, so that nothing is armed yet.
+        """
+        turn = (holding.run_id, holding.epoch, holding.number)
+        known = self._known.get(holding.strategy_id)
+        if known is not None and known.turn > turn:
+            return GuardAnswer()
+        self._known[holding.strategy_id] = _Known(turn, holding, self._clock.now())
+        if known is None or known.turn != turn:
+            self.changed.set()
+        stop = holding.stop
+        if stop is None or self._has_begun(stop.command):
+            self._disarm(holding.strategy_id)
+            return GuardAnswer()
+        armed = self._armed.get(holding.strategy_id)
+        in_doubt = armed is not None and armed.in_doubt
+        if armed is None or _whose(armed.stop) != _whose(stop):
+            doubt = await self._may_be_armed(stop, find)
+            if doubt is None or self._known[holding.strategy_id].turn != turn or self._has_begun(stop.command):
+                return GuardAnswer()
+            in_doubt = doubt
+        self._arm(stop, in_doubt=in_doubt)
+        return self._answer(stop)
+
+    def exit_began(self, command: OrderCommand) -> None:
+        """An exit of the run is in work, whoever decided it: its stop is watched no more, and not armed again."""
+        intent_id = command.intent.id
+        before = self._begun.get(command.strategy_id, (0, 0))
+        self._begun[command.strategy_id] = max(before, (intent_id.run_id, intent_id.seq))
+        armed = self._armed.get(command.strategy_id)
+        if armed is not None and self._has_begun(armed.stop.command):
+            self._disarm(command.strategy_id)
+
+    def _has_begun(self, command: OrderCommand) -> bool:
+        intent_id = command.intent.id
+        return (intent_id.run_id, intent_id.seq) <= self._begun.get(command.strategy_id, (0, 0))
+
+    async def _may_be_armed(self, stop: StopOrder, find: Callable[[str], Awaitable[OrderReport | None]]) -> bool | None:
+        """None: it must not be armed. Else whether an exit of it may have left an actor before this one."""
+        command = stop.command
+        try:
+            verdict: ClaimVerdict | None = await self._claims.foresee(command)
+        except ClaimsUnavailable as error:
+            log.warning("stop_guard.claim_unknown", strategy_id=command.strategy_id, reason=str(error))
+            verdict = None
+        if verdict is ClaimVerdict.REFUSED:
+            return None
+        order = await find(command.intent.tag)
+        if order is not None:
+            await self._tell(command, OrderReported(command.intent.id, order))
+            return None
+        if verdict is ClaimVerdict.HELD_BY_ME and not self._has_begun(command):
+            self._begin(replace(command, look_up_first=True), None)
+            return None
+        return verdict is None
+
+    def _arm(self, stop: StopOrder, *, in_doubt: bool) -> None:
+        strategy_id, before = stop.command.strategy_id, self._armed.get(stop.command.strategy_id)
+        self._armed[strategy_id] = _Armed(stop, in_doubt)
+        if before is not None and before.stop == stop:
+            return
+        if before is not None and _where(before.stop) != _where(stop):
+            self._leave(before.stop)
+        self.changed.set()
+        token = self._token(stop)
+        if token is None:
+            self._leave(stop)
+            return
+        key, market = stop.command.instrument.key, self._market(stop, token)
+        market.levels.setdefault(key, StopLevels()).set(strategy_id, stop.stop_loss)
+        if (latest := market.listener.latest(key)) is not None:  # a breach that still holds is seen
+            now = self._clock.now()
+            self._judge(strategy_id, Tick.single(latest.token, latest.price, latest.exchange_time, now))
+
+    def _disarm(self, strategy_id: int) -> None:
+        armed = self._armed.pop(strategy_id, None)
+        if armed is not None:
+            self._leave(armed.stop)
+            self.changed.set()
+
+    def _leave(self, stop: StopOrder) -> None:
+        market, key = self._markets.get(stop.broker), stop.command.instrument.key
+        if market is None or (levels := market.levels.get(key)) is None:
+            return
+        levels.remove(stop.command.strategy_id)
+        if not levels:
+            del market.levels[key]
+            market.listener.unsubscribe(key)
+
+    # --- prices ---------------------------------------------------------------------------------------------------
+
+    def _market(self, stop: StopOrder, token: int) -> _Market:
+        """The broker's market, which hears the stop's instrument from now on."""
+        broker = stop.broker
+        market = self._markets.get(broker)
+        if market is None:
+            streams = TickStreams(self._subscribe, self._up.__contains__)
+            market = _Market(streams, self._clock, lambda key, tick: self._on_tick(self._markets[broker], key, tick))
+            self._markets[broker] = market
+        account_id, instrument = stop.command.account_id, stop.command.instrument
+        self._market_of[account_id] = market
+        market.streams.join(account_id)
+        today = Instrument(instrument.exchange, instrument.tradingsymbol, token)
+        market.follow(today, token_day(self._clock.now()))
+        return market
+
+    def _token(self, stop: StopOrder) -> int | None:
+        """Brokers give tokens anew, so one counts only on the day on which it was heard."""
+        heard = stop.token_heard_at
+        return stop.token if heard is not None and token_day(heard) == token_day(self._clock.now()) else None
+
+    def on_connected(self, account_id: int) -> None:
+        """The account's stream is up."""
+        self._up.add(account_id)
+        if (market := self._market_of.get(account_id)) is not None:
+            self._gather(market)
+
+    def on_lost(self, account_id: int) -> None:
+        """It is down; what came over it comes over another account's, if there is one."""
+        self._up.discard(account_id)
+        if (market := self._market_of.get(account_id)) is not None:
+            market.listener.on_lost(account_id, "the account's stream broke")
+            self._gather(market)
+            self.changed.set()
+
+    def on_left(self, account_id: int) -> None:
+        """Nobody follows the account's stream any more."""
+        self._up.discard(account_id)
+        if (market := self._market_of.pop(account_id, None)) is not None:
+            market.listener.on_lost(account_id, "the account is not followed any more")
+            market.streams.leave(account_id)
+            self._gather(market)
+
+    def _gather(self, market: _Market) -> None:
+        for connection in market.streams.misplaced():
+            market.listener.subscribe_anew(connection)
+
+    def on_heard(self, account_id: int) -> None:
+        """Something has arrived on the account's stream."""
+        market = self._market_of.get(account_id)
+        if market is not None and market.listener.on_heard(account_id):
+            self.changed.set()
+
+    def on_tick(self, account_id: int, token: int, price: Paise, traded_at: datetime, sent_at: datetime) -> None:
+        """One tick as the broker sent it: see `MarketListener.on_tick`."""
+        self.on_heard(account_id)
+        if (market := self._market_of.get(account_id)) is not None:
+            market.listener.on_tick(token, price, traded_at, sent_at)
+
+    def _on_tick(self, market: _Market, key: str, tick: Tick) -> None:
+        if (levels := market.levels.get(key)) is not None:
+            for strategy_id in levels.breached_by(tick.low):
+                self._judge(strategy_id, tick)
+
+    def _judge(self, strategy_id: int, tick: Tick) -> None:
+        armed = self._armed[strategy_id]
+        stop = armed.stop
+        if not is_breached(stop.stop_loss, tick, stop.watched_since, stop.level_set_at):
+            return
+        if self._token(stop) is None:
+            return
+        command = replace(stop.command, triggered_at=tick.received_at)
+        if armed.in_doubt:
+            command = replace(command, look_up_first=True)
+        if self._clock.now() - self._known[strategy_id].at > RENEWED_WITHIN:
+            command = replace(command, check_position=True)
+        self._begin(command, min(tick.price, tick.low))
+
+    def _begin(self, command: OrderCommand, price: Paise | None) -> None:
+        self.exit_began(command)
+        self._fire(command, price)
+
+    # --- what is said ---------------------------------------------------------------------------------------------
+
+    def _answer(self, stop: StopOrder) -> GuardAnswer:
+        armed = self._armed.get(stop.command.strategy_id)
+        return GuardAnswer(armed is not None and armed.stop == stop, self._hears(stop))
+
+    def _hears(self, stop: StopOrder) -> bool:
+        """Whether its prices come: a first tick has, and the connection has not been silent since."""
+        market, key = self._markets.get(stop.broker), stop.command.instrument.key
+        if market is None or key not in market.levels or self._token(stop) is None:
+            return False
+        return market.listener.latest(key) is not None and market.listener.status_of(key).live
+
+    def shown(self) -> Sequence[GuardShown]:
+        """Who guards each position whose stop-loss is to be watched."""
+        now = self._clock.now()
+        return [
+            GuardShown(strategy_id, known.holding.run_id, self._guards(strategy_id, known, now), now)
+            for strategy_id, known in self._known.items()
+            if known.holding.stop is not None and not self._has_begun(known.holding.stop.command)
+        ]
+
+    def _guards(self, strategy_id: int, known: _Known, now: datetime) -> tuple[str, ...]:
+        strategy = known.holding.hears and now - known.at <= RENEWED_WITHIN
+        armed = self._armed.get(strategy_id)
+        execution = armed is not None and self._hears(armed.stop)
+        return tuple(name for name, guards in (("strategy", strategy), ("execution", execution)) if guards)
+
+
+def _whose(stop: StopOrder) -> tuple[IntentId, int]:
+    return stop.command.intent.id, stop.command.epoch
+
+
+def _where(stop: StopOrder) -> tuple[str, str]:
+    return stop.broker, stop.command.instrument.key
