@@ -5,11 +5,12 @@ returned, the order is final, or it is proven that the broker holds none.
 """
 
 import asyncio
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from secrets import token_hex
+from typing import Any
 
 import structlog
 
@@ -17,14 +18,14 @@ from actors import failpoints
 from actors.account_desk import newest_by_tag
 from actors.account_watch import WatchLimits
 from actors.domain.cover import Cover, position_key
-from actors.domain.events import Event, ExitUncovered, OrderReported, PlacementFailed, StopLossTriggered
+from actors.domain.events import Event, ExitUncovered, OrderReported, PlacementFailed
 from actors.domain.identifiers import IntentId, Leg, Side
 from actors.domain.market_hours import MarketHours, Request
-from actors.domain.money import Paise
 from actors.domain.order import FailureKind, OrderReport, OrderStage
 from actors.domain.retry_policy import RetryPolicy
 from actors.execution_accounts import AccountParts, ExecutionAccount, ExecutionAccounts
 from actors.exit_chase import ExitChase
+from actors.guard_exits import GuardExits
 from actors.order_budget import BudgetLimits
 from actors.order_canceller import cancel_order
 from actors.order_follower import FollowLimits, OrderFollower
@@ -50,10 +51,6 @@ from actors.stop_guard import StopGuard
 from actors.timers import AlarmClock
 
 log = structlog.get_logger(__name__)
-
-
-_TELL_PAUSE_S, _TELL_TIMES = 0.5, 60
-"""A strategy is back within seconds; one that is not reads the order book when it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +87,9 @@ class ExecutionActor:
         self._claims, self._strategies, self._attempts = claims, strategies, attempts
         self._clock, self._limits = clock, limits
         self._alarm = AlarmClock(clock, limits.awake)
+        exits = GuardExits(strategies, begin=self._begin, is_over=self._is_over, in_background=self._in_background)
         self.stops = StopGuard(
-            subscribe=updates.subscribe, claims=claims, clock=clock, fire=self._stop_out, tell=self._report
+            subscribe=updates.subscribe, claims=claims, clock=clock, fire=exits.send, tell=self._report
         )
         parts = AccountParts(
             gateways, strategies, attempts, records, updates, clock, budget=limits.budget, watch=limits.watch
@@ -109,11 +107,12 @@ class ExecutionActor:
         """Place the intent's order and follow it to its end; the event that ends it. Repeats join the first."""
         return await asyncio.shield(self._begin(command))
 
-    def _begin(self, command: OrderCommand) -> "asyncio.Task[Event]":
+    def _begin(self, command: OrderCommand, *, foreseen: bool = False) -> "asyncio.Task[Event]":
+        """The work on the intent. `foreseen`: it is known that its claim will be granted."""
         intent_id = command.intent.id
         work = self._working.get(intent_id)
         if work is None:
-            work = asyncio.create_task(self._work(command))
+            work = asyncio.create_task(self._work(command, foreseen=foreseen))
             self._working[intent_id] = work
             work.add_done_callback(lambda _: self._forget(intent_id))
             if intent_id.leg is Leg.EXIT:
@@ -182,38 +181,13 @@ class ExecutionActor:
         account.watch.guard(holding)
         return await self.stops.take(holding, account.find)
 
-    def _stop_out(self, command: OrderCommand, price: Paise | None) -> None:
-        """Send the exit of a stop-loss that we have seen touched, then tell its strategy (row M4)."""
-        account = self._accounts.known(command.account_id)
-        known = account.evidence.known if account is not None else ()
-        if any(intent.run_id == command.run_id and intent.ended for intent in known):
-            log.warning("stop_guard.run_is_over", strategy_id=command.strategy_id, run_id=command.run_id)
-            return
-        self._in_background(self._see_through(command, self._begin(command), price))
-
-    async def _see_through(self, command: OrderCommand, work: "asyncio.Task[Event]", price: Paise | None) -> None:
-        """The strategy goes on as if it had decided: it hears of the exit once that has left, and of its end."""
-        await asyncio.sleep(0)
-        await self._tell_until_heard(command, StopLossTriggered(command.intent.id, price))
-        try:
-            event = await asyncio.shield(work)
-        except PeerUnavailable as error:
-            log.warning("stop_guard.exit_unresolved", strategy_id=command.strategy_id, reason=str(error))
-            return  # whoever has heard of it asks again
-        if isinstance(event, OrderReported):  # a failure is the answer to the strategy's own command, and to that alone
-            await self._tell_until_heard(command, event)
-
-    async def _tell_until_heard(self, command: OrderCommand, event: Event) -> None:
-        """A strategy that is being started again hears it as soon as it is there; it may know it from the book."""
-        for _ in range(_TELL_TIMES):
-            try:
-                return await self._strategies.report(command.strategy_id, event)
-            except PeerUnavailable as error:
-                log.info("stop_guard.not_heard", strategy_id=command.strategy_id, reason=str(error))
-            await asyncio.sleep(_TELL_PAUSE_S)
-        return None
-
     # --- one intent ----------------------------------------------------------------------------------------------
+
+    def _is_over(self, account_id: int, run_id: int) -> bool:
+        """Whether the journal has called the run ended."""
+        account = self._accounts.known(account_id)
+        known = account.evidence.known if account is not None else ()
+        return any(intent.run_id == run_id and intent.ended for intent in known)
 
     def _working_runs(self) -> frozenset[int]:
         return frozenset(intent_id.run_id for intent_id in self._working)
@@ -222,7 +196,7 @@ class ExecutionActor:
         self._working.pop(intent_id, None)
         self._withdrawn.discard(intent_id)
 
-    async def _work(self, command: OrderCommand) -> Event:
+    async def _work(self, command: OrderCommand, *, foreseen: bool) -> Event:
         try:
             account = await self._accounts.of(command.account_id)
         except BrokerUnavailable as error:
@@ -232,7 +206,10 @@ class ExecutionActor:
         if (closed := _closed(command, account.hours, self._clock.now())) is not None:
             return closed
         failpoints.hit("claim.before", command.strategy_id)
-        claimed = await self._claim(command)
+        answer = self._claims.claim_now(command, token_hex(8)) if foreseen else None
+        if answer is not None:
+            self._in_background(answered := asyncio.ensure_future(self._see_claim(command, answer)))
+        claimed = await self._claim(command) if answer is None else command
         failpoints.hit("claim.after", command.strategy_id)
         if isinstance(claimed, PlacementFailed):
             return claimed
@@ -248,6 +225,8 @@ class ExecutionActor:
             keeper.cancel()
             key = position_key(command.instrument, command.product)
             account.desk.shares.set(key, command.intent.id, 0)
+            if answer is not None:
+                await asyncio.wait({answered})
             await self._claims.release(claimed)
 
     async def _doubt(self, command: OrderCommand, account: ExecutionAccount) -> None:
@@ -262,6 +241,17 @@ class ExecutionActor:
             return
         if reason is not None:
             await self._report(command, ExitUncovered(reason))
+
+    async def _see_claim(self, command: OrderCommand, answer: Coroutine[Any, Any, ClaimVerdict]) -> None:
+        """The answer to a claim that the order did not wait for."""
+        try:
+            verdict = await answer
+        except ClaimsUnavailable as error:
+            log.warning("execution.claim_unanswered", strategy_id=command.strategy_id, reason=str(error))
+            return
+        if verdict is not ClaimVerdict.GRANTED:
+            message = f"an exit has left, and its claim was {verdict}: another process may have sent it as well"
+            self._attempts.alert(command.user_id, command.strategy_id, "claim_not_granted", message)
 
     async def _claim(self, command: OrderCommand) -> OrderCommand | PlacementFailed:
         """The command to carry out under the strategy's order lock (rows G1, J3; ruling 6)."""

@@ -115,6 +115,17 @@ A claim that was granted is granted again when it is repeated under its id, beca
 for the same intent finds the lock held, its maker looks before anything is sent, and from then on so does everybody.
 """
 
+LEASE = """
+local before, left = redis.call('GET', KEYS[1]), 0
+if before and before > ARGV[1] then return 'lost' end
+if before and before ~= ARGV[1] then left = redis.call('PTTL', KEYS[1]) end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return tostring(left)
+"""
+"""KEYS lease; ARGV holder, lifetime in ms. Holders are compared as texts: a later one takes the lease over, and is told
+for how many ms the earlier one may still act on it. An earlier one has lost it.
+"""
+
 RENEW = (
     _HOLDER
     + """

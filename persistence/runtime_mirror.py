@@ -7,8 +7,6 @@ is ever written here. `mirror_keys` lists the keys.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from enum import StrEnum
-from secrets import token_hex
 from typing import Any, Self
 
 import structlog
@@ -18,6 +16,7 @@ from redis.backoff import NoBackoff
 from redis.client import NEVER_DECODE
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from persistence.mirror_claims import MirroredClaims
 from persistence.mirror_keys import (
     BUILT_KEY,
     DEAD_ORDERS,
@@ -36,16 +35,14 @@ from persistence.mirror_scripts import (
     CLAIM,
     DELETE_STRATEGY,
     END_RUN,
-    FORESEE,
+    LEASE,
     PUT_RUN,
     READ_STATUS,
-    RELEASE,
-    RENEW,
     SETTLE,
     SETTLE_RUN,
     SHOW_GUARDS,
 )
-from persistence.script_line import LineUnavailable, ScriptLine
+from persistence.script_line import ScriptLine
 
 log = structlog.get_logger(__name__)
 
@@ -53,17 +50,6 @@ KEEP_ENDED_SECONDS = 86_400
 
 Fields = Mapping[str, str]
 """The fields of a hash, in the text forms described above."""
-
-
-class Claim(StrEnum):
-    """The answer to a claim of a strategy's order lock."""
-
-    GRANTED = "granted"
-    """The lock is now the caller's; it was free or held by something the caller outranks."""
-    HELD_BY_ME = "held_by_me"
-    """Another claim of the intent held the lock: an earlier attempt may have left us, so look before sending."""
-    REFUSED = "refused"
-    """Another intent, or a later incarnation, holds it: do not send."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +84,7 @@ def open_redis(redis_url: str, *, timeout_s: float = 0.5, max_connections: int =
     return Redis.from_pool(pool)
 
 
-class RuntimeMirror(MirroredPrices):
+class RuntimeMirror(MirroredPrices, MirroredClaims):
     """Reads and writes of the mirror. Every method raises `MirrorUnavailable` when Redis does not answer."""
 
     def __init__(self, redis: Redis, claims: ScriptLine | None = None, *, default_broker: str = "paper") -> None:
@@ -106,13 +92,9 @@ class RuntimeMirror(MirroredPrices):
 
         `default_broker`: the first of BROKERS, whose price keys bear no broker's name.
         """
-        super().__init__(redis, default_broker)
-        self._claims = claims
-        self._claim = redis.register_script(CLAIM)
-        self._foresee = redis.register_script(FORESEE)
+        MirroredPrices.__init__(self, redis, default_broker)
+        MirroredClaims.__init__(self, redis, claims)
         self._show_guards = redis.register_script(SHOW_GUARDS)
-        self._renew = redis.register_script(RENEW)
-        self._release = redis.register_script(RELEASE)
         self._settle = redis.register_script(SETTLE)
         self._settle_run = redis.register_script(SETTLE_RUN)
         self._bury = redis.register_script(BURY)
@@ -129,7 +111,7 @@ class RuntimeMirror(MirroredPrices):
 
         `quick_claims`: keep a connection for `claim` alone.
         """
-        claims = ScriptLine(redis_url, CLAIM, timeout_s) if quick_claims else None
+        claims = ScriptLine(redis_url, (CLAIM, LEASE), timeout_s) if quick_claims else None
         return cls(open_redis(redis_url, timeout_s=timeout_s), claims, default_broker=default_broker)
 
     async def close(self) -> None:
@@ -233,38 +215,6 @@ class RuntimeMirror(MirroredPrices):
                 pipeline.delete(events_key(user_id))
                 await pipeline.execute()
 
-    async def claim(
-        self,
-        strategy_id: int,
-        epoch: int,
-        intent_id: str,
-        event_json: str,
-        ttl_seconds: float,
-        *,
-        claim_id: str | None = None,
-    ) -> Claim:
-        """Take the strategy's order lock for an intent and show its event on `queue:orders`, in one round trip.
-
-        Within one run the lock goes up only: to a higher (leg, seq), ENTRY below EXIT, and never to a lower epoch. A
-        later run outranks an earlier one, whose lock can only be a leftover. The event is queued once per intent,
-        however often the claim is repeated. `claim_id` says that it is the same claim, whose answer was lost: what was
-        granted is granted again. Without one, each call is a claim of its own.
-        """
-        keys = [lock_key(strategy_id), ORDER_QUEUE, runtime_key(strategy_id), claim_key(strategy_id)]
-        arguments = [str(epoch), intent_id, event_json, str(round(ttl_seconds * 1000)), claim_id or token_hex(8)]
-        with outages():
-            if self._claims is not None:
-                try:
-                    return Claim(await self._claims.run(keys, arguments))
-                except LineUnavailable as reason:  # it may have been made nevertheless: it is the same claim still
-                    log.info("claim_by_the_slow_way", reason=str(reason))
-            return Claim(await self._claim(keys=keys, args=arguments))
-
-    async def foresee(self, strategy_id: int, epoch: int, intent_id: str) -> Claim:
-        """What a claim of its own would be answered now; none is made."""
-        with outages():
-            return Claim(await self._foresee(keys=[lock_key(strategy_id)], args=[str(epoch), intent_id]))
-
     async def show_guards(self, guards: Sequence[tuple[int, int, str, str]]) -> None:
         """Who guards the position of each run: strategy id, run id, the guards with commas between them, the instant.
 
@@ -276,24 +226,6 @@ class RuntimeMirror(MirroredPrices):
             await self._show_guards(
                 keys=[runtime_key(strategy_id) for strategy_id, *_ in guards],
                 args=[json.dumps([str(word) for word in guard]) for guard in guards],
-            )
-
-    async def renew(self, strategy_id: int, epoch: int, intent_id: str, ttl_seconds: float) -> bool:
-        """Keep the lock while the intent is live or its outcome unknown; take it again if it was lost meanwhile.
-
-        False: somebody else holds it now, and the caller must not send.
-        """
-        with outages():
-            renewed = await self._renew(
-                keys=[lock_key(strategy_id)], args=[epoch, intent_id, round(ttl_seconds * 1000)]
-            )
-        return bool(renewed)
-
-    async def release(self, strategy_id: int, intent_id: str) -> None:
-        """Nothing more is sent for the intent: the lock goes if the intent holds it. Its event stays until `settle`."""
-        with outages():
-            await self._release(
-                keys=[lock_key(strategy_id), runtime_key(strategy_id), claim_key(strategy_id)], args=[intent_id]
             )
 
     async def settle(self, strategy_id: int, intent_ids: Sequence[str], *, unless_held: bool = False) -> None:

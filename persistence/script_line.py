@@ -24,16 +24,24 @@ class LineUnavailable(Exception):
 
 
 class ScriptLine:
-    """Runs one script. Plain `redis://` over TCP only; with any other URL every call says that it is unavailable."""
+    """Runs a few scripts. Plain `redis://` over TCP only; with any other URL every call says that it is unavailable."""
 
-    def __init__(self, redis_url: str, script: str, timeout_s: float) -> None:
-        self._url, self._script, self._timeout_s = urlsplit(redis_url), script, timeout_s
+    def __init__(self, redis_url: str, scripts: Sequence[str], timeout_s: float) -> None:
+        self._url, self._scripts, self._timeout_s = urlsplit(redis_url), scripts, timeout_s
         self._link: _Link | None = None
-        self._sha = b""
+        self._shas: dict[str, bytes] = {}
         self._connecting: asyncio.Task[None] | None = None
         self._tried_at = 0.0
 
-    async def run(self, keys: Sequence[str], arguments: Sequence[str]) -> str:
+    def begin(self, script: str, keys: Sequence[str], arguments: Sequence[str]) -> "asyncio.Future[bytes] | None":
+        """Ask in this very call; None if there is no connection. The future is for `settled`."""
+        link = self._link
+        if link is None or link.broken:
+            self._connect_soon()
+            return None
+        return link.ask("EVALSHA", self._shas[script], str(len(keys)), *keys, *arguments)
+
+    async def run(self, script: str, keys: Sequence[str], arguments: Sequence[str]) -> str:
         """The script's answer, which must be a string.
 
         Raises:
@@ -41,27 +49,33 @@ class ScriptLine:
                 was held up for so long that the answer is stale. To ask again tells what holds now.
             TimeoutError: Redis does not answer; there is no use in asking it in another way.
         """
-        link = self._link
-        if link is None or link.broken:
-            self._connect_soon()
+        asked_at, answer = asyncio.get_running_loop().time(), self.begin(script, keys, arguments)
+        if answer is None:
             raise LineUnavailable("no connection")
-        loop = asyncio.get_running_loop()
-        asked_at = loop.time()
-        answer = link.ask("EVALSHA", self._sha, str(len(keys)), *keys, *arguments)
+        return await self.settled(answer, asked_at)
+
+    async def settled(self, answer: "asyncio.Future[bytes]", asked_at: float) -> str:
+        """The answer to what was begun at this instant of the loop's clock. Raises what `run` raises."""
+        loop, link = asyncio.get_running_loop(), self._link
         await asyncio.wait([answer], timeout=self._timeout_s)  # an answer that came while we were held up counts
         if not answer.done():
             answer.cancel()
-            link.close()
+            self._give_up(link)
             raise TimeoutError("Redis does not answer")
         try:
             said = answer.result().decode()
         except (OSError, ValueError) as error:
-            link.close()
+            self._give_up(link)
             self._connect_soon()
             raise LineUnavailable(str(error)) from error
         if loop.time() - asked_at > self._timeout_s + _STALE_S:
             raise LineUnavailable("the answer is stale")
         return said
+
+    @staticmethod
+    def _give_up(link: "_Link | None") -> None:
+        if link is not None:
+            link.close()
 
     async def close(self) -> None:
         """Let go of the connection."""
@@ -88,7 +102,7 @@ class ScriptLine:
                     await link.ask("AUTH", *([unquote(url.username)] if url.username else []), unquote(url.password))
                 if database := url.path.strip("/"):
                     await link.ask("SELECT", database)
-                self._sha = await link.ask("SCRIPT", "LOAD", self._script)
+                self._shas = {script: await link.ask("SCRIPT", "LOAD", script) for script in self._scripts}
         except BaseException as error:
             link.close()
             if isinstance(error, TimeoutError | OSError | ValueError):

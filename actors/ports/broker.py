@@ -157,6 +157,14 @@ class OrderClaims(Protocol):
         """
         ...
 
+    def claim_now(self, command: OrderCommand, claim_id: str) -> Coroutine[Any, Any, ClaimVerdict] | None:
+        """Claim, and let the order leave without waiting for the answer, which what is returned gives.
+
+        None: it must be waited for (`claim`), since somebody else might claim in this moment, or the claim could not
+        leave. The answer raises ClaimsUnavailable.
+        """
+        ...
+
     async def foresee(self, command: OrderCommand) -> ClaimVerdict:
         """What a claim would be answered now; none is made. Raises ClaimsUnavailable."""
         ...

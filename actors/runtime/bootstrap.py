@@ -19,6 +19,7 @@ from actors.ports import (
     PeerUnavailable,
 )
 from actors.runtime.claims import JournalPulse, MirrorClaims
+from actors.runtime.execution_lease import ExecutionLease
 from broker.egress import Proxy
 from broker.kite_client import KiteCredentials, KiteEndpoint, KiteGateway
 from config.logging import configure_logging
@@ -200,7 +201,8 @@ class GuardsInMirror:
             log.info("guards_not_shown", reason=str(error))
 
 
-def open_claims(settings: Settings) -> tuple[MirrorClaims, RunLedger]:
-    """Claims with the short patience of the order path, and the ledger they fall back to."""
+def open_claims(settings: Settings, name: str) -> tuple[MirrorClaims, RunLedger]:
+    """Claims of the execution actor of that name, with the short patience of the order path, and the ledger they fall
+    back to."""
     ledger, mirror = open_ledger(settings, mirror_timeout_s=_HOT_PATH_TIMEOUT_S, quick_claims=True)
-    return MirrorClaims(mirror, ledger, JournalPulse(ledger)), ledger
+    return MirrorClaims(mirror, ledger, JournalPulse(ledger), ExecutionLease(mirror, name)), ledger

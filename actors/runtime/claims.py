@@ -2,12 +2,15 @@
 
 import asyncio
 import json
+from collections.abc import Coroutine
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 
 from actors.domain.identifiers import Leg
 from actors.ports import ClaimsUnavailable, ClaimVerdict, OrderCommand
+from actors.runtime.execution_lease import ExecutionLease
 from persistence.errors import DatabaseUnavailable, MirrorUnavailable
 from persistence.ledger import RunLedger
 from persistence.runtime_mirror import RuntimeMirror
@@ -63,27 +66,17 @@ class MirrorClaims:
     mirror: RuntimeMirror
     ledger: RunLedger
     pulse: JournalPulse
+    lease: ExecutionLease
 
     async def claim(self, command: OrderCommand, claim_id: str) -> ClaimVerdict:
         """See `OrderClaims.claim`."""
         intent = command.intent
         if intent.id.leg is Leg.ENTRY and not await self.pulse.beats():
             raise ClaimsUnavailable("PostgreSQL is down: new entries are halted")
-        event = {
-            "event": intent.event,
-            "strategy_id": command.strategy_id,
-            "intent_id": str(intent.id),
-            "at": command.triggered_at.isoformat(),
-        }
+        if intent.id.leg is Leg.EXIT:
+            await self.lease.alone()
         try:
-            verdict = await self.mirror.claim(
-                command.strategy_id,
-                command.epoch,
-                str(intent.id),
-                json.dumps(event),
-                CLAIM_TTL_S,
-                claim_id=claim_id,
-            )
+            verdict = await self.mirror.claim(*_words(command), claim_id=claim_id)
         except MirrorUnavailable as error:
             if intent.id.leg is Leg.ENTRY:
                 raise ClaimsUnavailable("Redis is down: new entries are halted") from error
@@ -106,6 +99,22 @@ class MirrorClaims:
             raise ClaimsUnavailable(_BOTH_DOWN) from error
         return ClaimVerdict.GRANTED if mine else ClaimVerdict.REFUSED
 
+    def claim_now(self, command: OrderCommand, claim_id: str) -> Coroutine[Any, Any, ClaimVerdict] | None:
+        """See `OrderClaims.claim_now`."""
+        if not self.lease.held:
+            return None
+        answer = self.mirror.claim_now(*_words(command), claim_id=claim_id)
+        if answer is None:
+            return None
+
+        async def verdict() -> ClaimVerdict:
+            try:
+                return ClaimVerdict(await answer)
+            except MirrorUnavailable:
+                return await self._claim_in_postgresql(command)
+
+        return verdict()
+
     async def foresee(self, command: OrderCommand) -> ClaimVerdict:
         """See `OrderClaims.foresee`."""
         try:
@@ -127,3 +136,15 @@ class MirrorClaims:
             await self.mirror.release(command.strategy_id, str(command.intent.id))
         except MirrorUnavailable:
             return  # the lock lapses by itself
+
+
+def _words(command: OrderCommand) -> tuple[int, int, str, str, float]:
+    """A claim as the mirror takes it."""
+    intent = command.intent
+    event = {
+        "event": intent.event,
+        "strategy_id": command.strategy_id,
+        "intent_id": str(intent.id),
+        "at": command.triggered_at.isoformat(),
+    }
+    return command.strategy_id, command.epoch, str(intent.id), json.dumps(event), CLAIM_TTL_S

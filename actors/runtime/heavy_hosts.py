@@ -205,8 +205,9 @@ class ExecutionHost:
     def __init__(self, pools: Pools) -> None:
         settings = bootstrap.process_settings()
         tune()
-        claims, ledger = bootstrap.open_claims(settings)
+        claims, ledger = bootstrap.open_claims(settings, handles.own_name())
         self._pulse = asyncio.create_task(claims.pulse.beat())
+        self._lease = asyncio.create_task(claims.lease.keep())
         peers, accounts = handles.Peers(), bootstrap.Accounts(settings, ledger)
         self._door = OrderDoor(handles.own_node(), handles.own_host(), self.execute)
         self._records = bootstrap.JournalRecords(ledger)

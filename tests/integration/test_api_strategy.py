@@ -190,7 +190,7 @@ STATUS_FIELDS = (
     "strategy_id strategy_status position status_detail last_action last_price last_price_age_ms feed "
     "feed_lag_ms feed_since stop_loss "
     "quantity filled_quantity buy_price sell_price pnl buy_at sell_at last_buy_order last_sell_order last_sl_order "
-    "message updated_at"
+    "guard message updated_at"
 )
 
 

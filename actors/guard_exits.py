@@ -1,0 +1,70 @@
+"""The exits that the second guard begins, and how their strategies hear of them (row M4)."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+import structlog
+
+from actors.domain.events import Event, OrderReported, StopLossTriggered
+from actors.domain.money import Paise
+from actors.ports import OrderCommand, PeerUnavailable, StrategyEvents
+
+log = structlog.get_logger(__name__)
+
+_TELL_PAUSE_S, _TELL_TIMES = 0.5, 60
+"""A strategy is back within seconds; one that is not reads the order book when it is."""
+
+
+class Begin(Protocol):
+    """Begins the work on an intent, or joins it."""
+
+    def __call__(self, command: OrderCommand, *, foreseen: bool) -> "asyncio.Task[Event]": ...
+
+
+class GuardExits:
+    """`send` is what `StopGuard` fires.
+
+    `begin(command, foreseen)` has the order placed and followed; `is_over(account_id, run_id)` tells whether the
+    journal has called a run ended; `in_background` keeps a task.
+    """
+
+    def __init__(
+        self,
+        strategies: StrategyEvents,
+        *,
+        begin: Begin,
+        is_over: Callable[[int, int], bool],
+        in_background: Callable[[Awaitable[None]], None],
+    ) -> None:
+        self._strategies, self._begin, self._is_over, self._in_background = strategies, begin, is_over, in_background
+
+    def send(self, command: OrderCommand, price: Paise | None) -> None:
+        """Send the exit of a stop-loss that was seen touched at this price, then tell its strategy."""
+        if self._is_over(command.account_id, command.run_id):
+            log.warning("stop_guard.run_is_over", strategy_id=command.strategy_id, run_id=command.run_id)
+            return
+        work = self._begin(command, foreseen=not command.look_up_first)
+        self._in_background(self._see_through(command, work, price))
+
+    async def _see_through(self, command: OrderCommand, work: "asyncio.Task[Event]", price: Paise | None) -> None:
+        """The strategy goes on as if it had decided: it hears of the exit once that has left, and of its end."""
+        await asyncio.sleep(0)
+        await self._tell_until_heard(command, StopLossTriggered(command.intent.id, price))
+        try:
+            event = await asyncio.shield(work)
+        except PeerUnavailable as error:
+            log.warning("stop_guard.exit_unresolved", strategy_id=command.strategy_id, reason=str(error))
+            return  # whoever has heard of it asks again
+        if isinstance(event, OrderReported):  # a failure is the answer to the strategy's own command, and to that alone
+            await self._tell_until_heard(command, event)
+
+    async def _tell_until_heard(self, command: OrderCommand, event: Event) -> None:
+        """A strategy that is being started again hears it as soon as it is there; it may know it from the book."""
+        for _ in range(_TELL_TIMES):
+            try:
+                return await self._strategies.report(command.strategy_id, event)
+            except PeerUnavailable as error:
+                log.info("stop_guard.not_heard", strategy_id=command.strategy_id, reason=str(error))
+            await asyncio.sleep(_TELL_PAUSE_S)
+        return None
