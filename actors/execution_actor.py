@@ -47,6 +47,7 @@ from actors.ports import (
     PeerUnavailable,
     StrategyEvents,
 )
+from actors.rehearsal import Rehearsal
 from actors.stop_guard import StopGuard
 from actors.timers import AlarmClock
 
@@ -91,6 +92,7 @@ class ExecutionActor:
         self.stops = StopGuard(
             subscribe=updates.subscribe, claims=claims, clock=clock, fire=exits.send, tell=self._report
         )
+        self.rehearsal = Rehearsal(self.stops.rehearsed, updates.rehearse, self._rehearse)
         parts = AccountParts(
             gateways, strategies, attempts, records, updates, clock, budget=limits.budget, watch=limits.watch
         )
@@ -298,8 +300,14 @@ class ExecutionActor:
             if not await self._claims.renew(command):
                 self.withdraw(command.intent.id)  # somebody else holds the lock: follow what was sent, send no more
 
-    async def _place(self, command: OrderCommand, account: ExecutionAccount) -> OrderReport | PlacementFailed:
-        placer = OrderPlacer(
+    def _rehearse(self, command: OrderCommand) -> None:
+        if (account := self._accounts.known(command.account_id)) is not None:
+            _closed(command, account.hours, self._clock.now())
+            self._claims.rehearse(command)
+            self._placer(command, account).rehearse()
+
+    def _placer(self, command: OrderCommand, account: ExecutionAccount) -> OrderPlacer:
+        return OrderPlacer(
             command,
             account.desk,
             account.evidence,
@@ -312,6 +320,9 @@ class ExecutionActor:
             in_background=self._in_background,
             hours=account.hours,
         )
+
+    async def _place(self, command: OrderCommand, account: ExecutionAccount) -> OrderReport | PlacementFailed:
+        placer = self._placer(command, account)
         if command.intent.id in self._withdrawn:
             placer.withdraw()
         self._placing[command.intent.id] = placer

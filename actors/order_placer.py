@@ -114,6 +114,15 @@ class OrderPlacer:
                     never_sent = reason == TOO_LATE and command.intent.side is Side.BUY and not _requests(placement)
                     return self._failed(FailureKind.MISSED if never_sent else kind, reason)
 
+    def rehearse(self) -> None:
+        """Everything that `place` does with a first request before the wire; nothing leaves, and nothing changes."""
+        command = self.command
+        placement, _ = begin(self.clock.now(), look_up_first=False, not_after=command.not_after)
+        self.evidence.proves(command)
+        self.desk.requests.used_up(command.intent.id)
+        self._forbidden(placement, self._leaves_by(placement, self.clock.now()))
+        self.desk.gateway.rehearse(command)
+
     async def _await_instant(self) -> None:
         """A command may come before its time; a withdrawal ends the wait."""
         instant = self.command.not_before

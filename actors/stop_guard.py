@@ -7,6 +7,7 @@ it says last holds.
 """
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
@@ -107,6 +108,7 @@ class StopGuard:
         self._known: dict[int, _Known] = {}
         self._armed: dict[int, _Armed] = {}
         self._begun: dict[int, tuple[int, int]] = {}
+        self._turn = 0
         self.changed = asyncio.Event()
         """Set when what `shown` says may have changed."""
 
@@ -284,6 +286,18 @@ class StopGuard:
         if self._clock.now() - self._known[strategy_id].at > RENEWED_WITHIN:
             command = replace(command, check_position=True)
         self._begin(command, min(tick.price, tick.low))
+
+    def rehearsed(self) -> OrderCommand | None:
+        """What the next armed stop would send, after the same look at a price as a tick's; None without one."""
+        if not self._armed:
+            return None
+        self._turn = (self._turn + 1) % len(self._armed)
+        stop = next(itertools.islice(self._armed.values(), self._turn, None)).stop
+        market, key = self._markets.get(stop.broker), stop.command.instrument.key
+        if market is not None and key in market.levels and (tick := market.listener.latest(key)) is not None:
+            market.levels[key].breached_by(tick.low)
+            is_breached(stop.stop_loss, tick, stop.watched_since, stop.level_set_at)
+        return replace(stop.command, triggered_at=self._clock.now()) if self._token(stop) is not None else None
 
     def _begin(self, command: OrderCommand, price: Paise | None) -> None:
         self.exit_began(command)

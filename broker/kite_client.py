@@ -108,6 +108,12 @@ class KiteGateway:
         sent_at, order = datetime.now(UTC), order_fields(command, self._endpoint.market_protection)
         return self._placed(sent_at, order, self._begin_order(order))
 
+    def rehearse(self, command: OrderCommand) -> None:
+        """See `OrderGateway.rehearse`."""
+        order = order_fields(command, self._endpoint.market_protection)
+        if self._credentials is not None:
+            self._client_of(self._credentials).rehearse_order(**order)
+
     async def _placed(self, sent_at: datetime, order: dict[str, Any], begun: "_Begun") -> PlaceResult:
         try:
             order_id = await self._call("place_order", begun, **order)

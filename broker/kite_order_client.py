@@ -126,6 +126,11 @@ class KiteOrderClient(KiteConnect):  # type: ignore[misc] # kiteconnect has no t
             return None
         return BegunOrder(begun, deadline, self.access_token)
 
+    def rehearse_order(self, variety: str, **order: Any) -> None:
+        """Everything that `begin_order` does before the wire."""
+        self._order_request(variety, order)
+        self._sessions.rehearse()
+
     def _order_request(self, variety: str, order: Mapping[str, Any]) -> bytes:
         """The whole request. What is the same from order to order is encoded once and kept."""
         if order.get("order_type") in _PROTECTED_TYPES:

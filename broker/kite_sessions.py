@@ -74,6 +74,12 @@ class KiteSessions:
             self.give_back(connection)
             raise
 
+    def rehearse(self) -> None:
+        """Take the session that `begin` would use, and give it back. It does not count as used."""
+        connection = self._take(oldest=False)
+        if connection is not None:
+            self.give_back(connection)
+
     def close(self) -> None:
         """Close the connections that wait. Those in use are closed when they come back unusable or grow old."""
         with self._lock:

@@ -4,6 +4,8 @@ An update is a hint (kite.md §3): it may come twice, late, out of order, before
 never, and nothing is replayed after a break. So whoever listens reads the order book after each `on_connected`.
 """
 
+import functools
+import struct
 from collections.abc import Callable
 from typing import Any
 
@@ -82,3 +84,23 @@ class OrderUpdateStream:
             self._link.drop_message()
             return
         self._on_update(report)
+
+
+_FULL_PACKET_BYTES = 184
+_A_MESSAGE = struct.pack(">HHi", 1, _FULL_PACKET_BYTES, 257).ljust(4 + _FULL_PACKET_BYTES, b"\1")
+"""One tick of an instrument of the NSE, as Kite packs it (kite.md §5)."""
+
+
+def rehearse_message(then: Callable[[], object]) -> None:
+    """Parse a message in the reactor's thread as if it had arrived, and call back there."""
+    reactor.callFromThread(_parse, then)
+
+
+def _parse(then: Callable[[], object]) -> None:
+    usable_ticks(_parser().parsed(_A_MESSAGE))
+    then()
+
+
+@functools.cache
+def _parser() -> MendedTicker:
+    return MendedTicker("", "")

@@ -115,6 +115,10 @@ class MendedTicker(KiteTicker):  # type: ignore[misc] # kiteconnect has no types
             return []
         return ticks
 
+    def parsed(self, frame: bytes) -> list[dict[str, Any]]:
+        """The ticks of a binary message."""
+        return self._parse_binary(frame)
+
     def drop_message(self, kind: str) -> None:
         """Count a message that makes no sense."""
         self.malformed += 1

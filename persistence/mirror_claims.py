@@ -86,6 +86,15 @@ class MirroredClaims:
 
         return settled(answer, line)
 
+    def rehearse_claim(
+        self, strategy_id: int, epoch: int, intent_id: str, event_json: str, ttl_seconds: float, *, claim_id: str
+    ) -> None:
+        """Everything that `claim_now` does before the claim leaves."""
+        if self._claims is not None:
+            self._claims.rehearse(
+                CLAIM, *_claim_words(strategy_id, epoch, intent_id, event_json, ttl_seconds, claim_id)
+            )
+
     async def take_lease(self, key: str, holder: str, ttl_seconds: float) -> float | None:
         """Take a lease, or keep it: for how many seconds its earlier holder may still act. None: a later one has it.
 

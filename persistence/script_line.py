@@ -41,6 +41,10 @@ class ScriptLine:
             return None
         return link.ask("EVALSHA", self._shas[script], str(len(keys)), *keys, *arguments)
 
+    def rehearse(self, script: str, keys: Sequence[str], arguments: Sequence[str]) -> None:
+        """What `begin` does before the wire."""
+        packed("EVALSHA", self._shas.get(script, b""), str(len(keys)), *keys, *arguments)
+
     async def run(self, script: str, keys: Sequence[str], arguments: Sequence[str]) -> str:
         """The script's answer, which must be a string.
 
@@ -129,10 +133,8 @@ class _Link(asyncio.Protocol):
         if self.broken or self._transport is None:
             answer.set_exception(ConnectionResetError("the connection to Redis broke"))
             return answer
-        parts = [word.encode() if isinstance(word, str) else word for word in words]
-        bulk = b"".join(b"$%d\r\n%b\r\n" % (len(part), part) for part in parts)
         self._waiting.append(answer)
-        self._transport.write(b"*%d\r\n%b" % (len(parts), bulk))
+        self._transport.write(packed(*words))
         return answer
 
     def data_received(self, data: bytes) -> None:
@@ -176,3 +178,9 @@ class _Link(asyncio.Protocol):
         self.broken = True
         if self._transport is not None:
             self._transport.abort()
+
+
+def packed(*words: str | bytes) -> bytes:
+    """A command as RESP has it."""
+    parts = [word.encode() if isinstance(word, str) else word for word in words]
+    return b"*%d\r\n%b" % (len(parts), b"".join(b"$%d\r\n%b\r\n" % (len(part), part) for part in parts))

@@ -43,6 +43,10 @@ class OrderGateway(Protocol):
         """One request, never repeated here; where that is possible it leaves in this very call. Await what it gives."""
         ...
 
+    def rehearse(self, command: OrderCommand) -> None:
+        """Everything that `place` does before the wire; nothing leaves."""
+        ...
+
     async def orders(self) -> Sequence[OrderReport]:
         """The whole order book of the day. Raises BrokerUnavailable."""
         ...
@@ -128,6 +132,10 @@ class OrderUpdates(Protocol):
         """Have the ticks of exactly these instruments on the account's stream, also after each reconnect."""
         ...
 
+    def rehearse(self, then: Callable[[], None]) -> None:
+        """Take in a message that nobody has sent, and call back where ticks are handed over."""
+        ...
+
     def leave(self, account_id: int) -> None:
         """Close the account's stream."""
         ...
@@ -155,6 +163,10 @@ class OrderClaims(Protocol):
 
         It may have been taken nevertheless: the claim, repeated under its id, gets the answer that was lost.
         """
+        ...
+
+    def rehearse(self, command: OrderCommand) -> None:
+        """Everything that `claim_now` does before its claim leaves; none does."""
         ...
 
     def claim_now(self, command: OrderCommand, claim_id: str) -> Coroutine[Any, Any, ClaimVerdict] | None:

@@ -115,6 +115,11 @@ class MirrorClaims:
 
         return verdict()
 
+    def rehearse(self, command: OrderCommand) -> None:
+        """See `OrderClaims.rehearse`."""
+        if self.lease.held:
+            self.mirror.rehearse_claim(*_words(command), claim_id="0" * 16)
+
     async def foresee(self, command: OrderCommand) -> ClaimVerdict:
         """See `OrderClaims.foresee`."""
         try:

@@ -223,6 +223,7 @@ class ExecutionHost:
             clock=SystemClock(),
             limits=bootstrap.execution_limits(settings),
         )
+        self._rehearsing = asyncio.create_task(self._execution.rehearsal.live())
         self._watching = asyncio.create_task(self._watch_again(pools))
         self._showing = asyncio.create_task(self._keep_showing(bootstrap.GuardsInMirror(claims.mirror)))
 

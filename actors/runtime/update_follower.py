@@ -7,6 +7,7 @@ have named another proxy, and no refusal would say so.
 """
 
 import asyncio
+import functools
 import time
 from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
@@ -16,7 +17,7 @@ import structlog
 from actors.ports import BrokerUnavailable, StreamCallbacks
 from broker.kite_order_client import KiteCredentials
 from broker.market_feed import RawTick
-from broker.order_updates import OrderUpdateStream
+from broker.order_updates import OrderUpdateStream, rehearse_message
 from broker.ticker_link import run_reactor
 
 log = structlog.get_logger(__name__)
@@ -61,6 +62,10 @@ class UpdateFollower:
         """See `OrderUpdates.subscribe`. An account that is not followed has no stream that could carry them."""
         if (found := self._followed.get(account_id)) is not None:
             found[0].subscribe(tokens)
+
+    def rehearse(self, then: Callable[[], None]) -> None:
+        """See `OrderUpdates.rehearse`: the reactor's thread, and the way from there."""
+        rehearse_message(functools.partial(asyncio.get_running_loop().call_soon_threadsafe, then))
 
     def leave(self, account_id: int) -> None:
         """See `OrderUpdates.leave`."""

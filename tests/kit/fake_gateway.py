@@ -55,6 +55,7 @@ class FakeGateway:
         self.down = False
         self.expired = False
         self.posts: list[tuple[datetime, OrderCommand]] = []
+        self.rehearsed = 0
         self.reads: list[datetime] = []
         self.read_takes_s = 0.0
         self.position_reads = 0
@@ -72,6 +73,10 @@ class FakeGateway:
         self._book: dict[str, OrderReport] = {}
         self._listed_at: dict[str, datetime] = {}
         self._sold_as: dict[str, tuple[Instrument, Product, int]] = {}
+
+    def rehearse(self, command: OrderCommand) -> None:
+        """See `OrderGateway.rehearse`."""
+        self.rehearsed += 1
 
     async def place(self, command: OrderCommand) -> PlaceResult:
         """See `OrderGateway.place`."""

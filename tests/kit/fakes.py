@@ -267,6 +267,9 @@ class FakeClaims:
             self.held.append(command.intent.id)
         return self.verdict
 
+    def rehearse(self, command: OrderCommand) -> None:
+        """See `OrderClaims.rehearse`."""
+
     def claim_now(self, command: OrderCommand, claim_id: str) -> Coroutine[Any, Any, ClaimVerdict] | None:
         """See `OrderClaims.claim_now`."""
         return self.claim(command, claim_id) if self.leased else None
@@ -358,6 +361,10 @@ class FakeUpdates:
     def subscribe(self, account_id: int, tokens: frozenset[int]) -> None:
         """See `OrderUpdates.subscribe`."""
         self.tokens[account_id] = tokens
+
+    def rehearse(self, then: Callable[[], None]) -> None:
+        """See `OrderUpdates.rehearse`."""
+        then()
 
     def leave(self, account_id: int) -> None:
         """See `OrderUpdates.leave`."""
