@@ -41,6 +41,8 @@ RENEWED_WITHIN = timedelta(seconds=15)
 """A strategy that has not renewed its stop for so long is taken to be dead: the guard goes on, and asks before it
 sells."""
 
+_LET_GO_S = 0.05
+
 _Turn = tuple[int, int, int]
 """Run, epoch and number of a holding: what comes later is greater."""
 
@@ -145,12 +147,15 @@ class StopGuard:
 
     def exit_began(self, command: OrderCommand) -> None:
         """An exit of the run is in work, whoever decided it: its stop is watched no more, and not armed again."""
-        intent_id = command.intent.id
-        before = self._begun.get(command.strategy_id, (0, 0))
-        self._begun[command.strategy_id] = max(before, (intent_id.run_id, intent_id.seq))
-        armed = self._armed.get(command.strategy_id)
+        intent_id, strategy_id = command.intent.id, command.strategy_id
+        self._begun[strategy_id] = max(self._begun.get(strategy_id, (0, 0)), (intent_id.run_id, intent_id.seq))
+        if strategy_id in self._armed:  # letting go wakes other threads, and can wait until the order has left
+            asyncio.get_running_loop().call_later(_LET_GO_S, self._let_go, strategy_id)
+
+    def _let_go(self, strategy_id: int) -> None:
+        armed = self._armed.get(strategy_id)
         if armed is not None and self._has_begun(armed.stop.command):
-            self._disarm(command.strategy_id)
+            self._disarm(strategy_id)
 
     def _has_begun(self, command: OrderCommand) -> bool:
         intent_id = command.intent.id
@@ -276,6 +281,8 @@ class StopGuard:
     def _judge(self, strategy_id: int, tick: Tick) -> None:
         armed = self._armed[strategy_id]
         stop = armed.stop
+        if self._has_begun(stop.command):
+            return
         if not is_breached(stop.stop_loss, tick, stop.watched_since, stop.level_set_at):
             return
         if self._token(stop) is None:
@@ -307,7 +314,8 @@ class StopGuard:
 
     def _answer(self, stop: StopOrder) -> GuardAnswer:
         armed = self._armed.get(stop.command.strategy_id)
-        return GuardAnswer(armed is not None and armed.stop == stop, self._hears(stop))
+        is_armed = armed is not None and armed.stop == stop and not self._has_begun(stop.command)
+        return GuardAnswer(is_armed, self._hears(stop))
 
     def _hears(self, stop: StopOrder) -> bool:
         """Whether its prices come: a first tick has, and the connection has not been silent since."""

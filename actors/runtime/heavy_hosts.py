@@ -51,7 +51,7 @@ T = TypeVar("T")
 _RECORD_RETRY_S = 1.0
 
 _GUARDS_EVERY_S, _GUARDS_PAUSE_S = 3.0, 0.2
-"""How often the guards are shown, and how long at least between two times: fifty arm their stops in one instant."""
+"""How often the guards are shown, and how long after a change: an order may be leaving, or fifty arm their stops."""
 
 
 class LedgerHost:
@@ -231,8 +231,8 @@ class ExecutionHost:
         """Who guards what, as soon as it changes and every few seconds."""
         while True:
             await lines.every_second_or_when(self._execution.stops.changed, _GUARDS_EVERY_S)
-            await display.show_guards(self._execution.stops.shown())
             await asyncio.sleep(_GUARDS_PAUSE_S)
+            await display.show_guards(self._execution.stops.shown())
 
     async def _watch_again(self, pools: Pools) -> None:
         """Execution that restarts knows of no account; those of today are watched whether anybody uses them or not."""
