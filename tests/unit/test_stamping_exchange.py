@@ -127,4 +127,3 @@ async def test_a_fall_that_sells_too_little_answers_when_its_time_is_up() -> Non
     exchange = Exchange()
     asked = {"key": INFY[0], "paise": 144000, "orders": 2, "kill": [], "within_s": 0.01, "now": True}
     assert (await exchange.begin_fall(asked))["sold"] == []
-
