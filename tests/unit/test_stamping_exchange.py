@@ -111,13 +111,13 @@ async def test_a_fall_is_the_next_regular_tick_and_answers_when_the_last_order_h
     exchange.open_market(INFY[0], 150000)
     asked = {"key": INFY[0], "paise": 144000, "orders": 2, "kill": [], "within_s": 5, "now": False}
     answered = exchange.begin_fall(asked)
-    exchange.take_order("somebody", {**ORDER, "tag": "too early"}, 1)
+    exchange.take_order("seller", {**ORDER, "tag": "too early"}, 1)
     await ticked.wait()
     assert wire.ticks() == [(INFY[1], 144000, QUOTE_BYTES)]
-    exchange.take_order("somebody", {**ORDER, "tag": "bought", "transaction_type": "BUY"}, 2)
-    exchange.take_order("somebody", {**ORDER, "tag": "one"}, 3)
+    exchange.take_order("seller", {**ORDER, "tag": "bought", "transaction_type": "BUY"}, 2)
+    exchange.take_order("seller", {**ORDER, "tag": "one"}, 3)
     assert not answered.done()
-    exchange.take_order("somebody", {**ORDER, "tag": "two"}, 4)
+    exchange.take_order("seller", {**ORDER, "tag": "two"}, 4)
     answer = await answered
     exchange.close_market(INFY[0])
     assert (answer["sold"], answer["sockets"]) == ([("one", 3), ("two", 4)], 1)
