@@ -13,9 +13,9 @@ BESIDE, TOKEN = "NSE:TCS", 2953217
 PRICE, STOP, FALLEN, FAR_STOP = 150000, 145000, 144000, 100
 """Paise. `FAR_STOP` is never touched."""
 
-QUIET_S = (1.2, 2.2)
-"""From a start, or the last order, to the instant from which the next tick may be the one that counts: at least one
-regular tick lies between, and none of both is in step with the other."""
+QUIET_S = (0.6, 1.6)
+"""From the moment at which all guard to the one from which the next regular tick may be the one that counts: at random,
+so that it is in step with nothing."""
 
 _CONNECTED_S = 20.0
 
@@ -28,15 +28,18 @@ class Baseline(Protocol):
 
 
 def shots(exchange: Control, baseline: Baseline, count: int) -> list[list[float]]:
-    """So many falls of a market that ticks once a second: milliseconds from each tick to the arrival of its orders."""
-    exchange.open_market(BESIDE, PRICE)
+    """So many falls of a market that ticks once a second: milliseconds from each tick to the arrival of its orders.
+
+    One more comes before them, as before ours: the connection on which orders leave is open after it.
+    """
     taken = []
-    for _ in range(count):
+    for _ in range(1 + count):
         exchange.open_market(BESIDE, PRICE)
+        exchange.tick(BESIDE, PRICE)
         time.sleep(random.uniform(*QUIET_S))
         taken.append(exchange.fall(BESIDE, FALLEN, baseline.breached).latencies_ms)
     exchange.close_market(BESIDE)
-    return taken
+    return taken[1:]
 
 
 class PlainScript:

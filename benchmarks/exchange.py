@@ -145,6 +145,13 @@ class Exchange:
             session.send(message)
         return stamp, len(heard)
 
+    def quote(self, key: str) -> dict[str, Any]:
+        """The latest price; some price before the first tick."""
+        instrument = self.instruments.find(key)
+        assert instrument is not None
+        tick = self.latest.get(instrument.token)
+        return {"instrument_token": instrument.token, "last_price": tick.last / 100 if tick is not None else 100.0}
+
     def listeners(self, key: str) -> int:
         """How many sockets have subscribed the instrument."""
         instrument = self.instruments.find(key)
@@ -207,7 +214,7 @@ class Exchange:
             case "GET", "/user/profile":
                 return {"user_id": user}
             case "GET", "/quote/ltp":
-                return {key: {"instrument_token": 0, "last_price": 100.0} for key in parse_qs(url.query)["i"]}
+                return {key: self.quote(key) for key in parse_qs(url.query)["i"]}
         if url.path.startswith("/bench/"):
             return self._answer_bench(url.path, url.query, json.loads(body or b"{}"))
         if url.path.startswith("/instruments"):

@@ -19,9 +19,9 @@ from benchmarks.baselines import FALLEN, PRICE, QUIET_S, STOP
 from benchmarks.empty import Empty
 from benchmarks.figures import Figure, Row, met, percentile
 from benchmarks.floor import KEY, SYMBOL, Floor, Seat
-from benchmarks.warm_workers import fill_pool
+from benchmarks.warm_workers import fill_pool, prestart
 
-NOBODY = "nobody"
+NOBODY, KINDS = "nobody", ("nobody", "strategy", "router", "execution", "feed", "ledger")
 AS_WITHOUT = ("strategy", "router", "ledger")
 """The deaths of these may not be seen in the figure; those of the others may cost a second."""
 
@@ -33,13 +33,12 @@ def killed(floor: Floor, rounds: int) -> Figure:
     """Every kind of process in turn, so that what the machine does meanwhile hits all alike."""
     seat = floor.sign_up(0)
     floor.exchange.open_market(KEY, PRICE)
-    pools = Pools(floor.settings.execution_actors, floor.settings.ledger_actors, floor.settings.brokers)
     taken: dict[str, list[float]] = {}
     with httpx.Client(base_url=floor.stack.urls["API"], headers=seat.headers, timeout=60) as http:
-        _shoot(floor, http, seat, None)  # pays for what all others find ready
+        _shoot(floor, http, seat, NOBODY)  # pays for what all others find ready
         for _ in range(rounds):
-            for kind, name in victims(seat, pools).items():
-                taken.setdefault(kind, []).append(_shoot(floor, http, seat, name))
+            for kind in KINDS:
+                taken.setdefault(kind, []).append(_shoot(floor, http, seat, kind))
     floor.exchange.close_market(KEY)
     figure = Figure(
         "A process killed in the instant of the breach, until the stop-loss order is at the exchange",
@@ -55,16 +54,19 @@ def killed(floor: Floor, rounds: int) -> Figure:
     return figure
 
 
-def victims(seat: Seat, pools: Pools) -> dict[str, str | None]:
-    """Whom a position relies on: the names of the actors."""
-    return {
-        NOBODY: None,
-        "strategy": names.strategy_name(seat.strategy_id),
-        "router": names.router_name(KEY),
-        "execution": names.execution_name(seat.account_id, pools),
-        "feed": names.feed_name(),
-        "ledger": names.ledger_name(seat.strategy_id, pools),
-    }
+def victim(kind: str, seat: Seat, pools: Pools) -> str:
+    """The name of the actor of a kind on which a position relies."""
+    match kind:
+        case "strategy":
+            return names.strategy_name(seat.strategy_id)
+        case "router":
+            return names.router_name(KEY)
+        case "execution":
+            return names.execution_name(seat.account_id, pools)
+        case "feed":
+            return names.feed_name()
+        case _:
+            return names.ledger_name(seat.strategy_id, pools)
 
 
 def _good(kind: str, values: list[float], without: list[float]) -> bool:
@@ -74,14 +76,15 @@ def _good(kind: str, values: list[float], without: list[float]) -> bool:
     return p99 < 1000
 
 
-def _shoot(floor: Floor, http: httpx.Client, seat: Seat, victim: str | None) -> float:
+def _shoot(floor: Floor, http: httpx.Client, seat: Seat, kind: str) -> float:
     """START, buy, guard; kill and breach. Milliseconds from the tick to the order."""
     floor.exchange.open_market(KEY, PRICE)
     floor.exchange.tick(KEY, PRICE)
     _start(floor, http, seat)
     _until(http, seat, "position", "bought")
     fill_pool(_handle(names.feed_name()))
-    pids = [_pid(victim)] if victim is not None else []
+    pools = Pools(floor.settings.execution_actors, floor.settings.ledger_actors)
+    pids = [_pid(victim(kind, seat, pools))] if kind != NOBODY else []
     time.sleep(random.uniform(*QUIET_S))
     breach = floor.exchange.fall(KEY, FALLEN, 1, kill=pids)
     _until(http, seat, "strategy_status", "stopped")
@@ -141,7 +144,7 @@ def _bare() -> float:
 
     actor: Any = ray.remote(num_cpus=0, max_restarts=-1)(Empty).remote()
     pid = ray.get(actor.process_id.remote())
-    fill_pool(actor)
+    prestart(actor, 1)
     time.sleep(random.uniform(*QUIET_S))
     os.kill(pid, signal.SIGKILL)
     begun = time.monotonic()
