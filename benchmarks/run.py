@@ -2,9 +2,9 @@
 
 python -m benchmarks.run [--quick] [--shots N] [--only TEXT] [--write | --append FILE]
 
-`--write` writes RESULTS.md; `--quick` takes few samples, to see that everything runs. `--only` takes a group (one, many,
-killed, session, stack), or one figure of a session. Not among what runs without it: `--only two-hundred`, which needs
-about 12 GB and six minutes, and can be added to a file with `--append`.
+`--write` writes RESULTS.md; `--quick` takes few samples, to see that everything runs. `--only` takes a group (one,
+many, killed, session, stack), or one figure of a session. Not among what runs without it: `--only two-hundred`, which
+needs about 12 GB and six minutes, and can be added to a file with `--append`.
 """
 
 import argparse
