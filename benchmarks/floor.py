@@ -102,9 +102,8 @@ class Floor:
         ray.get([seat.actor.process_id.remote() for seat in new], timeout=180)
         self.seats += new
         self.polled = self.seats[0]
-        self.shoot(
-            new, 8 + buy_in_s(count)
-        )  # the first run pays for what all others find ready: ledgers, execution, feed
+        # the first run pays for what all others find ready: ledgers, execution, feed
+        self.shoot(new, 8 + buy_in_s(count))
         return new
 
     def sign_up(self, number: int) -> Seat:
