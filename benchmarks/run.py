@@ -37,7 +37,7 @@ class Size:
     kills: int
 
 
-FULL = Size(shots=30, volleys=10, seats=50, crowd=200, runs=10, starts=6, kills=8)
+FULL = Size(shots=24, volleys=8, seats=50, crowd=200, runs=10, starts=6, kills=8)
 QUICK = Size(shots=3, volleys=2, seats=4, crowd=6, runs=2, starts=2, kills=1)
 TAKEN_AT_ONCE = 25
 """Seats of a crowd whose processes start together."""
@@ -81,7 +81,7 @@ def _of_many(size: Size) -> Iterator[Figure]:
 
     with running_exchange() as exchange, trading_floor.open_floor(exchange) as floor:
         floor.take_seats(1)
-        alone = [shot for _ in range(size.shots // 2) for shot in floor.shoot(floor.seats)]
+        alone = [shot for _ in range(max(1, size.shots // 2)) for shot in floor.shoot(floor.seats)]
         floor.take_seats(size.seats - 1)
         volleys = [floor.shoot(floor.seats) for _ in range(size.volleys)]
         yield timed_buy(floor, alone, volleys)
