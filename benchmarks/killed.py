@@ -40,7 +40,7 @@ def killed(floor: Floor, rounds: int) -> Figure:
     floor.exchange.open_market(KEY, PRICE)
     taken: dict[str, list[float]] = {}
     with httpx.Client(base_url=floor.stack.urls["API"], headers=seat.headers, timeout=60) as http:
-        bystander: Any = ray.remote(num_cpus=0, max_restarts=-1, name=BYSTANDER)(Empty).remote()
+        bystander: Any = ray.remote(num_cpus=0, max_restarts=-1)(Empty).options(name=BYSTANDER).remote()
         _shoot(floor, http, seat, NOBODY)  # pays for what all others find ready
         for _ in range(rounds):
             for kind in KINDS:
