@@ -32,7 +32,7 @@ outside: $(VENV)/.dev ## A trading day in 12 minutes: owners trade by hand, shar
 teeth: $(VENV)/.dev ## Take the mechanisms of the order protocol away one by one: the chaos suite must notice
 	@$(BIN)/python -m tests.chaos.teeth
 
-bench: $(VENV)/.dev ## Every figure of the design with its baseline; writes benchmarks/RESULTS.md (about 40 minutes)
+bench: $(VENV)/.dev ## Every figure of the design with its baseline; writes benchmarks/RESULTS.md (about 25 minutes)
 	@$(BIN)/python -m benchmarks.run --write
 
 scale: $(VENV)/.dev ## A hundred strategies on three Ray nodes, killed at random for ten minutes; writes docs/scale-report.md

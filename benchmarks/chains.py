@@ -13,9 +13,10 @@ from actors.domain.identifiers import Instrument, Product
 from actors.domain.strategy_spec import StrategyRun
 from actors.ports import OrderCommand
 from actors.runtime.tuning import tune
+from benchmarks.baselines import FAR_STOP, STOP, TOKEN
+from benchmarks.exchange_control import Control
 
-NAMESPACE = "tradeactors"
-INFY = Instrument("NSE", "INFY", 408065)
+INSTRUMENT = Instrument("NSE", "TCS", TOKEN)
 TICKS, ORDERS = "bench:ticks", "bench:orders"
 
 
@@ -47,7 +48,7 @@ class Feed:
             ws_root, on_ticks=heard, on_heard=lambda _: None, on_lost=lambda *_: None, on_refused=lambda: None
         )
         run_reactor()
-        self._feed.subscribe(INFY.token)
+        self._feed.subscribe(INSTRUMENT.token)
         self._feed.start(KiteCredentials(api_key, access_token))
 
     async def ready(self) -> int:
@@ -95,6 +96,10 @@ class Strategy:
     async def ready(self) -> int:
         """The pid."""
         return os.getpid()
+
+    async def move(self, stop: int) -> None:
+        """Another stop."""
+        self._stop = stop
 
     async def on_tick(self, price: int) -> None:
         """The decision."""
@@ -166,58 +171,42 @@ def a_command(number: int, order: int) -> OrderCommand:
 
     now = datetime.now(UTC)
     run = StrategyRun(
-        run_id=order, strategy_id=number, user_id=1, account_id=1, instrument=INFY, product=Product.MIS, quantity=1,
-        stop_loss=1, buy_at=now, sell_at=now + timedelta(hours=1), tag_key=number.to_bytes(16, "big"),
+        run_id=order, strategy_id=number, user_id=1, account_id=1, instrument=INSTRUMENT, product=Product.MIS,
+        quantity=1, stop_loss=1, buy_at=now, sell_at=now + timedelta(hours=1), tag_key=number.to_bytes(16, "big"),
     )  # fmt: skip
     intent = run.exit_intent(1, 1)
-    return OrderCommand(number, order, 1, 1, 1, INFY, Product.MIS, intent, now)
+    return OrderCommand(number, order, 1, 1, 1, INSTRUMENT, Product.MIS, intent, now)
 
 
 class Chain:
-    """The stations of one kind, `ray` or `redis`, with so many strategies; those from `breached` on never sell."""
+    """The stations of one kind, `ray` or `redis`, with so many strategies, each of an account of its own."""
 
-    def __init__(self, kind: str, floor: Any, strategies: int, breached: int) -> None:
+    def __init__(self, kind: str, exchange: Control, strategies: int) -> None:
         import ray
 
-        from benchmarks.floor import STOP
-
-        remote, self._floor, self._breached = ray.remote, floor, breached
+        remote, self.breached = ray.remote, 0
         options: dict[str, Any] = {"num_cpus": 0}
-        root = floor.exchange.root
-        credentials = [(f"bench{number:011d}", "t" * 32) for number in range(breached)]
+        credentials = [(f"bench{number:011d}", "t" * 32) for number in range(strategies)]
         over_redis = kind == "redis"
-        self._execution = remote(**options)(Execution).remote(root, credentials, over_redis)
+        self._execution = remote(**options)(Execution).remote(exchange.root, credentials, over_redis)
         hand = None if over_redis else self._execution
         strategy = remote(**options)(Strategy)
-        self._strategies = [
-            strategy.remote(min(number, breached - 1), STOP if number < breached else 1, hand)
-            for number in range(strategies)
-        ]
+        self._strategies = [strategy.remote(number, FAR_STOP, hand) for number in range(strategies)]
         self._router = None if over_redis else remote(**options)(Router).remote()
         ray.get([self._execution.ready.remote(), *(s.ready.remote() for s in self._strategies)], timeout=300)
         if self._router is not None:
             ray.get(self._router.follow.remote(self._strategies))
-        ws_root = root.replace("http", "ws", 1)
-        self._feed = remote(**options)(Feed).remote(ws_root, "benchfeed0000000", "t" * 32, self._router)
+        self._feed = remote(**options)(Feed).remote(exchange.ws_root, "benchfeed0000000", "t" * 32, self._router)
         ray.get(self._feed.ready.remote())
+        self.breach(1)
 
-    def shoot(self, pause_s: float = 0.03) -> list[float]:
-        """Milliseconds from the tick that left the exchange to the arrival of each order there."""
-        import time
+    def breach(self, count: int) -> None:
+        """From now on so many of them sell when the price falls."""
+        import ray
 
-        from benchmarks.floor import FALLEN, KEY, PRICE
-
-        self._floor.exchange.tick(KEY, PRICE)
-        time.sleep(pause_s)
-        self._floor.exchange.orders()
-        ticked_ns = self._floor.exchange.tick(KEY, FALLEN)
-        arrived: list[int] = []
-        deadline = time.monotonic() + 10
-        while len(arrived) < self._breached:
-            assert time.monotonic() < deadline, f"{len(arrived)} of {self._breached} orders"
-            time.sleep(0.02)
-            arrived += [stamp for *_, stamp in self._floor.exchange.orders()]
-        return [(stamp - ticked_ns) / 1e6 for stamp in arrived]
+        stops = [STOP if number < count else FAR_STOP for number in range(len(self._strategies))]
+        ray.get([s.move.remote(stop) for s, stop in zip(self._strategies, stops, strict=True)])
+        self.breached = count
 
     def close(self) -> None:
         """End its processes."""

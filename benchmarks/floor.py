@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import random
 import subprocess
 import sys
 import time
@@ -12,17 +13,19 @@ from typing import Any, Self
 
 import httpx
 
-from benchmarks.exchange import Control, running_exchange
+from benchmarks.baselines import FALLEN, FAR_STOP, PRICE, QUIET_S, STOP
+from benchmarks.exchange_control import Breach, Control
 from config.embedded import Part
 from tests.kit.stack import running_stack  # first of what imports Ray: it puts Ray's settings into the environment
 
-KEY, SYMBOL, PRICE, STOP, FALLEN = "NSE:INFY", "INFY", 150000, 145000, 144000
+KEY, SYMBOL = "NSE:INFY", "INFY"
 PARTS = (Part.POSTGRES, Part.VALKEY, Part.RAY, Part.API)
 FLOW_TICKS, FLOW_S = 20, 0.01
-"""A market that moves: so many ticks, a hundred a second, before the one that breaches."""
+"""What a warm shot has before the tick that breaches: so many ticks, a hundred a second. A cold one has the market's
+own, one a second."""
 
-BUY_IN_S, ALL_BUY_IN_S = 1.5, 6.0
-"""From a run's beginning to its buy time, for one seat and for all: what it takes until their actors wait for it."""
+BUY_IN_S, EACH_BUY_IN_S = 0.8, 0.1
+"""From a run's beginning to its buy time, and for each further seat: what it takes until their actors wait for it."""
 
 BOUGHT_S, GUARDED_WITHIN_S = 0.3, 20.0
 
@@ -48,6 +51,9 @@ class Shot:
     bought_ns: int = 0
     ticked_ns: int = 0
     sold_ns: int = 0
+    sockets: int = 0
+    """To how many WebSockets the exchange wrote that tick."""
+
     tags: tuple[str, str] = field(default=("", ""))
 
     @property
@@ -70,6 +76,9 @@ class Floor:
         self.stack, self.exchange = stack, exchange
         self.settings = stack.settings
         self.seats: list[Seat] = []
+        self.polled: Seat
+        """Whose status the load asks for: the first seat's, also when it has gone."""
+
         self.loop = asyncio.new_event_loop()
         self._database = open_database(self.settings.database_url)
         self._sessions = sessions_of(self._database)
@@ -87,15 +96,18 @@ class Floor:
         from benchmarks.repeating import create_repeating
 
         pools = Pools(self.settings.execution_actors, self.settings.ledger_actors, self.settings.brokers)
-        new = [self._seat(len(self.seats) + number) for number in range(count)]
+        new = [self.sign_up(len(self.seats) + number) for number in range(count)]
         for seat in new:
             seat.actor = create_repeating(seat.strategy_id, pools)
         ray.get([seat.actor.process_id.remote() for seat in new], timeout=180)
         self.seats += new
-        self.shoot(new, 8 + 0.1 * count)  # the first run pays for what all others find ready: ledgers, execution, feed
+        self.polled = self.seats[0]
+        # the first run pays for what all others find ready: ledgers, execution, feed
+        self.shoot(new, 8 + buy_in_s(count))
         return new
 
-    def _seat(self, number: int) -> Seat:
+    def sign_up(self, number: int) -> Seat:
+        """A trader with an account and a strategy that has no actor."""
         with httpx.Client(base_url=self.stack.urls["API"], timeout=60) as http:
             email, password = f"trader{number}@example.com", "correct horse battery staple"
             token = _ok(http.post("/auth/register", json={"email": email, "password": password}))["access_token"]
@@ -124,18 +136,18 @@ class Floor:
 
     # --- runs -----------------------------------------------------------------------------------------------------
 
-    def begin(self, seats: Sequence[Seat], buy_in_s: float = BUY_IN_S) -> list[Shot]:
-        """A new run for each seat, all with the same buy time."""
+    def begin(self, seats: Sequence[Seat], buy_in: float | None = None, stop: int = STOP) -> list[Shot]:
+        """A new run for each seat, all with the same buy time, so many seconds from now."""
         import ray
 
-        buy_at = datetime.now(UTC) + timedelta(seconds=buy_in_s)
-        runs = self.loop.run_until_complete(self._open_runs(seats, buy_at))
-        ray.get([seat.actor.begin.remote(run_id) for seat, (run_id, _) in zip(seats, runs, strict=True)], timeout=30)
+        buy_at = datetime.now(UTC) + timedelta(seconds=buy_in if buy_in is not None else buy_in_s(len(seats)))
+        runs = self.loop.run_until_complete(self._open_runs(seats, buy_at, stop))
+        ray.get([seat.actor.begin.remote(run_id) for seat, (run_id, _) in zip(seats, runs, strict=True)], timeout=60)
         assert datetime.now(UTC) < buy_at, "the runs were not ready for their buy time"
         buy_at_ns = round(buy_at.timestamp() * 1e6) * 1000
         return [Shot(seat, run_id, buy_at_ns, tags=tags) for seat, (run_id, tags) in zip(seats, runs, strict=True)]
 
-    async def _open_runs(self, seats: Sequence[Seat], buy_at: datetime) -> list[tuple[int, tuple[str, str]]]:
+    async def _open_runs(self, seats: Sequence[Seat], buy_at: datetime, stop: int) -> list[tuple[int, tuple[str, str]]]:
         from actors.domain.session import SessionTimes
         from api.run_rows import _described, first_intent, first_state, new_run
         from persistence.database import transaction
@@ -147,7 +159,7 @@ class Floor:
             for seat in seats:
                 strategy = await session.get(Strategy, seat.strategy_id)
                 assert strategy is not None
-                strategy.status = "running"
+                strategy.status, strategy.stop_loss_paise = "running", stop
                 times = SessionTimes(buy_at, buy_at + timedelta(hours=1))
                 run = await Runs(session).add(new_run(strategy, seat.account_id, times, ""))
                 run.state = first_state(run, strategy, self.settings.zone)
@@ -156,35 +168,66 @@ class Floor:
                 opened.append((run.id, (described.entry_intent().tag, described.exit_intent(1, 1).tag)))
         return opened
 
-    def shoot(self, seats: Sequence[Seat], buy_in_s: float = BUY_IN_S) -> list[Shot]:
-        """Buy, let the price fall through the stop-loss of all at once, and wait until everybody is out."""
+    def shoot(self, seats: Sequence[Seat], buy_in: float | None = None, *, warm: bool = False) -> list[Shot]:
+        """Buy, let the price fall through the stop-loss of all at once, and wait until everybody is out.
+
+        Nobody asks anybody anything from the moment at which all guard to the arrival of the last order.
+        """
         import ray
 
+        self.exchange.open_market(KEY, PRICE)
         self.exchange.tick(KEY, PRICE)
-        shots = self.begin(seats, buy_in_s)
+        shots = self.begin(seats, buy_in)
+        self._await_guards(shots)
+        time.sleep(random.uniform(*QUIET_S))
+        breach = self._burst(len(shots)) if warm else self.exchange.fall(KEY, FALLEN, len(shots))
+        over = ray.get([shot.seat.actor.over.remote() for shot in shots], timeout=60)
+        assert set(over) == {"exited_by_sl"}, over
+        self.exchange.open_market(KEY, PRICE)
+        bought = {tag: stamp for tag, side, _, stamp in self.exchange.orders() if side == "BUY"}
+        for shot in shots:
+            entry, leaving = shot.tags
+            shot.ticked_ns, shot.sockets = breach.stamp, breach.sockets
+            shot.bought_ns, shot.sold_ns = bought[entry], breach.sold[leaving]
+        return shots
+
+    def hold(self, seats: Sequence[Seat]) -> None:
+        """They buy, and guard a stop-loss that is never touched."""
+        self.exchange.open_market(KEY, PRICE)
+        self.exchange.tick(KEY, PRICE)
+        self._await_guards(self.begin(seats, stop=FAR_STOP))
+
+    def release(self, seats: Sequence[Seat]) -> None:
+        """STOP them: what they hold is sold, and their runs end."""
+        import ray
+
+        stopped = ray.get([seat.actor.stop.remote(30) for seat in seats], timeout=120)
+        assert all(stopped), stopped
+
+    def dismiss(self) -> None:
+        """End all actors, between runs: what follows has the machine for itself."""
+        import ray
+
+        for seat in self.seats:
+            ray.kill(seat.actor)
+        self.seats = []
+        self.exchange.close_market(KEY)
+
+    def _await_guards(self, shots: Sequence[Shot]) -> None:
+        import ray
+
         time.sleep(max(0.0, shots[0].buy_at_ns / 1e9 + BOUGHT_S - time.time()))  # nobody asks while they buy
         guarding = {shot.seat.actor.guarding.remote(): shot for shot in shots}
         _, waiting = ray.wait(list(guarding), num_returns=len(shots), timeout=GUARDED_WITHIN_S)
         assert not waiting, self.loop.run_until_complete(self._told_of([guarding[ref].run_id for ref in waiting]))
+
+    def _burst(self, orders: int) -> Breach:
+        self.exchange.close_market(KEY)
         for _ in range(FLOW_TICKS):
             self.exchange.tick(KEY, PRICE)
             time.sleep(FLOW_S)
-        ticked_ns = self.exchange.tick(KEY, FALLEN)
-        while True:  # the feed of a stack that has just started may not have heard it
-            over, waiting = ray.wait(
-                [shot.seat.actor.over.remote() for shot in shots], num_returns=len(shots), timeout=2
-            )
-            if not waiting:
-                break
-            self.exchange.tick(KEY, FALLEN)
-        ended = ray.get(over)
-        assert set(ended) == {"exited_by_sl"}, ended
-        self.exchange.tick(KEY, PRICE)
-        by_tag = {tag: stamp for tag, _, _, stamp in self.exchange.orders()}
-        for shot in shots:
-            shot.ticked_ns = ticked_ns
-            shot.bought_ns, shot.sold_ns = (by_tag[tag] for tag in shot.tags)
-        return shots
+        self.exchange.open_market(KEY, PRICE)  # its first tick comes in a second
+        return self.exchange.fall(KEY, FALLEN, orders, now=True)
 
     async def _told_of(self, runs: list[int]) -> str:
         from sqlalchemy import text
@@ -199,7 +242,7 @@ class Floor:
         )
 
     def attempts(self) -> dict[int, tuple[datetime, datetime]]:
-        """By run: when the stop-loss was triggered (the tick's arrival in the feed), and when execution sent it."""
+        """By run: when the tick that triggered the stop-loss arrived at whoever decided, and when execution sent it."""
         return self.loop.run_until_complete(self._attempts())
 
     async def _attempts(self) -> dict[int, tuple[datetime, datetime]]:
@@ -215,30 +258,36 @@ class Floor:
 
 
 @contextlib.contextmanager
-def open_floor(**settings: Any) -> Iterator[Floor]:
-    """The stack, for as long as the block runs."""
-    with running_exchange() as exchange:
-        chosen = {
-            "paper_root": exchange.root,
-            "paper_ws_root": exchange.root.replace("http", "ws", 1),
-            "brokers": "paper",
-            "api_rate_per_minute": 0,
-            "auth_rate_per_minute": 0,
-            "access_token_minutes": 1440,
-            "execution_actors": 1,
-        }
-        with running_stack(PARTS, **{**chosen, **settings}) as stack:
-            import ray
+def open_floor(exchange: Control, **settings: Any) -> Iterator[Floor]:
+    """The stack around this exchange, for as long as the block runs."""
+    chosen = {
+        "paper_root": exchange.root,
+        "paper_ws_root": exchange.ws_root,
+        "brokers": "paper",
+        "api_rate_per_minute": 0,
+        "auth_rate_per_minute": 0,
+        "access_token_minutes": 1440,
+        "execution_actors": 1,
+        "max_running": 1000,
+        "max_running_total": 1000,
+    }
+    with running_stack(PARTS, **{**chosen, **settings}) as stack:
+        import ray
 
-            from actors.runtime import cluster
+        from actors.runtime import cluster
 
-            cluster.connect(stack.settings)
-            floor = Floor(stack, exchange)
-            try:
-                yield floor
-            finally:
-                floor.close()
-                ray.shutdown()
+        cluster.connect(stack.settings)
+        floor = Floor(stack, exchange)
+        try:
+            yield floor
+        finally:
+            floor.close()
+            ray.shutdown()
+
+
+def buy_in_s(seats: int) -> float:
+    """From the beginning of their runs to their buy time."""
+    return BUY_IN_S + EACH_BUY_IN_S * seats
 
 
 class ApiLoad:

@@ -1,72 +1,22 @@
-"""kill -9 of a StrategyActor that holds a position -> guarded again; the whole stack killed -> Recovery Complete."""
+"""The whole stack killed -> Recovery Complete."""
 
 import contextlib
 import json
 import multiprocessing
-import os
-import signal
 import time
 from datetime import datetime
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
 
 import httpx
 import psutil
 
-from benchmarks.empty import Empty
-from benchmarks.figures import Figure, Row, met, percentile, ratio
+from benchmarks.figures import Figure, met
 from config.embedded import Stack
 from config.settings import Settings
 from tests.kit.stack import stack_settings, temporary_data_dir
-from tests.kit.trader import Deployment
 
-SYMBOL, PRICE, STOP, FALLEN = "ITC", 400.0, 395.0, 394.0
 STACK_OF = 50
-
-
-def guarded_again(deployment: Deployment, kills: int) -> Figure:
-    """The price lies at the stop-loss from the kill on: the exchange says when somebody acted on it."""
-    import ray
-
-    trader, exchange = deployment.trader(), deployment.exchange
-    taken, bare = [], []
-    for _ in range(kills):
-        exchange.set_price(f"NSE:{SYMBOL}", PRICE)
-        strategy = trader.strategy(SYMBOL, buy_in=3, stop_loss=STOP, quantity=1)
-        strategy.until_position("bought")
-        time.sleep(6)  # long enough for the pool of warm workers
-        strategy.kill_actor()
-        killed_ns = time.time_ns()
-        while not strategy.status()["last_sl_order"]:
-            exchange.set_price(f"NSE:{SYMBOL}", FALLEN)
-            time.sleep(0.05)
-        sold = [request for request in strategy.requests() if request["transaction_type"] == "SELL"]
-        taken.append((sold[-1]["received_ns"] - killed_ns) / 1e6)
-        strategy.until_stopped()
-        actor: Any = ray.remote(num_cpus=0, max_restarts=-1)(Empty).remote()
-        pid = ray.get(actor.process_id.remote())
-        time.sleep(3)
-        os.kill(pid, signal.SIGKILL)
-        begun = time.monotonic()
-        while True:
-            try:
-                ray.get(actor.process_id.remote())
-            except ray.exceptions.RayActorError:
-                continue
-            break
-        bare.append((time.monotonic() - begun) * 1e3)
-        ray.kill(actor)
-    p99 = percentile(taken, 0.99)
-    return Figure(
-        "kill -9 of a StrategyActor holding a position, until it is guarded again",
-        "p99 < 1.5 s",
-        [Row("ours, until its stop-loss order arrived at the exchange", taken),
-         Row("bare Ray actor, until it answers", bare)],
-        met(ok=p99 < 1500, said=f"p99 {p99:.0f} ms"),
-        [f"ours / bare: {ratio(taken, bare)} (medians). Ours includes loading the run, reading the order book, finding "
-         "the price router again, the next tick and the order."],
-    )  # fmt: skip
 
 
 def whole_stack() -> Figure:

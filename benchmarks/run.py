@@ -1,8 +1,10 @@
 """All figures of the design, each with what stands beside it.
 
-python -m benchmarks.run [--quick] [--shots N] [--only TEXT] [--write]
+python -m benchmarks.run [--quick] [--shots N] [--only TEXT] [--write | --append FILE]
 
-`--write` writes RESULTS.md; `--quick` takes few samples, to see that everything runs.
+`--write` writes RESULTS.md; `--quick` takes few samples, to see that everything runs. `--only` takes a group (one,
+many, killed, session, stack), or one figure of a session. Not among what runs without it: `--only two-hundred`, which
+needs about 12 GB and six minutes, and can be added to a file with `--append`.
 """
 
 import argparse
@@ -17,6 +19,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from benchmarks import floor as trading_floor
+from benchmarks.exchange_control import running_exchange
 from benchmarks.figures import RESULTS, Figure, report
 from tests.kit.session import running_session
 
@@ -28,49 +31,79 @@ class Size:
     shots: int
     volleys: int
     seats: int
+    crowd: int
     runs: int
     starts: int
     kills: int
 
 
-FULL = Size(shots=100, volleys=8, seats=50, runs=10, starts=6, kills=8)
-QUICK = Size(shots=5, volleys=2, seats=4, runs=2, starts=2, kills=2)
+FULL = Size(shots=24, volleys=8, seats=50, crowd=200, runs=10, starts=6, kills=8)
+QUICK = Size(shots=3, volleys=2, seats=4, crowd=6, runs=2, starts=2, kills=1)
+TAKEN_AT_ONCE = 25
+"""Seats of a crowd whose processes start together."""
 
 
 def figures(size: Size, only: str) -> Iterator[Figure]:
     """Every figure, on a stack around the stamping exchange, or on one with the paper exchange."""
-    if only in {"", "floor", "stop-loss", "timed"}:
-        yield from _on_the_floor(size, only)
-    if only in {"", "session", "order-id", "start", "footprint", "polls", "router", "kill"}:
-        yield from _in_a_session(size, only)
-    if only in {"", "stack"}:
+    if only == "one":
+        yield _of_one(size)
+    elif only == "many":
+        yield from _of_many(size)
+    elif only == "killed":
+        from benchmarks.killed import killed
+
+        with running_exchange() as exchange, trading_floor.open_floor(exchange) as floor:
+            yield killed(floor, size.kills)
+    elif only == "two-hundred":
+        yield _of_a_crowd(size)
+    elif only == "stack":
         from benchmarks.recovery import whole_stack
 
         yield whole_stack()
+    else:
+        yield from _in_a_session(size, only)
 
 
-def _on_the_floor(size: Size, only: str) -> Iterator[Figure]:
-    from benchmarks.stop_loss import all_breached, one_breached
+def _of_one(size: Size) -> Figure:
+    from benchmarks import stop_loss
+
+    with running_exchange() as exchange:
+        alone = stop_loss.script_alone(exchange, size.shots)
+        with trading_floor.open_floor(exchange) as floor:
+            floor.take_seats(1)
+            figure = stop_loss.one_breached(floor, 1, size.shots)
+            return stop_loss.beside_one(figure, {**stop_loss.others_with_one(floor, size.shots), **alone})
+
+
+def _of_many(size: Size) -> Iterator[Figure]:
+    from benchmarks import stop_loss
     from benchmarks.timed_buy import timed_buy
 
-    with trading_floor.open_floor(max_running=1000, max_running_total=1000) as floor:
+    with running_exchange() as exchange, trading_floor.open_floor(exchange) as floor:
         floor.take_seats(1)
-        if only == "timed":
-            quiet = [shot for _ in range(size.shots) for shot in floor.shoot(floor.seats)]
-        else:
-            figure, quiet = one_breached(floor, 1, size.shots)
-            yield figure
+        alone = [shot for _ in range(max(1, size.shots // 2)) for shot in floor.shoot(floor.seats)]
         floor.take_seats(size.seats - 1)
-        yield timed_buy(floor, quiet, size.volleys)
-        if only != "timed":
-            yield all_breached(floor, size.volleys)
-            yield one_breached(floor, size.seats, size.shots)[0]
+        volleys = [floor.shoot(floor.seats) for _ in range(size.volleys)]
+        yield timed_buy(floor, alone, volleys)
+        figure = stop_loss.one_breached(floor, size.seats, size.shots)
+        floor.dismiss()
+        one, every = stop_loss.others_with_many(floor, size.seats, size.shots, size.volleys)
+        yield stop_loss.beside_one(figure, one)
+        yield stop_loss.beside_all(stop_loss.all_breached(volleys, p50_ms=12, p99_ms=30), every)
+
+
+def _of_a_crowd(size: Size) -> Figure:
+    from benchmarks.stop_loss import all_breached
+
+    with running_exchange() as exchange, trading_floor.open_floor(exchange) as floor:
+        while missing := size.crowd - len(floor.seats):
+            floor.take_seats(min(TAKEN_AT_ONCE, missing))
+        return all_breached([floor.shoot(floor.seats) for _ in range(size.volleys)], p50_ms=60)
 
 
 def _in_a_session(size: Size, only: str) -> Iterator[Figure]:
     from benchmarks.footprint import footprint
     from benchmarks.order_id import order_id
-    from benchmarks.recovery import guarded_again
     from benchmarks.router_ticks import router_ticks
     from benchmarks.start import start
     from benchmarks.status_polls import status_polls
@@ -82,15 +115,14 @@ def _in_a_session(size: Size, only: str) -> Iterator[Figure]:
             "footprint": lambda: footprint(deployment),
             "polls": lambda: status_polls(deployment),
             "router": lambda: router_ticks(deployment.settings.redis_url),
-            "kill": lambda: guarded_again(deployment, size.kills),
         }
         for name, part in parts.items():
-            if only in {"", "session", name}:
+            if only in {"session", name}:
                 taken = part()
                 yield from taken if isinstance(taken, list) else [taken]
 
 
-GROUPS = ("floor", "session", "stack")
+GROUPS = ("one", "many", "killed", "session", "stack")
 """Each in a process of its own: Ray cannot be joined twice from one."""
 
 
@@ -99,9 +131,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--only", default="")
-    parser.add_argument("--shots", type=int, default=FULL.shots, help="samples of each stop-loss figure")
+    parser.add_argument("--shots", type=int, default=FULL.shots, help="samples of a stop-loss figure under load")
     parser.add_argument("--write", action="store_true")
-    parser.add_argument("--append", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--append", type=Path, help="add the figures of --only to this file")
     options = parser.parse_args()
     if options.only:
         size = QUICK if options.quick else replace(FULL, shots=options.shots)

@@ -3,20 +3,21 @@
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 
 from benchmarks.figures import Figure, Row, met, percentile, ratio
-from benchmarks.floor import ALL_BUY_IN_S, Floor, Shot
+from benchmarks.floor import Floor, Shot
 
 
-def timed_buy(floor: Floor, alone: list[Shot], rounds: int) -> Figure:
-    """`alone`: shots of one seat that were taken for another figure."""
+def timed_buy(floor: Floor, alone: Sequence[Shot], together: Sequence[Sequence[Shot]]) -> Figure:
+    """`alone`: shots of one seat, and `together`, volleys of all, that were taken for other figures."""
     figure = Figure(
         "Timed BUY: wall-clock target to order on the wire",
         "one strategy p99 < 2 ms; 50 in the same instant p99 < 10 ms; never early",
     )
     single = [shot.buy_ms for shot in alone]
-    volleys = [shot.buy_ms for _ in range(rounds) for shot in floor.shoot(floor.seats, ALL_BUY_IN_S)]
-    count = len(floor.seats)
+    volleys = [shot.buy_ms for volley in together for shot in volley]
+    count, rounds = len(together[0]), len(together)
     theirs = {n: _by_apscheduler(floor, n, r) for n, r in ((1, min(len(single), 100)), (count, rounds))}
     figure.rows = [
         Row("ours, one strategy", single),
