@@ -6,8 +6,9 @@ from dataclasses import dataclass
 MOST_AT_REST = 8
 MOST_WHEN_NEEDED = 32
 
-AT_ONCE = 2
-"""Workers beyond those at rest that are begun together: each start takes half a second of a core, at niceness 0."""
+AT_ONCE = 1
+"""Workers beyond those at rest that are begun together: each start takes half a second of a core, at the niceness of
+the order path."""
 
 WORKER_BYTES = 54 * 2**20
 _SHARE = 0.25
@@ -34,8 +35,8 @@ def wanted(at_rest: int, expected: int, recent: int, available: int) -> int:
     Args:
         at_rest: those of a node at rest.
         expected: strategies that were made lately and have not been started; this node's part of them.
-        recent: STARTs that came together, if any; they have doubled the pool when there were as many as at rest.
-        available: memory in bytes that could be given to them, the idle workers there are included.
+        recent: STARTs of the last seconds. All but the first ask for one more, until the pool is twice that at rest.
+        available: memory in bytes that is free or that idle workers have already.
     """
     more = max(expected, min(recent - 1, at_rest), 0)
     if not more:
@@ -45,7 +46,7 @@ def wanted(at_rest: int, expected: int, recent: int, available: int) -> int:
 
 
 def fill(idle: int, at_rest: int, wanted: int) -> Fill:
-    """What to begin now: what is missing of the pool at rest in one go, and the rest a few at a time.
+    """What to begin now: what is missing of the pool at rest in one go, and the rest one after another.
 
     Ray forgets those that are beyond its `worker_maximum_startup_concurrency` as soon as one of the others is there.
     """

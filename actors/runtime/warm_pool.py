@@ -33,7 +33,7 @@ _COUNT_S = 20.0
 """How long nobody has taken one when the idle workers are counted: restarts and routers take some unseen."""
 
 _PACE_S = 1.0
-"""Between the workers that are begun ahead beyond those at rest: they shall take half of two cores, no more."""
+"""Between two workers that are begun beyond those at rest: together they take half of a core, no more."""
 
 _TIMEOUT_S = 5.0
 

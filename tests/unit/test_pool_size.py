@@ -40,7 +40,7 @@ def test_the_pool_grows_with_the_starts_to_come_as_far_as_memory_allows(
         (20, AT_REST, Fill(0, 0)),  # Ray ends those that are too many
     ],
 )
-def test_the_pool_at_rest_comes_at_once_and_the_rest_a_few_at_a_time(
+def test_the_pool_at_rest_comes_at_once_and_the_rest_one_after_another(
     idle: int, wanted_workers: int, begun: Fill
 ) -> None:
     assert fill(idle, AT_REST, wanted_workers) == begun
