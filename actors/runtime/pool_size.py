@@ -48,7 +48,7 @@ def wanted(at_rest: int, expected: int, recent: int, available: int) -> int:
 def fill(idle: int, at_rest: int, wanted: int) -> Fill:
     """What to begin now: what is missing of the pool at rest in one go, and the rest one after another.
 
-    Ray forgets those that are beyond its `worker_maximum_startup_concurrency` as soon as one of the others is there.
+    Ray has a bound of workers that start at once (`worker_maximum_startup_concurrency`), and a START waits behind them.
     """
     lasting = max(at_rest - idle, 0)
     return Fill(lasting, 0 if lasting else min(max(wanted - idle, 0), AT_ONCE))
