@@ -50,7 +50,7 @@ def fill(idle: int, at_rest: int, wanted: int) -> Fill:
 
     Ray has a bound of workers that start at once (`worker_maximum_startup_concurrency`), and a START waits behind them.
     """
-    lasting = max(at_rest - idle, 0)
+    lasting = max(at_rest - max(idle, 0), 0)  # a count that is taken while actors begin or end may be below none
     return Fill(lasting, 0 if lasting else min(max(wanted - idle, 0), AT_ONCE))
 
 

@@ -33,6 +33,7 @@ def test_the_pool_grows_with_the_starts_to_come_as_far_as_memory_allows(
     ("idle", "wanted_workers", "begun"),
     [
         (0, AT_REST, Fill(AT_REST, 0)),
+        (-2, AT_REST, Fill(AT_REST, 0)),
         (5, 20, Fill(1, 0)),  # what is missing at rest comes first
         (6, 20, Fill(0, AT_ONCE)),
         (19, 20, Fill(0, 1)),
