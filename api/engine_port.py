@@ -10,6 +10,9 @@ __all__ = ["EngineUnavailable", "RecoveryReport", "StopResult", "StrategyEngine"
 class StrategyEngine(Protocol):
     """Runs strategies. Every call may be repeated, and raises `EngineUnavailable` if the engine does not answer."""
 
+    def expect_start(self, strategy_id: int) -> None:
+        """A strategy was made, and its START is likely to follow. Never fails, promises nothing."""
+
     async def ensure_running(self, run_id: int, strategy_id: int) -> None:
         """When it returns, exactly one actor looks after the open run (row D2)."""
 

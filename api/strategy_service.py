@@ -79,6 +79,7 @@ class StrategyService:
                 raise _too_many(self._settings.max_strategies)
             stored = await Strategies(session).add(strategy)
             await AuditLog(session).add("strategy_create", user_id=user_id, subject=str(stored.id))
+        self._engine.expect_start(stored.id)
         return stored.id
 
     async def get(self, user_id: int, strategy_id: int) -> Strategy:

@@ -20,6 +20,7 @@ TENANTS_AT_LEAST = 4
 """Without MAX_RUNNING, one user may take this part of all places."""
 
 _CGROUP = Path("/sys/fs/cgroup")
+_MEMINFO = Path("/proc/meminfo")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,16 @@ def this_machine(cgroup: Path = _CGROUP) -> Machine:
     if limit.isdigit():
         memory = min(memory, int(limit))
     return Machine(cores, memory // 2**20)
+
+
+def available_memory(cgroup: Path = _CGROUP, meminfo: Path = _MEMINFO) -> int:
+    """Bytes that more processes could take, of the machine or of the container around us; 0 if it does not tell."""
+    lines = (line.split() for line in _read(meminfo).splitlines())
+    available = next((int(line[1]) * 1024 for line in lines if line[0] == "MemAvailable:"), 0)
+    limit, used = _read(cgroup / "memory.max"), _read(cgroup / "memory.current")
+    if limit.isdigit() and used.isdigit():
+        available = min(available, max(int(limit) - int(used), 0))
+    return available
 
 
 def _running_on(machine: Machine, symbols: int) -> int:

@@ -64,6 +64,10 @@ class RayEngine:
         await self._warm.close()
         await asyncio.to_thread(ray.shutdown)
 
+    def expect_start(self, strategy_id: int) -> None:
+        """Have a worker ready for a strategy that was just made."""
+        self._warm.expect(strategy_id)
+
     async def ensure_running(self, run_id: int, strategy_id: int) -> None:
         """When it returns, the strategy's actor lives this run, or the run is over. Raises EngineUnavailable."""
         await self._actor_of(run_id, strategy_id)
@@ -83,7 +87,7 @@ class RayEngine:
             try:
                 ready = await actor.ready.remote()
                 if ready.is_new:
-                    self._warm.taken(ready.node_id)
+                    self._warm.taken(ready.node_id, strategy_id)
                 if ready.run_id == run_id:
                     self._known[strategy_id] = actor
                     return actor

@@ -32,8 +32,11 @@ def test_starts_take_warm_workers_and_the_pool_is_filled_up_again(
     trader.strategy("INFY", buy_in=600, sell_in=1200).stop()  # its router lives from now on
     full = 4  # of six; those that end others have just left
     eventually(lambda: len(idle_workers(stack)) >= full, 60, "the pool is full")
-    before = idle_workers(stack)
-    strategies = [trader.strategy("INFY", buy_in=600, sell_in=1200) for _ in range(2)]
+    before: set[int] = set()
+    strategies = []
+    for _ in range(2):
+        before |= idle_workers(stack)
+        strategies.append(trader.strategy("INFY", buy_in=600, sell_in=1200))
     assert {deployment.actor_pid(strategy.actor) for strategy in strategies} <= before
     eventually(lambda: len(idle_workers(stack) - before) >= 1, 60, "new workers")
     for strategy in strategies:

@@ -91,6 +91,7 @@ async def test_start_records_a_run_and_its_entry_shows_them_and_spawns_the_actor
     trader: ApiUser, sessions: Sessions, mirror: RuntimeMirror, engine: FakeEngine
 ) -> None:
     strategy_id = await trader.strategy()
+    assert engine.expected == [strategy_id]
     answer = await trader.call("POST", "/strategy/start", strategy_id=strategy_id)
     assert answer.status_code == 200
     body = answer.json()

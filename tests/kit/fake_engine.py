@@ -17,6 +17,7 @@ class FakeEngine:
     up: bool = True
     flat_on_stop: bool = True
     running: dict[int, int] = field(default_factory=dict)
+    expected: list[int] = field(default_factory=list)
     ensured: list[tuple[int, int]] = field(default_factory=list)
     word: WordTaken = field(default_factory=lambda: WordTaken(done=True, held=10))
     moved: list[tuple[int, int]] = field(default_factory=list)
@@ -24,6 +25,10 @@ class FakeEngine:
     stop_timeouts: list[float] = field(default_factory=list)
     swept: asyncio.Event = field(default_factory=asyncio.Event)
     inbox: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def expect_start(self, strategy_id: int) -> None:
+        """Remembered."""
+        self.expected.append(strategy_id)
 
     async def ensure_running(self, run_id: int, strategy_id: int) -> None:
         """One entry per strategy, however often it is called."""

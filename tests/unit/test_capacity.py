@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from config.capacity import Capacity, Machine, capacity_of, this_machine
+from config.capacity import Capacity, Machine, available_memory, capacity_of, this_machine
 from config.settings import Settings
 
 GB = 1024
@@ -45,3 +45,17 @@ def test_a_container_has_what_its_limits_say(tmp_path: Path) -> None:
     (tmp_path / "cpu.max").write_text("50000 100000\n")
     (tmp_path / "memory.max").write_text(f"{256 * 2**20}\n")
     assert this_machine(tmp_path) == Machine(0.5, 256)
+
+
+def test_memory_that_is_available_is_the_machine_s_or_what_the_container_leaves(tmp_path: Path) -> None:
+    meminfo = tmp_path / "meminfo"
+    meminfo.write_text("MemTotal: 4000 kB\nMemAvailable:    3000 kB\n")
+    assert available_memory(tmp_path, meminfo) == 3000 * 1024
+    (tmp_path / "memory.max").write_text("max")
+    (tmp_path / "memory.current").write_text("1000")
+    assert available_memory(tmp_path, meminfo) == 3000 * 1024
+    (tmp_path / "memory.max").write_text("5000")
+    assert available_memory(tmp_path, meminfo) == 4000
+    (tmp_path / "memory.current").write_text("6000")
+    assert available_memory(tmp_path, meminfo) == 0
+    assert available_memory(tmp_path, tmp_path / "none") == 0
