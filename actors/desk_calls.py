@@ -46,6 +46,7 @@ class DeskCalls:
         return self._see_through(command, self._desk.execute(command))
 
     async def _see_through(self, command: OrderCommand, answer: Awaitable[Event]) -> None:
+        given_at = self._clock.now()
         for tries in count():
             try:
                 return self._post(await answer)
@@ -53,7 +54,7 @@ class DeskCalls:
                 about = {"strategy_id": command.strategy_id, "intent": str(command.intent.id), "error": repr(error)}
                 log.warning("strategy.desk_unavailable", extra=about)
                 not_after = self._clock.now() if command.intent.id in self._withdrawn else command.not_after
-                command = replace(command, look_up_first=True, not_after=not_after)
+                command = replace(command, look_up_first=True, not_after=not_after, given_at=given_at)
                 await asyncio.sleep(peer_pause(tries))
                 answer = self._desk.execute(command)
         return None

@@ -7,7 +7,7 @@ returned, the order is final, or it is proven that the broker holds none.
 import asyncio
 from collections.abc import Awaitable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from secrets import token_hex
 from typing import Any
@@ -20,7 +20,7 @@ from actors.account_watch import WatchLimits
 from actors.domain.cover import Cover, position_key
 from actors.domain.events import Event, ExitUncovered, OrderReported, PlacementFailed
 from actors.domain.identifiers import IntentId, Leg, Side
-from actors.domain.market_hours import MarketHours, Request
+from actors.domain.market_hours import Request
 from actors.domain.order import FailureKind, OrderReport, OrderStage
 from actors.domain.retry_policy import RetryPolicy
 from actors.execution_accounts import AccountParts, ExecutionAccount, ExecutionAccounts
@@ -29,7 +29,7 @@ from actors.guard_exits import GuardExits
 from actors.order_budget import BudgetLimits
 from actors.order_canceller import cancel_order
 from actors.order_follower import FollowLimits, OrderFollower
-from actors.order_hours import market_closed, refusal, takes_changes
+from actors.order_hours import closed_to, refusal, takes_changes
 from actors.order_placer import OrderPlacer
 from actors.ports import (
     AccountRecords,
@@ -66,6 +66,8 @@ class ExecutionLimits:
     unresolved_after: timedelta = timedelta(seconds=3)
     claim_renewal: timedelta = timedelta(seconds=5)
     claim_retry: timedelta = timedelta(milliseconds=100)
+    claim_proves: timedelta = timedelta(seconds=15)
+    """A claim outlives its holder by longer, so until then one that is free was never made."""
     awake: timedelta = timedelta(milliseconds=3)
     """So long before the instant of an order nothing sleeps any more (`AlarmClock`)."""
 
@@ -205,7 +207,7 @@ class ExecutionActor:
             if command.look_up_first:
                 raise PeerUnavailable(str(error)) from error  # nothing is proven about the earlier attempt
             return PlacementFailed(command.intent.id, FailureKind.UNREACHABLE, str(error))
-        if (closed := _closed(command, account.hours, self._clock.now())) is not None:
+        if (closed := closed_to(command, account.hours, self._clock.now())) is not None:
             return closed
         failpoints.hit("claim.before", command.strategy_id)
         answer = self._claims.claim_now(command, token_hex(8)) if foreseen else None
@@ -251,7 +253,7 @@ class ExecutionActor:
         except ClaimsUnavailable as error:
             log.warning("execution.claim_unanswered", strategy_id=command.strategy_id, reason=str(error))
             return
-        if verdict is not ClaimVerdict.GRANTED:
+        if verdict not in {ClaimVerdict.GRANTED, ClaimVerdict.OWNED}:
             message = f"an exit has left, and its claim was {verdict}: another process may have sent it as well"
             self._attempts.alert(command.user_id, command.strategy_id, "claim_not_granted", message)
 
@@ -272,7 +274,17 @@ class ExecutionActor:
             return replace(command, look_up_first=True, not_after=self._clock.now())  # found out, never sent
         if verdict is ClaimVerdict.REFUSED:
             return PlacementFailed(intent_id, FailureKind.HALTED, "a newer order of this strategy holds the lock")
-        return replace(command, look_up_first=True) if verdict is ClaimVerdict.HELD_BY_ME else command
+        if verdict is ClaimVerdict.HELD_BY_ME:
+            return replace(command, look_up_first=True)
+        if verdict is ClaimVerdict.GRANTED and self._never_left(command):
+            return replace(command, look_up_first=False, look_once=True)
+        return command
+
+    def _never_left(self, command: OrderCommand) -> bool:
+        """Whether a claim that was free proves that the exit, in doubt since execution was lost, has never left it."""
+        if command.intent.side is not Side.SELL or command.order_id is not None or command.given_at is None:
+            return False
+        return self._clock.now() - command.given_at < self._limits.claim_proves
 
     async def _claim_in_time(self, command: OrderCommand) -> ClaimVerdict:
         """The claim, tried again for as long as the order may not leave anyway. Raises ClaimsUnavailable."""
@@ -302,7 +314,7 @@ class ExecutionActor:
 
     def _rehearse(self, command: OrderCommand) -> None:
         if (account := self._accounts.known(command.account_id)) is not None:
-            _closed(command, account.hours, self._clock.now())
+            closed_to(command, account.hours, self._clock.now())
             self._claims.rehearse(command)
             self._placer(command, account).rehearse()
 
@@ -375,15 +387,6 @@ class ExecutionActor:
         self._background.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("execution.background_failed", error=repr(error))
-
-
-def _closed(command: OrderCommand, hours: MarketHours, now: datetime) -> PlacementFailed | None:
-    """A command for a closed market, if it is certain that nothing of it has left us before."""
-    if command.look_up_first or command.order_id is not None:
-        return None
-    at = max(now, command.not_before or now)
-    closed = refusal(command, hours, at, Request.ORDER)
-    return None if closed is None else market_closed(command, closed)
 
 
 def _known_order(command: OrderCommand) -> OrderReport | None:

@@ -23,3 +23,12 @@ def takes_changes(hours: MarketHours, at: datetime) -> bool:
 def market_closed(command: OrderCommand, closed: NotBefore) -> PlacementFailed:
     """The failure of a command that nothing was sent for."""
     return PlacementFailed(command.intent.id, FailureKind.MARKET_CLOSED, closed.reason, closed.at)
+
+
+def closed_to(command: OrderCommand, hours: MarketHours, now: datetime) -> PlacementFailed | None:
+    """A command for a closed market, if it is certain that nothing of it has left us before."""
+    if command.look_up_first or command.order_id is not None:
+        return None
+    at = max(now, command.not_before or now)
+    closed = refusal(command, hours, at, Request.ORDER)
+    return None if closed is None else market_closed(command, closed)

@@ -92,8 +92,11 @@ class OrderPlacer:
         """See the head of this module."""
         command = self.command
         await self._await_instant()
-        self._doubtful = command.look_up_first
-        placement, move = begin(self.clock.now(), look_up_first=command.look_up_first, not_after=command.not_after)
+        found = await self._find() if command.look_once else []
+        if found:
+            return self._adopted(found)
+        self._doubtful = command.look_up_first or found is None
+        placement, move = begin(self.clock.now(), look_up_first=self._doubtful, not_after=command.not_after)
         while True:
             match move:
                 case SendAt(at):
@@ -147,7 +150,7 @@ class OrderPlacer:
     async def _attempt(
         self, placement: Placement, leaves_by: datetime | None
     ) -> OrderReport | PlacementFailed | tuple[Placement, Move]:
-        repeated = _requests(placement) > 0 or self.command.look_up_first
+        repeated = _requests(placement) > 0 or self.command.look_up_first or self.command.look_once
         if repeated and (closed := self._closed()) is not None:
             return closed
         command = await self._covered(check=repeated or self.command.check_position)

@@ -178,7 +178,7 @@ class StopGuard:
         if verdict is ClaimVerdict.HELD_BY_ME and not self._has_begun(command):
             self._begin(replace(command, look_up_first=True), None)
             return None
-        return verdict is None
+        return verdict is not ClaimVerdict.GRANTED
 
     def _arm(self, stop: StopOrder, *, in_doubt: bool) -> None:
         strategy_id, before = stop.command.strategy_id, self._armed.get(stop.command.strategy_id)

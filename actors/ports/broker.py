@@ -145,6 +145,9 @@ class ClaimVerdict(StrEnum):
     """The answer to a claim on the order lock of a strategy (row G1)."""
 
     GRANTED = "granted"
+    """No claim of the intent stands: within the life of a claim, no attempt has left us."""
+    OWNED = "owned"
+    """Redis does not answer; the run is the caller's, and nothing is known of earlier attempts."""
     HELD_BY_ME = "held_by_me"
     """Another claim of this very intent holds it: an earlier attempt may have left us."""
     REFUSED = "refused"

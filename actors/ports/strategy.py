@@ -37,6 +37,10 @@ class OrderCommand:
     """Of an exit: what its run holds by its own fills."""
     grace: timedelta | None = None
     has_derivatives: bool = False
+    given_at: datetime | None = None
+    """Of a command that is given again since execution was lost: when this incarnation first gave it."""
+    look_once: bool = False
+    """It is known that no earlier attempt has left: one look at the book is enough before it is sent."""
 
 
 @dataclass(frozen=True, slots=True)

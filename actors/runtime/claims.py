@@ -97,7 +97,7 @@ class MirrorClaims:
             mine = await self.ledger.owns_run(command.run_id, command.epoch)
         except DatabaseUnavailable as error:
             raise ClaimsUnavailable(_BOTH_DOWN) from error
-        return ClaimVerdict.GRANTED if mine else ClaimVerdict.REFUSED
+        return ClaimVerdict.OWNED if mine else ClaimVerdict.REFUSED
 
     def claim_now(self, command: OrderCommand, claim_id: str) -> Coroutine[Any, Any, ClaimVerdict] | None:
         """See `OrderClaims.claim_now`."""

@@ -105,7 +105,7 @@ OUTSIDE_MUTATIONS = (
         "the hours of the market",
         (
             Edit(
-                "actors/execution_actor.py",
+                "actors/order_hours.py",
                 "    return None if closed is None else market_closed(",
                 "    return None if True else market_closed(",
             ),
