@@ -116,7 +116,7 @@ class OutsideFlow:
             return None
         slot = self._slots.get()
         try:
-            return result_of(OutsideLife(case, self._deployment, slot, self._starting, self._closing))
+            return result_of(OutsideLife(self._deployment, case, slot, self._starting, self._closing))
         finally:
             self._slots.put(slot)
 
