@@ -84,6 +84,17 @@ class LifeView:
     def _has_ended(self) -> bool:
         return self._row()["ended_at"] is not None
 
+    def _await_the_end(self) -> list[str]:
+        """Until the run is over, after STOP if need be; that it was needed, as a sentence."""
+        try:
+            eventually(self._has_ended, ENDS_WITHIN_S, "the end of the run")
+        except AssertionError:
+            stuck = f"stuck: the run did not end by itself, it says {self._said()}"
+            self._stop()
+            eventually(self._has_ended, ENDS_WITHIN_S, "the end of the run after STOP")
+            return [stuck]
+        return []
+
     def _stop(self) -> None:
         def heard() -> bool:
             try:

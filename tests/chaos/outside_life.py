@@ -323,12 +323,7 @@ class OutsideLife(OutsideView):
         self._fall()
 
     def _end(self) -> None:
-        try:
-            eventually(self._has_ended, ENDS_WITHIN_S, "the end of the run")
-        except AssertionError:
-            self.problems.append(f"stuck: the run did not end by itself, it says {self._said()}")
-            self._stop()
-            eventually(self._has_ended, ENDS_WITHIN_S, "the end of the run after STOP")
+        self.problems += self._await_the_end()
         if self.closing is not None:
             self._look_into_the_gap(self.closing.closes, self.closing.opens)
         if self.healthy is not None:
