@@ -116,7 +116,7 @@ def pairs_of(case: GuardsCase) -> set[Pair]:
 
 
 GUARDS_CUT = (
-    "touched: the accounts' streams lost",
+    "touched: the feed's stream lost",
     "guarding: strategy and feed killed",
     "guarding: execution killed",
     "at decide.after: strategy killed",

@@ -4,14 +4,14 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 
 from actors import failpoints
-from tests.chaos.guards_catalogue import GUARDING, POINTS, RESTING, Event, GuardsCase
+from tests.chaos.guards_catalogue import GUARDING, POINTS, RESTING, Event, GuardsCase, Victim
 from tests.chaos.life import NotTried
 from tests.chaos.life_view import WIDE, LifeView, kill
 from tests.chaos.outside_judge import broken_promises
@@ -25,7 +25,7 @@ LOWERED, DEEPER = 780.00, 775.00
 """A stop-loss that is moved below the fallen price, and a price that touches that one."""
 
 QUANTITY = 10
-BUY_IN_S, SELL_IN_S = 7.0, 27.0
+BUY_IN_S, SELL_IN_S = 10.0, 32.0
 """From START to the entry, and to a timed SELL that falls due in the instant of the touch."""
 
 ARMED_WITHIN_S = 45.0
@@ -35,8 +35,11 @@ RESTS_S = 8.0
 """How long an exit rests at the exchange: who was killed is back before it fills."""
 
 SEEN_WITHIN_S = 30.0
-LOST_FOR_S = 30.0
-"""A connection stays open without a byte: longer than anybody believes in it."""
+LOST_FOR_S, NOTICED_WITHIN_S = 6.0, 7.0
+"""A connection stays open without a byte, until it is reset: longer than anybody believes in it."""
+
+FEED_NOTICED_WITHIN_S = 2.0
+"""So soon a strategy notices that its feed, or its router, has died."""
 
 STANDS_STILL_S = 2.5
 """So long a stop-loss that was moved below the price is seen not to sell: two ticks."""
@@ -55,6 +58,9 @@ class GuardsLife(LifeView):
     problems: list[str] = field(default_factory=list)
     unguarded_s: float | None = None
     """From the touch to the arrival of our first SELL."""
+
+    noticed_at: datetime | None = None
+    """From when on nobody takes for alive what the life has killed or cut off."""
 
     _ended: bool = False
     _struck: bool = False
@@ -79,26 +85,32 @@ class GuardsLife(LifeView):
 
     # --- the instant ----------------------------------------------------------------------------------------------
 
-    def strike(self) -> None:
-        """Once both guards stand: kill, or let it happen, in the instant of the touch; until all is in order again."""
-        self._await_both_guards()
-        self._struck = True
+    def strike(self, since: datetime | None) -> None:
+        """Once both guards stand: kill, or let it happen, in the instant of the touch.
+
+        Returns when the exit has come, and who died is back. `since`: when the life before was noticed by all.
+        """
+        self._await_both_guards(max(since or self.deployment.now(), self.deployment.now()))
         touched_ns = self._kill() if self.case.killed else self._happen()
+        self._struck = True
         if self.case.within_s is not None:
             self._time_the_exit(touched_ns)
 
-    def _await_both_guards(self) -> None:
-        since = self.deployment.now()
+    def _await_both_guards(self, since: datetime) -> None:
+        last: dict[str, Any] = {}
 
         def both() -> bool:
             with suppress(httpx.TransportError):
-                status = self.strategy.status()
-                guard = status["guard"]
-                fresh = guard["confirmed_at"] is not None and datetime.fromisoformat(guard["confirmed_at"]) >= since
-                return fresh and status["feed"] == "live" and guard["by"] == ["strategy", "execution"]
+                last.update(self.strategy.status())
+                at, by = last["guard"]["confirmed_at"], last["guard"]["by"]
+                fresh = at is not None and datetime.fromisoformat(at) >= since
+                return fresh and last["feed"] == "live" and by == ["strategy", "execution"]
             return False
 
-        eventually(both, ARMED_WITHIN_S, f"both guards of {self.case.name}")
+        try:
+            eventually(both, ARMED_WITHIN_S, "both guards")
+        except AssertionError:
+            raise AssertionError(f"not guarded by both within {ARMED_WITHIN_S:g} s, but {last}") from None
 
     def _kill(self) -> int:
         """Kill who is to die; when the stop was touched."""
@@ -118,7 +130,12 @@ class GuardsLife(LifeView):
         if point is not None:
             self._await_the_death(point)
         self._await_return(pids | fatal)
+        if {Victim.FEED, Victim.ROUTER} & set(self.case.killed):
+            self._is_noticed(FEED_NOTICED_WITHIN_S)
         return touched_ns
+
+    def _is_noticed(self, within_s: float) -> None:
+        self.noticed_at = self.deployment.now() + timedelta(seconds=within_s)
 
     def _arm_failpoint(self, name: str) -> Path:
         return failpoints.arm(self.deployment.settings.failpoints or Path(), name, self.strategy.id)
@@ -156,9 +173,9 @@ class GuardsLife(LifeView):
 
     def _lose_streams(self) -> None:
         exchange, feed = self.deployment.exchange, {"user_id": self._feed_user()}
+        self._is_noticed(NOTICED_WITHIN_S)
         match self.case.event:
             case Event.FEED_LOST:
-                exchange.fault("ws-refuse", feed, times=0)
                 exchange.fault("ws-freeze", feed, seconds=LOST_FOR_S)
             case Event.ACCOUNTS_LOST:
                 for user in self._users_but(feed["user_id"]):
@@ -232,7 +249,7 @@ class GuardsLife(LifeView):
     # --- the end --------------------------------------------------------------------------------------------------
 
     def finish(self) -> None:
-        """Until the run is over."""
+        """Until the run is over; one that has not had its instant is stopped."""
         if not self._struck:
             self._stop()
         self.problems += self._await_the_end()

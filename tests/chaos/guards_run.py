@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -88,10 +89,12 @@ class GuardsFlow:
         ]
         with ThreadPoolExecutor(len(pairs)) as pool:
             list(pool.map(lambda pair: _part(pair[0].prepare, pair[1]), pairs))
+            noticed_at = None
             for life, result in pairs:
                 if result.passed:
-                    _part(life.strike, result)
+                    _part(partial(life.strike, noticed_at), result)
                     exchange.clear_faults()
+                    noticed_at = life.noticed_at
             list(pool.map(_end, pairs))
         return [result for _, result in pairs]
 
@@ -128,9 +131,10 @@ def live_guards(
 # --- the report ---------------------------------------------------------------------------------------------------
 
 
-def report(results: list[GuardsResult]) -> str:
-    """The report as Markdown."""
-    lines = ["# Two guards", "", *_EXPLAINED, "", summary(results), ""]
+def report(results: list[GuardsResult], *, sittings: bool) -> str:
+    """The report as Markdown. `sittings`: whether the lives were lived in more than one."""
+    several = " They were lived in several sittings." if sittings else ""
+    lines = ["# Two guards", "", *_EXPLAINED, "", summary(results) + several, ""]
     lines += ["| who dies, or what happens | lives | median | worst | bound |", "|---|---|---|---|---|"]
     lines += [_row(kind, [r for r in results if r.case.kind == kind]) for kind in _kinds(results)]
     lines += ["", "## Every life", "", "| life | unguarded | |", "|---|---|---|"]
@@ -204,7 +208,8 @@ def main() -> int:
         console.print(line, highlight=False, markup=False)
     console.print(summary(results))
     if options.report is not None:
-        options.report.write_text(report(sorted(results, key=lambda r: wanted.index(r.case))), encoding="utf-8")
+        in_order = sorted(results, key=lambda result: wanted.index(result.case))
+        options.report.write_text(report(in_order, sittings=bool(lived)), encoding="utf-8")
     return int(len(results) < len(wanted) or any(not result.passed for result in results))
 
 
