@@ -81,7 +81,7 @@ class GuardsLife(LifeView):
             )
         eventually(lambda: self._position() == "bought" or self._has_ended(), 60, "the entry")
         if self._has_ended():
-            raise NotTried(f"nothing was bought: {self.strategy.logged()}")
+            raise NotTried(f"nothing was bought, {self._said()}")
 
     # --- the instant ----------------------------------------------------------------------------------------------
 
@@ -245,6 +245,13 @@ class GuardsLife(LifeView):
         self.unguarded_s = max(0.0, (sales[0]["received_ns"] - touched_ns) / 1e9)
         if self.case.within_s is not None and self.unguarded_s > self.case.within_s:
             self.problems.append(f"unguarded: {self.unguarded_s:.1f} s from the touch to the exit")
+        self._trade_on()
+
+    def _trade_on(self) -> None:
+        """One more trade below the stop, while the exit rests or just after it has filled: it must sell nothing."""
+        if self.case.step != RESTING:
+            self._await_order("SELL", lambda order: order["status"] == "COMPLETE")
+        self._set_price(FALLEN)
 
     # --- the end --------------------------------------------------------------------------------------------------
 

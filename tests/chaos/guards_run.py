@@ -57,10 +57,15 @@ class GuardsResult(LifeResult[GuardsCase]):
 
 
 class GuardsFlow:
-    """Lives cases in rounds: their positions are built up together, their instants come one after the other."""
+    """Lives cases in rounds: their positions are built up together, their instants come one after the other.
 
-    def __init__(self, deployment: Deployment, until: float = float("inf")) -> None:
-        self._deployment, self._until = deployment, until
+    `tell(line)` hears of what is lived once more.
+    """
+
+    def __init__(
+        self, deployment: Deployment, until: float = float("inf"), tell: Callable[[str], None] = lambda _line: None
+    ) -> None:
+        self._deployment, self._until, self._tell = deployment, until, tell
         self._starting = threading.Semaphore(STARTING_AT_ONCE)
 
     def live_all(self, wanted: Iterable[GuardsCase]) -> Iterator[GuardsResult]:
@@ -68,6 +73,7 @@ class GuardsFlow:
         again: list[GuardsCase] = []
         for result in self._rounds(wanted):
             if result.untried:
+                self._tell(f"{result.case.name}: once more, {result.untried}")
                 again.append(result.case)
             else:
                 yield result
@@ -117,15 +123,12 @@ def _end(pair: tuple[GuardsLife, GuardsResult]) -> None:
     result.unguarded_s = life.unguarded_s
 
 
-def live_guards(
-    cases: list[GuardsCase], until: float = float("inf"), when_up: Callable[[], None] = lambda: None
-) -> Iterator[GuardsResult]:
-    """Live every case on a stack of its own. `when_up` is called once that runs."""
+def live_guards(cases: list[GuardsCase], until: float, tell: Callable[[str], None]) -> Iterator[GuardsResult]:
+    """Live every case on a stack of its own."""
     if cases:
         with running_session(api_rate_per_minute=0, auth_rate_per_minute=0) as (_, deployment):
-            when_up()
             warm_up(deployment)
-            yield from GuardsFlow(deployment, until).live_all(cases)
+            yield from GuardsFlow(deployment, until, tell).live_all(cases)
 
 
 # --- the report ---------------------------------------------------------------------------------------------------
@@ -199,14 +202,13 @@ def main() -> int:
     results = [result for result in lived_before(options.journal) if result.case in wanted]
     lived = {result.case for result in results}
     missing = [case for case in wanted if case not in lived]
-    console = Console()
-    console.print(f"{len(wanted)} lives, {len(missing)} to be lived")
-    for result in live_guards(missing, until):
+    say = partial(Console().print, highlight=False, markup=False)
+    say(f"{len(wanted)} lives, {len(missing)} to be lived")
+    for result in live_guards(missing, until, say):
         results.append(result)
         note(options.journal, result)
-        line = f"{len(results)}/{len(wanted)} {result.case.name}: {result.words}"
-        console.print(line, highlight=False, markup=False)
-    console.print(summary(results))
+        say(f"{len(results)}/{len(wanted)} {result.case.name}: {result.words}")
+    say(summary(results))
     if options.report is not None:
         in_order = sorted(results, key=lambda result: wanted.index(result.case))
         options.report.write_text(report(in_order, sittings=bool(lived)), encoding="utf-8")
