@@ -35,8 +35,8 @@ RESTS_S = 8.0
 """How long an exit rests at the exchange: who was killed is back before it fills."""
 
 SEEN_WITHIN_S = 30.0
-LOST_FOR_S, NOTICED_WITHIN_S = 6.0, 7.0
-"""A connection stays open without a byte, until it is reset: longer than anybody believes in it."""
+LOST_FOR_S, NOTICED_WITHIN_S = 6.0, 9.0
+"""A connection stays open without a byte, until it is reset: longer than anybody believes in it. Then it comes back."""
 
 FEED_NOTICED_WITHIN_S = 2.0
 """So soon a strategy notices that its feed, or its router, has died."""
@@ -85,12 +85,13 @@ class GuardsLife(LifeView):
 
     # --- the instant ----------------------------------------------------------------------------------------------
 
-    def strike(self, since: datetime | None) -> None:
-        """Once both guards stand: kill, or let it happen, in the instant of the touch.
+    def strike(self, before: "GuardsLife | None") -> None:
+        """Once both guards stand, and what the life `before` has done is noticed: kill, or let it happen, in the touch.
 
-        Returns when the exit has come, and who died is back. `since`: when the life before was noticed by all.
+        Returns when the exit has come, and who died is back.
         """
-        self._await_both_guards(max(since or self.deployment.now(), self.deployment.now()))
+        now = self.deployment.now()
+        self._await_both_guards(max(now, before.noticed_at or now) if before is not None else now)
         touched_ns = self._kill() if self.case.killed else self._happen()
         self._struck = True
         if self.case.within_s is not None:

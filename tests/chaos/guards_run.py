@@ -67,6 +67,7 @@ class GuardsFlow:
     ) -> None:
         self._deployment, self._until, self._tell = deployment, until, tell
         self._starting = threading.Semaphore(STARTING_AT_ONCE)
+        self._last: GuardsLife | None = None
 
     def live_all(self, wanted: Iterable[GuardsCase]) -> Iterator[GuardsResult]:
         """Live every case, those that did not happen as they were meant to once more; no round begins after `until`."""
@@ -89,20 +90,25 @@ class GuardsFlow:
     def _round(self, cases: list[GuardsCase]) -> list[GuardsResult]:
         exchange = self._deployment.exchange
         exchange.clear_faults()
+        self._await_the_streams()
         pairs = [
             (GuardsLife(self._deployment, case, symbol, self._starting), GuardsResult(case))
             for case, symbol in zip(cases, SYMBOLS, strict=False)
         ]
         with ThreadPoolExecutor(len(pairs)) as pool:
             list(pool.map(lambda pair: _part(pair[0].prepare, pair[1]), pairs))
-            noticed_at = None
             for life, result in pairs:
                 if result.passed:
-                    _part(partial(life.strike, noticed_at), result)
+                    _part(partial(life.strike, self._last), result)
                     exchange.clear_faults()
-                    noticed_at = life.noticed_at
+                    self._last = life
             list(pool.map(_end, pairs))
         return [result for _, result in pairs]
+
+    def _await_the_streams(self) -> None:
+        """Without a stream the last price is that of the round before, and nothing is bought below a stop."""
+        if self._last is not None and self._last.noticed_at is not None:
+            time.sleep(max(0.0, (self._last.noticed_at - self._deployment.now()).total_seconds()))
 
 
 def _part(work: Callable[[], None], result: GuardsResult) -> None:
