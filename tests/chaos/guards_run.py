@@ -33,12 +33,12 @@ _EXPLAINED = (
     "strategy, by its router's prices, and execution, by those on the accounts' WebSockets (`guard.by` says both).",
     "One or two processes are killed (`kill -9`) at a step between arming and fill, or something else happens, in the",
     "very instant in which the price falls below the stop. *Unguarded* is the time from when the exchange published",
-    "that price until our first SELL request arrived there, both by its clock. A life is broken if that takes longer",
-    "than its bound, and by all that the second table of the chaos report is judged by: two orders of one tag, a",
-    "short, a foreign sale, shares or orders that are left, an order that is not in `order_logs`. Each step is",
-    "crossed with everybody who can die at it, and everybody with everybody else. *At send.after* and the like: the",
-    "process died at that failpoint (`actors/failpoints.py`). Where an exit rests, it had arrived before anybody",
-    "died.",
+    "that price until our first SELL request arrived there, both by its clock. One more trade below the stop follows",
+    "each exit. A life is broken if that takes longer than its bound, and by all that the second table of the chaos",
+    "report is judged by: two orders of one tag, a short, a foreign sale, shares or orders that are left, an order",
+    "that is not in `order_logs`. Each step is crossed with everybody who can die at it, and everybody with everybody",
+    "else. *At send.after* and the like: the process died at that failpoint (`actors/failpoints.py`). Where an exit",
+    "rests, it had arrived before anybody died.",
 )
 
 
