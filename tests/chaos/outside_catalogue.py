@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-Pair = tuple[object, object]
+from tests.chaos.tables import Pair, with_every_pair
 
 
 class Happening(StrEnum):
@@ -118,14 +118,7 @@ class OutsideCase:
 
 def outside_cases() -> list[OutsideCase]:
     """Few lives that have every pair; the same at every call."""
-    wanted = list(possible_outside())
-    missing: set[Pair] = {pair for case in wanted for pair in _pairs(case)}
-    chosen: list[OutsideCase] = []
-    while missing:
-        best = max(wanted, key=lambda case: len(missing & _pairs(case)))
-        chosen.append(best)
-        missing -= _pairs(best)
-    return sorted(chosen, key=wanted.index)
+    return with_every_pair(possible_outside(), _pairs)
 
 
 def possible_outside() -> Iterator[OutsideCase]:

@@ -1,7 +1,5 @@
 """One life of the second table: a strategy of a trader of its own, up to a step, where something happens outside."""
 
-import os
-import signal
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
@@ -9,9 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-import httpx
-
 from tests.chaos.life import NotTried
+from tests.chaos.life_view import ENDS_WITHIN_S, WIDE, kill
 from tests.chaos.outside_catalogue import Happening, Kill, Step
 from tests.chaos.outside_judge import LEAVES_WITHIN_NS, broken_promises
 from tests.chaos.outside_view import FALLEN, Closing, OutsideView, Slot
@@ -19,9 +16,6 @@ from tests.kit.paper import eventually
 from tests.kit.trader import Running, Trader
 
 PRICE, STOP, ABOVE = 800.00, 790.00, 900.00
-WIDE = {"lower_circuit_limit": 400.00, "upper_circuit_limit": 1600.00}
-"""A band around the prices of the lives, whatever the share closed at."""
-
 QUANTITY, PART, OLDER, OLDER_SOLD = 10, 4, 100, 60
 
 BUY_IN_S, BUY_IN_KILLS_S = 9.0, 16.0
@@ -42,7 +36,7 @@ PROMPT_S, PROMPT_KILLS_S = 8.0, 13.0
 SOLD_WITHIN_S, SOLD_WITHIN_KILLS_S = 4.0, 20.0
 """How late a healthy position of an account may leave while another of its shares is locked."""
 
-LOCKED_S, ENDS_WITHIN_S, FEED_AWAY_S, OPENS_WITHIN_S = 12.0, 75.0, 7.0, 10.0
+LOCKED_S, FEED_AWAY_S, OPENS_WITHIN_S = 12.0, 7.0, 10.0
 MOVES_WHILE_LOCKED = 6
 """Modifications and cancels of one locked exit within `LOCKED_S`: each gives up the place in the queue."""
 
@@ -171,9 +165,6 @@ class OutsideLife(OutsideView):
         if self._has_ended():
             raise NotTried(f"nothing was bought: {self.strategy.logged()}")
 
-    def _arm(self, kind: str, side: str, **fields: Any) -> None:
-        self.deployment.exchange.fault(kind, {"user_id": self._user, "transaction_type": side}, **fields)
-
     def _refuse_modifications(self, times: int) -> None:
         match = {"user_id": self._user, "transaction_type": "SELL", "method": "PUT"}
         self.deployment.exchange.fault("sync-reject", match, times=times)
@@ -183,23 +174,15 @@ class OutsideLife(OutsideView):
     def _kill(self) -> None:
         if self.case.happening in LAGS and self.case.step is Step.BEFORE:
             time.sleep(2.0)  # the feed has been heard with its lag before its process dies
-        victims = [name for name in self.deployment.actors() if self._dies(name)]
-        pids = [self._pid(name) for name in victims]
-        for pid in pids:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        kill(self._pids(self._victims()).values())
 
-    def _dies(self, actor: str) -> bool:
-        kind, own = actor.partition(":")[0], actor == self.strategy.actor
+    def _victims(self) -> tuple[str, ...]:
         match self.case.kill:
             case Kill.NOBODY:
-                return False
-            case Kill.STRATEGY:
-                return own
+                return ()
             case Kill.ALL:
-                router = kind == "router" and actor.endswith(f":{self.slot.symbol}")
-                return own or router or kind in {"execution", "feed", "ledger"}
-        return kind == str(self.case.kill)
+                return ("strategy", "router", "execution", "feed", "ledger")
+        return (str(self.case.kill),)
 
     def _happen(self) -> None:
         exchange = self.deployment.exchange
@@ -340,12 +323,7 @@ class OutsideLife(OutsideView):
         self._fall()
 
     def _end(self) -> None:
-        try:
-            eventually(self._has_ended, ENDS_WITHIN_S, "the end of the run")
-        except AssertionError:
-            self.problems.append(f"stuck: the run did not end by itself, it says {self._said()}")
-            self._stop()
-            eventually(self._has_ended, ENDS_WITHIN_S, "the end of the run after STOP")
+        self.problems += self._await_the_end()
         if self.closing is not None:
             self._look_into_the_gap(self.closing.closes, self.closing.opens)
         if self.healthy is not None:
@@ -382,15 +360,6 @@ class OutsideLife(OutsideView):
         if self.case.alone:
             self.deployment.exchange.clear_faults()
             self.deployment.exchange.stamps(lag_seconds=0)
-
-    def _stop(self) -> None:
-        def heard() -> bool:
-            try:
-                return self.strategy.stop().status_code in {200, 202, 409}
-            except httpx.TransportError:
-                return False
-
-        eventually(heard, ENDS_WITHIN_S, "STOP is heard")
 
     def _expect_alert(self, code: str) -> None:
         within = REACTS_WITHIN_KILLS_S if self.case.shakes else REACTS_WITHIN_S

@@ -13,7 +13,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,6 +27,7 @@ from tests.chaos.outside_life import SLOTS, OutsideLife
 from tests.chaos.outside_view import Closing
 from tests.chaos.run import STARTING_AT_ONCE
 from tests.chaos.sections import OUTSIDE, with_section
+from tests.chaos.tables import LifeResult
 from tests.kit.session import running_session
 from tests.kit.trader import Deployment
 
@@ -62,19 +62,7 @@ _EXPLAINED = (
 )
 
 
-@dataclass
-class OutsideResult:
-    """What became of a life: nothing in `problems` is a pass; `untried` says why it proves nothing."""
-
-    case: OutsideCase
-    problems: list[str] = field(default_factory=list)
-    untried: str = ""
-    seconds: float = 0.0
-
-    @property
-    def passed(self) -> bool:
-        """Lived as meant, and nothing broken."""
-        return not self.problems and not self.untried
+OutsideResult = LifeResult[OutsideCase]
 
 
 class OutsideFlow:
@@ -116,7 +104,7 @@ class OutsideFlow:
             return None
         slot = self._slots.get()
         try:
-            return result_of(OutsideLife(case, self._deployment, slot, self._starting, self._closing))
+            return result_of(OutsideLife(self._deployment, case, slot, self._starting, self._closing))
         finally:
             self._slots.put(slot)
 

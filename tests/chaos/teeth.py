@@ -20,6 +20,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from tests.chaos.guards_mutations import GUARDS_MUTATIONS
 from tests.chaos.mutations import MUTATIONS, SURGE, Edit, Mutation
 from tests.chaos.outside_mutations import OUTSIDE_MUTATIONS
 from tests.kit.paper import REPOSITORY
@@ -77,6 +78,8 @@ def _live_here(names: Sequence[str], answer: Path) -> None:
     """What the process of the tree does."""
     from tests.chaos import run
     from tests.chaos.catalogue import cases
+    from tests.chaos.guards_catalogue import possible_guards
+    from tests.chaos.guards_run import GuardsFlow
     from tests.chaos.life import FALLING
     from tests.chaos.outside_catalogue import possible_outside
     from tests.chaos.outside_run import live_everywhere
@@ -84,6 +87,7 @@ def _live_here(names: Sequence[str], answer: Path) -> None:
     from tests.kit.session import running_session
 
     by_name = {case.name: case for case in cases()}
+    guards = {case.name: case for case in possible_guards()}
     outside = {case.name: case for case in possible_outside()}
     verdicts: Verdicts = {}
     known = [outside[name] for name in names if name in outside]
@@ -97,6 +101,8 @@ def _live_here(names: Sequence[str], answer: Path) -> None:
         run.warm_up(deployment)
         for result in run.live_all(deployment, [by_name[name] for name in names if name in by_name]):
             verdicts[result.case.name] = {"problems": result.problems, "untried": result.untried}
+        for guarded in GuardsFlow(deployment).live_all([guards[name] for name in names if name in guards]):
+            verdicts[guarded.case.name] = {"problems": guarded.problems, "untried": guarded.untried}
         for name in names:
             if name in SPECIAL:
                 deployment.exchange.clear_faults()
@@ -183,7 +189,7 @@ def main() -> int:
     if options.answer is not None:
         _live_here(options.live, options.answer)
         return 0
-    everything = (*MUTATIONS, *OUTSIDE_MUTATIONS)
+    everything = (*MUTATIONS, *OUTSIDE_MUTATIONS, *GUARDS_MUTATIONS)
     chosen = [mutation for mutation in everything if any(text in mutation.mechanism for text in options.only or [""])]
     with tempfile.TemporaryDirectory(prefix="ta-teeth-") as directory:
         tree = Path(directory)

@@ -3,6 +3,8 @@
 import pytest
 
 from tests.chaos.catalogue import cases
+from tests.chaos.guards_catalogue import possible_guards
+from tests.chaos.guards_mutations import GUARDS_MUTATIONS
 from tests.chaos.mutations import MUTATIONS, SURGE, Edit, Mutation
 from tests.chaos.outside_catalogue import possible_outside
 from tests.chaos.outside_mutations import OUTSIDE_MUTATIONS
@@ -10,7 +12,7 @@ from tests.chaos.special import SPECIAL
 from tests.chaos.teeth import TextNotFound, mutated
 from tests.kit.paper import REPOSITORY
 
-EVERYTHING = (*MUTATIONS, *OUTSIDE_MUTATIONS)
+EVERYTHING = (*MUTATIONS, *OUTSIDE_MUTATIONS, *GUARDS_MUTATIONS)
 
 
 @pytest.mark.parametrize("mutation", EVERYTHING, ids=lambda mutation: mutation.mechanism)
@@ -30,5 +32,6 @@ def test_a_mutation_that_fits_twice_is_refused() -> None:
 
 
 def test_the_lives_that_must_notice_exist() -> None:
-    known = {case.name for case in cases()} | {case.name for case in possible_outside()} | SPECIAL.keys() | {SURGE}
+    tables = (cases(), possible_outside(), possible_guards())
+    known = {case.name for table in tables for case in table} | SPECIAL.keys() | {SURGE}
     assert {name for mutation in EVERYTHING for name in mutation.lives} <= known

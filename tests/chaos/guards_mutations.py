@@ -1,0 +1,67 @@
+"""What the two guards of a stop-loss rest on, each with the change that takes it away."""
+
+from tests.chaos.mutations import Edit, Mutation
+
+_STOPS, _EXECUTION = "actors/stop_guard.py", "actors/execution_actor.py"
+_PLACER = "actors/order_placer.py"
+_MACHINE = "actors/domain/strategy_machine.py"
+
+GUARDS_MUTATIONS = (
+    Mutation(
+        "the strategy's own check",
+        (
+            Edit(
+                _MACHINE,
+                "    if state.phase is Phase.GUARDING:\n        return exits.begin_exit(seen,",
+                "    if False:\n        return exits.begin_exit(seen,",
+            ),
+        ),
+        ("touched: the accounts' streams lost",),
+        ("unguarded",),
+    ),
+    Mutation(
+        "the second guard",
+        (
+            Edit(
+                _STOPS,
+                "        if self._token(stop) is None:\n            return\n        command",
+                "        return\n        command",
+            ),
+        ),
+        ("touched: the feed's stream lost",),
+        ("unguarded",),
+    ),
+    Mutation(
+        "both guards join one order",
+        (
+            Edit(
+                _EXECUTION,
+                "        work = self._working.get(intent_id)\n        if work is None:\n",
+                "        work = None\n        if work is None:\n",
+            ),
+            # alone the second one finds the claim held, and looks before it sends
+            Edit(
+                _EXECUTION,
+                " if verdict is ClaimVerdict.HELD_BY_ME else command\n",
+                " if False else command\n",
+            ),
+        ),
+        ("touched: nothing else",),
+        ("duplicate",),
+    ),
+    Mutation(
+        "an exit in work disarms its stop",
+        (
+            Edit(
+                _STOPS,
+                "        self._begun[command.strategy_id] = max(before, (intent_id.run_id, intent_id.seq))\n",
+                "        self._begun[command.strategy_id] = before\n",
+            ),
+            # alone it is asked for whether anything is left to sell
+            Edit(_PLACER, "        if check or not self.evidence.proves(command):\n", "        if False:\n"),
+        ),
+        ("guarding: strategy killed",),
+        ("duplicate",),
+    ),
+)
+"""Lives that notice are named as in `guards_catalogue`."""
