@@ -110,8 +110,13 @@ class GuardCalls:
             await within(self._changed, GUARD_RENEWAL_S if self._settled else _ARM_AGAIN_S)
 
     @property
+    def shared(self) -> bool:
+        """Whether execution has last said that it watches the stop-loss as well, and hears prices."""
+        return self._holding.stop is not None and self._answer.armed and self._answer.hears
+
+    @property
     def _settled(self) -> bool:
-        return self._holding.stop is None or (self._answer.armed and self._answer.hears)
+        return self._holding.stop is None or self.shared
 
     async def tell(self) -> None:
         """Tell it once; a failure is mended by the next renewal."""

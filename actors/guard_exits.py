@@ -16,6 +16,10 @@ _TELL_PAUSE_S, _TELL_TIMES = 0.5, 60
 """A strategy is back within seconds; one that is not reads the order book when it is."""
 
 
+_TOLD_AFTER_S = 0.02
+"""Other exits of the same tick leave first: each strategy that hears of its own wakes, and wants the processor."""
+
+
 class Begin(Protocol):
     """Begins the work on an intent, or joins it."""
 
@@ -49,7 +53,7 @@ class GuardExits:
 
     async def _see_through(self, command: OrderCommand, work: "asyncio.Task[Event]", price: Paise | None) -> None:
         """The strategy goes on as if it had decided: it hears of the exit once that has left, and of its end."""
-        await asyncio.sleep(0)
+        await asyncio.sleep(_TOLD_AFTER_S)
         await self._tell_until_heard(command, StopLossTriggered(command.intent.id, price))
         try:
             event = await asyncio.shield(work)

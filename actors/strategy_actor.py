@@ -110,7 +110,8 @@ class StrategyActor:
         self._inbox: asyncio.PriorityQueue[_Posted] = asyncio.PriorityQueue()
         self._calls = DeskCalls(desk, self._run.account_id, clock, self.post)
         self._guard = GuardCalls(desk, self._run, self._epoch, clock, self.post)
-        self._watch = WatchCalls(prices, self._run, self.post, self._orders_first, lambda: self._state.watched_since)
+        about = (lambda: self._state.watched_since, lambda: self._guard.shared)
+        self._watch = WatchCalls(prices, self._run, self.post, self._orders_first, *about)
         self._posted = 0
         self._timers = WallClockTimers(clock, self.post)
         self._unrecorded: list[LoggedEvent] = []
@@ -355,9 +356,8 @@ class StrategyActor:
             self._dirty.clear()
             logs, self._unrecorded = tuple(self._unrecorded), []
             waiting, self._awaiting_record = self._awaiting_record, []
-            end = self._ended
+            end, now = self._ended, self._clock.now()
             manual = end is not None and end.manual
-            now = self._clock.now()
             entry = JournalEntry(self._state, self._epoch, now, logs, ended=end is not None, manual=manual)
             try:
                 await self._record(entry)

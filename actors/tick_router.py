@@ -2,13 +2,14 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from actors.domain.identifiers import Instrument
 from actors.domain.money import Paise
 from actors.domain.stop_loss import Tick
-from actors.domain.tick_fanout import TickFanout
+from actors.domain.tick_fanout import Delivery, TickFanout
 from actors.ports import Clock, FeedStatus, PriceMirror, TickReceiver, TickSource
 
 log = logging.getLogger(__name__)
@@ -21,6 +22,10 @@ MIRROR_INTERVAL = timedelta(milliseconds=250)
 
 SILENT_LIMIT = timedelta(seconds=30)
 """A strategy without a connection asks again every second."""
+
+HEAD_START_S = 0.05
+"""So much later a strategy hears a tick whose stop-loss execution watches as well: fifty processes that wake at one
+tick would take the cores from the one that their orders leave from."""
 
 IDLE_LIMIT = timedelta(seconds=60)
 """A router that nobody follows for this long gives its process back."""
@@ -42,6 +47,7 @@ class TickRouter:
         self._shown: tuple[bool, datetime | None] | None = None
         self._followed_at = clock.now()
         self._asked_at: dict[int, datetime] = {}
+        self._yielding: set[int] = set()
 
     @property
     def status(self) -> FeedStatus:
@@ -53,8 +59,12 @@ class TickRouter:
         """Whether nobody has followed the instrument for a while."""
         return len(self._fanout) == 0 and self._clock.now() - self._followed_at > IDLE_LIMIT
 
-    def watch(self, strategy_id: int, stop_loss: Paise | None) -> FeedStatus:
-        """Add or renew a subscriber. The latest tick follows at once, so a breach that still holds is seen."""
+    def watch(self, strategy_id: int, stop_loss: Paise | None, *, yields: bool = False) -> FeedStatus:
+        """Add or renew a subscriber. The latest tick follows at once, so a breach that still holds is seen.
+
+        `yields`: see `PriceWatch.watch`.
+        """
+        (self._yielding.add if yields else self._yielding.discard)(strategy_id)
         self._followed_at = self._asked_at[strategy_id] = self._clock.now()
         known = self._fanout.follows(strategy_id, stop_loss)
         self._fanout.subscribe(strategy_id, stop_loss)
@@ -71,6 +81,7 @@ class TickRouter:
     def unwatch(self, strategy_id: int) -> None:
         """Forget a subscriber."""
         self._fanout.unsubscribe(strategy_id)
+        self._yielding.discard(strategy_id)
         self._asked_at.pop(strategy_id, None)
 
     def forget_if_silent(self, strategy_id: int) -> None:
@@ -82,11 +93,21 @@ class TickRouter:
         """Fan one tick out, breached stops first, and mirror it (row F4)."""
         self._last = tick
         self._feed_live = True
+        yielding = []
         for delivery in self._fanout.on_tick(tick):
-            self._strategies.deliver(delivery.strategy_id, delivery.tick)
+            if delivery.strategy_id in self._yielding:
+                yielding.append(delivery)
+            else:
+                self._strategies.deliver(delivery.strategy_id, delivery.tick)
+        if yielding:
+            asyncio.get_running_loop().call_later(HEAD_START_S, self._deliver, yielding)
         if self._mirrored_at is None or tick.received_at - self._mirrored_at >= MIRROR_INTERVAL:
             self._mirrored_at = tick.received_at
             self._mirror.show_price(self._instrument.symbol, tick, self.status)
+
+    def _deliver(self, deliveries: Sequence[Delivery]) -> None:
+        for delivery in deliveries:
+            self._strategies.deliver(delivery.strategy_id, delivery.tick)
 
     async def renew(self) -> None:
         """Have the feed send us our instrument, and learn whether the stream is alive; a silent feed is a dead one."""

@@ -32,7 +32,8 @@ class WatchCalls:
     """The watch of one run. `set_level` never waits; `live` renews it; `leave` ends it.
 
     `post` is told whether the stream lives (row J2), with each renewal while it does not. `orders_first` is awaited
-    before a renewal: see `ORDER_FIRST_S`. `watched_since` tells from when trades count (`StrategyState`).
+    before a renewal: see `ORDER_FIRST_S`. `watched_since` tells from when trades count (`StrategyState`), `yields`
+    whether execution watches the stop-loss as well.
     """
 
     def __init__(
@@ -42,9 +43,10 @@ class WatchCalls:
         post: Callable[[Event], None],
         orders_first: Callable[[], Awaitable[None]],
         watched_since: Callable[[], datetime | None] = lambda: None,
+        yields: Callable[[], bool] = lambda: False,
     ) -> None:
         self._prices, self._run, self._post, self._orders_first = prices, run, post, orders_first
-        self._watched_since = watched_since
+        self._watched_since, self._yields = watched_since, yields
         self._behind_since: float | None = None
         self.feed_lag = timedelta(0)
         """How far the stream was last known to be behind our clock."""
@@ -69,7 +71,9 @@ class WatchCalls:
             asked_at = loop.time()
             try:
                 async with asyncio.timeout(_PATIENCE_S):
-                    status = await self._prices.watch(self._run.strategy_id, self._run.instrument, self._stop_loss)
+                    status = await self._prices.watch(
+                        self._run.strategy_id, self._run.instrument, self._stop_loss, yields=self._yields()
+                    )
                 trouble, pause = self._trouble(status, asked_at), WATCH_RENEWAL_S
             except Exception as error:  # noqa: BLE001 - whatever broke over there, the watch is renewed
                 about = {"strategy_id": self._run.strategy_id, "run_id": self._run.run_id, "error": repr(error)}

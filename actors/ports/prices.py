@@ -38,8 +38,13 @@ class PriceWatch(Protocol):
         """Have the callback told, in the caller's loop, when what `watch` answered is true no more: renew then."""
         ...
 
-    async def watch(self, strategy_id: int, instrument: Instrument, stop_loss: Paise | None) -> FeedStatus:
-        """Follow the price, with or without a stop-loss; renewing is idempotent. Raises PeerUnavailable."""
+    async def watch(
+        self, strategy_id: int, instrument: Instrument, stop_loss: Paise | None, *, yields: bool = False
+    ) -> FeedStatus:
+        """Follow the price, with or without a stop-loss; renewing is idempotent. Raises PeerUnavailable.
+
+        `yields`: execution watches the stop-loss as well, so that ticks may come a moment later (`HEAD_START_S`).
+        """
         ...
 
     async def unwatch(self, strategy_id: int, instrument: Instrument) -> None:

@@ -234,11 +234,11 @@ class RouterHost:
         return self._name
 
     async def watch(
-        self, strategy_id: int, stop_loss: Paise | None, strategy: Any, node: str | None
+        self, strategy_id: int, stop_loss: Paise | None, strategy: Any, node: str | None, yields: bool = False
     ) -> tuple[FeedStatus, Invitation | None]:
         """See `TickRouter.watch`; `strategy` is the handle to send ticks to as long as it has no link from `node`."""
         self._peers.meet(names.strategy_name(strategy_id), strategy)
-        status = self._router.watch(strategy_id, stop_loss)
+        status = self._router.watch(strategy_id, stop_loss, yields=yields)
         return status, lines.invitation(self._ticks.invite, str(strategy_id), node)
 
     async def unwatch(self, strategy_id: int) -> None:

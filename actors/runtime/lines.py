@@ -124,14 +124,16 @@ class LinkedPriceWatch:
         """See `PriceWatch.when_changed`."""
         self._subscription.on_change = callback
 
-    async def watch(self, strategy_id: int, instrument: Instrument, stop_loss: Paise | None) -> FeedStatus:
+    async def watch(
+        self, strategy_id: int, instrument: Instrument, stop_loss: Paise | None, *, yields: bool = False
+    ) -> FeedStatus:
         """See `PriceWatch.watch`."""
 
         async def ask(node: str | None) -> Any:
             name = self._router(instrument)
-            return await self._peers.call(name, "watch", strategy_id, stop_loss, own_handle(), node)
+            return await self._peers.call(name, "watch", strategy_id, stop_loss, own_handle(), node, yields)
 
-        return await self._subscription.renew((instrument, stop_loss), ask)
+        return await self._subscription.renew((instrument, stop_loss, yields), ask)
 
     async def unwatch(self, strategy_id: int, instrument: Instrument) -> None:
         """See `PriceWatch.unwatch`."""

@@ -212,7 +212,9 @@ class FakePriceWatch:
         """See `PriceWatch.when_changed`."""
         self.changed = callback
 
-    async def watch(self, strategy_id: int, instrument: Instrument, stop_loss: Paise | None) -> FeedStatus:
+    async def watch(
+        self, strategy_id: int, instrument: Instrument, stop_loss: Paise | None, *, yields: bool = False
+    ) -> FeedStatus:
         """See `PriceWatch.watch`."""
         self.trace.append("watch")
         self.seen.append((self.clock.now(), stop_loss))

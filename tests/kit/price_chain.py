@@ -30,6 +30,7 @@ class PriceChain:
         self.lag_s, self.offset, self.feed_up = lag_s, timedelta(seconds=offset_s), True
         watch = _FromRouter(lambda: self.router)
         self.bench = StrategyBench(prices=watch)
+        self.bench.desk.arms = False  # the strategy is the only guard here
         clock = self.bench.clock
         self.mirror = FakePriceMirror()
         strategies = _ToStrategy(self.bench)
@@ -111,8 +112,10 @@ class _FromRouter:
 
     def when_changed(self, _callback: Callable[[], None]) -> None: ...
 
-    async def watch(self, strategy_id: int, _instrument: Instrument, stop_loss: Paise | None) -> FeedStatus:
-        return self.router().watch(strategy_id, stop_loss)
+    async def watch(
+        self, strategy_id: int, _instrument: Instrument, stop_loss: Paise | None, *, yields: bool = False
+    ) -> FeedStatus:
+        return self.router().watch(strategy_id, stop_loss, yields=yields)
 
     async def unwatch(self, strategy_id: int, _instrument: Instrument) -> None:
         self.router().unwatch(strategy_id)

@@ -140,10 +140,12 @@ class SilentWatch(FakePriceWatch):
 
     silent = False
 
-    async def watch(self, strategy_id: int, instrument: Instrument, stop_loss: Paise | None) -> FeedStatus:
+    async def watch(
+        self, strategy_id: int, instrument: Instrument, stop_loss: Paise | None, *, yields: bool = False
+    ) -> FeedStatus:
         if self.silent:
             await asyncio.Event().wait()
-        return await super().watch(strategy_id, instrument, stop_loss)
+        return await super().watch(strategy_id, instrument, stop_loss, yields=yields)
 
 
 @in_virtual_time

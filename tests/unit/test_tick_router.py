@@ -4,10 +4,10 @@ from datetime import timedelta
 
 from actors.domain.stop_loss import Tick
 from actors.ports import FeedStatus, PeerUnavailable
-from actors.tick_router import IDLE_LIMIT, SILENT_LIMIT, TickRouter
+from actors.tick_router import HEAD_START_S, IDLE_LIMIT, SILENT_LIMIT, TickRouter
 from tests.kit.builders import INFY, NOW
 from tests.kit.price_fakes import FakePriceMirror, FakeTickReceiver, FakeTickSource, ManualWallClock
-from tests.kit.virtual_time import in_virtual_time
+from tests.kit.virtual_time import in_virtual_time, passing
 
 
 class Symbol:
@@ -184,3 +184,17 @@ def test_a_router_is_idle_once_nobody_has_followed_it_for_a_minute() -> None:
     assert not symbol.router.idle
     symbol.clock.advance(1)
     assert symbol.router.idle
+
+
+@in_virtual_time
+async def test_a_strategy_whose_stop_execution_watches_too_hears_a_tick_a_moment_later() -> None:
+    symbol = Symbol()
+    symbol.router.watch(1, 145000, yields=True)
+    symbol.router.watch(2, 144500)
+    symbol.tick(144000)
+    assert symbol.receivers() == [2]
+    await passing(HEAD_START_S + 0.01)
+    assert symbol.receivers() == [1]
+    symbol.router.watch(1, 145000)  # execution does not say any more that it watches
+    symbol.tick(143000)
+    assert symbol.receivers() == [1, 2]
