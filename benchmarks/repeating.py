@@ -24,14 +24,14 @@ class RepeatingHost(StrategyHost):
         await asyncio.shield(self._loaded)
 
     async def guarding(self) -> None:
-        """Returns when the position is guarded: the router knows the stop-loss, and ticks come over the link."""
+        """Returns when both guard the position: the router knows that, and ticks come over the link."""
         actor = await asyncio.shield(self._loaded)
         assert actor is not None
         subscription = self._prices._subscription
         while not (
             actor.state.phase is Phase.GUARDING
             and subscription._line.alive
-            and subscription._asked_for == (actor.state.run.instrument, actor.state.stop_loss)
+            and subscription._asked_for == (actor.state.run.instrument, actor.state.stop_loss, True)
         ):
             await asyncio.sleep(0.01)
 
