@@ -5,7 +5,6 @@ shares are gone is told, a missing share makes exits ask before they sell, every
 """
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -22,6 +21,7 @@ from actors.domain.order import OrderReport
 from actors.domain.partly_read import is_unread
 from actors.order_audit import Account, Finding
 from actors.ports import AttemptLog, BrokerUnavailable, Clock, Holding, PeerUnavailable, StrategyEvents
+from actors.timers import within
 from actors.watch_alerts import alert_of
 
 log = structlog.get_logger(__name__)
@@ -104,9 +104,10 @@ class AccountWatch:
 
     async def live(self) -> None:
         """Compare until nobody has used the account for long."""
-        limits = self._limits
+        limits, loop = self._limits, asyncio.get_running_loop()
         while self._is_needed():
             self._look_now.clear()
+            begun = loop.time()
             try:
                 await self._compare()
             except BrokerUnavailable as error:
@@ -115,9 +116,9 @@ class AccountWatch:
                 self._cannot_read(repr(error))
             await asyncio.sleep(limits.confirm_after.total_seconds())
             if not set(self._suspected) - set(self._told):
-                pause = (limits.interval if self._holdings else limits.idle_interval) - limits.confirm_after
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._look_now.wait(), pause.total_seconds())
+                # from look to look, however long one takes: what was seen stands for three seconds only
+                pause = limits.interval if self._holdings else limits.idle_interval
+                await within(self._look_now, begun + pause.total_seconds() - loop.time())
 
     def _is_needed(self) -> bool:
         """For as long as somebody uses the account, or our runs have traded there within the last day."""
