@@ -118,7 +118,7 @@ class ExecutionActor:
         if work is None:
             work = asyncio.create_task(self._work(command, foreseen=foreseen))
             self._working[intent_id] = work
-            work.add_done_callback(lambda _: self._forget(intent_id))
+            work.add_done_callback(lambda work: self._forget(command, work))
             if intent_id.leg is Leg.EXIT:
                 self.stops.exit_began(command)
         return work
@@ -196,9 +196,11 @@ class ExecutionActor:
     def _working_runs(self) -> frozenset[int]:
         return frozenset(intent_id.run_id for intent_id in self._working)
 
-    def _forget(self, intent_id: IntentId) -> None:
-        self._working.pop(intent_id, None)
-        self._withdrawn.discard(intent_id)
+    def _forget(self, command: OrderCommand, work: "asyncio.Task[Event]") -> None:
+        self._working.pop(command.intent.id, None)
+        self._withdrawn.discard(command.intent.id)
+        if not work.cancelled() and work.exception() is None and isinstance(work.result(), PlacementFailed):
+            self.stops.exit_absent(command)
 
     async def _work(self, command: OrderCommand, *, foreseen: bool) -> Event:
         try:

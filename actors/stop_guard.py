@@ -152,6 +152,13 @@ class StopGuard:
         if strategy_id in self._armed:  # letting go wakes other threads, and can wait until the order has left
             asyncio.get_running_loop().call_later(_LET_GO_S, self._let_go, strategy_id)
 
+    def exit_absent(self, command: OrderCommand) -> None:
+        """It is proven that the broker holds no order of the exit: a strategy that guards on may arm it again."""
+        intent_id = command.intent.id
+        if self._begun.get(command.strategy_id) == (intent_id.run_id, intent_id.seq):
+            self._let_go(command.strategy_id)
+            del self._begun[command.strategy_id]
+
     def _let_go(self, strategy_id: int) -> None:
         armed = self._armed.get(strategy_id)
         if armed is not None and self._has_begun(armed.stop.command):

@@ -15,6 +15,7 @@ from actors.stop_guard import RENEWED_WITHIN
 from actors.tick_streams import TickStreams
 from tests.kit.builders import INFY, NOW, a_report
 from tests.kit.execution import HOLDING, ExecutionBench, a_command, a_sell, guarded
+from tests.kit.fakes import REFUSED
 from tests.kit.outside import Life, OutsideBench
 from tests.kit.virtual_time import in_virtual_time, passing, until
 
@@ -274,6 +275,20 @@ async def test_an_exit_that_is_in_work_is_not_armed_again_by_a_late_renewal() ->
     fall(bench)
     await passing(5)
     assert len(bench.posted) == 1
+
+
+@in_virtual_time
+async def test_an_exit_that_the_broker_never_had_may_be_armed_again() -> None:
+    bench = await watched()
+    bench.broker.script = [REFUSED]
+    await bench.actor.guard(a_holding(a_stop()))
+    fall(bench)
+    await passing(2)
+    assert len(bench.posted) == 1
+    assert (await bench.actor.guard(a_holding(a_stop(), number=2))).armed
+    fall(bench)
+    await passing(2)
+    assert len(bench.posted) == 2
 
 
 @in_virtual_time
