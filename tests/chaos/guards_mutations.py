@@ -42,8 +42,8 @@ GUARDS_MUTATIONS = (
             # alone the second one finds the claim held, and looks before it sends
             Edit(
                 _EXECUTION,
-                " if verdict is ClaimVerdict.HELD_BY_ME else command\n",
-                " if False else command\n",
+                "        if verdict is ClaimVerdict.HELD_BY_ME:\n",
+                "        if False:\n",
             ),
         ),
         ("touched: nothing else",),
@@ -54,8 +54,8 @@ GUARDS_MUTATIONS = (
         (
             Edit(
                 _STOPS,
-                "        self._begun[command.strategy_id] = max(before, (intent_id.run_id, intent_id.seq))\n",
-                "        self._begun[command.strategy_id] = before\n",
+                "        self._begun[strategy_id] = max(self._begun.get(",
+                "        self._begun[strategy_id] = min(self._begun.get(",
             ),
             # alone it is asked for whether anything is left to sell
             Edit(_PLACER, "        if check or not self.evidence.proves(command):\n", "        if False:\n"),

@@ -80,6 +80,11 @@ MUTATIONS = (
                 "            verdict = await self._claim_in_time(command)\n",
                 "            verdict = ClaimVerdict.GRANTED\n",
             ),
+            Edit(
+                "actors/stop_guard.py",
+                "            verdict: ClaimVerdict | None = await self._claims.foresee(command)\n",
+                "            verdict: ClaimVerdict | None = ClaimVerdict.GRANTED\n",
+            ),
         ),
         (AllDeadAtOnce.CASE.name,),
         ("duplicate", "short"),
