@@ -13,7 +13,7 @@ from tests.kit.builders import NOW
 IST = ZoneInfo("Asia/Kolkata")
 
 
-def guard(age: timedelta | None = timedelta(seconds=1), **fields: Any) -> Guard:
+def guard(age: Any = timedelta(seconds=1), **fields: Any) -> Guard:
     runtime = {"terminated_at": "", "position": "bought", "status": "running", "message": "Bought 10 INFY"}
     if age is not None:
         since = (NOW - timedelta(minutes=5)).isoformat()
@@ -44,7 +44,7 @@ def test_one_guard_is_a_guard() -> None:
     ],
 )
 def test_what_is_not_confirmed_or_hears_nothing_does_not_guard(
-    age: timedelta | None, fields: dict[str, str], reason: str
+    age: timedelta | None, fields: dict[str, Any], reason: str
 ) -> None:
     said = guard(age, **fields)
     assert (said.state, said.reason, said.by) == ("not_guarded", reason, [])
