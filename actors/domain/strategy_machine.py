@@ -128,7 +128,12 @@ def _on_stop_loss_triggered(state: StrategyState, event: ev.StopLossTriggered, _
     """The exit of the second guard becomes our own: the command that is given now joins it where orders leave."""
     if state.phase is not Phase.GUARDING or event.intent_id != state.exits[-1].intent.id:
         return state, []
-    seen = "an exit of it had begun" if event.price is None else _touch(state, event.price)
+    if event.price is None:
+        seen = "an exit of it had begun before"
+    elif event.price > state.stop_loss:
+        seen = f"price ₹{to_rupees(event.price)} at or below the stop-loss before its last move"
+    else:
+        seen = _touch(state, event.price)
     return exits.begin_exit(state, OrderEvent.STOPLOSS, f"{seen}, seen where orders leave", look_up_first=True)
 
 

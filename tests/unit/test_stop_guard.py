@@ -148,6 +148,23 @@ async def test_a_second_guard_that_does_not_confirm_a_move_is_said_and_tried_aga
 
 
 @in_virtual_time
+async def test_a_stop_that_was_lowered_and_not_confirmed_may_sell_at_its_old_level_and_says_so() -> None:
+    bench = OutsideBench()
+    life = await armed(bench)
+
+    async def silent(holding: Holding) -> GuardAnswer:
+        return GuardAnswer(armed=holding.stop is None)
+
+    bench.desk.guard = silent  # type: ignore[method-assign]
+    assert await life.actor.move_stop(140000) is False
+    hear(bench, BELOW)
+    await until(lambda: life.state.phase is Phase.ENDED)
+    assert bench.sold == [10]
+    reasons = [line.event.reason for entry in life.journal.records for line in entry.logs]
+    assert any("₹1440.00 at or below the stop-loss before its last move" in reason for reason in reasons)
+
+
+@in_virtual_time
 async def test_nothing_is_guarded_without_a_position() -> None:
     bench = OutsideBench()
     life = bench.start()
