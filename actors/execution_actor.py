@@ -90,7 +90,9 @@ class ExecutionActor:
         self._claims, self._strategies, self._attempts = claims, strategies, attempts
         self._clock, self._limits = clock, limits
         self._alarm = AlarmClock(clock, limits.awake)
-        exits = GuardExits(strategies, begin=self._begin, is_over=self._is_over, in_background=self._in_background)
+        self._exits = exits = GuardExits(
+            strategies, begin=self._begin, is_over=self._is_over, in_background=self._in_background
+        )
         self.stops = StopGuard(
             subscribe=updates.subscribe, claims=claims, clock=clock, fire=exits.send, tell=self._report
         )
@@ -169,10 +171,7 @@ class ExecutionActor:
         return await account.evidence.ask(holding)
 
     async def watch_again(self, account_ids: Sequence[int]) -> None:
-        """Watch accounts on which runs have traded today, though nobody uses them any more: a short outlives its run.
-
-        What cannot be reached now is watched from its next use on.
-        """
+        """Watch accounts on which runs have traded today, though nobody uses them any more; else from the next use on."""
         for account_id in account_ids:
             try:
                 await self._accounts.of(account_id)
@@ -190,8 +189,7 @@ class ExecutionActor:
     def _is_over(self, account_id: int, run_id: int) -> bool:
         """Whether the journal has called the run ended."""
         account = self._accounts.known(account_id)
-        known = account.evidence.known if account is not None else ()
-        return any(intent.run_id == run_id and intent.ended for intent in known)
+        return account is not None and any(k.run_id == run_id and k.ended for k in account.evidence.known)
 
     def _working_runs(self) -> frozenset[int]:
         return frozenset(intent_id.run_id for intent_id in self._working)
@@ -376,6 +374,7 @@ class ExecutionActor:
         """Progress is best effort: a strategy that restarts reads the book, and the last event is our reply."""
         try:
             async with asyncio.timeout(1):
+                await self._exits.told(command.intent.id)
                 await self._strategies.report(command.strategy_id, event)
         except (PeerUnavailable, TimeoutError) as error:
             log.warning("execution.report_lost", strategy_id=command.strategy_id, reason=str(error))

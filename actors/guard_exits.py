@@ -7,6 +7,7 @@ from typing import Protocol
 import structlog
 
 from actors.domain.events import Event, OrderReported, StopLossTriggered
+from actors.domain.identifiers import IntentId
 from actors.domain.money import Paise
 from actors.ports import OrderCommand, PeerUnavailable, StrategyEvents
 
@@ -42,33 +43,49 @@ class GuardExits:
         in_background: Callable[[Awaitable[None]], None],
     ) -> None:
         self._strategies, self._begin, self._is_over, self._in_background = strategies, begin, is_over, in_background
+        self._untold: dict[IntentId, asyncio.Event] = {}
 
     def send(self, command: OrderCommand, price: Paise | None) -> None:
         """Send the exit of a stop-loss that was seen touched at this price, then tell its strategy."""
         if self._is_over(command.account_id, command.run_id):
             log.warning("stop_guard.run_is_over", strategy_id=command.strategy_id, run_id=command.run_id)
             return
+        self._untold[command.intent.id] = asyncio.Event()
         work = self._begin(command, foreseen=not command.look_up_first)
         self._in_background(self._see_through(command, work, price))
+
+    async def told(self, intent_id: IntentId) -> None:
+        """Return once the strategy was told that the exit has begun: what becomes of it comes after that."""
+        if (untold := self._untold.get(intent_id)) is not None:
+            await untold.wait()
 
     async def _see_through(self, command: OrderCommand, work: "asyncio.Task[Event]", price: Paise | None) -> None:
         """The strategy goes on as if it had decided: it hears of the exit once that has left, and of its end."""
         await asyncio.sleep(_TOLD_AFTER_S)
-        await self._tell_until_heard(command, StopLossTriggered(command.intent.id, price))
+        event = StopLossTriggered(command.intent.id, price)
+        heard = await self._tell(command, event)
+        self._untold.pop(command.intent.id).set()
+        if not heard:
+            await self._tell_until_heard(command, event)
         try:
-            event = await asyncio.shield(work)
+            ended = await asyncio.shield(work)
         except PeerUnavailable as error:
             log.warning("stop_guard.exit_unresolved", strategy_id=command.strategy_id, reason=str(error))
             return  # whoever has heard of it asks again
-        if isinstance(event, OrderReported):  # a failure is the answer to the strategy's own command, and to that alone
-            await self._tell_until_heard(command, event)
+        if isinstance(ended, OrderReported):  # a failure is the answer to the strategy's own command, and to that alone
+            await self._tell_until_heard(command, ended)
 
     async def _tell_until_heard(self, command: OrderCommand, event: Event) -> None:
         """A strategy that is being started again hears it as soon as it is there; it may know it from the book."""
         for _ in range(_TELL_TIMES):
-            try:
-                return await self._strategies.report(command.strategy_id, event)
-            except PeerUnavailable as error:
-                log.info("stop_guard.not_heard", strategy_id=command.strategy_id, reason=str(error))
+            if await self._tell(command, event):
+                return
             await asyncio.sleep(_TELL_PAUSE_S)
-        return None
+
+    async def _tell(self, command: OrderCommand, event: Event) -> bool:
+        try:
+            await self._strategies.report(command.strategy_id, event)
+        except PeerUnavailable as error:
+            log.info("stop_guard.not_heard", strategy_id=command.strategy_id, reason=str(error))
+            return False
+        return True
