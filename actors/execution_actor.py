@@ -171,7 +171,7 @@ class ExecutionActor:
         return await account.evidence.ask(holding)
 
     async def watch_again(self, account_ids: Sequence[int]) -> None:
-        """Watch accounts on which runs have traded today, though nobody uses them any more; else from the next use on."""
+        """Watch accounts on which runs have traded today, used or not; one that cannot be reached, at its next use."""
         for account_id in account_ids:
             try:
                 await self._accounts.of(account_id)

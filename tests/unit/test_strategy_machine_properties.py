@@ -13,6 +13,7 @@ from actors.domain.decisions import ArmIntent, CancelOrder, Decision, EndRun, Se
 from actors.domain.errors import IllegalEvent
 from actors.domain.events import (
     BrokerRestored,
+    CoverRead,
     Event,
     FeedLost,
     FeedRestored,
@@ -25,6 +26,7 @@ from actors.domain.events import (
     PositionClosedOutside,
     RunRecovered,
     StopLossMoved,
+    StopLossTriggered,
     StopRequested,
     TickReceived,
     Timer,
@@ -164,8 +166,23 @@ class StrategyLife(RuleBasedStateMachine):
         self.feed(TickReceived(a_tick(price, self.now, age=age)))
         if stale:
             assert self.state.phase is before.phase, "a trade of before the fill decided something"
+        elif before.unproven:
+            assert self.state.phase is before.phase, "shares that may be gone were sold without a question"
         elif before.phase is Phase.GUARDING and price <= before.stop_loss:
             assert self.state.phase is Phase.EXITING, "a breached stop did not exit"
+
+    @precondition(lambda self: self.state.unproven)
+    @rule(covered=st.integers(0, 10))
+    def account_is_read(self, covered: int) -> None:
+        self.feed(CoverRead(covered, "sold by hand"))
+
+    @precondition(lambda self: self.state.exits)
+    @rule(price=st.none() | st.integers(144000, 146000))
+    def second_guard_sends_the_exit(self, price: int | None) -> None:
+        before = self.state
+        self.feed(StopLossTriggered(before.exits[-1].intent.id, price))
+        guarded = before.phase is Phase.GUARDING
+        assert self.state.phase is (Phase.EXITING if guarded else before.phase)
 
     @rule()
     def journal_answers(self) -> None:
