@@ -290,7 +290,7 @@ class OrderPlacer:
         """
         command, key = self.command, position_key(self.command.instrument, self.command.product)
         if command.intent.side is not Side.SELL:
-            if not check:
+            if command.look_up_first or not check:  # else its own first request has just looked
                 await self.evidence.look_ahead(command.product)
             short = self.evidence.short_before_buying(command)
             if short is None:

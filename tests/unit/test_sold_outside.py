@@ -5,12 +5,14 @@ from datetime import timedelta
 import pytest
 
 from actors.domain.identifiers import Product, Side
-from actors.domain.order import OrderStage
+from actors.domain.order import FailureKind, OrderStage
+from actors.domain.retry_policy import RetryPolicy
 from actors.domain.snapshot import dump_state
 from actors.domain.strategy_state import Phase, StatusDetail
 from actors.ports import LoadedRun, WordTaken
 from actors.traders_word import guarded_again
 from tests.kit.builders import BUY_AT, INFY, SELL_AT
+from tests.kit.execution import ExecutionBench, a_command
 from tests.kit.fakes import PARKED, REFUSED
 from tests.kit.lives import STOP
 from tests.kit.outside import Life, OutsideBench
@@ -334,6 +336,15 @@ async def test_a_position_that_the_trader_says_he_closed_ends_only_if_the_accoun
     assert await life.actor.closed_by_trader(10) == WordTaken(done=True)
     assert (life.state.detail, bench.net()) == (StatusDetail.CLOSED_OUTSIDE, 0)
     assert await life.actor.closed_by_trader(1) == WordTaken(done=False)
+
+
+@in_virtual_time
+async def test_a_buy_that_a_new_incarnation_looks_up_first_is_not_sent_into_a_short() -> None:
+    bench = ExecutionBench(BUY_AT + timedelta(seconds=1), entry=RetryPolicy(quarantine=timedelta(seconds=4)))
+    bench.broker.net[INFY, Product.MIS] = -50
+    looked_up = a_command(look_up_first=True, not_before=BUY_AT)
+    assert (await bench.failed(looked_up)).kind is FailureKind.ACCOUNT_SHORT
+    assert bench.posted == []
 
 
 @pytest.mark.parametrize("looked_s_before", [0.1, 1, 2, 3, 3.7, 3.9, 4.1, 6])
