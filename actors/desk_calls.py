@@ -21,14 +21,19 @@ log = logging.getLogger(__name__)
 PEER_RETRY_S = 0.5
 """Between the tries of a call to an actor that is restarting."""
 
+_COMMAND_RETRY_S, _COMMAND_TRIES = 0.2, 25
+"""So often an order is given again at first: its actor is back in about a second, and nobody else can send it."""
+
 _QUICK_TRIES = 20
 _SLOW_S = 5.0
 _CANCEL_PAUSES_S = (PEER_RETRY_S, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
 
 
 def peer_pause(tries: int) -> float:
-    """Seconds until the next try, after so many: an actor is back in two, or its node is gone for longer."""
-    return PEER_RETRY_S if tries < _QUICK_TRIES else _SLOW_S
+    """Seconds until an order is given again, after so many tries: an actor is back in two, or its node is gone."""
+    if tries < _COMMAND_TRIES:
+        return _COMMAND_RETRY_S
+    return PEER_RETRY_S if tries < _COMMAND_TRIES + _QUICK_TRIES else _SLOW_S
 
 
 class DeskCalls:

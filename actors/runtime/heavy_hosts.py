@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Mapping, Sequence
 from datetime import timedelta
 from typing import TypeVar
 
-import apprise
 import structlog
 
 from actors import failpoints
@@ -70,6 +69,8 @@ class LedgerHost:
         self._missed_grace = timedelta(seconds=settings.missed_grace_s)
         self._unmirrored: dict[int, bool] = {}
         self._repair: asyncio.Task[None] | None = None
+        import apprise  # execution starts without it, and a position waits for that
+
         self._notifier = apprise.Apprise()
         for url in settings.alert_urls:
             self._notifier.add(url.get_secret_value())
