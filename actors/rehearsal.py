@@ -37,15 +37,22 @@ class Rehearsal:
     async def live(self) -> None:
         """Rehearse for as long as stops are armed, for ever."""
         while True:
-            if self._next_command() is None:
+            if self._command() is None:
                 await asyncio.sleep(_LOOK_AGAIN_S)
                 continue
             self._begin(self._once)
             await asyncio.sleep(1 / PER_SECOND)
 
-    def _once(self) -> None:
+    def _command(self) -> OrderCommand | None:
         try:
-            command = self._next_command()
+            return self._next_command()
+        except Exception as error:  # noqa: BLE001 - as below
+            self._note(repr(error))
+            return None
+
+    def _once(self) -> None:
+        command = self._command()
+        try:
             if command is not None:
                 self._rehearse(command)
         except Exception as error:  # noqa: BLE001 - the order itself goes its way, and says what is wrong with it
