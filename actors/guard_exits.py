@@ -85,7 +85,7 @@ class GuardExits:
     async def _tell(self, command: OrderCommand, event: Event) -> bool:
         try:
             await self._strategies.report(command.strategy_id, event)
-        except PeerUnavailable as error:
-            log.info("stop_guard.not_heard", strategy_id=command.strategy_id, reason=str(error))
+        except Exception as error:  # noqa: BLE001 - whatever broke on the way, it must hear of its exit
+            log.info("stop_guard.not_heard", strategy_id=command.strategy_id, error=repr(error))
             return False
         return True

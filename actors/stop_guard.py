@@ -43,6 +43,8 @@ sells."""
 
 _LET_GO_S = 0.05
 
+_HEARD_WITHIN = timedelta(seconds=2)
+
 _Turn = tuple[int, int, int]
 """Run, epoch and number of a holding: what comes later is greater."""
 
@@ -110,6 +112,7 @@ class StopGuard:
         self._known: dict[int, _Known] = {}
         self._armed: dict[int, _Armed] = {}
         self._begun: dict[int, tuple[int, int]] = {}
+        self._begun_at: dict[int, datetime] = {}
         self._turn = 0
         self.changed = asyncio.Event()
         """Set when what `shown` says may have changed."""
@@ -134,6 +137,8 @@ class StopGuard:
         stop = holding.stop
         if stop is None or self._has_begun(stop.command):
             self._disarm(holding.strategy_id)
+            if stop is not None:
+                await self._tell_again(stop.command, find)
             return GuardAnswer()
         armed = self._armed.get(holding.strategy_id)
         in_doubt = armed is not None and armed.in_doubt
@@ -149,8 +154,16 @@ class StopGuard:
         """An exit of the run is in work, whoever decided it: its stop is watched no more, and not armed again."""
         intent_id, strategy_id = command.intent.id, command.strategy_id
         self._begun[strategy_id] = max(self._begun.get(strategy_id, (0, 0)), (intent_id.run_id, intent_id.seq))
+        self._begun_at[strategy_id] = self._clock.now()
         if strategy_id in self._armed:  # letting go wakes other threads, and can wait until the order has left
             asyncio.get_running_loop().call_later(_LET_GO_S, self._let_go, strategy_id)
+
+    async def _tell_again(self, command: OrderCommand, find: Callable[[str], Awaitable[OrderReport | None]]) -> None:
+        """A strategy that still guards, long after its exit has begun, was told of it in vain."""
+        if self._clock.now() - self._begun_at[command.strategy_id] < _HEARD_WITHIN:
+            return
+        if (order := await find(command.intent.tag)) is not None:
+            await self._tell(command, OrderReported(command.intent.id, order))
 
     def exit_absent(self, command: OrderCommand) -> None:
         """It is proven that the broker holds no order of the exit: a strategy that guards on may arm it again."""

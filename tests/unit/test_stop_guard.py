@@ -295,6 +295,17 @@ async def test_an_exit_that_is_in_work_is_not_armed_again_by_a_late_renewal() ->
 
 
 @in_virtual_time
+async def test_a_strategy_that_guards_on_after_its_exit_hears_of_it_with_its_next_renewal() -> None:
+    bench = await watched()
+    await bench.actor.guard(a_holding(a_stop()))
+    fall(bench)
+    await passing(3)
+    bench.strategies.events.clear()  # as if none of it had arrived
+    assert not (await bench.actor.guard(a_holding(a_stop(), number=2))).armed
+    assert [event.report.filled_quantity for event in bench.strategies.events] == [10]  # type: ignore[union-attr]
+
+
+@in_virtual_time
 async def test_an_exit_that_the_broker_never_had_may_be_armed_again() -> None:
     bench = await watched()
     bench.broker.script = [REFUSED]
