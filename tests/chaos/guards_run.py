@@ -29,16 +29,16 @@ from tests.kit.trader import Deployment
 SYMBOLS = tuple(symbol for slot in SLOTS for symbol in (slot.symbol, slot.healthy))
 
 _EXPLAINED = (
-    "Written by `make guards`. Every life is a strategy that holds ten shares, whose stop-loss both guards watch: the",
+    "Written by `make guards`. Every case is a strategy that holds ten shares, whose stop-loss both guards watch: the",
     "strategy, by its router's prices, and execution, by those on the accounts' WebSockets (`guard.by` says both).",
     "One or two processes are killed (`kill -9`) at a step between arming and fill, or something else happens, in the",
     "very instant in which the price falls below the stop. *Unguarded* is the time from when the exchange published",
     "that price until our first SELL request arrived there, both by its clock. One more trade below the stop follows",
-    "each exit. A life is broken if that takes longer than its bound, and by all that the second table of the chaos",
+    "each exit. A case is broken if that takes longer than its bound, and by all that the second table of the chaos",
     "report is judged by: two orders of one tag, a short, a foreign sale, shares or orders that are left, an order",
-    "that is not in `order_logs`. Each step is crossed with everybody who can die at it, and everybody with everybody",
-    "else. *At send.after* and the like: the process died at that failpoint (`actors/failpoints.py`). Where an exit",
-    "rests, it had arrived before anybody died.",
+    "that is not in `order_logs`. Each step is crossed with every process that can die at it, and every process with",
+    "every other one. *At send.after* and the like: the process died at that failpoint (`actors/failpoints.py`). Where",
+    "an exit rests, it had arrived before a process died.",
 )
 
 
@@ -142,11 +142,11 @@ def live_guards(cases: list[GuardsCase], until: float, tell: Callable[[str], Non
 
 def report(results: list[GuardsResult], *, sittings: bool) -> str:
     """The report as Markdown. `sittings`: whether the lives were lived in more than one."""
-    several = " They were lived in several sittings." if sittings else ""
+    several = " They were run in several sittings." if sittings else ""
     lines = ["# Two guards", "", *_EXPLAINED, "", summary(results) + several, ""]
-    lines += ["| who dies, or what happens | lives | median | worst | bound |", "|---|---|---|---|---|"]
+    lines += ["| killed, or what happens | cases | median | worst | bound |", "|---|---|---|---|---|"]
     lines += [_row(kind, [r for r in results if r.case.kind == kind]) for kind in _kinds(results)]
-    lines += ["", "## Every life", "", "| life | unguarded | |", "|---|---|---|"]
+    lines += ["", "## Every case", "", "| case | unguarded | |", "|---|---|---|"]
     for result in results:
         took = "" if result.unguarded_s is None else _ms(result.unguarded_s)
         lines.append(f"| {result.case.name} | {took} | {'' if result.passed else f'**{result.words}**'} |")
@@ -175,7 +175,7 @@ def summary(results: list[GuardsResult]) -> str:
     names = {"duplicate": "duplicate orders", "short": "shorts", "unguarded": "positions unguarded for too long"}
     told = ", ".join(f"{wrong.count(kind)} {name}" for kind, name in names.items())
     others, untried = sum(kind not in names for kind in wrong), sum(bool(result.untried) for result in results)
-    return f"{len(results)} lives: {told}, {others} other problems; {untried} not as they were meant to be."
+    return f"{len(results)} cases: {told}, {others} other problems; {untried} not as they were meant to be."
 
 
 def lived_before(journal: Path | None) -> list[GuardsResult]:

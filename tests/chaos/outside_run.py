@@ -50,15 +50,15 @@ BROKEN = {
 }
 
 _EXPLAINED = (
-    "Written by `make chaos`. Every life is a strategy that holds, or is about to buy, ten shares with a stop-loss. At",
-    "a step of it something happens outside TradeActors, just after somebody was killed (`kill -9`); then its price",
-    "falls below the stop. Judged by the exchange's own ledger, trade by trade: a sale by hand or by the broker counts",
+    "Written by `make chaos`. Every case is a strategy that holds, or is about to buy, ten shares with a stop-loss. At",
+    "one of its steps something happens outside TradeActors, after a process was killed (`kill -9`); then its price",
+    "falls below the stop. The exchange's own ledger judges it, trade by trade: a sale by hand or by the broker counts",
     "against the run first, and what is left of the run's shares is all that it may sell. There may be no short that",
     "an order of ours opened, and no sale of shares that were not the run's. No healthy position of the account may",
     "wait for a locked one (starved). A stop that was touched leads to an exit, or to a word in status or alerts",
     "(silent). No tag has two orders, every accepted order is in `order_logs`, and nothing is left at the end. Every",
     "happening is crossed with every step at which it can happen and with every kill that concerns it, and every step",
-    "with every kill. Cells name the kills that were lived, and those that failed.",
+    "with every kill. Cells name the kills that were tried (*nobody*: none), and those that failed.",
 )
 
 
@@ -196,7 +196,7 @@ def outside_summary(results: list[OutsideResult]) -> str:
     untried = sum(bool(result.untried) for result in results)
     others = sum(count for kind, count in broken.items() if kind not in BROKEN)
     told = ", ".join(f"{broken[kind]} {name}" for kind, name in BROKEN.items())
-    return f"{len(results)} lives: {told}, {others} other problems; {untried} not as they were meant to be."
+    return f"{len(results)} cases: {told}, {others} other problems; {untried} not as they were meant to be."
 
 
 def passed_before(journal: Path | None) -> dict[str, float]:

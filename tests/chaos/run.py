@@ -31,10 +31,10 @@ TOGETHER, TOGETHER_WITH_KILLS, STARTING_AT_ONCE = 10, 5, 2
 
 
 _EXPLAINED = (
-    "Written by `make chaos`. Every case is the life of one strategy on the real stack, judged by the paper exchange's",
-    "own ledger against `order_logs`: at most one live or filled order per tag, never short, flat at the end, every",
-    "accepted order logged, the run's record as the ledger has it. Cells are passed of lived. *Killed*: the same with",
-    "a process killed (`kill -9`) at a failpoint. The row 'no fault' has every failpoint; faults after which the",
+    "Written by `make chaos`. Every case is one strategy on the real stack, from START to its end. The exchange's own",
+    "ledger judges it against `order_logs`: at most one live or filled order per tag, never short, flat at the end,",
+    "every accepted order logged, the run's record as the ledger has it. Cells are passed of tried. *Killed*: the same",
+    "with a process killed (`kill -9`) at a failpoint. The row 'no fault' has every failpoint. Faults after which the",
     "answer is missing or the order is not final have the four around a request (decide.after, claim.after,",
     "send.after, reply.after), or the two before it if the order is found and done before its answer comes.",
 )
@@ -182,7 +182,7 @@ def summary(results: list[Result]) -> str:
     broken = Counter(problem.partition(":")[0] for result in results for problem in result.problems)
     untried = sum(bool(result.untried) for result in results)
     return (
-        f"{len(results)} lives, of the matrix's {len(list(cases()))} cases and of special ones: "
+        f"{len(results)} cases, of the matrix's {len(list(cases()))} and of special ones: "
         f"{broken['duplicate']} duplicate orders, {broken['short']} shorts, "
         f"{broken['unguarded']} positions left unguarded, {broken['unlogged']} orders not logged, "
         f"{sum(broken.values()) - sum(broken[k] for k in ('duplicate', 'short', 'unguarded', 'unlogged'))} other "
