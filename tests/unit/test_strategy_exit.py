@@ -1,4 +1,4 @@
-"""How a position is sold, row by row of the specification."""
+"""How a position is sold, row by row (docs/requirements.md)."""
 
 from dataclasses import replace
 from datetime import timedelta
