@@ -1,4 +1,4 @@
-"""The shell that places orders: the order protocol of design §4, one task per intent.
+"""The shell that places orders: the order protocol (docs/order-protocol.md), one task per intent.
 
 What a caller of `execute` may believe: while it runs, at most one request for the intent is under way; after it
 returned, the order is final, or it is proven that the broker holds none.

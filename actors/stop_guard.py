@@ -1,4 +1,4 @@
-"""The second guard: stop-losses that strategies have armed where orders leave (row M4, design §8).
+"""The second guard: stop-losses that strategies have armed where orders leave (row M4, decision 19).
 
 The first guard is the strategy itself, which hears prices from its router. This one hears them by ways of its own
 (`GuardedMarket`), so that no death of one process and no lost connection blinds both. The guard that sees the breach

@@ -119,7 +119,7 @@ class StreamCallbacks:
 class OrderUpdates(Protocol):
     """The broker's stream of one account: its order updates, and the ticks that are asked for on it.
 
-    An update is a hint: nothing is replayed after a break (kite.md §3).
+    An update is a hint: nothing is replayed after a break (kite.md §3.5).
     """
 
     def follow(self, account_id: int, callbacks: StreamCallbacks) -> None:
