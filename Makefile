@@ -35,7 +35,7 @@ guards: $(VENV)/.dev ## Who dies, or what happens, in the instant of a touch; wr
 teeth: $(VENV)/.dev ## Take the mechanisms of the order protocol away one by one: the chaos suite must notice
 	@$(BIN)/python -m tests.chaos.teeth
 
-bench: $(VENV)/.dev ## Every figure of the design with its baseline; writes benchmarks/RESULTS.md (about 25 minutes)
+bench: $(VENV)/.dev ## Every figure with its baseline; writes benchmarks/RESULTS.md (about 25 minutes)
 	@$(BIN)/python -m benchmarks.run --write
 
 scale: $(VENV)/.dev ## A hundred strategies on three Ray nodes, killed at random for ten minutes; writes docs/scale-report.md

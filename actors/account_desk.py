@@ -16,7 +16,7 @@ from actors.request_counts import RequestCounts
 T = TypeVar("T")
 
 _READ_SPACING_S = 0.15
-"""Kite allows ten reads a second and account, all kinds together (kite.md §4)."""
+"""Kite allows ten reads a second and account, all kinds together (kite.md §4.6)."""
 
 _WARM_S = 5.0
 """For so long a session that was readied counts as ready."""
@@ -59,7 +59,7 @@ class AccountDesk:
         with contextlib.suppress(BrokerUnavailable):
             await self.gateway.keep_warm()
 
-    # --- order updates: hints that arrive twice, late and out of order (kite.md §3) -------------------------------
+    # --- order updates: hints that arrive twice, late and out of order (kite.md §3.5) -----------------------------
 
     def take_update(self, report: OrderReport) -> None:
         """Take in one update of the broker's stream, and wake whoever follows that order."""
@@ -94,7 +94,7 @@ class AccountDesk:
 
 
 class ShareReservations:
-    """Shares that exits in work are about to sell, so that two exits never count on the same ones (design §4.6)."""
+    """Shares that exits in work are about to sell, so that two exits never count on the same ones (mechanism 9)."""
 
     def __init__(self) -> None:
         self._reserved: dict[PositionKey, dict[IntentId, int]] = {}

@@ -1,4 +1,4 @@
-"""The watcher of one account: compares its order book, its positions and our intents (design §4.8, reliability B31).
+"""The watcher of one account: compares its order book, its positions and our intents (mechanism 11).
 
 One reading per account and interval, however many strategies hold something there. It never trades: a strategy whose
 shares are gone is told, a missing share makes exits ask before they sell, everything else is an alert.

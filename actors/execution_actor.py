@@ -1,4 +1,4 @@
-"""The shell that places orders: the order protocol of design §4, one task per intent.
+"""The shell that places orders: the order protocol (docs/order-protocol.md), one task per intent.
 
 What a caller of `execute` may believe: while it runs, at most one request for the intent is under way; after it
 returned, the order is final, or it is proven that the broker holds none.
@@ -38,12 +38,12 @@ from actors.ports import (
     ClaimsUnavailable,
     ClaimVerdict,
     Clock,
+    ExecutionStreams,
     GuardAnswer,
     Holding,
     OrderClaims,
     OrderCommand,
     OrderGateways,
-    OrderUpdates,
     PeerUnavailable,
     StrategyEvents,
 )
@@ -83,7 +83,7 @@ class ExecutionActor:
         strategies: StrategyEvents,
         attempts: AttemptLog,
         records: AccountRecords,
-        updates: OrderUpdates,
+        streams: ExecutionStreams,
         clock: Clock,
         limits: ExecutionLimits,
     ) -> None:
@@ -93,12 +93,10 @@ class ExecutionActor:
         self._exits = exits = GuardExits(
             strategies, begin=self._begin, is_over=self._is_over, in_background=self._in_background
         )
-        self.stops = StopGuard(
-            subscribe=updates.subscribe, claims=claims, clock=clock, fire=exits.send, tell=self._report
-        )
-        self.rehearsal = Rehearsal(self.stops.rehearsed, updates.rehearse, self._rehearse)
+        self.stops = StopGuard(streams=streams, claims=claims, clock=clock, fire=exits.send, tell=self._report)
+        self.rehearsal = Rehearsal(self.stops.rehearsed, streams.updates.rehearse, self._rehearse)
         parts = AccountParts(
-            gateways, strategies, attempts, records, updates, clock, budget=limits.budget, watch=limits.watch
+            gateways, strategies, attempts, records, streams.updates, clock, budget=limits.budget, watch=limits.watch
         )
         self._accounts = ExecutionAccounts(
             parts, self.stops, working=self._working_runs, in_background=self._in_background

@@ -1,4 +1,4 @@
-"""The chase of an exit that the broker has parked as an open LIMIT order (row H4, kite.md §4)."""
+"""The chase of an exit that the broker has parked as an open LIMIT order (row H4, kite.md §4.4)."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace

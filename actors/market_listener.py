@@ -1,4 +1,4 @@
-"""The shell around a broker's tick stream: hygiene before anything else, then each tick to its router (design §2)."""
+"""The shell around a broker's tick stream: hygiene before anything else, then each tick to its router."""
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -180,7 +180,7 @@ class MarketListener:
             clock = self._clocks[connection] = StreamClock(self._lag_limit)
         return clock
 
-    # --- symbols that fell silent while the feed lives (catalogue C45) --------------------------------------------
+    # --- symbols that fell silent while others tick -------------------------------------------------------------------
 
     def quiet(self) -> list[Instrument]:
         """Armed instruments, on a live connection, without a tick for so long that somebody should ask their price."""

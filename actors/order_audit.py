@@ -1,4 +1,4 @@
-"""What an account's order book and positions say about our runs, as a function (design §4.6, §4.8).
+"""What an account's order book and positions say about our runs, as a function (mechanisms 9 and 11).
 
 One round of the watcher hands in what one look has shown; its two reads are not one snapshot, so a finding counts only
 when the next round has it too (`AccountWatch`).

@@ -1,7 +1,7 @@
 """The order budget of one account: so many requests a calendar second, minute and day, exits first (ruling 8, row G2).
 
 Kite counts placements, modifications and cancellations of an account on its own calendar second and answers 429
-above ten; it also caps the minute and the day (kite.md §4). Part of every window is kept for exits, so that no wave of
+above ten; it also caps minute and day (kite.md §4.5). Part of every window is kept for exits, so that no wave of
 entries can hold one up, and part of the day for the *first* request of each exit, so that no exit that is refused, or
 finds no buyers, can use up what the others need. No rate-limit library counts calendar windows or serves waiters by
 priority.

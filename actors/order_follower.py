@@ -1,4 +1,4 @@
-"""Accepted is not filled: an order is followed to its end, and an exit that parks is chased (design §4.5, row H4).
+"""Accepted is not filled: an order is followed to its end, and an exit that parks is chased (mechanism 8, row H4).
 
 Two sources say what an order has become: the order book, which is read again and again, and the broker's updates,
 which come at once, or twice, or late, or never. What is known is merged by rank of the stage and by filled quantity,
@@ -126,7 +126,7 @@ class OrderFollower:
         return self._with_news(seen)
 
     def _look_for_duplicates(self, known: OrderReport, book: Sequence[OrderReport]) -> None:
-        """An order that was thought absent can turn up after it was sent again (design §4.8): say so, once."""
+        """An order that was thought absent can turn up after it was sent again (window W1): say so, once."""
         same_tag = with_tag(book, self.command.intent.tag)
         others = [r.order_id for r in same_tag if r.order_id != known.order_id and not is_dead(r)]
         if others and not self._duplicate_told:

@@ -1,4 +1,4 @@
-"""One intent becomes one order at the broker, effectively once (design §4.3, §4.4; ruling 1).
+"""One intent becomes one order at the broker, effectively once (mechanisms 4 to 7, ruling 1).
 
 What can be believed of `OrderPlacer.place`: while it runs, at most one request for the intent is under way. It returns
 the broker's order, or a failure, and then it is proven that the broker holds none.

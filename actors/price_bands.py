@@ -14,7 +14,7 @@ _FORGOTTEN_S = 120.0
 """A band that could not be read again for so long is not known any more."""
 
 _SPACING_S = 1.5
-"""Kite answers one quote a second and API key, and the feed asks for some too (kite.md §4)."""
+"""Kite answers one quote a second and API key, and the feed asks for some too (kite.md §4.6)."""
 
 
 class PriceBands:

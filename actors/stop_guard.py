@@ -1,16 +1,16 @@
-"""The second guard: stop-losses that strategies have armed where orders leave (row M4, design §8).
+"""The second guard: stop-losses that strategies have armed where orders leave (row M4, decision 19).
 
-The first guard is the strategy itself, which hears prices from its router. This one hears them over the WebSockets of
-the accounts, so that no death of one process and no lost connection blinds both. Whoever sees the breach first sends;
-both name the same intent, so there is one order. The strategy owns the stop-loss: it arms, moves and disarms, and what
-it says last holds.
+The first guard is the strategy itself, which hears prices from its router. This one hears them by ways of its own
+(`GuardedMarket`), so that no death of one process and no lost connection blinds both. The guard that sees the breach
+first sends; both name the same intent, so there is one order. The strategy owns the stop-loss: it arms, moves and
+disarms, and what it says last holds.
 """
 
 import asyncio
 import itertools
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -18,14 +18,14 @@ from actors.domain.events import Event, OrderReported
 from actors.domain.identifiers import Instrument, IntentId
 from actors.domain.money import Paise
 from actors.domain.order import OrderReport
-from actors.domain.stop_levels import StopLevels
 from actors.domain.stop_loss import Tick, is_breached
 from actors.domain.token_day import token_day
-from actors.market_listener import LAG_LIMIT, MarketListener
+from actors.guarded_market import GuardedMarket
 from actors.ports import (
     ClaimsUnavailable,
     ClaimVerdict,
     Clock,
+    ExecutionStreams,
     GuardAnswer,
     GuardShown,
     Holding,
@@ -44,6 +44,8 @@ sells."""
 _LET_GO_S = 0.05
 
 _HEARD_WITHIN = timedelta(seconds=2)
+
+_LOOK_AROUND_S = 1.0
 
 _Turn = tuple[int, int, int]
 """Run, epoch and number of a holding: what comes later is greater."""
@@ -66,28 +68,6 @@ class _Known:
     at: datetime
 
 
-class _Market:
-    """The prices of one broker, and the levels that are watched there."""
-
-    def __init__(self, streams: TickStreams, clock: Clock, on_tick: Callable[[str, Tick], None]) -> None:
-        self.streams, self._on_tick = streams, on_tick
-        self.listener = MarketListener(streams, routers=self, clock=clock, lag_limit=LAG_LIMIT)
-        self.levels: dict[str, StopLevels] = {}
-        self._days: dict[str, date] = {}
-
-    def follow(self, instrument: Instrument, day: date) -> None:
-        """Hear the instrument under its token of the day. What came under that of another day is forgotten."""
-        if self._days.get(instrument.key) != day:
-            self.listener.unsubscribe(instrument.key)
-            self._days[instrument.key] = day
-        self.listener.subscribe(instrument, armed=True)
-        self.listener.on_token(instrument, instrument.token, day)
-
-    def deliver(self, receiver: int | str, tick: Tick) -> None:
-        """See `TickReceiver.deliver`."""
-        self._on_tick(str(receiver), tick)
-
-
 class StopGuard:
     """The stops of one execution actor.
 
@@ -98,16 +78,17 @@ class StopGuard:
     def __init__(
         self,
         *,
-        subscribe: Callable[[int, frozenset[int]], None],
+        streams: ExecutionStreams,
         claims: OrderClaims,
         clock: Clock,
         fire: Callable[[OrderCommand, Paise | None], None],
         tell: Callable[[OrderCommand, Event], Awaitable[None]],
     ) -> None:
-        self._subscribe, self._claims, self._clock = subscribe, claims, clock
+        self._streams = streams
+        self._claims, self._clock = claims, clock
         self._fire, self._tell = fire, tell
-        self._markets: dict[str, _Market] = {}
-        self._market_of: dict[int, _Market] = {}
+        self._markets: dict[str, GuardedMarket] = {}
+        self._market_of: dict[int, GuardedMarket] = {}
         self._up: set[int] = set()
         self._known: dict[int, _Known] = {}
         self._armed: dict[int, _Armed] = {}
@@ -213,8 +194,8 @@ class StopGuard:
             self._leave(stop)
             return
         key, market = stop.command.instrument.key, self._market(stop, token)
-        market.levels.setdefault(key, StopLevels()).set(strategy_id, stop.stop_loss)
-        if (latest := market.listener.latest(key)) is not None:  # a breach that still holds is seen
+        market.set_level(key, strategy_id, stop.stop_loss)
+        if (latest := market.latest(key)) is not None:  # a breach that still holds is seen
             now = self._clock.now()
             self._judge(strategy_id, Tick.single(latest.token, latest.price, latest.exchange_time, now))
 
@@ -225,23 +206,18 @@ class StopGuard:
             self.changed.set()
 
     def _leave(self, stop: StopOrder) -> None:
-        market, key = self._markets.get(stop.broker), stop.command.instrument.key
-        if market is None or (levels := market.levels.get(key)) is None:
-            return
-        levels.remove(stop.command.strategy_id)
-        if not levels:
-            del market.levels[key]
-            market.listener.unsubscribe(key)
+        if (market := self._markets.get(stop.broker)) is not None:
+            market.remove_level(stop.command.instrument.key, stop.command.strategy_id)
 
     # --- prices ---------------------------------------------------------------------------------------------------
 
-    def _market(self, stop: StopOrder, token: int) -> _Market:
+    def _market(self, stop: StopOrder, token: int) -> GuardedMarket:
         """The broker's market, which hears the stop's instrument from now on."""
         broker = stop.broker
         market = self._markets.get(broker)
         if market is None:
-            streams = TickStreams(self._subscribe, self._up.__contains__)
-            market = _Market(streams, self._clock, lambda key, tick: self._on_tick(self._markets[broker], key, tick))
+            streams = TickStreams(self._streams.updates.subscribe, self._up.__contains__)
+            market = GuardedMarket(broker, streams, self._streams.feed, self._clock, self._judge)
             self._markets[broker] = market
         account_id, instrument = stop.command.account_id, stop.command.instrument
         self._market_of[account_id] = market
@@ -267,6 +243,7 @@ class StopGuard:
         if (market := self._market_of.get(account_id)) is not None:
             market.listener.on_lost(account_id, "the account's stream broke")
             self._gather(market)
+            market.look_around()
             self.changed.set()
 
     def on_left(self, account_id: int) -> None:
@@ -277,7 +254,7 @@ class StopGuard:
             market.streams.leave(account_id)
             self._gather(market)
 
-    def _gather(self, market: _Market) -> None:
+    def _gather(self, market: GuardedMarket) -> None:
         for connection in market.streams.misplaced():
             market.listener.subscribe_anew(connection)
 
@@ -292,11 +269,6 @@ class StopGuard:
         self.on_heard(account_id)
         if (market := self._market_of.get(account_id)) is not None:
             market.listener.on_tick(token, price, traded_at, sent_at)
-
-    def _on_tick(self, market: _Market, key: str, tick: Tick) -> None:
-        if (levels := market.levels.get(key)) is not None:
-            for strategy_id in levels.breached_by(tick.low):
-                self._judge(strategy_id, tick)
 
     def _judge(self, strategy_id: int, tick: Tick) -> None:
         armed = self._armed[strategy_id]
@@ -321,8 +293,8 @@ class StopGuard:
         self._turn = (self._turn + 1) % len(self._armed)
         stop = next(itertools.islice(self._armed.values(), self._turn, None)).stop
         market, key = self._markets.get(stop.broker), stop.command.instrument.key
-        if market is not None and key in market.levels and (tick := market.listener.latest(key)) is not None:
-            market.levels[key].breached_by(tick.low)
+        if market is not None and (tick := market.latest(key)) is not None:
+            market.breached_by(key, tick)
             is_breached(stop.stop_loss, tick, stop.watched_since, stop.level_set_at)
         return replace(stop.command, triggered_at=self._clock.now()) if self._token(stop) is not None else None
 
@@ -338,11 +310,17 @@ class StopGuard:
         return GuardAnswer(is_armed, self._hears(stop))
 
     def _hears(self, stop: StopOrder) -> bool:
-        """Whether its prices come: a first tick has, and the connection has not been silent since."""
+        """Whether its prices come (`GuardedMarket.hears`)."""
         market, key = self._markets.get(stop.broker), stop.command.instrument.key
-        if market is None or key not in market.levels or self._token(stop) is None:
-            return False
-        return market.listener.latest(key) is not None and market.listener.status_of(key).live
+        return market is not None and self._token(stop) is not None and market.hears(key)
+
+    async def keep_hearing(self) -> None:
+        """Until cancelled: whatever no stream of an account brings is asked for elsewhere."""
+        while True:
+            await asyncio.sleep(_LOOK_AROUND_S)
+            for market in self._markets.values():
+                if market.look_around():
+                    self.changed.set()
 
     def shown(self) -> Sequence[GuardShown]:
         """Who guards each position whose stop-loss is to be watched."""

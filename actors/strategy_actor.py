@@ -80,7 +80,7 @@ ARMING_PATIENCE_S = 0.5
 ORDER_FIRST_S = 0.25
 """So long everything that is no order waits for the first news of one that has left: when fifty stop-losses are touched
 at once, fifty records and subscriptions would take the cores from them. Recovery finds an order by its tag in any case
-(design §4.2)."""
+(mechanism 3)."""
 
 LAST_WORDS_S = 5.0
 """How long an ended strategy waits until its alerts and cancellations are taken over."""

@@ -175,7 +175,7 @@ class StrategyChecks:
     async def _last_price(self, account: BrokerAccount, instrument: Instrument) -> tuple[Decimal | None, bool]:
         try:
             return await self._brokers.last_price(account, instrument), True
-        except (BrokerUnreachable, BrokerRefused) as error:  # a plan without market data is refused (kite.md §1)
+        except (BrokerUnreachable, BrokerRefused) as error:  # a plan without market data is refused (kite.md §1.6)
             log.warning("market_price_unknown", symbol=instrument.key, reason=str(error))
             return None, False
 

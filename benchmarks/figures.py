@@ -35,7 +35,7 @@ class Row:
 
 @dataclass
 class Figure:
-    """One figure of design §5 or §9. `verdict` compares it with its target, in words."""
+    """One figure. `verdict` compares it with its target, in words."""
 
     title: str
     target: str
@@ -84,7 +84,7 @@ def report(sections: Sequence[str], taken_at: datetime) -> str:
         f"Written by `make bench` on {taken_at:%d %B %Y}: {machine()}. All processes of a figure, the exchange and the"
         " load included, share these cores. A figure and what stands beside it were taken in the same run. Instants are"
         " those of the machine's one clock; the exchange stamps what leaves and what arrives. Figures of the tick path"
-        " are cold: the market ticks once a second, as Kite sends ticks. Targets: design §5 and §9.",
+        " are cold: the market ticks once a second, as Kite sends ticks. Each figure names its target.",
         "",
     ]
     return "\n".join([*head, *sections])

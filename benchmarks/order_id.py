@@ -43,7 +43,7 @@ def order_id(deployment: Deployment, runs: int) -> Figure:
     p99 = percentile(taken, 0.99)
     return Figure(
         "Trigger to the broker's order id (paper exchange)",
-        "p99 < 50 ms (the specification asks 300)",
+        "p99 < 50 ms (row E3 asks 300)",
         [Row("ours: timed BUYs and stop-losses, from the trigger", taken),
          Row("bare kiteconnect.place_order, the call alone", stock)],
         met(ok=p99 < 50, said=f"p99 {p99:.1f} ms"),

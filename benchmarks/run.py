@@ -1,4 +1,4 @@
-"""All figures of the design, each with what stands beside it.
+"""All figures, each with what stands beside it.
 
 python -m benchmarks.run [--quick] [--shots N] [--only TEXT] [--write | --append FILE]
 

@@ -26,13 +26,14 @@ DERIVATIVES_EXCHANGE = "NFO"
 RETRY_AFTER = timedelta(seconds=30)
 """While an older list serves: everybody who asks would otherwise wait for the broker's silence, one after another."""
 LIST_READY = timedelta(hours=8)
-"""After midnight IST: from then on the day's list is there (kite.md §1: about 08:30; tokens are flushed before)."""
+"""After midnight IST: from then on the day's list is there (kite.md §1.4: about 08:30; tokens are flushed before)."""
 
 INDEX_SEGMENT = "INDICES"
 _BLOCK_WINDOW = "BL"
 _NOT_INTRADAY = re.compile(r"BE|BZ|BL|SM|ST|SZ|GB|GS|TB|SG|IV|RR|[NYZ][0-9A-Z]")
 """Series of NSE that know no intraday product: settled share for share, in the main market and on the SME platform;
-gold bonds, government securities and treasury bills; investment and real estate trusts; companies' bonds (kite.md §7).
+gold bonds, government securities and treasury bills; investment and real estate trusts; companies' bonds
+(kite.md §7.6).
 
 The series is the part of a tradingsymbol after its last hyphen, if there is one; real hyphens, as in BAJAJ-AUTO and
 MCDOWELL-N, are followed by something else.

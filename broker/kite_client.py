@@ -55,7 +55,7 @@ _GRACE_S = 0.5
 class KiteEndpoint:
     """Where the broker is, and how long to wait for it: seconds to connect, seconds between bytes.
 
-    `market_protection`: -1 lets the broker choose the band, else a percentage (kite.md §4).
+    `market_protection`: -1 lets the broker choose the band, else a percentage (kite.md §4.1).
     """
 
     root: str
@@ -131,7 +131,7 @@ class KiteGateway:
         return book
 
     async def widen_protection(self, order_id: str, percent: Decimal) -> None:
-        """Modify a parked LIMIT back to a MARKET order with wider protection (kite.md §4)."""
+        """Modify a parked LIMIT back to a MARKET order with wider protection (kite.md §4.4)."""
         await self._read(
             "modify_order",
             variety="regular",

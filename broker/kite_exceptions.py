@@ -1,7 +1,7 @@
 """What a call to Kite can end with, beyond the classes that `kiteconnect` has.
 
 Importing this module adds to `kiteconnect.exceptions` the error types that Kite sends and the client does not know. The
-client looks them up there by name, and would make a GeneralException of them (kite.md §2): they stay one.
+client looks them up there by name, and would make a GeneralException of them (kite.md §2.2): they stay one.
 """
 
 from typing import Any

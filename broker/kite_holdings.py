@@ -1,4 +1,4 @@
-"""What an account holds, from Kite's rows of positions and holdings (kite.md, what a holding's numbers mean)."""
+"""What an account holds, from Kite's rows of positions and holdings (kite.md §1.8)."""
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal

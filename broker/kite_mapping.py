@@ -71,7 +71,7 @@ def band_of(row: Mapping[str, Any]) -> PriceBand:
 
 
 def _exchange_time(row: Mapping[str, Any]) -> datetime | None:
-    """When the order last changed at the exchange; the other stamp is of its arrival there (Kite Connect, orders)."""
+    """When the order last changed at the exchange; the other stamp is of its arrival there (kite.md §1.3)."""
     return _ist(row.get("exchange_update_timestamp")) or _ist(row.get("exchange_timestamp"))
 
 
@@ -120,7 +120,7 @@ def named_by(row: object) -> tuple[str | None, str | None, str | None]:
 
 
 def own_tag(row: Mapping[str, Any]) -> str | None:
-    """`tag`, or the user's among `tags`, to which the system adds its own words (kite.md §2).
+    """`tag`, or the user's among `tags`, to which the system adds its own words (kite.md §2.8).
 
     Raises:
         TypeError: for a tag that is no text.
@@ -144,7 +144,7 @@ def count_of(said: object) -> int:
 
 
 def is_session_error(error: Exception) -> bool:
-    """Whether the credentials were refused; Kite also says so by a 400 InputException (kite.md §6)."""
+    """Whether the credentials were refused; Kite also says so by a 400 InputException (kite.md §6.4)."""
     text, code = str(error).lower(), getattr(error, "code", None)
     if isinstance(error, kite_errors.TokenException):
         return code in _CLIENT_ERRORS

@@ -1,6 +1,6 @@
 """`kiteconnect` for orders: its routes and methods over our own wire, and a `place_order` that is prepared ahead.
 
-Of the stock client this keeps the API. It replaces how requests leave and what counts as an answer (kite.md §0, §2):
+Of the stock client this keeps the API. It replaces how requests leave and what counts as an answer (kite.md §1.2, §2):
 no redirect, no netrc, no proxy but the account's own, as a tunnel; a deadline for the whole exchange; an answer is
 JSON with the status that Kite gives it, and everything else is an exception that `kite_mapping.outcome_of` can
 classify.
@@ -108,7 +108,7 @@ class KiteOrderClient(KiteConnect):  # type: ignore[misc] # kiteconnect has no t
         """`KiteConnect.place_order` by keywords: the order id. One request, which is never repeated here.
 
         Raises:
-            InputException: before anything is sent, for a MARKET or SL-M order without protection (kite.md §4).
+            InputException: before anything is sent, for a MARKET or SL-M order without protection (kite.md §4.1).
         """
         return _order_id(self._exchange("POST", self._order_request(variety, order)))
 
@@ -270,7 +270,7 @@ def _form(fields: Mapping[str, Any] | None) -> bytes:
 
 
 def _check_protection(percent: object) -> None:
-    """-1 or a percentage; a truth value is refused by Kite with a text nobody understands (kite.md §4)."""
+    """-1 or a percentage; a truth value is refused by Kite with a text nobody understands (kite.md §4.1)."""
     number = isinstance(percent, int | float) and not isinstance(percent, bool)
     if not number or not (percent == -1 or 0 < percent <= 100):  # type: ignore[operator]
         raise kite_errors.InputException("market_protection must be -1 or a percentage above 0 and up to 100", code=400)

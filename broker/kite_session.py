@@ -28,7 +28,7 @@ from broker.errors import (
 
 IST = ZoneInfo("Asia/Kolkata")
 TOKEN_FLUSH = time(6, 0)
-"""Access tokens die at 06:00 IST, whenever they were made (kite.trade, user session)."""
+"""Access tokens die at 06:00 IST, whenever they were made (kite.md §6.2)."""
 
 Timeout = tuple[float, float]
 """Seconds to connect, and seconds between two bytes of the answer."""
@@ -144,7 +144,7 @@ def last_price(
     timeout_s: Timeout,
     proxy: Proxy | None = None,
 ) -> Decimal | None:
-    """The last traded price in rupees, or None when the broker has none for the instrument (kite.md §1: absent).
+    """The last traded price in rupees, or None when the broker has none for the instrument (kite.md §1.5: absent).
 
     Raises:
         InvalidToken, ExpiredToken: if the session is refused.
@@ -173,7 +173,7 @@ def shares_owed(
     """By how many shares the account is short of an instrument in one product; 0 if it is not.
 
     Shares sold out of the demat account make a negative day position and are owed to nobody: what was held when the
-    day opened covers them (kite.md, what a holding's numbers mean).
+    day opened covers them (kite.md §1.8).
 
     Raises:
         InvalidToken, ExpiredToken: if the session is refused.
@@ -198,7 +198,7 @@ def shares_owed(
 def explain(error: Exception) -> BrokerError:
     """What an exception out of `kiteconnect` means for credentials.
 
-    Only the text separates the causes (kite.md §6). What is not one of the client's own exceptions (`requests.*`,
+    Only the text separates the causes (kite.md §6.5). What is not one of the client's own exceptions (`requests.*`,
     KeyError on a reply without its fields, …) says nothing about the credentials: the broker is unreachable.
     """
     from kiteconnect import exceptions

@@ -57,7 +57,7 @@ class Answer:
 class Destination:
     """Where to connect, and the patience: seconds to connect to an address, seconds between bytes of an answer.
 
-    The path of `root` is not used, as in `kiteconnect` (kite.md §0.7). `proxy`: what every connection goes through.
+    The path of `root` is not used, as in `kiteconnect` (kite.md §1.1). `proxy`: what every connection goes through.
     """
 
     root: str

@@ -18,7 +18,7 @@ __all__ = ["RECONNECT_S", "MarketFeed", "RawTick", "run_reactor"]
 log = structlog.get_logger(__name__)
 
 MOST_INSTRUMENTS, MOST_CONNECTIONS = 3000, 3
-"""Kite takes 3000 instruments on a connection and three connections of an API key (kite.md §5)."""
+"""Kite takes 3000 instruments on a connection and three connections of an API key (kite.md §5.1)."""
 
 
 class RawTick(NamedTuple):
@@ -135,7 +135,7 @@ def _raw_tick(row: dict[str, Any]) -> RawTick | None:
     if exchange_time is None:
         return None  # only FULL mode carries a time; without one a tick may be yesterday's
     try:
-        # the client gives naive host-local time (kite.md §5); an index has no trades of its own
+        # the client gives naive host-local time (kite.md §5.6); an index has no trades of its own
         sent_at = exchange_time.astimezone()
         traded_at = row["last_trade_time"].astimezone() if row.get("last_trade_time") else sent_at
         return RawTick(int(row["instrument_token"]), round_to_paise(row["last_price"]), traded_at, sent_at)

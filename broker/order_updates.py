@@ -1,6 +1,6 @@
 """The broker's stream of one account: its order updates, and the ticks that are asked for, over one `TickerLink`.
 
-An update is a hint (kite.md §3): it may come twice, late, out of order, before the answer to its own request, or
+An update is a hint (kite.md §3.5): it may come twice, late, out of order, before the answer to its own request, or
 never, and nothing is replayed after a break. So whoever listens reads the order book after each `on_connected`.
 """
 
@@ -88,7 +88,7 @@ class OrderUpdateStream:
 
 _FULL_PACKET_BYTES = 184
 _A_MESSAGE = struct.pack(">HHi", 1, _FULL_PACKET_BYTES, 257).ljust(4 + _FULL_PACKET_BYTES, b"\1")
-"""One tick of an instrument of the NSE, as Kite packs it (kite.md §5)."""
+"""One tick of an instrument of the NSE, as Kite packs it (kite.md §5.2)."""
 
 
 def rehearse_message(then: Callable[[], object]) -> None:

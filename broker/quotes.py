@@ -10,7 +10,7 @@ from broker.kite_order_client import KiteCredentials
 from broker.kite_session import IST, Timeout, explain, kite_client
 
 MOST_AT_ONCE = 500
-"""Instruments that one call of `/quote` may name; Kite allows one such call a second (kite.md §1)."""
+"""Instruments that one call of `/quote` may name; Kite allows one such call a second (kite.md §1.5)."""
 
 MOST_RUPEES = 10**9
 """No share costs more; what does is no price."""

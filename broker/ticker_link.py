@@ -1,4 +1,4 @@
-"""One WebSocket to the broker: `KiteTicker`, with its known faults mended (kite.md §5, reliability findings 8 and 9).
+"""One WebSocket to the broker: `KiteTicker`, with its known faults mended (kite.md §5.7).
 
 * TLS is verified; the stock client accepts any certificate and hands it the access token.
 * Pings are sent and a missing pong drops the connection; the stock client never pings.
@@ -223,7 +223,7 @@ class TickerLink:
             self._tell(ticker, self._callbacks.on_refused)
 
     def _tell(self, ticker: MendedTicker, callback: Callable[..., None] | None, *arguments: object) -> None:
-        """Call back; an exception that reached KiteTicker would drop the connection (kite.md §5)."""
+        """Call back; an exception that reached KiteTicker would drop the connection (kite.md §5.7)."""
         if callback is None or ticker is not self._ticker:
             return
         try:

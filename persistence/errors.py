@@ -55,7 +55,7 @@ class RunNotOpen(PersistenceError):
 
 
 class StaleEpoch(PersistenceError):
-    """A later incarnation of the strategy's actor owns the run (design §4.3)."""
+    """A later incarnation of the strategy's actor owns the run (mechanism 5)."""
 
     def __init__(self, run_id: int, epoch: int) -> None:
         super().__init__(run_id, epoch)

@@ -57,7 +57,7 @@ class RunLedger(AccountReads):
         self._mirror = mirror
 
     async def load_run(self, run_id: int) -> RunRecord:
-        """Take the run over: raises its epoch by one and returns all that is known of it (design §4.3, row J1).
+        """Take the run over: raises its epoch by one and returns all that is known of it (mechanism 12, row J1).
 
         Raises:
             RunNotOpen: if it does not exist or has ended.
@@ -83,7 +83,7 @@ class RunLedger(AccountReads):
         return run_record(run, strategy, broker, intents)
 
     async def claim_intent(self, run_id: int, leg: str, seq: int, epoch: int) -> bool:
-        """Claim an intent in PostgreSQL, for when Redis is down (design §4.3, ruling 6).
+        """Claim an intent in PostgreSQL, for when Redis is down (mechanism 5, ruling 6).
 
         True for the caller whose epoch is the run's current one, as often as it asks. False if the intent is settled
         or unknown, or a later incarnation owns the run.

@@ -1,4 +1,4 @@
-"""Names of the Redis keys of the mirror (design §3.4).
+"""Names of the Redis keys of the mirror.
 
 key                          type    content
 strategy:{id}                hash    what the user asked for, while it runs

@@ -1,4 +1,4 @@
-"""The tables of design §3.5. What must never be true is refused by the database, not only by Python.
+"""The tables of the database. What must never be true is refused by the database, not only by Python.
 
 Money: `…_paise` columns are integers, averages and sums are NUMERIC rupees. Every instant is a timestamptz.
 Tables that belong to a tenant carry its `user_id`, and composite foreign keys keep it from drifting apart from the
@@ -266,7 +266,7 @@ class Run(TableModel, table=True):
 
 
 class Intent(TableModel, table=True):
-    """One wish to trade, unique by run, leg and sequence number (design §4.1)."""
+    """One wish to trade, unique by run, leg and sequence number (mechanism 1)."""
 
     __tablename__ = "intents"
     __table_args__ = (

@@ -38,7 +38,7 @@ class QueuedOrder:
 
 
 def order_event(strategy_id: int, intent_id: IntentId, cause: str, at: datetime) -> str:
-    """An event as the queue carries it (design §3.4)."""
+    """An event as the queue carries it."""
     event = {"event": cause, "strategy_id": strategy_id, "intent_id": str(intent_id), "at": at.isoformat()}
     return json.dumps(event)
 

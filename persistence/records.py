@@ -1,7 +1,7 @@
 """What crosses the border between the engine and its journal: frozen values of standard-library types only.
 
 Instants are timezone-aware, `…_paise` are integers in paise, `Decimal` prices and sums are rupees. The words in
-`status`, `position`, `leg`, `side` and `state` are those of design §3.3 to §3.5; the database refuses others.
+`status`, `position`, `leg`, `side` and `state` are those of `persistence/models.py`; the database refuses others.
 """
 
 from collections.abc import Mapping

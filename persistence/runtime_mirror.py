@@ -1,4 +1,4 @@
-"""Every Redis key of design §3.4, and the order claim. Redis is a mirror for reads; PostgreSQL is the record.
+"""Every Redis key, and the order claim. Redis is a mirror for reads; PostgreSQL is the record.
 
 Prices are rupee strings with two decimals, instants ISO 8601 with offset, absent values empty strings. No secret
 is ever written here. `mirror_keys` lists the keys.
@@ -229,7 +229,7 @@ class RuntimeMirror(MirroredPrices, MirroredClaims):
             )
 
     async def settle(self, strategy_id: int, intent_ids: Sequence[str], *, unless_held: bool = False) -> None:
-        """What became of the intents is recorded: their events leave `queue:orders` (design §3.4).
+        """What became of the intents is recorded: their events leave `queue:orders` (row G2).
 
         `unless_held`: an intent that holds the strategy's order lock keeps its event, since it is in work again.
         """

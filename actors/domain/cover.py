@@ -15,7 +15,7 @@ from actors.domain.identifiers import Instrument, Leg, Product, Side
 from actors.domain.order import OrderReport
 
 PositionKey = tuple[str, str, str]
-"""Exchange, tradingsymbol and product: what a position is kept under at Kite (kite.md §1)."""
+"""Exchange, tradingsymbol and product: what a position is kept under at Kite (kite.md §1.7)."""
 
 _FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
@@ -33,7 +33,7 @@ def name_of(key: PositionKey) -> str:
 @dataclass(frozen=True, slots=True)
 class AccountPosition:
     """What the account shows under one key. `quantity`: today's net position, signed; shares of earlier days stand in
-    `opening`, the quantity of the demat account as the day began, which no sale of the day changes (kite.md, holdings).
+    `opening`, the quantity of the demat account as the day began, which no sale of the day changes (kite.md §1.8).
 
     Never add a holding's `quantity` to a position: both contain what was sold today. `last_price` in rupees.
     """

@@ -25,7 +25,7 @@ class CancelTimers:
 
 @dataclass(frozen=True, slots=True)
 class ArmIntent:
-    """Write the intent to the journal, then report `IntentArmed` (design §4.2)."""
+    """Write the intent to the journal, then report `IntentArmed` (mechanism 3)."""
 
     intent: Intent
 

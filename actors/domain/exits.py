@@ -52,7 +52,7 @@ FAILURE_STATUS = {
 
 
 def arm(state: StrategyState, now: datetime) -> Step:
-    """The entry has its first fill: journal the exit, and watch the stop-loss from this instant (design §4.2)."""
+    """The entry has its first fill: journal the exit, and watch the stop-loss from this instant (mechanism 3)."""
     intent = state.run.exit_intent(1, state.entry.filled_quantity)
     armed = replace(
         state,
@@ -69,7 +69,7 @@ def arm(state: StrategyState, now: datetime) -> Step:
 
 
 def begin_exit(state: StrategyState, event: OrderEvent, reason: str, *, look_up_first: bool = False) -> Step:
-    """Send the armed exit now, for whatever cause comes first (rows E2, F1, I1; design §4.1).
+    """Send the armed exit now, for whatever cause comes first (rows E2, F1, I1; mechanism 1).
 
     `look_up_first`: execution has sent it already; it may have died since.
     """
@@ -170,7 +170,7 @@ def retry_exit(state: StrategyState, now: datetime) -> Step:
 
 
 def exit_failed(state: StrategyState, kind: FailureKind, reason: str, now: datetime) -> Step:
-    """Ruling 3: say everything H1 and H3 say, but keep the position guarded by trying again for ever.
+    """Ruling 3: say everything that rows H1 and H3 say, but keep the position guarded by trying again for ever.
 
     The alert goes out once; every failure is logged.
     """

@@ -12,7 +12,7 @@ from actors.domain.errors import InvalidValue
 
 DEFAULT_EXCHANGE = "NSE"
 TAG_LENGTH = 20
-"""Kite rejects a longer tag (Kite Connect, orders: `tag`, at most 20 letters and digits)."""
+"""Kite rejects a longer tag (kite.md §2.8: `tag`, at most 20 letters and digits)."""
 
 
 class Leg(StrEnum):

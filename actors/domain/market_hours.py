@@ -1,7 +1,7 @@
 """When a segment takes an order: the day's sessions as data, narrowed by the exchange and by the broker.
 
 Sources: NSE's closing auction session (SEBI circular of 16 January 2026, in force since 2026-08-03), and Zerodha's
-square-off of intraday positions (support.zerodha.com); see kite.md §7. Wall-clock times are those of the exchange.
+square-off of intraday positions: kite.md §7.2 and §7.3. Wall-clock times are those of the exchange.
 """
 
 from collections.abc import Callable, Sequence

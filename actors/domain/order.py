@@ -68,7 +68,7 @@ _KITE_STAGES = {
 
 
 def stage_of(kite_status: str) -> OrderStage:
-    """The stage of a Kite status; one we do not know counts as pending, since only three are final (Kite, orders)."""
+    """The stage of a Kite status; one we do not know counts as pending, since only three are final (kite.md §3.1)."""
     return _KITE_STAGES.get(kite_status, OrderStage.PENDING)
 
 
@@ -106,7 +106,7 @@ class OrderReport:
 
     @property
     def settled_stage(self) -> OrderStage:
-        """The stage, once its fills are all there: those of a COMPLETE order may lag behind its status (kite.md §3)."""
+        """The stage, once its fills are all there: those of a COMPLETE order may come after it (kite.md §3.4)."""
         lagging = self.stage is OrderStage.COMPLETE and self.filled_quantity < self.quantity
         return OrderStage.OPEN if lagging else self.stage
 
@@ -186,9 +186,9 @@ class FailureKind(StrEnum):
     SESSION_EXPIRED = "session_expired"
     """The account's access token is no longer valid."""
     NOTHING_TO_SELL = "nothing_to_sell"
-    """The account no longer holds the shares: selling would open a short (design §4.6)."""
+    """The account no longer holds the shares: selling would open a short (mechanism 9)."""
     BUDGET_USED_UP = "budget_used_up"
-    """The account may send no more such orders today (ruling 8, kite.md §4)."""
+    """The account may send no more such orders today (ruling 8, kite.md §4.5)."""
     HALTED = "halted"
     """We did not take the order on: no claim could be had (row J3), or a newer incarnation holds the lock."""
     ACCOUNT_SHORT = "account_short"

@@ -1,6 +1,6 @@
 """What a parked exit does next: wider protection while there are buyers, one place in the queue when there are none.
 
-A share at its lower circuit has no buyers (kite.md §7). The one thing that sells there is the place in the queue of
+A share at its lower circuit has no buyers (kite.md §7.4). The one thing that sells there is the place in the queue of
 sellers, which every modification gives up, so the order rests at the circuit price until the band or the price moves.
 """
 

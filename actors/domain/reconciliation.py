@@ -42,7 +42,7 @@ def _refused(run: StrategyRun, seq: int, quantity: int) -> Order:
 
 
 def duplicates(reports: Iterable[OrderReport]) -> Mapping[str, Sequence[OrderReport]]:
-    """Tags under which more than one order is live or filled: what must never be (design §4.8)."""
+    """Tags under which more than one order is live or filled: what must never be (mechanism 11)."""
     by_tag: dict[str, list[OrderReport]] = {}
     for report in reports:
         if report.tag is not None and not is_dead(report):

@@ -1,4 +1,4 @@
-"""A new incarnation of a run: what it makes of its journal and the broker's book before it acts (row J1, design §4.7).
+"""A new incarnation of a run: what it makes of its journal and the broker's book before it acts (row J1, mechanism 12).
 
 The one path for a crashed actor, a lost node and a restarted cluster. An exit that the dead incarnation sent without
 a record is either in the book that has just been read, or its claim still holds the strategy's lock, and then execution

@@ -1,4 +1,4 @@
-"""When to send again, when to look first, when to give up: ruling 1 and design §4.4 as functions.
+"""When to send again, when to look first, when to give up: ruling 1 and mechanism 7 as functions.
 
 An attempt is **definite** when it is proven that the broker has no order of it; everything else is **ambiguous**, and
 is never repeated before the order book has been read completely, several times, over a quarantine. One placement makes

@@ -1,4 +1,4 @@
-"""Who gets a tick, in which order, and how soon: breached stops first and at once, the others conflated (design §2)."""
+"""Who gets a tick, in which order, and how soon: breached stops first and at once, the others conflated."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace

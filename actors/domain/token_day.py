@@ -1,4 +1,4 @@
-"""The day of the broker's instrument list: tokens are good for one (kite.md §1)."""
+"""The day of the broker's instrument list: tokens are good for one (kite.md §1.4)."""
 
 from datetime import date, datetime, timedelta, timezone
 

@@ -12,6 +12,7 @@ from actors.ports.broker import (
     BrokerUnavailable,
     ClaimsUnavailable,
     ClaimVerdict,
+    ExecutionStreams,
     GuardDisplay,
     GuardShown,
     KnownIntent,
@@ -38,6 +39,7 @@ from actors.ports.engine import (
 )
 from actors.ports.prices import (
     FeedStatus,
+    FeedTicks,
     PriceMirror,
     PriceWatch,
     TickReceiver,
@@ -68,7 +70,9 @@ __all__ = [
     "Clock",
     "EngineUnavailable",
     "EntryRefused",
+    "ExecutionStreams",
     "FeedStatus",
+    "FeedTicks",
     "GuardAnswer",
     "GuardDisplay",
     "GuardShown",

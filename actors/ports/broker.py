@@ -15,6 +15,7 @@ from actors.domain.money import Paise
 from actors.domain.order import OrderReport
 from actors.domain.price_band import PriceBand
 from actors.domain.retry_policy import AttemptOutcome
+from actors.ports.prices import FeedTicks
 from actors.ports.strategy import OrderCommand
 
 
@@ -118,7 +119,7 @@ class StreamCallbacks:
 class OrderUpdates(Protocol):
     """The broker's stream of one account: its order updates, and the ticks that are asked for on it.
 
-    An update is a hint: nothing is replayed after a break (kite.md §3).
+    An update is a hint: nothing is replayed after a break (kite.md §3.5).
     """
 
     def follow(self, account_id: int, callbacks: StreamCallbacks) -> None:
@@ -221,6 +222,14 @@ class AccountRecords(Protocol):
     async def accounts_in_use(self) -> Sequence[int]:
         """The accounts that have such intents. Raises PeerUnavailable."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionStreams:
+    """What an execution actor hears by itself: order updates and ticks of its accounts, and ticks of the feeds."""
+
+    updates: OrderUpdates
+    feed: FeedTicks
 
 
 @dataclass(frozen=True, slots=True)

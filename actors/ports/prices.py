@@ -63,6 +63,22 @@ class TickSource(Protocol):
         ...
 
 
+class FeedTicks(Protocol):
+    """The feed as the second guard sees it: its ticks, without a router in between."""
+
+    def follow(self, broker: str, instrument: Instrument, on_tick: Callable[[Tick], None]) -> None:
+        """Have the instrument's ticks, already judged usable, given to the callback; again is nothing new."""
+        ...
+
+    def leave(self, broker: str, key: str) -> None:
+        """Have them given no longer."""
+        ...
+
+    def status(self, broker: str, key: str) -> FeedStatus:
+        """What the feed says of the stream that they come on; dead if the feed does not answer."""
+        ...
+
+
 class TickStream(Protocol):
     """The broker's tick stream as the market listener sees it; reconnecting and resubscribing are its own affair."""
 

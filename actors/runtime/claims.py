@@ -61,7 +61,7 @@ class JournalPulse:
 
 @dataclass(frozen=True, slots=True)
 class MirrorClaims:
-    """`OrderClaims` in Redis; with Redis down an exit claims its row in PostgreSQL instead (ruling 6, design §4.3)."""
+    """`OrderClaims` in Redis; with Redis down an exit claims its row in PostgreSQL instead (ruling 6, mechanism 5)."""
 
     mirror: RuntimeMirror
     ledger: RunLedger

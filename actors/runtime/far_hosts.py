@@ -36,4 +36,4 @@ ExecutionHost = _far(
     "process_id",
 )  # fmt: skip
 
-FeedHost = _far("actors.runtime.feed_host", "FeedHost", "subscribe", "process_id")
+FeedHost = _far("actors.runtime.feed_host", "FeedHost", "subscribe", "watch", "process_id")

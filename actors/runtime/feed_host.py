@@ -10,6 +10,7 @@ from typing import Any
 import structlog
 
 from actors.domain.identifiers import Instrument
+from actors.domain.stop_loss import Tick
 from actors.domain.token_day import token_day
 from actors.market_listener import MarketListener
 from actors.ports import FeedStatus
@@ -37,6 +38,9 @@ _FORGET_AFTER_S = 90.0
 
 _JOINING_S = 30.0
 """A router that has asked so lately is about to connect, or gets its ticks as Ray calls."""
+
+_WATCHES = "|"
+"""Between the name of an execution actor and the instrument that it watches, in the name of its link."""
 
 _QUOTES_EVERY_S = 5.0
 _PUBLISH_EVERY_S = 2.0
@@ -66,11 +70,12 @@ class FeedHost:
         self._ticks = TickSender(
             handles.own_node(), handles.own_host(), on_joined=self._on_joined, on_left=self._on_left
         )
-        receivers = lines.LinkedTickReceivers(self._ticks, self._router_name, self._peers, "on_tick")
+        self._routers = lines.LinkedTickReceivers(self._ticks, self._router_name, self._peers, "on_tick")
+        self._watchers: dict[str, set[str]] = {}
         self._clock = SystemClock()
         self._listener = MarketListener(
             self._feed,
-            routers=receivers,
+            routers=self,
             clock=self._clock,
             lag_limit=timedelta(seconds=settings.feed_lag_limit_s),
             confirms_tokens=True,
@@ -90,12 +95,28 @@ class FeedHost:
         self, instrument: Instrument, armed: bool, router: Any, node: str | None
     ) -> tuple[FeedStatus, Invitation | None]:
         """See `TickSource.subscribe`; `router` is the handle to send ticks to as long as it has no link from `node`."""
-        self._peers.meet(self._router_name(instrument.key), router)
+        if router is not None:
+            self._peers.meet(self._router_name(instrument.key), router)
         if instrument.key not in self._asked_at:
             self._tokens_wanted.set()
         status = self._listener.subscribe(instrument, armed=armed)
         self._asked_at[instrument.key] = self._loop.time()
         return status, lines.invitation(self._ticks.invite, instrument.key, node)
+
+    async def watch(
+        self, watcher: str, instrument: Instrument, node: str | None
+    ) -> tuple[FeedStatus, Invitation | None]:
+        """The ticks of an armed instrument for an execution actor, over a link of its own. See `FeedTicks.follow`."""
+        status, _ = await self.subscribe(instrument, True, None, None)
+        receiver = f"{watcher}{_WATCHES}{instrument.key}"
+        self._watchers.setdefault(instrument.key, set()).add(receiver)
+        return status, lines.invitation(self._ticks.invite, receiver, node)
+
+    def deliver(self, receiver: int | str, tick: Tick) -> None:
+        """See `TickReceiver.deliver`: to the guards of the instrument, and to its router."""
+        for watcher in self._watchers.get(str(receiver), ()):
+            self._ticks.send(watcher, tick)
+        self._routers.deliver(receiver, tick)
 
     async def process_id(self) -> int:
         """The pid of this actor's process."""
@@ -169,20 +190,24 @@ class FeedHost:
     async def _keep_telling(self) -> None:
         while True:
             await lines.every_second_or_when(self._changed)
-            self._ticks.tell(self._listener.status_of)
+            self._ticks.tell(lambda receiver: self._listener.status_of(_key_of(receiver)))
 
-    def _on_joined(self, key: str) -> None:
-        """A router that has started anew must not wait for the next trade: a touch that still holds is in this one."""
-        if (tick := self._listener.latest(key)) is not None:
-            self._ticks.send(key, tick)
+    def _on_joined(self, receiver: str) -> None:
+        """A receiver that has just connected must not wait for the next trade: a touch that still holds is in this."""
+        if (tick := self._listener.latest(_key_of(receiver))) is not None:
+            self._ticks.send(receiver, tick)
 
-    def _on_left(self, key: str) -> None:
-        self._loop.call_later(_FORGET_AFTER_S, self._forget_unless_back, key)
+    def _on_left(self, receiver: str) -> None:
+        self._loop.call_later(_FORGET_AFTER_S, self._forget_unless_back, receiver)
 
-    def _forget_unless_back(self, key: str) -> None:
-        if not self._ticks.has(key) and self._loop.time() - self._asked_at.get(key, 0.0) > _JOINING_S:
+    def _forget_unless_back(self, receiver: str) -> None:
+        key = _key_of(receiver)
+        watchers = self._watchers.get(key, set())
+        watchers.difference_update([watcher for watcher in watchers if not self._ticks.has(watcher)])
+        if not watchers and not self._ticks.has(key) and self._loop.time() - self._asked_at.get(key, 0.0) > _JOINING_S:
             self._listener.unsubscribe(key)
             self._asked_at.pop(key, None)
+            self._watchers.pop(key, None)
 
     # --- silence --------------------------------------------------------------------------------------------------
 
@@ -256,3 +281,8 @@ class FeedHost:
 
     def _router_name(self, key: int | str) -> str:
         return names.router_name(str(key), self._suffix)
+
+
+def _key_of(receiver: str) -> str:
+    """The instrument that a receiver gets ticks of: a router's name is the key itself."""
+    return receiver.rpartition(_WATCHES)[2]

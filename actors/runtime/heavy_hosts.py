@@ -21,6 +21,7 @@ from actors.ports import (
     Attempt,
     BrokerUnavailable,
     EntryRefused,
+    ExecutionStreams,
     FeedStatus,
     GuardAnswer,
     GuardDisplay,
@@ -34,6 +35,7 @@ from actors.ports import (
 )
 from actors.runtime import bootstrap, handles, journal_records, lines, names
 from actors.runtime.clock import SystemClock
+from actors.runtime.feed_link import LinkedFeedTicks
 from actors.runtime.names import Pools
 from actors.runtime.plane.link import Invitation
 from actors.runtime.plane.orders import OrderDoor
@@ -220,10 +222,13 @@ class ExecutionHost:
             strategies=lines.LinkedStrategyEvents(self._door, peers),
             attempts=handles.RayAttemptLog(peers, pools),
             records=self._records,
-            updates=UpdateFollower(accounts, reread_s=accounts.reread_s),
+            streams=ExecutionStreams(
+                UpdateFollower(accounts, reread_s=accounts.reread_s), LinkedFeedTicks(peers, pools)
+            ),
             clock=SystemClock(),
             limits=bootstrap.execution_limits(settings),
         )
+        self._hearing = asyncio.create_task(self._execution.stops.keep_hearing())
         self._rehearsing = asyncio.create_task(self._execution.rehearsal.live())
         self._watching = asyncio.create_task(self._watch_again(pools))
         self._showing = asyncio.create_task(self._keep_showing(bootstrap.GuardsInMirror(claims.mirror)))

@@ -16,7 +16,7 @@ from actors.domain.money import Paise
 from actors.domain.stop_loss import Tick
 from actors.ports import FeedStatus, OrderCommand, PeerUnavailable
 from actors.runtime import handles, names
-from actors.runtime.handles import Peers, own_handle, own_node
+from actors.runtime.handles import Peers, own_handle, own_name, own_node
 from actors.runtime.names import Pools
 from actors.runtime.plane.link import Invitation, LinkBroken
 from actors.runtime.plane.orders import OrderDoor, OrderLine
@@ -172,6 +172,30 @@ class LinkedTickSource:
             return await self._peers.call(self._feed, "subscribe", instrument, armed, own_handle(), node)
 
         return await self._subscription.renew((instrument, armed), ask)
+
+
+class LinkedWatch:
+    """One instrument's ticks from the feed of that name, for an execution actor: over a link, and by no other way."""
+
+    def __init__(self, peers: Peers, feed: str, on_tick: Callable[[Tick], None]) -> None:
+        self._peers, self._feed = peers, feed
+        self._subscription = _Subscription(on_tick)
+
+    def when_changed(self, callback: Callable[[], None]) -> None:
+        """The callback is called when what `subscribe` answered may have changed."""
+        self._subscription.on_change = callback
+
+    async def subscribe(self, instrument: Instrument) -> FeedStatus:
+        """Have the ticks sent; renewing is idempotent. Raises PeerUnavailable."""
+
+        async def ask(node: str | None) -> Any:
+            return await self._peers.call(self._feed, "watch", own_name(), instrument, node)
+
+        return await self._subscription.renew(instrument, ask)
+
+    def close(self) -> None:
+        """Stop receiving."""
+        self._subscription.close()
 
 
 class LinkedTickReceivers:

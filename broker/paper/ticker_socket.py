@@ -120,9 +120,14 @@ class TickerHub:
         """Send new ticks to all who subscribed them."""
         encoded: dict[tuple[int, str], bytes] = {}
         for connection in self._connections:
-            context = RequestContext(method="TICK", path="/", user_id=connection.account.user_id)
-            if not self._faults.has(Stage.TICK, context):
-                connection.offer_ticks(ticks, encoded)
+            self._offer_ticks(connection, ticks, encoded)
+
+    def _offer_ticks(
+        self, connection: TickerConnection, ticks: Sequence[Tick], encoded: dict[tuple[int, str], bytes]
+    ) -> None:
+        context = RequestContext(method="TICK", path="/", user_id=connection.account.user_id)
+        if not self._faults.has(Stage.TICK, context):
+            connection.offer_ticks(ticks, encoded)
 
     def heartbeat(self) -> None:
         """Send the one byte that says that the connection is alive."""
@@ -251,4 +256,4 @@ class TickerHub:
             if token in connection.modes or len(connection.modes) < self._config.max_subscriptions:
                 connection.modes[token] = mode
         # The last snapshot follows at once, with the exchange time it was made at.
-        connection.offer_ticks([self._tick_of(token) for token in known], {})
+        self._offer_ticks(connection, [self._tick_of(token) for token in known], {})

@@ -1,4 +1,4 @@
-"""Row J3 and the fault catalogue's E: PostgreSQL goes away under running strategies, and comes back."""
+"""Row J3, and more: PostgreSQL goes away under running strategies, and comes back."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -38,6 +38,9 @@ SEEN_WITHIN_S = 30.0
 LOST_FOR_S, NOTICED_WITHIN_S = 6.0, 9.0
 """A connection stays open without a byte, until it is reset: longer than anybody believes in it. Then it comes back."""
 
+QUIET_FOR_S, QUIET_NOTICED_WITHIN_S = 30.0, 18.0
+"""A stream brings heartbeats and no tick: so long, and so soon the feed is asked instead (`QUIET_LIMIT`)."""
+
 FEED_NOTICED_WITHIN_S = 2.0
 """So soon a strategy notices that its feed, or its router, has died."""
 
@@ -168,6 +171,8 @@ class GuardsLife(LifeView):
                 if (left := (self.strategy.sell_at - self.deployment.now()).total_seconds()) < 0:
                     raise NotTried("the sell time had passed before both guards stood")
                 time.sleep(left)
+            case Event.NO_MARKET_DATA:
+                return self._touch_without_market_data()
             case event if event is not Event.NOTHING:
                 self._lose_streams()
         return self._set_price(FALLEN)
@@ -185,6 +190,17 @@ class GuardsLife(LifeView):
                 exchange.fault("ws-abort", {"user_id": self._user})
             case Event.ALL_LOST:
                 exchange.fault("ws-abort")
+
+    def _touch_without_market_data(self) -> int:
+        """The accounts' streams bring no tick, as on a plan without market data: the feed's link is all that is left.
+
+        The strategy is dead as the price falls, so the exit comes from the second guard.
+        """
+        for user in self._users_but(self._feed_user()):
+            self.deployment.exchange.fault("ws-drop-ticks", {"user_id": user}, seconds=QUIET_FOR_S)
+        self._await_both_guards(self.deployment.now() + timedelta(seconds=QUIET_NOTICED_WITHIN_S))
+        kill(self._pids([Victim.STRATEGY]).values())
+        return self._set_price(FALLEN)
 
     def _beside(self, work: Any, *arguments: Any, price: float = FALLEN) -> int:
         """Let the price fall while it is done, neither before nor after; when the price had fallen."""

@@ -125,7 +125,11 @@ class LifeView:
             except (ValueError, ray.exceptions.RayError):
                 return None
 
-        return eventually(found, 60, f"a pid of {actor}") or 0
+        try:
+            return eventually(found, 60, f"a pid of {actor}") or 0
+        except AssertionError:
+            listed = "listed" if actor in self.deployment.actors() else "not listed"
+            raise AssertionError(f"{actor} is {listed} and gives no pid; the run says {self._said()}") from None
 
 
 def kill(pids: Iterable[int]) -> None:

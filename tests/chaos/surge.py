@@ -24,10 +24,10 @@ STOPS, BUYS = 10, 16
 """Together more than two seconds of the budget: of 10 a second, 2 are kept for exits."""
 
 SIXTY = 60
-"""Stop-losses of one account in one instant (catalogue B20): six seconds of its budget."""
+"""Stop-losses of one account in one instant: six seconds of its budget."""
 
 PER_SECOND = 10
-"""Order requests that Kite takes of one account in a calendar second (kite.md §4)."""
+"""Order requests that Kite takes of one account in a calendar second (kite.md §4.5)."""
 
 START_S = 2.5
 """What the START of one strategy costs on two cores."""

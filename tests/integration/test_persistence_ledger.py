@@ -1,4 +1,4 @@
-"""The engine's journal on the real PostgreSQL and Valkey (design §4, rows G1, J1, J3, I1)."""
+"""The engine's journal on the real PostgreSQL and Valkey (rows G1, J1, J3, I1)."""
 
 from dataclasses import replace
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""What the journal knows of an account's orders, on the real PostgreSQL (design §4.8, rows G2 and H4)."""
+"""What the journal knows of an account's orders, on the real PostgreSQL (mechanism 11, rows G2 and H4)."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta

@@ -11,11 +11,12 @@ from actors.domain.identifiers import Leg, Product, Side
 from actors.domain.market_hours import ALWAYS_OPEN, MarketHours
 from actors.domain.order import Intent, OrderEvent, OrderReport
 from actors.execution_actor import ExecutionActor, ExecutionLimits
-from actors.ports import Holding, KnownIntent, OrderCommand, OrderGateway
+from actors.ports import ExecutionStreams, Holding, KnownIntent, OrderCommand, OrderGateway
 from tests.kit.builders import INFY, NOW, a_report, a_run
 from tests.kit.fakes import (
     FakeAttemptLog,
     FakeClaims,
+    FakeFeedTicks,
     FakeGateway,
     FakeGateways,
     FakeRecords,
@@ -64,13 +65,14 @@ class ExecutionBench:
         self.gateways = FakeGateways(self.broker, market=market)
         self.claims, self.strategies, self.attempts = FakeClaims(), FakeStrategies(), FakeAttemptLog()
         self.records, self.updates = FakeRecords(), FakeUpdates()
+        self.feed = FakeFeedTicks()
         self.actor = ExecutionActor(
             gateways=self.gateways,
             claims=self.claims,
             strategies=self.strategies,
             attempts=self.attempts,
             records=self.records,
-            updates=self.updates,
+            streams=ExecutionStreams(self.updates, self.feed),
             clock=self.clock,
             limits=ExecutionLimits(**{"awake": timedelta(0), **limits}),
         )

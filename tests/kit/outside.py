@@ -16,12 +16,13 @@ from actors.domain.order import Order
 from actors.domain.snapshot import dump_state
 from actors.domain.strategy_state import Phase, StrategyState
 from actors.execution_actor import ExecutionActor, ExecutionLimits
-from actors.ports import KnownIntent, LoadedRun, PeerUnavailable
+from actors.ports import ExecutionStreams, KnownIntent, LoadedRun, PeerUnavailable
 from actors.strategy_actor import StrategyActor
 from tests.kit.builders import INFY, NOW, a_run, a_tick
 from tests.kit.fakes import (
     FakeAttemptLog,
     FakeClaims,
+    FakeFeedTicks,
     FakeGateway,
     FakeGateways,
     FakeJournal,
@@ -94,6 +95,7 @@ class OutsideBench:
         self.lives: dict[int, Life] = {}
         self.records = _Records()
         self.claims, self.attempts, self.updates = FakeClaims(), FakeAttemptLog(), FakeUpdates()
+        self.feed = FakeFeedTicks()
         self._limits = ExecutionLimits(**{"awake": timedelta(0), **limits})
         self.execution = self.new_execution()
 
@@ -105,11 +107,12 @@ class OutsideBench:
             strategies=_Strategies(self.lives),
             attempts=self.attempts,
             records=self.records,
-            updates=self.updates,
+            streams=ExecutionStreams(self.updates, self.feed),
             clock=self.clock,
             limits=self._limits,
         )
         self.desk = DirectDesk(self.execution)
+        self._hearing = asyncio.create_task(self.execution.stops.keep_hearing())
         return self.execution
 
     def start(self, snapshot: Mapping[str, Any] | None = None, epoch: int = 1, **run: Any) -> Life:

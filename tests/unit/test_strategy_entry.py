@@ -1,4 +1,4 @@
-"""What becomes of the BUY, row by row of the specification."""
+"""What becomes of the BUY, row by row (docs/requirements.md)."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -59,7 +59,7 @@ from tests.kit.lives import (
     working,
 )
 
-# --- E1: the BUY at its instant --------------------------------------------------------------------------------------
+# --- row E1: the BUY at its instant -----------------------------------------------------------------------------------
 
 
 def test_start_arms_both_timers_and_follows_the_price() -> None:
@@ -151,7 +151,7 @@ def test_filled_buy_journals_the_exit_and_watches_the_stop_loss() -> None:
     )
 
 
-# --- E4: missed triggers ---------------------------------------------------------------------------------------------
+# --- row E4: missed triggers ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("late", [timedelta(0), timedelta(seconds=4, microseconds=999_999)])
@@ -206,7 +206,7 @@ def test_sell_missed_by_a_day_is_held_not_sold_in_another_session() -> None:
     assert "missed_execution" in alerts(decisions)
 
 
-# --- H1, H2, H3: an entry that fails ---------------------------------------------------------------------------------
+# --- rows H1, H2, H3: an entry that fails -----------------------------------------------------------------------------
 
 
 def test_entry_that_failed_all_its_retries_stops_the_strategy() -> None:

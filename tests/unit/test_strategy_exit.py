@@ -1,4 +1,4 @@
-"""How a position is sold, row by row of the specification."""
+"""How a position is sold, row by row (docs/requirements.md)."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -56,7 +56,7 @@ from tests.kit.lives import (
     working,
 )
 
-# --- E2: the SELL at its instant -------------------------------------------------------------------------------------
+# --- row E2: the SELL at its instant ----------------------------------------------------------------------------------
 
 
 def test_sell_is_the_first_decision_at_the_sell_time() -> None:
@@ -265,7 +265,7 @@ def test_position_closed_outside_cancels_an_exit_in_work_and_waits_for_its_end()
     assert (after.phase, of(decisions, SendOrder)) == (Phase.ENDED, [])
 
 
-# --- I1: STOP from every phase ---------------------------------------------------------------------------------------
+# --- row I1: STOP from every phase ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("state", [scheduled(), paused()], ids=lambda state: state.phase)

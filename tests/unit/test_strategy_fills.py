@@ -44,7 +44,7 @@ from tests.kit.lives import (
     working,
 )
 
-# --- H4, ruling 2: fills, in whole, in part and late -----------------------------------------------------------------
+# --- row H4, ruling 2: fills, in whole, in part and late --------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

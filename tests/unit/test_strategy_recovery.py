@@ -49,7 +49,7 @@ from tests.kit.lives import (
     working,
 )
 
-# --- J1: recovery in every phase -------------------------------------------------------------------------------------
+# --- row J1: recovery in every phase ----------------------------------------------------------------------------------
 
 
 def test_recovery_before_the_buy_restores_both_timers() -> None:

@@ -57,7 +57,7 @@ from tests.kit.lives import (
     scheduled,
 )
 
-# --- F1, F3: the stop-loss -------------------------------------------------------------------------------------------
+# --- rows F1, F3: the stop-loss ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("price", [AT_STOP, BELOW, 1])
@@ -179,7 +179,7 @@ def test_stop_loss_moved_before_the_buy_guards_the_position(state: StrategyState
     assert WatchPrice(BELOW) in decisions
 
 
-# --- J2: the feed ----------------------------------------------------------------------------------------------------
+# --- row J2: the feed -------------------------------------------------------------------------------------------------
 
 
 def test_lost_feed_is_alerted_once_while_a_position_depends_on_it() -> None:
@@ -237,7 +237,7 @@ def test_first_fresh_tick_after_the_feed_is_back_exits_through_a_gap() -> None:
     assert play(back, TickReceived(a_tick(BELOW, LATER))).phase is Phase.EXITING
 
 
-# --- G1: duplicates and conflicts ------------------------------------------------------------------------------------
+# --- row G1: duplicates and conflicts ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

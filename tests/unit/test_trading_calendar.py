@@ -26,7 +26,7 @@ MONDAY = date(2026, 11, 23)
 EVENING = (SessionHours(time(18, 0), time(19, 15)),)
 ORDINARY = (REGULAR_HOURS,)
 CLOSURES_2026 = "01-15 01-26 03-03 03-26 03-31 04-03 04-14 05-01 05-28 06-26 09-14 10-02 10-20 11-10 11-24 12-25"
-"""The table of kite.md §7."""
+"""The table of kite.md §7.8."""
 
 
 def test_the_paper_exchange_never_closes() -> None:

@@ -2,7 +2,7 @@
 
 A frame is the length of what follows (4 bytes), a seal (16), a kind (1) and a body. The seal is a BLAKE2b of the frame
 and its number under a key that a Ray call handed over, and which serves one direction of one connection. So a frame
-that somebody else has made, changed, repeated, left out or moved is refused (design §1).
+that somebody else has made, changed, repeated, left out or moved is refused (decision 12).
 
 Commands and events are pickles of frozen domain values, as in Ray's own calls. They are opened behind a valid seal
 only, and may hold nothing but the types listed here.

@@ -1,4 +1,4 @@
-"""The schema of design §3.5: users, broker accounts, strategies, runs, intents, logs.
+"""The first schema: users, broker accounts, strategies, runs, intents, logs.
 
 Revision ID: 0001
 Revises:
