@@ -1,4 +1,4 @@
-"""What runs inside the few Ray processes that hold databases and broker sessions. Made in a running loop."""
+"""What runs inside the few Ray processes that hold connections to databases and brokers. Made in a running loop."""
 
 import asyncio
 import contextlib
@@ -254,7 +254,7 @@ class ExecutionHost:
                 return await self._execution.watch_again(mine)
 
     async def invite(self, strategy_id: int, node: str) -> Invitation | None:
-        """A link for the orders of a strategy that lives on this node; None if there is no way to make one."""
+        """A link for the orders of a strategy that runs on this node; None if there is no way to make one."""
         return lines.invitation(self._door.invite, str(strategy_id), node)
 
     async def execute(self, command: OrderCommand) -> Event:
