@@ -8,11 +8,11 @@ from itertools import pairwise
 
 import pytest
 
-from actors.domain.events import OrderReported, PlacementUnresolved
 from actors.domain.identifiers import IntentId, Leg, Side
-from actors.domain.order import FailureKind, OrderEvent, OrderStage
-from actors.domain.retry_policy import AttemptOutcome
-from actors.order_budget import BudgetLimits
+from actors.domain.orders.order import FailureKind, OrderEvent, OrderStage
+from actors.domain.orders.retry_policy import AttemptOutcome
+from actors.domain.strategy.events import OrderReported, PlacementUnresolved
+from actors.execution.account.budget import BudgetLimits
 from actors.ports import BrokerUnavailable, ClaimsUnavailable, ClaimVerdict, PeerUnavailable
 from tests.kit.builders import INFY, NOW, a_report
 from tests.kit.execution import BUY, ExecutionBench, a_command, a_sell, guarded
