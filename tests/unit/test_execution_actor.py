@@ -226,6 +226,25 @@ async def test_a_doubt_while_the_broker_is_down_is_told_as_unreachable() -> None
 
 
 @in_virtual_time
+async def test_an_exit_in_doubt_whose_session_expires_says_so_and_goes_on_after_the_login() -> None:
+    bench = ExecutionBench()
+    bench.broker.down = True
+    working = bench.start(a_command(a_sell(), look_up_first=True))
+    await until(lambda: bench.strategies.events, within_s=10)
+    bench.broker.down, bench.broker.expired = False, True
+    await until(lambda: len(bench.strategies.events) == 2, within_s=10)
+    told = [
+        (event.unreachable, event.session_expired)
+        for event in bench.strategies.events
+        if isinstance(event, PlacementUnresolved)
+    ]
+    assert told == [(True, False), (False, True)]
+    bench.broker.expired = False
+    assert isinstance(await working, OrderReported)
+    assert len(bench.posted) == 1
+
+
+@in_virtual_time
 async def test_two_orders_under_a_tag_raise_an_alert_and_the_live_one_is_followed() -> None:
     bench = ExecutionBench()
     for order_id in ("1", "2"):

@@ -290,6 +290,12 @@ def test_broker_that_does_not_answer_while_an_order_is_in_doubt_pauses_the_statu
     assert (found.status, found.detail) == (RunStatus.RUNNING, StatusDetail.NONE)
 
 
+def test_an_order_in_doubt_whose_session_has_expired_asks_for_a_login() -> None:
+    state = play(entering(), PlacementUnresolved(ENTRY, "token is invalid", session_expired=True))
+    assert (state.status, state.detail) == (RunStatus.PAUSED, StatusDetail.SESSION_EXPIRED)
+    assert "reconnect your broker" in state.message
+
+
 def test_old_failure_does_not_end_a_buy_whose_order_is_known() -> None:
     before = working()
     assert step(before, failed(FailureKind.EXHAUSTED), LATER) == (before, ())

@@ -186,8 +186,10 @@ def exit_failed(state: StrategyState, kind: FailureKind, reason: str, now: datet
     return failed, decisions + alarm + ([] if kind in PROBED else exit_waits.refused_often(failed))
 
 
+SESSION_EXPIRED = "Broker session expired – reconnect your broker; position still open, exit waiting"
+
 _FAILED_EXIT = {
-    FailureKind.SESSION_EXPIRED: "Broker session expired – reconnect your broker; position still open, exit waiting",
+    FailureKind.SESSION_EXPIRED: SESSION_EXPIRED,
     FailureKind.UNREACHABLE: "Broker unreachable – position still open, retrying the exit",
     FailureKind.BUDGET_USED_UP: "Order limit of the day reached – position still open, retrying the exit",
 }

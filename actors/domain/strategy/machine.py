@@ -283,13 +283,16 @@ def _on_placement_failed(state: StrategyState, event: ev.PlacementFailed, now: d
 
 
 def _on_placement_unresolved(state: StrategyState, event: ev.PlacementUnresolved, _now: datetime) -> Step:
+    paused = event.unreachable or event.session_expired
     detail = StatusDetail.BROKER_UNREACHABLE if event.unreachable else StatusDetail.ORDER_UNKNOWN
+    if event.session_expired:
+        detail = StatusDetail.SESSION_EXPIRED
     awaited = {Phase.ENTERING: Leg.ENTRY, Phase.EXITING: Leg.EXIT}.get(state.phase)
     if event.intent_id.leg is not awaited or state.detail is detail:
         return state, []
-    status = RunStatus.PAUSED if event.unreachable else RunStatus.RUNNING
-    waits = event.unreachable and event.intent_id.leg is Leg.EXIT
-    message = _EXIT_WAITS if waits else "Order outcome unknown – looking it up at the broker"
+    status = RunStatus.PAUSED if paused else RunStatus.RUNNING
+    is_exit = event.intent_id.leg is Leg.EXIT
+    message = _WAITING.get((detail, is_exit), "Order outcome unknown – looking it up at the broker")
     unknown = replace(state, status=status, detail=detail, message=message)
     return unknown, [
         LogEvent("ORDER_UNKNOWN", event.reason, event.intent_id),
@@ -297,7 +300,15 @@ def _on_placement_unresolved(state: StrategyState, event: ev.PlacementUnresolved
     ]
 
 
-_EXIT_WAITS = "Broker unreachable – position still open, the exit goes on when it answers"
+_WAITING = {
+    (StatusDetail.BROKER_UNREACHABLE, True): (
+        "Broker unreachable – position still open, the exit goes on when it answers"
+    ),
+    (StatusDetail.SESSION_EXPIRED, True): exits.SESSION_EXPIRED,
+    (StatusDetail.SESSION_EXPIRED, False): (
+        "Broker session expired – reconnect your broker, so that the order can be looked up"
+    ),
+}
 
 
 def _on_order_queued(state: StrategyState, event: ev.OrderQueued, _now: datetime) -> Step:

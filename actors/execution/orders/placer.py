@@ -75,6 +75,8 @@ class OrderPlacer:
     _instant: "asyncio.Future[None] | None" = field(default=None, init=False)
     _doubtful: bool = field(default=False, init=False)
     _told: bool = field(default=False, init=False)
+    _told_to_log_in: bool = field(default=False, init=False)
+    _session_expired: bool = field(default=False, init=False)
     _lack: str = field(default="", init=False)
 
     @property
@@ -260,6 +262,7 @@ class OrderPlacer:
         try:
             book = await self.desk.read_book()
         except BrokerUnavailable as error:
+            self._session_expired = isinstance(error, BrokerSessionExpired)
             log.warning("execution.look_up_failed", intent=str(self.command.intent.id), reason=str(error))
             return None
         found = with_tag(book, tag)
@@ -325,6 +328,7 @@ class OrderPlacer:
             except BrokerUnavailable as error:
                 if isinstance(error, BrokerSessionExpired) and not self._doubtful:
                     raise
+                self._session_expired = isinstance(error, BrokerSessionExpired)
                 log.warning("execution.position_unknown", strategy_id=command.strategy_id, reason=str(error))
                 await self._tell_waiting(asked_at, str(error), unreachable=True)
             else:
@@ -346,9 +350,12 @@ class OrderPlacer:
             await self._tell_waiting(placement.doubt_since, placement.last_reason, unreachable=unreachable)
 
     async def _tell_waiting(self, since: datetime, reason: str, *, unreachable: bool) -> None:
-        if not self._told and self.clock.now() - since >= self.unresolved_after:
-            self._told = True
-            await self.report(PlacementUnresolved(self.command.intent.id, reason, unreachable))
+        to_log_in = unreachable and self._session_expired
+        news = not self._told or (to_log_in and not self._told_to_log_in)
+        if news and self.clock.now() - since >= self.unresolved_after:
+            self._told, self._told_to_log_in = True, to_log_in
+            unreachable = unreachable and not to_log_in
+            await self.report(PlacementUnresolved(self.command.intent.id, reason, unreachable, to_log_in))
 
     def _tell_queued(self, expected_at: datetime) -> None:
         self.in_background(self.report(OrderQueued(self.command.intent.id, expected_at)))
