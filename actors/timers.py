@@ -6,7 +6,7 @@ import heapq
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from actors.domain.events import Timer, TimerFired
+from actors.domain.strategy.events import Timer, TimerFired
 from actors.ports import Clock
 
 _LONGEST_SLEEP = 1.0

@@ -13,7 +13,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from actors.ports import OrderCommand
 from benchmarks.chains import a_command
-from broker.kite_client import KiteCredentials, KiteEndpoint, KiteGateway
+from broker.kite.gateway import KiteCredentials, KiteEndpoint, KiteGateway
 
 
 async def main() -> None:

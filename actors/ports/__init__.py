@@ -3,8 +3,20 @@
 Values are frozen and made of standard types and domain types, so they travel between processes as they are.
 """
 
-from actors.domain.cover import PositionKey, position_key
-from actors.ports.broker import (
+from actors.domain.orders.cover import PositionKey, position_key
+from actors.ports.common import (
+    Clock,
+    EntryRefused,
+    PeerUnavailable,
+    StaleEpoch,
+)
+from actors.ports.engine import (
+    EngineUnavailable,
+    RecoveryReport,
+    StopResult,
+    WordTaken,
+)
+from actors.ports.execution import (
     AccountRecords,
     Attempt,
     AttemptLog,
@@ -24,18 +36,6 @@ from actors.ports.broker import (
     PlaceResult,
     StrategyEvents,
     StreamCallbacks,
-)
-from actors.ports.common import (
-    Clock,
-    EntryRefused,
-    PeerUnavailable,
-    StaleEpoch,
-)
-from actors.ports.engine import (
-    EngineUnavailable,
-    RecoveryReport,
-    StopResult,
-    WordTaken,
 )
 from actors.ports.prices import (
     FeedStatus,

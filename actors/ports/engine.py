@@ -13,7 +13,7 @@ class StopResult:
     """What a STOP came to.
 
     `flat`: nothing is open any more and the run is recorded as ended; otherwise the exit is still working. `status`:
-    fields of `runtime:{id}` in their text forms (`persistence.runtime_mirror`) that are newer than the database.
+    fields of `runtime:{id}` in their text forms (`persistence.mirror.mirror`) that are newer than the database.
     """
 
     flat: bool

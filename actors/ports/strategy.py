@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from actors.domain.cover import Cover, Stake
-from actors.domain.decisions import LogEvent
-from actors.domain.events import Event
 from actors.domain.identifiers import Instrument, IntentId, Product
 from actors.domain.money import Paise
-from actors.domain.order import Intent, OrderReport
-from actors.domain.strategy_spec import StrategyRun
-from actors.domain.strategy_state import StrategyState
+from actors.domain.orders.cover import Cover, Stake
+from actors.domain.orders.order import Intent, OrderReport
+from actors.domain.strategy.decisions import LogEvent
+from actors.domain.strategy.events import Event
+from actors.domain.strategy.spec import StrategyRun
+from actors.domain.strategy.state import StrategyState
 
 
 @dataclass(frozen=True, slots=True)

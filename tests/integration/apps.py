@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 
 from api.app import create_app
-from api.engine_port import StrategyEngine
+from api.base.engine_port import StrategyEngine
 from config.settings import Settings
 from tests.integration.api_user import ApiUser
 

@@ -10,13 +10,13 @@ import pytest
 import requests
 import structlog
 
-from actors.domain.retry_policy import AttemptOutcome
+from actors.domain.orders.retry_policy import AttemptOutcome
 from actors.ports import BrokerUnavailable
-from broker.egress import Proxy
 from broker.errors import BrokerError, BrokerUnreachable, ProxyUnreachable
-from broker.kite_client import KiteCredentials, KiteEndpoint, KiteGateway
-from broker.kite_mapping import outcome_of
-from broker.kite_session import check_access_token, exchange_request_token, kite_client, last_price
+from broker.kite.answers.mapping import outcome_of
+from broker.kite.gateway import KiteCredentials, KiteEndpoint, KiteGateway
+from broker.kite.login import check_access_token, exchange_request_token, kite_client, last_price
+from broker.proxy import Proxy
 from tests.kit.builders import INFY, a_run
 from tests.kit.execution import a_command
 from tests.kit.hostile_http import hostile_broker, self_signed_certificate

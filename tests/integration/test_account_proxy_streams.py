@@ -8,9 +8,9 @@ import pytest
 import structlog
 
 from actors.ports import StreamCallbacks
-from actors.runtime.update_follower import UpdateFollower
-from broker.egress import Proxy
-from broker.kite_client import KiteCredentials
+from actors.runtime.clients.update_streams import UpdateFollower
+from broker.kite.gateway import KiteCredentials
+from broker.proxy import Proxy
 from tests.integration.test_order_updates import Desk, StoredAccounts, is_filled, listening, place, until
 from tests.kit.feed_process import FeedProcess
 from tests.kit.hostile_http import self_signed_certificate

@@ -12,9 +12,8 @@ from sqlmodel import col
 
 from api.app import create_app
 from config.settings import Settings
-from persistence.database import Sessions, transaction
-from persistence.errors import ConstraintViolated
-from persistence.models import (
+from persistence.database.engine import Sessions, transaction
+from persistence.database.models import (
     AuditEntry,
     BrokerAccount,
     Login,
@@ -24,7 +23,8 @@ from persistence.models import (
     Strategy,
     User,
 )
-from persistence.runtime_mirror import RuntimeMirror
+from persistence.errors import ConstraintViolated
+from persistence.mirror.mirror import RuntimeMirror
 from tests.integration.api_user import PASSWORD, ApiUser
 from tests.integration.rows import new_run
 from tests.kit.fake_engine import FakeEngine

@@ -12,8 +12,8 @@ from fastapi import FastAPI
 from sqlalchemy import select, update
 from sqlmodel import col
 
-from persistence.database import Sessions, transaction
-from persistence.models import User
+from persistence.database.engine import Sessions, transaction
+from persistence.database.models import User
 from tests.integration.api_user import PASSWORD, ApiUser
 
 pytest_plugins = ["tests.integration.fixtures"]

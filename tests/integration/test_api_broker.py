@@ -8,12 +8,12 @@ from sqlalchemy import text
 
 from api.bootstrap import utc_now
 from config.settings import Settings
-from persistence.database import Sessions, transaction
-from persistence.encryption import SealedSecret, SecretBox, open_credentials
+from persistence.database.engine import Sessions, transaction
+from persistence.database.models import BrokerAccount
+from persistence.database.repositories import BrokerAccounts
 from persistence.errors import UnreadableSecret
-from persistence.models import BrokerAccount
-from persistence.repositories import BrokerAccounts
-from persistence.runtime_mirror import RuntimeMirror
+from persistence.mirror.mirror import RuntimeMirror
+from persistence.secrets.encryption import SealedSecret, SecretBox, open_credentials
 from tests.integration.api_user import ApiUser
 from tests.kit.paper import PaperExchange
 

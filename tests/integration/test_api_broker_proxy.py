@@ -8,12 +8,12 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from actors.runtime.bootstrap import Accounts, ProxyNotAllowed
-from actors.runtime.feed_accounts import FeedAccounts
+from actors.runtime.clients.bootstrap import Accounts, ProxyNotAllowed
+from actors.runtime.clients.feed_accounts import FeedAccounts
 from config.settings import Settings
-from persistence.database import Sessions, transaction
-from persistence.ledger import RunLedger
-from persistence.runtime_mirror import RuntimeMirror
+from persistence.database.engine import Sessions, transaction
+from persistence.journal.ledger import RunLedger
+from persistence.mirror.mirror import RuntimeMirror
 from tests.integration.api_user import ApiUser
 from tests.integration.apps import at, serving
 from tests.kit.fake_engine import FakeEngine

@@ -14,15 +14,15 @@ from fastapi import FastAPI
 
 from api.app import create_app
 from api.bootstrap import utc_now
-from api.events_service import STREAMS_PER_USER
+from api.events.streams import STREAMS_PER_USER
 from api.server import ApiServer, api_server
-from api.tokens import AccessTokens
+from api.users.tokens import AccessTokens
 from config.settings import Settings
-from persistence.database import Sessions, transaction
-from persistence.mirror_keys import events_key
-from persistence.models import Strategy
-from persistence.repositories import Runs
-from persistence.runtime_mirror import RuntimeMirror
+from persistence.database.engine import Sessions, transaction
+from persistence.database.models import Strategy
+from persistence.database.repositories import Runs
+from persistence.mirror.keys import events_key
+from persistence.mirror.mirror import RuntimeMirror
 from tests.integration.api_user import ApiUser
 from tests.integration.test_persistence_ledger import bought
 from tests.kit.fake_engine import FakeEngine

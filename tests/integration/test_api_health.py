@@ -12,8 +12,8 @@ from structlog.testing import capture_logs
 
 from api.app import create_app
 from config.settings import Settings, SettingsError
-from persistence.mirror_prices import FeedState
-from persistence.runtime_mirror import RuntimeMirror
+from persistence.mirror.mirror import RuntimeMirror
+from persistence.mirror.prices import FeedState
 from tests.integration.api_user import PASSWORD, ApiUser
 from tests.kit.fake_engine import FakeEngine
 

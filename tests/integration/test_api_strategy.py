@@ -14,11 +14,11 @@ from sqlmodel import col
 
 from actors.domain.identifiers import IntentId, Leg, order_tag
 from api.bootstrap import utc_now
-from persistence.database import Sessions, transaction
-from persistence.mirror_prices import FeedState
-from persistence.models import Intent, Run, Strategy
-from persistence.records import LogRecord
-from persistence.runtime_mirror import RuntimeMirror
+from persistence.database.engine import Sessions, transaction
+from persistence.database.models import Intent, Run, Strategy
+from persistence.journal.records import LogRecord
+from persistence.mirror.mirror import RuntimeMirror
+from persistence.mirror.prices import FeedState
 from tests.integration.api_user import ApiUser
 from tests.kit.fake_engine import FakeEngine
 

@@ -11,10 +11,10 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from config.settings import Settings
-from persistence.database import Sessions, transaction
-from persistence.ledger import RunLedger
-from persistence.models import Intent, Run, Strategy
-from persistence.runtime_mirror import Fields, RuntimeMirror
+from persistence.database.engine import Sessions, transaction
+from persistence.database.models import Intent, Run, Strategy
+from persistence.journal.ledger import RunLedger
+from persistence.mirror.mirror import Fields, RuntimeMirror
 from tests.integration.api_user import ApiUser
 from tests.integration.apps import at, serving
 from tests.kit.fake_engine import FakeEngine

@@ -11,12 +11,12 @@ from sqlalchemy import select, update
 from sqlmodel import col
 
 from actors.runtime.names import router_name
-from broker.kite_session import IST
-from broker.trading_calendar import NseCalendar
+from broker.kite.login import IST
+from broker.market.trading_calendar import NseCalendar
 from config.settings import Settings, SettingsError
-from persistence.database import Sessions, transaction
-from persistence.models import AuditEntry, BrokerAccount, Run, Strategy
-from persistence.runtime_mirror import RuntimeMirror
+from persistence.database.engine import Sessions, transaction
+from persistence.database.models import AuditEntry, BrokerAccount, Run, Strategy
+from persistence.mirror.mirror import RuntimeMirror
 from tests.integration.api_user import ApiUser
 from tests.integration.apps import at, serving
 from tests.kit.fake_engine import FakeEngine

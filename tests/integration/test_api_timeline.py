@@ -7,10 +7,10 @@ from typing import Any
 import httpx
 import pytest
 
-from persistence.database import Sessions, transaction
-from persistence.models import Run, Strategy
-from persistence.records import LogRecord
-from persistence.repositories import Runs
+from persistence.database.engine import Sessions, transaction
+from persistence.database.models import Run, Strategy
+from persistence.database.repositories import Runs
+from persistence.journal.records import LogRecord
 from tests.integration.api_user import ApiUser
 from tests.integration.rows import new_run
 from tests.integration.test_persistence_ledger import bought, exit_intent

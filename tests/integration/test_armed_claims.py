@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from actors.runtime.execution_lease import LEASE_S, ExecutionLease
+from actors.runtime.clients.execution_lease import LEASE_S, ExecutionLease
 from persistence.errors import MirrorUnavailable
-from persistence.event_stream import EventStream
-from persistence.mirror_claims import Claim
-from persistence.runtime_mirror import RuntimeMirror
+from persistence.mirror.claims import Claim
+from persistence.mirror.event_stream import EventStream
+from persistence.mirror.mirror import RuntimeMirror
 
 pytest_plugins = ["tests.integration.fixtures"]
 

@@ -10,12 +10,12 @@ from sqlalchemy import text
 
 from actors.domain.identifiers import Instrument
 from api.bootstrap import utc_now
-from api.broker_calls import PRICE_PATIENCE_S
-from api.broker_service import BrokerService
+from api.brokers.calls import PRICE_PATIENCE_S
+from api.brokers.service import BrokerService
 from broker.errors import BrokerUnreachable, ExpiredToken, InvalidToken
-from persistence.database import Sessions, transaction
+from persistence.database.engine import Sessions, transaction
+from persistence.database.models import BrokerAccount
 from persistence.errors import UnreadableSecret
-from persistence.models import BrokerAccount
 from tests.integration.api_user import ApiUser
 from tests.kit.paper import PaperExchange
 

@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from api.app import create_app
 from config.settings import Settings
-from persistence.database import Sessions, transaction
+from persistence.database.engine import Sessions, transaction
 from tests.integration.api_user import ApiUser
 from tests.kit.fake_engine import FakeEngine
 from tests.kit.paper import PaperExchange

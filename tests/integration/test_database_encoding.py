@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
-from persistence.database import migrate, open_database, ping, sessions_of, transaction
+from persistence.database.engine import migrate, open_database, ping, sessions_of, transaction
 
 NAME = "of_ascii"
 

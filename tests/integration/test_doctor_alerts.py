@@ -2,7 +2,7 @@
 
 from pydantic import SecretStr
 
-from config.doctor import Level, look_at_alerts
+from config.commands.doctor import Level, look_at_alerts
 from config.settings import Settings
 from tests.kit.alerts import AlertInbox
 

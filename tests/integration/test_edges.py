@@ -11,11 +11,11 @@ import structlog
 from fastapi import FastAPI
 from sqlmodel import col, select
 
-from api.edge import MAX_BODY_BYTES, SECURITY_HEADERS
+from api.edge.middleware import MAX_BODY_BYTES, SECURITY_HEADERS
 from config.logging import configure_logging
 from config.settings import Settings
-from persistence.database import Sessions, transaction
-from persistence.models import AuditEntry
+from persistence.database.engine import Sessions, transaction
+from persistence.database.models import AuditEntry
 from tests.integration.api_user import ApiUser
 from tests.integration.apps import serving
 from tests.kit.fake_engine import FakeEngine

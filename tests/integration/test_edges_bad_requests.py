@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 import httpx
 import pytest
 
-from api.edge import MAX_BODY_BYTES
+from api.edge.middleware import MAX_BODY_BYTES
 from tests.integration.api_user import PASSWORD, ApiUser
 from tests.integration.served import served, settings_of
 from tests.kit.paper import PaperExchange

@@ -13,9 +13,9 @@ import psycopg
 import pytest
 import redis
 
-from config.data_directory import AlreadyRunningError, find_running_stack
-from config.embedded import Part, Stack
-from config.process import Command, GuardedProcess, StackError, free_ports, require_free_port
+from config.stack.data_directory import AlreadyRunningError, find_running_stack
+from config.stack.guarded_process import Command, GuardedProcess, StackError, free_ports, require_free_port
+from config.stack.stack import Part, Stack
 from tests.kit.stack import stack_settings, temporary_data_dir
 
 pytestmark = pytest.mark.stack
@@ -24,8 +24,8 @@ DATABASES = (Part.POSTGRES, Part.VALKEY)
 STARTER = """
 import sys
 from pathlib import Path
-from config.embedded import Part, Stack
-from config.process import interrupt_on_signals
+from config.stack.stack import Part, Stack
+from config.stack.guarded_process import interrupt_on_signals
 from tests.kit.stack import stack_settings
 with interrupt_on_signals(), Stack(
     stack_settings(Path(sys.argv[1])), parts=(Part.POSTGRES, Part.VALKEY), migrate=False

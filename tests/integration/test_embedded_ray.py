@@ -9,8 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from config.embedded import Part
-from config.embedded_ray import TOKEN_FILE
+from config.stack.ray import TOKEN_FILE
+from config.stack.stack import Part
 from tests.kit.stack import running_stack
 
 pytestmark = pytest.mark.stack

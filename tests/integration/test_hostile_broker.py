@@ -13,9 +13,9 @@ from sqlalchemy import text
 from actors.domain.identifiers import Instrument
 from api.app import create_app
 from broker.errors import BrokerUnreachable
-from broker.kite_session import check_access_token, exchange_request_token, last_price
+from broker.kite.login import check_access_token, exchange_request_token, last_price
 from config.settings import Settings
-from persistence.database import Sessions, transaction
+from persistence.database.engine import Sessions, transaction
 from tests.integration.api_user import ApiUser
 from tests.kit.fake_engine import FakeEngine
 from tests.kit.hostile_http import HostileBroker, hostile_broker, self_signed_certificate

@@ -15,18 +15,18 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from actors.ports import BrokerUnavailable
-from actors.runtime.bootstrap import Accounts
-from actors.runtime.feed_accounts import FeedAccounts
+from actors.runtime.clients.bootstrap import Accounts
+from actors.runtime.clients.feed_accounts import FeedAccounts
 from api.app import create_app
 from config.secret_store import SECRETS_FILE, change_keys, read_secrets
 from config.settings import PREFIX, Settings, load_settings
-from persistence.database import Sessions, migrate, open_database, sessions_of, transaction
-from persistence.encryption import generate_key
+from persistence.database.engine import Sessions, migrate, open_database, sessions_of, transaction
+from persistence.database.repositories import BrokerAccounts
 from persistence.errors import RotationRefused
-from persistence.key_rotation import BATCH, Rotation, rotate_keys
-from persistence.ledger import RunLedger
-from persistence.repositories import BrokerAccounts
-from persistence.runtime_mirror import RuntimeMirror
+from persistence.journal.ledger import RunLedger
+from persistence.mirror.mirror import RuntimeMirror
+from persistence.secrets.encryption import generate_key
+from persistence.secrets.key_rotation import BATCH, Rotation, rotate_keys
 from tests.integration.api_user import ApiUser
 from tests.kit.fake_engine import FakeEngine
 from tests.kit.paper import PaperExchange
@@ -291,7 +291,7 @@ class Command:
         }
 
     async def __call__(self, *options: str) -> tuple[int, str]:
-        argv = [sys.executable, "-P", "-m", "config.cli", "rotate-keys", *options]
+        argv = [sys.executable, "-P", "-m", "config.commands.cli", "rotate-keys", *options]
         return await asyncio.to_thread(self._run, argv)
 
     def _run(self, argv: list[str]) -> tuple[int, str]:

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from actors.domain.identifiers import Product
-from actors.domain.retry_policy import AttemptOutcome
+from actors.domain.orders.retry_policy import AttemptOutcome
 from actors.ports import BrokerSessionExpired, BrokerUnavailable
-from broker.kite_client import KiteCredentials, KiteEndpoint, KiteGateway
+from broker.kite.gateway import KiteCredentials, KiteEndpoint, KiteGateway
 from tests.kit.builders import a_run
 from tests.kit.execution import a_command, held
 from tests.kit.paper import PaperCredentials, PaperExchange, eventually

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from actors.domain.retry_policy import AttemptOutcome
+from actors.domain.orders.retry_policy import AttemptOutcome
 from actors.ports import PlaceResult
-from broker.kite_exceptions import AnswerLost, NeverSent
-from broker.kite_order_client import finished_by
+from broker.kite.answers.exceptions import AnswerLost, NeverSent
+from broker.kite.order_client import finished_by
 from tests.kit.execution import a_command
 from tests.kit.hostile_http import HostileBroker, hostile_broker, self_signed_certificate
 from tests.kit.kite import GOOD, a_client, a_gateway, error, order

@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from actors.domain.events import Event, OrderReported
+from actors.domain.strategy.events import Event, OrderReported
 from actors.ports import OrderCommand
-from actors.runtime import lines, names
-from actors.runtime.handles import Peers
+from actors.runtime import names
 from actors.runtime.names import Pools
+from actors.runtime.plane import link_ports
 from actors.runtime.plane.orders import OrderLine
+from actors.runtime.ray_ports import Peers
 from tests.kit.builders import INFY, a_report
 from tests.kit.execution import BUY, a_command
 
@@ -44,7 +45,7 @@ class LivingLine(OrderLine):
 
 async def test_a_command_goes_over_the_link_and_one_in_doubt_by_ray() -> None:
     peers, line = RecordingPeers(), LivingLine()
-    desk = lines.LinkedOrderDesk(peers, Pools(), 3, lambda _: None)
+    desk = link_ports.LinkedOrderDesk(peers, Pools(), 3, lambda _: None)
     assert await desk.execute(a_command()) == FILLED
     assert peers.called == ["execution:0 execute"]  # there is no link yet
     desk._line = line
@@ -58,14 +59,14 @@ def test_a_machine_that_cannot_listen_invites_nobody() -> None:
     def invite(_peer: str, _node: str) -> Any:
         raise OSError("Cannot assign requested address")
 
-    assert lines.invitation(invite, "7", "node") is None
-    assert lines.invitation(lambda *_: None, "7", None) is None  # type: ignore[arg-type]
+    assert link_ports.invitation(invite, "7", "node") is None
+    assert link_ports.invitation(lambda *_: None, "7", None) is None  # type: ignore[arg-type]
 
 
 async def test_the_names_of_another_brokers_feed_and_routers_tell_the_broker() -> None:
     pools, peers = Pools(brokers=("paper", "kite")), RecordingPeers()
     for broker in ("paper", "kite", ""):
-        await lines.LinkedPriceWatch(peers, pools, broker, lambda _: None).unwatch(3, INFY)
+        await link_ports.LinkedPriceWatch(peers, pools, broker, lambda _: None).unwatch(3, INFY)
     assert peers.called == ["router:NSE:INFY unwatch", "router:NSE:INFY@kite unwatch", "router:NSE:INFY unwatch"]
     assert names.feed_names(pools) == ["feed:0", "feed:0@kite"]
     assert pools.suffix("another") == "@another", "a broker that is not offered has no prices, and nobody else's"

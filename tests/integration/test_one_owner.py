@@ -11,10 +11,10 @@ from alembic import command
 from sqlalchemy import Connection, Engine, create_engine, text
 
 from config.settings import Settings
-from persistence.database import Sessions, migration_config, tenant_transaction, transaction
+from persistence.database.engine import Sessions, migration_config, tenant_transaction, transaction
+from persistence.database.models import BrokerAccount, User
+from persistence.database.repositories import ACCOUNT_TAKEN, BrokerAccounts
 from persistence.errors import ConstraintViolated, SchemaRefused
-from persistence.models import BrokerAccount, User
-from persistence.repositories import ACCOUNT_TAKEN, BrokerAccounts
 from tests.integration.api_user import ApiUser
 from tests.integration.apps import at, serving
 from tests.integration.rows import NOW, new_user

@@ -11,9 +11,9 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from config.embedded import Part, Stack
 from config.settings import PREFIX, Settings
-from persistence.database import Sessions, transaction
+from config.stack.stack import Part, Stack
+from persistence.database.engine import Sessions, transaction
 from tests.integration.api_user import PASSWORD, ApiUser
 from tests.integration.apps import serving
 from tests.kit.fake_engine import FakeEngine
@@ -29,7 +29,7 @@ def tradeactors(*arguments: str, given: str = "", **variables: str) -> tuple[int
     environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     environment |= {PREFIX + name: value for name, value in variables.items()} | {"PYTHONPATH": str(REPOSITORY)}
     done = subprocess.run(
-        [sys.executable, "-P", "-m", "config.cli", *arguments],
+        [sys.executable, "-P", "-m", "config.commands.cli", *arguments],
         input=given, env=environment, cwd="/", capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     return done.returncode, done.stdout, done.stderr

@@ -8,12 +8,12 @@ from contextlib import asynccontextmanager
 import pytest
 import structlog
 
-from actors.domain.order import OrderReport, OrderStage
+from actors.domain.orders.order import OrderReport, OrderStage
 from actors.ports import BrokerUnavailable, StreamCallbacks
-from actors.runtime.update_follower import UpdateFollower
-from broker.kite_client import KiteCredentials, KiteEndpoint, KiteGateway
-from broker.order_updates import OrderUpdateStream
-from broker.ticker_link import run_reactor
+from actors.runtime.clients.update_streams import UpdateFollower
+from broker.kite.gateway import KiteCredentials, KiteEndpoint, KiteGateway
+from broker.kite.streams.order_updates import OrderUpdateStream
+from broker.kite.streams.websocket import run_reactor
 from tests.kit.builders import a_run
 from tests.kit.execution import a_command
 from tests.kit.paper import PaperCredentials, PaperExchange, eventually

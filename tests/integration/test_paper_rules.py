@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from kiteconnect import exceptions as kite_errors
 
-from broker.instruments import fetch_instruments
-from broker.paper.config import PaperConfig
+from broker.kite.instruments import fetch_instruments
+from broker.paper.base.config import PaperConfig
 from tests.kit.paper import PaperExchange, eventually
 from tests.kit.paper_account import PaperAccount
 

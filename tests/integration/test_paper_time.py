@@ -12,7 +12,14 @@ from kiteconnect import exceptions as kite_errors
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-from broker.paper.session import DAY_ENDED, LIMIT_ONLY, MARKET_CLOSED, NO_ORDERS_NOW, NO_STOPS, OUTSIDE_AUCTION_BAND
+from broker.paper.orders.session import (
+    DAY_ENDED,
+    LIMIT_ONLY,
+    MARKET_CLOSED,
+    NO_ORDERS_NOW,
+    NO_STOPS,
+    OUTSIDE_AUCTION_BAND,
+)
 from tests.kit.paper import PaperExchange, eventually
 from tests.kit.paper_account import PaperAccount
 

@@ -8,13 +8,13 @@ import pytest
 from sqlalchemy import select
 from sqlmodel import col
 
-from persistence.database import Sessions, transaction
+from persistence.database.engine import Sessions, transaction
+from persistence.database.models import Intent, OrderLog, Run, Strategy
 from persistence.errors import MirrorUnavailable, RecordRefused, RunNotOpen, StaleEpoch
-from persistence.ledger import RunLedger
-from persistence.models import Intent, OrderLog, Run, Strategy
-from persistence.records import IntentRecord, LogRecord, RunRuntime, RunUpdate
-from persistence.runtime_mirror import RuntimeMirror
-from persistence.storable import STAND_IN
+from persistence.journal.ledger import RunLedger
+from persistence.journal.records import IntentRecord, LogRecord, RunRuntime, RunUpdate
+from persistence.journal.storable import STAND_IN
+from persistence.mirror.mirror import RuntimeMirror
 from tests.integration.rows import NOW, new_run
 
 pytest_plugins = ["tests.integration.fixtures"]

@@ -7,9 +7,9 @@ import json
 import pytest
 
 from persistence.errors import MirrorUnavailable
-from persistence.mirror_claims import Claim
-from persistence.mirror_prices import FeedState
-from persistence.runtime_mirror import RuntimeMirror, open_redis
+from persistence.mirror.claims import Claim
+from persistence.mirror.mirror import RuntimeMirror, open_redis
+from persistence.mirror.prices import FeedState
 from tests.integration.rows import NOW
 
 pytest_plugins = ["tests.integration.fixtures"]

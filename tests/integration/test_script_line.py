@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator
 import pytest
 
 from persistence.errors import MirrorUnavailable
-from persistence.mirror_claims import Claim
-from persistence.mirror_scripts import CLAIM
-from persistence.runtime_mirror import RuntimeMirror
-from persistence.script_line import LineUnavailable, ScriptLine
+from persistence.mirror.claims import Claim
+from persistence.mirror.mirror import RuntimeMirror
+from persistence.mirror.script_connection import LineUnavailable, ScriptLine
+from persistence.mirror.scripts import CLAIM
 
 KEYS = ["lock_state:900", "queue:orders:test", "runtime:900", "lock_claim:900"]
 _claim_ids = itertools.count()

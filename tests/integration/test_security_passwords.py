@@ -16,14 +16,14 @@ from redis.asyncio import Redis
 from sqlalchemy import select
 from sqlmodel import col
 
-from api.auth_service import AuthService
 from api.bootstrap import Resources, utc_now
-from api.passwords import Passwords
-from api.rate_limit import RateLimits
-from persistence.database import Sessions, transaction
+from api.edge.rate_limit import RateLimits
+from api.users.auth_service import AuthService
+from api.users.passwords import Passwords
+from persistence.database.engine import Sessions, transaction
+from persistence.database.models import AuditEntry, User
+from persistence.database.repositories import Users
 from persistence.login_throttle import LoginThrottle, ThrottleLimits
-from persistence.models import AuditEntry, User
-from persistence.repositories import Users
 from tests.integration.api_user import PASSWORD, ApiUser
 
 pytest_plugins = ["tests.integration.fixtures"]

@@ -12,9 +12,9 @@ from sqlalchemy import text
 
 from actors.domain.identifiers import Instrument
 from api.bootstrap import utc_now
-from broker.instruments import InstrumentLists, ListedInstrument
-from persistence.database import Sessions, transaction
-from persistence.runtime_mirror import RuntimeMirror
+from broker.kite.instruments import InstrumentLists, ListedInstrument
+from persistence.database.engine import Sessions, transaction
+from persistence.mirror.mirror import RuntimeMirror
 from tests.integration.api_user import ApiUser
 from tests.kit.fake_engine import FakeEngine
 from tests.kit.paper import PaperExchange

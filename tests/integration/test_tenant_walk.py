@@ -16,10 +16,10 @@ from sqlmodel import col
 
 from api.app import create_app
 from config.settings import Settings
-from persistence.database import Sessions, transaction
-from persistence.mirror_keys import events_key, runtime_key, strategy_key, user_key
-from persistence.models import Intent, Run, TableModel, User
-from persistence.repositories import Runs
+from persistence.database.engine import Sessions, transaction
+from persistence.database.models import Intent, Run, TableModel, User
+from persistence.database.repositories import Runs
+from persistence.mirror.keys import events_key, runtime_key, strategy_key, user_key
 from tests.integration.api_user import PASSWORD, ApiUser
 from tests.integration.test_persistence_ledger import bought
 from tests.kit.fake_engine import FakeEngine

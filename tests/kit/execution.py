@@ -5,12 +5,12 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from actors.domain.cover import NOTHING, Stake, position_key
-from actors.domain.events import Event, OrderReported, PlacementFailed
 from actors.domain.identifiers import Leg, Product, Side
 from actors.domain.market_hours import ALWAYS_OPEN, MarketHours
-from actors.domain.order import Intent, OrderEvent, OrderReport
-from actors.execution_actor import ExecutionActor, ExecutionLimits
+from actors.domain.orders.cover import NOTHING, Stake, position_key
+from actors.domain.orders.order import Intent, OrderEvent, OrderReport
+from actors.domain.strategy.events import Event, OrderReported, PlacementFailed
+from actors.execution.shell import ExecutionActor, ExecutionLimits
 from actors.ports import ExecutionStreams, Holding, KnownIntent, OrderCommand, OrderGateway
 from tests.kit.builders import INFY, NOW, a_report, a_run
 from tests.kit.fakes import (

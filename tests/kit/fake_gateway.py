@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from actors.domain.cover import AccountPosition, PositionKey, position_key
 from actors.domain.identifiers import Instrument, Product, Side
 from actors.domain.money import Paise
-from actors.domain.order import OrderReport, OrderStage, OrderTerms
-from actors.domain.price_band import PriceBand
-from actors.domain.retry_policy import AttemptOutcome
+from actors.domain.orders.cover import AccountPosition, PositionKey, position_key
+from actors.domain.orders.order import OrderReport, OrderStage, OrderTerms
+from actors.domain.orders.price_band import PriceBand
+from actors.domain.orders.retry_policy import AttemptOutcome
 from actors.ports import (
     BrokerSessionExpired,
     BrokerUnavailable,

@@ -9,15 +9,15 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from actors.domain.cover import position_key
-from actors.domain.events import Event, StopRequested, TickReceived
 from actors.domain.identifiers import Product, Side
-from actors.domain.order import Order
-from actors.domain.snapshot import dump_state
-from actors.domain.strategy_state import Phase, StrategyState
-from actors.execution_actor import ExecutionActor, ExecutionLimits
+from actors.domain.orders.cover import position_key
+from actors.domain.orders.order import Order
+from actors.domain.strategy.events import Event, StopRequested, TickReceived
+from actors.domain.strategy.snapshot import dump_state
+from actors.domain.strategy.state import Phase, StrategyState
+from actors.execution.shell import ExecutionActor, ExecutionLimits
 from actors.ports import ExecutionStreams, KnownIntent, LoadedRun, PeerUnavailable
-from actors.strategy_actor import StrategyActor
+from actors.strategy.shell import StrategyActor
 from tests.kit.builders import INFY, NOW, a_run, a_tick
 from tests.kit.fakes import (
     FakeAttemptLog,

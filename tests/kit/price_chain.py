@@ -5,14 +5,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from actors.domain.events import TickReceived
 from actors.domain.identifiers import Instrument
 from actors.domain.money import Paise
-from actors.domain.stop_loss import Tick
-from actors.domain.strategy_state import Phase
-from actors.market_listener import MarketListener
+from actors.domain.prices.stop_loss import Tick
+from actors.domain.strategy.events import TickReceived
+from actors.domain.strategy.state import Phase
 from actors.ports import FeedStatus
-from actors.tick_router import TickRouter
+from actors.prices.feed_shell import MarketListener
+from actors.prices.router_shell import TickRouter
 from tests.kit.builders import INFY
 from tests.kit.price_fakes import FakePriceMirror, FakeTickStream
 from tests.kit.strategies import StrategyBench, reported

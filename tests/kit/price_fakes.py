@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from actors.domain.identifiers import Instrument
-from actors.domain.stop_loss import Tick
+from actors.domain.prices.stop_loss import Tick
 from actors.ports import (
     FeedStatus,
 )

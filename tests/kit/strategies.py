@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from actors.domain.events import Event, OrderReported, TickReceived
-from actors.domain.order import Intent, OrderEvent, OrderReport
-from actors.domain.strategy_state import Phase
+from actors.domain.orders.order import Intent, OrderEvent, OrderReport
+from actors.domain.strategy.events import Event, OrderReported, TickReceived
+from actors.domain.strategy.state import Phase
 from actors.ports import LoadedRun, OrderCommand, PriceWatch
-from actors.strategy_actor import StrategyActor
+from actors.strategy.shell import StrategyActor
 from tests.kit.builders import BUY_AT, NOW, a_report, a_run, a_tick
 from tests.kit.fakes import FakeDesk, FakeJournal, FakePriceWatch
 from tests.kit.virtual_time import FakeClock, until

@@ -5,16 +5,16 @@ from collections.abc import Awaitable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from actors.domain.cover import Cover
-from actors.domain.events import Event, TickReceived
 from actors.domain.identifiers import Instrument, IntentId
 from actors.domain.market_hours import ALWAYS_OPEN, MarketHours
-from actors.domain.order import OrderReport
-from actors.domain.stop_loss import Tick
-from actors.domain.strategy_state import Phase
-from actors.execution_actor import ExecutionActor
+from actors.domain.orders.cover import Cover
+from actors.domain.orders.order import OrderReport
+from actors.domain.prices.stop_loss import Tick
+from actors.domain.strategy.events import Event, TickReceived
+from actors.domain.strategy.state import Phase
+from actors.execution.shell import ExecutionActor
 from actors.ports import BrokerUnavailable, GuardAnswer, Holding, LoadedRun, OrderCommand, PeerUnavailable
-from actors.strategy_actor import StrategyActor
+from actors.strategy.shell import StrategyActor
 from tests.kit.builders import NOW, a_run
 from tests.kit.execution import ExecutionBench
 from tests.kit.fakes import FakeJournal, FakePriceWatch

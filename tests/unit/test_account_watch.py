@@ -3,9 +3,9 @@
 import asyncio
 from dataclasses import replace
 
-from actors.domain.events import PlacementUnresolved, PositionClosedOutside
 from actors.domain.identifiers import Product, Side
-from actors.domain.order import OrderStage
+from actors.domain.orders.order import OrderStage
+from actors.domain.strategy.events import PlacementUnresolved, PositionClosedOutside
 from actors.ports import PeerUnavailable
 from tests.kit.builders import INFY, a_report
 from tests.kit.execution import BUY, HOLDING, NOTHING_HELD, ExecutionBench, a_command, a_sell, guarded

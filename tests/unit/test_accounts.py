@@ -2,7 +2,7 @@
 
 import pytest
 
-from api.passwords import resembles
+from api.users.passwords import resembles
 from persistence.login_throttle import network_of
 
 

@@ -4,9 +4,9 @@ import asyncio
 
 from structlog.testing import capture_logs
 
-from api.engine_port import EngineUnavailable, RecoveryReport
-from api.metrics import Metrics
-from api.recovery import keep_recovering
+from api.base.engine_port import EngineUnavailable, RecoveryReport
+from api.base.metrics import Metrics
+from api.operations.recovery_sweep import keep_recovering
 from tests.kit.fake_engine import FakeEngine
 
 

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from api.schemas.auth import RegisterRequest
-from api.schemas.broker import BrokerConnectRequest
-from api.schemas.strategy import StrategyCreateRequest, StrategyPatchRequest
-from persistence.records import strategy_status
+from api.brokers.schemas import BrokerConnectRequest
+from api.strategies.schemas import StrategyCreateRequest, StrategyPatchRequest
+from api.users.schemas import RegisterRequest
+from persistence.journal.records import strategy_status
 
 GOOD: dict[str, Any] = {
     "symbol": "M&M",

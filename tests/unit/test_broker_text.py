@@ -11,17 +11,24 @@ from hypothesis import strategies as st
 from kiteconnect import exceptions as kite
 
 from actors.domain.identifiers import Instrument
-from actors.domain.order import OrderReport, OrderStage
-from actors.domain.partly_read import is_listed_unread, is_unread, may_hide
-from broker.book_rows import book_of
-from broker.broker_text import LONGEST_TEXT, LONGEST_WORD, clean_status, clean_text, clean_word, order_id_of
+from actors.domain.orders.order import OrderReport, OrderStage
+from actors.domain.orders.partly_read import is_listed_unread, is_unread, may_hide
 from broker.errors import BrokerRefused
-from broker.instruments import instrument_table
-from broker.kite_exceptions import AnswerLost, NeverSent
-from broker.kite_holdings import holdings_of, positions_of
-from broker.kite_mapping import reason_of, report_of
-from broker.kite_session import explain
-from broker.quotes import quotes_of, tokens_of
+from broker.kite.answers.book_rows import book_of
+from broker.kite.answers.broker_text import (
+    LONGEST_TEXT,
+    LONGEST_WORD,
+    clean_status,
+    clean_text,
+    clean_word,
+    order_id_of,
+)
+from broker.kite.answers.exceptions import AnswerLost, NeverSent
+from broker.kite.answers.holdings import holdings_of, positions_of
+from broker.kite.answers.mapping import reason_of, report_of
+from broker.kite.instruments import instrument_table
+from broker.kite.login import explain
+from broker.kite.quotes import quotes_of, tokens_of
 
 HOSTILE = "".join(map(chr, (0, 10, 27, 0x7F, 0x85, 0xD83D, 0xDC00, 0x200B, 0x202E, 0x2066, 0x2028, 0xFEFF, 0xE000)))
 TEXTS = st.text(st.one_of(st.sampled_from(HOSTILE), st.characters()), max_size=40)

@@ -6,9 +6,9 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.domain.cover import AccountPosition, Cover, OwnIntent, PositionKey, Stake, judge
 from actors.domain.identifiers import Leg, Side
-from actors.domain.order import OrderReport, OrderStage, OrderTerms
+from actors.domain.orders.cover import AccountPosition, Cover, OwnIntent, PositionKey, Stake, judge
+from actors.domain.orders.order import OrderReport, OrderStage, OrderTerms
 from tests.kit.builders import NOW
 
 MIS: PositionKey = ("NSE", "INFY", "MIS")

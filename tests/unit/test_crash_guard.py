@@ -5,11 +5,11 @@ from decimal import Decimal
 
 import pytest
 
-from actors.domain.order import OrderStage
+from actors.domain.orders.order import OrderStage
 from actors.ports import EntryRefused
-from actors.runtime.crash_guard import LONGEST_PAUSE_S, STEADY_AFTER_S, WINDOW_S, AlertsOnce, CrashPauses
-from persistence.records import LogRecord
-from persistence.storable import STAND_IN, storable_lines
+from actors.runtime.hosts.crash_guard import LONGEST_PAUSE_S, STEADY_AFTER_S, WINDOW_S, AlertsOnce, CrashPauses
+from persistence.journal.records import LogRecord
+from persistence.journal.storable import STAND_IN, storable_lines
 from tests.kit.builders import NOW
 from tests.kit.fakes import FakeJournal
 from tests.kit.strategies import STOP, StrategyBench, reported

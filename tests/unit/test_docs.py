@@ -9,8 +9,8 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from api import errors
 from api.app import create_app
+from api.base import errors
 from config.settings import Settings
 
 ROOT = Path(__file__).parents[2]

@@ -2,9 +2,9 @@
 
 import pytest
 
-from actors.runtime.node_probe import NodeReport
-from config.doctor import Finding, Level, judge_clock, judge_gateways, judge_node
-from config.embedded_ray import CLUSTER_SETTINGS, RAY_SETTINGS
+from actors.runtime.driver.node_probe import NodeReport
+from config.commands.doctor import Finding, Level, judge_clock, judge_gateways, judge_node
+from config.stack.ray import CLUSTER_SETTINGS, RAY_SETTINGS
 
 OURS = ("3.11.7", "2.60.0")
 GOOD = {name: value for name, value in RAY_SETTINGS.items() if name.startswith("RAY_")}

@@ -6,13 +6,13 @@ import sys
 
 import pytest
 
-from config.embedded_ray import LOOPBACK_ONLY
+from config.stack.ray import LOOPBACK_ONLY
 
 PRINT = f"""
 import os, sys
 from types import SimpleNamespace
 from pathlib import Path
-from actors.runtime import cluster
+from actors.runtime.driver import cluster
 cluster.prepare(SimpleNamespace(ray_address=sys.argv[1], data_dir=Path("/nowhere")))
 print(os.environ.get("{LOOPBACK_ONLY}"), os.environ["RAY_AUTH_MODE"])
 """

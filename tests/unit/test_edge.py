@@ -11,9 +11,9 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.testing import capture_logs
 
-from api.edge import AnsweredFaults, BodyLimit
-from api.errors import ApiError, install_error_handlers
-from api.rate_limit import STOP_OPERATION, RateLimits
+from api.base.errors import ApiError, install_error_handlers
+from api.edge.middleware import AnsweredFaults, BodyLimit
+from api.edge.rate_limit import STOP_OPERATION, RateLimits
 
 LIMIT = 10
 OK: Message = {"type": "http.response.start", "status": 200, "headers": []}

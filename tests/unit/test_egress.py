@@ -2,7 +2,7 @@
 
 import pytest
 
-from broker.egress import Proxy
+from broker.proxy import Proxy
 
 
 @pytest.mark.parametrize(

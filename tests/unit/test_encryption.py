@@ -10,7 +10,8 @@ import pytest
 
 from config.secret_store import change_keys
 from config.settings import PREFIX, load_settings
-from persistence.encryption import (
+from persistence.errors import UnreadableSecret
+from persistence.secrets.encryption import (
     BROKER_PURPOSE,
     BrokerCredentials,
     SealedSecret,
@@ -21,7 +22,6 @@ from persistence.encryption import (
     open_credentials,
     seal_credentials,
 )
-from persistence.errors import UnreadableSecret
 
 OLD, NEW = os.urandom(32), os.urandom(32)
 

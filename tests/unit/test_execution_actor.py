@@ -8,11 +8,11 @@ from itertools import pairwise
 
 import pytest
 
-from actors.domain.events import OrderReported, PlacementUnresolved
 from actors.domain.identifiers import IntentId, Leg, Side
-from actors.domain.order import FailureKind, OrderEvent, OrderStage
-from actors.domain.retry_policy import AttemptOutcome
-from actors.order_budget import BudgetLimits
+from actors.domain.orders.order import FailureKind, OrderEvent, OrderStage
+from actors.domain.orders.retry_policy import AttemptOutcome
+from actors.domain.strategy.events import OrderReported, PlacementUnresolved
+from actors.execution.account.budget import BudgetLimits
 from actors.ports import BrokerUnavailable, ClaimsUnavailable, ClaimVerdict, PeerUnavailable
 from tests.kit.builders import INFY, NOW, a_report
 from tests.kit.execution import BUY, ExecutionBench, a_command, a_sell, guarded
@@ -223,6 +223,25 @@ async def test_a_doubt_while_the_broker_is_down_is_told_as_unreachable() -> None
     bench.start(a_command())
     await until(lambda: bench.strategies.events, within_s=5)
     assert bench.strategies.events == [PlacementUnresolved(BUY.id, LOST_REQUEST.reason, unreachable=True)]
+
+
+@in_virtual_time
+async def test_an_exit_in_doubt_whose_session_expires_says_so_and_goes_on_after_the_login() -> None:
+    bench = ExecutionBench()
+    bench.broker.down = True
+    working = bench.start(a_command(a_sell(), look_up_first=True))
+    await until(lambda: bench.strategies.events, within_s=10)
+    bench.broker.down, bench.broker.expired = False, True
+    await until(lambda: len(bench.strategies.events) == 2, within_s=10)
+    told = [
+        (event.unreachable, event.session_expired)
+        for event in bench.strategies.events
+        if isinstance(event, PlacementUnresolved)
+    ]
+    assert told == [(True, False), (False, True)]
+    bench.broker.expired = False
+    assert isinstance(await working, OrderReported)
+    assert len(bench.posted) == 1
 
 
 @in_virtual_time

@@ -3,10 +3,10 @@
 from datetime import timedelta
 from itertools import pairwise
 
-from actors.domain.cover import Stake
-from actors.domain.strategy_state import Phase
-from actors.guard_calls import GUARD_RENEWAL_S
+from actors.domain.orders.cover import Stake
+from actors.domain.strategy.state import Phase
 from actors.ports import Holding, PeerUnavailable
+from actors.strategy.holding_reports import GUARD_RENEWAL_S
 from tests.kit.strategies import StrategyBench, reported
 from tests.kit.virtual_time import in_virtual_time, passing
 

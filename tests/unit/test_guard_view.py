@@ -6,8 +6,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from api.guard_view import CONFIRMED_WITHIN, NOTHING_HELD, guard_of
-from api.schemas.strategy import Guard
+from api.strategies.guard_view import CONFIRMED_WITHIN, NOTHING_HELD, guard_of
+from api.strategies.schemas import Guard
 from tests.kit.builders import NOW
 
 IST = ZoneInfo("Asia/Kolkata")

@@ -2,10 +2,10 @@
 
 from datetime import timedelta
 
-from actors.domain.position import PositionStatus
-from actors.domain.strategy_state import Phase
-from actors.guarded_market import FIRST_TICK_WITHIN
-from actors.market_listener import QUIET_LIMIT
+from actors.domain.orders.position import PositionStatus
+from actors.domain.strategy.state import Phase
+from actors.execution.guarding.guarded_market import FIRST_TICK_WITHIN
+from actors.prices.feed_shell import QUIET_LIMIT
 from tests.kit.builders import INFY
 from tests.kit.outside import Life, OutsideBench
 from tests.kit.virtual_time import in_virtual_time, passing, until

@@ -4,8 +4,8 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
-from actors.domain.order import FailureKind
-from actors.order_budget import BudgetLimits
+from actors.domain.orders.order import FailureKind
+from actors.execution.account.budget import BudgetLimits
 from actors.ports import ClaimsUnavailable, ClaimVerdict, OrderCommand
 from tests.kit.builders import NOW, a_run
 from tests.kit.execution import BUY, ExecutionBench, a_command

@@ -17,7 +17,7 @@ from broker.errors import (
     ExpiredToken,
     InvalidToken,
 )
-from broker.instruments import (
+from broker.kite.instruments import (
     RETRY_AFTER,
     InstrumentLists,
     InstrumentTable,
@@ -25,7 +25,7 @@ from broker.instruments import (
     list_day,
     underlyings,
 )
-from broker.kite_session import IST, explain, token_expiry
+from broker.kite.login import IST, explain, token_expiry
 
 INFY: dict[str, object] = {
     "instrument_token": 408065,

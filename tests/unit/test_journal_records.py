@@ -8,16 +8,16 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from actors.domain.decisions import LogEvent
 from actors.domain.identifiers import Instrument, Product
-from actors.domain.order import FailureKind, Order, OrderEvent, OrderStage
-from actors.domain.retry_policy import AttemptOutcome
+from actors.domain.orders.order import FailureKind, Order, OrderEvent, OrderStage
+from actors.domain.orders.retry_policy import AttemptOutcome
 from actors.domain.session import LateExit
-from actors.domain.snapshot import load_state
-from actors.domain.strategy_state import Phase, StrategyState
+from actors.domain.strategy.decisions import LogEvent
+from actors.domain.strategy.snapshot import load_state
+from actors.domain.strategy.state import Phase, StrategyState
 from actors.ports import Attempt, JournalEntry, LoggedEvent, OrderNote, PlaceResult
-from actors.runtime.journal_records import attempt_line, loaded_run, note_line, run_update
-from persistence.records import RunRecord
+from actors.runtime.clients.journal_mapping import attempt_line, loaded_run, note_line, run_update
+from persistence.journal.records import RunRecord
 from tests.kit.builders import INFY, NOW, a_report, a_run
 from tests.kit.execution import a_command, a_sell
 

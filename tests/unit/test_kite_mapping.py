@@ -11,12 +11,12 @@ import requests
 import urllib3.exceptions as transport
 from kiteconnect import exceptions as kite
 
-from actors.domain.cover import AccountPosition
-from actors.domain.order import OrderStage
-from actors.domain.retry_policy import AttemptOutcome
-from broker.kite_exceptions import AnswerLost, NeverSent, kite_error, unreadable
-from broker.kite_holdings import holdings_of, positions_of
-from broker.kite_mapping import is_session_error, outcome_of, reason_of, report_of
+from actors.domain.orders.cover import AccountPosition
+from actors.domain.orders.order import OrderStage
+from actors.domain.orders.retry_policy import AttemptOutcome
+from broker.kite.answers.exceptions import AnswerLost, NeverSent, kite_error, unreadable
+from broker.kite.answers.holdings import holdings_of, positions_of
+from broker.kite.answers.mapping import is_session_error, outcome_of, reason_of, report_of
 
 POOL: Any = None
 URL = "/orders/regular"

@@ -7,28 +7,31 @@ from types import ModuleType
 
 import pytest
 
-from actors.runtime import far_hosts, feed_host, heavy_hosts
+from actors.runtime.hosts import feed, heavy_hosts, remote_classes
 
 OURS = """
-actors actors.desk_calls actors.domain actors.domain.cover actors.domain.decisions actors.domain.entries
-actors.domain.errors actors.domain.events actors.domain.exit_waits actors.domain.exits actors.domain.identifiers
-actors.domain.market_hours actors.domain.money actors.domain.order actors.domain.position actors.domain.price_band
-actors.domain.reconciliation actors.domain.recovery actors.domain.retry_policy actors.domain.session
-actors.domain.snapshot actors.domain.stop_levels actors.domain.stop_loss actors.domain.strategy_machine
-actors.domain.strategy_spec actors.domain.strategy_state actors.domain.tick_fanout actors.domain.token_day
-actors.failpoints actors.guard_calls actors.ports actors.ports.broker actors.ports.common actors.ports.engine
-actors.ports.prices actors.ports.strategy actors.runtime actors.runtime.actor_classes actors.runtime.clock
-actors.runtime.crash_guard actors.runtime.far_hosts actors.runtime.handles actors.runtime.light_hosts
-actors.runtime.light_logging actors.runtime.lines actors.runtime.names actors.runtime.plane
-actors.runtime.plane.frames actors.runtime.plane.link actors.runtime.plane.orders actors.runtime.plane.ticks
-actors.runtime.tuning actors.strategy_actor actors.tick_router actors.timers actors.watch_calls
+actors actors.domain actors.domain.errors actors.domain.identifiers actors.domain.market_hours actors.domain.money
+actors.domain.orders actors.domain.orders.cover actors.domain.orders.order actors.domain.orders.position
+actors.domain.orders.price_band actors.domain.orders.retry_policy actors.domain.prices actors.domain.prices.fanout
+actors.domain.prices.stop_levels actors.domain.prices.stop_loss actors.domain.session actors.domain.strategy
+actors.domain.strategy.decisions actors.domain.strategy.entries actors.domain.strategy.events
+actors.domain.strategy.exit_waits actors.domain.strategy.exits actors.domain.strategy.machine
+actors.domain.strategy.reconciliation actors.domain.strategy.recovery actors.domain.strategy.snapshot
+actors.domain.strategy.spec actors.domain.strategy.state actors.domain.token_day actors.failpoints actors.ports
+actors.ports.common actors.ports.engine actors.ports.execution actors.ports.prices actors.ports.strategy actors.prices
+actors.prices.router_shell actors.runtime actors.runtime.clock actors.runtime.hosts actors.runtime.hosts.actor_classes
+actors.runtime.hosts.crash_guard actors.runtime.hosts.light_hosts actors.runtime.hosts.light_logging
+actors.runtime.hosts.process actors.runtime.hosts.remote_classes actors.runtime.names actors.runtime.plane
+actors.runtime.plane.frames actors.runtime.plane.link actors.runtime.plane.link_ports actors.runtime.plane.orders
+actors.runtime.plane.ticks actors.runtime.ray_ports actors.strategy actors.strategy.execution_calls
+actors.strategy.holding_reports actors.strategy.price_subscription actors.strategy.shell actors.timers
 """.split()  # noqa: SIM905 - read more easily as a paragraph
 """Everything of ours that a strategy or a router loads. Whoever adds a line pays for it once per strategy."""
 
 
 def test_a_strategys_process_imports_ray_and_these_modules_and_nothing_else() -> None:
     script = (
-        "import sys, ray; before = set(sys.modules); import actors.runtime.actor_classes;"
+        "import sys, ray; before = set(sys.modules); import actors.runtime.hosts.actor_classes;"
         "print(*sorted(set(sys.modules) - before))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
@@ -36,10 +39,10 @@ def test_a_strategys_process_imports_ray_and_these_modules_and_nothing_else() ->
 
 
 @pytest.mark.parametrize(
-    ("name", "module"), [("LedgerHost", heavy_hosts), ("ExecutionHost", heavy_hosts), ("FeedHost", feed_host)]
+    ("name", "module"), [("LedgerHost", heavy_hosts), ("ExecutionHost", heavy_hosts), ("FeedHost", feed)]
 )
 def test_far_hosts_have_every_method_of_the_hosts(name: str, module: ModuleType) -> None:
-    assert public_methods(getattr(far_hosts, name)) == public_methods(getattr(module, name))
+    assert public_methods(getattr(remote_classes, name)) == public_methods(getattr(module, name))
 
 
 def public_methods(host: type) -> set[str]:

@@ -9,11 +9,11 @@ import pytest
 
 from actors.domain.identifiers import Product, Side
 from actors.domain.market_hours import ALWAYS_OPEN, MarketHours, Request
-from actors.domain.order import FailureKind, OrderEvent
+from actors.domain.orders.order import FailureKind, OrderEvent
 from actors.domain.session import SessionHours
-from actors.domain.snapshot import dump_state
-from actors.domain.strategy_state import Phase, RunStatus, StatusDetail
-from actors.order_budget import BudgetLimits
+from actors.domain.strategy.snapshot import dump_state
+from actors.domain.strategy.state import Phase, RunStatus, StatusDetail
+from actors.execution.account.budget import BudgetLimits
 from actors.ports import OrderCommand
 from tests.kit.builders import INFY
 from tests.kit.execution import ExecutionBench, a_command, a_sell

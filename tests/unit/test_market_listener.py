@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 
 from actors.domain.identifiers import Instrument
-from actors.domain.stop_loss import SILENCE_LIMIT
-from actors.market_listener import QUIET_LIMIT, TOKEN_PATIENCE, MarketListener
+from actors.domain.prices.stop_loss import SILENCE_LIMIT
 from actors.ports import FeedStatus
+from actors.prices.feed_shell import QUIET_LIMIT, TOKEN_PATIENCE, MarketListener
 from tests.kit.builders import INFY, NOW
 from tests.kit.price_fakes import FakeTickReceiver, FakeTickStream, ManualWallClock
 

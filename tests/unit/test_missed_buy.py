@@ -4,11 +4,11 @@ from datetime import timedelta
 
 import pytest
 
-from actors.domain.entries import HAND_OVER
 from actors.domain.identifiers import Product
-from actors.domain.order import FailureKind, OrderEvent
-from actors.domain.strategy_state import Phase, StatusDetail
-from actors.order_budget import BudgetLimits
+from actors.domain.orders.order import FailureKind, OrderEvent
+from actors.domain.strategy.entries import HAND_OVER
+from actors.domain.strategy.state import Phase, StatusDetail
+from actors.execution.account.budget import BudgetLimits
 from actors.ports import ClaimsUnavailable, ClaimVerdict
 from tests.kit.builders import BUY_AT, INFY, NOW, a_run
 from tests.kit.execution import ExecutionBench, a_command, a_sell

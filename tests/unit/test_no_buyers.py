@@ -8,12 +8,10 @@ from itertools import pairwise
 
 import pytest
 
-from actors.desk_calls import PEER_RETRY_S, peer_pause
-from actors.domain.events import NoBuyers, OrderReported
 from actors.domain.identifiers import Product
 from actors.domain.market_hours import MarketHours
-from actors.domain.order import FailureKind, OrderReport, OrderStage
-from actors.domain.price_band import (
+from actors.domain.orders.order import FailureKind, OrderReport, OrderStage
+from actors.domain.orders.price_band import (
     CancelForRest,
     ParkedExit,
     PriceBand,
@@ -21,13 +19,15 @@ from actors.domain.price_band import (
     Widen,
     next_move,
 )
-from actors.domain.retry_policy import LookUpAt, Placement, RetryPolicy, after_look_up
+from actors.domain.orders.retry_policy import LookUpAt, Placement, RetryPolicy, after_look_up
 from actors.domain.session import SessionHours
-from actors.domain.snapshot import runtime_view
-from actors.domain.strategy_machine import step
-from actors.domain.strategy_state import Phase, StatusDetail
-from actors.order_budget import BudgetLimits, ChasesUsedUp, DayUsedUp, OrderBudget
-from actors.request_counts import MOST_REQUESTS
+from actors.domain.strategy.events import NoBuyers, OrderReported
+from actors.domain.strategy.machine import step
+from actors.domain.strategy.snapshot import runtime_view
+from actors.domain.strategy.state import Phase, StatusDetail
+from actors.execution.account.budget import BudgetLimits, ChasesUsedUp, DayUsedUp, OrderBudget
+from actors.execution.account.request_counts import MOST_REQUESTS
+from actors.strategy.execution_calls import PEER_RETRY_S, peer_pause
 from tests.kit.builders import INFY, NOW
 from tests.kit.execution import BUY, ExecutionBench, a_command, a_sell
 from tests.kit.fakes import NOT_SENT, PARKED, REFUSED

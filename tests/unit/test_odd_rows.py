@@ -5,13 +5,13 @@ from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 
-from actors.account_desk import newest_by_tag
-from actors.domain.cover import AccountPosition, PositionKey
-from actors.domain.events import OrderReported, PlacementUnresolved
-from actors.domain.order import OrderReport, OrderStage
-from actors.domain.partly_read import OrderBook
+from actors.domain.orders.cover import AccountPosition, PositionKey
+from actors.domain.orders.order import OrderReport, OrderStage
+from actors.domain.orders.partly_read import OrderBook
+from actors.domain.strategy.events import OrderReported, PlacementUnresolved
+from actors.execution.account.trading_account import newest_by_tag
 from actors.ports import BrokerUnavailable, OrderCommand
-from broker.kite_holdings import positions_of, together
+from broker.kite.answers.holdings import positions_of, together
 from tests.kit.builders import a_report
 from tests.kit.execution import ExecutionBench, a_command, a_sell, guarded
 from tests.kit.fakes import LOST_ANSWER, LOST_REQUEST, NOT_SENT, PARKED

@@ -5,10 +5,10 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from actors.domain.exits import FAILURE_STATUS
-from actors.domain.strategy_state import RunStatus, StatusDetail
-from config.embedded_ray import CLUSTER_SETTINGS, PRELOADED, RAY_SETTINGS
+from actors.domain.strategy.exits import FAILURE_STATUS
+from actors.domain.strategy.state import RunStatus, StatusDetail
 from config.settings import PREFIX, Settings
+from config.stack.ray import CLUSTER_SETTINGS, PRELOADED, RAY_SETTINGS
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "operations.md"
@@ -44,7 +44,7 @@ def _alert_codes() -> Iterator[str]:
     yield str(StatusDetail.ORDER_UNKNOWN)
     for module in (ROOT / "actors").rglob("*.py"):
         for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.FunctionDef) and module.name == "watch_alerts.py" and node.name == "alert_of":
+            if isinstance(node, ast.FunctionDef) and module.name == "alerts.py" and node.name == "alert_of":
                 yield from _first_of_each_answer(node)
             if isinstance(node, ast.Call):
                 name = getattr(node.func, "id", getattr(node.func, "attr", ""))

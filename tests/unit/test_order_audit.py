@@ -3,11 +3,11 @@
 from dataclasses import replace
 from typing import Any
 
-from actors import order_audit
-from actors.domain.cover import AccountPosition, PositionKey, Stake, judge, position_key
 from actors.domain.identifiers import Leg, Product, Side
-from actors.domain.order import OrderReport, OrderStage, OrderTerms
-from actors.order_audit import (
+from actors.domain.orders.cover import AccountPosition, PositionKey, Stake, judge, position_key
+from actors.domain.orders.order import OrderReport, OrderStage, OrderTerms
+from actors.execution.watching import audit
+from actors.execution.watching.audit import (
     Account,
     ClosedOutside,
     DuplicateOrders,
@@ -66,44 +66,44 @@ def an_account(held: dict[PositionKey, int] | None = None, **changes: Any) -> Ac
 
 
 def test_a_position_that_is_held_and_guarded_raises_nothing() -> None:
-    assert order_audit.audit(an_account()) == []
+    assert audit.audit(an_account()) == []
 
 
 def test_two_live_orders_under_one_tag_are_a_duplicate() -> None:
     book = [an_order("1"), an_order("2", stage=OrderStage.OPEN, filled=0)]
-    assert order_audit.audit(an_account(book=book)) == [DuplicateOrders(3, 1, ENTRY, ("1", "2"))]
+    assert audit.audit(an_account(book=book)) == [DuplicateOrders(3, 1, ENTRY, ("1", "2"))]
 
 
 def test_a_dead_order_beside_a_live_one_is_no_duplicate() -> None:
     book = [an_order("1"), an_order("2", stage=OrderStage.REJECTED, filled=0)]
-    assert order_audit.audit(an_account(book=book)) == []
+    assert audit.audit(an_account(book=book)) == []
 
 
 def test_orders_of_others_under_one_tag_are_not_ours_to_judge() -> None:
     book = [an_order("1"), an_order("8", "theirs"), an_order("9", "theirs")]
-    assert order_audit.audit(an_account(book=book)) == []
+    assert audit.audit(an_account(book=book)) == []
 
 
 def test_an_empty_position_was_closed_outside() -> None:
-    assert order_audit.audit(an_account(held={})) == [ClosedOutside(3, 7, 1, KEY, "")]
+    assert audit.audit(an_account(held={})) == [ClosedOutside(3, 7, 1, KEY, "")]
 
 
 def test_a_short_position_is_said_and_its_run_closed() -> None:
-    assert order_audit.audit(an_account(held={KEY: -5})) == [
+    assert audit.audit(an_account(held={KEY: -5})) == [
         PositionShort(3, 1, KEY, -5),
         ClosedOutside(3, 7, 1, KEY, ""),
     ]
 
 
 def test_a_partly_sold_position_misses_shares() -> None:
-    assert order_audit.audit(an_account(held={KEY: 4})) == [SharesMissing(3, 1, KEY, 4, 10, "")]
+    assert audit.audit(an_account(held={KEY: 4})) == [SharesMissing(3, 1, KEY, 4, 10, "")]
 
 
 def test_two_runs_on_one_position_are_judged_by_their_sum() -> None:
     other = a_holding(5, strategy_id=4, run_id=8, stake=Stake(8, 5, "ENTRY8"))
-    missing = order_audit.audit(an_account(holdings=[a_holding(), other], held={KEY: 12}))
+    missing = audit.audit(an_account(holdings=[a_holding(), other], held={KEY: 12}))
     assert missing == [SharesMissing(3, 1, KEY, 12, 15, ""), SharesMissing(4, 1, KEY, 12, 15, "")]
-    assert order_audit.audit(an_account(holdings=[a_holding(), other], held={KEY: 15})) == []
+    assert audit.audit(an_account(holdings=[a_holding(), other], held={KEY: 15})) == []
 
 
 def test_a_position_that_our_own_exit_is_selling_is_not_said_to_be_gone() -> None:
@@ -113,58 +113,58 @@ def test_a_position_that_our_own_exit_is_selling_is_not_said_to_be_gone() -> Non
         an_account(held={}, holdings=[a_holding(exiting=True)]),
         an_account(held={}, book=[an_order("1"), an_order("2", EXIT)]),
     ):
-        assert order_audit.audit(moving) == []
+        assert audit.audit(moving) == []
 
 
 def test_a_failed_exit_whose_shares_were_sold_by_hand_is_closed() -> None:
     refused = an_order("2", EXIT, stage=OrderStage.REJECTED, filled=0)
     account = an_account(held={}, book=[an_order("1"), refused, by_hand()])
-    assert order_audit.audit(account) == [ClosedOutside(3, 7, 1, KEY, "")]
+    assert audit.audit(account) == [ClosedOutside(3, 7, 1, KEY, "")]
 
 
 def test_an_exit_that_waits_while_the_trader_sells_its_shares_is_uncovered() -> None:
     parked = an_order("2", EXIT, stage=OrderStage.OPEN, filled=0)
     exiting: dict[str, Any] = {"holdings": [a_holding(exiting=True)], "working": frozenset({7})}
-    assert order_audit.audit(an_account(book=[an_order("1"), parked], **exiting)) == []
+    assert audit.audit(an_account(book=[an_order("1"), parked], **exiting)) == []
     account = an_account(held={}, book=[an_order("1"), parked, by_hand()], **exiting)
-    assert order_audit.audit(account) == [ExitUncovered(3, 7, 1, KEY, "")]
+    assert audit.audit(account) == [ExitUncovered(3, 7, 1, KEY, "")]
 
 
 def test_an_exit_that_would_sell_the_traders_own_shares_is_uncovered_too() -> None:
     parked = an_order("2", EXIT, stage=OrderStage.OPEN, filled=0)
     account = an_account(held={KEY: 50}, book=[an_order("1"), parked, by_hand()], working=frozenset({7}))
-    assert order_audit.audit(account) == [ExitUncovered(3, 7, 1, KEY, "")]
+    assert audit.audit(account) == [ExitUncovered(3, 7, 1, KEY, "")]
 
 
 def test_a_short_is_said_though_the_run_has_ended() -> None:
     account = an_account(held={KEY: -10}, holdings=[], known=[known(ended=True), known(EXIT, Leg.EXIT, ended=True)])
-    assert order_audit.audit(account) == [PositionShort(3, 1, KEY, -10)]
+    assert audit.audit(account) == [PositionShort(3, 1, KEY, -10)]
 
 
 def test_a_sell_order_of_the_trader_that_would_open_a_short_is_said() -> None:
     waiting = by_hand(stage=OrderStage.OPEN, filled=0)
-    assert order_audit.audit(an_account(book=[an_order("1"), waiting])) == [SaleByHandWaits(3, 1, KEY, 10)]
-    assert order_audit.audit(an_account(held={KEY: 20}, book=[an_order("1"), waiting])) == []
+    assert audit.audit(an_account(book=[an_order("1"), waiting])) == [SaleByHandWaits(3, 1, KEY, 10)]
+    assert audit.audit(an_account(held={KEY: 20}, book=[an_order("1"), waiting])) == []
 
 
 def test_more_than_we_hold_is_the_traders_own() -> None:
-    assert order_audit.audit(an_account(held={KEY: 500})) == []
+    assert audit.audit(an_account(held={KEY: 500})) == []
 
 
 def test_what_was_bought_and_nobody_guards_is_said() -> None:
-    assert order_audit.audit(an_account(holdings=[])) == [UnguardedPosition(3, 1, 7, 10, KEY)]
+    assert audit.audit(an_account(holdings=[])) == [UnguardedPosition(3, 1, 7, 10, KEY)]
 
 
 def test_what_an_ended_run_bought_too_late_is_said() -> None:
     account = an_account(holdings=[], known=[known(ended=True)])
-    assert order_audit.audit(account) == [UnguardedPosition(3, 1, 7, 10, KEY)]
+    assert audit.audit(account) == [UnguardedPosition(3, 1, 7, 10, KEY)]
 
 
 def test_what_was_sold_again_needs_no_guard() -> None:
     book = [an_order("1"), an_order("2", EXIT)]
-    assert order_audit.audit(an_account(book=book, holdings=[], held={})) == []
+    assert audit.audit(an_account(book=book, holdings=[], held={})) == []
 
 
 def test_what_is_in_work_or_was_sold_by_hand_needs_no_guard() -> None:
-    assert order_audit.audit(an_account(holdings=[], working=frozenset({7}))) == []
-    assert order_audit.audit(an_account(holdings=[], held={})) == []
+    assert audit.audit(an_account(holdings=[], working=frozenset({7}))) == []
+    assert audit.audit(an_account(holdings=[], held={})) == []

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from actors.domain.order import OrderEvent
-from actors.order_budget import BudgetLimits, DayUsedUp, OrderBudget
+from actors.domain.orders.order import OrderEvent
+from actors.execution.account.budget import BudgetLimits, DayUsedUp, OrderBudget
 from tests.kit.builders import NOW
 from tests.kit.virtual_time import FakeClock, in_virtual_time, passing
 

@@ -3,11 +3,11 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from actors.domain.events import OrderQueued, OrderReported
 from actors.domain.identifiers import Product
-from actors.domain.order import FailureKind, Intent, OrderEvent, OrderStage
-from actors.domain.retry_policy import AttemptOutcome
-from actors.order_budget import BudgetLimits
+from actors.domain.orders.order import FailureKind, Intent, OrderEvent, OrderStage
+from actors.domain.orders.retry_policy import AttemptOutcome
+from actors.domain.strategy.events import OrderQueued, OrderReported
+from actors.execution.account.budget import BudgetLimits
 from tests.kit.builders import INFY, NOW, a_report
 from tests.kit.execution import BUY, ExecutionBench, a_command, a_sell
 from tests.kit.fakes import LOST_REQUEST, NOT_SENT, PARKED, THROTTLED, Placing

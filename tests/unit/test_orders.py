@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from actors.domain.errors import InvalidValue
 from actors.domain.identifiers import IntentId, Leg, Side
-from actors.domain.order import (
+from actors.domain.orders.order import (
     CHASE_PROTECTION_PERCENT,
     MODIFICATION_LIMIT,
     FailureKind,

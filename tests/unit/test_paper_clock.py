@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from broker.paper.clock import ExchangeClock
+from broker.paper.base.clock import ExchangeClock
 
 NOON_NS = 1_795_932_000 * 10**9
 

@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.paper.accounts import Accounts, credentials_of, default_account
-from broker.paper.clock import ist_text
-from broker.paper.errors import KiteError
-from broker.paper.fault_kinds import KINDS, Stage
-from broker.paper.faults import Fault, FaultMatch, FaultRegistry, RequestContext, effects_of
-from broker.paper.ledger import Journal, RequestLog
-from broker.paper.order import Trade
-from broker.paper.portfolio import Portfolio
-from broker.paper.rate_limit import OrderRequestCaps
+from broker.paper.accounts.accounts import Accounts, credentials_of, default_account
+from broker.paper.accounts.ledger import Journal, RequestLog
+from broker.paper.accounts.portfolio import Portfolio
+from broker.paper.accounts.rate_limit import OrderRequestCaps
+from broker.paper.base.clock import ist_text
+from broker.paper.base.errors import KiteError
+from broker.paper.faults.faults import Fault, FaultMatch, FaultRegistry, RequestContext, effects_of
+from broker.paper.faults.kinds import KINDS, Stage
+from broker.paper.orders.order import Trade
 from tests.kit.paper import ManualClock
 
 DAY_NS = 24 * 3600 * 10**9

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 import pytest
 from kiteconnect import KiteTicker
 
-from broker.paper import packets
-from broker.paper.config import DATA_DIRECTORY, PaperConfig
-from broker.paper.instruments import InstrumentList
-from broker.paper.market import Market, Tick
-from broker.paper.price_sources import HoldSource, StepsSource, WalkSource, read_bars, recorded_steps
+from broker.paper.base.config import DATA_DIRECTORY, PaperConfig
+from broker.paper.base.instruments import InstrumentList
+from broker.paper.market.market import Market, Tick
+from broker.paper.market.price_sources import HoldSource, StepsSource, WalkSource, read_bars, recorded_steps
+from broker.paper.ticker import packets
 from tests.kit.paper import ManualClock
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.paper import matching
-from broker.paper.order import Order, OrderTerms
+from broker.paper.orders import matching
+from broker.paper.orders.order import Order, OrderTerms
 
 prices = st.integers(min_value=1, max_value=20_000_00)
 

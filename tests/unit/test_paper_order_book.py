@@ -5,15 +5,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from broker.paper.accounts import Account
-from broker.paper.book import OrderBook
-from broker.paper.book_view import rows_seen
-from broker.paper.config import PaperConfig
-from broker.paper.errors import KiteError, LedgerCorruptError
-from broker.paper.faults import Fault, FaultMatch
-from broker.paper.instruments import InstrumentList
-from broker.paper.ledger import Journal
-from broker.paper.order import (
+from broker.paper.accounts.accounts import Account
+from broker.paper.accounts.ledger import Journal
+from broker.paper.base.config import PaperConfig
+from broker.paper.base.errors import KiteError, LedgerCorruptError
+from broker.paper.base.instruments import InstrumentList
+from broker.paper.book.book import OrderBook
+from broker.paper.faults.book_view import rows_seen
+from broker.paper.faults.faults import Fault, FaultMatch
+from broker.paper.orders.order import (
     TERMINAL,
     TRANSITIONS,
     IllegalTransitionError,
@@ -21,7 +21,7 @@ from broker.paper.order import (
     OrderEffects,
     OrderStatus,
 )
-from broker.paper.order_form import read_new_order
+from broker.paper.orders.order_form import read_new_order
 from tests.kit.paper import ManualClock
 
 if TYPE_CHECKING:

@@ -4,10 +4,10 @@ import dataclasses
 
 import pytest
 
-from broker.paper.config import PaperConfig
-from broker.paper.errors import KiteError
-from broker.paper.instruments import InstrumentList
-from broker.paper.order_form import UNPROTECTED_MARKET, read_new_order
+from broker.paper.base.config import PaperConfig
+from broker.paper.base.errors import KiteError
+from broker.paper.base.instruments import InstrumentList
+from broker.paper.orders.order_form import UNPROTECTED_MARKET, read_new_order
 
 INSTRUMENTS = InstrumentList.load(PaperConfig().instruments_path)
 FORM = {

@@ -10,7 +10,7 @@ import pytest
 
 import broker.paper
 from broker.paper.__main__ import parse
-from broker.paper.config import PaperConfig
+from broker.paper.base.config import PaperConfig
 
 FOLDER = Path(broker.paper.__file__).parent
 ALLOWED = {"fastapi", "starlette", "uvicorn", "websockets", "pydantic", "structlog"} | sys.stdlib_module_names
@@ -26,7 +26,7 @@ def imported(path: Path) -> set[str]:
     return names
 
 
-@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.py")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted(FOLDER.rglob("*.py")), ids=lambda path: str(path.relative_to(FOLDER)))
 def test_it_imports_nothing_of_the_engine(path: Path) -> None:
     foreign = {
         name

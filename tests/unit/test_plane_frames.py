@@ -12,7 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.domain.events import (
+from actors.domain.identifiers import IntentId, Leg, Product, Side
+from actors.domain.orders.order import FailureKind, OrderEvent
+from actors.domain.prices.stop_loss import Tick
+from actors.domain.strategy.events import (
     Event,
     OrderQueued,
     OrderReported,
@@ -21,9 +24,6 @@ from actors.domain.events import (
     PositionClosedOutside,
     RunRecovered,
 )
-from actors.domain.identifiers import IntentId, Leg, Product, Side
-from actors.domain.order import FailureKind, OrderEvent
-from actors.domain.stop_loss import Tick
 from actors.ports import FeedStatus
 from actors.runtime.plane.frames import (
     LONGEST_FRAME,
@@ -151,7 +151,7 @@ def test_a_value_of_another_kind_is_refused(value: object) -> None:
 
 
 def test_a_function_of_our_own_is_no_value() -> None:
-    from actors.domain.strategy_machine import step
+    from actors.domain.strategy.machine import step
 
     with pytest.raises(FrameRefused):
         unpack_value(pickle.dumps(step))

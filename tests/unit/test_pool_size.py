@@ -2,7 +2,7 @@
 
 import pytest
 
-from actors.runtime.pool_size import AT_ONCE, MOST_WHEN_NEEDED, Fill, fill, still, wanted
+from actors.runtime.driver.pool_size import AT_ONCE, MOST_WHEN_NEEDED, Fill, fill, still, wanted
 
 GB = 2**30
 AT_REST = 6

@@ -5,8 +5,8 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.domain.order import Order, OrderStage
-from actors.domain.position import Position, fold_position
+from actors.domain.orders.order import Order, OrderStage
+from actors.domain.orders.position import Position, fold_position
 from tests.kit.builders import a_report, a_run
 
 

@@ -5,9 +5,9 @@ from datetime import timedelta
 
 import pytest
 
-from actors.domain.order import OrderEvent
-from actors.domain.snapshot import runtime_view
-from actors.domain.strategy_state import Phase, StatusDetail
+from actors.domain.orders.order import OrderEvent
+from actors.domain.strategy.snapshot import runtime_view
+from actors.domain.strategy.state import Phase, StatusDetail
 from tests.kit.builders import INFY
 from tests.kit.price_chain import PriceChain
 from tests.kit.strategies import STOP

@@ -5,9 +5,9 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.domain.order import OrderReport, OrderStage
-from actors.domain.reconciliation import adopt, duplicates, expected_tags
-from actors.domain.strategy_state import StrategyState
+from actors.domain.orders.order import OrderReport, OrderStage
+from actors.domain.strategy.reconciliation import adopt, duplicates, expected_tags
+from actors.domain.strategy.state import StrategyState
 from tests.kit.builders import a_report, a_run
 
 RUN = a_run()

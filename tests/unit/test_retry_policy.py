@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors.domain.order import FailureKind, OrderReport, OrderStage
-from actors.domain.retry_policy import (
+from actors.domain.orders.order import FailureKind, OrderReport, OrderStage
+from actors.domain.orders.retry_policy import (
     Adopt,
     AttemptOutcome,
     GiveUp,

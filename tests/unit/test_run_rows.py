@@ -2,16 +2,16 @@
 
 from datetime import datetime, time
 
-from actors.domain.events import RunRecovered
 from actors.domain.identifiers import Instrument, Product
 from actors.domain.session import SessionTimes
-from actors.domain.snapshot import load_state
-from actors.domain.strategy_machine import step
-from actors.domain.strategy_spec import StrategyRun
-from actors.domain.strategy_state import Phase
-from api.run_rows import first_intent, first_state, new_run
-from broker.kite_session import IST
-from persistence.models import Run, Strategy
+from actors.domain.strategy.events import RunRecovered
+from actors.domain.strategy.machine import step
+from actors.domain.strategy.snapshot import load_state
+from actors.domain.strategy.spec import StrategyRun
+from actors.domain.strategy.state import Phase
+from api.strategies.new_run import first_intent, first_state, new_run
+from broker.kite.login import IST
+from persistence.database.models import Run, Strategy
 
 TIMES = SessionTimes(datetime(2026, 11, 24, 9, 30, tzinfo=IST), datetime(2026, 11, 24, 15, 10, tzinfo=IST))
 MESSAGE = "Waiting to buy at 2026-11-24 09:30:00. Log in to your broker again before that"

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from actors.domain.market_hours import AUCTION_FROM
 from actors.domain.session import SessionHours
-from broker.kite_session import IST
-from broker.session_rules import SessionRules, TimesRefused
-from broker.trading_calendar import REGULAR_HOURS, AlwaysOpen, Overrides, Sessions, TradingCalendar
+from broker.kite.login import IST
+from broker.market.session_rules import SessionRules, TimesRefused
+from broker.market.trading_calendar import REGULAR_HOURS, AlwaysOpen, Overrides, Sessions, TradingCalendar
 
 MONDAY = date(2026, 11, 23)
 SATURDAY, SUNDAY = date(2026, 11, 28), date(2026, 11, 29)

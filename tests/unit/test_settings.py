@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from actors import failpoints
-from config.embedded import Stack
 from config.secret_store import SECRETS_FILE, create_secrets, read_secrets
 from config.settings import PREFIX, Settings, SettingsError, load_settings
+from config.stack.stack import Stack
 
 KEY = base64.urlsafe_b64encode(b"k" * 32).decode()
 OTHER_KEY = base64.urlsafe_b64encode(b"o" * 32).decode()

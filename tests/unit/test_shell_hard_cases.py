@@ -13,18 +13,18 @@ import requests
 import urllib3.exceptions as transport
 from kiteconnect import exceptions as kite
 
-from actors.domain.events import Event, OrderReported, PositionClosedOutside, StopLossMoved
 from actors.domain.identifiers import Instrument
 from actors.domain.money import Paise
-from actors.domain.order import OrderEvent, OrderStage
-from actors.domain.partly_read import OrderBook
-from actors.domain.retry_policy import AttemptOutcome
-from actors.domain.strategy_state import Phase
-from actors.order_budget import BudgetLimits, OrderBudget
+from actors.domain.orders.order import OrderEvent, OrderStage
+from actors.domain.orders.partly_read import OrderBook
+from actors.domain.orders.retry_policy import AttemptOutcome
+from actors.domain.strategy.events import Event, OrderReported, PositionClosedOutside, StopLossMoved
+from actors.domain.strategy.state import Phase
+from actors.execution.account.budget import BudgetLimits, OrderBudget
 from actors.ports import BrokerUnavailable, ClaimVerdict, FeedStatus, PeerUnavailable, StaleEpoch
 from actors.replay import RecordedTick, replay
-from broker.kite_client import KiteCredentials, KiteEndpoint, KiteGateway
-from broker.kite_mapping import outcome_of
+from broker.kite.answers.mapping import outcome_of
+from broker.kite.gateway import KiteCredentials, KiteEndpoint, KiteGateway
 from tests.kit.builders import NOW, a_report
 from tests.kit.execution import BUY, ExecutionBench, a_command, a_sell
 from tests.kit.fakes import PARKED, FakePriceWatch, FakeStrategies, Placing

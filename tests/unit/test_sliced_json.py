@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker import sliced_json
-from broker.sliced_json import read_json
+from broker.kite.answers import sliced_json
+from broker.kite.answers.sliced_json import read_json
 
 ROWS = st.lists(st.dictionaries(st.text(max_size=5), st.one_of(st.none(), st.integers(), st.text(max_size=8))))
 

@@ -6,10 +6,10 @@ from decimal import Decimal
 
 import pytest
 
-from actors.domain.events import FeedLost, StopRequested
-from actors.domain.order import FailureKind, OrderStage
-from actors.domain.snapshot import dump_state, load_state, runtime_view
-from actors.domain.strategy_state import StrategyState
+from actors.domain.orders.order import FailureKind, OrderStage
+from actors.domain.strategy.events import FeedLost, StopRequested
+from actors.domain.strategy.snapshot import dump_state, load_state, runtime_view
+from actors.domain.strategy.state import StrategyState
 from tests.kit.builders import NOW, a_run
 from tests.kit.lives import (
     LATER,

@@ -5,12 +5,12 @@ from datetime import timedelta
 import pytest
 
 from actors.domain.identifiers import Product, Side
-from actors.domain.order import FailureKind, OrderStage
-from actors.domain.retry_policy import RetryPolicy
-from actors.domain.snapshot import dump_state
-from actors.domain.strategy_state import Phase, StatusDetail
+from actors.domain.orders.order import FailureKind, OrderStage
+from actors.domain.orders.retry_policy import RetryPolicy
+from actors.domain.strategy.snapshot import dump_state
+from actors.domain.strategy.state import Phase, StatusDetail
 from actors.ports import LoadedRun, WordTaken
-from actors.traders_word import guarded_again
+from actors.strategy.traders_word import guarded_again
 from tests.kit.builders import BUY_AT, INFY, SELL_AT
 from tests.kit.execution import ExecutionBench, a_command
 from tests.kit.fakes import PARKED, REFUSED

@@ -4,15 +4,15 @@ import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from actors.domain.events import FeedLost, StopLossTriggered, StopRequested
 from actors.domain.identifiers import Side
-from actors.domain.order import OrderStage
-from actors.domain.position import PositionStatus
-from actors.domain.snapshot import dump_state
-from actors.domain.strategy_state import Phase
+from actors.domain.orders.order import OrderStage
+from actors.domain.orders.position import PositionStatus
+from actors.domain.strategy.events import FeedLost, StopLossTriggered, StopRequested
+from actors.domain.strategy.snapshot import dump_state
+from actors.domain.strategy.state import Phase
+from actors.execution.guarding.stop_guard import RENEWED_WITHIN
+from actors.execution.guarding.tick_streams import TickStreams
 from actors.ports import ClaimsUnavailable, ClaimVerdict, GuardAnswer, Holding, StopOrder
-from actors.stop_guard import RENEWED_WITHIN
-from actors.tick_streams import TickStreams
 from tests.kit.builders import INFY, NOW, a_report
 from tests.kit.execution import HOLDING, ExecutionBench, a_command, a_sell, guarded
 from tests.kit.fakes import REFUSED

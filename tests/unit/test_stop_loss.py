@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.domain.stop_loss import LARGEST_OFFSET, Tick, TickFilter, is_breached, move_start, watch_start
+from actors.domain.prices.stop_loss import LARGEST_OFFSET, Tick, TickFilter, is_breached, move_start, watch_start
 from tests.kit.builders import INFY, NOW, a_tick
 
 STOP = 145000

@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from actors.desk_calls import PEER_RETRY_S
-from actors.domain.entries import HAND_OVER
-from actors.domain.events import IntentArmed, PlacementFailed, StopLossMoved, TickReceived, Timer, TimerFired
-from actors.domain.order import FailureKind, OrderEvent, OrderStage
-from actors.domain.position import PositionStatus
-from actors.domain.snapshot import dump_state
-from actors.domain.strategy_state import Phase, RunStatus, StatusDetail
+from actors.domain.orders.order import FailureKind, OrderEvent, OrderStage
+from actors.domain.orders.position import PositionStatus
+from actors.domain.strategy.entries import HAND_OVER
+from actors.domain.strategy.events import IntentArmed, PlacementFailed, StopLossMoved, TickReceived, Timer, TimerFired
+from actors.domain.strategy.snapshot import dump_state
+from actors.domain.strategy.state import Phase, RunStatus, StatusDetail
 from actors.ports import FeedStatus, PeerUnavailable, StaleEpoch
-from actors.strategy_actor import ARMING_PATIENCE_S
-from actors.watch_calls import WATCH_RENEWAL_S
+from actors.strategy.execution_calls import PEER_RETRY_S
+from actors.strategy.price_subscription import WATCH_RENEWAL_S
+from actors.strategy.shell import ARMING_PATIENCE_S
 from tests.kit.builders import BUY_AT, NOW, a_tick
 from tests.kit.strategies import SELL_AT, STOP, StrategyBench, listed, reported
 from tests.kit.virtual_time import in_virtual_time, passing, until

@@ -6,7 +6,11 @@ from typing import Any
 
 import pytest
 
-from actors.domain.decisions import (
+from actors.domain.errors import InvalidValue
+from actors.domain.orders.order import FailureKind, OrderEvent, OrderStage
+from actors.domain.orders.position import PositionStatus
+from actors.domain.session import LateExit
+from actors.domain.strategy.decisions import (
     ArmIntent,
     CancelOrder,
     CancelTimers,
@@ -18,9 +22,8 @@ from actors.domain.decisions import (
     WatchPrice,
     WithdrawOrder,
 )
-from actors.domain.entries import ENTRY_PATIENCE, HAND_OVER, RETRY_WINDOW
-from actors.domain.errors import InvalidValue
-from actors.domain.events import (
+from actors.domain.strategy.entries import ENTRY_PATIENCE, HAND_OVER, RETRY_WINDOW
+from actors.domain.strategy.events import (
     BrokerRestored,
     Event,
     PlacementFailed,
@@ -31,13 +34,10 @@ from actors.domain.events import (
     Timer,
     TimerFired,
 )
-from actors.domain.exits import PROBE_INTERVAL
-from actors.domain.order import FailureKind, OrderEvent, OrderStage
-from actors.domain.position import PositionStatus
-from actors.domain.session import LateExit
-from actors.domain.snapshot import dump_state, load_state, runtime_view
-from actors.domain.strategy_machine import step
-from actors.domain.strategy_state import Phase, RunStatus, StatusDetail, StrategyState
+from actors.domain.strategy.exits import PROBE_INTERVAL
+from actors.domain.strategy.machine import step
+from actors.domain.strategy.snapshot import dump_state, load_state, runtime_view
+from actors.domain.strategy.state import Phase, RunStatus, StatusDetail, StrategyState
 from tests.kit.builders import BUY_AT, NOW, SELL_AT, a_run, a_tick
 from tests.kit.lives import (
     BELOW,
@@ -288,6 +288,12 @@ def test_broker_that_does_not_answer_while_an_order_is_in_doubt_pauses_the_statu
     assert (state.status, state.detail) == (RunStatus.PAUSED, StatusDetail.BROKER_UNREACHABLE)
     found = play(state, entry_report(OrderStage.OPEN, 0))
     assert (found.status, found.detail) == (RunStatus.RUNNING, StatusDetail.NONE)
+
+
+def test_an_order_in_doubt_whose_session_has_expired_asks_for_a_login() -> None:
+    state = play(entering(), PlacementUnresolved(ENTRY, "token is invalid", session_expired=True))
+    assert (state.status, state.detail) == (RunStatus.PAUSED, StatusDetail.SESSION_EXPIRED)
+    assert "reconnect your broker" in state.message
 
 
 def test_old_failure_does_not_end_a_buy_whose_order_is_known() -> None:

@@ -6,7 +6,9 @@ from decimal import Decimal
 
 import pytest
 
-from actors.domain.decisions import (
+from actors.domain.orders.order import FailureKind, OrderEvent, OrderStage
+from actors.domain.orders.position import PositionStatus
+from actors.domain.strategy.decisions import (
     CancelOrder,
     CancelTimers,
     EndRun,
@@ -15,7 +17,7 @@ from actors.domain.decisions import (
     SendOrder,
     SetTimer,
 )
-from actors.domain.events import (
+from actors.domain.strategy.events import (
     BrokerRestored,
     Event,
     IntentArmed,
@@ -25,13 +27,11 @@ from actors.domain.events import (
     Timer,
     TimerFired,
 )
-from actors.domain.exit_waits import EXIT_RETRY_DELAY
-from actors.domain.exits import EXIT_FAILURE_LIMIT, PROBE_INTERVAL
-from actors.domain.order import FailureKind, OrderEvent, OrderStage
-from actors.domain.position import PositionStatus
-from actors.domain.snapshot import runtime_view
-from actors.domain.strategy_machine import step
-from actors.domain.strategy_state import Phase, RunStatus, StatusDetail, StrategyState
+from actors.domain.strategy.exit_waits import EXIT_RETRY_DELAY
+from actors.domain.strategy.exits import EXIT_FAILURE_LIMIT, PROBE_INTERVAL
+from actors.domain.strategy.machine import step
+from actors.domain.strategy.snapshot import runtime_view
+from actors.domain.strategy.state import Phase, RunStatus, StatusDetail, StrategyState
 from tests.kit.builders import SELL_AT
 from tests.kit.lives import (
     BUY_ID,

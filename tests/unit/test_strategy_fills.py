@@ -4,21 +4,21 @@ from decimal import Decimal
 
 import pytest
 
-from actors.domain.decisions import (
+from actors.domain.orders.order import FailureKind, OrderEvent, OrderReport, OrderStage
+from actors.domain.orders.position import PositionStatus
+from actors.domain.strategy.decisions import (
     ArmIntent,
     CancelOrder,
     SendOrder,
 )
-from actors.domain.events import (
+from actors.domain.strategy.events import (
     IntentArmed,
     OrderReported,
     TickReceived,
 )
-from actors.domain.order import FailureKind, OrderEvent, OrderReport, OrderStage
-from actors.domain.position import PositionStatus
-from actors.domain.snapshot import RuntimeView, runtime_view
-from actors.domain.strategy_machine import step
-from actors.domain.strategy_state import Phase, StrategyState
+from actors.domain.strategy.machine import step
+from actors.domain.strategy.snapshot import RuntimeView, runtime_view
+from actors.domain.strategy.state import Phase, StrategyState
 from tests.kit.builders import a_report, a_tick
 from tests.kit.lives import (
     BELOW,

@@ -6,9 +6,15 @@ from decimal import Decimal
 
 import pytest
 
-from actors.domain.decisions import CancelOrder, LogEvent, RaiseAlert, SendOrder, SetTimer
 from actors.domain.errors import DomainError
-from actors.domain.events import (
+from actors.domain.identifiers import Side
+from actors.domain.orders.order import FailureKind, OrderStage
+from actors.domain.orders.position import PositionStatus
+from actors.domain.orders.retry_policy import Adopt, Placement, RetryPolicy, SendAt, after_look_up, begin
+from actors.domain.prices.fanout import TickFanout
+from actors.domain.prices.stop_loss import TickFilter
+from actors.domain.strategy.decisions import CancelOrder, LogEvent, RaiseAlert, SendOrder, SetTimer
+from actors.domain.strategy.events import (
     IntentArmed,
     OrderReported,
     PlacementUnresolved,
@@ -19,18 +25,12 @@ from actors.domain.events import (
     Timer,
     TimerFired,
 )
-from actors.domain.exit_waits import EXIT_RETRY_DELAY
-from actors.domain.exits import EXIT_FAILURE_LIMIT
-from actors.domain.identifiers import Side
-from actors.domain.order import FailureKind, OrderStage
-from actors.domain.position import PositionStatus
-from actors.domain.reconciliation import expected_tags
-from actors.domain.retry_policy import Adopt, Placement, RetryPolicy, SendAt, after_look_up, begin
-from actors.domain.snapshot import runtime_view
-from actors.domain.stop_loss import TickFilter
-from actors.domain.strategy_machine import step
-from actors.domain.strategy_state import Phase, StatusDetail, StrategyState
-from actors.domain.tick_fanout import TickFanout
+from actors.domain.strategy.exit_waits import EXIT_RETRY_DELAY
+from actors.domain.strategy.exits import EXIT_FAILURE_LIMIT
+from actors.domain.strategy.machine import step
+from actors.domain.strategy.reconciliation import expected_tags
+from actors.domain.strategy.snapshot import runtime_view
+from actors.domain.strategy.state import Phase, StatusDetail, StrategyState
 from tests.kit.builders import BUY_AT, INFY, NOW, a_report, a_tick
 from tests.kit.lives import (
     BOUGHT_AT,

@@ -9,9 +9,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from actors.domain.decisions import ArmIntent, CancelOrder, Decision, EndRun, SendOrder, SetTimer
 from actors.domain.errors import IllegalEvent
-from actors.domain.events import (
+from actors.domain.identifiers import IntentId, Leg, Side
+from actors.domain.orders.order import FailureKind, Intent, OrderEvent, OrderReport, OrderStage
+from actors.domain.strategy.decisions import ArmIntent, CancelOrder, Decision, EndRun, SendOrder, SetTimer
+from actors.domain.strategy.events import (
     BrokerRestored,
     CoverRead,
     Event,
@@ -32,11 +34,9 @@ from actors.domain.events import (
     Timer,
     TimerFired,
 )
-from actors.domain.identifiers import IntentId, Leg, Side
-from actors.domain.order import FailureKind, Intent, OrderEvent, OrderReport, OrderStage
-from actors.domain.snapshot import dump_state, load_state, runtime_view
-from actors.domain.strategy_machine import step
-from actors.domain.strategy_state import Phase, StrategyState
+from actors.domain.strategy.machine import step
+from actors.domain.strategy.snapshot import dump_state, load_state, runtime_view
+from actors.domain.strategy.state import Phase, StrategyState
 from tests.kit.builders import BUY_AT, NOW, a_run, a_tick
 
 

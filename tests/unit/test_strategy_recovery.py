@@ -5,25 +5,25 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from actors.domain.decisions import (
+from actors.domain.orders.order import OrderStage
+from actors.domain.orders.position import PositionStatus
+from actors.domain.strategy.decisions import (
     ArmIntent,
     EndRun,
     SendOrder,
     SetTimer,
     WatchPrice,
 )
-from actors.domain.entries import ENTRY_PATIENCE, HAND_OVER
-from actors.domain.events import (
+from actors.domain.strategy.entries import ENTRY_PATIENCE, HAND_OVER
+from actors.domain.strategy.events import (
     OrderReported,
     TickReceived,
     Timer,
     TimerFired,
 )
-from actors.domain.order import OrderStage
-from actors.domain.position import PositionStatus
-from actors.domain.snapshot import dump_state, load_state
-from actors.domain.strategy_machine import step
-from actors.domain.strategy_state import Phase, StrategyState
+from actors.domain.strategy.machine import step
+from actors.domain.strategy.snapshot import dump_state, load_state
+from actors.domain.strategy.state import Phase, StrategyState
 from tests.kit.builders import BUY_AT, NOW, SELL_AT, a_tick
 from tests.kit.lives import (
     BELOW,

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.errors import InvalidField
-from api.strategy_rules import (
+from api.base.errors import InvalidField
+from api.strategies.rules import (
     Terms,
     check_listed,
     check_market_price,
@@ -18,9 +18,9 @@ from api.strategy_rules import (
     spellings,
     start_message,
 )
-from broker.instruments import ListedInstrument
-from broker.kite_session import IST
-from broker.trading_calendar import AlwaysOpen, NseCalendar, TradingCalendar
+from broker.kite.instruments import ListedInstrument
+from broker.kite.login import IST
+from broker.market.trading_calendar import AlwaysOpen, NseCalendar, TradingCalendar
 from config.settings import Settings
 
 NOW = datetime(2026, 11, 23, 7, 0, tzinfo=IST)

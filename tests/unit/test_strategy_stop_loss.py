@@ -5,14 +5,18 @@ from datetime import timedelta
 
 import pytest
 
-from actors.domain.decisions import (
+from actors.domain.errors import IllegalEvent
+from actors.domain.identifiers import IntentId, Leg
+from actors.domain.orders.order import FailureKind, OrderEvent, OrderStage
+from actors.domain.orders.position import PositionStatus
+from actors.domain.prices.stop_loss import Tick
+from actors.domain.strategy.decisions import (
     CancelTimers,
     EndRun,
     SendOrder,
     WatchPrice,
 )
-from actors.domain.errors import IllegalEvent
-from actors.domain.events import (
+from actors.domain.strategy.events import (
     Event,
     FeedLost,
     FeedRestored,
@@ -24,13 +28,9 @@ from actors.domain.events import (
     Timer,
     TimerFired,
 )
-from actors.domain.identifiers import IntentId, Leg
-from actors.domain.order import FailureKind, OrderEvent, OrderStage
-from actors.domain.position import PositionStatus
-from actors.domain.snapshot import runtime_view
-from actors.domain.stop_loss import Tick
-from actors.domain.strategy_machine import step
-from actors.domain.strategy_state import Phase, RunStatus, StatusDetail, StrategyState
+from actors.domain.strategy.machine import step
+from actors.domain.strategy.snapshot import runtime_view
+from actors.domain.strategy.state import Phase, RunStatus, StatusDetail, StrategyState
 from tests.kit.builders import BUY_AT, NOW, SELL_AT, a_report, a_tick
 from tests.kit.lives import (
     ABOVE,

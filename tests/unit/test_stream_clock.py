@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from actors.domain.stream_clock import KNOWN_FOR, StreamClock
+from actors.domain.prices.stream_clock import KNOWN_FOR, StreamClock
 from tests.kit.builders import NOW
 
 SECOND = timedelta(seconds=1)

@@ -7,8 +7,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from actors.domain.stop_loss import Tick, is_breached
-from actors.domain.tick_fanout import CONFLATION, UNARMED_CONFLATION, Delivery, TickFanout
+from actors.domain.prices.fanout import CONFLATION, UNARMED_CONFLATION, Delivery, TickFanout
+from actors.domain.prices.stop_loss import Tick, is_breached
 from tests.kit.builders import NOW, a_tick
 
 MS = timedelta(milliseconds=1)

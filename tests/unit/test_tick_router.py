@@ -2,9 +2,9 @@
 
 from datetime import timedelta
 
-from actors.domain.stop_loss import Tick
+from actors.domain.prices.stop_loss import Tick
 from actors.ports import FeedStatus, PeerUnavailable
-from actors.tick_router import HEAD_START_S, IDLE_LIMIT, SILENT_LIMIT, TickRouter
+from actors.prices.router_shell import HEAD_START_S, IDLE_LIMIT, SILENT_LIMIT, TickRouter
 from tests.kit.builders import INFY, NOW
 from tests.kit.price_fakes import FakePriceMirror, FakeTickReceiver, FakeTickSource, ManualWallClock
 from tests.kit.virtual_time import in_virtual_time, passing

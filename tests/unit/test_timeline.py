@@ -7,14 +7,14 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from actors.domain.decisions import LogEvent
-from actors.domain.events import IntentArmed, OrderReported, StopRequested, TimerFired
-from actors.domain.events import Timer as TimerName
-from actors.domain.strategy_machine import step
-from actors.domain.strategy_state import StrategyState
-from api.schemas.timeline import StrategyTimeline
-from api.timeline import STOP_REASON, timeline_before_start, timeline_of_run
-from persistence.models import Intent, OrderLog, Run
+from actors.domain.strategy.decisions import LogEvent
+from actors.domain.strategy.events import IntentArmed, OrderReported, StopRequested, TimerFired
+from actors.domain.strategy.events import Timer as TimerName
+from actors.domain.strategy.machine import step
+from actors.domain.strategy.state import StrategyState
+from api.timeline.legs import STOP_REASON, timeline_before_start, timeline_of_run
+from api.timeline.schemas import StrategyTimeline
+from persistence.database.models import Intent, OrderLog, Run
 from tests.kit.builders import a_report, a_run
 
 IST = ZoneInfo("Asia/Kolkata")

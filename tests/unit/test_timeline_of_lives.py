@@ -6,15 +6,15 @@ from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from actors.domain.order import OrderStage
-from actors.domain.retry_policy import AttemptOutcome
-from actors.domain.strategy_state import Phase
+from actors.domain.orders.order import OrderStage
+from actors.domain.orders.retry_policy import AttemptOutcome
+from actors.domain.strategy.state import Phase
 from actors.ports import Attempt, OrderCommand, PlaceResult
-from actors.runtime.journal_records import attempt_line, run_update
-from api.schemas.timeline import StrategyTimeline
-from api.timeline import timeline_of_run
-from persistence.models import Intent, OrderLog, Run
-from persistence.records import LogRecord
+from actors.runtime.clients.journal_mapping import attempt_line, run_update
+from api.timeline.legs import timeline_of_run
+from api.timeline.schemas import StrategyTimeline
+from persistence.database.models import Intent, OrderLog, Run
+from persistence.journal.records import LogRecord
 from tests.kit.builders import BUY_AT
 from tests.kit.strategies import SELL_AT, STOP, StrategyBench, reported
 from tests.kit.virtual_time import in_virtual_time

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from actors.domain.session import WHOLE_DAY, SessionHours
-from broker.trading_calendar import (
+from broker.market.trading_calendar import (
     REGULAR_HOURS,
     AlwaysOpen,
     InvalidOverrides,

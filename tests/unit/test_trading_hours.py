@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 
 from actors.domain.identifiers import Product, Side
 from actors.domain.market_hours import Request
-from actors.runtime.trading_hours import Markets
-from broker.kite_session import IST
-from config.cli import app
+from actors.runtime.clients.trading_hours import Markets
+from broker.kite.login import IST
+from config.commands.cli import app
 from config.settings import Broker, Settings
 
 SATURDAY_EVENING = datetime(2026, 11, 28, 20, 0, tzinfo=IST)

@@ -5,9 +5,11 @@ from typing import get_args
 
 import pytest
 
-from actors.domain.decisions import Decision
 from actors.domain.errors import IllegalEvent
-from actors.domain.events import (
+from actors.domain.orders.order import FailureKind, Order, OrderReport
+from actors.domain.prices.stop_loss import Tick
+from actors.domain.strategy.decisions import Decision
+from actors.domain.strategy.events import (
     BrokerRestored,
     ClosedByTrader,
     CoverRead,
@@ -30,10 +32,8 @@ from actors.domain.events import (
     Timer,
     TimerFired,
 )
-from actors.domain.order import FailureKind, Order, OrderReport
-from actors.domain.stop_loss import Tick
-from actors.domain.strategy_machine import step
-from actors.domain.strategy_state import TRANSITIONS, Phase, StrategyState
+from actors.domain.strategy.machine import step
+from actors.domain.strategy.state import TRANSITIONS, Phase, StrategyState
 from tests.kit.builders import BUY_AT, a_tick
 from tests.kit.lives import (
     ABOVE,

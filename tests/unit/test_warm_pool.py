@@ -8,8 +8,8 @@ from typing import Any
 import grpc
 import pytest
 
-from actors.runtime import pool_size, warm_pool
-from actors.runtime.warm_pool import WarmPool
+from actors.runtime.driver import pool_size, warm_workers
+from actors.runtime.driver.warm_workers import WarmPool
 
 GB = 2**30
 AT_REST = 6
@@ -35,12 +35,12 @@ class Raylet:
 @pytest.fixture
 def raylet(monkeypatch: pytest.MonkeyPatch) -> Raylet:
     raylet = Raylet()
-    monkeypatch.setattr(warm_pool, "prestart", raylet.prestart)
-    monkeypatch.setattr(warm_pool, "idle_workers", lambda: Counter({"n": raylet.idle}))
-    monkeypatch.setattr(warm_pool, "_available", lambda _node, _idle: 16 * GB)
+    monkeypatch.setattr(warm_workers, "prestart", raylet.prestart)
+    monkeypatch.setattr(warm_workers, "idle_workers", lambda: Counter({"n": raylet.idle}))
+    monkeypatch.setattr(warm_workers, "_available", lambda _node, _idle: 16 * GB)
     monkeypatch.setattr("ray.nodes", lambda: [NODE])
     for name in ("SETTLE_S", "_PACE_S", "_COUNT_S"):
-        monkeypatch.setattr(warm_pool, name, 0.01)
+        monkeypatch.setattr(warm_workers, name, 0.01)
     return raylet
 
 

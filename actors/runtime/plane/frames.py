@@ -18,7 +18,7 @@ from enum import Enum, IntEnum
 from hashlib import blake2b
 from typing import Any
 
-from actors.domain.stop_loss import Tick
+from actors.domain.prices.stop_loss import Tick
 from actors.ports import FeedStatus
 
 SEAL_BYTES = 16

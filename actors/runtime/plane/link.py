@@ -17,8 +17,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
-from actors.domain.stop_loss import Tick
-from actors.domain.tick_fanout import conflated
+from actors.domain.prices.fanout import conflated
+from actors.domain.prices.stop_loss import Tick
 from actors.runtime.plane.frames import FrameRefused, Kind, Opener, Sealer, pack_tick, seal_of
 
 log = logging.getLogger(__name__)
