@@ -1,4 +1,4 @@
-"""The words of `order_logs`, which are stored for ever."""
+"""The words of `order_logs`, which are stored without limit."""
 
 import pytest
 

@@ -1,6 +1,6 @@
 """The words of `order_logs`: what a line is about, and what an exit is for (row H4).
 
-Stored for ever and compared by the timeline: a word may be added, never changed. Reasons are sentences for people, and
+Stored without limit and compared by the timeline: a word may be added, never changed. Reasons are sentences for people, and
 nothing may be decided by one.
 """
 

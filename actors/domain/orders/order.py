@@ -235,7 +235,7 @@ def _furthest(
     known: OrderReport | Order, report: OrderReport, stage: OrderStage
 ) -> tuple[OrderStage, int, Decimal, str]:
     """Of what is known and a report that came later, at `stage`: the furthest stage, the larger fill with its price,
-    and the reason. A price may be told after its fill.
+    and the reason. A price may come after its fill.
     """
     ahead = _RANK[stage] > _RANK[known.stage]
     filled = max(known.filled_quantity, report.filled_quantity)
