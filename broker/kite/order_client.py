@@ -49,7 +49,7 @@ class _Template(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class KiteCredentials:
-    """What a session at the broker needs, and the proxy that everything said in it goes through, if there is one."""
+    """What a request to the broker needs, and the proxy that it goes through, if there is one."""
 
     api_key: str = field(repr=False)
     access_token: str = field(repr=False)
@@ -87,7 +87,7 @@ def finished_by(deadline: float) -> Iterator[None]:
 
 
 class KiteOrderClient(KiteConnect):  # type: ignore[misc] # kiteconnect has no types
-    """One account under one access token. Safe to use from several threads, each call over a session of its own.
+    """One account under one access token. Safe to use from several threads, each call over a connection of its own.
 
     Besides the exceptions of `kiteconnect`, which carry the true HTTP status in `code`, calls raise `NeverSent` and
     `AnswerLost`. None of their texts holds credentials.
@@ -155,7 +155,7 @@ class KiteOrderClient(KiteConnect):  # type: ignore[misc] # kiteconnect has no t
         return self._get("orders")
 
     def keep_warm(self) -> None:
-        """Use the sessions that have waited longest, so that neither end closes them; open one if there is none."""
+        """Use the connections that have waited longest, so that neither end closes them; open one if there is none."""
         head = self._request_head("GET", self._path("user.profile", None), None)
         for _ in range(min(max(1, len(self._sessions)), _MOST_WARMED)):
             self._send("GET", head, None, oldest=True)

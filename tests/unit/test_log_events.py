@@ -1,4 +1,4 @@
-"""The words of `order_logs`, which are stored without limit."""
+"""The words of `order_logs`, which the database keeps."""
 
 import pytest
 

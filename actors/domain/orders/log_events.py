@@ -1,7 +1,7 @@
 """The words of `order_logs`: what a line is about, and what an exit is for (row H4).
 
-Stored without limit and compared by the timeline: a word may be added, never changed. Reasons are sentences for people, and
-nothing may be decided by one.
+The database keeps them and the timeline compares them: a word may be added, never changed. Reasons are sentences for
+people, and nothing may be decided by one.
 """
 
 from enum import StrEnum

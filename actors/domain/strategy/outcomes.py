@@ -28,7 +28,7 @@ from actors.domain.strategy.state import Phase, RunStatus, StatusDetail, Strateg
 Step = tuple[StrategyState, list[Decision]]
 
 PROBE_INTERVAL = timedelta(seconds=2)
-"""Between the looks at a broker that did not answer, or that refused the account's session (row H3)."""
+"""Between the looks at a broker that did not answer, or that refused the access token (row H3)."""
 
 _PROBES_OFTEN = 150
 """Looks at a broker that does not answer, every two seconds, before they become rare."""
