@@ -72,7 +72,7 @@ class ExecutionLimits:
     """So long before the instant of an order nothing sleeps any more (`AlarmClock`)."""
 
 
-class ExecutionActor:
+class ExecutionShell:
     """Places, follows, chases and cancels the orders of the accounts that are mapped to it, and watches them."""
 
     def __init__(

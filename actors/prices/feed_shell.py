@@ -48,7 +48,7 @@ class _Followed:
         return self.absent < _TIMES_ABSENT
 
 
-class MarketListener:
+class FeedShell:
     """A broker's ticks. Subscriptions survive reconnects; unusable ticks go no further.
 
     An instrument is its exchange and symbol. The token that a subscriber knows is a hint, since brokers give tokens

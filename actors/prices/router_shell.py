@@ -31,7 +31,7 @@ IDLE_LIMIT = timedelta(seconds=60)
 """A router that nobody follows for this long gives its process back."""
 
 
-class TickRouter:
+class RouterShell:
     """The router of one instrument. It loses nothing that matters when it restarts: strategies renew their watch."""
 
     def __init__(

@@ -1,6 +1,6 @@
 """The shell of one strategy: one state, one inbox, one consumer; that is the strategy's lock.
 
-`StrategyActor` owns the timers and carries decisions out through ports. What a caller may believe:
+`StrategyShell` owns the timers and carries decisions out through ports. What a caller may believe:
 
 * Events are taken in one at a time, each completely; the new state is stored before anything is awaited.
 * A request to the broker is handed over before anything is recorded; recording is retried until the journal has it.
@@ -97,7 +97,7 @@ _Posted = tuple[int, int, Event, asyncio.Future[None] | None]
 """Rank, place within the rank, the event, and what is done once it was taken in."""
 
 
-class StrategyActor:
+class StrategyShell:
     """One running strategy. Give it events with `post`; await `live()` for its whole life."""
 
     def __init__(

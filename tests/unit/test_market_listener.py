@@ -7,7 +7,7 @@ import pytest
 from actors.domain.identifiers import Instrument
 from actors.domain.prices.stop_loss import SILENCE_LIMIT
 from actors.ports import FeedStatus
-from actors.prices.feed_shell import QUIET_LIMIT, TOKEN_PATIENCE, MarketListener
+from actors.prices.feed_shell import QUIET_LIMIT, TOKEN_PATIENCE, FeedShell
 from tests.kit.builders import INFY, NOW
 from tests.kit.price_fakes import FakeTickReceiver, FakeTickStream, ManualWallClock
 
@@ -19,7 +19,7 @@ class Feed:
 
     def __init__(self) -> None:
         self.clock, self.stream, self.routers = ManualWallClock(NOW), FakeTickStream(), FakeTickReceiver()
-        self.listener = MarketListener(self.stream, routers=self.routers, clock=self.clock)
+        self.listener = FeedShell(self.stream, routers=self.routers, clock=self.clock)
 
     def tick(self, price: int, *, token: int = INFY.token, age_s: float = 0) -> None:
         self.listener.on_tick(token, price, self.clock.now() - timedelta(seconds=age_s))
@@ -239,7 +239,7 @@ class Confirming(Feed):
 
     def __init__(self) -> None:
         super().__init__()
-        self.listener = MarketListener(self.stream, routers=self.routers, clock=self.clock, confirms_tokens=True)
+        self.listener = FeedShell(self.stream, routers=self.routers, clock=self.clock, confirms_tokens=True)
 
 
 def test_no_tick_of_another_instrument_decides_under_an_old_token() -> None:

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from actors.domain.prices.stop_loss import Tick
 from actors.ports import FeedStatus, PeerUnavailable
-from actors.prices.router_shell import HEAD_START_S, IDLE_LIMIT, SILENT_LIMIT, TickRouter
+from actors.prices.router_shell import HEAD_START_S, IDLE_LIMIT, SILENT_LIMIT, RouterShell
 from tests.kit.builders import INFY, NOW
 from tests.kit.price_fakes import FakePriceMirror, FakeTickReceiver, FakeTickSource, ManualWallClock
 from tests.kit.virtual_time import in_virtual_time, passing
@@ -16,7 +16,7 @@ class Symbol:
     def __init__(self) -> None:
         self.clock = ManualWallClock(NOW)
         self.source, self.strategies, self.mirror = FakeTickSource(), FakeTickReceiver(), FakePriceMirror()
-        self.router = TickRouter(
+        self.router = RouterShell(
             INFY, source=self.source, strategies=self.strategies, mirror=self.mirror, clock=self.clock
         )
 

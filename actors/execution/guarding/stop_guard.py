@@ -265,7 +265,7 @@ class StopGuard:
             self.changed.set()
 
     def on_tick(self, account_id: int, token: int, price: Paise, traded_at: datetime, sent_at: datetime) -> None:
-        """One tick as the broker sent it: see `MarketListener.on_tick`."""
+        """One tick as the broker sent it: see `FeedShell.on_tick`."""
         self.on_heard(account_id)
         if (market := self._market_of.get(account_id)) is not None:
             market.listener.on_tick(token, price, traded_at, sent_at)

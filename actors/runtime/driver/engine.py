@@ -148,7 +148,7 @@ class RayEngine:
                 await asyncio.sleep(_POLL_S)
 
     async def move_stop(self, strategy_id: int, stop_loss_paise: int) -> bool | None:
-        """Move the stop-loss of a running strategy; see `StrategyActor.move_stop`. Raises EngineUnavailable."""
+        """Move the stop-loss of a running strategy; see `StrategyShell.move_stop`. Raises EngineUnavailable."""
         run_id = await self._open_run(strategy_id)
         actor = None if run_id is None else await self._find(run_id, strategy_id)
         if actor is None:

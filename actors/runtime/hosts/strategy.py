@@ -1,7 +1,7 @@
-"""What runs inside the Ray processes of which there are many: strategies and routers.
+"""The Ray actor of a strategy, one for each that runs.
 
-A host builds its ports in its own process and gives Ray something to call. This module imports nothing heavy:
-what it costs, every strategy costs.
+It builds its ports in its own process and gives Ray something to call. This module imports nothing heavy: what it
+costs, every strategy costs.
 """
 
 import asyncio
@@ -10,33 +10,27 @@ import logging
 import os
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
-from actors.domain.identifiers import Instrument
 from actors.domain.money import Paise
 from actors.domain.prices.stop_loss import Tick
 from actors.domain.strategy.events import Event, StopRequested, TickReceived
 from actors.domain.strategy.snapshot import RuntimeView, runtime_view
-from actors.ports import FeedStatus, LoadedRun, PeerUnavailable, WordTaken
-from actors.prices.router_shell import TickRouter
-from actors.runtime import names, ray_ports
+from actors.ports import LoadedRun, PeerUnavailable, WordTaken
+from actors.runtime import ray_ports
 from actors.runtime.clock import SystemClock
 from actors.runtime.hosts.crash_guard import LIVES_OF_A_PROCESS, AlertsOnce, CrashPauses
 from actors.runtime.hosts.light_logging import configure_light_logging
-from actors.runtime.hosts.process import tune
+from actors.runtime.hosts.process import end_own_actor, tune
 from actors.runtime.names import Pools
 from actors.runtime.plane import link_ports
-from actors.runtime.plane.link import Invitation
-from actors.runtime.plane.ticks import TickSender
-from actors.strategy.shell import StrategyActor
+from actors.strategy.shell import StrategyShell
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 _LOAD_RETRY_S = 0.5
-_FORGET_AFTER_S = 60.0
-"""A strategy whose link broke and that did not ask again for so long is gone."""
 
 
 class Ready(NamedTuple):
@@ -47,7 +41,7 @@ class Ready(NamedTuple):
     is_new: bool
 
 
-class StrategyHost:
+class StrategyActor:
     """The Ray actor `strategy:{id}`: loads its run, lives it, and ends its own process when the run is over.
 
     Ray runs `__init__` again in a new process after a crash; recovery is nothing else than starting.
@@ -99,11 +93,11 @@ class StrategyHost:
             return False
 
     async def move_stop(self, stop_loss: Paise) -> bool | None:
-        """See `StrategyActor.move_stop`."""
+        """See `StrategyShell.move_stop`."""
         return await self._of_this_life(lambda actor: actor.move_stop(stop_loss))
 
     async def closed_by_trader(self, timeout_s: float) -> WordTaken:
-        """See `StrategyActor.closed_by_trader`."""
+        """See `StrategyShell.closed_by_trader`."""
         taken = await self._of_this_life(lambda actor: actor.closed_by_trader(timeout_s))
         return taken or WordTaken(done=False)
 
@@ -127,10 +121,10 @@ class StrategyHost:
 
     def _begin_life(self) -> None:
         loop = asyncio.get_running_loop()
-        self._loaded: asyncio.Future[StrategyActor | None] = loop.create_future()
+        self._loaded: asyncio.Future[StrategyShell | None] = loop.create_future()
         self._broken = asyncio.Event()
 
-    async def _of_this_life(self, call: Callable[[StrategyActor], Awaitable[T]]) -> T | None:
+    async def _of_this_life(self, call: Callable[[StrategyShell], Awaitable[T]]) -> T | None:
         """The answer of the strategy; None if its run is over. Raises PeerUnavailable if it crashes meanwhile."""
         broken = self._broken
         actor = await asyncio.shield(self._loaded)
@@ -174,7 +168,7 @@ class StrategyHost:
             return
         self._owner = loaded.run.user_id
         prices = link_ports.LinkedPriceWatch(self._peers, self._pools, loaded.run.broker, self._on_tick)
-        actor = StrategyActor(loaded, desk=self._desk, journal=self._journal, prices=prices, clock=SystemClock())
+        actor = StrategyShell(loaded, desk=self._desk, journal=self._journal, prices=prices, clock=SystemClock())
         if self._stop_wanted:
             actor.post(StopRequested())
         self._set_loaded(actor)
@@ -185,7 +179,7 @@ class StrategyHost:
         finally:
             linking.cancel()
 
-    def _set_loaded(self, actor: StrategyActor | None) -> None:
+    def _set_loaded(self, actor: StrategyShell | None) -> None:
         self._loaded.set_result(actor)
         self._first_loaded.set()
 
@@ -203,81 +197,3 @@ class StrategyHost:
                 about = {"strategy_id": self._strategy_id, "reason": str(error)}
                 log.warning("strategy.load_waits", extra=about)
                 await asyncio.sleep(_LOAD_RETRY_S)
-
-
-class RouterHost:
-    """The Ray actor `router:{EXCHANGE}:{SYMBOL}`, with the name of its broker behind it if that is not the first."""
-
-    async def __init__(self, instrument: Instrument, pools: Pools, broker: str) -> None:  # type: ignore[misc] # Ray awaits it
-        configure_light_logging()
-        tune()
-        self._peers = peers = ray_ports.Peers()
-        self._name = names.router_name(instrument.key, pools.suffix(broker))
-        self._ticks = TickSender(
-            ray_ports.own_node(),
-            ray_ports.own_host(),
-            on_joined=lambda receiver: self._router.catch_up(int(receiver)),
-            on_left=self._on_left,
-        )
-        source = link_ports.LinkedTickSource(peers, names.feed_name(pools.suffix(broker)), self._on_tick)
-        self._changed = asyncio.Event()
-        source.when_changed(self._changed.set)
-        self._router = TickRouter(
-            instrument,
-            source=source,
-            strategies=link_ports.LinkedTickReceivers(self._ticks, _strategy_name, peers, "take_tick"),
-            mirror=ray_ports.RayPriceMirror(peers, pools, broker),
-            clock=SystemClock(),
-        )
-        self._renewal = asyncio.create_task(self._keep_renewing())
-
-    def __repr__(self) -> str:
-        return self._name
-
-    async def watch(
-        self, strategy_id: int, stop_loss: Paise | None, strategy: Any, node: str | None, yields: bool = False
-    ) -> tuple[FeedStatus, Invitation | None]:
-        """See `TickRouter.watch`; `strategy` is the handle to send ticks to as long as it has no link from `node`."""
-        self._peers.meet(names.strategy_name(strategy_id), strategy)
-        status = self._router.watch(strategy_id, stop_loss, yields=yields)
-        return status, link_ports.invitation(self._ticks.invite, str(strategy_id), node)
-
-    async def unwatch(self, strategy_id: int) -> None:
-        """See `TickRouter.unwatch`."""
-        self._router.unwatch(strategy_id)
-
-    async def on_tick(self, tick: Tick) -> None:
-        """A tick from a feed that has no link to us."""
-        self._on_tick(tick)
-
-    async def process_id(self) -> int:
-        """The pid of this actor's process."""
-        return os.getpid()
-
-    def _on_tick(self, tick: Tick) -> None:
-        self._router.on_tick(tick)
-
-    def _on_left(self, receiver: str) -> None:
-        asyncio.get_running_loop().call_later(_FORGET_AFTER_S, self._forget_unless_back, int(receiver))
-
-    def _forget_unless_back(self, strategy_id: int) -> None:
-        if not self._ticks.has(str(strategy_id)):
-            self._router.forget_if_silent(strategy_id)
-
-    async def _keep_renewing(self) -> None:
-        while not self._router.idle:
-            await self._router.renew()
-            self._ticks.tell(lambda _: self._router.status)
-            await link_ports.every_second_or_when(self._changed)
-        end_own_actor()
-
-
-def _strategy_name(strategy_id: int | str) -> str:
-    return names.strategy_name(int(strategy_id))
-
-
-def end_own_actor() -> None:
-    """End this actor for good, with its process; Ray will not restart it."""
-    import ray
-
-    ray.kill(ray.get_runtime_context().current_actor, no_restart=True)
