@@ -12,7 +12,7 @@ from typing import Any
 
 from actors.domain.identifiers import Instrument
 from actors.domain.prices.stop_loss import Tick
-from actors.ports import FeedStatus
+from actors.ports.prices import FeedStatus
 from actors.prices.router_shell import RouterShell
 from actors.runtime.clock import SystemClock
 from actors.runtime.hosts.process import tune

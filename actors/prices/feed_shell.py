@@ -9,7 +9,8 @@ from actors.domain.identifiers import Instrument
 from actors.domain.money import Paise
 from actors.domain.prices.stop_loss import SILENCE_LIMIT, Tick, TickFilter
 from actors.domain.prices.stream_clock import StreamClock
-from actors.ports import Clock, FeedStatus, TickReceiver, TickStream
+from actors.ports.common import Clock
+from actors.ports.prices import FeedStatus, TickReceiver, TickStream
 
 log = structlog.get_logger(__name__)
 

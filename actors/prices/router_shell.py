@@ -10,7 +10,8 @@ from actors.domain.identifiers import Instrument
 from actors.domain.money import Paise
 from actors.domain.prices.fanout import Delivery, TickFanout
 from actors.domain.prices.stop_loss import Tick
-from actors.ports import Clock, FeedStatus, PriceMirror, TickReceiver, TickSource
+from actors.ports.common import Clock
+from actors.ports.prices import FeedStatus, PriceMirror, TickReceiver, TickSource
 
 log = logging.getLogger(__name__)
 

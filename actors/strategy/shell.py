@@ -53,20 +53,10 @@ from actors.domain.strategy.machine import step
 from actors.domain.strategy.reconciliation import expected_tags
 from actors.domain.strategy.snapshot import load_state
 from actors.domain.strategy.state import Phase, StrategyState
-from actors.ports import (
-    Clock,
-    EntryRefused,
-    Journal,
-    JournalEntry,
-    LoadedRun,
-    LoggedEvent,
-    OrderCommand,
-    OrderDesk,
-    PeerUnavailable,
-    PriceWatch,
-    StaleEpoch,
-    WordTaken,
-)
+from actors.ports.common import Clock, EntryRefused, PeerUnavailable, StaleEpoch
+from actors.ports.engine import WordTaken
+from actors.ports.prices import PriceWatch
+from actors.ports.strategy import Journal, JournalEntry, LoadedRun, LoggedEvent, OrderCommand, OrderDesk
 from actors.strategy.execution_calls import PEER_RETRY_S, DeskCalls, order_command
 from actors.strategy.holding_reports import GuardCalls
 from actors.strategy.price_subscription import WatchCalls

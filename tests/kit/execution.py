@@ -11,7 +11,8 @@ from actors.domain.orders.cover import NOTHING, Stake, position_key
 from actors.domain.orders.order import Intent, OrderEvent, OrderReport
 from actors.domain.strategy.events import Event, OrderReported, PlacementFailed
 from actors.execution.shell import ExecutionLimits, ExecutionShell
-from actors.ports import ExecutionStreams, Holding, KnownIntent, OrderCommand, OrderGateway
+from actors.ports.execution import ExecutionStreams, KnownIntent, OrderGateway
+from actors.ports.strategy import Holding, OrderCommand
 from tests.kit.builders import INFY, NOW, a_report, a_run
 from tests.kit.fakes import (
     FakeAttemptLog,

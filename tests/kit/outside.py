@@ -16,7 +16,9 @@ from actors.domain.strategy.events import Event, StopRequested, TickReceived
 from actors.domain.strategy.snapshot import dump_state
 from actors.domain.strategy.state import Phase, StrategyState
 from actors.execution.shell import ExecutionLimits, ExecutionShell
-from actors.ports import ExecutionStreams, KnownIntent, LoadedRun, PeerUnavailable
+from actors.ports.common import PeerUnavailable
+from actors.ports.execution import ExecutionStreams, KnownIntent
+from actors.ports.strategy import LoadedRun
 from actors.strategy.shell import StrategyShell
 from tests.kit.builders import INFY, NOW, a_run, a_tick
 from tests.kit.fakes import (

@@ -10,7 +10,7 @@ from actors.domain.money import Paise
 from actors.domain.prices.stop_loss import Tick
 from actors.domain.strategy.events import TickReceived
 from actors.domain.strategy.state import Phase
-from actors.ports import FeedStatus
+from actors.ports.prices import FeedStatus
 from actors.prices.feed_shell import FeedShell
 from actors.prices.router_shell import RouterShell
 from tests.kit.builders import INFY

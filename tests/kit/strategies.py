@@ -8,7 +8,8 @@ from typing import Any
 from actors.domain.orders.order import Intent, OrderEvent, OrderReport
 from actors.domain.strategy.events import Event, OrderReported, TickReceived
 from actors.domain.strategy.state import Phase
-from actors.ports import LoadedRun, OrderCommand, PriceWatch
+from actors.ports.prices import PriceWatch
+from actors.ports.strategy import LoadedRun, OrderCommand
 from actors.strategy.shell import StrategyShell
 from tests.kit.builders import BUY_AT, NOW, a_report, a_run, a_tick
 from tests.kit.fakes import FakeDesk, FakeJournal, FakePriceWatch

@@ -13,7 +13,9 @@ from actors.domain.prices.stop_loss import Tick
 from actors.domain.strategy.events import Event, TickReceived
 from actors.domain.strategy.state import Phase
 from actors.execution.shell import ExecutionShell
-from actors.ports import BrokerUnavailable, GuardAnswer, Holding, LoadedRun, OrderCommand, PeerUnavailable
+from actors.ports.common import PeerUnavailable
+from actors.ports.execution import BrokerUnavailable
+from actors.ports.strategy import GuardAnswer, Holding, LoadedRun, OrderCommand
 from actors.strategy.shell import StrategyShell
 from tests.kit.builders import NOW, a_run
 from tests.kit.execution import ExecutionBench

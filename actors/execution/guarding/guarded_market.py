@@ -15,7 +15,8 @@ from actors.domain.money import Paise
 from actors.domain.prices.stop_levels import StopLevels
 from actors.domain.prices.stop_loss import Tick
 from actors.execution.guarding.tick_streams import TickStreams
-from actors.ports import Clock, FeedTicks
+from actors.ports.common import Clock
+from actors.ports.prices import FeedTicks
 from actors.prices.feed_shell import LAG_LIMIT, FeedShell
 
 log = structlog.get_logger(__name__)

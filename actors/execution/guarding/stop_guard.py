@@ -22,18 +22,9 @@ from actors.domain.strategy.events import Event, OrderReported
 from actors.domain.token_day import token_day
 from actors.execution.guarding.guarded_market import GuardedMarket
 from actors.execution.guarding.tick_streams import TickStreams
-from actors.ports import (
-    ClaimsUnavailable,
-    ClaimVerdict,
-    Clock,
-    ExecutionStreams,
-    GuardAnswer,
-    GuardShown,
-    Holding,
-    OrderClaims,
-    OrderCommand,
-    StopOrder,
-)
+from actors.ports.common import Clock
+from actors.ports.execution import ClaimsUnavailable, ClaimVerdict, ExecutionStreams, GuardShown, OrderClaims
+from actors.ports.strategy import GuardAnswer, Holding, OrderCommand, StopOrder
 
 log = structlog.get_logger(__name__)
 

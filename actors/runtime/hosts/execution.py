@@ -12,15 +12,9 @@ from actors.domain.orders.cover import Cover
 from actors.domain.orders.order import OrderReport
 from actors.domain.strategy.events import Event
 from actors.execution.shell import ExecutionShell
-from actors.ports import (
-    BrokerUnavailable,
-    ExecutionStreams,
-    GuardAnswer,
-    GuardDisplay,
-    Holding,
-    OrderCommand,
-    PeerUnavailable,
-)
+from actors.ports.common import PeerUnavailable
+from actors.ports.execution import BrokerUnavailable, ExecutionStreams, GuardDisplay
+from actors.ports.strategy import GuardAnswer, Holding, OrderCommand
 from actors.runtime import names, ray_ports
 from actors.runtime.clients import bootstrap
 from actors.runtime.clients.trading_hours import Markets

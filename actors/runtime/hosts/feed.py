@@ -12,7 +12,7 @@ import structlog
 from actors.domain.identifiers import Instrument
 from actors.domain.prices.stop_loss import Tick
 from actors.domain.token_day import token_day
-from actors.ports import FeedStatus
+from actors.ports.prices import FeedStatus
 from actors.prices.feed_shell import FeedShell
 from actors.runtime import names, ray_ports
 from actors.runtime.clients import bootstrap

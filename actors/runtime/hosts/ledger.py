@@ -12,17 +12,10 @@ import structlog
 from actors import failpoints
 from actors.domain.prices.stop_loss import Tick
 from actors.domain.session import LateExit
-from actors.ports import (
-    Attempt,
-    EntryRefused,
-    FeedStatus,
-    JournalEntry,
-    LoadedRun,
-    OrderCommand,
-    OrderNote,
-    PeerUnavailable,
-    StaleEpoch,
-)
+from actors.ports.common import EntryRefused, PeerUnavailable, StaleEpoch
+from actors.ports.execution import Attempt, OrderNote
+from actors.ports.prices import FeedStatus
+from actors.ports.strategy import JournalEntry, LoadedRun, OrderCommand
 from actors.runtime.clients import bootstrap, journal_mapping
 from actors.runtime.hosts.process import tune
 from persistence import errors

@@ -16,7 +16,9 @@ from actors.domain.money import Paise
 from actors.domain.prices.stop_loss import Tick
 from actors.domain.strategy.events import Event, StopRequested, TickReceived
 from actors.domain.strategy.snapshot import RuntimeView, runtime_view
-from actors.ports import LoadedRun, PeerUnavailable, WordTaken
+from actors.ports.common import PeerUnavailable
+from actors.ports.engine import WordTaken
+from actors.ports.strategy import LoadedRun
 from actors.runtime import ray_ports
 from actors.runtime.clock import SystemClock
 from actors.runtime.hosts.crash_guard import LIVES_OF_A_PROCESS, AlertsOnce, CrashPauses

@@ -13,7 +13,8 @@ from actors.domain.orders.order import FailureKind, OrderEvent, OrderStage
 from actors.domain.orders.retry_policy import AttemptOutcome
 from actors.domain.strategy.events import OrderReported, PlacementUnresolved
 from actors.execution.account.budget import BudgetLimits
-from actors.ports import BrokerUnavailable, ClaimsUnavailable, ClaimVerdict, PeerUnavailable
+from actors.ports.common import PeerUnavailable
+from actors.ports.execution import BrokerUnavailable, ClaimsUnavailable, ClaimVerdict
 from tests.kit.builders import INFY, NOW, a_report
 from tests.kit.execution import BUY, ExecutionBench, a_command, a_sell, guarded
 from tests.kit.fakes import EXPIRED, LOST_ANSWER, LOST_REQUEST, NOT_SENT, PARKED, REFUSED, THROTTLED, Placing

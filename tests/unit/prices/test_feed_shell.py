@@ -6,7 +6,7 @@ import pytest
 
 from actors.domain.identifiers import Instrument
 from actors.domain.prices.stop_loss import SILENCE_LIMIT
-from actors.ports import FeedStatus
+from actors.ports.prices import FeedStatus
 from actors.prices.feed_shell import QUIET_LIMIT, TOKEN_PATIENCE, FeedShell
 from tests.kit.builders import INFY, NOW
 from tests.kit.price_fakes import FakeTickReceiver, FakeTickStream, ManualWallClock

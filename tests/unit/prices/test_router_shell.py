@@ -3,7 +3,8 @@
 from datetime import timedelta
 
 from actors.domain.prices.stop_loss import Tick
-from actors.ports import FeedStatus, PeerUnavailable
+from actors.ports.common import PeerUnavailable
+from actors.ports.prices import FeedStatus
 from actors.prices.router_shell import HEAD_START_S, IDLE_LIMIT, SILENT_LIMIT, RouterShell
 from tests.kit.builders import INFY, NOW
 from tests.kit.price_fakes import FakePriceMirror, FakeTickReceiver, FakeTickSource, ManualWallClock

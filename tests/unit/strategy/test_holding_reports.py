@@ -5,7 +5,8 @@ from itertools import pairwise
 
 from actors.domain.orders.cover import Stake
 from actors.domain.strategy.state import Phase
-from actors.ports import Holding, PeerUnavailable
+from actors.ports.common import PeerUnavailable
+from actors.ports.strategy import Holding
 from actors.strategy.holding_reports import GUARD_RENEWAL_S
 from tests.kit.strategies import StrategyBench, reported
 from tests.kit.virtual_time import in_virtual_time, passing

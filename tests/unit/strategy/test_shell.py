@@ -14,7 +14,8 @@ from actors.domain.strategy.entries import HAND_OVER
 from actors.domain.strategy.events import IntentArmed, PlacementFailed, StopLossMoved, TickReceived, Timer, TimerFired
 from actors.domain.strategy.snapshot import dump_state
 from actors.domain.strategy.state import Phase, RunStatus, StatusDetail
-from actors.ports import FeedStatus, PeerUnavailable, StaleEpoch
+from actors.ports.common import PeerUnavailable, StaleEpoch
+from actors.ports.prices import FeedStatus
 from actors.strategy.execution_calls import PEER_RETRY_S
 from actors.strategy.price_subscription import WATCH_RENEWAL_S
 from actors.strategy.shell import ARMING_PATIENCE_S

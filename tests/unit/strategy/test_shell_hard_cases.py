@@ -21,10 +21,13 @@ from actors.domain.orders.retry_policy import AttemptOutcome
 from actors.domain.strategy.events import Event, OrderReported, PositionClosedOutside, StopLossMoved
 from actors.domain.strategy.state import Phase
 from actors.execution.account.budget import BudgetLimits, OrderBudget
-from actors.ports import BrokerUnavailable, ClaimVerdict, FeedStatus, PeerUnavailable, StaleEpoch
+from actors.ports.common import PeerUnavailable, StaleEpoch
+from actors.ports.execution import BrokerUnavailable, ClaimVerdict
+from actors.ports.prices import FeedStatus
 from actors.replay import RecordedTick, replay
 from broker.kite.answers.mapping import outcome_of
-from broker.kite.gateway import KiteCredentials, KiteEndpoint, KiteGateway
+from broker.kite.credentials import KiteCredentials
+from broker.kite.gateway import KiteEndpoint, KiteGateway
 from tests.kit.builders import NOW, a_report
 from tests.kit.execution import BUY, ExecutionBench, a_command, a_sell
 from tests.kit.fakes import PARKED, FakePriceWatch, FakeStrategies, Placing

@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 from sqlmodel import col
 
 from actors.runtime.names import router_name
-from broker.kite.login import IST
+from broker.exchange_time import IST
 from broker.market.trading_calendar import NseCalendar
 from config.settings import Settings, SettingsError
 from persistence.database.engine import Sessions, transaction

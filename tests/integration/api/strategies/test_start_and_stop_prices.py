@@ -12,7 +12,8 @@ from sqlalchemy import text
 
 from actors.domain.identifiers import Instrument
 from api.bootstrap import utc_now
-from broker.kite.instruments import InstrumentLists, ListedInstrument
+from broker.kite.instruments import InstrumentLists
+from broker.market.listing import ListedInstrument
 from persistence.database.engine import Sessions, transaction
 from persistence.mirror.mirror import RuntimeMirror
 from tests.integration.api_user import ApiUser

@@ -2,7 +2,7 @@
 
 import pytest
 
-from api.base.engine_port import WordTaken
+from actors.ports.engine import WordTaken
 from tests.integration.api_user import ApiUser
 from tests.kit.fake_engine import FakeEngine
 

@@ -11,10 +11,11 @@ import requests
 import structlog
 
 from actors.domain.orders.retry_policy import AttemptOutcome
-from actors.ports import BrokerUnavailable
+from actors.ports.execution import BrokerUnavailable
 from broker.errors import BrokerError, BrokerUnreachable, ProxyUnreachable
 from broker.kite.answers.mapping import outcome_of
-from broker.kite.gateway import KiteCredentials, KiteEndpoint, KiteGateway
+from broker.kite.credentials import KiteCredentials
+from broker.kite.gateway import KiteEndpoint, KiteGateway
 from broker.kite.login import check_access_token, exchange_request_token, kite_client, last_price
 from broker.proxy import Proxy
 from tests.kit.builders import INFY, a_run

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import structlog
 
-from actors.ports import StreamCallbacks
+from actors.ports.execution import StreamCallbacks
 from actors.runtime.clients.update_streams import UpdateFollower
-from broker.kite.gateway import KiteCredentials
+from broker.kite.credentials import KiteCredentials
 from broker.proxy import Proxy
 from tests.integration.broker.kite.test_order_updates import Desk, StoredAccounts, is_filled, listening, place, until
 from tests.kit.feed_process import FeedProcess

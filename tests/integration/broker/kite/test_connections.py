@@ -12,9 +12,10 @@ import structlog
 
 from actors.domain.identifiers import Instrument
 from actors.domain.orders.retry_policy import AttemptOutcome
-from actors.ports import BrokerUnavailable
+from actors.ports.execution import BrokerUnavailable
 from broker.kite.connection import MAX_IDLE_S
-from broker.kite.gateway import KiteCredentials, KiteEndpoint, KiteGateway
+from broker.kite.credentials import KiteCredentials
+from broker.kite.gateway import KiteEndpoint, KiteGateway
 from tests.kit.execution import a_command
 from tests.kit.kite import GOOD, SECRET, TIMEOUT, a_client, a_gateway, error, order
 from tests.kit.paper import eventually

@@ -8,8 +8,9 @@ import pytest
 
 from actors.domain.identifiers import Product
 from actors.domain.orders.retry_policy import AttemptOutcome
-from actors.ports import BrokerSessionExpired, BrokerUnavailable
-from broker.kite.gateway import KiteCredentials, KiteEndpoint, KiteGateway
+from actors.ports.execution import BrokerSessionExpired, BrokerUnavailable
+from broker.kite.credentials import KiteCredentials
+from broker.kite.gateway import KiteEndpoint, KiteGateway
 from tests.kit.builders import a_run
 from tests.kit.execution import a_command, held
 from tests.kit.paper import PaperCredentials, PaperExchange, eventually

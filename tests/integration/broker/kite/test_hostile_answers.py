@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from actors.domain.orders.retry_policy import AttemptOutcome
-from actors.ports import PlaceResult
+from actors.ports.execution import PlaceResult
 from broker.kite.answers.exceptions import AnswerLost, NeverSent
 from broker.kite.order_client import finished_by
 from tests.kit.execution import a_command

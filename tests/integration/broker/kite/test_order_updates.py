@@ -9,9 +9,10 @@ import pytest
 import structlog
 
 from actors.domain.orders.order import OrderReport, OrderStage
-from actors.ports import BrokerUnavailable, StreamCallbacks
+from actors.ports.execution import BrokerUnavailable, StreamCallbacks
 from actors.runtime.clients.update_streams import UpdateFollower
-from broker.kite.gateway import KiteCredentials, KiteEndpoint, KiteGateway
+from broker.kite.credentials import KiteCredentials
+from broker.kite.gateway import KiteEndpoint, KiteGateway
 from broker.kite.streams.order_updates import OrderUpdateStream
 from broker.kite.streams.websocket import run_reactor
 from tests.kit.builders import a_run

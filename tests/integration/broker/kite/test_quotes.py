@@ -7,7 +7,7 @@ import pytest
 
 from actors.domain.identifiers import Instrument
 from broker.errors import BrokerUnreachable, CredentialsRejected
-from broker.kite.order_client import KiteCredentials
+from broker.kite.credentials import KiteCredentials
 from broker.kite.quotes import market_quotes, market_tokens
 from tests.kit.paper import PaperExchange
 

@@ -15,7 +15,8 @@ from actors.domain.session import LateExit
 from actors.domain.strategy.reconciliation import adopt
 from actors.domain.strategy.spec import StrategyRun
 from actors.domain.strategy.state import Phase, StrategyState
-from actors.ports import Attempt, JournalEntry, OrderNote, PlaceResult
+from actors.ports.execution import Attempt, OrderNote, PlaceResult
+from actors.ports.strategy import JournalEntry
 from actors.runtime.clients.journal_mapping import attempt_line, loaded_run, note_line, run_update
 from persistence.database.engine import Sessions, transaction
 from persistence.database.models import Intent, OrderLog, Run, Strategy

@@ -14,7 +14,7 @@ import httpx
 import pytest
 from sqlalchemy import create_engine, text
 
-from actors.ports import BrokerUnavailable
+from actors.ports.execution import BrokerUnavailable
 from actors.runtime.clients.bootstrap import Accounts
 from actors.runtime.clients.feed_accounts import FeedAccounts
 from api.app import create_app

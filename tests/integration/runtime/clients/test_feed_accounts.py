@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from actors.ports import BrokerUnavailable
+from actors.ports.execution import BrokerUnavailable
 from actors.runtime.clients.bootstrap import Accounts
 from actors.runtime.clients.feed_accounts import FeedAccounts, in_order
-from broker.kite.order_client import KiteCredentials
+from broker.kite.credentials import KiteCredentials
 from config.settings import Settings
 from persistence.database.engine import Sessions, transaction
 from persistence.journal.ledger import RunLedger

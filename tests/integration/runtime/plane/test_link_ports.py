@@ -3,7 +3,7 @@
 from typing import Any
 
 from actors.domain.strategy.events import Event, OrderReported
-from actors.ports import OrderCommand
+from actors.ports.strategy import OrderCommand
 from actors.runtime import names
 from actors.runtime.names import Pools
 from actors.runtime.plane import link_ports

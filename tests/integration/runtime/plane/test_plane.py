@@ -9,7 +9,9 @@ import pytest
 
 from actors.domain.prices.stop_loss import Tick  # noqa: TC001 - as everywhere in the tests
 from actors.domain.strategy.events import Event, OrderQueued, OrderReported
-from actors.ports import FeedStatus, OrderCommand, PeerUnavailable
+from actors.ports.common import PeerUnavailable
+from actors.ports.prices import FeedStatus
+from actors.ports.strategy import OrderCommand
 from actors.runtime.plane.frames import Kind, Sealer
 from actors.runtime.plane.link import TICKET_BYTES, Invitation, Link, LinkBroken, Listener, _proof, connect
 from actors.runtime.plane.orders import OrderDoor, OrderLine

@@ -4,7 +4,7 @@ import asyncio
 
 from structlog.testing import capture_logs
 
-from api.base.engine_port import EngineUnavailable, RecoveryReport
+from actors.ports.engine import EngineUnavailable, RecoveryReport
 from api.base.metrics import Metrics
 from api.operations.recovery_sweep import keep_recovering
 from tests.kit.fake_engine import FakeEngine

@@ -10,7 +10,7 @@ from actors.domain.strategy.snapshot import load_state
 from actors.domain.strategy.spec import StrategyRun
 from actors.domain.strategy.state import Phase
 from api.strategies.new_run import first_intent, first_state, new_run
-from broker.kite.login import IST
+from broker.exchange_time import IST
 from persistence.database.models import Run, Strategy
 
 TIMES = SessionTimes(datetime(2026, 11, 24, 9, 30, tzinfo=IST), datetime(2026, 11, 24, 15, 10, tzinfo=IST))

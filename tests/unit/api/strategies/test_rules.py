@@ -18,8 +18,8 @@ from api.strategies.rules import (
     spellings,
     start_message,
 )
-from broker.kite.instruments import ListedInstrument
-from broker.kite.login import IST
+from broker.exchange_time import IST
+from broker.market.listing import ListedInstrument
 from broker.market.trading_calendar import AlwaysOpen, NseCalendar, TradingCalendar
 from config.settings import Settings
 

@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 from actors.domain.orders.order import OrderStage
 from actors.domain.orders.retry_policy import AttemptOutcome
 from actors.domain.strategy.state import Phase
-from actors.ports import Attempt, OrderCommand, PlaceResult
+from actors.ports.execution import Attempt, PlaceResult
+from actors.ports.strategy import OrderCommand
 from actors.runtime.clients.journal_mapping import attempt_line, run_update
 from api.timeline.legs import timeline_of_run
 from api.timeline.schemas import StrategyTimeline

@@ -17,15 +17,10 @@ from broker.errors import (
     ExpiredToken,
     InvalidToken,
 )
-from broker.kite.instruments import (
-    RETRY_AFTER,
-    InstrumentLists,
-    InstrumentTable,
-    instrument_table,
-    list_day,
-    underlyings,
-)
-from broker.kite.login import IST, explain, token_expiry
+from broker.exchange_time import IST
+from broker.kite.instruments import RETRY_AFTER, InstrumentLists, instrument_table, list_day, underlyings
+from broker.kite.login import explain, token_expiry
+from broker.market.listing import InstrumentTable
 
 INFY: dict[str, object] = {
     "instrument_token": 408065,

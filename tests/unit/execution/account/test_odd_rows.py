@@ -10,7 +10,8 @@ from actors.domain.orders.order import OrderReport, OrderStage
 from actors.domain.orders.partly_read import OrderBook
 from actors.domain.strategy.events import OrderReported, PlacementUnresolved
 from actors.execution.account.trading_account import newest_by_tag
-from actors.ports import BrokerUnavailable, OrderCommand
+from actors.ports.execution import BrokerUnavailable
+from actors.ports.strategy import OrderCommand
 from broker.kite.answers.holdings import positions_of, together
 from tests.kit.builders import a_report
 from tests.kit.execution import ExecutionBench, a_command, a_sell, guarded

@@ -10,7 +10,7 @@ from actors.domain.orders.order import OrderStage
 from actors.execution.account.budget import BudgetLimits, OrderBudget
 from actors.execution.account.request_counts import RequestCounts
 from actors.execution.account.trading_account import AccountDesk, newest_by_tag, with_tag
-from actors.ports import BrokerUnavailable
+from actors.ports.execution import BrokerUnavailable
 from tests.kit.builders import NOW, a_report
 from tests.kit.fakes import FakeGateway
 from tests.kit.virtual_time import FakeClock, in_virtual_time, passing

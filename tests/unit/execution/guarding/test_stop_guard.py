@@ -12,7 +12,8 @@ from actors.domain.strategy.snapshot import dump_state
 from actors.domain.strategy.state import Phase
 from actors.execution.guarding.stop_guard import RENEWED_WITHIN
 from actors.execution.guarding.tick_streams import TickStreams
-from actors.ports import ClaimsUnavailable, ClaimVerdict, GuardAnswer, Holding, StopOrder
+from actors.ports.execution import ClaimsUnavailable, ClaimVerdict
+from actors.ports.strategy import GuardAnswer, Holding, StopOrder
 from tests.kit.builders import INFY, NOW, a_report
 from tests.kit.execution import HOLDING, ExecutionBench, a_command, a_sell, guarded
 from tests.kit.fakes import REFUSED

@@ -6,7 +6,8 @@ from typing import Any
 
 from actors.domain.orders.order import FailureKind
 from actors.execution.account.budget import BudgetLimits
-from actors.ports import ClaimsUnavailable, ClaimVerdict, OrderCommand
+from actors.ports.execution import ClaimsUnavailable, ClaimVerdict
+from actors.ports.strategy import OrderCommand
 from tests.kit.builders import NOW, a_run
 from tests.kit.execution import BUY, ExecutionBench, a_command
 from tests.kit.virtual_time import in_virtual_time, passing

@@ -14,7 +14,7 @@ from actors.domain.session import SessionHours
 from actors.domain.strategy.snapshot import dump_state
 from actors.domain.strategy.state import Phase, RunStatus, StatusDetail
 from actors.execution.account.budget import BudgetLimits
-from actors.ports import OrderCommand
+from actors.ports.strategy import OrderCommand
 from tests.kit.builders import INFY
 from tests.kit.execution import ExecutionBench, a_command, a_sell
 from tests.kit.fakes import LOST_REQUEST, PARKED, REFUSED

@@ -9,7 +9,7 @@ from actors.domain.orders.order import FailureKind, OrderEvent
 from actors.domain.strategy.entries import HAND_OVER
 from actors.domain.strategy.state import Phase, StatusDetail
 from actors.execution.account.budget import BudgetLimits
-from actors.ports import ClaimsUnavailable, ClaimVerdict
+from actors.ports.execution import ClaimsUnavailable, ClaimVerdict
 from tests.kit.builders import BUY_AT, INFY, NOW, a_run
 from tests.kit.execution import ExecutionBench, a_command, a_sell
 from tests.kit.fakes import LOST_REQUEST, NOT_SENT

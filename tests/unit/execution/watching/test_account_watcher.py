@@ -6,7 +6,7 @@ from dataclasses import replace
 from actors.domain.identifiers import Product, Side
 from actors.domain.orders.order import OrderStage
 from actors.domain.strategy.events import PlacementUnresolved, PositionClosedOutside
-from actors.ports import PeerUnavailable
+from actors.ports.common import PeerUnavailable
 from tests.kit.builders import INFY, a_report
 from tests.kit.execution import BUY, HOLDING, NOTHING_HELD, ExecutionBench, a_command, a_sell, guarded
 from tests.kit.fakes import LOST_REQUEST, PARKED

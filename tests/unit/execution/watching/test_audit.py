@@ -17,7 +17,8 @@ from actors.execution.watching.audit import (
     SharesMissing,
     UnguardedPosition,
 )
-from actors.ports import Holding, KnownIntent
+from actors.ports.execution import KnownIntent
+from actors.ports.strategy import Holding
 from tests.kit.builders import INFY, NOW, a_report
 
 KEY = position_key(INFY, Product.MIS)

@@ -9,7 +9,8 @@ from actors.domain.orders.order import FailureKind, OrderStage
 from actors.domain.orders.retry_policy import RetryPolicy
 from actors.domain.strategy.snapshot import dump_state
 from actors.domain.strategy.state import Phase, StatusDetail
-from actors.ports import LoadedRun, WordTaken
+from actors.ports.engine import WordTaken
+from actors.ports.strategy import LoadedRun
 from actors.strategy.traders_word import guarded_again
 from tests.kit.builders import BUY_AT, INFY, SELL_AT
 from tests.kit.execution import ExecutionBench, a_command

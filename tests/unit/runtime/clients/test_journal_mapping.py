@@ -15,7 +15,8 @@ from actors.domain.session import LateExit
 from actors.domain.strategy.decisions import LogEvent
 from actors.domain.strategy.snapshot import load_state
 from actors.domain.strategy.state import Phase, StrategyState
-from actors.ports import Attempt, JournalEntry, LoggedEvent, OrderNote, PlaceResult
+from actors.ports.execution import Attempt, OrderNote, PlaceResult
+from actors.ports.strategy import JournalEntry, LoggedEvent
 from actors.runtime.clients.journal_mapping import attempt_line, loaded_run, note_line, run_update
 from persistence.journal.records import RunRecord
 from tests.kit.builders import INFY, NOW, a_report, a_run

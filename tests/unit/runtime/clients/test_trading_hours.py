@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from actors.domain.identifiers import Product, Side
 from actors.domain.market_hours import Request
 from actors.runtime.clients.trading_hours import Markets
-from broker.kite.login import IST
+from broker.exchange_time import IST
 from config.commands.cli import app
 from config.settings import Broker, Settings
 

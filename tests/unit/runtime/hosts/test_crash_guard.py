@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from actors.domain.orders.order import OrderStage
-from actors.ports import EntryRefused
+from actors.ports.common import EntryRefused
 from actors.runtime.hosts.crash_guard import LONGEST_PAUSE_S, STEADY_AFTER_S, WINDOW_S, AlertsOnce, CrashPauses
 from persistence.journal.records import LogRecord
 from persistence.journal.storable import STAND_IN, storable_lines

@@ -24,7 +24,7 @@ from actors.domain.strategy.events import (
     PositionClosedOutside,
     RunRecovered,
 )
-from actors.ports import FeedStatus
+from actors.ports.prices import FeedStatus
 from actors.runtime.plane.frames import (
     LONGEST_FRAME,
     FrameRefused,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from actors.ports import PeerUnavailable
+from actors.ports.common import PeerUnavailable
 from actors.runtime.plane.orders import OrderLine
 from tests.kit.execution import a_command
 
