@@ -101,7 +101,7 @@ def create_app(settings: Settings | None = None, engine: StrategyEngine | None =
 def _include(app: FastAPI, router: APIRouter) -> None:
     """Add the routes of a router. Those with a token count their user's requests, the others those of an address.
 
-    Whoever may not ask is told so before anything is said of the body.
+    Authentication errors come before body errors.
     """
     for wants_token in (True, False):
         for reads in (False, True):

@@ -1,4 +1,4 @@
-"""What an execution actor keeps of each account that is mapped to it, from its first use until nobody uses it."""
+"""What an execution actor keeps of each account that is mapped to it, from its first use until it is out of use."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -55,7 +55,7 @@ class AccountParts:
 
 
 class ExecutionAccounts:
-    """The accounts by their id. `working` tells the runs whose orders are in work; `in_background` keeps a task."""
+    """The accounts by their id. `working` gives the runs whose orders are working; `in_background` keeps a task."""
 
     def __init__(
         self,
@@ -80,7 +80,7 @@ class ExecutionAccounts:
         if account is None:
             gateway = await parts.gateways.gateway(account_id)
             hours = await parts.gateways.hours(account_id)
-            account = self._accounts.get(account_id)  # somebody else may have been faster
+            account = self._accounts.get(account_id)  # another call may have been faster
         if account is None:
             budget = self._budgets.setdefault(account_id, OrderBudget(parts.budget, parts.clock))
             requests = self._requests.setdefault(account_id, RequestCounts(parts.clock))
@@ -121,7 +121,7 @@ class ExecutionAccounts:
         )
 
     async def _watch(self, account_id: int, watch: AccountWatch) -> None:
-        """An account that nobody uses any more is let go. Its budget stays, since the day is not over."""
+        """An account that is out of use is let go. Its budget stays, since the day is not over."""
         await watch.live()
         del self._accounts[account_id]
         self._stops.on_left(account_id)

@@ -66,7 +66,7 @@ class ExecutionLimits:
     claim_proves: timedelta = timedelta(seconds=15)
     """A claim outlives its holder by longer, so until then one that is free was never made."""
     awake: timedelta = timedelta(milliseconds=3)
-    """So long before the instant of an order nothing sleeps any more (`AlarmClock`)."""
+    """How long before the instant of an order nothing sleeps any more (`AlarmClock`)."""
 
 
 class ExecutionShell:
@@ -131,7 +131,7 @@ class ExecutionShell:
         """Cancel what is open of an order, until it is final. Calls for the same order join the first.
 
         Raises:
-            BrokerUnavailable: nobody follows the order, and it could not be cancelled.
+            BrokerUnavailable: the order has no follower, and it could not be cancelled.
         """
         account = await self._accounts.of(account_id)
         key = account_id, order_id
@@ -229,7 +229,7 @@ class ExecutionShell:
             await self._claims.release(claimed)
 
     async def _doubt(self, command: OrderCommand, account: ExecutionAccount) -> None:
-        """Nobody may have watched an exit that is taken over: the watcher knows only later what its runs hold."""
+        """An exit that is taken over may have been unwatched: the watcher knows only later what its runs hold."""
         try:
             reason = await account.evidence.uncovered(command)
             if reason is not None:  # two reads are not one snapshot: it counts if a second look has it too
@@ -296,7 +296,7 @@ class ExecutionShell:
             await asyncio.sleep(self._limits.claim_retry.total_seconds())
 
     def _is_late(self, command: OrderCommand) -> bool:
-        """Whether a first request of the command may leave no more, so that no claim is needed to find it out."""
+        """Whether a first request of the command may no longer leave, so that no claim is needed to find it out."""
         if command.grace is None or command.not_before is None:
             return False
         return self._clock.now() >= command.not_before + command.grace
@@ -305,7 +305,7 @@ class ExecutionShell:
         while True:
             await asyncio.sleep(self._limits.claim_renewal.total_seconds())
             if not await self._claims.renew(command):
-                self.withdraw(command.intent.id)  # somebody else holds the lock: follow what was sent, send no more
+                self.withdraw(command.intent.id)  # another process holds the lock: follow what was sent, send nothing
 
     def _rehearse(self, command: OrderCommand) -> None:
         if (account := self._accounts.known(command.account_id)) is not None:

@@ -23,7 +23,7 @@ class StopResult:
 
 @dataclass(frozen=True, slots=True)
 class WordTaken:
-    """What became of a trader's word about his shares.
+    """The result of a trader's word about his shares.
 
     `done`: it was carried out. Otherwise the account contradicts it, or there was nothing to say it of: `held` are the
     shares of this run that it shows, None if the strategy holds nothing to speak of.
@@ -35,7 +35,7 @@ class WordTaken:
 
 @dataclass(frozen=True, slots=True)
 class RecoveryReport:
-    """One recovery sweep: open runs found, and what became of them."""
+    """One recovery sweep: open runs found, and the results."""
 
     found: int
     recovered: int

@@ -24,7 +24,7 @@ class BrokerUnavailable(Exception):
 
 
 class BrokerSessionExpired(BrokerUnavailable):
-    """The broker refuses the account's session: nothing is told, or taken, before its owner logs in again."""
+    """The broker refuses the access token: it answers nothing, and takes nothing, before the owner logs in again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ class OrderGateways(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StreamCallbacks:
-    """What an account's stream tells, in the loop of whoever follows it.
+    """What an account's stream says, in the loop of its follower.
 
     `on_update(report)`; `on_connected()` after each (re)connect; `on_lost()`; `on_heard()` for anything that arrives;
     `on_tick(token, price, traded_at, sent_at)`: price in paise, the exchange's stamps of the last trade and of the
@@ -123,7 +123,7 @@ class OrderUpdates(Protocol):
     """
 
     def follow(self, account_id: int, callbacks: StreamCallbacks) -> None:
-        """Have what the account's stream says handed over in the caller's loop, for ever.
+        """Have what the account's stream says handed over in the caller's loop, until the process ends.
 
         Following an account again is idempotent. Never waits, never raises.
         """
@@ -134,7 +134,7 @@ class OrderUpdates(Protocol):
         ...
 
     def rehearse(self, then: Callable[[], None]) -> None:
-        """Take in a message that nobody has sent, and call back where ticks are handed over."""
+        """Take in a message that the broker has not sent, and call back where ticks are handed over."""
         ...
 
     def leave(self, account_id: int) -> None:
@@ -176,7 +176,7 @@ class OrderClaims(Protocol):
     def claim_now(self, command: OrderCommand, claim_id: str) -> Coroutine[Any, Any, ClaimVerdict] | None:
         """Claim, and let the order leave without waiting for the answer, which what is returned gives.
 
-        None: it must be waited for (`claim`), since somebody else might claim in this moment, or the claim could not
+        None: it must be waited for (`claim`), since another process might claim in this moment, or the claim could not
         leave. The answer raises ClaimsUnavailable.
         """
         ...
@@ -186,7 +186,7 @@ class OrderClaims(Protocol):
         ...
 
     async def renew(self, command: OrderCommand) -> bool:
-        """Keep the lock while the intent is live. False: somebody else holds it now."""
+        """Keep the lock while the intent is live. False: another process holds it now."""
         ...
 
     async def release(self, command: OrderCommand) -> None:

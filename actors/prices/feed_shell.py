@@ -15,13 +15,13 @@ from actors.ports.prices import FeedStatus, TickReceiver, TickStream
 log = structlog.get_logger(__name__)
 
 QUIET_LIMIT = timedelta(seconds=15)
-"""A liquid instrument ticks every second, a thin one may be quiet for minutes: after so long, ask for its quote."""
+"""A liquid instrument ticks every second, a thin one may be quiet for minutes: after this long, ask for its quote."""
 
 LAG_LIMIT = timedelta(seconds=5)
 """A feed whose stamps are further behind our clock is late, unless the settings say otherwise."""
 
 TOKEN_PATIENCE = timedelta(seconds=5)
-"""So long the ticks of an instrument wait for the word that its token is still its own; then they count without it."""
+"""How long ticks of an instrument wait for the word that its token is still its own; then they count without it."""
 
 _TIMES_ABSENT = 2
 """So many answers without an instrument prove that the broker does not list it: one may be incomplete."""
@@ -53,7 +53,7 @@ class FeedShell:
     """A broker's ticks. Subscriptions survive reconnects; unusable ticks go no further.
 
     An instrument is its exchange and symbol. The token that a subscriber knows is a hint, since brokers give tokens
-    anew: with `confirms_tokens` whoever owns the listener asks for those of `unconfirmed`, and says what it found.
+    again: with `confirms_tokens` the owner of the listener asks for those of `unconfirmed`, and says what it found.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class FeedShell:
         return self.status_of(instrument.key)
 
     def unsubscribe(self, key: str) -> None:
-        """Receive no more ticks of an instrument; unknown ones are ignored."""
+        """Stop receiving ticks of an instrument; unknown ones are ignored."""
         followed = self._by_key.pop(key, None)
         if followed is not None:
             self._leave(followed)
@@ -110,7 +110,7 @@ class FeedShell:
             self._clock_of(followed.connection).forget(token)
 
     def subscribe_anew(self, connection: int) -> None:
-        """Ask for all instruments of a connection anew: the stream may put them on another one."""
+        """Ask for all instruments of a connection again: the stream may put them on another one."""
         for followed in list(self._followed.values()):
             if followed.connection == connection:
                 token = followed.instrument.token
@@ -184,7 +184,7 @@ class FeedShell:
     # --- symbols that fell silent while others tick -------------------------------------------------------------------
 
     def quiet(self) -> list[Instrument]:
-        """Armed instruments, on a live connection, without a tick for so long that somebody should ask their price."""
+        """Armed instruments, on a live connection, without a tick for so many seconds that a quote is due."""
         now = self._clock.now()
         return [
             followed.instrument
@@ -195,7 +195,7 @@ class FeedShell:
         ]
 
     def on_quote(self, instrument: Instrument, price: Paise, traded_at: datetime) -> bool:
-        """A quote asked for because no tick came. Whether the stream has missed a trade: then it is subscribed anew.
+        """A quote asked for because no tick came. Whether the stream has missed a trade: then it is subscribed again.
 
         The quote is the share's last trade, stamped by the exchange, and goes to the router like any other, at whatever
         price; so it may touch a stop-loss. It proves nothing about a run that bought after that trade: the BUY itself
@@ -219,7 +219,7 @@ class FeedShell:
     # --- tokens, which are good for a day ---------------------------------------------------------------------------
 
     def unconfirmed(self, day: date) -> list[Instrument]:
-        """Instruments whose token nobody has looked up on this day of the broker's list, or that it did not list."""
+        """Instruments whose token was not looked up on this day of the broker's list, or that it did not list."""
         return [f.instrument for f in self._by_key.values() if f.token_of != day or not f.listed]
 
     def on_token(self, instrument: Instrument, token: int | None, day: date) -> bool:

@@ -16,7 +16,7 @@ from actors.ports.prices import FeedStatus, PriceMirror, TickReceiver, TickSourc
 log = logging.getLogger(__name__)
 
 FEED_PATIENCE_S = 2.0
-"""A feed that does not answer for so long is as good as gone."""
+"""A feed that does not answer for this long is as good as gone."""
 
 MIRROR_INTERVAL = timedelta(milliseconds=250)
 """The mirror is for people: it need not see every tick."""
@@ -29,7 +29,7 @@ HEAD_START_S = 0.05
 tick would take the cores from the one that their orders leave from."""
 
 IDLE_LIMIT = timedelta(seconds=60)
-"""A router that nobody follows for this long gives its process back."""
+"""A router without a follower for this long gives its process back."""
 
 
 class RouterShell:
@@ -57,7 +57,7 @@ class RouterShell:
 
     @property
     def idle(self) -> bool:
-        """Whether nobody has followed the instrument for a while."""
+        """Whether the instrument was without a follower for a while."""
         return len(self._fanout) == 0 and self._clock.now() - self._followed_at > IDLE_LIMIT
 
     def watch(self, strategy_id: int, stop_loss: Paise | None, *, yields: bool = False) -> FeedStatus:

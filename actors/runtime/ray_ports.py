@@ -25,7 +25,7 @@ from actors.runtime.names import NAMESPACE, Pools
 
 
 class Peers:
-    """Handles by name, remembered: they outlive restarts. After a failed call the name is looked up anew."""
+    """Handles by name, remembered: they outlive restarts. After a failed call the name is looked up again."""
 
     def __init__(self) -> None:
         self._handles: dict[str, Any] = {}
@@ -50,7 +50,7 @@ class Peers:
         self._handles[name] = handle
 
     def forget(self, name: str) -> None:
-        """Look the actor up anew at the next call."""
+        """Look the actor up again at the next call."""
         self._handles.pop(name, None)
 
     async def call(self, name: str, method: str, *arguments: Any) -> Any:
@@ -89,7 +89,7 @@ def own_name() -> str:
 
 @functools.cache
 def own_node() -> str:
-    """The Ray node that this process lives on."""
+    """The Ray node that this process runs on."""
     return str(ray.get_runtime_context().get_node_id())
 
 

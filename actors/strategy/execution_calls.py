@@ -1,4 +1,4 @@
-"""A strategy's calls to execution, repeated until they are heard: the desk's process may die and come back."""
+"""A strategy's calls to execution, repeated until they are heard: its process may die and come back."""
 
 import asyncio
 import contextlib
@@ -23,7 +23,7 @@ PEER_RETRY_S = 0.5
 """Between the tries of a call to an actor that is restarting."""
 
 _COMMAND_RETRY_S, _COMMAND_TRIES = 0.2, 25
-"""So often an order is given again at first: its actor is back in about a second, and nobody else can send it."""
+"""How often an order is given again at first: its actor is back in about a second, and no other can send it."""
 
 _QUICK_TRIES = 20
 _SLOW_S = 5.0
@@ -45,7 +45,7 @@ class DeskCalls:
         self._withdrawn: set[IntentId] = set()
 
     def execute(self, command: OrderCommand) -> Coroutine[Any, Any, None]:
-        """Have the order placed and followed, however often the desk must be asked; its last event is posted.
+        """Have the order placed and followed, however often execution must be asked; its last event is posted.
 
         The command leaves in this call; what is returned must be run to its end.
         """
@@ -66,7 +66,7 @@ class DeskCalls:
         return None
 
     async def withdraw(self, intent_id: IntentId) -> None:
-        """Send nothing more. A desk that died has forgotten the intent too: asked again, it only looks it up."""
+        """Send nothing more. Execution that died has forgotten the intent too: asked again, it only looks it up."""
         self._withdrawn.add(intent_id)
         with contextlib.suppress(PeerUnavailable):
             await self._desk.withdraw(self._account_id, intent_id)
@@ -99,7 +99,7 @@ class DeskCalls:
 def order_command(
     state: StrategyState, epoch: int, send: SendOrder, stake: Stake | None, *, triggered_at: datetime
 ) -> OrderCommand:
-    """The decision to send an order, as execution is told of it."""
+    """The decision to send an order, as execution gets it."""
     run = state.run
     return OrderCommand(
         strategy_id=run.strategy_id,

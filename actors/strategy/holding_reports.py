@@ -1,5 +1,6 @@
-"""What a strategy holds, told to execution again and again: somebody compares it with the account, and the stop-loss
-is watched there as well.
+"""What a strategy holds, reported to execution again and again.
+
+There it is compared with the account, and the stop-loss is watched as well.
 """
 
 import asyncio
@@ -24,13 +25,13 @@ from actors.timers import within
 log = logging.getLogger(__name__)
 
 GUARD_RENEWAL_S = 5.0
-"""How often a holding is told anew: execution that restarted knows of it within this time."""
+"""How often a holding is reported again: execution that restarted knows of it within this time."""
 
 _PATIENCE_S = 2.0
-"""A desk that does not answer for so long is told at the next renewal."""
+"""Execution that does not answer for this long hears of it at the next renewal."""
 
 CONFIRMED_WITHIN_S = 1.0
-"""So long a trader who moves the stop-loss waits for the second guard."""
+"""How long a trader who moves the stop-loss waits for the second guard."""
 
 _ARM_AGAIN_S = 1.0
 """Between the tries to have the stop-loss armed, and until its prices are heard where orders leave."""
@@ -42,7 +43,7 @@ _ASK_AGAIN_S = 1.0
 class GuardCalls:
     """The holding of one run, and its stop-loss armed where orders leave (row M4).
 
-    `update` never waits; `live` tells it for as long as the run lives.
+    `update` never waits; `live` reports it for as long as the run is open.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class GuardCalls:
         self._answered = asyncio.Event()
 
     def update(self, state: StrategyState, tick: Tick | None = None) -> None:
-        """Take in the state after an event. That an exit has left is told with the next renewal: execution sent it."""
+        """Take in the state after an event. The next renewal reports an exit that has left: execution sent it."""
         if tick is not None and _lists_anew(self._listed, tick):
             self._listed = tick
         said = (
@@ -134,7 +135,7 @@ class GuardCalls:
         self._answered.set()
 
     async def confirmed(self, timeout_s: float = CONFIRMED_WITHIN_S) -> bool | None:
-        """Whether execution watches the stop-loss as it is now, waiting for so long; None if none is to be watched."""
+        """Whether execution watches the stop-loss as it is now, waiting this long; None if none is to be watched."""
         wanted = self._holding
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
@@ -173,7 +174,7 @@ def _told_of(holding: Holding) -> tuple[object, ...]:
 
 
 def holding_of(run: StrategyRun, epoch: int, stake: Stake, *, exiting: bool = False) -> Holding:
-    """What a run holds, as execution is told of it."""
+    """What a run holds, as execution gets it."""
     return Holding(
         strategy_id=run.strategy_id,
         run_id=run.run_id,

@@ -1,4 +1,4 @@
-"""A strategy's subscription to its price router, renewed for as long as the run lives."""
+"""A strategy's subscription to its price router, renewed for as long as the run is open."""
 
 import asyncio
 import contextlib
@@ -19,20 +19,20 @@ WATCH_RENEWAL_S = 1.0
 """How often the subscription is renewed, besides whenever it is known to be lost."""
 
 UNHEARD_S = 8.0
-"""A stream that has not reached the BUY for so long tells nothing that counts for the stop-loss. A dead one is known to
-be dead sooner."""
+"""A stream that has not reached the BUY for this long says nothing that counts for the stop-loss. A dead one is known
+to be dead sooner."""
 
 _RETRY_S = 0.2
 """Between tries to reach a router that is restarting."""
 
 _PATIENCE_S = 2.0
-"""A router that does not answer for so long is as good as gone."""
+"""A router that does not answer for this long is as good as gone."""
 
 
 class WatchCalls:
     """The watch of one run. `set_level` never waits; `live` renews it; `leave` ends it.
 
-    `post` is told whether the stream lives (row J2), with each renewal while it does not. `orders_first` is awaited
+    `post` hears whether the stream is alive (row J2), with each renewal while it does not. `orders_first` is awaited
     before a renewal: see `ORDER_FIRST_S`. `watched_since` tells from when trades count (`StrategyState`), `yields`
     whether execution watches the stop-loss as well.
     """
@@ -111,7 +111,7 @@ class WatchCalls:
         return FeedLost(f"nothing stamped at or after {watched.astimezone(zone):%H:%M:%S} has come", late=True)
 
     async def leave(self) -> None:
-        """Follow the price no more; a router that is gone has forgotten us anyway."""
+        """Stop following the price; a router that is gone has forgotten us anyway."""
         with contextlib.suppress(PeerUnavailable, TimeoutError):
             async with asyncio.timeout(_PATIENCE_S):
                 await self._prices.unwatch(self._run.strategy_id, self._run.instrument)

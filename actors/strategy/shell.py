@@ -68,15 +68,15 @@ ARMING_PATIENCE_S = 0.5
 """How long the stop-loss waits for the journal. The exit's tag is deterministic, so recovery finds it anyway."""
 
 ORDER_FIRST_S = 0.25
-"""So long everything that is no order waits for the first news of one that has left: when fifty stop-losses are touched
-at once, fifty records and subscriptions would take the cores from them. Recovery finds an order by its tag in any case
-(mechanism 3)."""
+"""How long records and subscriptions wait for the first report of an order that has left: when fifty stop-losses are
+touched at once, fifty records and subscriptions would take the cores from them. Recovery finds an order by its tag in
+any case (mechanism 3)."""
 
 LAST_WORDS_S = 5.0
 """How long an ended strategy waits until its alerts and cancellations are taken over."""
 
 RECOVERY_ALERT_AFTER = timedelta(seconds=3)
-"""A position that cannot be recovered for so long is not guarded, and somebody must know."""
+"""A position that cannot be recovered for this long is not guarded, and an alert goes out."""
 
 LONGEST_REFUSAL_PAUSE_S = 30.0
 """Between two tries to record what the journal refuses for its content."""
@@ -176,7 +176,7 @@ class StrategyShell:
         """Recover, then take in events until the run is over and recorded: True. False: a newer incarnation owns it.
 
         Raises:
-            Exception: whatever broke a part of this actor; it must be started anew, since it may be deaf.
+            Exception: whatever broke a part of this actor; it must be started again, since it may be deaf.
         """
         self._spawn(self._calls.warm_up())
         self.post(await self._recover())

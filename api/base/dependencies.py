@@ -32,7 +32,7 @@ async def access_claims(
 ) -> AccessClaims:
     """The claims of an access token whose login goes on, for one request more of its user.
 
-    Counted after authentication: forged tokens use up nobody's requests. One dependency, because each costs every
+    Counted after authentication: forged tokens use up no user's requests. One dependency, because each costs every
     request 30 microseconds.
 
     Raises:

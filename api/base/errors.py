@@ -195,6 +195,6 @@ async def _internal_error(request: Request, error: Exception) -> JSONResponse:
     route = getattr(request.scope.get("route"), "path_format", None)
     if isinstance(error, ExceptionGroup) and error.split(BrokenResourceError)[1] is None:
         log.info("client_left", route=route)  # in the middle of an event stream, as FastAPI puts it
-        return _problem(499, "The client has left.", "client_left")  # to nobody
+        return _problem(499, "The client has left.", "client_left")  # never delivered
     log.error("request_failed", error=type(error).__name__, method=request.method, route=route, exc_info=error)
     return _problem(500, "Something went wrong on our side.", "internal_error")

@@ -37,7 +37,7 @@ class BrokerCalls:
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="broker")
 
     def close(self) -> None:
-        """Take no more calls; those under way end by their own timeouts."""
+        """Take no further calls; those under way end by their own timeouts."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def endpoint(self, broker: str) -> tuple[str, Timeout]:

@@ -337,7 +337,7 @@ class BrokerService:
                 await AuditLog(session).add(
                     "broker_connect_failed", user_id=user_id, subject=broker, address=address, code=code
                 )
-        except DatabaseUnavailable:  # what the broker said is what the user must be told
+        except DatabaseUnavailable:  # the user must hear what the broker said
             log.warning("failed_connect_not_recorded", user_id=user_id, code=code)
 
     def _is_past_its_morning(self, account: BrokerAccount) -> bool:
@@ -369,7 +369,7 @@ class BrokerService:
 
 
 def _account_taken(broker: Broker) -> ApiError:
-    """Says of the other user only that there is one, and that only to somebody whose credentials the broker takes."""
+    """Says of the other user only that there is one, and that only to a user whose credentials the broker takes."""
     sentence = "This broker account is connected to another user here, and an account can have one owner only"
     if broker == "paper":
         sentence += "; open one of your own with POST /paper/accounts at the paper exchange"

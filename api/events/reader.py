@@ -1,4 +1,4 @@
-"""What a stream of events has to say next: what came after the last one it told, or a snapshot to begin with."""
+"""What a stream of events has to say next: what came after the last one it gave, or a snapshot to begin with."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -83,7 +83,7 @@ class EventReader:
         return PushedEvent(event.event, status, event.event_id)
 
     async def _snapshot(self, user_id: int) -> Batch:
-        # The position first: what changes while the snapshot is taken is told again rather than not at all.
+        # The position first: what changes while the snapshot is taken comes twice rather than not at all.
         position = await self._stream.position(user_id)
         async with tenant_transaction(self._sessions, user_id) as session:
             strategies = await Strategies(session).watched(user_id, NEWEST)
@@ -96,7 +96,7 @@ class EventReader:
             PushedEvent("snapshot", self._present(strategy, runs.get(strategy.id), runtime, price))
             for strategy, (runtime, price) in zip(strategies, mirrored, strict=True)
         ]
-        # Only the end carries an id: whoever saw half a snapshot must get all of it again.
+        # Only the end carries an id: a client that saw half a snapshot must get all of it again.
         end = PushedEvent("snapshot_end", SnapshotEnd(strategies=len(events)), position)
         return Batch((*events, end), position)
 

@@ -1,6 +1,6 @@
 """Live push: every change of a user's strategies, as long as the connection, its login and this process last.
 
-The user's stream in Redis is what is told; wake-ups only say when to look. One that is lost delays and no more, since
+The user's stream in Redis has the events; wake-ups only say when to look. One that is lost only delays, since
 every heartbeat looks too. While Redis is away a stream stays open and silent; it goes on when Redis is back.
 """
 
@@ -57,7 +57,7 @@ class EventFeed:
         self._woken.set()
 
     def end(self) -> None:
-        """Nothing more is to be told."""
+        """No event follows."""
         self._ended = True
         self._woken.set()
 
@@ -101,7 +101,7 @@ class EventFeed:
         try:
             return await self._is_live(self._claims)
         except DatabaseUnavailable:
-            return True  # nobody can tell; the token expires in any case
+            return True  # it is not known; the token expires in any case
 
 
 class EventsService:
@@ -172,7 +172,7 @@ class EventsService:
                         lost = False
                         for feed in self._all_feeds() if user_id is None else self._feeds.get(user_id, ()):
                             feed.wake()
-            except Exception as error:  # noqa: BLE001 - whatever broke, events without wake-ups would come late for ever
+            except Exception as error:  # noqa: BLE001 - whatever broke, events without wake-ups would stay late
                 if not lost:
                     log.warning("event_wakeups_lost", error=repr(error))
                 lost = True

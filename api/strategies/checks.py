@@ -41,7 +41,7 @@ class Market:
 
 @dataclass(frozen=True, slots=True)
 class StartFacts:
-    """What a START was told: `listed` is None if the broker's list cannot be had.
+    """What a START found out: `listed` is None if the broker's list cannot be had.
 
     `last_price` in rupees; `asked`: the broker answered when it was asked for it.
     """
@@ -79,7 +79,7 @@ class StrategyChecks:
         return Market(await self._calendar(account), check_listed(listed, exchange, near))
 
     async def start_facts(self, strategy: Strategy) -> StartFacts:
-        """What a START of the strategy depends on. A broker that does not answer keeps nobody from it.
+        """What a START of the strategy depends on. A broker that does not answer does not prevent it.
 
         Raises:
             ApiError: 409 `broker_not_connected`; 409 `broker_token_expired` if the broker refuses the session; 409
@@ -112,7 +112,7 @@ class StrategyChecks:
         return times
 
     def start_message(self, times: SessionTimes, account: BrokerAccount, *, asked: bool) -> str:
-        """What the user is told of a START that succeeded."""
+        """What the user reads of a START that succeeded."""
         expires_at = token_expiry(account.token_obtained_at).astimezone(self._settings.zone)
         return start_message(times.buy_at, expires_at, asked=asked)
 
@@ -129,7 +129,7 @@ class StrategyChecks:
             return None
 
     async def price_now(self, strategy: Strategy, heard: Mapping[str, str]) -> Decimal | None:
-        """What the strategy's instrument trades at, in rupees; None if nobody knows it.
+        """What the strategy's instrument trades at, in rupees; None if it is not known.
 
         `heard`: the `price:{symbol}` of the feed, which is taken if it is of this moment; else the broker is asked. If
         that does not answer, what the feed said last will do: as long as the feed is live there was no trade since.

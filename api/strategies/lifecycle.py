@@ -176,7 +176,7 @@ class LifecycleService:
         times, zone = self._checks.check_start(strategy, facts), self._settings.zone
         message = self._checks.start_message(times, account, asked=facts.asked)
         if facts.listed is not None:
-            strategy.instrument_token = facts.listed.token  # the exchange gives tokens anew every day
+            strategy.instrument_token = facts.listed.token  # the exchange gives new tokens every day
         strategy.status, strategy.updated_at = "running", self._now()
         run = await runs.add(new_run(strategy, account.id, times, message))
         derivatives = facts.listed is not None and facts.listed.has_derivatives

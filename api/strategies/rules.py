@@ -127,7 +127,7 @@ def check_moved_stop(stop_loss: Paise, before: Paise, last_price: Decimal | None
 
 
 def start_message(buy_at: datetime, session_ends_at: datetime, *, asked: bool) -> str:
-    """What the user is told of a START that succeeded; instants in the exchange's zone.
+    """What the user reads of a START that succeeded; instants in the exchange's zone.
 
     `session_ends_at` is when the broker's access token is flushed; `asked`: the broker answered when it was asked for
     the market price.

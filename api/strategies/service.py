@@ -1,4 +1,4 @@
-"""What users want traded: creating, reading, changing and deleting strategies (row C1). Running them is next door."""
+"""What users want traded: creating, reading, changing and deleting strategies (row C1)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -118,7 +118,7 @@ class StrategyService:
         Raises:
             ApiError: 404; 409 `strategy_running`; the 409s of `create`.
             InvalidField: the changed strategy would break row C1; the stop-loss of a running one would be reached at
-                once, or nobody knows, and that is not confirmed.
+                once, or that is not known, and it is not confirmed.
             BrokerError, EngineUnavailable: if the symbol cannot be checked, or the running strategy not be reached.
         """
         changes = _changes(request)

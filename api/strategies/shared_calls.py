@@ -32,7 +32,7 @@ class SharedCalls(Generic[K, V]):
     async def run(self, key: K, call: Callable[[], Awaitable[V]]) -> V:
         """The result of the call that is on its way for this key, or else of a new one.
 
-        A call goes on to its end even if nobody waits for it any more.
+        A call goes on to its end even if no caller waits for it any more.
         """
         task = self._running.get(key)
         if task is None:

@@ -15,7 +15,7 @@ _WHY = frozenset({"ORDER_FAILED", "ORDER_REJECTED", "ORDER_CANCELLED"})
 
 
 def summary_of(run: Run, symbol: str, legs: Sequence[TimelineLeg], notes: Sequence[TimelineNote], zone: tzinfo) -> str:
-    """The sentence for a run whose `legs` and `notes` are told already; times of day are in `zone`."""
+    """The sentence for a run whose `legs` and `notes` are known already; times of day are in `zone`."""
     entry = next((leg for leg in legs if leg.leg == Leg.ENTRY), None)
     if entry is None:  # its intent is stored with the run, so only a run made by hand has none
         return run.message

@@ -69,5 +69,5 @@ class AccountService:
             for strategy in strategies:
                 await self._mirror.delete_strategy(strategy.id, instrument_of(strategy).symbol)
             await self._mirror.forget_user(user_id)
-        except MirrorUnavailable:  # nobody is left who could read it
+        except MirrorUnavailable:  # no user is left who could read it
             log.warning("mirror_write_failed", user_id=user_id)

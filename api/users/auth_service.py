@@ -32,7 +32,7 @@ class IssuedTokens:
 
 @dataclass(frozen=True, slots=True)
 class _Rotation:
-    """What became of a refresh token: the login goes on with `issued`, or the logins of `ended` end with it."""
+    """The result of a refresh: the login goes on with `issued`, or the logins of `ended` end with it."""
 
     issued: IssuedTokens | None = None
     ended: tuple[uuid.UUID, ...] = ()

@@ -32,7 +32,7 @@ class LiveLogins:
     """Knows whether a login has ended. PostgreSQL is the record, so that flushing Redis revives nothing.
 
     When PostgreSQL does not answer, a login that was found to go on before is trusted for as long as its token is
-    good: a trader must be able to watch a position, and to be told by the call itself what does not work.
+    good: a trader must be able to watch a position, and the call itself says what does not work.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class LiveLogins:
         if self._questions.get(claims) is question:
             del self._questions[claims]
         if question.cancelled() or question.exception() is not None:
-            return  # whoever waits gets the exception itself
+            return  # the waiting call gets the exception itself
         if question.result():
             self._checked_at[claims] = self._clock()
         else:

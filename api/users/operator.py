@@ -1,4 +1,4 @@
-"""What the operator does with accounts past the API: opens them, and gives somebody a new password (rows A1, A2)."""
+"""What the operator does with accounts past the API: opens them, and gives a user a new password (rows A1, A2)."""
 
 import secrets
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ class UserRefused(Exception):
 
 
 def new_password() -> str:
-    """A password that nobody can guess: 120 random bits."""
+    """A password that cannot be guessed: 120 random bits."""
     return secrets.token_urlsafe(15)
 
 
@@ -50,7 +50,7 @@ async def reset_password(database_url: str, email: str, password: str) -> int:
     """Give a user another password and end all logins; how many there were. What runs goes on.
 
     Raises:
-        UserRefused: the password is not acceptable, or nobody has this address.
+        UserRefused: the password is not acceptable, or no user has this address.
         DatabaseUnavailable: if PostgreSQL does not answer.
     """
     asked, password_hash = await _checked(email, password)

@@ -1,4 +1,4 @@
-"""Whether somebody knows a password: throttled, audited, and as slow for an unknown address as for a known one."""
+"""Whether a caller knows a password: throttled, audited, and as slow for an unknown address as for a known one."""
 
 from collections.abc import Awaitable, Callable
 

@@ -8,7 +8,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 _THREADS = 2
-"""A storm of logins may use two cores for hashing and no more: stop-losses share the machine."""
+"""A storm of logins may use at most two cores for hashing: stop-losses share the machine."""
 
 
 class Passwords:

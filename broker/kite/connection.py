@@ -215,7 +215,7 @@ class Connection:
         body = response.read()
         arriving.over = True
         self.used_at = time.monotonic()
-        # bytes nobody asked for would be taken for the answer to the next request
+        # bytes that were not asked for would be taken for the answer to the next request
         self.reusable = response.status >= 200 and not response.will_close and not buffer.peek(1)
         return Answer(response.status, response.getheader("Content-Type", "") or "", body)
 

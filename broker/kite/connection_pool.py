@@ -1,4 +1,4 @@
-"""The warm sessions of one account: kept-alive connections, each in the hands of one thread at a time.
+"""The warm connections of one account, kept alive, each in the hands of one thread at a time.
 
 The one used last is taken first, so that few connections serve the usual load and stay warm by it, while a burst of
 orders opens more. Those that were not used for long are closed, not used.

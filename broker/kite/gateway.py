@@ -1,7 +1,7 @@
 """One account at Kite (or at the Kite-compatible paper exchange), through `KiteOrderClient`.
 
-The client blocks, so calls run in a few threads of the account's own, each over a warm session that no other thread
-has at that moment. Only the request of an order leaves in the loop itself, if a session is warm. A call has one
+The client blocks, so calls run in a few threads of the account's own, each over a warm connection that no other thread
+has at that moment. Only the request of an order leaves in the loop itself, if a connection is warm. A call has one
 deadline from here to the last byte of its answer: what could not leave before it, never leaves.
 """
 
@@ -102,8 +102,8 @@ class KiteGateway:
     def place(self, command: OrderCommand) -> Coroutine[Any, Any, PlaceResult]:
         """One protected MARKET order. See `OrderGateway.place`.
 
-        With credentials and a warm session at hand the request leaves in this call: to wake a thread first may take a
-        millisecond on a busy machine, and orders of one instant would wait for each other's.
+        With credentials and a warm connection at hand the request leaves in this call: to wake a thread first may take
+        a millisecond on a busy machine, and orders of one instant would wait for each other's.
         """
         sent_at, order = datetime.now(UTC), order_fields(command, self._endpoint.market_protection)
         return self._placed(sent_at, order, self._begin_order(order))
@@ -147,7 +147,7 @@ class KiteGateway:
         )
 
     async def price_band(self, instrument: Instrument) -> PriceBand:
-        """The circuit limits of the instrument's quote. An instrument without any has no band that could be told."""
+        """The circuit limits of the instrument's quote. An instrument without any has no known band."""
         band: PriceBand = await self._read("quote_of", band_of, key=instrument.key)
         return band
 
@@ -287,7 +287,7 @@ async def _readable(descriptor: int, within_s: float) -> None:
     try:
         await asyncio.wait_for(arrived.wait(), within_s)
     except TimeoutError:
-        pass  # whoever reads then says so
+        pass  # the read after it says so
     finally:
         loop.remove_reader(descriptor)
 

@@ -97,7 +97,7 @@ def fetch_instruments(api_key: str, access_token: str, *, root: str, timeout_s: 
     try:
         kite = kite_client(api_key, access_token, root=root, timeout_s=timeout_s)
         rows = [row for exchange in EXCHANGES for row in kite.instruments(exchange)]
-        # Not parsed by the client: it spends seconds on the dates of some 80 000 options that nobody here asks for.
+        # Not parsed by the client: it spends seconds on the dates of some 80 000 options that are not needed here.
         derivatives = kite._get("market.instruments", url_args={"exchange": DERIVATIVES_EXCHANGE})  # noqa: SLF001
         return instrument_table(rows, underlyings(derivatives.decode("utf-8")))
     except Exception as error:

@@ -171,7 +171,7 @@ def shares_owed(
 ) -> int:
     """By how many shares the account is short of an instrument in one product; 0 if it is not.
 
-    Shares sold out of the demat account make a negative day position and are owed to nobody: what was held when the
+    Shares sold out of the demat account make a negative day position and are not owed: what was held when the
     day opened covers them (kite.md §1.8).
 
     Raises:

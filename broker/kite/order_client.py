@@ -104,9 +104,9 @@ class KiteOrderClient(KiteConnect):  # type: ignore[misc] # kiteconnect has no t
         return _order_id(self._exchange("POST", self._order_request(variety, order)))
 
     def begin_order(self, variety: str, **order: Any) -> "BegunOrder | None":
-        """`place_order` in two steps: the request leaves now, over a warm session; what is returned reads the answer.
+        """`place_order` in two steps: the request leaves now, over a warm connection; the result reads the answer.
 
-        None: there is no warm session, and nothing was sent.
+        None: there is no warm connection, and nothing was sent.
 
         Raises:
             InputException: as `place_order`.
@@ -246,7 +246,7 @@ def _data_of(answer: Answer, secret: str) -> Any:
         raise unreadable(answer.status, "JSON without an envelope")
     if said.get("status") == "error" or said.get("error_type"):
         message = said.get("message")
-        # a broker gone wrong may repeat what it was told, and its words go into logs
+        # a broker gone wrong may repeat what it was sent, and its words go into logs
         told = message.replace(secret, "***") if isinstance(message, str) and len(secret) > 7 else message
         told = clean_text(told) if isinstance(told, str) else told
         raise kite_error(said.get("error_type"), told, answer.status)
@@ -261,7 +261,7 @@ def _form(fields: Mapping[str, Any] | None) -> bytes:
 
 
 def _check_protection(percent: object) -> None:
-    """-1 or a percentage; a truth value is refused by Kite with a text nobody understands (kite.md §4.1)."""
+    """-1 or a percentage; a truth value is refused by Kite with an unclear text (kite.md §4.1)."""
     number = isinstance(percent, int | float) and not isinstance(percent, bool)
     if not number or not (percent == -1 or 0 < percent <= 100):  # type: ignore[operator]
         raise kite_errors.InputException("market_protection must be -1 or a percentage above 0 and up to 100", code=400)

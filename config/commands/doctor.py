@@ -134,7 +134,7 @@ def judge_gateways(reports: Iterable["NodeReport"], *, real_broker: bool) -> Ite
 
 
 async def examine(settings: Settings, *, send_alert: bool = False) -> list[Finding]:
-    """Everything, each part whatever became of the others. `send_alert`: send a test to the addresses of alerts."""
+    """Everything, each part whatever the others found. `send_alert`: send a test to the addresses of alerts."""
     parts: tuple[tuple[str, Callable[[Settings], Awaitable[list[Finding]]]], ...] = (
         ("database", _database),
         ("Redis", _redis),
@@ -242,7 +242,7 @@ async def _brokers(settings: Settings) -> list[Finding]:
             continue
         findings.append(good(f"broker {broker}", f"{root} answers in {(ended - begun).total_seconds() * 1000:.0f} ms"))
         if "date" in answer.headers:
-            # the header has whole seconds, and servers make it anew once a second: the true time is up to two later
+            # the header has whole seconds, and servers make a new one once a second: the true time is up to two later
             theirs = parsedate_to_datetime(answer.headers["date"]) + timedelta(seconds=1)
             offset = theirs - (begun + (ended - begun) / 2)
             uncertain = 1 + (ended - begun).total_seconds() / 2

@@ -140,7 +140,7 @@ class Stack:
                     raise StackError(f"The {part} has died with code {process.exit_code}.\n{process.log_tail()}")
 
     def _plan(self) -> None:
-        """Choose ports and places, so that every part can be told of all the others before any runs."""
+        """Choose ports and places, so that every part can know all the others before any runs."""
         self._check_ports()
         settings, logs = self.settings, self.log_directory
         logs.mkdir(mode=0o700, exist_ok=True)

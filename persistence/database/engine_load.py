@@ -21,7 +21,7 @@ class EngineLoad(Repository):
     """Counts past the walls between tenants, and tells two numbers only."""
 
     async def lock(self) -> None:
-        """Nobody else takes a place before this transaction ends. Take it last of all locks, and count after it."""
+        """No other takes a place before this transaction ends. Take it last of all locks, and count after it."""
         await self._session.execute(select(func.pg_advisory_xact_lock(_ROOM_LOCK)))
 
     async def count(self) -> Load:

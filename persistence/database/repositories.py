@@ -71,7 +71,7 @@ class Users(Repository):
         return await self._session.scalar(self._live(user_id).with_for_update(read=True, key_share=True))
 
     async def lock_password(self, user_id: int) -> User | None:
-        """As `lock_live`, and nobody else changes the password in this transaction."""
+        """As `lock_live`, and no other changes the password in this transaction."""
         return await self._session.scalar(self._live(user_id).with_for_update(key_share=True))
 
     async def lock_for_deletion(self, user_id: int) -> User | None:
@@ -155,7 +155,7 @@ class RefreshTokens(Repository):
         return await self._session.scalar(statement.where(*mine, col(Login.ended_at).is_(None)).with_for_update())
 
     async def remove_expired(self, user_id: int, now: datetime) -> None:
-        """Forget the user's tokens that are too old to matter even if somebody kept them."""
+        """Forget the user's tokens that are too old to matter even if they were kept."""
         expired = (col(RefreshToken.user_id) == user_id, col(RefreshToken.expires_at) <= now)
         await self._session.execute(delete(RefreshToken).where(*expired))
 
@@ -245,7 +245,7 @@ class Strategies(Repository):
         return strategy
 
     async def get(self, user_id: int, strategy_id: int, *, lock: bool = False) -> Strategy | None:
-        """The user's strategy; `lock` lets nobody else start, change or delete it in this transaction."""
+        """The user's strategy; `lock` lets no other start, change or delete it in this transaction."""
         statement = select(Strategy).where(
             col(Strategy.id) == strategy_id, col(Strategy.user_id) == user_id, col(Strategy.deleted_at).is_(None)
         )
@@ -270,7 +270,7 @@ class Strategies(Repository):
         return (await self._session.scalars(statement)).all(), total or 0
 
     async def lock_count(self, user_id: int) -> int:
-        """How many strategies the user has; nobody else counts them, or the running ones, in this transaction."""
+        """How many strategies the user has; no other counts them, or the running ones, in this transaction."""
         await self._session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"quota:{user_id}", 0))))
         mine = (col(Strategy.user_id) == user_id, col(Strategy.deleted_at).is_(None))
         return await self._session.scalar(select(func.count()).select_from(Strategy).where(*mine)) or 0

@@ -182,7 +182,7 @@ class RunLedger(AccountReads):
         log.info("mirror_rebuilt", runs=rebuilt)
 
     async def rebuild_mirror(self) -> int:
-        """Write the keys of every open run anew, from the database (rows J1, J3). Returns how many runs.
+        """Write the keys of every open run again, from the database (rows J1, J3). Returns how many runs.
 
         `queue:orders` shows the intents in work again, and nothing that is settled.
 
@@ -265,7 +265,7 @@ async def _update_run(session: AsyncSession, update_: RunUpdate) -> Run:
 
 
 async def upsert_intents(session: AsyncSession, update_: RunUpdate) -> list[LogRecord]:
-    """Lines for the order ids that nobody has logged: those a new incarnation has found in the book by their tag."""
+    """Lines for the order ids that were not logged: those a new incarnation has found in the book by their tag."""
     named = {line.order_id for line in update_.logs}
     lines = []
     for intent in update_.intents:

@@ -64,7 +64,7 @@ def intent_id_of(intent: Intent | IntentRecord) -> IntentId:
 
 
 def pending_events(strategy_id: int, intents: Iterable[Intent]) -> dict[str, str]:
-    """The events of those intents that are in work, by intent id; one that was never acted on has none to show."""
+    """The events of those intents that are working, by intent id; one that was never acted on has none to show."""
     working = (intent for intent in intents if intent.state in WORKING_INTENT_STATES)
     return {
         str(intent_id_of(intent)): order_event(strategy_id, intent_id_of(intent), intent.cause, intent.updated_at)
@@ -74,7 +74,7 @@ def pending_events(strategy_id: int, intents: Iterable[Intent]) -> dict[str, str
 
 
 def run_orders(intents: Iterable[Intent | IntentRecord], pending: Mapping[str, str] | None = None) -> RunOrders:
-    """What the queue is told of a run's intents: which are settled, and which of those may be tried again."""
+    """What the queue learns of a run's intents: which are settled, and which of those may be tried again."""
     final = [intent for intent in intents if intent.state in FINAL_INTENT_STATES]
     return RunOrders(
         settled=[str(intent_id_of(intent)) for intent in final if intent.state != "failed"],

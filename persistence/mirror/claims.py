@@ -117,7 +117,7 @@ class MirroredClaims:
     async def renew(self, strategy_id: int, epoch: int, intent_id: str, ttl_seconds: float) -> bool:
         """Keep the lock while the intent is live or its outcome unknown; take it again if it was lost meanwhile.
 
-        False: somebody else holds it now, and the caller must not send.
+        False: another process holds it now, and the caller must not send.
         """
         with outages():
             renewed = await self._renew(

@@ -1,4 +1,4 @@
-"""Rows as the hashes of the mirror show them: one place for the text forms, whoever writes them."""
+"""Rows as the hashes of the mirror show them: one place for the text forms of all writers."""
 
 from datetime import datetime
 from decimal import Decimal

@@ -54,7 +54,7 @@ Fields = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class RunOrders:
-    """What becomes of a run's events on `queue:orders` when its keys are written; intents in text form.
+    """What happens to a run's events on `queue:orders` when its keys are written; intents in text form.
 
     `settled`: taken off. `failed`: taken off unless the intent holds the order lock, for then it is tried again
     already. `pending`: the event (JSON) of each intent, put on if the queue does not show the intent.
@@ -133,7 +133,7 @@ class RuntimeMirror(MirroredPrices, MirroredClaims):
     async def put_run(self, strategy_id: int, symbol: str, strategy: Fields, runtime: Fields) -> None:
         """Row D1: every key of a running strategy at once. Writing them again repairs whatever was lost.
 
-        What changed is told to the user `runtime["user_id"]`, in the same step.
+        The user `runtime["user_id"]` hears what changed, in the same step.
         """
         await self.put_run_with_orders(strategy_id, symbol, strategy, runtime, RunOrders())
 
@@ -159,7 +159,7 @@ class RuntimeMirror(MirroredPrices, MirroredClaims):
         """Ruling 7: the id leaves the symbol's set, `strategy:{id}` goes, the final state stays for `keep_seconds`.
 
         0 (row I1, STOP): nothing of the strategy stays. Either way the events of the run `runtime["run_id"]` leave
-        `queue:orders`. What changed is told to the user `runtime["user_id"]`.
+        `queue:orders`. The user `runtime["user_id"]` hears what changed.
         """
         with outages():
             await self._end_run(
@@ -208,7 +208,7 @@ class RuntimeMirror(MirroredPrices, MirroredClaims):
             await self._redis.hset(user_key(user_id), "broker_connected", "true" if connected else "false")
 
     async def forget_user(self, user_id: int) -> None:
-        """The account is deleted: no broker is connected, and nothing that happened before is told to anybody."""
+        """The account is deleted: no broker is connected, and no one hears what happened before."""
         with outages():
             async with self._redis.pipeline(transaction=True) as pipeline:
                 pipeline.hset(user_key(user_id), "broker_connected", "false")
@@ -218,7 +218,7 @@ class RuntimeMirror(MirroredPrices, MirroredClaims):
     async def show_guards(self, guards: Sequence[tuple[int, int, str, str]]) -> None:
         """Who guards the position of each run: strategy id, run id, the guards with commas between them, the instant.
 
-        What changed is told to the user.
+        The user hears what changed.
         """
         if not guards:
             return
@@ -229,9 +229,9 @@ class RuntimeMirror(MirroredPrices, MirroredClaims):
             )
 
     async def settle(self, strategy_id: int, intent_ids: Sequence[str], *, unless_held: bool = False) -> None:
-        """What became of the intents is recorded: their events leave `queue:orders` (row G2).
+        """The results of the intents are recorded: their events leave `queue:orders` (row G2).
 
-        `unless_held`: an intent that holds the strategy's order lock keeps its event, since it is in work again.
+        `unless_held`: an intent that holds the strategy's order lock keeps its event, since it is working again.
         """
         with outages():
             await self._settle(
@@ -244,7 +244,7 @@ class RuntimeMirror(MirroredPrices, MirroredClaims):
             await self._settle_run(keys=[ORDER_QUEUE], args=[run_id])
 
     async def bury(self, events: Sequence[bytes]) -> None:
-        """Move events that nobody can act on from `queue:orders` to `queue:orders:dead`; the last thousand are kept."""
+        """Move events that cannot be acted on from `queue:orders` to `queue:orders:dead`, which keeps a thousand."""
         with outages():
             await self._bury(keys=[ORDER_QUEUE, DEAD_ORDERS], args=list(events))
 
@@ -264,7 +264,7 @@ class RuntimeMirror(MirroredPrices, MirroredClaims):
             return [str(event) for event in await self._redis.lrange(ORDER_QUEUE, 0, -1)]
 
     async def raw_orders(self) -> list[bytes]:
-        """As `pending_orders`, but as Redis holds them: what somebody else has put there need not even be text."""
+        """As `pending_orders`, but as Redis holds them: what another program has put there need not even be text."""
         with outages():
             found = await self._redis.execute_command(  # type: ignore[no-untyped-call]
                 "LRANGE", ORDER_QUEUE, 0, -1, **{NEVER_DECODE: True}

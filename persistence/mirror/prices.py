@@ -14,7 +14,7 @@ from persistence.errors import MirrorUnavailable
 from persistence.mirror.keys import feed_account_key, feed_key, price_key
 
 FEED_KEPT_S = 30
-"""A feed that has said nothing for so long is none."""
+"""A feed that has said nothing for this long is none."""
 
 
 @contextmanager
@@ -106,7 +106,7 @@ class MirroredPrices:
             await self._redis.set(feed_account_key(broker), account_id)
 
     async def get_feed_account(self, broker: str) -> int | None:
-        """See `put_feed_account`; None if nobody's have."""
+        """See `put_feed_account`; None if no account's have."""
         with outages():
             found = await self._redis.get(feed_account_key(broker))
         return int(found) if found else None

@@ -2,7 +2,7 @@
 
 `redis-py` is right for everything else; but its asyncio client takes about half a millisecond longer for a call on a
 process that was idle (see `benchmarks/RESULTS.md`), and a stop-loss waits for exactly one such call. This speaks the
-few words of RESP that an EVALSHA needs, pipelined over one connection, and knows nothing else: whoever uses it must
+few words of RESP that an EVALSHA needs, pipelined over one connection, and knows nothing else: its user must
 have `redis-py` to fall back to.
 """
 
@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 _RECONNECT_S = 1.0
 _STALE_S = 1.0
-"""An answer that is read so long after the patience is over may be about a lock that others have had since."""
+"""An answer that is read this long after the patience is over may be about a lock that others have had since."""
 
 _LONGEST_LINE = 1 << 16
 
@@ -50,7 +50,7 @@ class ScriptLine:
 
         Raises:
             LineUnavailable: at once if there is no connection, which is then made in the background; or this process
-                was held up for so long that the answer is stale. To ask again tells what holds now.
+                was held up until the answer is stale. To ask again shows what holds now.
             TimeoutError: Redis does not answer; there is no use in asking it in another way.
         """
         asked_at, answer = asyncio.get_running_loop().time(), self.begin(script, keys, arguments)
@@ -160,7 +160,7 @@ class _Link(asyncio.Protocol):
     def _tell(self, kind: bytes, said: bytes) -> None:
         answer = self._waiting.popleft()
         if answer.done():
-            return  # whoever asked has given up
+            return  # the caller has given up
         if kind == b"-":
             answer.set_exception(ValueError(said.decode(errors="replace")))
         else:

@@ -122,7 +122,7 @@ if before and before ~= ARGV[1] then left = redis.call('PTTL', KEYS[1]) end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return tostring(left)
 """
-"""KEYS lease; ARGV holder, lifetime in ms. Holders are compared as texts: a later one takes the lease over, and is told
+"""KEYS lease; ARGV holder, lifetime in ms. Holders are compared as texts: a later one takes the lease over, and learns
 for how many ms the earlier one may still act on it. An earlier one has lost it.
 """
 
@@ -178,7 +178,7 @@ for _, event in ipairs(ARGV) do
 end
 redis.call('LTRIM', KEYS[2], 0, {DEAD_KEPT - 1})
 """
-"""KEYS queue, dead events; ARGV events as they are. Whoever comes second finds them gone."""
+"""KEYS queue, dead events; ARGV events as they are. The second caller finds them gone."""
 
 _TELL = f"""
 local function tell(user, event, strategy, state)
@@ -265,7 +265,7 @@ if news then tell(ARGV[2], 'strategy', ARGV[1], ARGV[3]) end
 """KEYS strategy, runtime, symbol set, lock, queue, claim; ARGV strategy id, user id, fields of runtime, seconds to keep
 them.
 
-No event of the run stays on the queue, whoever holds the lock: nothing more is sent for a run that has ended.
+No event of the run stays on the queue, whichever intent holds the lock: nothing more is sent for a run that has ended.
 """
 
 SHOW_GUARDS = (
@@ -287,7 +287,7 @@ end
 """
 )
 """KEYS runtime, one or more; for each an ARGV: strategy id, run id, who guards, and the instant, as a JSON array of
-texts. What is shown of another run stays as it is. Who guards is told to the user when it changes.
+texts. What is shown of another run stays as it is. The user hears who guards when it changes.
 """
 
 DELETE_STRATEGY = (

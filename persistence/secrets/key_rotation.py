@@ -1,8 +1,8 @@
 """`tradeactors rotate-keys`: another key for the brokers' secrets, while the stack runs.
 
-The new key is on disk before anything is sealed with it, and an old one leaves only when no row needs it and nobody can
-seal with it any more. Processes that meet a key they do not know read their settings again (`SecretBox.open`); whoever
-stores credentials reads them before each time (`BrokerAccounts.keep_keys`).
+The new key is on disk before anything is sealed with it, and an old one leaves only when no row needs it and no process
+can seal with it any more. Processes that meet a key they do not know read their settings again (`SecretBox.open`); a
+process that stores credentials reads them before each time (`BrokerAccounts.keep_keys`).
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -92,7 +92,7 @@ def _open_box(settings: Settings, *, new_key: bool) -> SecretBox:
 
 async def _rotate(sessions: Sessions, settings: Settings, box: SecretBox, *, drop_old: bool) -> Rotation:
     async with transaction(sessions) as session:
-        # Whoever seals with an older key has committed when this lock is got, and is found below.
+        # A process that seals with an older key has committed when this lock is got, and is found below.
         await BrokerAccounts(session).lock_keys()
     resealed, unreadable = await _reseal_all(sessions, box)
     async with transaction(sessions) as session:

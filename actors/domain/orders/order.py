@@ -74,7 +74,7 @@ def stage_of(kite_status: str) -> OrderStage:
 
 @dataclass(frozen=True, slots=True)
 class OrderTerms:
-    """What an order of the book trades, whoever placed it. Times are the broker's, timezone-aware; None if not told.
+    """What an order of the book trades, ours or not. Times are the broker's, timezone-aware; None if not known.
 
     `updated_at`: when the broker last touched it. Kite stamps whole seconds.
     """
@@ -188,7 +188,7 @@ class FailureKind(StrEnum):
     NOTHING_TO_SELL = "nothing_to_sell"
     """The account no longer holds the shares: selling would open a short (mechanism 9)."""
     BUDGET_USED_UP = "budget_used_up"
-    """The account may send no more such orders today (ruling 8, kite.md §4.5)."""
+    """The account may send no further such orders today (ruling 8, kite.md §4.5)."""
     HALTED = "halted"
     """We did not take the order on: no claim could be had (row J3), or a newer incarnation holds the lock."""
     ACCOUNT_SHORT = "account_short"
@@ -201,7 +201,7 @@ class FailureKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """An intent and what has become of it at the broker.
+    """An intent and its state at the broker.
 
     `sent` means a request may have left us; only a report says that it arrived. `failure` is set once it is proven
     that the broker holds no order for it. `first_fill_at`: the exchange's stamp of the first fill that was reported.

@@ -46,7 +46,7 @@ class Position:
 def fold_position(entry: Order, exits: Iterable[Order]) -> Position:
     """The position after the fills of one entry and its exits.
 
-    A negative open quantity is a fact to be told, not hidden: reports can come in any order, and an order that was
+    A negative open quantity is a fact to report, not to hide: reports can come in any order, and an order that was
     thought dead can fill.
     """
     filled_exits = [order for order in exits if order.filled_quantity]

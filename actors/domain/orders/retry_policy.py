@@ -42,7 +42,7 @@ class RetryPolicy:
     look_interval: timedelta = timedelta(milliseconds=700)
     slow_after: timedelta = timedelta(minutes=1)
     slow_look_interval: timedelta = timedelta(seconds=5)
-    """An outcome that the book has not told for so long is looked up more rarely."""
+    """An outcome that the book has not shown for this long is looked up more rarely."""
     resend_delay: timedelta = timedelta(milliseconds=100)
     hanging_looks: tuple[timedelta, ...] = (
         timedelta(milliseconds=300),
@@ -96,7 +96,7 @@ class Adopt:
 
 @dataclass(frozen=True, slots=True)
 class GiveUp:
-    """It is proven that the broker holds no order, and no more attempts are left."""
+    """It is proven that the broker holds no order, and no attempts are left."""
 
     kind: FailureKind
     reason: str

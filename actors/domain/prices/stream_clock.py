@@ -13,7 +13,7 @@ PERIOD = timedelta(seconds=5)
 """The lag is the least of this period and of the last one with a stamp: one late packet is no late feed."""
 
 KNOWN_FOR = timedelta(seconds=60)
-"""Without a new stamp for so long, at night for example, nothing is known of the lag."""
+"""Without a new stamp for this long, at night for example, nothing is known of the lag."""
 
 _BACK = 0.8
 """A feed that was late is so until its lag is below this part of the limit, lest it is said again and again."""
@@ -43,7 +43,7 @@ class StreamClock:
         self._seen.clear()
 
     def forget(self, token: int) -> None:
-        """The instrument is followed no more, or asked for anew."""
+        """The instrument is no longer followed, or asked for again."""
         self._seen.pop(token, None)
 
     def note(self, token: int, stamped_at: datetime, received_at: datetime) -> timedelta | None:
@@ -67,7 +67,7 @@ class StreamClock:
         return self._known() if known else None
 
     def judge(self, now: datetime) -> bool:
-        """Whether the feed has become late, or is late no more; `late_since` tells which."""
+        """Whether the feed has become late, or is no longer late; `late_since` shows which."""
         lag = self.lag(now)
         late = lag is not None and lag > self._limit * (1.0 if self.late_since is None else _BACK)
         if late is (self.late_since is not None):

@@ -78,7 +78,7 @@ class ProbeBroker:
 
 @dataclass(frozen=True, slots=True)
 class WatchPrice:
-    """Follow the symbol; with a stop-loss (paise), be told at once when it is touched."""
+    """Follow the symbol; with a stop-loss (paise), hear at once when it is touched."""
 
     stop_loss: Paise | None
 

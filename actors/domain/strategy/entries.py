@@ -1,4 +1,4 @@
-"""The way into a position: one BUY, sent at its instant, and what becomes of it (rows E1, E4, H1-H3).
+"""The way into a position: one BUY, sent at its instant, and its result (rows E1, E4, H1-H3).
 
 Functions take a state and return (state, decisions), like `machine.step`, which alone calls them.
 """
@@ -15,14 +15,14 @@ from actors.domain.strategy.exits import FAILURE_STATUS, PROBE_INTERVAL, Step
 from actors.domain.strategy.state import Phase, RunStatus, StatusDetail, StrategyState
 
 HAND_OVER = timedelta(seconds=2)
-"""So long before its time a BUY is handed to execution, which takes the claim, readies a session and waits: at the
-instant itself fifty strategies would wake up on two cores, and the last of them buy a tenth of a second late."""
+"""How early a BUY is handed to execution, which takes the claim, readies a connection and waits. Fifty strategies that
+wake up at one instant on two cores would delay the last order by a tenth of a second."""
 
 ENTRY_PATIENCE = timedelta(seconds=10)
 """How long a BUY that parked as an open LIMIT may wait for its fill before the rest is cancelled."""
 
 PRICE_LASTS = timedelta(minutes=15)
-"""For so long the last trade tells the price when it is judged whether to buy at all: a thin share trades seldom."""
+"""How long the last trade shows the price when it is judged whether to buy at all: a thin share trades seldom."""
 
 RETRY_WINDOW = timedelta(seconds=60)
 """A BUY is never sent later than this after its time, however its retries go: it must not surprise.
@@ -101,7 +101,7 @@ def not_bought(state: StrategyState, now: datetime) -> Step:
 
 
 def not_listed(state: StrategyState, now: datetime) -> Step:
-    """The broker does not list the instrument on the session's day: nobody knows what a BUY of it would buy."""
+    """The broker does not list the instrument on the session's day: it is not known what a BUY of it would buy."""
     message = f"Buy Failed – the broker does not list {state.run.instrument.symbol} today"
     ended, decisions = exits.end(
         replace(state, status=RunStatus.FAILED, detail=StatusDetail.NOT_LISTED, message=message), now

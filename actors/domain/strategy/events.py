@@ -66,7 +66,7 @@ class PlacementFailed:
 
 @dataclass(frozen=True, slots=True)
 class PlacementUnresolved:
-    """Nobody can tell yet whether the broker holds an order for this intent; the look-up goes on.
+    """It is not known yet whether the broker holds an order for this intent; the look-up goes on.
 
     `unreachable`: not because the book is silent about it, but because the broker does not answer at all.
     `session_expired`: because it does not accept the account's credentials any more, so that the trader must log in.
@@ -139,7 +139,7 @@ class PositionClosedOutside:
 
 @dataclass(frozen=True, slots=True)
 class ExitUncovered:
-    """An exit in work may sell more than the account still holds of the run: the rest would be a short (row M1)."""
+    """A working exit may sell more than the account still holds of the run: the rest would be a short (row M1)."""
 
     reason: str
 

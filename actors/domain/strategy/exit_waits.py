@@ -1,4 +1,4 @@
-"""An exit that cannot be filled, or cannot be sent, for as long as the market is as it is: what the trader is told.
+"""An exit that cannot be filled, or cannot be sent, for as long as the market is as it is: what the trader reads.
 
 Functions take a state and return (state, decisions), like `machine.step`, which alone calls them. The position
 stays open and guarded by the exit itself: it is in the broker's queue, or it leaves at a known instant.

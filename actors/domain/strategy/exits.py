@@ -91,7 +91,7 @@ def begin_exit(state: StrategyState, event: OrderEvent, reason: str, *, look_up_
 
 
 def call_back(order: Order) -> list[Decision]:
-    """Undo what can be undone of an order in work: cancel it, or send nothing more for it while it has no id."""
+    """Undo what can be undone of a working order: cancel it, or send nothing more for it while it has no id."""
     if not order.live:
         return []
     if order.order_id is None:
@@ -117,7 +117,7 @@ def settle(state: StrategyState, now: datetime) -> Step:
 
 
 def _exit_in_work(state: StrategyState, live: list[Order]) -> Step:
-    """Wait for the orders in work; call back what would sell more than is open."""
+    """Wait for the working orders; call back what would sell more than is open."""
     working = replace(
         state,
         phase=Phase.EXITING,
@@ -170,7 +170,7 @@ def retry_exit(state: StrategyState, now: datetime) -> Step:
 
 
 def exit_failed(state: StrategyState, kind: FailureKind, reason: str, now: datetime) -> Step:
-    """Ruling 3: say everything that rows H1 and H3 say, but keep the position guarded by trying again for ever.
+    """Ruling 3: say everything that rows H1 and H3 say, but keep the position guarded by trying again without limit.
 
     The alert goes out once; every failure is logged.
     """
@@ -240,7 +240,7 @@ def end(state: StrategyState, now: datetime) -> Step:
 
 
 def closed_outside(state: StrategyState, now: datetime, found: list[Decision]) -> Step:
-    """The shares are gone without us: call back what is in work, and end once nothing of it can trade any more.
+    """The shares are gone without us: call back what is working, and end once nothing of it can trade any more.
 
     `found` is said in between.
     """
@@ -286,7 +286,7 @@ def exit_report_action(order: Order) -> str:
 
 
 def follow_foreign(before: Order, order: Order) -> list[Decision]:
-    """Have an order followed that another incarnation has sent: its end is told to whoever asked for it, not to us."""
+    """Have an order followed that another incarnation has sent: its end is reported to that one, not to us."""
     if before.sent or before.order_id is not None or not order.live:
         return []
     return [SendOrder(order.intent, look_up_first=True, order_id=order.order_id)]

@@ -2,7 +2,7 @@
 
 The one path for a crashed actor, a lost node and a restarted cluster. An exit that the dead incarnation sent without
 a record is either in the book that has just been read, or its claim still holds the strategy's lock, and then execution
-looks before it sends. The shares may be gone all the same, sold by hand or squared off while nobody watched: the first
+looks before it sends. The shares may be gone all the same, sold by hand or squared off in the meantime: the first
 exit of every new incarnation asks the account, and an intraday position of an earlier day is asked for at once.
 """
 
@@ -115,7 +115,7 @@ def _follow_entry(state: StrategyState, now: datetime) -> list[Decision]:
 
 
 def _follow(order: Order, not_after: datetime | None) -> SendOrder:
-    """Find out what has become of an order of an earlier incarnation."""
+    """Find out what happened to an order of an earlier incarnation."""
     return SendOrder(order.intent, look_up_first=True, not_after=not_after, order_id=order.order_id)
 
 

@@ -42,7 +42,7 @@ class Phase(StrEnum):
     EXITING = "exiting"
     """An exit has left us and is followed until the position is flat."""
     EXIT_FAILED = "exit_failed"
-    """The exit could not be placed; the position is open and the exit is retried for ever (ruling 3)."""
+    """The exit could not be placed; the position is open and the exit is retried without limit (ruling 3)."""
     ENDED = "ended"
     """Nothing is open and nothing will be sent."""
 
@@ -97,7 +97,7 @@ class StrategyState:
     called back because the account does not cover them. `forgiven`: shares that were sold by hand on `forgiven_on` and
     of which the trader says that they were not this run's.
     `has_derivatives`: futures are written on the share, which changes its hours. `entry_absent`: this very
-    incarnation has been told that the broker holds no BUY. `below_stop`: the BUY was called back since the price
+    incarnation has heard that the broker holds no BUY. `below_stop`: the BUY was called back since the price
     had fallen to the stop-loss. `no_buyers_since`: the exit waits in the queue at the circuit. `told_open`: the trader
     knows that the exit waits until then. `exit_tries`: placements of the exit in a row that failed. `probes`: looks at
     the broker in a row that had no answer.
@@ -209,7 +209,7 @@ _POSITION = {
 
 _P = Phase
 _EXITS = frozenset({_P.EXITING, _P.EXIT_FAILED, _P.ENDED})
-"""What an exit in work can become."""
+"""What a working exit can become."""
 
 
 def _stay(phase: Phase, *more: Phase) -> frozenset[Phase]:

@@ -25,7 +25,7 @@ _SECOND, _MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 
 
 class DayUsedUp(Exception):
-    """The account may send no more orders of this kind today."""
+    """The account may send no further orders of this kind today."""
 
 
 class ChasesUsedUp(Exception):
@@ -112,7 +112,7 @@ class OrderBudget:
     async def acquire(
         self, event: OrderEvent, on_wait: Callable[[datetime], None] | None = None, *, again: bool = False
     ) -> None:
-        """Wait for a place in the present second or a later one; `on_wait` is told when it is expected to come.
+        """Wait for a place in the present second or a later one; `on_wait` gets the instant at which it is expected.
 
         `again`: it is not the first request of this exit.
 

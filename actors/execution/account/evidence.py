@@ -35,7 +35,7 @@ from actors.ports.strategy import Holding, OrderCommand
 log = structlog.get_logger(__name__)
 
 LASTS = timedelta(seconds=3)
-"""For so long a judgement of the watcher stands for a look at the account: one round of it, and some."""
+"""How long a judgement of the watcher stands for a look at the account: one round of it, and some."""
 
 INTENTS_LAST = timedelta(seconds=10)
 """How long what the journal said of the account's intents is taken to be all of them."""
@@ -44,7 +44,7 @@ _SLACK = timedelta(milliseconds=500)
 """An order may leave so much after its instant, and what was read for it still stands."""
 
 _LOOK_S = 0.5
-"""For so long a BUY whose instant has come waits for a look at the account, if nobody has looked in time."""
+"""How long a BUY whose instant has come waits for a look at the account, if there was none in time."""
 
 SETTLES_WITHIN = timedelta(seconds=4)
 """What a run has just bought may not be in the positions yet."""
@@ -159,7 +159,7 @@ class AccountEvidence:
         return self.judge(key, reading, self._with_stake_of(command, key))
 
     async def uncovered(self, command: OrderCommand) -> str | None:
-        """Why orders in work may sell more than is left of our runs' shares, by a look that begins now, or None.
+        """Why working orders may sell more than is left of our runs' shares, by a look that begins now, or None.
 
         Raises:
             BrokerUnavailable: the account could not be read.
@@ -194,10 +194,10 @@ class AccountEvidence:
                 del self._covers[key]
 
     async def look_ahead(self, product: Product, instant: datetime | None = None) -> None:
-        """Look, unless somebody has whose reading still stands at the instant; a failure shows itself when it matters.
+        """Look, unless an earlier reading still stands at the instant; a failure shows itself when it matters.
 
-        Without an instant it is about now, and nobody waits for long. Delivery is judged with the holdings: shares that
-        were sold from them show as a negative position, and are not owed.
+        Without an instant it is about now, and no caller waits for long. Delivery is judged with the holdings: shares
+        that were sold from them show as a negative position, and are not owed.
         """
         at = self._clock.now() if instant is None else instant + _SLACK
         demat = product is Product.CNC

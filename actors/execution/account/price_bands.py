@@ -11,14 +11,14 @@ from actors.ports.execution import BrokerUnavailable, OrderGateway
 log = structlog.get_logger(__name__)
 
 _FORGOTTEN_S = 120.0
-"""A band that could not be read again for so long is not known any more."""
+"""A band that could not be read again for this long is not known any more."""
 
 _SPACING_S = 1.5
 """Kite answers one quote a second and API key, and the feed asks for some too (kite.md §4.6)."""
 
 
 class PriceBands:
-    """Bands by instrument. Whoever asks gets what is known, and has it read anew if that is old."""
+    """Bands by instrument. A question gets what is known, and has it read again if that is old."""
 
     def __init__(self, gateway: OrderGateway) -> None:
         self._gateway = gateway

@@ -14,7 +14,7 @@ _UNCOUNTED = frozenset({AttemptOutcome.NOT_SENT, AttemptOutcome.RATE_LIMITED})
 
 
 class RequestCounts:
-    """Counts of one account, by run and leg. They begin anew with the day of the budget, and with the process."""
+    """Counts of one account, by run and leg. They begin at zero with the day of the budget, and with the process."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock

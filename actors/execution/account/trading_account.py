@@ -20,7 +20,7 @@ _READ_SPACING_S = 0.15
 """Kite allows ten reads a second and account, all kinds together (kite.md §4.6)."""
 
 _WARM_S = 5.0
-"""For so long a session that was readied counts as ready."""
+"""How long a connection that was readied counts as ready."""
 
 _NEWS_KEPT = 1000
 """Orders whose latest update is remembered: an update may come before the reply that tells the order's id."""
@@ -63,7 +63,7 @@ class AccountDesk:
     # --- order updates: hints that arrive twice, late and out of order (kite.md §3.5) -----------------------------
 
     def take_update(self, report: OrderReport) -> None:
-        """Take in one update of the broker's stream, and wake whoever follows that order."""
+        """Take in one update of the broker's stream, and wake the follower of that order."""
         self.updates_live = True
         known = self._news.pop(report.order_id, None)
         self._news[report.order_id] = known.merged(report) if known is not None else report
@@ -73,7 +73,7 @@ class AccountDesk:
             reader.set()
 
     def updates_broke(self) -> None:
-        """The stream was connected anew: what happened meanwhile is not replayed, so every follower looks."""
+        """The stream was connected again: what happened meanwhile is not replayed, so every follower looks."""
         self.updates_live = False
         for reader in self._readers.values():
             reader.set()
@@ -90,12 +90,12 @@ class AccountDesk:
             await asyncio.wait_for(reader.wait(), timeout_s)
 
     def stop_following(self, order_id: str) -> None:
-        """Nobody waits for updates of this order any more."""
+        """No follower waits for updates of this order any longer."""
         self._readers.pop(order_id, None)
 
 
 class ShareReservations:
-    """Shares that exits in work are about to sell, so that two exits never count on the same ones (mechanism 9)."""
+    """Shares that working exits are about to sell, so that two exits never count on the same ones (mechanism 9)."""
 
     def __init__(self) -> None:
         self._reserved: dict[PositionKey, dict[IntentId, int]] = {}
@@ -114,7 +114,7 @@ class ShareReservations:
         return sum(n for other, n in self._reserved.get(key, {}).items() if other != intent_id)
 
     def moving(self, key: PositionKey) -> bool:
-        """Whether any exit of this position is in work."""
+        """Whether any exit of this position is working."""
         return key in self._reserved
 
 
@@ -140,7 +140,7 @@ class SharedRead(Generic[T]):
             spacing = self._last_read_at + self._spacing_s - loop.time()
             if spacing > 0:
                 await asyncio.sleep(spacing)
-            self._next = None  # whoever asks from now on needs a later read
+            self._next = None  # a caller that asks from now on needs a later read
             self._last_read_at = loop.time()
             return await self._call()
 
@@ -160,7 +160,7 @@ def newest_by_tag(reports: Sequence[OrderReport], tags: Iterable[str]) -> Mappin
     """For each tag its order; of several, the one to hold on to.
 
     Raises:
-        BrokerUnavailable: a row of one of these orders makes no sense, so that nothing can be told of it.
+        BrokerUnavailable: a row of one of these orders makes no sense, so that nothing is known of it.
     """
     wanted = set(tags)
     found: dict[str, OrderReport] = {}

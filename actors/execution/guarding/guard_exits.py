@@ -57,7 +57,7 @@ class GuardExits:
         self._in_background(self._see_through(command, work, price))
 
     async def told(self, intent_id: IntentId) -> None:
-        """Return once the strategy was told that the exit has begun: what becomes of it comes after that."""
+        """Return once the strategy has heard that the exit has begun: its results come after that."""
         if (untold := self._untold.get(intent_id)) is not None:
             await untold.wait()
 
@@ -73,7 +73,7 @@ class GuardExits:
             ended = await asyncio.shield(work)
         except PeerUnavailable as error:
             log.warning("stop_guard.exit_unresolved", strategy_id=command.strategy_id, reason=str(error))
-            return  # whoever has heard of it asks again
+            return  # the strategy that has heard of it asks again
         if isinstance(ended, OrderReported):  # a failure is the answer to the strategy's own command, and to that alone
             await self._tell_until_heard(command, ended)
 

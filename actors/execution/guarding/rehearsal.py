@@ -35,7 +35,7 @@ class Rehearsal:
         self._broken = ""
 
     async def live(self) -> None:
-        """Rehearse for as long as stops are armed, for ever."""
+        """Rehearse while stops are armed, until it is cancelled."""
         while True:
             if self._command() is None:
                 await asyncio.sleep(_LOOK_AGAIN_S)

@@ -29,7 +29,7 @@ from actors.ports.strategy import GuardAnswer, Holding, OrderCommand, StopOrder
 log = structlog.get_logger(__name__)
 
 RENEWED_WITHIN = timedelta(seconds=15)
-"""A strategy that has not renewed its stop for so long is taken to be dead: the guard goes on, and asks before it
+"""A strategy that has not renewed its stop for this long is taken to be dead: the guard goes on, and asks before it
 sells."""
 
 _LET_GO_S = 0.05
@@ -44,7 +44,7 @@ _Turn = tuple[int, int, int]
 
 @dataclass(slots=True)
 class _Armed:
-    """A stop that is watched. `in_doubt`: nobody can say whether an exit of it has left us before."""
+    """A stop that is watched. `in_doubt`: it is not known whether an exit of it has left us before."""
 
     stop: StopOrder
     in_doubt: bool
@@ -123,7 +123,7 @@ class StopGuard:
         return self._answer(stop)
 
     def exit_began(self, command: OrderCommand) -> None:
-        """An exit of the run is in work, whoever decided it: its stop is watched no more, and not armed again."""
+        """An exit of the run is working, for whatever cause: its stop is no longer watched, and not armed again."""
         intent_id, strategy_id = command.intent.id, command.strategy_id
         self._begun[strategy_id] = max(self._begun.get(strategy_id, (0, 0)), (intent_id.run_id, intent_id.seq))
         self._begun_at[strategy_id] = self._clock.now()
@@ -131,7 +131,7 @@ class StopGuard:
             asyncio.get_running_loop().call_later(_LET_GO_S, self._let_go, strategy_id)
 
     async def _tell_again(self, command: OrderCommand, find: Callable[[str], Awaitable[OrderReport | None]]) -> None:
-        """A strategy that still guards, long after its exit has begun, was told of it in vain."""
+        """A strategy that still guards, long after its exit has begun, has not heard of it."""
         if self._clock.now() - self._begun_at[command.strategy_id] < _HEARD_WITHIN:
             return
         if (order := await find(command.intent.tag)) is not None:
@@ -218,7 +218,7 @@ class StopGuard:
         return market
 
     def _token(self, stop: StopOrder) -> int | None:
-        """Brokers give tokens anew, so one counts only on the day on which it was heard."""
+        """Brokers give tokens again, so one counts only on the day on which it was heard."""
         heard = stop.token_heard_at
         return stop.token if heard is not None and token_day(heard) == token_day(self._clock.now()) else None
 
@@ -238,7 +238,7 @@ class StopGuard:
             self.changed.set()
 
     def on_left(self, account_id: int) -> None:
-        """Nobody follows the account's stream any more."""
+        """The account's stream is no longer followed."""
         self._up.discard(account_id)
         if (market := self._market_of.pop(account_id, None)) is not None:
             market.listener.on_lost(account_id, "the account is not followed any more")

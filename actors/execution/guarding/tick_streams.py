@@ -1,7 +1,7 @@
 """Ticks over the WebSockets of accounts: each instrument on one of them, and on another as soon as that one is down.
 
-A connection that is held for an account's order updates costs nothing more, and no process lies between it and whoever
-hears it. All accounts of a broker hear the same prices, so one connection serves the stops of all.
+A connection that is held for an account's order updates costs nothing more, and no process lies between it and its
+hearer. All accounts of a broker hear the same prices, so one connection serves the stops of all.
 """
 
 from collections.abc import Callable
@@ -27,7 +27,7 @@ class TickStreams:
         self._tokens.setdefault(account_id, frozenset())
 
     def leave(self, account_id: int) -> None:
-        """It may be used no more, once what comes over it has been asked for elsewhere."""
+        """It is no longer usable, once what comes over it has been asked for elsewhere."""
         if not self._tokens.get(account_id):
             self._tokens.pop(account_id, None)
 

@@ -28,7 +28,7 @@ async def cancel_order(
     one; repeats share the budget of the chases.
 
     Raises:
-        BrokerUnavailable: nobody follows the order, and it could not be cancelled.
+        BrokerUnavailable: the order has no follower, and it could not be cancelled.
     """
     for tried in count():
         sends = tried < _MOST_REQUESTS and may_change()

@@ -32,7 +32,7 @@ log = structlog.get_logger(__name__)
 class ExitChase:
     """Moves one parked order, ever more rarely; the rules are those of `domain.price_band`.
 
-    `tell` is told when the order waits in the queue for buyers. `may_change` says whether the market takes changes.
+    `tell` is called when the order waits in the queue for buyers. `may_change` says whether the market takes changes.
     """
 
     command: OrderCommand

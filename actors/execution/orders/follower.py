@@ -37,11 +37,11 @@ class FollowLimits:
     slow_poll_s: float = 0.5
     slow_after: timedelta = timedelta(seconds=3)
     fills_lag: timedelta = timedelta(seconds=2)
-    """So long the fills of an order that is COMPLETE may lag behind its status. Then what has filled was all of it: the
-    trader has reduced the order in the Kite app."""
+    """How long the fills of a COMPLETE order may lag behind its status. Then what has filled was all of it: the trader
+    has reduced the order in the Kite app."""
     rare_poll_s: float = 5.0
     vanished_after: timedelta = timedelta(seconds=120)
-    """An order whose id we have and that complete books have not listed for so long is gone: books end with the day."""
+    """An order whose id we have and that complete books have not listed this long is gone: books end with the day."""
 
 
 @dataclass(slots=True)

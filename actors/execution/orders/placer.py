@@ -280,7 +280,7 @@ class OrderPlacer:
                 self.attempts.log_note(OrderNote(self.command, "DUPLICATE_ORDER", order_id, "same tag", now))
 
     async def _covered(self, *, check: bool) -> OrderCommand | PlacementFailed:
-        """The command with no more to sell than the account holds of the run, so that no short is opened (row M1).
+        """The command, to sell at most what the account holds of the run, so that no short is opened (row M1).
 
         The first request of an exit asks nothing if the watcher of the account has just seen that everything is there.
         """
@@ -311,7 +311,7 @@ class OrderPlacer:
         """Shares that are the run's and that no other exit is about to sell; waits until that is known.
 
         Raises:
-            BrokerSessionExpired: and nothing that was sent before is in doubt: whoever probes the broker tries again.
+            BrokerSessionExpired: and nothing that was sent before is in doubt: the strategy probes and tries again.
         """
         command = self.command
         key, asked_at, empty = position_key(command.instrument, command.product), self.clock.now(), 0

@@ -1,7 +1,7 @@
 """The watcher of one account: compares its order book, its positions and our intents (mechanism 11).
 
 One reading per account and interval, however many strategies hold something there. It never trades: a strategy whose
-shares are gone is told, a missing share makes exits ask before they sell, everything else is an alert.
+shares are gone hears of it, a missing share makes exits ask before they sell, everything else is an alert.
 """
 
 import asyncio
@@ -40,15 +40,15 @@ class WatchLimits:
     settles_within: timedelta = SETTLES_WITHIN
     idle_interval: timedelta = timedelta(seconds=30)
     retire_after: timedelta = timedelta(minutes=10)
-    """An account that nobody has used for so long is watched no more, until it is used again."""
+    """An account that was not used for this long is no longer watched, until it is used again."""
     holding_lasts: timedelta = timedelta(seconds=15)
-    """A strategy that has not renewed its holding for so long does not guard it."""
+    """A strategy that has not renewed its holding for this long does not guard it."""
     unguarded_after: timedelta = timedelta(seconds=20)
     """A strategy that restarts is without a guard for a moment; for longer is an alert."""
     keep_warm: timedelta = timedelta(seconds=25)
     unreadable_after: timedelta = timedelta(seconds=10)
     short_told_every: timedelta = timedelta(minutes=10)
-    """A short is told again and again until it is gone."""
+    """A short is reported again and again until it is gone."""
 
 
 class AccountWatch:
@@ -79,7 +79,7 @@ class AccountWatch:
         self._used_at = self._warmed_at = clock.now()
 
     def used(self) -> None:
-        """Somebody uses the account."""
+        """The account is in use."""
         self._used_at = self._clock.now()
 
     def guard(self, holding: Holding) -> None:
@@ -105,7 +105,7 @@ class AccountWatch:
             self._look_now.set()
 
     async def live(self) -> None:
-        """Compare until nobody has used the account for long."""
+        """Compare until the account was not used for long."""
         limits, loop = self._limits, asyncio.get_running_loop()
         while self._is_needed():
             self._look_now.clear()
@@ -123,7 +123,7 @@ class AccountWatch:
                 await within(self._look_now, begun + pause.total_seconds() - loop.time())
 
     def _is_needed(self) -> bool:
-        """For as long as somebody uses the account, or our runs have traded there within the last day."""
+        """While the account is in use, or our runs have traded there within the last day."""
         used_lately = self._clock.now() - self._used_at < self._limits.retire_after
         return bool(self._holdings or self._working() or used_lately or self._evidence.known)
 

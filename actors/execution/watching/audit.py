@@ -63,7 +63,7 @@ class SharesMissing:
 
 @dataclass(frozen=True, slots=True)
 class ExitUncovered:
-    """Exits in work may still sell more than is left of the run's shares."""
+    """Working exits may still sell more than is left of the run's shares."""
 
     strategy_id: int
     run_id: int
@@ -163,7 +163,7 @@ def _short(account: Account) -> Iterable[Finding]:
 
 
 def _missing(account: Account) -> Iterable[Finding]:
-    """A run whose exit is in work is judged by `_uncovered`: its own orders are selling the shares."""
+    """A run whose exit is working is judged by `_uncovered`: its own orders are selling the shares."""
     for holding in account.holdings:
         key = _key(holding)
         cover = account.covers[key]
@@ -212,7 +212,7 @@ def _unguarded(account: Account) -> Iterable[Finding]:
 
 
 def _left_of(account: Account, stake: Stake, key: PositionKey) -> int:
-    """What the account still holds of the shares of a run that nobody guards, after all that are guarded."""
+    """What the account still holds of the shares of an unguarded run, after all that are guarded."""
     position, others = account.positions.get(key, NOTHING), account.covers.get(key)
     cover = judge(key, [stake], position, account.book, (), account.is_own, account.read_at)
     return min(cover.covered, position.held - (others.staked if others is not None else 0))

@@ -1,4 +1,4 @@
-"""Live clients for the heavy hosts, built in the process that uses them: they cannot travel as actor arguments."""
+"""Live clients, built in the process that uses them: they cannot travel as actor arguments."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ from persistence.secrets.encryption import SealedSecret, SecretBox, open_credent
 log = structlog.get_logger(__name__)
 
 _REREAD_S = 15.0
-"""A change of an account's proxy is noticed by what runs after so long, and the time until the account is read."""
+"""How long until a running part notices a change of an account's proxy, beside the time until the account is read."""
 
 _HOT_PATH_TIMEOUT_S = 0.25
 """A protective exit waits no longer for Redis before it takes the PostgreSQL claim instead."""

@@ -27,7 +27,7 @@ _BOTH_DOWN = "neither Redis nor PostgreSQL answers"
 
 
 class JournalPulse:
-    """Whether PostgreSQL answered lately: without it an entry would leave a position whose exit nobody wrote down.
+    """Whether PostgreSQL answered lately: without it an entry would leave a position whose exit is not written down.
 
     Asked beside the order path, because an entry must not wait for it.
     """
@@ -37,7 +37,7 @@ class JournalPulse:
         self._beating = True
 
     async def beat(self) -> None:
-        """Ask for ever."""
+        """Ask until it is cancelled."""
         while True:
             await self._ask()
             await asyncio.sleep(PULSE_S)
@@ -134,7 +134,7 @@ class MirrorClaims:
         try:
             return await self.mirror.renew(command.strategy_id, command.epoch, str(command.intent.id), CLAIM_TTL_S)
         except MirrorUnavailable:
-            return True  # nobody can have taken it; it is renewed when Redis is back
+            return True  # no other can have taken it; it is renewed when Redis is back
 
     async def release(self, command: OrderCommand) -> None:
         """See `OrderClaims.release`."""

@@ -1,10 +1,10 @@
 """Which process is the execution actor of its name, as far as orders without a prior answer are concerned.
 
 An order of an armed stop leaves in the same instant as its claim, whose answer comes too late to stop it. That is safe
-while nobody else can claim: all commands for an account come to one execution actor, which joins those of one intent.
-Only a second process of the same name could claim beside it, after Ray took this one for dead: frozen, or cut off. So
-each process keeps a lease in Redis for a second. A later process takes it over, and sends no exit before the earlier
-one's has run out; without a lease, a claim is answered before anything leaves, as for every other order.
+while no other process can claim: all commands for an account come to one execution actor, which joins those of one
+intent. Only a second process of the same name could claim beside it, after Ray took this one for dead: frozen, or cut
+off. So each process keeps a lease in Redis for a second. A later process takes it over, and sends no exit before the
+earlier one's has run out; without a lease, a claim is answered before anything leaves, as for every other order.
 """
 
 import asyncio
@@ -43,7 +43,7 @@ class ExecutionLease:
         await asyncio.sleep(max(0.0, self._alone_from - time.monotonic()))
 
     async def keep(self) -> None:
-        """Take it, and keep it for ever."""
+        """Take it, and keep it until it is cancelled."""
         while True:
             await self._take()
             self._asked.set()

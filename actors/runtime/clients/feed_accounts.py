@@ -1,7 +1,7 @@
 """Whose credentials carry a broker's market data: chosen by who is able to, not by who came last.
 
-An account may be refused for good: Kite's free plan has no market data (kite.md §1.6), and a token lives for a day. Who
-was refused is remembered until that account connects anew, and who has worked last comes first.
+An account may be refused for good: Kite's free plan has no market data (kite.md §1.6), and a token is good for a day.
+An account that was refused is remembered until it connects again, and the one that has worked last comes first.
 """
 
 import json

@@ -17,7 +17,7 @@ from config.settings import Settings
 log = structlog.get_logger(__name__)
 
 _LASTS_S = 30.0
-"""A change of the operator's file is noticed after so long; an order never waits for a look at it."""
+"""How long until a change of the operator's file is noticed; an order never waits for a look at it."""
 
 
 class Markets:

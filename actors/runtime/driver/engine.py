@@ -29,7 +29,7 @@ log = structlog.get_logger(__name__)
 _READY_TIMEOUT_S = 30.0
 _ANSWER_S = 5.0
 _ANSWER_MARGIN_S = 0.5
-"""So long before a caller gives up the strategy answers that its exit is still working."""
+"""How long before a caller gives up the strategy answers that its exit is still working."""
 _POLL_S = 0.1
 _RECOVERED_AT_ONCE = 6
 _UNWANTED_S = 300.0
@@ -75,11 +75,11 @@ class RayEngine:
         self._warm.expect(strategy_id)
 
     async def ensure_running(self, run_id: int, strategy_id: int) -> None:
-        """When it returns, the strategy's actor lives this run, or the run is over. Raises EngineUnavailable."""
+        """When it returns, the strategy's actor serves this run, or the run is over. Raises EngineUnavailable."""
         await self._actor_of(run_id, strategy_id)
 
     async def _actor_of(self, run_id: int, strategy_id: int) -> Any:
-        """The actor that lives this run, or None if the run is over."""
+        """The actor that serves this run, or None if the run is over."""
         lock = self._creating.setdefault(strategy_id, asyncio.Lock())
         try:
             async with lock, asyncio.timeout(_READY_TIMEOUT_S):
@@ -120,7 +120,7 @@ class RayEngine:
         """Row I1; works without the head, too. It answers within `timeout_s`.
 
         Raises:
-            EngineUnavailable: nobody has heard it, or nobody knows whether it was heard.
+            EngineUnavailable: it was not heard, or it is not known whether it was heard.
         """
         flat = False
         try:
@@ -276,7 +276,7 @@ class RayEngine:
     async def _await_gone(self, strategy_id: int) -> None:
         """Wait for the end of the process, unless another run begins.
 
-        This one is over in any case; without the head nobody knows whether the process is.
+        This one is over in any case; without the head it is not known whether the process is.
         """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_ANSWER_S):

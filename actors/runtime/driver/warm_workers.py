@@ -1,7 +1,7 @@
 """Idle workers kept ready on every node, so that a START finds a process which has imported everything already.
 
 An actor that starts cold takes most of a second of both cores. Ray starts idle workers ahead when a node's raylet is
-asked to (`PrestartWorkers`), for the one job whose actors may have them, and keeps them for as long as it is told. So
+asked to (`PrestartWorkers`), for the one job whose actors may have them, and keeps them for as long as it was asked. So
 each process that creates strategies has its pools, and fills them up again after each START.
 """
 
@@ -27,13 +27,13 @@ SETTLE_S = 0.3
 """STARTs often come together: they get their workers first."""
 
 _KEEP_S = 8 * 3600
-"""Longer than a session of the exchange: a pool is made anew while nobody trades."""
+"""Longer than a session of the exchange: a pool is made again outside of it."""
 
 _COUNT_S = 20.0
-"""How long nobody has taken one when the idle workers are counted: restarts and routers take some unseen."""
+"""How long after the last START the idle workers are counted: restarts and routers take some unseen."""
 
 _PACE_S = 1.0
-"""Between two workers that are begun beyond those at rest: together they take half of a core, no more."""
+"""Between two workers that are begun beyond those at rest: together they take half of a core at most."""
 
 _TIMEOUT_S = 5.0
 
@@ -42,7 +42,7 @@ class WarmPool:
     """Keeps the pools of all nodes full.
 
     At rest that is one worker for each CPU that the node tells Ray of, at most eight; more while STARTs are to be
-    expected (`pool_size`), as far as memory allows. Ray ends those by itself when nobody has taken them.
+    expected (`pool_size`), as far as memory allows. Ray ends those by itself when no START has taken them.
     """
 
     def __init__(self) -> None:
@@ -158,7 +158,7 @@ def _raylet(address: str) -> Any:
 
 
 def prestart(node: dict[str, Any], count: int, keep_s: int = _KEEP_S) -> None:
-    """Ask a node's raylet for so many idle workers for this process's job, kept for so long. Raises grpc.RpcError."""
+    """Ask a node's raylet for so many idle workers for this process's job, kept for `keep_s`. Raises grpc.RpcError."""
     request = node_manager_pb2.PrestartWorkersRequest(
         language=common_pb2.PYTHON,
         job_id=bytes.fromhex(ray.get_runtime_context().get_job_id()),

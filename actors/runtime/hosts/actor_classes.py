@@ -2,7 +2,7 @@
 
 All are detached (they outlive the API process that made them) and named (the name makes START idempotent).
 `max_restarts=-1`: a crashed actor comes back and recovers. `max_task_retries=0`: Ray must never repeat a call that may
-trade; whoever calls decides. Next to no CPU: they wait most of the time, the machine's cores bound them anyway; but
+trade; the caller decides. Next to no CPU: they wait most of the time, the machine's cores bound them anyway; but
 not none, so that a head node with `--num-cpus 0` carries none of them and its death harms no strategy.
 """
 

@@ -1,4 +1,4 @@
-"""A strategy that crashes again and again: it starts anew more slowly, and says so once, not at each start.
+"""A strategy that crashes again and again: it restarts more slowly, and says so once, not at each start.
 
 Whatever the cause, the position is guarded between two crashes. So the pauses stay short, and only what crashes soon
 after its start is slowed down: the machine belongs to other tenants, too.
@@ -13,13 +13,13 @@ log = logging.getLogger(__name__)
 
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 8.0
-"""A position is without its guard for so long at most."""
+"""How long a position is without its guard at most."""
 
 STEADY_AFTER_S = 30.0
-"""A life that lasted so long was not ended by what ended the one before."""
+"""An incarnation that lasted this long was not ended by what ended the one before."""
 
 WINDOW_S = 300.0
-"""An alert that has been given is not given again by the next lives for so long."""
+"""How long an alert that has been given is not given again by the next incarnations."""
 
 LIVES_OF_A_PROCESS = 40
 """Then the process ends too, for the cause may be in it; Ray starts another."""
@@ -38,7 +38,7 @@ class CrashPauses:
         return self._pause_s > FIRST_PAUSE_S
 
     def after(self, lived_s: float) -> float:
-        """The pause after a life that ended in a crash when it had lasted so long."""
+        """The pause after an incarnation that ended in a crash when it had lasted `lived_s`."""
         steady = lived_s >= STEADY_AFTER_S or not self._pause_s
         self._pause_s = FIRST_PAUSE_S if steady else min(2 * self._pause_s, LONGEST_PAUSE_S)
         self.crashes += 1
@@ -46,7 +46,7 @@ class CrashPauses:
 
 
 class AlertsOnce:
-    """`Journal` in which the lives of one process give the same alert once per window."""
+    """`Journal` in which the incarnations of one process give the same alert once per window."""
 
     def __init__(self, journal: Journal, monotonic: Callable[[], float]) -> None:
         self._journal, self._monotonic = journal, monotonic

@@ -89,7 +89,7 @@ class ExecutionActor:
                 return await self._execution.watch_again(mine)
 
     async def invite(self, strategy_id: int, node: str) -> Invitation | None:
-        """A link for the orders of a strategy that lives on this node; None if there is no way to make one."""
+        """A link for the orders of a strategy that runs on this node; None if there is no way to make one."""
         return link_ports.invitation(self._door.invite, str(strategy_id), node)
 
     async def execute(self, command: OrderCommand) -> Event:

@@ -36,7 +36,7 @@ _NEXT_ACCOUNT_S = 0.3
 """Between two accounts of which neither has been tried."""
 
 _FORGET_AFTER_S = 90.0
-"""A router that left and has not come back for so long has ended: its instrument is followed no more."""
+"""A router that left and has not come back for this long has ended: its instrument is no longer followed."""
 
 _JOINING_S = 30.0
 """A router that has asked so lately is about to connect, or gets its ticks as Ray calls."""

@@ -1,4 +1,4 @@
-"""JSON log lines for the light processes, with the standard library alone.
+"""JSON log lines for strategies and routers, with the standard library alone.
 
 The rest of the product logs through structlog, which would bring rich and pygments into every strategy's memory.
 """

@@ -1,7 +1,7 @@
-"""The hosts of the few heavy processes, as the many light ones may know them.
+"""Method names of the ledger, execution and feed actors, so that a strategy can call them without importing them.
 
-Whoever holds an actor's handle has loaded the actor's class, and with it everything that the class's module imports.
-So the class that Ray is given only names the host's methods; the host itself is imported in the process it lives in.
+A process that holds an actor's handle has loaded the actor's class, and everything that the class's module imports.
+So the class that Ray is given only names the host's methods; the host itself is imported in its own process.
 """
 
 import importlib

@@ -19,7 +19,7 @@ from actors.runtime.plane.link import Invitation
 from actors.runtime.plane.ticks import TickSender
 
 _FORGET_AFTER_S = 60.0
-"""A strategy whose link broke and that did not ask again for so long is gone."""
+"""A strategy whose link broke and that did not ask again for this long is gone."""
 
 
 class TickRouter:

@@ -36,7 +36,7 @@ _LOAD_RETRY_S = 0.5
 
 
 class Ready(NamedTuple):
-    """The run that a strategy's actor lives, its node, and whether nobody has asked since its process began."""
+    """The run that a strategy's actor serves, its node, and whether this is the first question to its process."""
 
     run_id: int
     node_id: str
@@ -44,7 +44,7 @@ class Ready(NamedTuple):
 
 
 class StrategyActor:
-    """The Ray actor `strategy:{id}`: loads its run, lives it, and ends its own process when the run is over.
+    """The Ray actor `strategy:{id}`: loads its run, serves it, and ends its own process when the run is over.
 
     Ray runs `__init__` again in a new process after a crash; recovery is nothing else than starting.
     """

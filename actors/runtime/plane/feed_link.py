@@ -48,7 +48,7 @@ class LinkedFeedTicks:
 
 
 class _Following:
-    """One instrument, asked for again every second; over a link that lives that costs no call."""
+    """One instrument, asked for again every second; over a link that is up that costs no call."""
 
     instrument: Instrument
 

@@ -1,6 +1,6 @@
 """The ports of the hot path over both planes: a link of the socket plane where there is one, else a Ray call.
 
-Links are made by invitation (`actors.runtime.plane.link`), and made again when they break: the peer is looked up anew
+Links are made by invitation (`actors.runtime.plane.link`), and made again when they break: the peer is looked up again
 by its name. Without a link everything still works, more slowly.
 """
 
@@ -93,7 +93,7 @@ class _Subscription:
         self.on_change: Callable[[], None] = _nobody_cares
 
     async def renew(self, wanted: object, ask: Ask) -> FeedStatus:
-        """Ask, unless the line lives and `wanted` has been asked for. Raises PeerUnavailable."""
+        """Ask, unless the line is up and `wanted` has been asked for. Raises PeerUnavailable."""
         linked = self._line.alive
         if linked and wanted == self._asked_for:
             return self._line.status
@@ -107,7 +107,7 @@ class _Subscription:
         return status
 
     def close(self) -> None:
-        """Want no more ticks."""
+        """Stop receiving ticks."""
         self._line.close()
 
     def _change(self) -> None:
@@ -164,7 +164,7 @@ class LinkedTickSource:
         self._subscription = _Subscription(on_tick)
 
     def when_changed(self, callback: Callable[[], None]) -> None:
-        """The callback is told when what `subscribe` answered is true no more."""
+        """The callback is called when what `subscribe` answered is no longer true."""
         self._subscription.on_change = callback
 
     async def subscribe(self, instrument: Instrument, *, armed: bool) -> FeedStatus:

@@ -25,7 +25,7 @@ SLICE = 20
 _TOLD_AT_MOST = 1000
 
 Told = Callable[[str], None]
-"""Is told the id of each odd row, or what else there is to know it by."""
+"""Gets the id of each odd row, or what else there is to know it by."""
 
 
 class OddRows:
@@ -47,7 +47,7 @@ class OddRows:
 
 
 def book_of(rows: Sequence[Any], odd: Told = lambda _: None) -> OrderBook:
-    """The reports of all rows; `odd` is told of those that make no sense.
+    """The reports of all rows; `odd` hears of those that make no sense.
 
     Raises:
         TypeError: if the answer is no list at all.

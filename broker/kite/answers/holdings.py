@@ -29,7 +29,7 @@ def positions_of(found: Mapping[str, Any]) -> PartlyRead[AccountPosition]:
 def holdings_of(rows: Sequence[Mapping[str, Any]]) -> PartlyRead[int]:
     """Shares that were in the demat account as the day began, under CNC, for either exchange on which they may be sold.
 
-    `opening_quantity` stays what it was all day; where it is not told, `quantity` is taken, which today's sales may
+    `opening_quantity` stays what it was all day; where it is missing, `quantity` is taken, which today's sales may
     already have reduced. Shares of yesterday (T+1) were carried over the night, too. Of an odd row its shares are not
     known.
     """

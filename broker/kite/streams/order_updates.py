@@ -1,7 +1,7 @@
 """The broker's stream of one account: its order updates, and the ticks that are asked for, over one `TickerLink`.
 
 An update is a hint (kite.md §3.5): it may come twice, late, out of order, before the answer to its own request, or
-never, and nothing is replayed after a break. So whoever listens reads the order book after each `on_connected`.
+never, and nothing is replayed after a break. So a listener reads the order book after each `on_connected`.
 """
 
 import functools

@@ -2,7 +2,7 @@
 
 * TLS is verified; the stock client accepts any certificate and hands it the access token.
 * Pings are sent and a missing pong drops the connection; the stock client never pings.
-* A connection that is silent for five seconds is dropped; reconnecting goes on every two seconds, for ever (row J2).
+* A connection that is silent for five seconds is dropped; it reconnects every two seconds, without limit (row J2).
 * A proxy that wants a password gets it; the stock client knows proxies, but no passwords.
 * An exception in a callback, or a message that makes no sense, would drop the connection; ours are caught and logged.
 
@@ -92,7 +92,7 @@ class MendedTicker(KiteTicker):  # type: ignore[misc] # kiteconnect has no types
             self.ws.dropConnection(abort=True)
 
     def resubscribe(self) -> None:
-        """Whoever owns the link asks for its instruments itself after each reconnect, and knows which it wants now."""
+        """The owner of the link asks for its instruments itself after each reconnect, and knows which it wants now."""
 
     def _parse_text_message(self, payload: bytes) -> None:
         try:
@@ -203,7 +203,7 @@ class TickerLink:
             self._watchdog.stop()
 
     def _opened(self, ticker: MendedTicker) -> None:
-        if ticker is not self._ticker:  # it was closed in the middle of its handshake, which has it try for ever again
+        if ticker is not self._ticker:  # it was closed in the middle of its handshake, which has it try again
             ticker.stop_retry()
             ticker.drop()
             return
@@ -242,7 +242,7 @@ class TickerLink:
 def run_reactor() -> None:
     """Run the process's reactor in a thread of its own, without signal handlers; returns at once.
 
-    Repeated calls do nothing: whoever needs the reactor asks for it.
+    Repeated calls do nothing: every part that needs the reactor asks for it.
     """
     if _running.acquire(blocking=False):
         options = {"installSignalHandlers": False}

@@ -125,7 +125,7 @@ def requests_by_day(requests: Iterable[OrderRequest]) -> dict[str, dict[str, int
 
 
 def refusals(requests: Iterable[OrderRequest], orders: Iterable[Order]) -> dict[str, int]:
-    """How often each reason was given, at the door or later in the book, whoever had sent the order."""
+    """How often each reason was given, at arrival or later in the book, for orders of every source."""
     reasons = Counter(request.error for request in requests if request.order_id is None and request.error)
     reasons.update(o.status_message for o in orders if o.status == "REJECTED" and o.status_message)
     return {reason: count for reason, count in reasons.items() if reason}

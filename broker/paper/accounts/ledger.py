@@ -117,7 +117,7 @@ def _line(kind: str, record: dict[str, Any]) -> bytes:
 
 @dataclass(kw_only=True)
 class OrderRequest:
-    """One order request as it reached the exchange, whatever became of it.
+    """One order request as it reached the exchange, whatever its result.
 
     ``received_ns`` is the wall clock when the request head was read: the far end of every tick-to-order and
     timer-to-order measurement. ``source`` is "api" for clients, "foreign" for orders by hand and "square-off" for the
@@ -140,7 +140,7 @@ class OrderRequest:
     ip: str | None = None
 
     def __post_init__(self) -> None:
-        """Take side and tag from the form where nobody said better."""
+        """Take side and tag from the form where they were not given."""
         self.transaction_type = self.transaction_type or self.form.get("transaction_type")
         self.tag = self.tag or self.form.get("tag") or None
 

@@ -143,7 +143,7 @@ class ExchangeClock:
             while self._timers and self._timers[0][0] <= until:
                 heapq.heappop(self._timers)[2].run()
         finally:
-            # A callback that raises is reported by the loop; the others must not wait for ever because of it.
+            # A callback that raises is reported by the loop; the others must not wait without end because of it.
             self._set_alarm()
 
     def _set_alarm(self) -> None:

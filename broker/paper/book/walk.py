@@ -1,4 +1,4 @@
-"""The walk of an order through Kite's statuses, from the broker's door to the exchange's queue."""
+"""The walk of an order through Kite's statuses, from the broker's entry to the exchange's queue."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ async def foreign_order(request: Request, body: models.ForeignOrder) -> dict[str
 
 @router.put("/orders/{order_id}")
 async def edit_order(request: Request, order_id: str, body: models.HandEdit) -> dict[str, str]:
-    """Change any live order as the account's owner does in the app, whoever placed it."""
+    """Change any live order as the account's owner does in the app, ours or not."""
     exchange = exchange_of(request)
     order, account = _order_called(exchange, order_id)
     form = {name: str(value) for name, value in body.model_dump(exclude_none=True).items()}

@@ -131,7 +131,7 @@ class FaultRegistry:
         return gone
 
     def lapse(self, fault_id: int) -> None:
-        """Take one fault away because its time is over, if nobody did before."""
+        """Take one fault away because its time is over, if that was not done before."""
         self.disarm(fault_id)
 
     def has(self, stage: Stage, context: RequestContext) -> bool:

@@ -10,7 +10,7 @@ class Stage(StrEnum):
     """Where a kind of fault acts.
 
     ``BEFORE`` faults keep the request from being executed, ``AFTER`` faults execute it and spoil the answer,
-    ``ORDER`` faults change what becomes of an accepted order, ``BOOK`` faults what GET /orders shows, ``UPDATE``
+    ``ORDER`` faults change an accepted order's way, ``BOOK`` faults what GET /orders shows, ``UPDATE``
     faults the order updates on sockets, ``TICK`` faults the ticks there, ``HANDSHAKE`` faults refuse a socket,
     ``SOCKET`` faults act at once on the sockets that are open.
     """

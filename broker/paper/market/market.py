@@ -51,7 +51,7 @@ class Tick:
         return self.turnover // self.volume if self.volume else self.last
 
     def begin_day(self) -> None:
-        """The last price becomes the previous close; the day's prices and volumes begin anew."""
+        """The last price becomes the previous close; the day's prices and volumes begin again."""
         self.close = self.open = self.high = self.low = self.last
         self.last_quantity = self.volume = self.turnover = 0
 
@@ -129,7 +129,7 @@ class Market:
             self._timer.cancel()
 
     def skip(self, seconds: float) -> None:
-        """Go on after a jump of the clock, as if nobody had traded meanwhile.
+        """Go on after a jump of the clock, as if there had been no trade meanwhile.
 
         Walks stand still over it. Scripts and recordings do not: of the steps that were jumped over, the last holds.
         """

@@ -83,7 +83,7 @@ class WalkSource:
         self._steps = 0
 
     def next_due(self) -> float | None:
-        """One step per tick interval, for ever."""
+        """One step per tick interval, without end."""
         return (self._steps + 1) * self._step_seconds
 
     def step(self) -> int:

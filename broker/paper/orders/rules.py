@@ -1,6 +1,6 @@
 """The exchange's and the broker's rules for single instruments: price bands, buyers, freeze quantities, products.
 
-Nothing is ruled until somebody sets it. Quoted texts are Kite's where they are known; of the freeze quantity and of a
+Nothing is ruled until a rule is set. Quoted texts are Kite's where they are known; of the freeze quantity and of a
 blocked product only the sense is known.
 """
 
@@ -33,7 +33,7 @@ class InstrumentRules:
 
     ``band`` is (lower, upper) circuit limit; ``band_percent`` says that it was given as a share of the previous close.
     ``buyers`` and ``sellers``: shares that others take or offer per tick; ``None`` is no limit, except that a price
-    at its lower circuit has no buyers and one at its upper circuit no sellers. ``outside_band``: what becomes of a
+    at its lower circuit has no buyers and one at its upper circuit no sellers. ``outside_band``: what happens to a
     protected market order whose protection price lies outside.
     """
 

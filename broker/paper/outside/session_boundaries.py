@@ -1,6 +1,6 @@
 """What happens at the boundaries of the trading session, by the exchange's clock.
 
-Tokens are flushed, the day's prices begin anew, stops that were not triggered die before the closing auction, the
+Tokens are flushed, the day's prices begin again, stops that were not triggered die before the closing auction, the
 auction matches, intraday positions are squared off at the cut-off, and what is left of the day's orders is cancelled.
 """
 

@@ -1,4 +1,4 @@
-"""What others do to an account: its owner by hand in the broker's app, and the broker's own desk."""
+"""What others do to an account: its owner by hand in the broker's app, and the broker at its square-off."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 # Wide enough to fill at any price that a test moves to.
 SQUARE_OFF_PROTECTION = "50"
-# The app asks nobody for market protection; the broker sets it by itself.
+# The app does not ask for market protection; the broker sets it by itself.
 APP_PROTECTION = "-1"
 
 
 def place(exchange: PaperExchange, account: Account, form: dict[str, str], source: str, path: str) -> Order:
-    """Place an order for an account; ``KiteError`` as its owner or the desk would see it. Either way it is logged."""
+    """Place an order for an account; ``KiteError`` as its owner or the broker would see it. Either way it is logged."""
 
     def act() -> Order:
         terms = read_new_order("regular", form, exchange.instruments)
@@ -54,10 +54,10 @@ def square_off(
     path: str,
     concerns: Callable[[int], bool] = lambda _token: True,
 ) -> tuple[list[str], list[str]]:
-    """Close an account's positions of a product as the broker's desk does; ids of orders placed, and of cancelled ones.
+    """Close an account's positions of a product as the broker does; ids of orders placed, and of cancelled ones.
 
-    Pending orders of the product are cancelled first, then MARKET orders of the desk close what is open.
-    ``concerns`` picks instruments by token. A position that the desk's order is refused for stays open.
+    Pending orders of the product are cancelled first, then MARKET orders of the broker close what is open.
+    ``concerns`` picks instruments by token. A position that the broker's order is refused for stays open.
     """
     live = [
         order
@@ -92,7 +92,7 @@ def _close(exchange: PaperExchange, account: Account, position: Position, path: 
         try:
             placed.append(place(exchange, account, form, BY_BROKER, path).order_id)
         except KiteError:
-            # Logged with its reason; the desk goes on with the next one.
+            # Logged with its reason; the next one follows.
             continue
     return placed
 

@@ -32,7 +32,7 @@ _INDEX_FULL = struct.Struct(">8i")
 
 
 def depth(tick: Tick) -> tuple[list[tuple[int, int, int]], list[tuple[int, int, int]]]:
-    """Five bids and five asks around the last price, as (quantity, price in paise, orders); zeros for nobody."""
+    """Five bids and five asks around the last price, as (quantity, price in paise, orders); zeros for no orders."""
     step = tick.instrument.tick_paise
     bids = [(LEVEL_QUANTITY, max(tick.last - step * n, 0), n + 1) for n in range(DEPTH_LEVELS)]
     asks = [(LEVEL_QUANTITY, tick.last + step * (n + 1), n + 1) for n in range(DEPTH_LEVELS)]

@@ -1,12 +1,17 @@
-"""Plain words in documents: each word to avoid, with the words to use instead."""
+"""Plain words in documents, docstrings and comments: each word to avoid, with the words to use instead."""
 
+import ast
+import io
 import re
+import tokenize
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[3]
+CODE = ("actors", "api", "broker", "config", "persistence")
 COLUMNS = 120
 
 INSTEAD = {
@@ -37,6 +42,13 @@ HISTORY = "CHANGELOG.md"
 
 def test_documents_use_plain_words() -> None:
     found = [fault for page in _pages() for fault in _faults(page, _prose(page.read_text(encoding="utf-8")))]
+    assert not found, "\n".join(found)
+
+
+def test_docstrings_and_comments_use_plain_words() -> None:
+    modules = [module for folder in CODE for module in sorted((ROOT / folder).rglob("*.py"))]
+    assert len(modules) > 100
+    found = [fault for module in modules for fault in _faults(module, _said(module.read_text(encoding="utf-8")))]
     assert not found, "\n".join(found)
 
 
@@ -74,6 +86,23 @@ def _prose(page: str) -> Iterator[tuple[int, str]]:
             fenced = not fenced
         elif not fenced:
             yield number, line
+
+
+def _said(module: str) -> Iterator[tuple[int, str]]:
+    """Every line of a docstring (of constants too) and every comment, but for what the API has published."""
+    for node in ast.walk(ast.parse(module)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            lines = node.value.value.splitlines()
+            if not lines[0].strip() or lines[0] not in _published():
+                yield from enumerate(lines, node.lineno)
+    for token in tokenize.generate_tokens(io.StringIO(module).readline):
+        if token.type == tokenize.COMMENT:
+            yield token.start[0], token.string
+
+
+@cache
+def _published() -> str:
+    return (ROOT / "docs" / "openapi.json").read_text(encoding="utf-8")
 
 
 def _faults(where: Path, lines: Iterator[tuple[int, str]]) -> Iterator[str]:
