@@ -76,7 +76,7 @@ class OrderGateway(Protocol):
         ...
 
     async def keep_warm(self) -> None:
-        """Use the sessions that have waited longest, so that an order finds them open. Raises BrokerUnavailable."""
+        """Use the connections that have waited longest, so that an order finds them open. Raises BrokerUnavailable."""
         ...
 
 

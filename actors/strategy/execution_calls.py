@@ -82,7 +82,7 @@ class DeskCalls:
         return None
 
     async def warm_up(self) -> None:
-        """Have the account's session opened before it is needed; a failure shows itself when it matters."""
+        """Have a connection of the account opened before it is needed; a failure shows itself when it matters."""
         with contextlib.suppress(PeerUnavailable):
             await self._desk.probe(self._account_id)
 

@@ -180,7 +180,7 @@ class BrokerService:
         """What the instrument trades at, in rupees, asked of the broker in the user's name; None if it gives no price.
 
         Raises:
-            InvalidToken, ExpiredToken: the broker refuses the session.
+            InvalidToken, ExpiredToken: the broker refuses the access token.
             BrokerRefused, BrokerUnreachable: any other answer, or none within `PRICE_PATIENCE_S`.
             UnreadableSecret: the stored credentials cannot be decrypted.
             ApiError: 409 `proxy_not_allowed`.

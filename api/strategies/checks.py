@@ -82,7 +82,7 @@ class StrategyChecks:
         """What a START of the strategy depends on. A broker that does not answer does not prevent it.
 
         Raises:
-            ApiError: 409 `broker_not_connected`; 409 `broker_token_expired` if the broker refuses the session; 409
+            ApiError: 409 `broker_not_connected`; 409 `broker_token_expired` if the broker refuses the token; 409
                 `account_short` if the account owes shares of the same instrument and product.
             InvalidField: the strategy breaks a rule already without the price.
         """

@@ -75,7 +75,7 @@ class KiteSessions:
             raise
 
     def rehearse(self) -> None:
-        """Take the session that `begin` would use, and give it back. It does not count as used."""
+        """Take the connection that `begin` would use, and give it back. It does not count as used."""
         connection = self._take(oldest=False)
         if connection is not None:
             self.give_back(connection)

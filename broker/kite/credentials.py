@@ -7,7 +7,7 @@ from broker.proxy import Proxy
 
 @dataclass(frozen=True, slots=True)
 class KiteCredentials:
-    """What a session at the broker needs, and the proxy that everything said in it goes through, if there is one."""
+    """What a request to the broker needs, and the proxy that it goes through, if there is one."""
 
     api_key: str = field(repr=False)
     access_token: str = field(repr=False)

@@ -162,7 +162,7 @@ class KiteGateway:
         return together(*readings)
 
     async def keep_warm(self) -> None:
-        """One cheap read over the sessions that have waited longest; do it every 20 to 30 s while orders may come.
+        """One cheap read over the connections that have waited longest; do it every 20 to 30 s while orders may come.
 
         Raises:
             BrokerUnavailable: the broker does not answer, or does not accept the credentials.
@@ -263,7 +263,7 @@ class KiteGateway:
         return client
 
     def _sessions_through(self, proxy: Proxy | None) -> KiteSessions:
-        """Sessions are kept over a change of the token, and none that leaves by another way is used again."""
+        """Connections are kept over a change of the token, and none that leaves by another way is used again."""
         sessions = self._sessions
         if sessions.destination.proxy == proxy:
             return sessions

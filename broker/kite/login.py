@@ -146,7 +146,7 @@ def last_price(
     """The last traded price in rupees, or None when the broker has none for the instrument (kite.md §1.5: absent).
 
     Raises:
-        InvalidToken, ExpiredToken: if the session is refused.
+        InvalidToken, ExpiredToken: if the access token is refused.
         BrokerRefused, BrokerUnreachable: for any other answer, or none.
     """
     try:
@@ -175,7 +175,7 @@ def shares_owed(
     day opened covers them (kite.md §1.8).
 
     Raises:
-        InvalidToken, ExpiredToken: if the session is refused.
+        InvalidToken, ExpiredToken: if the access token is refused.
         BrokerRefused, BrokerUnreachable: for any other answer, or none.
     """
     try:

@@ -78,7 +78,7 @@ def finished_by(deadline: float) -> Iterator[None]:
 
 
 class KiteOrderClient(KiteConnect):  # type: ignore[misc] # kiteconnect has no types
-    """One account under one access token. Safe to use from several threads, each call over a session of its own.
+    """One account under one access token. Safe to use from several threads, each call over a connection of its own.
 
     Besides the exceptions of `kiteconnect`, which carry the true HTTP status in `code`, calls raise `NeverSent` and
     `AnswerLost`. None of their texts holds credentials.
@@ -146,7 +146,7 @@ class KiteOrderClient(KiteConnect):  # type: ignore[misc] # kiteconnect has no t
         return self._get("orders")
 
     def keep_warm(self) -> None:
-        """Use the sessions that have waited longest, so that neither end closes them; open one if there is none."""
+        """Use the connections that have waited longest, so that neither end closes them; open one if there is none."""
         head = self._request_head("GET", self._path("user.profile", None), None)
         for _ in range(min(max(1, len(self._sessions)), _MOST_WARMED)):
             self._send("GET", head, None, oldest=True)

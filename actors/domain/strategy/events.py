@@ -96,7 +96,7 @@ class NoBuyers:
 
 @dataclass(frozen=True, slots=True)
 class BrokerRestored:
-    """The broker answers again, or the account has a valid session again."""
+    """The broker answers again, or the account has a valid access token again."""
 
 
 @dataclass(frozen=True, slots=True)

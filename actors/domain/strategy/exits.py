@@ -32,7 +32,7 @@ EXIT_FAILURE_LIMIT = 3
 """Exits in a row that the broker may end without a fill before the run says that its exit failed."""
 
 PROBE_INTERVAL = timedelta(seconds=2)
-"""Between the looks at a broker that did not answer, or that refused the account's session (row H3)."""
+"""Between the looks at a broker that did not answer, or that refused the access token (row H3)."""
 
 PROBED = frozenset({FailureKind.UNREACHABLE, FailureKind.SESSION_EXPIRED, FailureKind.HALTED})
 """Failures that are over when the broker answers for the account again: the exit goes out at that moment."""

@@ -52,7 +52,7 @@ class AccountDesk:
         return await self.gateway.orders()
 
     async def warm_up(self) -> None:
-        """Ready a session for the order that is about to leave; a failure shows itself when it matters."""
+        """Ready a connection for the order that is about to leave; a failure shows itself when it matters."""
         loop = asyncio.get_running_loop()
         if loop.time() < self._warm_until:
             return

@@ -159,7 +159,7 @@ class AccountWatch:
         return held or any(intent.key[2] == Product.CNC for intent in self._evidence.known)
 
     async def _keep_warm(self) -> None:
-        """Our own reads use the session that was used last; an order that comes with others needs more of them."""
+        """Our own reads use the connection that was used last; an order that comes with others needs more of them."""
         now = self._clock.now()
         if self._holdings and now - self._warmed_at >= self._limits.keep_warm:
             self._warmed_at = now

@@ -15,6 +15,7 @@ from config.settings import Settings
 
 ROOT = Path(__file__).parents[3]
 DOCS = ROOT / "docs"
+FOLDERS = ("actors", "api", "benchmarks", "broker", "config", "docs", "persistence", "tests")
 EMPTY = "*(empty)*"
 DATA_DIR = "~/.local/share/tradeactors"
 
@@ -69,6 +70,27 @@ def test_links_between_documents_lead_somewhere() -> None:
         if not (page.parent / target).exists()
     ]
     assert broken == []
+
+
+def test_every_file_that_a_document_names_exists() -> None:
+    pages = [*ROOT.glob("*.md"), *DOCS.rglob("*.md")]
+    named = [
+        (page, name)
+        for page in pages
+        if page.name != "CHANGELOG.md"
+        for name in re.findall(rf"`((?:{'|'.join(FOLDERS)})/[\w/*-]*(?:\.\w+|/))`", page.read_text(encoding="utf-8"))
+    ]
+    assert len(named) > 200
+    missing = [f"{page.relative_to(ROOT)}: {name}" for page, name in named if not any(ROOT.glob(name.rstrip("/")))]
+    assert missing == []
+
+
+def test_what_the_lists_of_usual_changes_name_stands_in_the_file_before_it() -> None:
+    page = (DOCS / "architecture.md").read_text(encoding="utf-8").split("\n## Where do I change")[1]
+    named = re.findall(r"`(\w[\w/]+\.py)`\s+\(`(\w+)`", page)
+    assert len(named) > 8
+    missing = [f"{name} in {file}" for file, name in named if name not in (ROOT / file).read_text(encoding="utf-8")]
+    assert missing == []
 
 
 def test_every_decision_has_the_same_parts() -> None:

@@ -30,7 +30,8 @@ INSTEAD = {
     r"\bteeth\b": "tests of the tests",
     r"\btold\b(?! apart)": "hears of it, is notified, is reported",
     r"\bwhoever\b": "name the process or the person",
-    r"\b(?:broker(?:'s)?|Kite|warm|expired|HTTP) sessions?\b|\bsession(?:s)? (?:has|have|had) (?:expired|ended)\b": (
+    r"\b(?:account's|broker's|Kite|warm|expired|HTTP) sessions?\b|\bsessions? (?:has|have|had) (?:expired|ended)\b"
+    r"|\brefuse[sd]? (?:the|its) session\b|\bsessions? that have waited\b": (
         "Kite login, access token, connection: a session is a trading day"
     ),
 }
