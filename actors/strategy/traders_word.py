@@ -6,7 +6,7 @@ from actors.domain.orders.log_events import LogWord
 from actors.domain.strategy import recovery
 from actors.domain.strategy.decisions import LogEvent
 from actors.domain.strategy.snapshot import load_state
-from actors.ports import JournalEntry, LoadedRun, LoggedEvent, OrderDesk
+from actors.ports.strategy import JournalEntry, LoadedRun, LoggedEvent, OrderDesk
 from actors.strategy.holding_reports import holding_of
 
 
