@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from actors.domain.strategy.events import Timer, TimerFired
-from actors.ports import Clock
+from actors.ports.common import Clock
 
 _LONGEST_SLEEP = 1.0
 """Seconds between looks at the wall clock, since a loop timer follows the monotonic one."""

@@ -10,8 +10,8 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from starlette.types import ASGIApp
 
+from actors.ports.engine import StrategyEngine
 from api.base.dependencies import access_claims, limit_address
-from api.base.engine_port import StrategyEngine
 from api.base.errors import install_error_handlers
 from api.base.metrics import Metrics
 from api.bootstrap import open_resources

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from api.base.engine_port import StrategyEngine
+from actors.ports.engine import StrategyEngine
 from api.brokers.service import BrokerService
 from api.events.reader import EventReader
 from api.events.streams import EventsService

@@ -24,7 +24,8 @@ from kiteconnect import KiteConnect
 
 from broker.kite.connection import Destination
 from broker.kite.connection_pool import KiteSessions
-from broker.kite.gateway import KiteCredentials, KiteEndpoint, KiteGateway, order_fields
+from broker.kite.credentials import KiteCredentials
+from broker.kite.gateway import KiteEndpoint, KiteGateway, order_fields
 from broker.kite.order_client import KiteOrderClient
 from tests.kit.execution import a_command
 

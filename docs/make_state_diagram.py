@@ -2,7 +2,7 @@
 
     .venv/bin/python docs/make_state_diagram.py
 
-`tests/unit/test_docs.py` fails when the drawing is not that of `actors.domain.strategy.state.TRANSITIONS`.
+`tests/unit/docs/test_docs.py` fails when the drawing is not that of `actors.domain.strategy.state.TRANSITIONS`.
 """
 
 from pathlib import Path

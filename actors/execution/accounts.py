@@ -13,10 +13,10 @@ from actors.execution.account.request_counts import RequestCounts
 from actors.execution.account.trading_account import AccountDesk, newest_by_tag
 from actors.execution.guarding.stop_guard import StopGuard
 from actors.execution.watching.account_watcher import AccountWatch, WatchLimits
-from actors.ports import (
+from actors.ports.common import Clock
+from actors.ports.execution import (
     AccountRecords,
     AttemptLog,
-    Clock,
     OrderGateways,
     OrderUpdates,
     StrategyEvents,

@@ -33,22 +33,19 @@ from actors.execution.orders.follower import FollowLimits, OrderFollower
 from actors.execution.orders.hours import closed_to, refusal, takes_changes
 from actors.execution.orders.placer import OrderPlacer
 from actors.execution.watching.account_watcher import WatchLimits
-from actors.ports import (
+from actors.ports.common import Clock, PeerUnavailable
+from actors.ports.execution import (
     AccountRecords,
     AttemptLog,
     BrokerUnavailable,
     ClaimsUnavailable,
     ClaimVerdict,
-    Clock,
     ExecutionStreams,
-    GuardAnswer,
-    Holding,
     OrderClaims,
-    OrderCommand,
     OrderGateways,
-    PeerUnavailable,
     StrategyEvents,
 )
+from actors.ports.strategy import GuardAnswer, Holding, OrderCommand
 from actors.timers import AlarmClock
 
 log = structlog.get_logger(__name__)
@@ -72,7 +69,7 @@ class ExecutionLimits:
     """How long before the instant of an order nothing sleeps any more (`AlarmClock`)."""
 
 
-class ExecutionActor:
+class ExecutionShell:
     """Places, follows, chases and cancels the orders of the accounts that are mapped to it, and watches them."""
 
     def __init__(
@@ -110,7 +107,7 @@ class ExecutionActor:
     async def execute(self, command: OrderCommand) -> Event:
         """Place the intent's order and follow it to its end; the event that ends it. Repeats join the first."""
         failed = self._exits.commanded(command.intent.id)
-        return failed or await asyncio.shield(self._begin(command))
+        return await asyncio.shield(self._begin(command)) if failed is None else failed
 
     def _begin(self, command: OrderCommand, *, foreseen: bool = False) -> "asyncio.Task[Event]":
         """The work on the intent. `foreseen`: it is known that its claim will be granted."""

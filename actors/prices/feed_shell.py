@@ -9,7 +9,8 @@ from actors.domain.identifiers import Instrument
 from actors.domain.money import Paise
 from actors.domain.prices.stop_loss import SILENCE_LIMIT, Tick, TickFilter
 from actors.domain.prices.stream_clock import StreamClock
-from actors.ports import Clock, FeedStatus, TickReceiver, TickStream
+from actors.ports.common import Clock
+from actors.ports.prices import FeedStatus, TickReceiver, TickStream
 
 log = structlog.get_logger(__name__)
 
@@ -48,7 +49,7 @@ class _Followed:
         return self.absent < _TIMES_ABSENT
 
 
-class MarketListener:
+class FeedShell:
     """A broker's ticks. Subscriptions survive reconnects; unusable ticks go no further.
 
     An instrument is its exchange and symbol. The token that a subscriber knows is a hint, since brokers give tokens

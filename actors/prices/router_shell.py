@@ -10,7 +10,8 @@ from actors.domain.identifiers import Instrument
 from actors.domain.money import Paise
 from actors.domain.prices.fanout import Delivery, TickFanout
 from actors.domain.prices.stop_loss import Tick
-from actors.ports import Clock, FeedStatus, PriceMirror, TickReceiver, TickSource
+from actors.ports.common import Clock
+from actors.ports.prices import FeedStatus, PriceMirror, TickReceiver, TickSource
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ IDLE_LIMIT = timedelta(seconds=60)
 """A router without a follower for this long gives its process back."""
 
 
-class TickRouter:
+class RouterShell:
     """The router of one instrument. It loses nothing that matters when it restarts: strategies renew their watch."""
 
     def __init__(

@@ -16,17 +16,10 @@ from actors.domain.orders.cover import Cover
 from actors.domain.orders.order import OrderReport
 from actors.domain.prices.stop_loss import Tick
 from actors.domain.strategy.events import Event
-from actors.ports import (
-    Attempt,
-    FeedStatus,
-    GuardAnswer,
-    Holding,
-    JournalEntry,
-    LoadedRun,
-    OrderCommand,
-    OrderNote,
-    PeerUnavailable,
-)
+from actors.ports.common import PeerUnavailable
+from actors.ports.execution import Attempt, OrderNote
+from actors.ports.prices import FeedStatus
+from actors.ports.strategy import GuardAnswer, Holding, JournalEntry, LoadedRun, OrderCommand
 from actors.runtime import names
 from actors.runtime.names import NAMESPACE, Pools
 

@@ -14,7 +14,8 @@ from actors.domain.orders.cover import Stake
 from actors.domain.strategy.decisions import SendOrder
 from actors.domain.strategy.events import BrokerRestored, Event
 from actors.domain.strategy.state import StrategyState
-from actors.ports import Clock, OrderCommand, OrderDesk, PeerUnavailable
+from actors.ports.common import Clock, PeerUnavailable
+from actors.ports.strategy import OrderCommand, OrderDesk
 
 log = logging.getLogger(__name__)
 

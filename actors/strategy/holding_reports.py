@@ -17,7 +17,8 @@ from actors.domain.strategy.events import CoverRead, Event
 from actors.domain.strategy.spec import StrategyRun
 from actors.domain.strategy.state import Phase, StrategyState
 from actors.domain.token_day import token_day
-from actors.ports import Clock, GuardAnswer, Holding, OrderDesk, PeerUnavailable, StopOrder
+from actors.ports.common import Clock, PeerUnavailable
+from actors.ports.strategy import GuardAnswer, Holding, OrderDesk, StopOrder
 from actors.strategy.execution_calls import order_command
 from actors.timers import within
 

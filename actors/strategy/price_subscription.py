@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 from actors.domain.money import Paise
 from actors.domain.strategy.events import Event, FeedLost, FeedRestored
 from actors.domain.strategy.spec import StrategyRun
-from actors.ports import FeedStatus, PeerUnavailable, PriceWatch
+from actors.ports.common import PeerUnavailable
+from actors.ports.prices import FeedStatus, PriceWatch
 from actors.timers import within
 
 log = logging.getLogger(__name__)

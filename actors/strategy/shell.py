@@ -1,6 +1,6 @@
 """The shell of one strategy: one state, one inbox, one consumer; that is the strategy's lock.
 
-`StrategyActor` owns the timers and carries decisions out through ports. What a caller may believe:
+`StrategyShell` owns the timers and carries decisions out through ports. What a caller may believe:
 
 * Events are taken in one at a time, each completely; the new state is stored before anything is awaited.
 * A request to the broker is handed over before anything is recorded; recording is retried until the journal has it.
@@ -53,20 +53,10 @@ from actors.domain.strategy.machine import step
 from actors.domain.strategy.reconciliation import expected_tags
 from actors.domain.strategy.snapshot import load_state
 from actors.domain.strategy.state import Phase, StrategyState
-from actors.ports import (
-    Clock,
-    EntryRefused,
-    Journal,
-    JournalEntry,
-    LoadedRun,
-    LoggedEvent,
-    OrderCommand,
-    OrderDesk,
-    PeerUnavailable,
-    PriceWatch,
-    StaleEpoch,
-    WordTaken,
-)
+from actors.ports.common import Clock, EntryRefused, PeerUnavailable, StaleEpoch
+from actors.ports.engine import WordTaken
+from actors.ports.prices import PriceWatch
+from actors.ports.strategy import Journal, JournalEntry, LoadedRun, LoggedEvent, OrderCommand, OrderDesk
 from actors.strategy.execution_calls import PEER_RETRY_S, DeskCalls, order_command
 from actors.strategy.holding_reports import GuardCalls
 from actors.strategy.price_subscription import WatchCalls
@@ -97,7 +87,7 @@ _Posted = tuple[int, int, Event, asyncio.Future[None] | None]
 """Rank, place within the rank, the event, and what is done once it was taken in."""
 
 
-class StrategyActor:
+class StrategyShell:
     """One running strategy. Give it events with `post`; await `live()` for its whole life."""
 
     def __init__(

@@ -5,7 +5,7 @@ from datetime import datetime
 from actors.domain.strategy import recovery
 from actors.domain.strategy.decisions import LogEvent
 from actors.domain.strategy.snapshot import load_state
-from actors.ports import JournalEntry, LoadedRun, LoggedEvent, OrderDesk
+from actors.ports.strategy import JournalEntry, LoadedRun, LoggedEvent, OrderDesk
 from actors.strategy.holding_reports import holding_of
 
 

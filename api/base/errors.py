@@ -15,7 +15,7 @@ from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from api.base.engine_port import EngineUnavailable
+from actors.ports.engine import EngineUnavailable
 from broker.errors import (
     BrokerRefused,
     BrokerUnreachable,

@@ -13,8 +13,9 @@ from actors.domain.identifiers import Instrument
 from api.base.errors import ApiError, InvalidField, code_of, unauthorized
 from api.brokers.calls import BrokerCalls
 from broker.errors import BrokerError, CredentialsMismatch, ExpiredToken, InvalidToken
-from broker.kite.instruments import InstrumentLists, ListedInstrument, fetch_instruments
+from broker.kite.instruments import InstrumentLists, fetch_instruments
 from broker.kite.login import BrokerSession, token_expiry
+from broker.market.listing import ListedInstrument
 from broker.proxy import Proxy
 from config.settings import Broker, Settings
 from persistence.database.engine import Sessions, tenant_transaction, transaction

@@ -4,7 +4,7 @@ import asyncio
 
 import structlog
 
-from api.base.engine_port import StrategyEngine
+from actors.ports.engine import StrategyEngine
 from api.base.metrics import Metrics
 
 log = structlog.stdlib.get_logger(__name__)

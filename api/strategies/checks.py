@@ -18,8 +18,8 @@ from api.base.errors import ApiError
 from api.brokers.service import BrokerService
 from api.strategies.rules import Terms, check_listed, check_market_price, check_terms, spellings, start_message
 from broker.errors import BrokerRefused, BrokerUnreachable, ExpiredToken, InvalidToken
-from broker.kite.instruments import ListedInstrument
 from broker.kite.login import token_expiry
+from broker.market.listing import ListedInstrument
 from broker.market.trading_calendar import TradingCalendar, TradingCalendars
 from config.settings import Settings
 from persistence.database.models import BrokerAccount, Strategy

@@ -6,7 +6,7 @@ from datetime import datetime
 import structlog
 
 from actors.domain.money import to_rupees
-from api.base.engine_port import StopResult, StrategyEngine
+from actors.ports.engine import StopResult, StrategyEngine
 from api.base.errors import ApiError, unauthorized
 from api.strategies.checks import StartFacts, StrategyChecks, broker_not_connected
 from api.strategies.new_run import first_intent, first_state, new_run

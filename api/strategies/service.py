@@ -7,7 +7,7 @@ from typing import Any
 import structlog
 
 from actors.domain.money import Paise, to_paise, to_rupees
-from api.base.engine_port import StrategyEngine
+from actors.ports.engine import StrategyEngine
 from api.base.errors import ApiError, strategy_not_found, unauthorized
 from api.strategies.checks import StrategyChecks, terms_of
 from api.strategies.rules import Terms, check_moved_stop, check_tick

@@ -1,6 +1,6 @@
 """The trader's word about shares that he, or the broker, has moved behind the engine's back (row M1)."""
 
-from api.base.engine_port import StrategyEngine, WordTaken
+from actors.ports.engine import StrategyEngine, WordTaken
 from api.base.errors import ApiError
 from api.strategies.service import found
 from persistence.database.engine import Sessions, tenant_transaction

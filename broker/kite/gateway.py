@@ -21,7 +21,8 @@ from actors.domain.orders.cover import AccountPosition, PositionKey
 from actors.domain.orders.order import OrderReport
 from actors.domain.orders.price_band import PriceBand
 from actors.domain.orders.retry_policy import AttemptOutcome
-from actors.ports import BrokerSessionExpired, BrokerUnavailable, OrderCommand, PlaceResult
+from actors.ports.execution import BrokerSessionExpired, BrokerUnavailable, PlaceResult
+from actors.ports.strategy import OrderCommand
 from broker.kite.answers.book_rows import OddRows, book_of
 from broker.kite.answers.exceptions import NeverSent
 from broker.kite.answers.holdings import holdings_of, positions_of, together
@@ -33,13 +34,12 @@ from broker.kite.answers.mapping import (
 )
 from broker.kite.connection import Destination
 from broker.kite.connection_pool import KiteSessions
-from broker.kite.order_client import BegunOrder, KiteCredentials, KiteOrderClient, finished_by
+from broker.kite.credentials import KiteCredentials
+from broker.kite.order_client import BegunOrder, KiteOrderClient, finished_by
 from broker.proxy import Proxy
 
 if TYPE_CHECKING:
     from actors.domain.orders.partly_read import OrderBook
-
-__all__ = ["KiteCredentials", "KiteEndpoint", "KiteGateway"]
 
 _THREADS = 32
 """Calls of one account that may be under way at once: a request that hangs must not hold up the next."""

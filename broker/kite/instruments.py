@@ -5,7 +5,6 @@ Kite writes the list once a day before the session; tokens are reused, so a list
 
 import asyncio
 import csv
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -14,74 +13,22 @@ from decimal import Decimal
 import structlog
 
 from actors.domain.errors import InvalidValue
-from actors.domain.identifiers import Instrument
-from actors.domain.money import Paise, round_to_paise
+from actors.domain.money import round_to_paise
 from broker.errors import BrokerError, BrokerUnreachable
+from broker.exchange_time import IST
 from broker.kite.answers.broker_text import clean_status, clean_text
-from broker.kite.login import IST, Timeout, explain, kite_client
+from broker.kite.login import Timeout, explain, kite_client
+from broker.market.listing import DERIVATIVES_EXCHANGE, EXCHANGES, InstrumentTable, ListedInstrument
 
-EXCHANGES = ("NSE", "BSE")
-"""Where shares are traded; each has one segment of the same name for them."""
-DERIVATIVES_EXCHANGE = "NFO"
 RETRY_AFTER = timedelta(seconds=30)
 """While an older list serves: everybody who asks would otherwise wait for the broker's silence, one after another."""
 LIST_READY = timedelta(hours=8)
 """After midnight IST: from then on the day's list is there (kite.md §1.4: about 08:30; tokens are flushed before)."""
 
-INDEX_SEGMENT = "INDICES"
-_BLOCK_WINDOW = "BL"
-_NOT_INTRADAY = re.compile(r"BE|BZ|BL|SM|ST|SZ|GB|GS|TB|SG|IV|RR|[NYZ][0-9A-Z]")
-"""Series of NSE that know no intraday product: settled share for share, in the main market and on the SME platform;
-gold bonds, government securities and treasury bills; investment and real estate trusts; companies' bonds
-(kite.md §7.6).
-
-The series is the part of a tradingsymbol after its last hyphen, if there is one; real hyphens, as in BAJAJ-AUTO and
-MCDOWELL-N, are followed by something else.
-"""
 
 log = structlog.stdlib.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class ListedInstrument:
-    """One row of the list. `tick_paise` is the step of its prices; quantities are multiples of `lot_size`.
-
-    `has_derivatives`: NSE's futures are written on it. Never claimed for BSE, whose shares may bear the name of
-    another company's on NSE. `freeze_quantity`: the most shares of one order; None where the list does not tell, as
-    Kite's never does.
-    """
-
-    exchange: str
-    tradingsymbol: str
-    token: int
-    tick_paise: Paise
-    lot_size: int
-    segment: str
-    instrument_type: str
-    has_derivatives: bool = False
-    freeze_quantity: int | None = None
-
-    @property
-    def tradable(self) -> bool:
-        """False for what has a price and cannot be bought like a share: indices, and the block deal window."""
-        return self.segment == self.exchange and self.exchange in EXCHANGES and self._series != _BLOCK_WINDOW
-
-    @property
-    def intraday_allowed(self) -> bool:
-        """False for the series that know no intraday product (MIS)."""
-        return self.exchange != "NSE" or not _NOT_INTRADAY.fullmatch(self._series)
-
-    @property
-    def instrument(self) -> Instrument:
-        """The identity that the engine trades by."""
-        return Instrument(self.exchange, self.tradingsymbol, self.token)
-
-    @property
-    def _series(self) -> str:
-        return self.tradingsymbol.rpartition("-")[2] if "-" in self.tradingsymbol else ""
-
-
-InstrumentTable = Mapping[tuple[str, str], ListedInstrument]
 ODD_ROW = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError)
 """What reading a row that makes no sense raises."""
 

@@ -10,7 +10,6 @@ from datetime import datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
-from zoneinfo import ZoneInfo
 
 from actors.domain.identifiers import Instrument, Product
 from broker.errors import (
@@ -23,10 +22,10 @@ from broker.errors import (
     InvalidToken,
     ProxyUnreachable,
 )
+from broker.exchange_time import IST
 from broker.kite.answers.broker_text import clean_text
 from broker.proxy import Proxy
 
-IST = ZoneInfo("Asia/Kolkata")
 TOKEN_FLUSH = time(6, 0)
 """Access tokens die at 06:00 IST, whenever they were made (kite.md §6.2)."""
 

@@ -25,7 +25,7 @@ from broker.kite.answers.exceptions import contradictory, kite_error, unreadable
 from broker.kite.answers.sliced_json import read_json
 from broker.kite.connection import Answer
 from broker.kite.connection_pool import Begun, KiteSessions
-from broker.proxy import Proxy
+from broker.kite.credentials import KiteCredentials
 
 _FORM = "application/x-www-form-urlencoded"
 _JSON = "application/json"
@@ -45,15 +45,6 @@ class _Template(NamedTuple):
 
     head: bytes = b""
     form: bytes = b""
-
-
-@dataclass(frozen=True, slots=True)
-class KiteCredentials:
-    """What a request to the broker needs, and the proxy that it goes through, if there is one."""
-
-    api_key: str = field(repr=False)
-    access_token: str = field(repr=False)
-    proxy: Proxy | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 
 from actors.domain.identifiers import Instrument
 from actors.domain.money import Paise, round_to_paise
-from broker.kite.login import IST, Timeout, explain, kite_client
-from broker.kite.order_client import KiteCredentials
+from broker.exchange_time import IST
+from broker.kite.credentials import KiteCredentials
+from broker.kite.login import Timeout, explain, kite_client
 
 MOST_AT_ONCE = 500
 """Instruments that one call of `/quote` may name; Kite allows one such call a second (kite.md §1.5)."""

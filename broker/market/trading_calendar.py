@@ -17,7 +17,7 @@ import structlog
 
 from actors.domain.errors import InvalidValue
 from actors.domain.session import WHOLE_DAY, SessionHours
-from broker.kite.login import IST
+from broker.exchange_time import IST
 
 CalendarName = Literal["XNSE", "24x7"]
 

@@ -176,7 +176,7 @@ class _Demo:
         import os
         import signal
 
-        from actors.ports import PeerUnavailable
+        from actors.ports.common import PeerUnavailable
         from actors.runtime import names
         from actors.runtime.driver import cluster
 

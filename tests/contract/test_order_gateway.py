@@ -13,8 +13,9 @@ from actors.domain.identifiers import Instrument, Product
 from actors.domain.orders.order import Intent, OrderReport, OrderStage
 from actors.domain.orders.price_band import PriceBand
 from actors.domain.orders.retry_policy import AttemptOutcome
-from actors.ports import BrokerUnavailable, OrderGateway
-from broker.kite.gateway import KiteCredentials, KiteEndpoint, KiteGateway
+from actors.ports.execution import BrokerUnavailable, OrderGateway
+from broker.kite.credentials import KiteCredentials
+from broker.kite.gateway import KiteEndpoint, KiteGateway
 from tests.kit.builders import INFY, a_run
 from tests.kit.execution import a_command, held
 from tests.kit.fakes import (

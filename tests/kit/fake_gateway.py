@@ -12,13 +12,9 @@ from actors.domain.orders.cover import AccountPosition, PositionKey, position_ke
 from actors.domain.orders.order import OrderReport, OrderStage, OrderTerms
 from actors.domain.orders.price_band import PriceBand
 from actors.domain.orders.retry_policy import AttemptOutcome
-from actors.ports import (
-    BrokerSessionExpired,
-    BrokerUnavailable,
-    Clock,
-    OrderCommand,
-    PlaceResult,
-)
+from actors.ports.common import Clock
+from actors.ports.execution import BrokerSessionExpired, BrokerUnavailable, PlaceResult
+from actors.ports.strategy import OrderCommand
 from tests.kit.builders import INFY
 
 PRICE = Decimal("1500.00")

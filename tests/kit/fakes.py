@@ -17,22 +17,18 @@ from actors.domain.orders.order import OrderReport
 from actors.domain.prices.stop_loss import Tick
 from actors.domain.strategy.events import Event
 from actors.execution.account.trading_account import newest_by_tag
-from actors.ports import (
+from actors.ports.common import Clock
+from actors.ports.execution import (
     Attempt,
     BrokerUnavailable,
     ClaimVerdict,
-    Clock,
-    FeedStatus,
-    GuardAnswer,
-    Holding,
-    JournalEntry,
     KnownIntent,
-    LoadedRun,
-    OrderCommand,
     OrderGateway,
     OrderNote,
     StreamCallbacks,
 )
+from actors.ports.prices import FeedStatus
+from actors.ports.strategy import GuardAnswer, Holding, JournalEntry, LoadedRun, OrderCommand
 from tests.kit.builders import INFY
 from tests.kit.fake_gateway import (
     EXPIRED,

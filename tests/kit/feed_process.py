@@ -143,7 +143,7 @@ def follow_updates(ws_root: str, _most_instruments: int) -> None:
 
 
 def _credentials(command: dict[str, Any]) -> Any:
-    from broker.kite.gateway import KiteCredentials
+    from broker.kite.credentials import KiteCredentials
 
     proxy = command["proxy"] and Proxy.parse(command["proxy"])
     return KiteCredentials(command["api_key"], command["access_token"], proxy or None)

@@ -5,7 +5,8 @@ from typing import Any
 
 from broker.kite.connection import Destination
 from broker.kite.connection_pool import KiteSessions
-from broker.kite.gateway import KiteCredentials, KiteEndpoint, KiteGateway
+from broker.kite.credentials import KiteCredentials
+from broker.kite.gateway import KiteEndpoint, KiteGateway
 from broker.kite.order_client import KiteOrderClient
 from broker.proxy import Proxy
 

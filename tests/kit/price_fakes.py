@@ -6,9 +6,7 @@ from datetime import datetime, timedelta
 
 from actors.domain.identifiers import Instrument
 from actors.domain.prices.stop_loss import Tick
-from actors.ports import (
-    FeedStatus,
-)
+from actors.ports.prices import FeedStatus
 
 
 @dataclass

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from enum import IntEnum
 
 from actors.domain.orders.order import OrderEvent
-from actors.ports import Clock
+from actors.ports.common import Clock
 
 _MARGIN = timedelta(milliseconds=20)
 """Into the new second before it is used, since the broker's clock is not ours."""

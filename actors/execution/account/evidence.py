@@ -28,7 +28,9 @@ from actors.domain.orders.cover import (
 from actors.domain.orders.order import OrderReport
 from actors.domain.orders.partly_read import is_unread
 from actors.execution.account.trading_account import AccountDesk, SharedRead
-from actors.ports import AccountRecords, BrokerUnavailable, Clock, Holding, KnownIntent, OrderCommand, PeerUnavailable
+from actors.ports.common import Clock, PeerUnavailable
+from actors.ports.execution import AccountRecords, BrokerUnavailable, KnownIntent
+from actors.ports.strategy import Holding, OrderCommand
 
 log = structlog.get_logger(__name__)
 

@@ -6,7 +6,7 @@ import structlog
 
 from actors.domain.identifiers import Instrument
 from actors.domain.orders.price_band import LOOK_INTERVAL, PriceBand
-from actors.ports import BrokerUnavailable, OrderGateway
+from actors.ports.execution import BrokerUnavailable, OrderGateway
 
 log = structlog.get_logger(__name__)
 

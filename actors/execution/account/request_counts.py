@@ -4,7 +4,7 @@ from collections import Counter
 
 from actors.domain.identifiers import IntentId, Leg
 from actors.domain.orders.retry_policy import AttemptOutcome
-from actors.ports import Clock
+from actors.ports.common import Clock
 
 MOST_REQUESTS = 100
 """Requests to place the orders of one leg of one run in a day. The slow retries of an exit stay far below it."""

@@ -6,12 +6,13 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Generic, TypeVar
 
 from actors.domain.identifiers import IntentId
+from actors.domain.orders.cover import PositionKey
 from actors.domain.orders.order import OrderReport, precedence
 from actors.domain.orders.partly_read import may_hide
 from actors.execution.account.budget import OrderBudget
 from actors.execution.account.price_bands import PriceBands
 from actors.execution.account.request_counts import RequestCounts
-from actors.ports import BrokerUnavailable, OrderGateway, PositionKey
+from actors.ports.execution import BrokerUnavailable, OrderGateway
 
 T = TypeVar("T")
 

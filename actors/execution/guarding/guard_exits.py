@@ -9,7 +9,9 @@ import structlog
 from actors.domain.identifiers import IntentId
 from actors.domain.money import Paise
 from actors.domain.strategy.events import Event, OrderReported, PlacementFailed, StopLossTriggered
-from actors.ports import OrderCommand, PeerUnavailable, StrategyEvents
+from actors.ports.common import PeerUnavailable
+from actors.ports.execution import StrategyEvents
+from actors.ports.strategy import OrderCommand
 
 log = structlog.get_logger(__name__)
 

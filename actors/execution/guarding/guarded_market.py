@@ -15,8 +15,9 @@ from actors.domain.money import Paise
 from actors.domain.prices.stop_levels import StopLevels
 from actors.domain.prices.stop_loss import Tick
 from actors.execution.guarding.tick_streams import TickStreams
-from actors.ports import Clock, FeedTicks
-from actors.prices.feed_shell import LAG_LIMIT, MarketListener
+from actors.ports.common import Clock
+from actors.ports.prices import FeedTicks
+from actors.prices.feed_shell import LAG_LIMIT, FeedShell
 
 log = structlog.get_logger(__name__)
 
@@ -36,7 +37,7 @@ class GuardedMarket:
         judge: Callable[[int, Tick], None],
     ) -> None:
         self.streams = streams
-        self.listener = MarketListener(streams, routers=self, clock=clock, lag_limit=LAG_LIMIT)
+        self.listener = FeedShell(streams, routers=self, clock=clock, lag_limit=LAG_LIMIT)
         self._broker, self._feed, self._clock, self._judge = broker, feed, clock, judge
         self._levels: dict[str, StopLevels] = {}
         self._days: dict[str, date] = {}

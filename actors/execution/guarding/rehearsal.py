@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import structlog
 
-from actors.ports import OrderCommand
+from actors.ports.strategy import OrderCommand
 
 log = structlog.get_logger(__name__)
 

@@ -22,18 +22,9 @@ from actors.domain.strategy.events import Event, OrderReported
 from actors.domain.token_day import token_day
 from actors.execution.guarding.guarded_market import GuardedMarket
 from actors.execution.guarding.tick_streams import TickStreams
-from actors.ports import (
-    ClaimsUnavailable,
-    ClaimVerdict,
-    Clock,
-    ExecutionStreams,
-    GuardAnswer,
-    GuardShown,
-    Holding,
-    OrderClaims,
-    OrderCommand,
-    StopOrder,
-)
+from actors.ports.common import Clock
+from actors.ports.execution import ClaimsUnavailable, ClaimVerdict, ExecutionStreams, GuardShown, OrderClaims
+from actors.ports.strategy import GuardAnswer, Holding, OrderCommand, StopOrder
 
 log = structlog.get_logger(__name__)
 
@@ -265,7 +256,7 @@ class StopGuard:
             self.changed.set()
 
     def on_tick(self, account_id: int, token: int, price: Paise, traded_at: datetime, sent_at: datetime) -> None:
-        """One tick as the broker sent it: see `MarketListener.on_tick`."""
+        """One tick as the broker sent it: see `FeedShell.on_tick`."""
         self.on_heard(account_id)
         if (market := self._market_of.get(account_id)) is not None:
             market.listener.on_tick(token, price, traded_at, sent_at)

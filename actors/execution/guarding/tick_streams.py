@@ -6,7 +6,7 @@ hearer. All accounts of a broker hear the same prices, so one connection serves 
 
 from collections.abc import Callable
 
-from actors.ports import TooManyInstruments
+from actors.ports.prices import TooManyInstruments
 
 MOST_INSTRUMENTS = 3000
 """Kite takes so many on a connection (kite.md §5.1)."""

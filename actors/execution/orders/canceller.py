@@ -10,7 +10,7 @@ import structlog
 from actors.domain.orders.order import OrderEvent
 from actors.execution.account.budget import ChasesUsedUp, DayUsedUp
 from actors.execution.account.trading_account import AccountDesk
-from actors.ports import BrokerUnavailable
+from actors.ports.execution import BrokerUnavailable
 
 log = structlog.get_logger(__name__)
 

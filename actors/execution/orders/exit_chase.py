@@ -21,7 +21,9 @@ from actors.domain.orders.price_band import (
 from actors.domain.strategy.events import Event, NoBuyers
 from actors.execution.account.budget import ChasesUsedUp
 from actors.execution.account.trading_account import AccountDesk
-from actors.ports import AttemptLog, BrokerUnavailable, Clock, OrderCommand, OrderNote
+from actors.ports.common import Clock
+from actors.ports.execution import AttemptLog, BrokerUnavailable, OrderNote
+from actors.ports.strategy import OrderCommand
 
 log = structlog.get_logger(__name__)
 

@@ -18,7 +18,9 @@ from actors.domain.orders.partly_read import is_listed_unread
 from actors.execution.account.evidence import AccountEvidence
 from actors.execution.account.trading_account import AccountDesk, with_tag
 from actors.execution.orders.exit_chase import ExitChase
-from actors.ports import AttemptLog, BrokerUnavailable, Clock, OrderCommand, OrderNote
+from actors.ports.common import Clock
+from actors.ports.execution import AttemptLog, BrokerUnavailable, OrderNote
+from actors.ports.strategy import OrderCommand
 
 log = structlog.get_logger(__name__)
 

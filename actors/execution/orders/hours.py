@@ -6,7 +6,7 @@ from actors.domain.identifiers import Product, Side
 from actors.domain.market_hours import MarketHours, NotBefore, Request
 from actors.domain.orders.order import FailureKind
 from actors.domain.strategy.events import PlacementFailed
-from actors.ports import OrderCommand
+from actors.ports.strategy import OrderCommand
 
 
 def refusal(command: OrderCommand, hours: MarketHours, at: datetime, request: Request) -> NotBefore | None:

@@ -21,7 +21,9 @@ from actors.execution.account.trading_account import AccountDesk
 from actors.execution.watching import audit
 from actors.execution.watching.alerts import alert_of
 from actors.execution.watching.audit import Account, Finding
-from actors.ports import AttemptLog, BrokerUnavailable, Clock, Holding, PeerUnavailable, StrategyEvents
+from actors.ports.common import Clock, PeerUnavailable
+from actors.ports.execution import AttemptLog, BrokerUnavailable, StrategyEvents
+from actors.ports.strategy import Holding
 from actors.timers import within
 
 log = structlog.get_logger(__name__)

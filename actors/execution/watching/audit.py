@@ -24,7 +24,8 @@ from actors.domain.orders.cover import (
 )
 from actors.domain.orders.order import OrderReport
 from actors.domain.strategy.reconciliation import duplicates
-from actors.ports import Holding, KnownIntent
+from actors.ports.execution import KnownIntent
+from actors.ports.strategy import Holding
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,17 +10,13 @@ from actors.domain.identifiers import Leg
 from actors.domain.orders.retry_policy import RetryPolicy
 from actors.execution.account.budget import BudgetLimits
 from actors.execution.shell import ExecutionLimits
-from actors.ports import (
-    BrokerUnavailable,
-    FeedStatus,
-    GuardShown,
-    KnownIntent,
-    OrderGateway,
-    PeerUnavailable,
-)
+from actors.ports.common import PeerUnavailable
+from actors.ports.execution import BrokerUnavailable, GuardShown, KnownIntent, OrderGateway
+from actors.ports.prices import FeedStatus
 from actors.runtime.clients.claims import JournalPulse, MirrorClaims
 from actors.runtime.clients.execution_lease import ExecutionLease
-from broker.kite.gateway import KiteCredentials, KiteEndpoint, KiteGateway
+from broker.kite.credentials import KiteCredentials
+from broker.kite.gateway import KiteEndpoint, KiteGateway
 from broker.proxy import Proxy
 from config.logging import configure_logging
 from config.settings import Broker, Settings, load_settings

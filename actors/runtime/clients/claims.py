@@ -9,7 +9,8 @@ from typing import Any
 import structlog
 
 from actors.domain.identifiers import Leg
-from actors.ports import ClaimsUnavailable, ClaimVerdict, OrderCommand
+from actors.ports.execution import ClaimsUnavailable, ClaimVerdict
+from actors.ports.strategy import OrderCommand
 from actors.runtime.clients.execution_lease import ExecutionLease
 from persistence.errors import DatabaseUnavailable, MirrorUnavailable
 from persistence.journal.ledger import RunLedger

@@ -11,9 +11,9 @@ from datetime import datetime
 
 import structlog
 
-from actors.ports import BrokerUnavailable
+from actors.ports.execution import BrokerUnavailable
 from actors.runtime.clients.bootstrap import Accounts, CredentialsUnreadable, ProxyNotAllowed
-from broker.kite.order_client import KiteCredentials
+from broker.kite.credentials import KiteCredentials
 from config.settings import Broker, Settings
 from persistence.errors import DatabaseUnavailable, MirrorUnavailable
 from persistence.journal.ledger import RunLedger

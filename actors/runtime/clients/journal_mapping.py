@@ -8,7 +8,8 @@ from actors.domain.orders.order import Order, OrderStage
 from actors.domain.session import LateExit
 from actors.domain.strategy.snapshot import dump_state, runtime_view
 from actors.domain.strategy.spec import StrategyRun
-from actors.ports import Attempt, JournalEntry, LoadedRun, LoggedEvent, OrderNote
+from actors.ports.execution import Attempt, OrderNote
+from actors.ports.strategy import JournalEntry, LoadedRun, LoggedEvent
 from persistence.journal.records import IntentRecord, LogRecord, RunRecord, RunRuntime, RunUpdate
 
 _STATES = {

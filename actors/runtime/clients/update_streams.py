@@ -14,8 +14,8 @@ from typing import Protocol, TypeVar
 
 import structlog
 
-from actors.ports import BrokerUnavailable, StreamCallbacks
-from broker.kite.order_client import KiteCredentials
+from actors.ports.execution import BrokerUnavailable, StreamCallbacks
+from broker.kite.credentials import KiteCredentials
 from broker.kite.streams.market_feed import RawTick
 from broker.kite.streams.order_updates import OrderUpdateStream, rehearse_message
 from broker.kite.streams.websocket import run_reactor

@@ -1,16 +1,17 @@
-"""The engine as the API uses it (`api.base.engine_port.StrategyEngine`): spawns, stops and recovers strategies."""
+"""The engine as the API uses it (`actors.ports.engine.StrategyEngine`): spawns, stops and recovers strategies."""
 
 import asyncio
 import contextlib
 from datetime import UTC, datetime
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import ray
 import structlog
 from ray.exceptions import RayActorError, RayError
 from ray.util import list_named_actors
 
-from actors.ports import EngineUnavailable, LoadedRun, PeerUnavailable, RecoveryReport, StopResult, WordTaken
+from actors.ports.common import PeerUnavailable
+from actors.ports.engine import EngineUnavailable, RecoveryReport, StopResult, WordTaken
 from actors.runtime import names
 from actors.runtime.driver import cluster
 from actors.runtime.driver.warm_workers import WarmPool
@@ -19,6 +20,9 @@ from actors.runtime.names import Pools
 from actors.runtime.ray_ports import Peers, RayOrderDesk
 from actors.strategy.traders_word import guarded_again
 from config.settings import Settings
+
+if TYPE_CHECKING:
+    from actors.ports.strategy import LoadedRun
 
 log = structlog.get_logger(__name__)
 
@@ -148,7 +152,7 @@ class RayEngine:
                 await asyncio.sleep(_POLL_S)
 
     async def move_stop(self, strategy_id: int, stop_loss_paise: int) -> bool | None:
-        """Move the stop-loss of a running strategy; see `StrategyActor.move_stop`. Raises EngineUnavailable."""
+        """Move the stop-loss of a running strategy; see `StrategyShell.move_stop`. Raises EngineUnavailable."""
         run_id = await self._open_run(strategy_id)
         actor = None if run_id is None else await self._find(run_id, strategy_id)
         if actor is None:

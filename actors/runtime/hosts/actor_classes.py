@@ -13,8 +13,9 @@ import ray
 
 from actors.domain.identifiers import Instrument
 from actors.runtime import names
-from actors.runtime.hosts.light_hosts import RouterHost, StrategyHost
-from actors.runtime.hosts.remote_classes import ExecutionHost, FeedHost, LedgerHost
+from actors.runtime.hosts.remote_classes import ExecutionActor, Ledger, MarketListener
+from actors.runtime.hosts.router import TickRouter
+from actors.runtime.hosts.strategy import StrategyActor
 from actors.runtime.names import NAMESPACE, Pools
 
 _COMMON: dict[str, Any] = {
@@ -42,13 +43,13 @@ def _actor(host: type, name: str, *arguments: Any, **options: Any) -> Any:
 def create_strategy(run_id: int, strategy_id: int, pools: Pools) -> Any:
     """The actor of a running strategy, or the one that exists already under its name (row D2)."""
     name = names.strategy_name(strategy_id)
-    return _actor(StrategyHost, name, run_id, strategy_id, pools, scheduling_strategy="SPREAD")
+    return _actor(StrategyActor, name, run_id, strategy_id, pools, scheduling_strategy="SPREAD")
 
 
 def create_router(instrument: Instrument, pools: Pools, broker: str) -> Any:
     """The router of an instrument at a broker, or the one that exists already."""
     name = names.router_name(instrument.key, pools.suffix(broker))
-    return _actor(RouterHost, name, instrument, pools, broker, scheduling_strategy="SPREAD")
+    return _actor(TickRouter, name, instrument, pools, broker, scheduling_strategy="SPREAD")
 
 
 def create_pools(pools: Pools) -> list[Any]:
@@ -56,7 +57,7 @@ def create_pools(pools: Pools) -> list[Any]:
     execution, ledgers = names.pool_names(pools)
     gateway = {"resources": {ORDER_GATEWAY: 0.001}, "max_concurrency": _CONCURRENT_CALLS}
     return [
-        *(_actor(LedgerHost, name, max_concurrency=_CONCURRENT_CALLS) for name in ledgers),
-        *(_actor(ExecutionHost, name, pools, **gateway) for name in execution),
-        *(_actor(FeedHost, names.feed_name(pools.suffix(broker)), pools, broker) for broker in pools.brokers),
+        *(_actor(Ledger, name, max_concurrency=_CONCURRENT_CALLS) for name in ledgers),
+        *(_actor(ExecutionActor, name, pools, **gateway) for name in execution),
+        *(_actor(MarketListener, names.feed_name(pools.suffix(broker)), pools, broker) for broker in pools.brokers),
     ]

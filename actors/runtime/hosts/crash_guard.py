@@ -7,7 +7,7 @@ after its start is slowed down: the machine belongs to other tenants, too.
 import logging
 from collections.abc import Callable
 
-from actors.ports import Journal, JournalEntry, LoadedRun
+from actors.ports.strategy import Journal, JournalEntry, LoadedRun
 
 log = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ import structlog
 from actors.domain.identifiers import Instrument
 from actors.domain.prices.stop_loss import Tick
 from actors.domain.token_day import token_day
-from actors.ports import FeedStatus
-from actors.prices.feed_shell import MarketListener
+from actors.ports.prices import FeedStatus
+from actors.prices.feed_shell import FeedShell
 from actors.runtime import names, ray_ports
 from actors.runtime.clients import bootstrap
 from actors.runtime.clients.feed_accounts import FeedAccount, FeedAccounts
@@ -48,7 +48,7 @@ _QUOTES_EVERY_S = 5.0
 _PUBLISH_EVERY_S = 2.0
 
 
-class FeedHost:
+class MarketListener:
     """See the head of this module. Made in a running loop."""
 
     def __init__(self, pools: Pools, broker: Broker) -> None:
@@ -75,7 +75,7 @@ class FeedHost:
         self._routers = link_ports.LinkedTickReceivers(self._ticks, self._router_name, self._peers, "on_tick")
         self._watchers: dict[str, set[str]] = {}
         self._clock = SystemClock()
-        self._listener = MarketListener(
+        self._listener = FeedShell(
             self._feed,
             routers=self,
             clock=self._clock,

@@ -24,16 +24,16 @@ def _passed_on(method: str) -> Any:
     return call
 
 
-LedgerHost = _far(
-    "actors.runtime.hosts.heavy_hosts", "LedgerHost",
+Ledger = _far(
+    "actors.runtime.hosts.ledger", "Ledger",
     "load", "record", "log_attempt", "log_note", "alert", "show_price", "show_feed", "open_runs", "ensure_mirror",
     "load_ended", "reopen", "process_id",
 )  # fmt: skip
 
-ExecutionHost = _far(
-    "actors.runtime.hosts.heavy_hosts", "ExecutionHost",
+ExecutionActor = _far(
+    "actors.runtime.hosts.execution", "ExecutionActor",
     "invite", "execute", "cancel", "withdraw", "orders_by_tag", "probe", "cover", "guard",
     "process_id",
 )  # fmt: skip
 
-FeedHost = _far("actors.runtime.hosts.feed", "FeedHost", "subscribe", "watch", "process_id")
+MarketListener = _far("actors.runtime.hosts.feed", "MarketListener", "subscribe", "watch", "process_id")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from actors.domain.identifiers import Instrument
 from actors.domain.prices.stop_loss import Tick
-from actors.ports import FeedStatus
+from actors.ports.prices import FeedStatus
 from actors.runtime import names
 from actors.runtime.names import Pools
 from actors.runtime.plane import link_ports

@@ -19,7 +19,7 @@ from hashlib import blake2b
 from typing import Any
 
 from actors.domain.prices.stop_loss import Tick
-from actors.ports import FeedStatus
+from actors.ports.prices import FeedStatus
 
 SEAL_BYTES = 16
 LONGEST_FRAME = 1 << 20

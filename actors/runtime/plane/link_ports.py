@@ -14,7 +14,9 @@ from actors.domain.identifiers import Instrument
 from actors.domain.money import Paise
 from actors.domain.prices.stop_loss import Tick
 from actors.domain.strategy.events import Event
-from actors.ports import FeedStatus, OrderCommand, PeerUnavailable
+from actors.ports.common import PeerUnavailable
+from actors.ports.prices import FeedStatus
+from actors.ports.strategy import OrderCommand
 from actors.runtime import names, ray_ports
 from actors.runtime.names import Pools
 from actors.runtime.plane.link import Invitation, LinkBroken

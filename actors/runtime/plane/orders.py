@@ -11,7 +11,8 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from actors.domain.strategy.events import Event
-from actors.ports import OrderCommand, PeerUnavailable
+from actors.ports.common import PeerUnavailable
+from actors.ports.strategy import OrderCommand
 from actors.runtime.plane.frames import FrameRefused, Kind, pack_numbered, unpack_numbered
 from actors.runtime.plane.link import Invitation, Link, LinkBroken, Listener, connect
 

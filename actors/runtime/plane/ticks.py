@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable
 
 from actors.domain.prices.stop_loss import Tick
-from actors.ports import FeedStatus
+from actors.ports.prices import FeedStatus
 from actors.runtime.plane.frames import FrameRefused, Kind, pack_status, pack_tick, unpack_status, unpack_tick
 from actors.runtime.plane.link import Invitation, Link, LinkBroken, Listener, connect
 

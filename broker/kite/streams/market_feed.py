@@ -9,8 +9,8 @@ import structlog
 
 from actors.domain.errors import InvalidValue
 from actors.domain.money import Paise, round_to_paise
-from actors.ports import TooManyInstruments
-from broker.kite.order_client import KiteCredentials
+from actors.ports.prices import TooManyInstruments
+from broker.kite.credentials import KiteCredentials
 from broker.kite.streams.websocket import RECONNECT_S, LinkCallbacks, MendedTicker, TickerLink, reactor, run_reactor
 
 __all__ = ["RECONNECT_S", "MarketFeed", "RawTick", "run_reactor"]

@@ -11,7 +11,7 @@ from typing import Any
 
 from actors.domain.orders.order import OrderReport
 from broker.kite.answers.mapping import report_of
-from broker.kite.order_client import KiteCredentials
+from broker.kite.credentials import KiteCredentials
 from broker.kite.streams.market_feed import RawTick, ask_for_ticks, usable_ticks
 from broker.kite.streams.websocket import LinkCallbacks, MendedTicker, TickerLink, reactor
 

@@ -26,7 +26,7 @@ from twisted.internet import reactor as _reactor
 from twisted.internet import ssl, task
 
 from actors.domain.prices.stop_loss import SILENCE_LIMIT
-from broker.kite.order_client import KiteCredentials
+from broker.kite.credentials import KiteCredentials
 from broker.proxy import Proxy
 
 log = structlog.get_logger(__name__)
