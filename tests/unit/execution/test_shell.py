@@ -15,7 +15,7 @@ from actors.ports.common import PeerUnavailable
 from actors.ports.execution import BrokerUnavailable, ClaimsUnavailable, ClaimVerdict
 from tests.kit.builders import INFY, NOW, a_report
 from tests.kit.execution import BUY, ExecutionBench, a_command, a_sell
-from tests.kit.fakes import EXPIRED, LOST_REQUEST, NOT_SENT, PARKED, REFUSED, THROTTLED, Placing
+from tests.kit.fakes.order_gateway import EXPIRED, LOST_REQUEST, NOT_SENT, PARKED, REFUSED, THROTTLED, Placing
 from tests.kit.virtual_time import in_virtual_time, passing, until
 
 # --- sending ----------------------------------------------------------------------------------------------------------

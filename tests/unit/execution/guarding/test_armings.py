@@ -9,7 +9,7 @@ from actors.ports.execution import ClaimsUnavailable, ClaimVerdict
 from tests.kit.armed_stop import a_holding, a_stop, fall, watched
 from tests.kit.builders import a_report
 from tests.kit.execution import HOLDING, a_command, a_sell
-from tests.kit.fakes import REFUSED
+from tests.kit.fakes.order_gateway import REFUSED
 from tests.kit.virtual_time import in_virtual_time, passing
 
 

@@ -12,7 +12,7 @@ from actors.execution.guarding.stop_guard import RENEWED_WITHIN
 from actors.ports.strategy import GuardAnswer, Holding
 from tests.kit.armed_stop import ABOVE, BELOW
 from tests.kit.builders import INFY
-from tests.kit.fakes import REFUSED
+from tests.kit.fakes.order_gateway import REFUSED
 from tests.kit.outside import Life, OutsideBench
 from tests.kit.virtual_time import in_virtual_time, passing, until
 

@@ -8,7 +8,7 @@ from actors.domain.orders.order import FailureKind, OrderStage
 from actors.domain.strategy.events import OrderReported, PlacementUnresolved
 from tests.kit.builders import NOW, a_report
 from tests.kit.execution import BUY, ExecutionBench, a_command, a_sell
-from tests.kit.fakes import LOST_ANSWER, LOST_REQUEST
+from tests.kit.fakes.order_gateway import LOST_ANSWER, LOST_REQUEST
 from tests.kit.virtual_time import in_virtual_time, passing, until
 
 

@@ -11,7 +11,7 @@ from actors.domain.strategy.events import OrderReported
 from actors.ports.common import PeerUnavailable
 from tests.kit.builders import NOW, a_report
 from tests.kit.execution import BUY, ExecutionBench, a_command, a_sell
-from tests.kit.fakes import PARKED
+from tests.kit.fakes.order_gateway import PARKED
 from tests.kit.virtual_time import in_virtual_time, passing, until
 
 # --- following --------------------------------------------------------------------------------------------------------

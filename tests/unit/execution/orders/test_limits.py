@@ -12,7 +12,7 @@ from actors.domain.strategy.events import OrderReported
 from actors.execution.account.budget import BudgetLimits
 from tests.kit.builders import INFY, NOW
 from tests.kit.execution import BUY, ExecutionBench, a_command, a_sell, guarded
-from tests.kit.fakes import LOST_ANSWER, LOST_REQUEST, NOT_SENT
+from tests.kit.fakes.order_gateway import LOST_ANSWER, LOST_REQUEST, NOT_SENT
 from tests.kit.virtual_time import in_virtual_time, passing, until
 
 # --- limits in time ---------------------------------------------------------------------------------------------------

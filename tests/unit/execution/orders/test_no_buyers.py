@@ -22,9 +22,11 @@ from actors.domain.strategy.machine import step
 from actors.domain.strategy.snapshot import runtime_view
 from actors.domain.strategy.state import Phase, StatusDetail
 from tests.kit.builders import INFY, NOW
+from tests.kit.decisions import alerts, logged
+from tests.kit.events import exit_id, exit_report
 from tests.kit.execution import ExecutionBench, a_command, a_sell
-from tests.kit.fakes import PARKED
-from tests.kit.lives import LATER, alerts, exit_id, exit_report, exiting, logged
+from tests.kit.fakes.order_gateway import PARKED
+from tests.kit.phases import LATER, exiting
 from tests.kit.virtual_time import in_virtual_time, over_days, passing, until
 from tests.kit.whole import WholeBench, share
 

@@ -18,7 +18,7 @@ from actors.execution.account.request_counts import MOST_REQUESTS
 from actors.strategy.execution_calls import PEER_RETRY_S, peer_pause
 from tests.kit.builders import NOW
 from tests.kit.execution import BUY, ExecutionBench, a_command, a_sell
-from tests.kit.fakes import NOT_SENT, PARKED, REFUSED
+from tests.kit.fakes.order_gateway import NOT_SENT, PARKED, REFUSED
 from tests.kit.virtual_time import FakeClock, in_virtual_time, over_days, passing, until
 from tests.kit.whole import WholeBench
 
