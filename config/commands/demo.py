@@ -181,7 +181,7 @@ class _Demo:
         from actors.runtime.driver import cluster
 
         await asyncio.to_thread(cluster.connect, self._stack.settings)
-        from actors.runtime.ray_ports import Peers
+        from actors.runtime.peers import Peers
 
         peers, name = Peers(), names.strategy_name(case.strategy_id)
         deadline = time.monotonic() + _DEADLINE_S
