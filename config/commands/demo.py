@@ -64,7 +64,7 @@ def demo(
     """Trade three strategies on real parts: one on time, one stopped out, one that survives a kill -9."""
     from rich.console import Console
 
-    from config.commands.cli import plain_failures
+    from config.commands.failures import plain_failures
     from config.settings import load_settings
     from config.stack.guarded_process import interrupt_on_signals
     from config.stack.stack import Stack

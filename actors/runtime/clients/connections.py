@@ -1,4 +1,4 @@
-"""What a heavy actor opens in its own process: settings, ledger, claims. They cannot travel as actor arguments."""
+"""What ledgers, execution and feeds open in their own processes: settings, ledger, claims. They cannot be arguments."""
 
 from datetime import timedelta
 

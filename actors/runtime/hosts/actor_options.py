@@ -22,7 +22,6 @@ _COMMON: dict[str, Any] = {
     "num_cpus": 0.001,
 }
 
-
 _remote_class = functools.cache(ray.remote)  # each new one would be exported to the cluster again
 
 

@@ -23,9 +23,7 @@ from persistence.journal.records import LogRecord
 
 log = structlog.get_logger(__name__)
 
-
 T = TypeVar("T")
-
 
 _RECORD_RETRY_S = 1.0
 
