@@ -106,7 +106,8 @@ class ExecutionShell:
 
     async def execute(self, command: OrderCommand) -> Event:
         """Place the intent's order and follow it to its end; the event that ends it. Repeats join the first."""
-        return await asyncio.shield(self._begin(command))
+        failed = self._exits.commanded(command.intent.id)
+        return await asyncio.shield(self._begin(command)) if failed is None else failed
 
     def _begin(self, command: OrderCommand, *, foreseen: bool = False) -> "asyncio.Task[Event]":
         """The work on the intent. `foreseen`: it is known that its claim will be granted."""
