@@ -16,6 +16,7 @@ from actors import failpoints
 from actors.domain.identifiers import Side
 from actors.domain.market_hours import MarketHours, Request
 from actors.domain.orders.cover import name_of, position_key
+from actors.domain.orders.log_events import LogWord
 from actors.domain.orders.order import FailureKind, OrderReport, OrderStage, is_dead, precedence
 from actors.domain.orders.partly_read import may_hide
 from actors.domain.orders.retry_policy import (
@@ -277,7 +278,7 @@ class OrderPlacer:
             self.attempts.alert(self.command.user_id, self.command.strategy_id, "duplicate_order", message)
             for order_id in others:
                 now = self.clock.now()
-                self.attempts.log_note(OrderNote(self.command, "DUPLICATE_ORDER", order_id, "same tag", now))
+                self.attempts.log_note(OrderNote(self.command, LogWord.DUPLICATE_ORDER, order_id, "same tag", now))
 
     async def _covered(self, *, check: bool) -> OrderCommand | PlacementFailed:
         """The command, to sell at most what the account holds of the run, so that no short is opened (row M1).
