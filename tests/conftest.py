@@ -1,12 +1,15 @@
-"""One real stack for the whole test session, started when the first test asks for it."""
+"""One real stack, and one PostgreSQL and Valkey, for the whole test session: started when the first test asks."""
 
 from collections.abc import Iterator
 
 import pytest
 
 from config.stack.stack import Stack
+from tests.kit.databases import mirror, postgres_url, redis_url, sessions
 from tests.kit.session import running_session
 from tests.kit.trader import Deployment
+
+__all__ = ["deployment", "mirror", "postgres_url", "redis_url", "running", "sessions", "stack"]
 
 
 @pytest.fixture(scope="session")

@@ -14,29 +14,13 @@ from pydantic import SecretStr
 
 from api.app import create_app
 from config.settings import Settings, load_settings
-from persistence.database.engine import Sessions, open_database, sessions_of
+from persistence.database.engine import Sessions
 from persistence.journal.ledger import RunLedger
 from persistence.mirror.mirror import RuntimeMirror
 from persistence.secrets.encryption import generate_key
 from tests.integration.api_user import ApiUser
 from tests.kit.fakes.strategy_engine import FakeEngine
 from tests.kit.paper import PaperExchange
-
-
-@pytest.fixture
-async def sessions(postgres_url: str) -> AsyncIterator[Sessions]:
-    """A session factory on the migrated database; tests share it, so they make their own users."""
-    engine = open_database(postgres_url, pool_size=5)
-    yield sessions_of(engine)
-    await engine.dispose()
-
-
-@pytest.fixture
-async def mirror(redis_url: str) -> AsyncIterator[RuntimeMirror]:
-    """The mirror on the session's Valkey."""
-    mirror = RuntimeMirror.connect(redis_url)
-    yield mirror
-    await mirror.close()
 
 
 @pytest.fixture(scope="session")

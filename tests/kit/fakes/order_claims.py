@@ -1,4 +1,4 @@
-"""An order lock whose verdicts a test writes, and which otherwise keeps to its port."""
+"""The order locks of strategies in memory, and in place of their answers what a test says."""
 
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
@@ -9,45 +9,59 @@ from actors.ports.execution import ClaimVerdict
 from actors.ports.strategy import OrderCommand
 
 
+@dataclass(frozen=True)
+class _Lock:
+    epoch: int
+    intent_id: IntentId
+    claim_id: str | None = None
+
+
 @dataclass
 class FakeClaims:
-    """`OrderClaims`. `verdict` and `foreseen` are the answers, or what to raise; `ids` are those of the claims."""
+    """`OrderClaims`. `verdict` and `foreseen` are answered, or raised, in place of what the lock says.
 
-    verdict: ClaimVerdict | Exception = ClaimVerdict.GRANTED
-    foreseen: ClaimVerdict | Exception = ClaimVerdict.GRANTED
+    `ids` are those of the claims; `held` the intents that were claimed and not released.
+    """
+
+    verdict: ClaimVerdict | Exception | None = None
+    foreseen: ClaimVerdict | Exception | None = None
     leased: bool = True
     held: list[IntentId] = field(default_factory=list)
     claims: list[OrderCommand] = field(default_factory=list)
     ids: list[str] = field(default_factory=list)
     renewals: int = 0
     releases: list[IntentId] = field(default_factory=list)
+    _locks: dict[int, _Lock] = field(default_factory=dict)
 
     async def claim(self, command: OrderCommand, claim_id: str) -> ClaimVerdict:
         """See `OrderClaims.claim`."""
-        self.claims.append(command)
-        self.ids.append(claim_id)
-        if isinstance(self.verdict, Exception):
-            raise self.verdict
-        if self.verdict is not ClaimVerdict.REFUSED:
-            self.held.append(command.intent.id)
-        return self.verdict
+        return _said(self._claim(command, claim_id))
 
     def rehearse(self, command: OrderCommand) -> None:
         """See `OrderClaims.rehearse`."""
 
     def claim_now(self, command: OrderCommand, claim_id: str) -> Coroutine[Any, Any, ClaimVerdict] | None:
         """See `OrderClaims.claim_now`."""
-        return self.claim(command, claim_id) if self.leased else None
+        if not self.leased:
+            return None
+        answer = self._claim(command, claim_id)
+
+        async def verdict() -> ClaimVerdict:
+            return _said(answer)
+
+        return verdict()
 
     async def foresee(self, command: OrderCommand) -> ClaimVerdict:
         """See `OrderClaims.foresee`."""
-        if isinstance(self.foreseen, Exception):
-            raise self.foreseen
-        return self.foreseen
+        return _said(self._judged(command, None) if self.foreseen is None else self.foreseen)
 
     async def renew(self, command: OrderCommand) -> bool:
         """See `OrderClaims.renew`."""
         self.renewals += 1
+        lock = self._locks.get(command.strategy_id)
+        if lock is not None and (lock.intent_id != command.intent.id or lock.epoch > command.epoch):
+            return False
+        self._lock(command, lock.claim_id if lock is not None else None)
         return True
 
     async def release(self, command: OrderCommand) -> None:
@@ -55,3 +69,36 @@ class FakeClaims:
         self.releases.append(command.intent.id)
         if command.intent.id in self.held:
             self.held.remove(command.intent.id)
+        lock = self._locks.get(command.strategy_id)
+        if lock is not None and lock.intent_id == command.intent.id:
+            del self._locks[command.strategy_id]
+
+    def _claim(self, command: OrderCommand, claim_id: str) -> ClaimVerdict | Exception:
+        self.claims.append(command)
+        self.ids.append(claim_id)
+        answer = self._judged(command, claim_id) if self.verdict is None else self.verdict
+        if isinstance(answer, Exception) or answer is ClaimVerdict.REFUSED:
+            return answer
+        self.held.append(command.intent.id)
+        self._lock(command, claim_id if answer is ClaimVerdict.GRANTED else None)
+        return answer
+
+    def _lock(self, command: OrderCommand, claim_id: str | None) -> None:
+        self._locks[command.strategy_id] = _Lock(command.epoch, command.intent.id, claim_id)
+
+    def _judged(self, command: OrderCommand, claim_id: str | None) -> ClaimVerdict:
+        lock, mine = self._locks.get(command.strategy_id), command.intent.id
+        if lock is None:
+            return ClaimVerdict.GRANTED
+        if lock.intent_id.run_id == mine.run_id and lock.epoch > command.epoch:
+            return ClaimVerdict.REFUSED
+        if lock.intent_id == mine:
+            same = claim_id is not None and claim_id == lock.claim_id
+            return ClaimVerdict.GRANTED if same else ClaimVerdict.HELD_BY_ME
+        return ClaimVerdict.GRANTED if mine > lock.intent_id else ClaimVerdict.REFUSED
+
+
+def _said(answer: ClaimVerdict | Exception) -> ClaimVerdict:
+    if isinstance(answer, Exception):
+        raise answer
+    return answer

@@ -28,7 +28,7 @@ async def test_an_entry_is_not_sent_after_its_time() -> None:
 @in_virtual_time
 async def test_an_entry_that_waited_for_the_budget_past_its_time_is_not_sent() -> None:
     bench = ExecutionBench(budget=BudgetLimits(per_second=1, reserve=0))
-    bench.start(a_command(a_sell()))
+    bench.start(a_command(a_sell(), strategy_id=4))
     await until(lambda: bench.posted)
     failed = await bench.failed(a_command(not_after=NOW + timedelta(milliseconds=500)))
     assert failed.kind is FailureKind.MISSED
