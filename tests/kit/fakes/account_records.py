@@ -5,10 +5,12 @@ from dataclasses import dataclass, field
 
 from actors.ports.execution import KnownIntent
 
+ACCOUNT = 2
+
 
 @dataclass
 class FakeRecords:
-    """`AccountRecords`; `failure` is raised instead."""
+    """`AccountRecords`: `intents` are those of account 2; `failure` is raised instead."""
 
     intents: list[KnownIntent] = field(default_factory=list)
     failure: Exception | None = None
@@ -17,10 +19,10 @@ class FakeRecords:
         """See `AccountRecords.known_intents`."""
         if self.failure is not None:
             raise self.failure
-        return list(self.intents)
+        return list(self.intents) if account_id == ACCOUNT else []
 
     async def accounts_in_use(self) -> Sequence[int]:
         """See `AccountRecords.accounts_in_use`."""
         if self.failure is not None:
             raise self.failure
-        return [2] if self.intents else []
+        return [ACCOUNT] if self.intents else []

@@ -1,14 +1,19 @@
 """A journal that keeps what it records, fails as it is told, and can stop answering."""
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from actors.domain.strategy.snapshot import dump_state
+from actors.ports.common import StaleEpoch
 from actors.ports.strategy import JournalEntry, LoadedRun
 
 
 @dataclass
 class FakeJournal:
-    """`Journal`. `failures` are raised by the next records; while `open` is cleared it does not answer."""
+    """`Journal`. `failures` are raised by the next records; while `open` is cleared it does not answer.
+
+    Of `runs`, those that it has to load, it knows the epoch and the state; it takes the records of any other run too.
+    """
 
     trace: list[str] = field(default_factory=list)
     failures: list[Exception] = field(default_factory=list)
@@ -17,6 +22,8 @@ class FakeJournal:
     records: list[JournalEntry] = field(default_factory=list)
     alerts: list[tuple[str, str]] = field(default_factory=list)
     open: asyncio.Event = field(default_factory=asyncio.Event)
+    runs: dict[int, LoadedRun] = field(default_factory=dict)
+    _ended: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.open.set()
@@ -28,7 +35,11 @@ class FakeJournal:
 
     async def load(self, run_id: int) -> LoadedRun | None:
         """See `Journal.load`."""
-        return None
+        if run_id not in self.runs or run_id in self._ended:
+            return None
+        known = self.runs[run_id]
+        self.runs[run_id] = replace(known, epoch=known.epoch + 1)
+        return self.runs[run_id]
 
     async def record(self, entry: JournalEntry) -> None:
         """See `Journal.record`."""
@@ -38,6 +49,7 @@ class FakeJournal:
         await self.open.wait()
         if self.failures:
             raise self.failures.pop(0)
+        self._keep(entry)
         self.records.append(entry)
 
     async def alert(self, user_id: int, strategy_id: int, code: str, message: str) -> None:
@@ -45,3 +57,13 @@ class FakeJournal:
         if self.alert_failures:
             raise self.alert_failures.pop(0)
         self.alerts.append((code, message))
+
+    def _keep(self, entry: JournalEntry) -> None:
+        run_id = entry.state.run.run_id
+        if (known := self.runs.get(run_id)) is None:
+            return
+        if entry.epoch < known.epoch:
+            raise StaleEpoch(f"epoch {known.epoch} is at work")
+        self.runs[run_id] = replace(known, epoch=entry.epoch, snapshot=dump_state(entry.state))
+        if entry.ended:
+            self._ended.add(run_id)

@@ -19,11 +19,12 @@ class FakeUpdates:
 
     def follow(self, account_id: int, callbacks: StreamCallbacks) -> None:
         """See `OrderUpdates.follow`."""
-        self.followed[account_id] = callbacks
+        self.followed.setdefault(account_id, callbacks)
 
     def subscribe(self, account_id: int, tokens: frozenset[int]) -> None:
         """See `OrderUpdates.subscribe`."""
-        self.tokens[account_id] = tokens
+        if account_id in self.followed:
+            self.tokens[account_id] = tokens
 
     def rehearse(self, then: Callable[[], None]) -> None:
         """See `OrderUpdates.rehearse`."""
@@ -32,6 +33,7 @@ class FakeUpdates:
     def leave(self, account_id: int) -> None:
         """See `OrderUpdates.leave`."""
         self.followed.pop(account_id, None)
+        self.tokens.pop(account_id, None)
 
     def hear(self, account_id: int, report: OrderReport) -> None:
         """One update of the broker."""
