@@ -1,13 +1,13 @@
 """Timers on the wall clock: never early, and right again within a second after the clock was stepped."""
 
 import asyncio
-import contextlib
 import heapq
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from actors.domain.strategy.events import Timer, TimerFired
 from actors.ports.common import Clock
+from actors.waiting import within
 
 _LONGEST_SLEEP = 1.0
 """Seconds between looks at the wall clock, since a loop timer follows the monotonic one."""
@@ -91,10 +91,3 @@ class AlarmClock:
     async def _sleep(self, seconds: float) -> None:
         self._earlier.clear()
         await within(self._earlier, seconds)
-
-
-async def within(happened: asyncio.Event, seconds: float) -> None:
-    """Return when it has happened, or after so many seconds."""
-    if seconds > 0:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(happened.wait(), seconds)

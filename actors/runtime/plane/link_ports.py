@@ -5,7 +5,6 @@ by its name. Without a link everything still works, more slowly.
 """
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -23,6 +22,7 @@ from actors.runtime.plane.link import Invitation, LinkBroken
 from actors.runtime.plane.orders import OrderDoor, OrderLine
 from actors.runtime.plane.ticks import TickLine, TickSender
 from actors.runtime.ray_ports import Peers, own_handle, own_name, own_node
+from actors.waiting import within
 
 log = logging.getLogger(__name__)
 
@@ -215,8 +215,7 @@ class LinkedTickReceivers:
 
 async def every_second_or_when(changed: asyncio.Event, seconds: float = 1.0) -> None:
     """Return when the event is set, which clears it, or after a second."""
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(changed.wait(), seconds)
+    await within(changed, seconds)
     changed.clear()
 
 

@@ -25,7 +25,7 @@ actors.runtime.hosts.light_logging actors.runtime.hosts.process actors.runtime.h
 actors.runtime.hosts.router actors.runtime.hosts.strategy actors.runtime.names actors.runtime.plane
 actors.runtime.plane.frames actors.runtime.plane.link actors.runtime.plane.link_ports actors.runtime.plane.orders
 actors.runtime.plane.ticks actors.runtime.ray_ports actors.strategy actors.strategy.execution_calls
-actors.strategy.holding_reports actors.strategy.price_subscription actors.strategy.shell actors.timers
+actors.strategy.holding_reports actors.strategy.price_subscription actors.strategy.shell actors.timers actors.waiting
 """.split()  # noqa: SIM905 - read more easily as a paragraph
 """Everything of ours that a strategy or a router loads. Whoever adds a line pays for it once per strategy."""
 
