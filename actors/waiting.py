@@ -1,4 +1,4 @@
-"""The two ways in which a part waits for another: for an event at most so long, for an answer without limit."""
+"""The two ways in which a part waits for another: for an event for a limited time, for an answer without limit."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

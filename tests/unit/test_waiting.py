@@ -1,16 +1,12 @@
-"""Waiting for an event at most so long, and for an answer without limit."""
+"""Waiting for an event for a limited time, and for an answer without limit."""
 
 import asyncio
-from typing import TYPE_CHECKING
 
 import pytest
 
 from actors.ports.common import PeerUnavailable
 from actors.waiting import until_answered, within
 from tests.kit.virtual_time import in_virtual_time
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 @in_virtual_time
@@ -37,12 +33,12 @@ async def test_nothing_is_waited_for_without_time_and_anything_without_limit() -
 
 @in_virtual_time
 async def test_a_peer_is_asked_until_it_answers() -> None:
-    answers: Iterator[PeerUnavailable | int] = iter([PeerUnavailable("one"), PeerUnavailable("two"), 42])
+    answers: list[PeerUnavailable | int] = [PeerUnavailable("one"), PeerUnavailable("two"), 42]
     said, loop = list[str](), asyncio.get_running_loop()
     begun = loop.time()
 
     async def call() -> int:
-        answer = next(answers)
+        answer = answers.pop(0)
         if isinstance(answer, PeerUnavailable):
             raise answer
         return answer

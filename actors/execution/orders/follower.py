@@ -29,7 +29,7 @@ log = structlog.get_logger(__name__)
 _POLL_S = 0.1
 _SLOW_POLL_S = 0.5
 _SLOW_AFTER = timedelta(seconds=3)
-"""Polling is slow once it has lasted so long, or while the update stream speaks."""
+"""Polling is slow once it has lasted for this time, or while the update stream speaks."""
 _RARE_POLL_S = 5.0
 """For an exit that waits in the queue at its circuit, perhaps for the whole day: the account's watcher reads the book
 meanwhile."""
