@@ -21,6 +21,12 @@ async def within(happened: asyncio.Event, seconds: float | None) -> bool:
         return happened.is_set()
 
 
+async def every_second_or_when(changed: asyncio.Event, seconds: float = 1.0) -> None:
+    """Return when the event is set, which clears it, or after a second."""
+    await within(changed, seconds)
+    changed.clear()
+
+
 async def until_answered(
     call: Callable[[], Awaitable[T]], every_s: float, say: Callable[[PeerUnavailable], None] | None = None
 ) -> T:

@@ -27,6 +27,7 @@ from actors.execution.accounts import AccountParts, ExecutionAccount, ExecutionA
 from actors.execution.guarding.guard_exits import GuardExits
 from actors.execution.guarding.rehearsal import Rehearsal
 from actors.execution.guarding.stop_guard import StopGuard
+from actors.execution.orders.alarm_clock import AlarmClock
 from actors.execution.orders.canceller import cancel_order
 from actors.execution.orders.exit_chase import ExitChase
 from actors.execution.orders.follower import OrderFollower
@@ -46,7 +47,6 @@ from actors.ports.execution import (
     StrategyEvents,
 )
 from actors.ports.strategy import GuardAnswer, Holding, OrderCommand
-from actors.timers import AlarmClock
 
 log = structlog.get_logger(__name__)
 
