@@ -20,7 +20,7 @@ from persistence.journal.records import LogRecord
 from persistence.mirror.mirror import RuntimeMirror
 from persistence.mirror.prices import FeedState
 from tests.integration.api_user import ApiUser
-from tests.kit.fake_engine import FakeEngine
+from tests.kit.fakes.strategy_engine import FakeEngine
 
 pytest_plugins = ["tests.integration.fixtures"]
 
