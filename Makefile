@@ -51,14 +51,14 @@ types: $(VENV)/.dev ## mypy --strict
 imports: $(VENV)/.dev ## import-linter: who may import whom
 	@$(BIN)/lint-imports
 
-openapi: $(VENV)/.dev ## Write docs/openapi.json anew from the code
+openapi: $(VENV)/.dev ## Write docs/openapi.json again from the code
 	@$(BIN)/python docs/make_openapi.py
 
 format: $(VENV)/.dev ## Apply ruff's fixes and format
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-lock: ## Write both lock files anew from pyproject.toml (needs uv)
+lock: ## Write both lock files again from pyproject.toml (needs uv)
 	echo "setuptools>=80" | $(UV_COMPILE) -o requirements.lock
 	echo "setuptools>=80" | $(UV_COMPILE) --extra dev -c requirements.lock -o requirements-dev.lock
 

@@ -10,9 +10,14 @@ from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from pathlib import Path
 
-from actors.domain.decisions import ArmIntent, CancelTimers, Decision, LogEvent, SendOrder, SetTimer
 from actors.domain.errors import InvalidValue
-from actors.domain.events import (
+from actors.domain.identifiers import Instrument, Product
+from actors.domain.money import Paise, to_paise, to_rupees
+from actors.domain.orders.order import OrderReport, OrderStage
+from actors.domain.orders.position import Position
+from actors.domain.prices.stop_loss import Tick
+from actors.domain.strategy.decisions import ArmIntent, CancelTimers, Decision, LogEvent, SendOrder, SetTimer
+from actors.domain.strategy.events import (
     Event,
     IntentArmed,
     OrderReported,
@@ -22,14 +27,9 @@ from actors.domain.events import (
     Timer,
     TimerFired,
 )
-from actors.domain.identifiers import Instrument, Product
-from actors.domain.money import Paise, to_paise, to_rupees
-from actors.domain.order import OrderReport, OrderStage
-from actors.domain.position import Position
-from actors.domain.stop_loss import Tick
-from actors.domain.strategy_machine import step
-from actors.domain.strategy_spec import StrategyRun
-from actors.domain.strategy_state import Phase, StrategyState
+from actors.domain.strategy.machine import step
+from actors.domain.strategy.spec import StrategyRun
+from actors.domain.strategy.state import Phase, StrategyState
 
 _BAR = timedelta(minutes=1)
 _REPLAY_INSTRUMENT_TOKEN = 1

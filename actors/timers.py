@@ -6,8 +6,8 @@ import heapq
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from actors.domain.events import Timer, TimerFired
-from actors.ports import Clock
+from actors.domain.strategy.events import Timer, TimerFired
+from actors.ports.common import Clock
 
 _LONGEST_SLEEP = 1.0
 """Seconds between looks at the wall clock, since a loop timer follows the monotonic one."""
@@ -65,7 +65,7 @@ class AlarmClock:
         self._ringing: asyncio.Task[None] | None = None
 
     def at(self, instant: datetime) -> "asyncio.Future[None]":
-        """Done at the instant, never before it; cancel it if nobody waits any more."""
+        """Done at the instant, never before it; cancel it if there is no need to wait any more."""
         reached = asyncio.get_running_loop().create_future()
         self._asked += 1
         heapq.heappush(self._waiting, (instant, self._asked, reached))

@@ -10,23 +10,28 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from starlette.types import ASGIApp
 
+from actors.ports.engine import StrategyEngine
+from api.base.dependencies import access_claims, limit_address
+from api.base.errors import install_error_handlers
+from api.base.metrics import Metrics
 from api.bootstrap import open_resources
-from api.dependencies import access_claims, limit_address
-from api.edge import DOCS_PATH, with_edge
-from api.engine_port import StrategyEngine
-from api.errors import install_error_handlers
-from api.metrics import Metrics
-from api.openapi import describe
-from api.rate_limit import RateLimits
-from api.recovery import keep_recovering
-from api.routes import auth, broker, events, health, strategy, timeline
-from api.strict_json import strict_json
+from api.brokers import routes as broker_routes
+from api.edge.middleware import DOCS_PATH, with_edge
+from api.edge.rate_limit import RateLimits
+from api.edge.strict_json import strict_json
+from api.events import routes as event_routes
+from api.openapi.document import describe
+from api.operations import routes as operation_routes
+from api.operations.recovery_sweep import keep_recovering
+from api.strategies import routes as strategy_routes
+from api.timeline import routes as timeline_routes
+from api.users import routes as user_routes
 from config.logging import configure_logging
 from config.settings import Settings, load_settings
 
 
 class Application(FastAPI):
-    """FastAPI within the edge of `api.edge`, with the description of `api.openapi`."""
+    """FastAPI within the edge of `api.edge.middleware`, with the description of `api.openapi.document`."""
 
     def __init__(self, *, metrics: Metrics, cors_origins: Sequence[str], **options: Any) -> None:
         self._metrics = metrics
@@ -81,16 +86,22 @@ def create_app(settings: Settings | None = None, engine: StrategyEngine | None =
     app.state.metrics = metrics
     app.state.rate_limits = RateLimits(settings.api_rate_per_minute, settings.auth_rate_per_minute)
     install_error_handlers(app)
-    for router in (strategy.router, auth.router, broker.router, events.router, timeline.router):  # most asked first
+    for router in (  # most asked first
+        strategy_routes.router,
+        user_routes.router,
+        broker_routes.router,
+        event_routes.router,
+        timeline_routes.router,
+    ):
         _include(app, router)
-    app.include_router(health.router)
+    app.include_router(operation_routes.router)
     return app
 
 
 def _include(app: FastAPI, router: APIRouter) -> None:
     """Add the routes of a router. Those with a token count their user's requests, the others those of an address.
 
-    Whoever may not ask is told so before anything is said of the body.
+    Authentication errors come before body errors.
     """
     for wants_token in (True, False):
         for reads in (False, True):

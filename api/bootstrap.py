@@ -8,29 +8,29 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from api.account_service import AccountService
-from api.auth_service import AuthService
-from api.broker_service import BrokerService
-from api.engine_port import StrategyEngine
-from api.event_reader import EventReader
-from api.events_service import EventsService
-from api.lifecycle_service import LifecycleService
-from api.logins import LiveLogins
-from api.password_check import PasswordCheck
-from api.passwords import Passwords
-from api.strategy_checks import StrategyChecks
-from api.strategy_service import StrategyService
-from api.tokens import AccessTokens
-from api.word_service import WordService
-from broker.instruments import InstrumentLists
-from broker.trading_calendar import InvalidOverrides, TradingCalendars
+from actors.ports.engine import StrategyEngine
+from api.brokers.service import BrokerService
+from api.events.reader import EventReader
+from api.events.streams import EventsService
+from api.strategies.checks import StrategyChecks
+from api.strategies.lifecycle import LifecycleService
+from api.strategies.service import StrategyService
+from api.strategies.word_service import WordService
+from api.users.account_service import AccountService
+from api.users.auth_service import AuthService
+from api.users.live_logins import LiveLogins
+from api.users.password_check import PasswordCheck
+from api.users.passwords import Passwords
+from api.users.tokens import AccessTokens
+from broker.kite.instruments import InstrumentLists
+from broker.market.trading_calendar import InvalidOverrides, TradingCalendars
 from config.capacity import Capacity, capacity_of
 from config.settings import Settings, SettingsError
-from persistence.database import Sessions, migrate, open_database, sessions_of
-from persistence.encryption import SecretBox
-from persistence.event_stream import EventStream
+from persistence.database.engine import Sessions, migrate, open_database, sessions_of
 from persistence.login_throttle import LoginThrottle
-from persistence.runtime_mirror import RuntimeMirror, open_redis
+from persistence.mirror.event_stream import EventStream
+from persistence.mirror.mirror import RuntimeMirror, open_redis
+from persistence.secrets.encryption import SecretBox
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -126,10 +126,10 @@ async def open_resources(settings: Settings, engine: StrategyEngine | None) -> A
 
 
 async def _connect_engine(settings: Settings) -> StrategyEngine:
-    from actors.runtime import cluster
+    from actors.runtime.driver import cluster
 
     cluster.prepare(settings)  # before the next line imports Ray
-    from actors.runtime.engine import RayEngine
+    from actors.runtime.driver.engine import RayEngine
 
     engine: StrategyEngine = await RayEngine.connect(settings)
     return engine

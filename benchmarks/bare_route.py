@@ -6,8 +6,8 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
-from actors.runtime.tuning import tune
-from persistence.runtime_mirror import open_redis
+from actors.runtime.hosts.process import tune
+from persistence.mirror.mirror import open_redis
 
 app = FastAPI()
 redis = open_redis(sys.argv[2])

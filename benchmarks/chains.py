@@ -10,9 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 from actors.domain.identifiers import Instrument, Product
-from actors.domain.strategy_spec import StrategyRun
-from actors.ports import OrderCommand
-from actors.runtime.tuning import tune
+from actors.domain.strategy.spec import StrategyRun
+from actors.ports.strategy import OrderCommand
+from actors.runtime.hosts.process import tune
 from benchmarks.baselines import FAR_STOP, STOP, TOKEN
 from benchmarks.exchange_control import Control
 
@@ -33,8 +33,8 @@ class Feed:
     """Ticks from the exchange to `on_tick` of a router, or to a channel."""
 
     def __init__(self, ws_root: str, api_key: str, access_token: str, router: Any) -> None:
-        from broker.kite_order_client import KiteCredentials
-        from broker.market_feed import MarketFeed, RawTick, run_reactor
+        from broker.kite.credentials import KiteCredentials
+        from broker.kite.streams.market_feed import MarketFeed, RawTick, run_reactor
 
         tune()
         self._loop = asyncio.get_event_loop()
@@ -124,7 +124,8 @@ class Execution:
     """Orders over one warm session for each strategy."""
 
     def __init__(self, root: str, credentials: list[tuple[str, str]], listen: bool) -> None:
-        from broker.kite_client import KiteCredentials, KiteEndpoint, KiteGateway
+        from broker.kite.credentials import KiteCredentials
+        from broker.kite.gateway import KiteEndpoint, KiteGateway
 
         tune()
 

@@ -32,10 +32,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from broker.paper import packets
-from broker.paper.config import DATA_DIRECTORY
-from broker.paper.instruments import Instrument, InstrumentList
-from broker.paper.market import Tick
+from broker.paper.base.config import DATA_DIRECTORY
+from broker.paper.base.instruments import Instrument, InstrumentList
+from broker.paper.market.market import Tick
+from broker.paper.ticker import packets
 
 _BOOK_ROWS = 60
 _UNKNOWN = b'{"status":"error","error_type":"TokenException","message":"Token is invalid or has expired."}'

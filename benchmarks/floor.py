@@ -15,7 +15,7 @@ import httpx
 
 from benchmarks.baselines import FALLEN, FAR_STOP, PRICE, QUIET_S, STOP
 from benchmarks.exchange_control import Breach, Control
-from config.embedded import Part
+from config.stack.stack import Part
 from tests.kit.stack import running_stack  # first of what imports Ray: it puts Ray's settings into the environment
 
 KEY, SYMBOL = "NSE:INFY", "INFY"
@@ -71,7 +71,7 @@ class Floor:
     """See the head of this module."""
 
     def __init__(self, stack: Any, exchange: Control) -> None:
-        from persistence.database import open_database, sessions_of
+        from persistence.database.engine import open_database, sessions_of
 
         self.stack, self.exchange = stack, exchange
         self.settings = stack.settings
@@ -149,10 +149,10 @@ class Floor:
 
     async def _open_runs(self, seats: Sequence[Seat], buy_at: datetime, stop: int) -> list[tuple[int, tuple[str, str]]]:
         from actors.domain.session import SessionTimes
-        from api.run_rows import _described, first_intent, first_state, new_run
-        from persistence.database import transaction
-        from persistence.models import Strategy
-        from persistence.repositories import Runs
+        from api.strategies.new_run import _described, first_intent, first_state, new_run
+        from persistence.database.engine import transaction
+        from persistence.database.models import Strategy
+        from persistence.database.repositories import Runs
 
         opened = []
         async with transaction(self._sessions) as session:
@@ -274,7 +274,7 @@ def open_floor(exchange: Control, **settings: Any) -> Iterator[Floor]:
     with running_stack(PARTS, **{**chosen, **settings}) as stack:
         import ray
 
-        from actors.runtime import cluster
+        from actors.runtime.driver import cluster
 
         cluster.connect(stack.settings)
         floor = Floor(stack, exchange)

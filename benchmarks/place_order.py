@@ -22,10 +22,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from kiteconnect import KiteConnect
 
-from broker.kite_client import KiteCredentials, KiteEndpoint, KiteGateway, order_fields
-from broker.kite_order_client import KiteOrderClient
-from broker.kite_sessions import KiteSessions
-from broker.kite_wire import Destination
+from broker.kite.connection import Destination
+from broker.kite.connection_pool import KiteSessions
+from broker.kite.credentials import KiteCredentials
+from broker.kite.gateway import KiteEndpoint, KiteGateway, order_fields
+from broker.kite.order_client import KiteOrderClient
 from tests.kit.execution import a_command
 
 ROUNDS = 800

@@ -12,8 +12,8 @@ import httpx
 import psutil
 
 from benchmarks.figures import Figure, met
-from config.embedded import Stack
 from config.settings import Settings
+from config.stack.stack import Stack
 from tests.kit.stack import stack_settings, temporary_data_dir
 
 STACK_OF = 50

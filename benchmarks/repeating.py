@@ -6,15 +6,17 @@ Everything but that is the product's: the shell, the state machine, the links, t
 import asyncio
 from typing import Any
 
-from actors.domain.strategy_state import Phase
-from actors.runtime import actor_classes, lines, names
+from actors.domain.strategy.state import Phase
+from actors.runtime import names
 from actors.runtime.clock import SystemClock
-from actors.runtime.light_hosts import StrategyHost
-from actors.strategy_actor import StrategyActor
+from actors.runtime.hosts import actor_classes
+from actors.runtime.hosts.strategy import StrategyActor
+from actors.runtime.plane import link_ports
+from actors.strategy.shell import StrategyShell
 
 
-class RepeatingHost(StrategyHost):
-    """`StrategyHost`, told by `begin` which run comes next."""
+class RepeatingHost(StrategyActor):
+    """`StrategyActor`, told by `begin` which run comes next."""
 
     async def begin(self, run_id: int) -> None:
         """Live this run; the one before it must have ended. Returns when it waits for its buy time."""
@@ -58,9 +60,9 @@ class RepeatingHost(StrategyHost):
             loaded = await self._load()
             assert loaded is not None
             if linking is None:
-                self._prices = lines.LinkedPriceWatch(self._peers, self._pools, loaded.run.broker, self._on_tick)
+                self._prices = link_ports.LinkedPriceWatch(self._peers, self._pools, loaded.run.broker, self._on_tick)
                 linking = asyncio.create_task(self._desk.keep_linked(loaded.run.account_id))
-            actor = StrategyActor(
+            actor = StrategyShell(
                 loaded, desk=self._desk, journal=self._journal, prices=self._prices, clock=SystemClock()
             )
             self._loaded.set_result(actor)

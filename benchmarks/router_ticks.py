@@ -11,12 +11,12 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from actors.domain.identifiers import Instrument
-from actors.domain.stop_loss import Tick
-from actors.ports import FeedStatus
+from actors.domain.prices.stop_loss import Tick
+from actors.ports.prices import FeedStatus
+from actors.prices.router_shell import RouterShell
 from actors.runtime.clock import SystemClock
+from actors.runtime.hosts.process import tune
 from actors.runtime.plane.ticks import TickLine, TickSender
-from actors.runtime.tuning import tune
-from actors.tick_router import TickRouter
 from benchmarks.figures import Figure, met
 
 INFY, NODE, HOST = Instrument("NSE", "INFY", 408065), "bench", "127.0.0.1"
@@ -50,7 +50,7 @@ async def _router(pipe: Connection) -> None:
     tune()
     seen, done = 0, asyncio.Event()
     sender = TickSender(NODE, HOST)
-    router = TickRouter(INFY, source=_Source(), strategies=_Strategies(sender), mirror=_Mirror(), clock=SystemClock())
+    router = RouterShell(INFY, source=_Source(), strategies=_Strategies(sender), mirror=_Mirror(), clock=SystemClock())
 
     def on_tick(tick: Tick) -> None:
         nonlocal seen

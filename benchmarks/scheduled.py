@@ -11,9 +11,10 @@ from datetime import UTC, datetime, timedelta
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
-from actors.ports import OrderCommand
+from actors.ports.strategy import OrderCommand
 from benchmarks.chains import a_command
-from broker.kite_client import KiteCredentials, KiteEndpoint, KiteGateway
+from broker.kite.credentials import KiteCredentials
+from broker.kite.gateway import KiteEndpoint, KiteGateway
 
 
 async def main() -> None:

@@ -17,7 +17,7 @@ def start(deployment: Deployment, runs: int) -> Figure:
     """Warm: the pool full. In a row: each as soon as the one before it has answered, more than there are workers."""
     import ray
 
-    from actors.runtime.warm_pool import prestart
+    from actors.runtime.driver.warm_workers import prestart
 
     trader = deployment.trader()
     trader.strategy(

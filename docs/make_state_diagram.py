@@ -2,13 +2,13 @@
 
     .venv/bin/python docs/make_state_diagram.py
 
-`tests/unit/test_docs.py` fails when the drawing is not that of `actors.domain.strategy_state.TRANSITIONS`.
+`tests/unit/docs/test_docs.py` fails when the drawing is not that of `actors.domain.strategy.state.TRANSITIONS`.
 """
 
 from pathlib import Path
 
-from actors.domain.events import RunRecovered
-from actors.domain.strategy_state import TRANSITIONS, Phase
+from actors.domain.strategy.events import RunRecovered
+from actors.domain.strategy.state import TRANSITIONS, Phase
 
 PAGE = Path(__file__).parent / "architecture.md"
 BEGIN = "<!-- transitions: begin (written by docs/make_state_diagram.py) -->"

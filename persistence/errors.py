@@ -67,7 +67,7 @@ class StaleEpoch(PersistenceError):
 
 
 class UnreadableSecret(PersistenceError):
-    """A stored secret cannot be opened with the keys at hand, or it belongs to somebody else."""
+    """A stored secret cannot be opened with the keys at hand, or it belongs to another user."""
 
 
 class RotationRefused(PersistenceError):

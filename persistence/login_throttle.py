@@ -1,4 +1,4 @@
-"""How often somebody may try a password: counters in Redis that forget by themselves."""
+"""How often a password may be tried: counters in Redis that forget by themselves."""
 
 import hashlib
 from dataclasses import dataclass
@@ -56,7 +56,7 @@ class ThrottleLimits:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An attempt that is one too many. `is_first`: nobody was told so in this window before."""
+    """An attempt that is one too many. `is_first`: the first one in this window."""
 
     limit: Literal["account", "address"]
     wait_s: int
@@ -66,7 +66,7 @@ class Refusal:
 class LoginThrottle:
     """Counts attempts before the password is looked at, so that many at once are no way around it.
 
-    Without Redis nobody is throttled: a user who cannot stop a running strategy is the greater harm. For the same
+    Without Redis no user is throttled: a user who cannot stop a running strategy is the greater harm. For the same
     reason the owner's own addresses are counted apart: what others do to the account never keeps its owner out there.
     """
 
@@ -79,7 +79,7 @@ class LoginThrottle:
     async def attempt(self, account: str, address: str, *, known: bool) -> Refusal | None:
         """Count an attempt on an account. None: it may go on, and counts as failed unless `succeeded` follows.
 
-        `known`: somebody has logged in to the account from this address before.
+        `known`: the account was logged in to from this address before.
         """
         limits = self._limits
         counters: list[tuple[Literal["account", "address"], str, int, bool]] = [

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from config.embedded import Stack
+from config.stack.stack import Stack
 from tests.kit.session import running_session
 from tests.kit.trader import Deployment
 

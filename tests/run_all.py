@@ -14,14 +14,8 @@ from pathlib import Path
 TESTS = Path(__file__).parent
 ON_THE_STACK = ("acceptance", "chaos")
 ON_A_CLUSTER = ("cluster",)
-GIVES_WAY = ("unit", "integration/test_schemathesis.py")
-OF_THE_BROKER = (
-    "contract",
-    "integration/test_paper_*.py",
-    "integration/test_kite_*.py",
-    "integration/test_market_feed*.py",
-    "integration/test_order_updates.py",
-)
+GIVES_WAY = ("unit", "integration/api/test_schemathesis.py")
+OF_THE_BROKER = ("contract", "integration/broker")
 
 
 def paths(patterns: tuple[str, ...]) -> list[str]:

@@ -69,7 +69,7 @@ def split_symbol(symbol: str) -> tuple[str, str]:
 
 @dataclass(frozen=True, slots=True, order=True)
 class IntentId:
-    """One wish to trade, unique for ever: run, leg and sequence number within the leg (from 1).
+    """One wish to trade, never used again: run, leg and sequence number within the leg (from 1).
 
     The order (run, leg, seq) is the fencing order of the claim: ENTRY sorts before EXIT, so an exit may take the
     lock over from an entry, never the other way round.
@@ -100,7 +100,7 @@ def order_tag(tag_key: bytes, intent_id: IntentId) -> str:
     """The tag of every order ever sent for this intent: 20 capital letters and digits, the same on each attempt.
 
     It is an HMAC under the run's own key, so that recovery can compute it before any record of the intent exists,
-    and nobody can guess the tag of another tenant's order.
+    and a tenant cannot guess the tag of another tenant's order.
     """
     digest = hmac.new(tag_key, str(intent_id).encode(), hashlib.sha256).digest()
     return (intent_id.leg[1] + base64.b32encode(digest).decode())[:TAG_LENGTH]

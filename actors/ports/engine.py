@@ -1,7 +1,8 @@
-"""The engine, for the API."""
+"""The engine as the API sees it. `actors.runtime.driver.engine.RayEngine` is the real one."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 
 class EngineUnavailable(Exception):
@@ -13,7 +14,7 @@ class StopResult:
     """What a STOP came to.
 
     `flat`: nothing is open any more and the run is recorded as ended; otherwise the exit is still working. `status`:
-    fields of `runtime:{id}` in their text forms (`persistence.runtime_mirror`) that are newer than the database.
+    fields of `runtime:{id}` in their text forms (`persistence.mirror.mirror`) that are newer than the database.
     """
 
     flat: bool
@@ -22,7 +23,7 @@ class StopResult:
 
 @dataclass(frozen=True, slots=True)
 class WordTaken:
-    """What became of a trader's word about his shares.
+    """The result of a trader's word about his shares.
 
     `done`: it was carried out. Otherwise the account contradicts it, or there was nothing to say it of: `held` are the
     shares of this run that it shows, None if the strategy holds nothing to speak of.
@@ -34,8 +35,42 @@ class WordTaken:
 
 @dataclass(frozen=True, slots=True)
 class RecoveryReport:
-    """One recovery sweep: open runs found, and what became of them."""
+    """One recovery sweep: open runs found, and the results."""
 
     found: int
     recovered: int
     failed: int = 0
+
+
+class StrategyEngine(Protocol):
+    """Runs strategies. Every call may be repeated, and raises `EngineUnavailable` if the engine does not answer."""
+
+    def expect_start(self, strategy_id: int) -> None:
+        """A strategy was made, and its START is likely to follow. Never fails, promises nothing."""
+
+    async def ensure_running(self, run_id: int, strategy_id: int) -> None:
+        """When it returns, exactly one actor looks after the open run (row D2)."""
+
+    async def stop(self, strategy_id: int, timeout_s: float) -> StopResult:
+        """Row I1: sell what is open and end the run; waits at most `timeout_s` seconds for it."""
+
+    async def move_stop(self, strategy_id: int, stop_loss_paise: int) -> bool | None:
+        """When it returns, the running strategy exits at the new stop-loss, and that is recorded.
+
+        Whether the second guard has it too (row M4); None if nothing is guarded.
+        """
+
+    async def closed_by_trader(self, strategy_id: int, timeout_s: float) -> WordTaken:
+        """The trader's word that he sold himself: the run ends, unless the account shows that it still holds shares."""
+
+    async def held_by_trader(self, run_id: int, strategy_id: int) -> WordTaken:
+        """The trader's word that he still holds what was taken for sold: the ended run guards it again."""
+
+    async def recover(self) -> RecoveryReport:
+        """Row J1: make sure that every open run has its actor."""
+
+    async def health(self) -> dict[str, object]:
+        """Figures of the engine; answering at all means that it is there."""
+
+    async def close(self) -> None:
+        """Let go of the connection; the strategies run on."""

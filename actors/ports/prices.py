@@ -7,7 +7,7 @@ from typing import Protocol
 
 from actors.domain.identifiers import Instrument
 from actors.domain.money import Paise
-from actors.domain.stop_loss import Tick
+from actors.domain.prices.stop_loss import Tick
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +28,14 @@ class FeedStatus:
 
 
 class TooManyInstruments(Exception):
-    """The broker's tick stream takes no more instruments."""
+    """The broker's tick stream takes no further instruments."""
 
 
 class PriceWatch(Protocol):
     """The tick router of one symbol as a strategy sees it."""
 
     def when_changed(self, callback: Callable[[], None]) -> None:
-        """Have the callback told, in the caller's loop, when what `watch` answered is true no more: renew then."""
+        """Have the callback called, in the caller's loop, when what `watch` answered is no longer true: renew then."""
         ...
 
     async def watch(
@@ -91,7 +91,7 @@ class TickStream(Protocol):
         ...
 
     def unsubscribe(self, token: int) -> None:
-        """Have them sent no more."""
+        """Have no further ticks sent."""
         ...
 
 

@@ -5,19 +5,19 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from actors.domain.cover import Cover, Stake
-from actors.domain.decisions import LogEvent
-from actors.domain.events import Event
 from actors.domain.identifiers import Instrument, IntentId, Product
 from actors.domain.money import Paise
-from actors.domain.order import Intent, OrderReport
-from actors.domain.strategy_spec import StrategyRun
-from actors.domain.strategy_state import StrategyState
+from actors.domain.orders.cover import Cover, Stake
+from actors.domain.orders.order import Intent, OrderReport
+from actors.domain.strategy.decisions import LogEvent
+from actors.domain.strategy.events import Event
+from actors.domain.strategy.spec import StrategyRun
+from actors.domain.strategy.state import StrategyState
 
 
 @dataclass(frozen=True, slots=True)
 class OrderCommand:
-    """Place the order of one intent, effectively once, and report what becomes of it."""
+    """Place the order of one intent, effectively once, and report its results."""
 
     strategy_id: int
     run_id: int
@@ -70,7 +70,7 @@ class GuardAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """What a run holds by its own fills, told to execution so that somebody compares it with the account.
+    """What a run holds by its own fills, reported to execution, where it is compared with the account.
 
     `quantity` shares; 0 takes the holding back. `exiting`: its exit has left the strategy, so the position moves; one
     that failed and waits is not exiting. `stop`: the stop-loss that execution is to watch as well, None for none.

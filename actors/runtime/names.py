@@ -50,7 +50,7 @@ def feed_names(pools: Pools) -> list[str]:
 
 
 def execution_name(account_id: int, pools: Pools) -> str:
-    """The pool member that serves the account, always the same: it holds its sessions and its order budget."""
+    """The pool member that serves the account, always the same: it holds its connections and its order budget."""
     return f"execution:{account_id % pools.execution}"
 
 

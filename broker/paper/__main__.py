@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from broker.paper.config import PaperConfig
-from broker.paper.server import run
+from broker.paper.base.config import PaperConfig
+from broker.paper.serving.server import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable

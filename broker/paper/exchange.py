@@ -5,23 +5,23 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from broker.paper.accounts import DEFAULT_USER_ID, Accounts, default_account
-from broker.paper.book import OrderBook
-from broker.paper.clock import NANOSECONDS, ExchangeClock
-from broker.paper.faults import FaultRegistry
-from broker.paper.instruments import InstrumentList
-from broker.paper.ledger import Journal, RequestLog
-from broker.paper.market import Market, Tick
-from broker.paper.rate_limit import OrderRequestCaps
-from broker.paper.rules import Rulebook
-from broker.paper.session import TradingSession
-from broker.paper.session_desk import SessionDesk
-from broker.paper.ticker_socket import TickerHub
+from broker.paper.accounts.accounts import DEFAULT_USER_ID, Accounts, default_account
+from broker.paper.accounts.ledger import Journal, RequestLog
+from broker.paper.accounts.rate_limit import OrderRequestCaps
+from broker.paper.base.clock import NANOSECONDS, ExchangeClock
+from broker.paper.base.instruments import InstrumentList
+from broker.paper.book.book import OrderBook
+from broker.paper.faults.faults import FaultRegistry
+from broker.paper.market.market import Market, Tick
+from broker.paper.orders.rules import Rulebook
+from broker.paper.orders.session import TradingSession
+from broker.paper.outside.session_boundaries import SessionDesk
+from broker.paper.ticker.socket import TickerHub
 
 if TYPE_CHECKING:
-    from broker.paper.accounts import Account
-    from broker.paper.clock import Cancellable
-    from broker.paper.config import PaperConfig
+    from broker.paper.accounts.accounts import Account
+    from broker.paper.base.clock import Cancellable
+    from broker.paper.base.config import PaperConfig
 
 
 class PaperExchange:

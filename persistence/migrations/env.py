@@ -1,8 +1,8 @@
-"""Alembic's entry point: runs on the connection that `persistence.database.migrate` hands over."""
+"""Alembic's entry point: runs on the connection that `persistence.database.engine.migrate` hands over."""
 
 from alembic import context
 
-from persistence.models import TableModel
+from persistence.database.models import TableModel
 
 connection = context.config.attributes["connection"]
 context.configure(

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from config.embedded import Stack
+from config.stack.stack import Stack
 from tests.kit.paper import eventually
 from tests.kit.trader import Deployment, Trader
 
 if TYPE_CHECKING:
-    from actors.runtime.engine import RayEngine
+    from actors.runtime.driver.engine import RayEngine
 
 
 def test_the_doctor_finds_a_stack_that_we_started_sound(stack: Stack) -> None:
-    argv = [sys.executable, "-P", "-m", "config.cli", "doctor", "--json"]
+    argv = [sys.executable, "-P", "-m", "config.commands.cli", "doctor", "--json"]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     findings = {finding["subject"]: finding for finding in json.loads(done.stdout)}
@@ -59,7 +59,8 @@ def test_an_actor_without_a_run_is_ended_after_its_time_and_no_other_is(
 ) -> None:
     import ray
 
-    from actors.runtime import engine, names
+    from actors.runtime import names
+    from actors.runtime.driver import engine
 
     class Leftover:
         """Lives on, whatever became of its run."""

@@ -12,8 +12,8 @@ from typing import Any
 
 import httpx
 
-from config.data_directory import find_running_stack
 from config.settings import PREFIX
+from config.stack.data_directory import find_running_stack
 from tests.kit.paper import PaperControl, eventually
 from tests.kit.stack import temporary_data_dir
 
@@ -24,7 +24,7 @@ UP_WITHIN_S = 90
 def up(data_dir: Path, **settings: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
     """`tradeactors up` as an operator runs it, and where its parts are."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith((PREFIX, "RAY_"))}
-    command = [sys.executable, "-P", "-m", "config.cli", "up", "--data-dir", str(data_dir)]
+    command = [sys.executable, "-P", "-m", "config.commands.cli", "up", "--data-dir", str(data_dir)]
     ports = ["--api-port", "0", "--paper-port", "0", "--dashboard-port", "0"]
     process = subprocess.Popen([*command, *ports], env=clean | settings, stdout=subprocess.DEVNULL, text=True)
     try:
@@ -120,7 +120,7 @@ def test_stack_that_is_killed_comes_back_with_its_strategies_guarded() -> None:
 
 def test_demo_ends_with_every_strategy_as_it_should() -> None:
     clean = {name: value for name, value in os.environ.items() if not name.startswith((PREFIX, "RAY_"))}
-    command = [sys.executable, "-P", "-m", "config.cli", "demo"]
+    command = [sys.executable, "-P", "-m", "config.commands.cli", "demo"]
     done = subprocess.run(command, env=clean, capture_output=True, text=True, timeout=170, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Every strategy ended as it should." in done.stdout

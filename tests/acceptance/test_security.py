@@ -11,8 +11,8 @@ from typing import Any
 
 import httpx
 
-from config.embedded import Stack
 from config.secret_store import read_secrets
+from config.stack.stack import Stack
 from tests.kit.paper import eventually
 from tests.kit.trader import Deployment, Trader, at_once
 
@@ -264,6 +264,14 @@ def _dashboard(stack: Stack) -> bytes:
 
 def _rotate(stack: Stack, *options: str) -> None:
     """`tradeactors rotate-keys` as an operator runs it."""
-    command = [sys.executable, "-P", "-m", "config.cli", "rotate-keys", "--data-dir", str(stack.settings.data_dir)]
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "config.commands.cli",
+        "rotate-keys",
+        "--data-dir",
+        str(stack.settings.data_dir),
+    ]
     done = subprocess.run([*command, *options], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr

@@ -2,9 +2,9 @@
 
 from tests.chaos.mutations import Edit, Mutation
 
-_STOPS, _EXECUTION = "actors/stop_guard.py", "actors/execution_actor.py"
-_PLACER = "actors/order_placer.py"
-_MACHINE = "actors/domain/strategy_machine.py"
+_STOPS, _EXECUTION = "actors/execution/guarding/stop_guard.py", "actors/execution/shell.py"
+_PLACER = "actors/execution/orders/placer.py"
+_MACHINE = "actors/domain/strategy/machine.py"
 
 GUARDS_MUTATIONS = (
     Mutation(
@@ -35,7 +35,7 @@ GUARDS_MUTATIONS = (
         "the feed's link where no account's stream brings prices",
         (
             Edit(
-                "actors/guarded_market.py",
+                "actors/execution/guarding/guarded_market.py",
                 "                changed |= self._ask_feed(instrument)\n",
                 "                continue\n",
             ),

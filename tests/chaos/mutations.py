@@ -26,14 +26,14 @@ class Mutation:
     expected: tuple[str, ...]
 
 
-_PLACER, _POLICY = "actors/order_placer.py", "actors/domain/retry_policy.py"
+_PLACER, _POLICY = "actors/execution/orders/placer.py", "actors/domain/orders/retry_policy.py"
 
 MUTATIONS = (
     Mutation(
         "unique intent",
         (
             Edit(
-                "actors/domain/strategy_machine.py",
+                "actors/domain/strategy/machine.py",
                 "            return exits.retry_exit(asked, now)\n    return asked, []\n",
                 "            return exits.retry_exit(asked, now)\n"
                 "        case Phase.EXITING:\n"
@@ -76,12 +76,12 @@ MUTATIONS = (
         "claim",
         (
             Edit(
-                "actors/execution_actor.py",
+                "actors/execution/shell.py",
                 "            verdict = await self._claim_in_time(command)\n",
                 "            verdict = ClaimVerdict.GRANTED\n",
             ),
             Edit(
-                "actors/stop_guard.py",
+                "actors/execution/guarding/stop_guard.py",
                 "            verdict: ClaimVerdict | None = await self._claims.foresee(command)\n",
                 "            verdict: ClaimVerdict | None = ClaimVerdict.GRANTED\n",
             ),
@@ -93,7 +93,7 @@ MUTATIONS = (
         "chase",
         (
             Edit(
-                "actors/order_follower.py",
+                "actors/execution/orders/follower.py",
                 "            if self.command.intent.side is Side.SELL and seen.stage is OrderStage.OPEN:\n",
                 "            if False:\n",
             ),
@@ -105,7 +105,7 @@ MUTATIONS = (
         "priority",
         (
             Edit(
-                "actors/order_budget.py",
+                "actors/execution/account/budget.py",
                 "heapq.heappush(self._waiting, (rank, self._arrivals, turn))",
                 "heapq.heappush(self._waiting, (_Rank.BUY, self._arrivals, turn))",
             ),
@@ -117,7 +117,7 @@ MUTATIONS = (
         "budget",
         (
             Edit(
-                "actors/order_budget.py",
+                "actors/execution/account/budget.py",
                 "        if any(window.free(rank) <= 0 for window in windows):\n",
                 "        if False:\n",
             ),

@@ -1,7 +1,7 @@
 """What an account went through, by the exchange's own ledger: no short and no foreign sale of ours at any moment.
 
-A sale by hand or by the broker counts against our runs first, as `actors.domain.cover` has it: what is left of the
-runs' shares after it is all that we may sell.
+A sale by hand or by the broker counts against our runs first, as `actors.domain.orders.cover` has it: what is left of
+the runs' shares after it is all that we may sell.
 """
 
 from collections.abc import Mapping

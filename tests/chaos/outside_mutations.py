@@ -2,9 +2,13 @@
 
 from tests.chaos.mutations import Edit, Mutation
 
-_PLACER, _AUDIT, _EVIDENCE = "actors/order_placer.py", "actors/order_audit.py", "actors/account_evidence.py"
-_CHASE, _COVER = "actors/exit_chase.py", "actors/domain/cover.py"
-_PRICES = "actors/domain/stop_loss.py"
+_PLACER, _AUDIT, _EVIDENCE = (
+    "actors/execution/orders/placer.py",
+    "actors/execution/watching/audit.py",
+    "actors/execution/account/evidence.py",
+)
+_CHASE, _COVER = "actors/execution/orders/exit_chase.py", "actors/domain/orders/cover.py"
+_PRICES = "actors/domain/prices/stop_loss.py"
 _SOLD_AT_ALL = ("short", "foreign")
 
 OUTSIDE_MUTATIONS = (
@@ -35,7 +39,7 @@ OUTSIDE_MUTATIONS = (
     Mutation(
         "evidence before the first exit after a recovery",
         (
-            Edit("actors/domain/recovery.py", "ask_first=not event.first)", "ask_first=False)"),
+            Edit("actors/domain/strategy/recovery.py", "ask_first=not event.first)", "ask_first=False)"),
             Edit(
                 _EVIDENCE,
                 "or cover.lacking:\n            return False\n",
@@ -105,7 +109,7 @@ OUTSIDE_MUTATIONS = (
         "the hours of the market",
         (
             Edit(
-                "actors/order_hours.py",
+                "actors/execution/orders/hours.py",
                 "    return None if closed is None else market_closed(",
                 "    return None if True else market_closed(",
             ),
@@ -122,7 +126,7 @@ OUTSIDE_MUTATIONS = (
         "the cleaning of texts",
         (
             Edit(
-                "broker/broker_text.py",
+                "broker/kite/answers/broker_text.py",
                 "    text = said if isinstance(said, str) else str(said)\n",
                 "    return str(said)\n    text = said if isinstance(said, str) else str(said)\n",
             ),

@@ -140,9 +140,9 @@ def _check_that_ray_runs(tree: Path) -> None:
     import ray
 
     def where() -> str:
-        import actors.order_placer
+        import actors.execution.orders.placer
 
-        return str(actors.order_placer.__file__)
+        return str(actors.execution.orders.placer.__file__)
 
     found = str(ray.get(ray.remote(num_cpus=0)(where).remote()))
     if not Path(found).is_relative_to(tree):

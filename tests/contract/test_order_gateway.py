@@ -10,11 +10,12 @@ from typing import Protocol
 import pytest
 
 from actors.domain.identifiers import Instrument, Product
-from actors.domain.order import Intent, OrderReport, OrderStage
-from actors.domain.price_band import PriceBand
-from actors.domain.retry_policy import AttemptOutcome
-from actors.ports import BrokerUnavailable, OrderGateway
-from broker.kite_client import KiteCredentials, KiteEndpoint, KiteGateway
+from actors.domain.orders.order import Intent, OrderReport, OrderStage
+from actors.domain.orders.price_band import PriceBand
+from actors.domain.orders.retry_policy import AttemptOutcome
+from actors.ports.execution import BrokerUnavailable, OrderGateway
+from broker.kite.credentials import KiteCredentials
+from broker.kite.gateway import KiteEndpoint, KiteGateway
 from tests.kit.builders import INFY, a_run
 from tests.kit.execution import a_command, held
 from tests.kit.fakes import (

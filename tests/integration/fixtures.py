@@ -14,10 +14,10 @@ from pydantic import SecretStr
 
 from api.app import create_app
 from config.settings import Settings, load_settings
-from persistence.database import Sessions, open_database, sessions_of
-from persistence.encryption import generate_key
-from persistence.ledger import RunLedger
-from persistence.runtime_mirror import RuntimeMirror
+from persistence.database.engine import Sessions, open_database, sessions_of
+from persistence.journal.ledger import RunLedger
+from persistence.mirror.mirror import RuntimeMirror
+from persistence.secrets.encryption import generate_key
 from tests.integration.api_user import ApiUser
 from tests.kit.fake_engine import FakeEngine
 from tests.kit.paper import PaperExchange

@@ -3,8 +3,8 @@
 import secrets
 from datetime import UTC, datetime, time, timedelta
 
-from persistence.database import Sessions, transaction
-from persistence.models import BrokerAccount, Intent, Run, Strategy, User
+from persistence.database.engine import Sessions, transaction
+from persistence.database.models import BrokerAccount, Intent, Run, Strategy, User
 
 NOW = datetime(2026, 11, 23, 4, 0, tzinfo=UTC)
 

@@ -14,10 +14,10 @@ from pydantic import SecretStr
 from api.app import create_app
 from api.server import ApiServer, api_server
 from config.settings import Settings, load_settings
-from persistence.database import open_database, sessions_of
-from persistence.encryption import generate_key
-from persistence.ledger import RunLedger
-from persistence.runtime_mirror import RuntimeMirror
+from persistence.database.engine import open_database, sessions_of
+from persistence.journal.ledger import RunLedger
+from persistence.mirror.mirror import RuntimeMirror
+from persistence.secrets.encryption import generate_key
 from tests.kit.fake_engine import FakeEngine
 
 

@@ -5,9 +5,9 @@ from decimal import Decimal
 from typing import Any
 
 from actors.domain.identifiers import Instrument, Product
-from actors.domain.order import OrderReport, OrderStage
-from actors.domain.stop_loss import Tick
-from actors.domain.strategy_spec import StrategyRun
+from actors.domain.orders.order import OrderReport, OrderStage
+from actors.domain.prices.stop_loss import Tick
+from actors.domain.strategy.spec import StrategyRun
 
 NOW = datetime(2026, 11, 23, 4, 0, tzinfo=UTC)
 BUY_AT = NOW + timedelta(seconds=30)

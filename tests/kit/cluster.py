@@ -22,12 +22,12 @@ from typing import Any
 
 import redis
 
-from config.embedded import Part, Stack
-from config.embedded_postgres import short_temporary_directory
-from config.embedded_ray import CLUSTER_SETTINGS, TOKEN_FILE, ray_environment
-from config.process import answers_ok, free_ports
 from config.secret_store import write_once
 from config.settings import PREFIX, Settings
+from config.stack.guarded_process import answers_ok, free_ports
+from config.stack.postgres import short_temporary_directory
+from config.stack.ray import CLUSTER_SETTINGS, TOKEN_FILE, ray_environment
+from config.stack.stack import Part, Stack
 from tests.kit.alerts import AlertInbox
 from tests.kit.paper import PaperControl, eventually
 from tests.kit.session import QUICK
@@ -128,7 +128,7 @@ class Cluster:
     def start_api(self, node: str) -> str:
         """One more API process, beside that node; its URL."""
         (port,) = free_ports(1)
-        argv = [sys.executable, "-P", "-m", "config.cli", "api"]
+        argv = [sys.executable, "-P", "-m", "config.commands.cli", "api"]
         variables = {**self.variables, f"{PREFIX}API_PORT": str(port), f"{PREFIX}RAY_NODE_ADDRESS": HOSTS[node]}
         self.apis.append(Marked(f"api{port}", argv, variables, self.directory / f"api{port}.log"))
         eventually(lambda: answers_ok("127.0.0.1", port, "/readyz"), _UP_WITHIN_S, "the API is ready")
@@ -138,7 +138,7 @@ class Cluster:
 
     def join(self, node: str) -> None:
         """Make this process a driver that belongs to that node."""
-        from actors.runtime import cluster
+        from actors.runtime.driver import cluster
 
         cluster.connect(self.deployment.settings.model_copy(update={"ray_node_address": HOSTS[node]}))
 

@@ -5,13 +5,14 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from actors.domain.cover import NOTHING, Stake, position_key
-from actors.domain.events import Event, OrderReported, PlacementFailed
 from actors.domain.identifiers import Leg, Product, Side
 from actors.domain.market_hours import ALWAYS_OPEN, MarketHours
-from actors.domain.order import Intent, OrderEvent, OrderReport
-from actors.execution_actor import ExecutionActor, ExecutionLimits
-from actors.ports import ExecutionStreams, Holding, KnownIntent, OrderCommand, OrderGateway
+from actors.domain.orders.cover import NOTHING, Stake, position_key
+from actors.domain.orders.order import Intent, OrderEvent, OrderReport
+from actors.domain.strategy.events import Event, OrderReported, PlacementFailed
+from actors.execution.shell import ExecutionLimits, ExecutionShell
+from actors.ports.execution import ExecutionStreams, KnownIntent, OrderGateway
+from actors.ports.strategy import Holding, OrderCommand
 from tests.kit.builders import INFY, NOW, a_report, a_run
 from tests.kit.fakes import (
     FakeAttemptLog,
@@ -66,7 +67,7 @@ class ExecutionBench:
         self.claims, self.strategies, self.attempts = FakeClaims(), FakeStrategies(), FakeAttemptLog()
         self.records, self.updates = FakeRecords(), FakeUpdates()
         self.feed = FakeFeedTicks()
-        self.actor = ExecutionActor(
+        self.actor = ExecutionShell(
             gateways=self.gateways,
             claims=self.claims,
             strategies=self.strategies,

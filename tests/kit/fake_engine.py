@@ -4,14 +4,14 @@ import asyncio
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from api.engine_port import EngineUnavailable, RecoveryReport, StopResult, WordTaken
-from persistence.ledger import RunLedger
-from persistence.records import RunRuntime, RunUpdate
+from actors.ports.engine import EngineUnavailable, RecoveryReport, StopResult, WordTaken
+from persistence.journal.ledger import RunLedger
+from persistence.journal.records import RunRuntime, RunUpdate
 
 
 @dataclass
 class FakeEngine:
-    """Implements `api.engine_port.StrategyEngine`. `up` and `flat_on_stop` are set by tests."""
+    """Implements `actors.ports.engine.StrategyEngine`. `up` and `flat_on_stop` are set by tests."""
 
     ledger: RunLedger | None = None
     up: bool = True

@@ -6,19 +6,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from actors.domain.cover import AccountPosition, PositionKey, position_key
 from actors.domain.identifiers import Instrument, Product, Side
 from actors.domain.money import Paise
-from actors.domain.order import OrderReport, OrderStage, OrderTerms
-from actors.domain.price_band import PriceBand
-from actors.domain.retry_policy import AttemptOutcome
-from actors.ports import (
-    BrokerSessionExpired,
-    BrokerUnavailable,
-    Clock,
-    OrderCommand,
-    PlaceResult,
-)
+from actors.domain.orders.cover import AccountPosition, PositionKey, position_key
+from actors.domain.orders.order import OrderReport, OrderStage, OrderTerms
+from actors.domain.orders.price_band import PriceBand
+from actors.domain.orders.retry_policy import AttemptOutcome
+from actors.ports.common import Clock
+from actors.ports.execution import BrokerSessionExpired, BrokerUnavailable, PlaceResult
+from actors.ports.strategy import OrderCommand
 from tests.kit.builders import INFY
 
 PRICE = Decimal("1500.00")

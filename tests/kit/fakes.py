@@ -9,30 +9,26 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from actors.account_desk import newest_by_tag
-from actors.domain.cover import Cover, position_key
-from actors.domain.events import Event
 from actors.domain.identifiers import Instrument, IntentId
 from actors.domain.market_hours import ALWAYS_OPEN, MarketHours
 from actors.domain.money import Paise
-from actors.domain.order import OrderReport
-from actors.domain.stop_loss import Tick
-from actors.ports import (
+from actors.domain.orders.cover import Cover, position_key
+from actors.domain.orders.order import OrderReport
+from actors.domain.prices.stop_loss import Tick
+from actors.domain.strategy.events import Event
+from actors.execution.account.trading_account import newest_by_tag
+from actors.ports.common import Clock
+from actors.ports.execution import (
     Attempt,
     BrokerUnavailable,
     ClaimVerdict,
-    Clock,
-    FeedStatus,
-    GuardAnswer,
-    Holding,
-    JournalEntry,
     KnownIntent,
-    LoadedRun,
-    OrderCommand,
     OrderGateway,
     OrderNote,
     StreamCallbacks,
 )
+from actors.ports.prices import FeedStatus
+from actors.ports.strategy import GuardAnswer, Holding, JournalEntry, LoadedRun, OrderCommand
 from tests.kit.builders import INFY
 from tests.kit.fake_gateway import (
     EXPIRED,

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any, Self
 
-from broker.egress import Proxy
+from broker.proxy import Proxy
 from tests.kit.paper import REPOSITORY, PaperCredentials, eventually
 
 
@@ -89,8 +89,8 @@ class FeedProcess:
 
 def main(ws_root: str, most_instruments: int) -> None:
     """The life of a process with a feed: until stdin ends."""
-    from broker.market_feed import MarketFeed, RawTick
-    from broker.ticker_link import run_reactor
+    from broker.kite.streams.market_feed import MarketFeed, RawTick
+    from broker.kite.streams.websocket import run_reactor
 
     broken: list[bool] = []
 
@@ -127,8 +127,8 @@ def main(ws_root: str, most_instruments: int) -> None:
 
 def follow_updates(ws_root: str, _most_instruments: int) -> None:
     """The life of a process with a stream of order updates: until stdin ends."""
-    from broker.order_updates import OrderUpdateStream
-    from broker.ticker_link import run_reactor
+    from broker.kite.streams.order_updates import OrderUpdateStream
+    from broker.kite.streams.websocket import run_reactor
 
     stream = OrderUpdateStream(
         ws_root,
@@ -143,7 +143,7 @@ def follow_updates(ws_root: str, _most_instruments: int) -> None:
 
 
 def _credentials(command: dict[str, Any]) -> Any:
-    from broker.kite_client import KiteCredentials
+    from broker.kite.credentials import KiteCredentials
 
     proxy = command["proxy"] and Proxy.parse(command["proxy"])
     return KiteCredentials(command["api_key"], command["access_token"], proxy or None)

@@ -3,11 +3,12 @@
 import json
 from typing import Any
 
-from broker.egress import Proxy
-from broker.kite_client import KiteCredentials, KiteEndpoint, KiteGateway
-from broker.kite_order_client import KiteOrderClient
-from broker.kite_sessions import KiteSessions
-from broker.kite_wire import Destination
+from broker.kite.connection import Destination
+from broker.kite.connection_pool import KiteSessions
+from broker.kite.credentials import KiteCredentials
+from broker.kite.gateway import KiteEndpoint, KiteGateway
+from broker.kite.order_client import KiteOrderClient
+from broker.proxy import Proxy
 
 SECRET = "the-access-token-of-a-user"
 TIMEOUT = (0.5, 0.4)

@@ -3,12 +3,14 @@
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from actors.domain.decisions import (
+from actors.domain.identifiers import IntentId, Leg
+from actors.domain.orders.order import FailureKind, OrderStage
+from actors.domain.strategy.decisions import (
     Decision,
     LogEvent,
     RaiseAlert,
 )
-from actors.domain.events import (
+from actors.domain.strategy.events import (
     Event,
     IntentArmed,
     OrderReported,
@@ -18,10 +20,8 @@ from actors.domain.events import (
     Timer,
     TimerFired,
 )
-from actors.domain.identifiers import IntentId, Leg
-from actors.domain.order import FailureKind, OrderStage
-from actors.domain.strategy_machine import step
-from actors.domain.strategy_state import StrategyState
+from actors.domain.strategy.machine import step
+from actors.domain.strategy.state import StrategyState
 from tests.kit.builders import BUY_AT, NOW, a_report, a_run, a_tick
 
 STOP = 145000

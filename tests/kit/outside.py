@@ -9,15 +9,17 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from actors.domain.cover import position_key
-from actors.domain.events import Event, StopRequested, TickReceived
 from actors.domain.identifiers import Product, Side
-from actors.domain.order import Order
-from actors.domain.snapshot import dump_state
-from actors.domain.strategy_state import Phase, StrategyState
-from actors.execution_actor import ExecutionActor, ExecutionLimits
-from actors.ports import ExecutionStreams, KnownIntent, LoadedRun, PeerUnavailable
-from actors.strategy_actor import StrategyActor
+from actors.domain.orders.cover import position_key
+from actors.domain.orders.order import Order
+from actors.domain.strategy.events import Event, StopRequested, TickReceived
+from actors.domain.strategy.snapshot import dump_state
+from actors.domain.strategy.state import Phase, StrategyState
+from actors.execution.shell import ExecutionLimits, ExecutionShell
+from actors.ports.common import PeerUnavailable
+from actors.ports.execution import ExecutionStreams, KnownIntent
+from actors.ports.strategy import LoadedRun
+from actors.strategy.shell import StrategyShell
 from tests.kit.builders import INFY, NOW, a_run, a_tick
 from tests.kit.fakes import (
     FakeAttemptLog,
@@ -39,7 +41,7 @@ T = TypeVar("T")
 class Life:
     """One incarnation of a strategy."""
 
-    actor: StrategyActor
+    actor: StrategyShell
     journal: FakeJournal
     task: "asyncio.Task[bool]"
     epoch: int
@@ -99,9 +101,9 @@ class OutsideBench:
         self._limits = ExecutionLimits(**{"awake": timedelta(0), **limits})
         self.execution = self.new_execution()
 
-    def new_execution(self) -> ExecutionActor:
+    def new_execution(self) -> ExecutionShell:
         """An execution actor that remembers nothing."""
-        self.execution = ExecutionActor(
+        self.execution = ExecutionShell(
             gateways=FakeGateways(self.broker),
             claims=self.claims,
             strategies=_Strategies(self.lives),
@@ -120,7 +122,7 @@ class OutsideBench:
         its_run, journal = a_run(**run), FakeJournal()
         loaded = LoadedRun(its_run, epoch, snapshot)
         prices = FakePriceWatch(self.clock)
-        actor = StrategyActor(loaded, desk=self.desk, journal=journal, prices=prices, clock=self.clock)
+        actor = StrategyShell(loaded, desk=self.desk, journal=journal, prices=prices, clock=self.clock)
         life = Life(actor, journal, asyncio.create_task(actor.live()), epoch)
         self.lives[its_run.strategy_id] = life
         asyncio.create_task(self._follow(life))  # noqa: RUF006 - ends with the test's loop

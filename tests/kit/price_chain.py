@@ -5,14 +5,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from actors.domain.events import TickReceived
 from actors.domain.identifiers import Instrument
 from actors.domain.money import Paise
-from actors.domain.stop_loss import Tick
-from actors.domain.strategy_state import Phase
-from actors.market_listener import MarketListener
-from actors.ports import FeedStatus
-from actors.tick_router import TickRouter
+from actors.domain.prices.stop_loss import Tick
+from actors.domain.strategy.events import TickReceived
+from actors.domain.strategy.state import Phase
+from actors.ports.prices import FeedStatus
+from actors.prices.feed_shell import FeedShell
+from actors.prices.router_shell import RouterShell
 from tests.kit.builders import INFY
 from tests.kit.price_fakes import FakePriceMirror, FakeTickStream
 from tests.kit.strategies import StrategyBench, reported
@@ -34,8 +34,8 @@ class PriceChain:
         clock = self.bench.clock
         self.mirror = FakePriceMirror()
         strategies = _ToStrategy(self.bench)
-        self.listener = MarketListener(FakeTickStream(), routers=_ToRouter(lambda: self.router), clock=clock)
-        self.router = TickRouter(
+        self.listener = FeedShell(FakeTickStream(), routers=_ToRouter(lambda: self.router), clock=clock)
+        self.router = RouterShell(
             INFY, source=_FromListener(self.listener), strategies=strategies, mirror=self.mirror, clock=clock
         )
         self._duties = [asyncio.create_task(duty()) for duty in (self._beat, self._renew)]
@@ -92,7 +92,7 @@ class _ToStrategy:
 
 @dataclass
 class _ToRouter:
-    router: Callable[[], TickRouter]
+    router: Callable[[], RouterShell]
 
     def deliver(self, _receiver: int | str, tick: Tick) -> None:
         self.router().on_tick(tick)
@@ -100,7 +100,7 @@ class _ToRouter:
 
 @dataclass
 class _FromListener:
-    listener: MarketListener
+    listener: FeedShell
 
     async def subscribe(self, instrument: Instrument, *, armed: bool) -> FeedStatus:
         return self.listener.subscribe(instrument, armed=armed)
@@ -108,7 +108,7 @@ class _FromListener:
 
 @dataclass
 class _FromRouter:
-    router: Callable[[], TickRouter]
+    router: Callable[[], RouterShell]
 
     def when_changed(self, _callback: Callable[[], None]) -> None: ...
 

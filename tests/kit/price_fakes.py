@@ -5,10 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from actors.domain.identifiers import Instrument
-from actors.domain.stop_loss import Tick
-from actors.ports import (
-    FeedStatus,
-)
+from actors.domain.prices.stop_loss import Tick
+from actors.ports.prices import FeedStatus
 
 
 @dataclass

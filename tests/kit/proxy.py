@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from broker.egress import Proxy
+from broker.proxy import Proxy
 
 Trouble = Literal["cut-when-asked", "cut-the-answer"]
 

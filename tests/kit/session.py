@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from config.embedded import Stack
 from config.settings import PREFIX
+from config.stack.stack import Stack
 from tests.kit.alerts import AlertInbox
 from tests.kit.paper import PaperControl
 from tests.kit.stack import running_stack, temporary_data_dir
@@ -29,7 +29,7 @@ def deployment_of(stack: Stack, alerts: AlertInbox) -> Deployment:
     """What a test needs of a running stack; the process becomes a driver of its Ray."""
     import redis
 
-    from actors.runtime import cluster
+    from actors.runtime.driver import cluster
 
     cluster.connect(stack.settings)
     client = redis.Redis.from_url(stack.settings.redis_url, decode_responses=True, socket_timeout=30)

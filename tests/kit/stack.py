@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from config.embedded import Part, Stack
-from config.embedded_postgres import short_temporary_directory
-from config.embedded_ray import RAY_SETTINGS
 from config.settings import PREFIX, Settings, load_settings
+from config.stack.postgres import short_temporary_directory
+from config.stack.ray import RAY_SETTINGS
+from config.stack.stack import Part, Stack
 
 os.environ.update(RAY_SETTINGS)
 

@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from actors.domain.events import Event, OrderReported, TickReceived
-from actors.domain.order import Intent, OrderEvent, OrderReport
-from actors.domain.strategy_state import Phase
-from actors.ports import LoadedRun, OrderCommand, PriceWatch
-from actors.strategy_actor import StrategyActor
+from actors.domain.orders.order import Intent, OrderEvent, OrderReport
+from actors.domain.strategy.events import Event, OrderReported, TickReceived
+from actors.domain.strategy.state import Phase
+from actors.ports.prices import PriceWatch
+from actors.ports.strategy import LoadedRun, OrderCommand
+from actors.strategy.shell import StrategyShell
 from tests.kit.builders import BUY_AT, NOW, a_report, a_run, a_tick
 from tests.kit.fakes import FakeDesk, FakeJournal, FakePriceWatch
 from tests.kit.virtual_time import FakeClock, until
@@ -35,7 +36,7 @@ class StrategyBench:
         self.prices = FakePriceWatch(self.clock, trace=self.trace)
         loaded = LoadedRun(self.run, epoch, snapshot)
         watch = prices or self.prices
-        self.actor = StrategyActor(loaded, desk=self.desk, journal=self.journal, prices=watch, clock=self.clock)
+        self.actor = StrategyShell(loaded, desk=self.desk, journal=self.journal, prices=watch, clock=self.clock)
         self.life: asyncio.Task[bool] | None = None
 
     def start(self) -> "StrategyBench":

@@ -5,16 +5,18 @@ from collections.abc import Awaitable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from actors.domain.cover import Cover
-from actors.domain.events import Event, TickReceived
 from actors.domain.identifiers import Instrument, IntentId
 from actors.domain.market_hours import ALWAYS_OPEN, MarketHours
-from actors.domain.order import OrderReport
-from actors.domain.stop_loss import Tick
-from actors.domain.strategy_state import Phase
-from actors.execution_actor import ExecutionActor
-from actors.ports import BrokerUnavailable, GuardAnswer, Holding, LoadedRun, OrderCommand, PeerUnavailable
-from actors.strategy_actor import StrategyActor
+from actors.domain.orders.cover import Cover
+from actors.domain.orders.order import OrderReport
+from actors.domain.prices.stop_loss import Tick
+from actors.domain.strategy.events import Event, TickReceived
+from actors.domain.strategy.state import Phase
+from actors.execution.shell import ExecutionShell
+from actors.ports.common import PeerUnavailable
+from actors.ports.execution import BrokerUnavailable
+from actors.ports.strategy import GuardAnswer, Holding, LoadedRun, OrderCommand
+from actors.strategy.shell import StrategyShell
 from tests.kit.builders import NOW, a_run
 from tests.kit.execution import ExecutionBench
 from tests.kit.fakes import FakeJournal, FakePriceWatch
@@ -24,7 +26,7 @@ from tests.kit.virtual_time import until
 class DirectDesk:
     """`OrderDesk`: the execution actor without a process boundary."""
 
-    def __init__(self, actor: ExecutionActor) -> None:
+    def __init__(self, actor: ExecutionShell) -> None:
         self._actor = actor
 
     def execute(self, command: OrderCommand) -> Awaitable[Event]:
@@ -74,7 +76,7 @@ class WholeBench(ExecutionBench):
     def __init__(self, start: datetime = NOW, *, market: MarketHours = ALWAYS_OPEN, **limits: Any) -> None:
         super().__init__(start, market=market, **limits)
         self.broker.net.clear()
-        self.actors: dict[int, StrategyActor] = {}
+        self.actors: dict[int, StrategyShell] = {}
         self.journals: dict[int, FakeJournal] = {}
         self.lives: dict[int, asyncio.Task[bool]] = {}
         self.actor._strategies = self
@@ -86,12 +88,12 @@ class WholeBench(ExecutionBench):
 
     def strategy(
         self, number: int = 1, *, epoch: int = 1, snapshot: Mapping[str, Any] | None = None, **run: Any
-    ) -> StrategyActor:
+    ) -> StrategyShell:
         """Let a strategy live."""
         values = {"run_id": number, "strategy_id": number, "instrument": share(number)} | run
         loaded = LoadedRun(a_run(**values), epoch, snapshot)
         journal = FakeJournal()
-        actor = StrategyActor(
+        actor = StrategyShell(
             loaded,
             desk=DirectDesk(self.actor),
             journal=journal,
@@ -107,7 +109,7 @@ class WholeBench(ExecutionBench):
         token, now = share(number).token, self.clock.now()
         self.actors[number].post(TickReceived(Tick.single(token, price, now - age, now)))
 
-    async def reaches(self, number: int, phase: Phase, within_s: float = 120) -> StrategyActor:
+    async def reaches(self, number: int, phase: Phase, within_s: float = 120) -> StrategyShell:
         """Wait for a phase of a strategy."""
         actor = self.actors[number]
         await until(lambda: actor.state.phase is phase, within_s=within_s)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from actors.domain.errors import InvalidValue
-from actors.domain.strategy_state import Phase
+from actors.domain.strategy.state import Phase
 from actors.replay import RecordedTick, Replay, read_bars, replay
 
 YESBANK = Path(__file__).parents[2] / "broker" / "paper" / "data" / "YESBANK-2019-07-09-1min.csv"

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from actors.domain.events import Timer, TimerFired
+from actors.domain.strategy.events import Timer, TimerFired
 from actors.runtime.clock import SystemClock
 from actors.timers import AlarmClock, WallClockTimers
 from tests.kit.builders import NOW

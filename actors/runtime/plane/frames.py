@@ -2,7 +2,7 @@
 
 A frame is the length of what follows (4 bytes), a seal (16), a kind (1) and a body. The seal is a BLAKE2b of the frame
 and its number under a key that a Ray call handed over, and which serves one direction of one connection. So a frame
-that somebody else has made, changed, repeated, left out or moved is refused (decision 12).
+that another process has made, changed, repeated, left out or moved is refused (decision 12).
 
 Commands and events are pickles of frozen domain values, as in Ray's own calls. They are opened behind a valid seal
 only, and may hold nothing but the types listed here.
@@ -18,8 +18,8 @@ from enum import Enum, IntEnum
 from hashlib import blake2b
 from typing import Any
 
-from actors.domain.stop_loss import Tick
-from actors.ports import FeedStatus
+from actors.domain.prices.stop_loss import Tick
+from actors.ports.prices import FeedStatus
 
 SEAL_BYTES = 16
 LONGEST_FRAME = 1 << 20
@@ -199,12 +199,12 @@ def unpack_value(body: bytes) -> Any:
 
 
 def _in_utc(at: datetime) -> Any:
-    """An instant without its zone, which would be a function call to whoever opens it."""
+    """An instant without its zone, which would be a function call in the process that opens it."""
     return (at.astimezone(UTC) if at.tzinfo is not None else at).__reduce_ex__(pickle.HIGHEST_PROTOCOL)
 
 
 def _by_value(member: Enum) -> Any:
-    """As newer Pythons do it: Python 3.11.0 to 3.11.3 would have whoever opens it call `getattr`."""
+    """As newer Pythons do it: Python 3.11.0 to 3.11.3 would have its reader call `getattr`."""
     return type(member), (member.value,)
 
 

@@ -1,9 +1,9 @@
 """One connection of the socket plane, and how it comes about: who holds an invitation may connect, once.
 
-A process that others connect to is a `Listener`. Whoever may talk to it asks for an `Invitation` by a Ray call, which
-goes to members of the cluster only, and connects with it: on the same node over a unix socket, else over TCP. The
-invitation's ticket is good for one connection within a few seconds; its key never travels on the connection. What
-does not begin with a valid ticket is closed without an answer, and so is what goes on with a wrong seal.
+A process that others connect to is a `Listener`. Another process asks for an `Invitation` by a Ray call, which goes to
+members of the cluster only, and connects with it: on the same node over a unix socket, else over TCP. The invitation's
+ticket is good for one connection within a few seconds; its key never travels on the connection. What does not begin
+with a valid ticket is closed without an answer, and so is what goes on with a wrong seal.
 
 Sockets are read and written in the actor's own loop, without transports: a frame leaves in the call that sends it.
 """
@@ -17,8 +17,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
-from actors.domain.stop_loss import Tick
-from actors.domain.tick_fanout import conflated
+from actors.domain.prices.fanout import conflated
+from actors.domain.prices.stop_loss import Tick
 from actors.runtime.plane.frames import FrameRefused, Kind, Opener, Sealer, pack_tick, seal_of
 
 log = logging.getLogger(__name__)
@@ -100,7 +100,7 @@ class Link:
             self._write(self._sealer.frame(Kind.TICK, packed))
 
     def close(self) -> None:
-        """Close the connection; `on_broken` is told."""
+        """Close the connection; `on_broken` is called."""
         self._break("closed")
 
     def _write(self, frame: bytes) -> None:
@@ -155,7 +155,7 @@ class Link:
         except FrameRefused as error:
             log.warning("plane.frame_refused", extra={"reason": str(error)})
             self._break(str(error))
-        except Exception:  # what else the peer has said would be lost without a word: better to begin anew
+        except Exception:  # what else the peer has said would be lost without a word: better to begin again
             log.exception("plane.callback_failed")
             self._break("a callback failed")
 
@@ -167,7 +167,7 @@ class Link:
         self._loop.remove_reader(self._sock.fileno())
         self._loop.remove_writer(self._sock.fileno())
         self._sock.close()
-        self._loop.call_soon(lambda: self.on_broken())  # noqa: PLW0108 - who is to be told may be set meanwhile
+        self._loop.call_soon(lambda: self.on_broken())  # noqa: PLW0108 - it may be set meanwhile
 
 
 def _nobody_listens(_kind: Kind, _body: bytes) -> None: ...
@@ -188,7 +188,7 @@ class Listener:
         self._tcp: tuple[socket.socket, tuple[str, int]] | None = None
 
     def invite(self, peer: str, node: str) -> Invitation:
-        """The right to connect once, for an actor that lives on this Ray node."""
+        """The right to connect once, for an actor that runs on this Ray node."""
         now = self._loop.time()
         self._tickets = {ticket: known for ticket, known in self._tickets.items() if known[2] > now}
         ticket, key = secrets.token_bytes(TICKET_BYTES), secrets.token_bytes(KEY_BYTES)
@@ -196,7 +196,7 @@ class Listener:
         return Invitation(self._unix_address() if node == self._node else self._tcp_address(), ticket, key)
 
     def close(self) -> None:
-        """Take no more connections."""
+        """Take no further connections."""
         for listening in (self._unix, self._tcp):
             if listening is not None:
                 self._loop.remove_reader(listening[0].fileno())
@@ -207,7 +207,7 @@ class Listener:
 
     def _unix_address(self) -> str:
         if self._unix is None:
-            # an abstract name lives and dies with its sockets: nothing is left behind by a killed process
+            # an abstract name ends with its sockets: nothing is left behind by a killed process
             address = f"\0tradeactors-{secrets.token_hex(12)}"
             sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             sock.bind(address)
@@ -229,7 +229,7 @@ class Listener:
         return sock
 
     def _accept(self, listening: socket.socket) -> None:
-        for _ in range(_MOST_AT_ONCE):  # the loop has other things to do, whoever is knocking
+        for _ in range(_MOST_AT_ONCE):  # the loop has other things to do
             try:
                 sock, _ = listening.accept()
             except BlockingIOError:

@@ -1,7 +1,7 @@
-"""Order commands over the socket plane: from strategies to their execution actor, and what becomes of them back.
+"""Order commands over the socket plane: from strategies to their execution actor, and their results back.
 
 A command carries the strategy's id, and a link belongs to one strategy: a command for another one ends the link. A
-command is idempotent by its intent; if the link breaks, whoever sent it asks again, by a Ray call, with a look at the
+command is idempotent by its intent; if the link breaks, its sender asks again, by a Ray call, with a look at the
 order book first.
 """
 
@@ -10,8 +10,9 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
-from actors.domain.events import Event
-from actors.ports import OrderCommand, PeerUnavailable
+from actors.domain.strategy.events import Event
+from actors.ports.common import PeerUnavailable
+from actors.ports.strategy import OrderCommand
 from actors.runtime.plane.frames import FrameRefused, Kind, pack_numbered, unpack_numbered
 from actors.runtime.plane.link import Invitation, Link, LinkBroken, Listener, connect
 
@@ -39,7 +40,7 @@ class OrderDoor:
         return link is not None and _sent(link, Kind.REPORT, 0, event)
 
     def close(self) -> None:
-        """Take no more strategies, and leave those that are connected."""
+        """Take no further strategies, and leave those that are connected."""
         self._listener.close()
         for link in list(self._links.values()):
             link.close()
@@ -122,7 +123,7 @@ class OrderLine:
             return
         answer = self._waiting.get(number)
         if answer is None or answer.done():
-            return  # nobody waits any more
+            return  # the caller no longer waits
         if kind is Kind.RESULT:
             answer.set_result(value)
         elif kind is Kind.FAILURE:

@@ -1,6 +1,6 @@
 """Ticks over the socket plane: from the feed to the routers, and from a router to its strategies.
 
-Who sends also says every second whether the feed lives. So a receiver knows the difference between a quiet market, a
+A sender also says every second whether the feed is alive. So a receiver knows the difference between a quiet market, a
 dead feed and a sender that is gone.
 """
 
@@ -8,8 +8,8 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from actors.domain.stop_loss import Tick
-from actors.ports import FeedStatus
+from actors.domain.prices.stop_loss import Tick
+from actors.ports.prices import FeedStatus
 from actors.runtime.plane.frames import FrameRefused, Kind, pack_status, pack_tick, unpack_status, unpack_tick
 from actors.runtime.plane.link import Invitation, Link, LinkBroken, Listener, connect
 
@@ -19,11 +19,11 @@ _DRAIN_S = 1.0
 """How long an earlier link may still deliver; the sender closes it sooner."""
 
 MUTE_AFTER_S = 3.0
-"""A sender says something every second; one that is silent for so long is frozen."""
+"""A sender says something every second; one that is silent for this long is frozen."""
 
 
 class TickSender:
-    """The sending end, for any number of receivers. `on_joined` and `on_left` are told the receiver's name."""
+    """The sending end, for any number of receivers. `on_joined` and `on_left` get the receiver's name."""
 
     def __init__(
         self,
@@ -60,13 +60,13 @@ class TickSender:
         return True
 
     def tell(self, status_of: Callable[[str], FeedStatus]) -> None:
-        """Tell each who is connected whether its feed lives; do it every second and at every change."""
+        """Tell each receiver whether its feed is alive; do it every second and at every change."""
         for receiver, link in list(self._links.items()):
             if not link.broken:
                 link.send(Kind.STATUS, pack_status(status_of(receiver)))
 
     def close(self) -> None:
-        """Take no more receivers, and leave those that are connected."""
+        """Take no further receivers, and leave those that are connected."""
         self._listener.close()
         for link in list(self._links.values()):
             link.close()
@@ -86,7 +86,7 @@ class TickSender:
 
 
 class TickLine:
-    """The receiving end: at most one link. `on_change` is told when the feed's life, or the line's, has changed."""
+    """The receiving end: at most one link. `on_change` is called when the feed, or the line, comes up or goes down."""
 
     def __init__(self, on_tick: Callable[[Tick], None], on_change: Callable[[], None]) -> None:
         self._on_tick, self._on_change = on_tick, on_change

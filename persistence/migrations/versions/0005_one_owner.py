@@ -38,7 +38,7 @@ RANKED = """
 
 
 def upgrade() -> None:
-    """Remove the surplus connections, and let no more come."""
+    """Remove the surplus connections, and prevent new ones."""
     op.execute("LOCK TABLE broker_accounts, runs IN SHARE ROW EXCLUSIVE MODE")
     _refuse_several_with_runs()
     _remove_surplus()

@@ -1,0 +1,172 @@
+"""The way into a position: one BUY, sent at its instant, and its result (rows E1, E4, H1-H3).
+
+Functions take a state and return (state, decisions), like `machine.step`, which alone calls them.
+"""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from actors.domain.money import to_rupees
+from actors.domain.orders.order import FailureKind, OrderEvent, OrderStage
+from actors.domain.strategy import exits
+from actors.domain.strategy.decisions import Decision, LogEvent, RaiseAlert, SendOrder, SetTimer
+from actors.domain.strategy.events import Timer
+from actors.domain.strategy.exits import FAILURE_STATUS, PROBE_INTERVAL, Step
+from actors.domain.strategy.state import Phase, RunStatus, StatusDetail, StrategyState
+
+HAND_OVER = timedelta(seconds=2)
+"""How early a BUY is handed to execution, which takes the claim, readies a connection and waits. Fifty strategies that
+wake up at one instant on two cores would delay the last order by a tenth of a second."""
+
+ENTRY_PATIENCE = timedelta(seconds=10)
+"""How long a BUY that parked as an open LIMIT may wait for its fill before the rest is cancelled."""
+
+PRICE_LASTS = timedelta(minutes=15)
+"""How long the last trade shows the price when it is judged whether to buy at all: a thin share trades seldom."""
+
+RETRY_WINDOW = timedelta(seconds=60)
+"""A BUY is never sent later than this after its time, however its retries go: it must not surprise.
+
+Its *first* request must leave within the run's `missed_grace` of its time, and each repeat within the same grace of the
+instant that the retry policy gave it: what stood still meanwhile, a process or the whole machine, makes it late, and
+a late BUY is missed (row E4)."""
+
+
+def hand_over_at(state: StrategyState) -> datetime:
+    """When the BUY is handed to execution."""
+    return state.run.buy_at - HAND_OVER
+
+
+def enter(state: StrategyState, now: datetime, *, look_up_first: bool) -> Step:
+    """Have the BUY sent at its time, or now if that has passed (row E1)."""
+    if below_stop(state, now):
+        return not_bought(state, now)
+    buy_at = state.run.buy_at
+    late_ms = int((now - buy_at) / timedelta(milliseconds=1))
+    early = now < buy_at
+    entering = replace(
+        state,
+        phase=Phase.ENTERING,
+        entry=replace(state.entry, sent=True, failure=None),
+        entry_absent=False,
+        below_stop=False,
+        status=RunStatus.RUNNING,
+        detail=StatusDetail.NONE,
+        last_action=OrderEvent.BUY,
+        message=f"Buying at {buy_at:%H:%M:%S}" if early else "Buying",
+    )
+    reason = f"handed over {-late_ms} ms before buy_at" if early else f"{late_ms} ms after buy_at"
+    log = LogEvent("BUY_TRIGGERED", reason, state.entry.intent.id, quantity=state.run.quantity)
+    return entering, [
+        SendOrder(
+            state.entry.intent,
+            look_up_first=look_up_first,
+            not_before=buy_at,
+            not_after=buy_at + RETRY_WINDOW,
+            grace=state.run.missed_grace,
+        ),
+        log,
+    ]
+
+
+def missed(state: StrategyState, now: datetime) -> Step:
+    """Row E4: the BUY comes too late; log it, say it, and end the run."""
+    reason = f"missed execution: BUY was due at {state.run.buy_at.isoformat()}"
+    message = "Missed execution – the buy time passed, nothing was bought"
+    ended, decisions = exits.end(replace(state, detail=StatusDetail.MISSED_EXECUTION, message=message), now)
+    log = LogEvent("MISSED_EXECUTION", reason, state.entry.intent.id)
+    return ended, [log, RaiseAlert("missed_execution", message), *decisions]
+
+
+def below_stop(state: StrategyState, now: datetime) -> bool:
+    """Whether the last known price, if it is recent, is one at which the stop-loss would sell at once."""
+    if state.last_price is None or state.last_tick_at is None:
+        return False
+    return state.last_price <= state.stop_loss and abs(now - state.last_tick_at) <= PRICE_LASTS
+
+
+def tick_before_buy(state: StrategyState, now: datetime) -> list[Decision]:
+    """Call the BUY back if the price falls to the stop-loss between its hand-over and its instant."""
+    waiting = state.phase is Phase.ENTERING and state.entry.order_id is None and now < state.run.buy_at
+    return exits.call_back(state.entry) if waiting and below_stop(state, now) else []
+
+
+def not_bought(state: StrategyState, now: datetime) -> Step:
+    """The run ends without a BUY, whose position its own stop-loss would have sold at once."""
+    price, stop = to_rupees(state.last_price or state.stop_loss), to_rupees(state.stop_loss)
+    message = f"Not bought – the price ₹{price} is at or below the stop-loss ₹{stop}"
+    ended, decisions = exits.end(replace(state, detail=StatusDetail.PRICE_BELOW_STOP, message=message), now)
+    log = LogEvent("PRICE_BELOW_STOP", message, state.entry.intent.id)
+    return ended, [log, RaiseAlert("price_below_stop", message), *decisions]
+
+
+def not_listed(state: StrategyState, now: datetime) -> Step:
+    """The broker does not list the instrument on the session's day: it is not known what a BUY of it would buy."""
+    message = f"Buy Failed – the broker does not list {state.run.instrument.symbol} today"
+    ended, decisions = exits.end(
+        replace(state, status=RunStatus.FAILED, detail=StatusDetail.NOT_LISTED, message=message), now
+    )
+    log = LogEvent("ORDER_FAILED", message, state.entry.intent.id)
+    return ended, [log, RaiseAlert("buy_failed", message), *decisions]
+
+
+def progress(state: StrategyState, now: datetime) -> Step:
+    """Take in what the broker reports of the BUY while nothing is bought yet."""
+    entry = state.entry
+    if entry.filled_quantity:
+        armed, decisions = exits.arm(state, now)
+        return armed, decisions + (exits.call_back(armed.entry) if state.stop_requested else [])
+    if entry.stage is OrderStage.REJECTED:
+        return failed(state, FailureKind.REFUSED, entry.reason or "the broker rejected the order", now)
+    if entry.stage.terminal:
+        return stopped_empty(state, now) if state.stop_requested else _unfilled(state, now)
+    entering = replace(state, phase=Phase.ENTERING, status=RunStatus.RUNNING, detail=StatusDetail.NONE)
+    unwanted = state.stop_requested or now >= state.run.sell_at
+    return entering, exits.call_back(entering.entry) if unwanted else []
+
+
+def stopped_empty(state: StrategyState, now: datetime) -> Step:
+    """The trader's STOP found, or left, nothing bought (row I1)."""
+    message = "Stopped before anything was bought"
+    return exits.end(replace(state, detail=StatusDetail.STOPPED_BY_USER, message=message), now)
+
+
+def failed(state: StrategyState, kind: FailureKind, reason: str, now: datetime) -> Step:
+    """Rows H1-H3: it is proven that the broker holds no BUY of this run."""
+    without = replace(state, entry=replace(state.entry, failure=kind), entry_absent=True)
+    log = LogEvent("ORDER_FAILED", reason, state.entry.intent.id, state.entry.order_id)
+    if state.stop_requested:
+        ended, decisions = stopped_empty(without, now)
+        return ended, [log, *decisions]
+    if state.below_stop:
+        return not_bought(without, now)
+    if kind is FailureKind.MISSED:
+        return missed(without, now)
+    if kind is FailureKind.MARKET_CLOSED:
+        return _market_closed(without, reason, now)
+    status, detail = FAILURE_STATUS[kind]
+    if status is RunStatus.PAUSED:
+        message = f"Paused – {reason}"
+        paused = replace(without, phase=Phase.PAUSED, status=status, detail=detail, message=message, probes=0)
+        return paused, [SetTimer(Timer.RETRY, now + PROBE_INTERVAL), log, RaiseAlert(detail, message)]
+    rejected = kind in {FailureKind.REFUSED, FailureKind.ACCOUNT_SHORT}
+    told = rejected or kind is FailureKind.BUDGET_USED_UP
+    message = f"Buy Failed – {reason}" if told else "Order Failed – Strategy Stopped"
+    ended, decisions = exits.end(replace(without, status=status, detail=detail, message=message), now)
+    return ended, [log, RaiseAlert("buy_failed" if rejected else "order_failed", f"{message} ({reason})"), *decisions]
+
+
+def _market_closed(state: StrategyState, reason: str, now: datetime) -> Step:
+    message = f"Not bought – {reason}"
+    ended, decisions = exits.end(replace(state, detail=StatusDetail.MARKET_CLOSED, message=message), now)
+    log = LogEvent("MARKET_CLOSED", message, state.entry.intent.id)
+    return ended, [log, RaiseAlert("market_closed", message), *decisions]
+
+
+def _unfilled(state: StrategyState, now: datetime) -> Step:
+    reason = state.entry.reason or "the buy order was cancelled without a fill"
+    message = f"Buy Failed – {reason}"
+    ended, decisions = exits.end(
+        replace(state, status=RunStatus.FAILED, detail=StatusDetail.UNFILLED, message=message), now
+    )
+    return ended, [RaiseAlert("buy_failed", message), *decisions]

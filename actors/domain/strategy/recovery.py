@@ -1,0 +1,133 @@
+"""A new incarnation of a run: what it makes of its journal and the broker's book before it acts (row J1, mechanism 12).
+
+The one path for a crashed actor, a lost node and a restarted cluster. An exit that the dead incarnation sent without
+a record is either in the book that has just been read, or its claim still holds the strategy's lock, and then execution
+looks before it sends. The shares may be gone all the same, sold by hand or squared off in the meantime: the first
+exit of every new incarnation asks the account, and an intraday position of an earlier day is asked for at once.
+"""
+
+from dataclasses import replace
+from datetime import datetime
+
+from actors.domain.identifiers import Product
+from actors.domain.orders.order import Order
+from actors.domain.prices.stop_loss import watch_start
+from actors.domain.session import TriggerVerdict, trigger_verdict
+from actors.domain.strategy import entries, exits
+from actors.domain.strategy import events as ev
+from actors.domain.strategy.decisions import AskCover, Decision, SendOrder, SetTimer, WatchPrice
+from actors.domain.strategy.events import Timer
+from actors.domain.strategy.exits import Step
+from actors.domain.strategy.reconciliation import adopt
+from actors.domain.strategy.state import Phase, RunStatus, StatusDetail, StrategyState
+
+
+def resume(state: StrategyState, event: ev.RunRecovered, now: datetime) -> Step:
+    """See the head of this module."""
+    adopted = replace(adopt(state, event.reports), ask_first=not event.first)
+    after, decisions = _resume(state, adopted, event, now)
+    return after, [*decisions, *_found(state, adopted)]
+
+
+def reopened(state: StrategyState, forgiven: int, now: datetime) -> StrategyState:
+    """A run that ended because its shares seemed to be gone, guarding again: the trader says that he holds them.
+
+    `forgiven`: shares that were sold by hand today and that were not the run's, by his word. Its next incarnation goes
+    on from here as after a crash.
+    """
+    intent = state.run.exit_intent(len(state.exits) + 1, state.open_quantity)
+    return replace(
+        state,
+        phase=Phase.GUARDING,
+        exits=(*state.exits, Order(intent)),
+        exit_event=None,
+        exit_failures=0,
+        exit_alarmed=False,
+        stop_requested=False,
+        closed_outside=False,
+        status=RunStatus.RUNNING,
+        detail=StatusDetail.NONE,
+        message=f"Bought {state.open_quantity} {state.run.instrument.symbol}",
+        terminated_at=None,
+        forgiven=forgiven,
+        forgiven_on=now.astimezone(state.run.buy_at.tzinfo).date(),
+    )
+
+
+def _found(before: StrategyState, adopted: StrategyState) -> list[Decision]:
+    """What the dead incarnation did not live to log."""
+    known = {order.intent.id: order for order in before.exits}
+    pairs = [(before.entry, adopted.entry)]
+    pairs += [(known.get(order.intent.id, Order(order.intent)), order) for order in adopted.exits]
+    return [line for old, new in pairs for line in exits.report_log(old, new)]
+
+
+def _resume(state: StrategyState, adopted: StrategyState, event: ev.RunRecovered, now: datetime) -> Step:
+    watch = WatchPrice(None)
+    if state.phase is Phase.ENDED:
+        late, told = exits.late_fill(state, adopted)
+        ended, decisions = exits.end(late, state.terminated_at or now)
+        return ended, [*told, *decisions]
+    if any(order.live for order in adopted.exits) or (adopted.exits and adopted.exits[-1].sent):
+        return _resume_exit(adopted, now)
+    if adopted.entry.filled_quantity:
+        return _resume_position(adopted, now)
+    if adopted.entry.order_id is not None:
+        after, decisions = entries.progress(adopted, now)
+        return after, [*_follow_entry(after, now), *decisions, watch]
+    timers: list[Decision] = [SetTimer(Timer.SELL, state.run.sell_at), watch]
+    match state.phase:
+        case Phase.ENTERING:
+            deadline = now if state.stop_requested else state.run.buy_at + state.run.missed_grace
+            send = SendOrder(adopted.entry.intent, look_up_first=True, not_before=state.run.buy_at, not_after=deadline)
+            return adopted, [send, *timers]
+        case Phase.PAUSED:
+            return adopted, [SetTimer(Timer.RETRY, now), *timers]
+    missed = trigger_verdict(state.run.buy_at, now, state.run.missed_grace) is TriggerVerdict.MISSED
+    if not event.first and now >= entries.hand_over_at(state) and not missed:  # it may be in execution's hands already
+        entering, decisions = entries.enter(adopted, now, look_up_first=True)
+        return entering, [*decisions, *timers]
+    return adopted, [SetTimer(Timer.BUY, entries.hand_over_at(state)), *timers]
+
+
+def _resume_position(state: StrategyState, now: datetime) -> Step:
+    if state.phase is not Phase.GUARDING:
+        armed, decisions = exits.arm(state, now)
+        return armed, decisions + _follow_entry(armed, now)
+    unproven = _of_an_earlier_day(state, now)
+    since = state.watched_since or watch_start(state.entry.first_fill_at, now)
+    guarding = replace(exits.grow_exit(state), watched_since=since, unproven=unproven)
+    ask: list[Decision] = [AskCover()] if unproven else [SetTimer(Timer.SELL, state.run.sell_at)]
+    return guarding, [WatchPrice(state.stop_loss), *ask, *_follow_entry(guarding, now)]
+
+
+def _of_an_earlier_day(state: StrategyState, now: datetime) -> bool:
+    """The broker squares intraday positions off before a session ends; it may have failed to."""
+    bought_on = state.run.buy_at.date()
+    return state.run.product is Product.MIS and now.astimezone(state.run.buy_at.tzinfo).date() > bought_on
+
+
+def _follow_entry(state: StrategyState, now: datetime) -> list[Decision]:
+    if not state.entry.live:
+        return []
+    patience = SetTimer(Timer.ENTRY_PATIENCE, now + entries.ENTRY_PATIENCE)
+    return [_follow(state.entry, not_after=now), patience]
+
+
+def _follow(order: Order, not_after: datetime | None) -> SendOrder:
+    """Find out what happened to an order of an earlier incarnation."""
+    return SendOrder(order.intent, look_up_first=True, not_after=not_after, order_id=order.order_id)
+
+
+def _resume_exit(state: StrategyState, now: datetime) -> Step:
+    cause = state.exit_event or exits.cause_of_foreign_send(state, now)
+    named = tuple(replace(order, intent=replace(order.intent, event=cause)) for order in state.exits)
+    exiting = replace(state, exit_event=cause, exits=named)
+    after, decisions = exits.settle(exiting, now)
+    decisions = [replace(d, look_up_first=True) if isinstance(d, SendOrder) else d for d in decisions]
+    for order in exiting.exits:
+        if order.live:
+            decisions = [_follow(order, not_after=now if state.closed_outside else None), *decisions]
+    if after.phase is Phase.EXIT_FAILED and state.phase is Phase.EXIT_FAILED:
+        decisions = [SetTimer(Timer.RETRY, now), *decisions]
+    return after, [*decisions, *_follow_entry(after, now), WatchPrice(None)]

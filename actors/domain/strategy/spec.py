@@ -1,0 +1,54 @@
+"""What one START fixes for its run: the strategy as the trader wrote it, and the instants of its session."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from actors.domain.errors import InvalidValue
+from actors.domain.identifiers import Instrument, IntentId, Leg, Product, Side, order_tag
+from actors.domain.money import Paise
+from actors.domain.orders.order import Intent, OrderEvent
+from actors.domain.session import MISSED_GRACE, LateExit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StrategyRun:
+    """One START of one strategy (rows C1, D1). Quantity in shares, stop-loss in paise, instants timezone-aware.
+
+    `tag_key` is the run's own secret for order tags. `late_exit` and `missed_grace` are the operator's settings.
+    `broker`: where the account is; the run hears the prices of that one alone.
+    """
+
+    run_id: int
+    strategy_id: int
+    user_id: int
+    account_id: int
+    instrument: Instrument
+    product: Product
+    quantity: int
+    stop_loss: Paise
+    buy_at: datetime
+    sell_at: datetime
+    tag_key: bytes
+    late_exit: LateExit = LateExit.SELL
+    missed_grace: timedelta = MISSED_GRACE
+    broker: str = ""
+
+    def __post_init__(self) -> None:
+        if self.quantity <= 0:
+            raise InvalidValue("quantity must be a positive whole number of shares")
+        if self.stop_loss <= 0:
+            raise InvalidValue("stop_loss must be above zero")
+        if self.buy_at.tzinfo is None or self.sell_at.tzinfo is None:
+            raise InvalidValue("buy_at and sell_at must be timezone-aware")
+        if self.buy_at >= self.sell_at:
+            raise InvalidValue("buy_at must be before sell_at")
+
+    def entry_intent(self) -> Intent:
+        """The one wish to buy of this run."""
+        intent_id = IntentId(self.run_id, Leg.ENTRY, 1)
+        return Intent(intent_id, order_tag(self.tag_key, intent_id), Side.BUY, self.quantity, OrderEvent.BUY)
+
+    def exit_intent(self, seq: int, quantity: int, event: OrderEvent = OrderEvent.SELL) -> Intent:
+        """The wish to sell `quantity` shares. Stop-loss, timed SELL and STOP all compete for the same one."""
+        intent_id = IntentId(self.run_id, Leg.EXIT, seq)
+        return Intent(intent_id, order_tag(self.tag_key, intent_id), Side.SELL, quantity, event)

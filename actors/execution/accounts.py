@@ -1,0 +1,134 @@
+"""What an execution actor keeps of each account that is mapped to it, from its first use until it is out of use."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import structlog
+
+from actors.domain.market_hours import MarketHours
+from actors.domain.orders.order import OrderReport
+from actors.execution.account.budget import BudgetLimits, OrderBudget
+from actors.execution.account.evidence import AccountEvidence
+from actors.execution.account.request_counts import RequestCounts
+from actors.execution.account.trading_account import AccountDesk, newest_by_tag
+from actors.execution.guarding.stop_guard import StopGuard
+from actors.execution.watching.account_watcher import AccountWatch, WatchLimits
+from actors.ports.common import Clock
+from actors.ports.execution import (
+    AccountRecords,
+    AttemptLog,
+    OrderGateways,
+    OrderUpdates,
+    StrategyEvents,
+    StreamCallbacks,
+)
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class ExecutionAccount:
+    """What is kept of one account."""
+
+    desk: AccountDesk
+    evidence: AccountEvidence
+    watch: AccountWatch
+    hours: MarketHours
+
+    async def find(self, tag: str) -> OrderReport | None:
+        """The order of the tag in the book, by a read that begins now. Raises BrokerUnavailable."""
+        return newest_by_tag(await self.desk.read_book(), [tag]).get(tag)
+
+
+@dataclass(frozen=True, slots=True)
+class AccountParts:
+    """What accounts are made of."""
+
+    gateways: OrderGateways
+    strategies: StrategyEvents
+    attempts: AttemptLog
+    records: AccountRecords
+    updates: OrderUpdates
+    clock: Clock
+    budget: BudgetLimits
+    watch: WatchLimits
+
+
+class ExecutionAccounts:
+    """The accounts by their id. `working` gives the runs whose orders are working; `in_background` keeps a task."""
+
+    def __init__(
+        self,
+        parts: AccountParts,
+        stops: StopGuard,
+        *,
+        working: Callable[[], frozenset[int]],
+        in_background: Callable[[Awaitable[None]], None],
+    ) -> None:
+        self._parts, self._stops, self._working, self._in_background = parts, stops, working, in_background
+        self._accounts: dict[int, ExecutionAccount] = {}
+        self._budgets: dict[int, OrderBudget] = {}
+        self._requests: dict[int, RequestCounts] = {}
+
+    def known(self, account_id: int) -> ExecutionAccount | None:
+        """The account, if it is in use."""
+        return self._accounts.get(account_id)
+
+    async def of(self, account_id: int) -> ExecutionAccount:
+        """The account, taken into use. Raises BrokerUnavailable."""
+        account, parts = self._accounts.get(account_id), self._parts
+        if account is None:
+            gateway = await parts.gateways.gateway(account_id)
+            hours = await parts.gateways.hours(account_id)
+            account = self._accounts.get(account_id)  # another call may have been faster
+        if account is None:
+            budget = self._budgets.setdefault(account_id, OrderBudget(parts.budget, parts.clock))
+            requests = self._requests.setdefault(account_id, RequestCounts(parts.clock))
+            desk = AccountDesk(gateway, budget, requests)
+            evidence = AccountEvidence(account_id, desk, parts.records, parts.clock)
+            watch = AccountWatch(
+                account_id,
+                desk,
+                evidence,
+                working=self._working,
+                strategies=parts.strategies,
+                attempts=parts.attempts,
+                clock=parts.clock,
+                limits=parts.watch,
+            )
+            account = ExecutionAccount(desk, evidence, watch, hours)
+            self._in_background(self._watch(account_id, watch))
+            self._accounts[account_id] = account
+            parts.updates.follow(account_id, self._callbacks(account_id, desk))
+        account.watch.used()
+        return account
+
+    def _callbacks(self, account_id: int, desk: AccountDesk) -> StreamCallbacks:
+        stops = self._stops
+
+        def on_connected() -> None:
+            desk.updates_broke()
+            stops.on_connected(account_id)
+
+        return StreamCallbacks(
+            on_update=lambda report: self._on_update(account_id, report),
+            on_connected=on_connected,
+            on_lost=lambda: stops.on_lost(account_id),
+            on_heard=lambda: stops.on_heard(account_id),
+            on_tick=lambda token, price, traded_at, sent_at: stops.on_tick(
+                account_id, token, price, traded_at, sent_at
+            ),
+        )
+
+    async def _watch(self, account_id: int, watch: AccountWatch) -> None:
+        """An account that is out of use is let go. Its budget stays, since the day is not over."""
+        await watch.live()
+        del self._accounts[account_id]
+        self._stops.on_left(account_id)
+        self._parts.updates.leave(account_id)
+
+    def _on_update(self, account_id: int, report: OrderReport) -> None:
+        account = self._accounts.get(account_id)
+        if account is not None:
+            account.desk.take_update(report)
+            account.watch.take_update(report)

@@ -1,0 +1,139 @@
+"""The prices of one broker as the second guard hears them, and the stop levels that it watches there.
+
+An instrument comes over the WebSocket of an account as long as one brings it: no process lies in between. Otherwise it
+comes from the broker's feed over a link that no router and no strategy shares. So it is with accounts whose plan has no
+market data (kite.md §1), with streams that are down, and with one that has fallen silent.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import date, datetime, timedelta
+
+import structlog
+
+from actors.domain.identifiers import Instrument
+from actors.domain.money import Paise
+from actors.domain.prices.stop_levels import StopLevels
+from actors.domain.prices.stop_loss import Tick
+from actors.execution.guarding.tick_streams import TickStreams
+from actors.ports.common import Clock
+from actors.ports.prices import FeedTicks
+from actors.prices.feed_shell import LAG_LIMIT, FeedShell
+
+log = structlog.get_logger(__name__)
+
+FIRST_TICK_WITHIN = timedelta(seconds=2)
+"""How long the first tick of an account's stream is waited for before the feed is asked."""
+
+
+class GuardedMarket:
+    """`judge(strategy_id, tick)` is called for each strategy whose level a tick touches."""
+
+    def __init__(
+        self,
+        broker: str,
+        streams: TickStreams,
+        feed: FeedTicks,
+        clock: Clock,
+        judge: Callable[[int, Tick], None],
+    ) -> None:
+        self.streams = streams
+        self.listener = FeedShell(streams, routers=self, clock=clock, lag_limit=LAG_LIMIT)
+        self._broker, self._feed, self._clock, self._judge = broker, feed, clock, judge
+        self._levels: dict[str, StopLevels] = {}
+        self._days: dict[str, date] = {}
+        self._instruments: dict[str, Instrument] = {}
+        self._followed_since: dict[str, datetime] = {}
+        self._from_feed: dict[str, Tick | None] = {}
+        self._quiet: set[str] = set()
+
+    def follow(self, instrument: Instrument, day: date) -> None:
+        """Hear the instrument under its token of the day. What came under that of another day is forgotten."""
+        key = instrument.key
+        if self._days.get(key) != day:
+            self.listener.unsubscribe(key)
+            self._days[key] = day
+        self._instruments[key] = instrument
+        self._followed_since.setdefault(key, self._clock.now())
+        self.listener.subscribe(instrument, armed=True)
+        self.listener.on_token(instrument, instrument.token, day)
+
+    def set_level(self, key: str, strategy_id: int, stop_loss: Paise) -> None:
+        """Watch the level of a strategy, in place of an earlier one."""
+        self._levels.setdefault(key, StopLevels()).set(strategy_id, stop_loss)
+
+    def remove_level(self, key: str, strategy_id: int) -> None:
+        """Watch it no longer. An instrument without a level is not heard any more."""
+        if (levels := self._levels.get(key)) is None:
+            return
+        levels.remove(strategy_id)
+        if not levels:
+            del self._levels[key], self._instruments[key], self._followed_since[key]
+            self.listener.unsubscribe(key)
+            self._leave_feed(key)
+
+    # --- what is heard --------------------------------------------------------------------------------------------
+
+    def latest(self, key: str) -> Tick | None:
+        """The newest usable tick of the instrument, by whichever way it came."""
+        ticks = [tick for tick in (self.listener.latest(key), self._from_feed.get(key)) if tick is not None]
+        return max(ticks, key=lambda tick: tick.exchange_time, default=None)
+
+    def hears(self, key: str) -> bool:
+        """Whether prices of a watched instrument come: a first one has, and its way has not been silent since.
+
+        A stream that is alive and has brought no tick for long proves nothing once the feed is asked as well.
+        """
+        if key not in self._levels:
+            return False
+        if self._is_brought(key) and not (key in self._quiet and key in self._from_feed):
+            return True
+        return self._from_feed.get(key) is not None and self._feed.status(self._broker, key).live
+
+    def deliver(self, receiver: int | str, tick: Tick) -> None:
+        """See `TickReceiver.deliver`: a tick that an account's stream has brought."""
+        self._on_tick(str(receiver), tick)
+
+    def breached_by(self, key: str, tick: Tick) -> Sequence[int]:
+        """The strategies whose level the tick touches, by the distance."""
+        levels = self._levels.get(key)
+        return levels.breached_by(tick.low) if levels is not None else ()
+
+    def _on_tick(self, key: str, tick: Tick) -> None:
+        for strategy_id in self.breached_by(key, tick):
+            self._judge(strategy_id, tick)
+
+    # --- the feed -------------------------------------------------------------------------------------------------
+
+    def look_around(self) -> bool:
+        """Follow at the feed exactly those instruments that no account's stream brings. Whether any has changed."""
+        self._quiet, changed = {instrument.key for instrument in self.listener.quiet()}, False
+        for key, instrument in self._instruments.items():
+            if self._is_brought(key) and key not in self._quiet:
+                changed |= self._leave_feed(key)
+            elif self._clock.now() - self._followed_since[key] >= FIRST_TICK_WITHIN:
+                changed |= self._ask_feed(instrument)
+        return changed
+
+    def _is_brought(self, key: str) -> bool:
+        return self.listener.latest(key) is not None and self.listener.status_of(key).live
+
+    def _ask_feed(self, instrument: Instrument) -> bool:
+        key = instrument.key
+        is_new = key not in self._from_feed
+        if is_new:
+            log.info("guard.feed_followed", instrument=key)
+            self._from_feed[key] = None
+        self._feed.follow(self._broker, instrument, lambda tick: self._on_feed_tick(key, tick))
+        return is_new
+
+    def _leave_feed(self, key: str) -> bool:
+        if key not in self._from_feed:
+            return False
+        del self._from_feed[key]
+        self._feed.leave(self._broker, key)
+        return True
+
+    def _on_feed_tick(self, key: str, tick: Tick) -> None:
+        if key in self._from_feed:
+            self._from_feed[key] = tick
+            self._on_tick(key, tick)

@@ -1,0 +1,145 @@
+"""Accepted is not filled: an order is followed to its end, and an exit that parks is chased (mechanism 8, row H4).
+
+Two sources say what an order has become: the order book, which is read again and again, and the broker's updates,
+which come at once, or twice, or late, or never. What is known is merged by rank of the stage and by filled quantity,
+so neither can take the other back.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+import structlog
+
+from actors.domain.identifiers import Side
+from actors.domain.orders.cover import position_key
+from actors.domain.orders.order import OrderReport, OrderStage, is_dead
+from actors.domain.orders.partly_read import is_listed_unread
+from actors.execution.account.evidence import AccountEvidence
+from actors.execution.account.trading_account import AccountDesk, with_tag
+from actors.execution.orders.exit_chase import ExitChase
+from actors.ports.common import Clock
+from actors.ports.execution import AttemptLog, BrokerUnavailable, OrderNote
+from actors.ports.strategy import OrderCommand
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class FollowLimits:
+    """How an order is followed.
+
+    Polling is slow once it has lasted `slow_after`, or while the update stream speaks, and rare for an exit that waits
+    in the queue at its circuit, perhaps for the whole day: the account's watcher reads the book meanwhile.
+    """
+
+    poll_s: float = 0.1
+    slow_poll_s: float = 0.5
+    slow_after: timedelta = timedelta(seconds=3)
+    fills_lag: timedelta = timedelta(seconds=2)
+    """How long the fills of a COMPLETE order may lag behind its status. Then what has filled was all of it: the trader
+    has reduced the order in the Kite app."""
+    rare_poll_s: float = 5.0
+    vanished_after: timedelta = timedelta(seconds=120)
+    """An order whose id we have and that complete books have not listed this long is gone: books end with the day."""
+
+
+@dataclass(slots=True)
+class OrderFollower:
+    """Follows one order. `report` is called with every change but the last, which `follow` returns."""
+
+    command: OrderCommand
+    desk: AccountDesk
+    evidence: AccountEvidence
+    attempts: AttemptLog
+    clock: Clock
+    limits: FollowLimits
+    report: Callable[[OrderReport], Awaitable[None]]
+    chase: ExitChase
+    _duplicate_told: bool = False
+    _short_since: datetime | None = None
+    _listed_at: datetime = field(init=False)
+
+    async def follow(self, placed: OrderReport) -> OrderReport:
+        """The order at its end: everything it will ever fill is filled."""
+        self._listed_at = started = self.clock.now()
+        known = self._with_news(placed)
+        self._note_fills(0, known)
+        if known.settled_stage.terminal:
+            return known
+        try:
+            while True:
+                self._reserve(known)
+                await self.report(known)
+                before = known
+                while _facts(known) == _facts(before) and not known.settled_stage.terminal:
+                    known = self._final_if_complete(await self._look(known, started))
+                self._note_fills(before.filled_quantity, known)
+                if known.settled_stage.terminal:
+                    return known
+        finally:
+            self.desk.stop_following(placed.order_id)
+            self._reserve(replace(known, filled_quantity=known.quantity))
+
+    def _with_news(self, known: OrderReport) -> OrderReport:
+        news = self.desk.news(known.order_id)
+        return known if news is None else known.merged(news)
+
+    def _final_if_complete(self, known: OrderReport) -> OrderReport:
+        """COMPLETE is final whatever its count, once fills had time to catch up with it."""
+        if not known.short_of_fills:
+            self._short_since = None
+            return known
+        self._short_since = self._short_since or self.clock.now()
+        return known.as_it_stands() if self.clock.now() - self._short_since >= self.limits.fills_lag else known
+
+    def _note_fills(self, before: int, known: OrderReport) -> None:
+        if known.filled_quantity > before:
+            self.evidence.own_fill(position_key(self.command.instrument, self.command.product))
+
+    def _reserve(self, known: OrderReport) -> None:
+        if self.command.intent.side is Side.SELL:
+            key = position_key(self.command.instrument, self.command.product)
+            self.desk.shares.set(key, self.command.intent.id, known.quantity - known.filled_quantity)
+
+    async def _look(self, known: OrderReport, started: datetime) -> OrderReport:
+        """What is known a moment later: at the next update, or by the next read of the book."""
+        limits = self.limits
+        slow = self.desk.updates_live or self.clock.now() - started > limits.slow_after
+        pause = limits.slow_poll_s if slow else limits.poll_s
+        await self.desk.await_news(known.order_id, limits.rare_poll_s if self.chase.resting else pause)
+        heard = self._with_news(known)
+        if heard.settled_stage.terminal:
+            return heard
+        try:
+            book = await self.desk.read_book()
+            self._look_for_duplicates(known, book)
+            row = next((report for report in book if report.order_id == known.order_id), None)
+            seen = self._with_news(known if row is None else known.merged(row))
+            if row is not None or is_listed_unread(book, known.order_id):
+                self._listed_at = self.clock.now()
+            elif self.clock.now() - self._listed_at > limits.vanished_after:
+                return replace(seen, stage=OrderStage.CANCELLED, reason="no longer in the order book")
+            if self.command.intent.side is Side.SELL and seen.stage is OrderStage.OPEN:
+                await self.chase.look(seen)
+        except BrokerUnavailable as error:
+            log.warning("execution.follow_failed", order_id=known.order_id, reason=str(error))
+            return heard
+        return self._with_news(seen)
+
+    def _look_for_duplicates(self, known: OrderReport, book: Sequence[OrderReport]) -> None:
+        """An order that was thought absent can turn up after it was sent again (window W1): say so, once."""
+        same_tag = with_tag(book, self.command.intent.tag)
+        others = [r.order_id for r in same_tag if r.order_id != known.order_id and not is_dead(r)]
+        if others and not self._duplicate_told:
+            self._duplicate_told = True
+            message = f"tag {self.command.intent.tag} has more orders: {', '.join(others)}"
+            self.attempts.alert(self.command.user_id, self.command.strategy_id, "duplicate_order", message)
+            for order_id in others:
+                now = self.clock.now()
+                self.attempts.log_note(OrderNote(self.command, "DUPLICATE_ORDER", order_id, "same tag", now))
+
+
+def _facts(report: OrderReport) -> tuple[object, ...]:
+    """What the strategy must hear of."""
+    return report.stage, report.filled_quantity, report.quantity

@@ -1,0 +1,236 @@
+"""The watcher of one account: compares its order book, its positions and our intents (mechanism 11).
+
+One reading per account and interval, however many strategies hold something there. It never trades: a strategy whose
+shares are gone hears of it, a missing share makes exits ask before they sell, everything else is an alert.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+
+from actors.domain.identifiers import Product
+from actors.domain.orders.cover import PositionKey, position_key
+from actors.domain.orders.order import OrderReport
+from actors.domain.orders.partly_read import is_unread
+from actors.domain.strategy.events import Event, ExitUncovered, PositionClosedOutside
+from actors.execution.account.evidence import SETTLES_WITHIN, AccountEvidence, Reading
+from actors.execution.account.trading_account import AccountDesk
+from actors.execution.watching import audit
+from actors.execution.watching.alerts import alert_of
+from actors.execution.watching.audit import Account, Finding
+from actors.ports.common import Clock, PeerUnavailable
+from actors.ports.execution import AttemptLog, BrokerUnavailable, StrategyEvents
+from actors.ports.strategy import Holding
+from actors.timers import within
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class WatchLimits:
+    """How often an account is compared. `confirm_after`: when a first suspicion is looked at again."""
+
+    interval: timedelta = timedelta(seconds=2)
+    confirm_after: timedelta = timedelta(milliseconds=500)
+    closed_after: timedelta = timedelta(seconds=3)
+    """How long a position must be empty before its run is ended: it may lag behind fills. Exits ask meanwhile."""
+    settles_within: timedelta = SETTLES_WITHIN
+    idle_interval: timedelta = timedelta(seconds=30)
+    retire_after: timedelta = timedelta(minutes=10)
+    """An account that was not used for this long is no longer watched, until it is used again."""
+    holding_lasts: timedelta = timedelta(seconds=15)
+    """A strategy that has not renewed its holding for this long does not guard it."""
+    unguarded_after: timedelta = timedelta(seconds=20)
+    """A strategy that restarts is without a guard for a moment; for longer is an alert."""
+    keep_warm: timedelta = timedelta(seconds=25)
+    unreadable_after: timedelta = timedelta(seconds=10)
+    short_told_every: timedelta = timedelta(minutes=10)
+    """A short is reported again and again until it is gone."""
+
+
+class AccountWatch:
+    """Give it holdings with `guard`, and run `live()` as a task."""
+
+    def __init__(
+        self,
+        account_id: int,
+        desk: AccountDesk,
+        evidence: AccountEvidence,
+        *,
+        working: Callable[[], frozenset[int]],
+        strategies: StrategyEvents,
+        attempts: AttemptLog,
+        clock: Clock,
+        limits: WatchLimits,
+    ) -> None:
+        self._account_id, self._desk, self._evidence, self._working = account_id, desk, evidence, working
+        self._strategies, self._attempts = strategies, attempts
+        self._clock, self._limits = clock, limits
+        self._holdings: dict[int, tuple[Holding, datetime]] = {}
+        self._changed_at: dict[int, datetime] = {}
+        self._suspected: dict[Finding, datetime] = {}
+        self._told: dict[Finding, datetime] = {}
+        self._unreadable_since: datetime | None = None
+        self._unreadable_told = False
+        self._look_now = asyncio.Event()
+        self._used_at = self._warmed_at = clock.now()
+
+    def used(self) -> None:
+        """The account is in use."""
+        self._used_at = self._clock.now()
+
+    def guard(self, holding: Holding) -> None:
+        """Take in what a run holds; an older incarnation cannot take back what a newer one says."""
+        known = self._holdings.get(holding.strategy_id)
+        if known is not None and (known[0].run_id, known[0].epoch) > (holding.run_id, holding.epoch):
+            return
+        if known is None or known[0].quantity != holding.quantity:
+            self._changed_at[holding.strategy_id] = self._clock.now()
+        self._evidence.take_stake(_key(holding), holding.stake)
+        if holding.quantity <= 0:
+            self._holdings.pop(holding.strategy_id, None)
+            self._changed_at.pop(holding.strategy_id, None)
+            return
+        self._holdings[holding.strategy_id] = (holding, self._clock.now())
+        if known is None:
+            self._look_now.set()
+
+    def take_update(self, report: OrderReport) -> None:
+        """An order of the account has news. One that is not ours may have sold what is ours: compare at once."""
+        if report.filled_quantity and not (report.tag is not None and self._evidence.is_own(report.tag)):
+            self._evidence.doubt(report)
+            self._look_now.set()
+
+    async def live(self) -> None:
+        """Compare until the account was not used for long."""
+        limits, loop = self._limits, asyncio.get_running_loop()
+        while self._is_needed():
+            self._look_now.clear()
+            begun = loop.time()
+            try:
+                await self._compare()
+            except BrokerUnavailable as error:
+                self._cannot_read(str(error))
+            except Exception as error:  # noqa: BLE001 - whatever broke in one round, the account stays watched
+                self._cannot_read(repr(error))
+            await asyncio.sleep(limits.confirm_after.total_seconds())
+            if not set(self._suspected) - set(self._told):
+                # from look to look, however long one takes: what was seen stands for three seconds only
+                pause = limits.interval if self._holdings else limits.idle_interval
+                await within(self._look_now, begun + pause.total_seconds() - loop.time())
+
+    def _is_needed(self) -> bool:
+        """While the account is in use, or our runs have traded there within the last day."""
+        used_lately = self._clock.now() - self._used_at < self._limits.retire_after
+        return bool(self._holdings or self._working() or used_lately or self._evidence.known)
+
+    async def _compare(self) -> None:
+        working, unsettled = self._working(), self._unsettled()
+        reading = await self._evidence.read(demat=self._needs_demat())
+        await self._keep_warm()
+        self._can_read()
+        # what could not be read is not judged, and what moved while we read is judged in the next round
+        holdings = [held for held in self._present_holdings() if not is_unread(reading.positions, _key(held))]
+        working, unsettled = working | self._working(), unsettled | self._unsettled()
+        await self._judge(audit.audit(self._account(reading, holdings, working, unsettled)))
+
+    def _account(
+        self, reading: Reading, holdings: list[Holding], working: frozenset[int], unsettled: frozenset[PositionKey]
+    ) -> Account:
+        keys = {_key(holding) for holding in holdings}
+        return Account(
+            book=reading.book,
+            positions=reading.positions,
+            covers={key: self._evidence.judge(key, reading) for key in keys},
+            holdings=holdings,
+            known=reading.known,
+            is_own=self._evidence.is_own,
+            read_at=reading.read_at,
+            unsettled=unsettled,
+            working=working,
+        )
+
+    def _needs_demat(self) -> bool:
+        """Another reading, which delivery alone needs."""
+        held = any(holding.product is Product.CNC for holding, _ in self._holdings.values())
+        return held or any(intent.key[2] == Product.CNC for intent in self._evidence.known)
+
+    async def _keep_warm(self) -> None:
+        """Our own reads use the connection that was used last; an order that comes with others needs more of them."""
+        now = self._clock.now()
+        if self._holdings and now - self._warmed_at >= self._limits.keep_warm:
+            self._warmed_at = now
+            await self._desk.gateway.keep_warm()
+
+    def _present_holdings(self) -> list[Holding]:
+        oldest = self._clock.now() - self._limits.holding_lasts
+        return [holding for holding, at in self._holdings.values() if at >= oldest]
+
+    def _unsettled(self) -> frozenset[PositionKey]:
+        """Positions that a fill of ours has moved a moment ago."""
+        since = self._clock.now() - self._limits.settles_within
+        keys = {
+            _key(holding): self._changed_at[strategy_id] > since for strategy_id, (holding, _) in self._holdings.items()
+        }
+        return frozenset(key for key, changed in keys.items() if changed or not self._evidence.settled(key))
+
+    async def _judge(self, findings: list[Finding]) -> None:
+        now = self._clock.now()
+        since = {finding: self._suspected.get(finding, now) for finding in findings}
+        for finding, first_seen in since.items():
+            if now - first_seen >= self._patience(finding):
+                await self._act(finding)
+        self._suspected = since
+        self._told = {finding: at for finding, at in self._told.items() if finding in since}
+
+    def _patience(self, finding: Finding) -> timedelta:
+        match finding:
+            case audit.UnguardedPosition():
+                return self._limits.unguarded_after
+            case audit.ClosedOutside():
+                return self._limits.closed_after
+        return self._limits.confirm_after
+
+    async def _act(self, finding: Finding) -> None:
+        match finding:
+            case audit.ClosedOutside(strategy_id=strategy_id, reason=reason):
+                await self._tell(strategy_id, PositionClosedOutside(reason))
+            case audit.ExitUncovered(strategy_id=strategy_id, reason=reason):
+                await self._tell(strategy_id, ExitUncovered(reason))
+        now, told_at = self._clock.now(), self._told.get(finding)
+        lasting = isinstance(finding, audit.PositionShort)
+        if told_at is not None and not (lasting and now - told_at >= self._limits.short_told_every):
+            return
+        self._told[finding] = now
+        code, message = alert_of(finding)
+        self._attempts.alert(finding.user_id, finding.strategy_id, code, message)
+
+    async def _tell(self, strategy_id: int, event: Event) -> None:
+        try:
+            await self._strategies.report(strategy_id, event)
+        except PeerUnavailable as error:  # it is restarting; the next round tells it again
+            log.warning("watch.strategy_not_told", strategy_id=strategy_id, reason=str(error))
+
+    def _cannot_read(self, reason: str) -> None:
+        now = self._clock.now()
+        self._unreadable_since = self._unreadable_since or now
+        log.warning("watch.account_unreadable", account_id=self._account_id, reason=reason)
+        if (
+            not self._unreadable_told
+            and self._holdings
+            and now - self._unreadable_since >= self._limits.unreadable_after
+        ):
+            self._unreadable_told = True
+            message = f"The account cannot be compared with its positions: {reason}"
+            for holding, _ in self._holdings.values():
+                self._attempts.alert(holding.user_id, holding.strategy_id, "account_unreadable", message)
+
+    def _can_read(self) -> None:
+        self._unreadable_since, self._unreadable_told = None, False
+
+
+def _key(holding: Holding) -> PositionKey:
+    return position_key(holding.instrument, holding.product)

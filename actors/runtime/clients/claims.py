@@ -1,0 +1,156 @@
+"""The order lock of a strategy, and whether entries may go at all (rows G1, J3; ruling 6)."""
+
+import asyncio
+import json
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from actors.domain.identifiers import Leg
+from actors.ports.execution import ClaimsUnavailable, ClaimVerdict
+from actors.ports.strategy import OrderCommand
+from actors.runtime.clients.execution_lease import ExecutionLease
+from persistence.errors import DatabaseUnavailable, MirrorUnavailable
+from persistence.journal.ledger import RunLedger
+from persistence.mirror.mirror import RuntimeMirror
+
+log = structlog.get_logger(__name__)
+
+CLAIM_TTL_S = 20.0
+"""The lock outlives several renewals, and lapses soon after its holder died."""
+
+PULSE_S = 1.0
+
+_BOTH_DOWN = "neither Redis nor PostgreSQL answers"
+
+
+class JournalPulse:
+    """Whether PostgreSQL answered lately: without it an entry would leave a position whose exit is not written down.
+
+    Asked beside the order path, because an entry must not wait for it.
+    """
+
+    def __init__(self, ledger: RunLedger) -> None:
+        self._ledger = ledger
+        self._beating = True
+
+    async def beat(self) -> None:
+        """Ask until it is cancelled."""
+        while True:
+            await self._ask()
+            await asyncio.sleep(PULSE_S)
+
+    async def beats(self) -> bool:
+        """Whether it answered a moment ago, or does now."""
+        return self._beating or await self._ask()
+
+    async def _ask(self) -> bool:
+        before = self._beating
+        try:
+            async with asyncio.timeout(2 * PULSE_S):
+                await self._ledger.ping()
+        except (DatabaseUnavailable, TimeoutError) as error:
+            self._beating = False
+            if before:
+                log.warning("journal.silent", reason=str(error) or "no answer in time")
+        else:
+            self._beating = True
+        return self._beating
+
+
+@dataclass(frozen=True, slots=True)
+class MirrorClaims:
+    """`OrderClaims` in Redis; with Redis down an exit claims its row in PostgreSQL instead (ruling 6, mechanism 5)."""
+
+    mirror: RuntimeMirror
+    ledger: RunLedger
+    pulse: JournalPulse
+    lease: ExecutionLease
+
+    async def claim(self, command: OrderCommand, claim_id: str) -> ClaimVerdict:
+        """See `OrderClaims.claim`."""
+        intent = command.intent
+        if intent.id.leg is Leg.ENTRY and not await self.pulse.beats():
+            raise ClaimsUnavailable("PostgreSQL is down: new entries are halted")
+        if intent.id.leg is Leg.EXIT:
+            await self.lease.alone()
+        try:
+            verdict = await self.mirror.claim(*_words(command), claim_id=claim_id)
+        except MirrorUnavailable as error:
+            if intent.id.leg is Leg.ENTRY:
+                raise ClaimsUnavailable("Redis is down: new entries are halted") from error
+            return await self._claim_in_postgresql(command)
+        return ClaimVerdict(verdict)
+
+    async def _claim_in_postgresql(self, command: OrderCommand) -> ClaimVerdict:
+        """The run's epoch is the fence here: its present incarnation may send, and knows when it must look first."""
+        intent_id = command.intent.id
+        try:
+            await self.ledger.claim_intent(intent_id.run_id, intent_id.leg, intent_id.seq, command.epoch)
+        except DatabaseUnavailable as error:
+            raise ClaimsUnavailable(_BOTH_DOWN) from error
+        return await self._owner_in_postgresql(command)
+
+    async def _owner_in_postgresql(self, command: OrderCommand) -> ClaimVerdict:
+        try:
+            mine = await self.ledger.owns_run(command.run_id, command.epoch)
+        except DatabaseUnavailable as error:
+            raise ClaimsUnavailable(_BOTH_DOWN) from error
+        return ClaimVerdict.OWNED if mine else ClaimVerdict.REFUSED
+
+    def claim_now(self, command: OrderCommand, claim_id: str) -> Coroutine[Any, Any, ClaimVerdict] | None:
+        """See `OrderClaims.claim_now`."""
+        if not self.lease.held:
+            return None
+        answer = self.mirror.claim_now(*_words(command), claim_id=claim_id)
+        if answer is None:
+            return None
+
+        async def verdict() -> ClaimVerdict:
+            try:
+                return ClaimVerdict(await answer)
+            except MirrorUnavailable:
+                return await self._claim_in_postgresql(command)
+
+        return verdict()
+
+    def rehearse(self, command: OrderCommand) -> None:
+        """See `OrderClaims.rehearse`."""
+        if self.lease.held:
+            self.mirror.rehearse_claim(*_words(command), claim_id="0" * 16)
+
+    async def foresee(self, command: OrderCommand) -> ClaimVerdict:
+        """See `OrderClaims.foresee`."""
+        try:
+            verdict = await self.mirror.foresee(command.strategy_id, command.epoch, str(command.intent.id))
+        except MirrorUnavailable:
+            return await self._owner_in_postgresql(command)
+        return ClaimVerdict(verdict)
+
+    async def renew(self, command: OrderCommand) -> bool:
+        """See `OrderClaims.renew`."""
+        try:
+            return await self.mirror.renew(command.strategy_id, command.epoch, str(command.intent.id), CLAIM_TTL_S)
+        except MirrorUnavailable:
+            return True  # no other can have taken it; it is renewed when Redis is back
+
+    async def release(self, command: OrderCommand) -> None:
+        """See `OrderClaims.release`."""
+        try:
+            await self.mirror.release(command.strategy_id, str(command.intent.id))
+        except MirrorUnavailable:
+            return  # the lock lapses by itself
+
+
+def _words(command: OrderCommand) -> tuple[int, int, str, str, float]:
+    """A claim as the mirror takes it."""
+    intent = command.intent
+    event = {
+        "event": intent.event,
+        "strategy_id": command.strategy_id,
+        "intent_id": str(intent.id),
+        "at": command.triggered_at.isoformat(),
+    }
+    return command.strategy_id, command.epoch, str(intent.id), json.dumps(event), CLAIM_TTL_S

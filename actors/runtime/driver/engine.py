@@ -1,0 +1,299 @@
+"""The engine as the API uses it (`actors.ports.engine.StrategyEngine`): spawns, stops and recovers strategies."""
+
+import asyncio
+import contextlib
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Self
+
+import ray
+import structlog
+from ray.exceptions import RayActorError, RayError
+from ray.util import list_named_actors
+
+from actors.ports.common import PeerUnavailable
+from actors.ports.engine import EngineUnavailable, RecoveryReport, StopResult, WordTaken
+from actors.runtime import names
+from actors.runtime.driver import cluster
+from actors.runtime.driver.warm_workers import WarmPool
+from actors.runtime.hosts import actor_classes
+from actors.runtime.names import Pools
+from actors.runtime.ray_ports import Peers, RayOrderDesk
+from actors.strategy.traders_word import guarded_again
+from config.settings import Settings
+
+if TYPE_CHECKING:
+    from actors.ports.strategy import LoadedRun
+
+log = structlog.get_logger(__name__)
+
+_READY_TIMEOUT_S = 30.0
+_ANSWER_S = 5.0
+_ANSWER_MARGIN_S = 0.5
+"""How long before a caller gives up the strategy answers that its exit is still working."""
+_POLL_S = 0.1
+_RECOVERED_AT_ONCE = 6
+_UNWANTED_S = 300.0
+"""Without an open run an actor can do no harm, and it may still be waiting for its last words to be written down."""
+
+
+class RayEngine:
+    """Strategies as Ray actors. Every call may be repeated: names make them idempotent (row D2)."""
+
+    def __init__(self, pools: Pools) -> None:
+        self._pools = pools
+        self._peers = Peers()
+        self._creating: dict[int, asyncio.Lock] = {}
+        self._warm = WarmPool()
+        self._unwanted: dict[int, float] = {}
+        self._known: dict[int, Any] = {}
+        """The actors that were seen alive. A call over a handle needs no head; to find an actor by its name does."""
+
+    @classmethod
+    async def connect(cls, settings: Settings) -> Self:
+        """Connect to the cluster and make sure that its pools exist.
+
+        Raises:
+            EngineUnavailable: the cluster does not answer.
+        """
+        engine = cls(Pools(settings.execution_actors, settings.ledger_actors, settings.brokers))
+        try:
+            await asyncio.to_thread(cluster.connect, settings)
+            await engine._ensure_pools()
+            await engine._await_pools()
+            engine._warm.open()
+        except (RayError, ConnectionError, TimeoutError) as error:
+            raise EngineUnavailable(f"Ray does not answer: {error}") from error
+        return engine
+
+    async def close(self) -> None:
+        """Leave the cluster; the strategies run on."""
+        await self._warm.close()
+        await asyncio.to_thread(ray.shutdown)
+
+    def expect_start(self, strategy_id: int) -> None:
+        """Have a worker ready for a strategy that was just made."""
+        self._warm.expect(strategy_id)
+
+    async def ensure_running(self, run_id: int, strategy_id: int) -> None:
+        """When it returns, the strategy's actor serves this run, or the run is over. Raises EngineUnavailable."""
+        await self._actor_of(run_id, strategy_id)
+
+    async def _actor_of(self, run_id: int, strategy_id: int) -> Any:
+        """The actor that serves this run, or None if the run is over."""
+        lock = self._creating.setdefault(strategy_id, asyncio.Lock())
+        try:
+            async with lock, asyncio.timeout(_READY_TIMEOUT_S):
+                return await self._bring_up(run_id, strategy_id)
+        except (TimeoutError, RayError) as error:
+            raise EngineUnavailable(f"strategy {strategy_id} could not be brought up") from error
+
+    async def _bring_up(self, run_id: int, strategy_id: int) -> Any:
+        while True:
+            actor = await asyncio.to_thread(actor_classes.create_strategy, run_id, strategy_id, self._pools)
+            try:
+                ready = await actor.ready.remote()
+                if ready.is_new:
+                    self._warm.taken(ready.node_id, strategy_id)
+                if ready.run_id == run_id:
+                    self._known[strategy_id] = actor
+                    return actor
+            except RayActorError:
+                log.info("engine.actor_gone", strategy_id=strategy_id)
+            if await self._open_run(strategy_id) != run_id:
+                return None
+            await asyncio.sleep(_POLL_S)  # the actor of an earlier run is ending; its name is free in a moment
+
+    async def _find(self, run_id: int, strategy_id: int) -> Any:
+        """As `_actor_of`, without the head if that is possible."""
+        actor = self._known.get(strategy_id)
+        if actor is not None:
+            try:
+                async with asyncio.timeout(_ANSWER_S):
+                    if (await actor.ready.remote()).run_id == run_id:
+                        return actor
+            except (TimeoutError, RayError):
+                log.info("engine.known_actor_silent", strategy_id=strategy_id)
+            self._known.pop(strategy_id, None)
+        return await self._actor_of(run_id, strategy_id)
+
+    async def stop(self, strategy_id: int, timeout_s: float) -> StopResult:
+        """Row I1; works without the head, too. It answers within `timeout_s`.
+
+        Raises:
+            EngineUnavailable: it was not heard, or it is not known whether it was heard.
+        """
+        flat = False
+        try:
+            async with asyncio.timeout(timeout_s):
+                run_id = await self._open_run(strategy_id)
+                if run_id is None:
+                    return StopResult(flat=True)
+                flat = await self._ask_to_stop(run_id, strategy_id, max(timeout_s - _ANSWER_MARGIN_S, 0.0))
+                if flat:
+                    await self._await_gone(strategy_id)
+        except TimeoutError as error:
+            if not flat:
+                raise EngineUnavailable(f"strategy {strategy_id} is restarting and has not answered") from error
+        return StopResult(flat=flat)
+
+    async def _ask_to_stop(self, run_id: int, strategy_id: int, timeout_s: float) -> bool:
+        """Ask until the strategy has heard it, or the run is over: an actor may die, or end, between two calls."""
+        until = asyncio.get_running_loop().time() + timeout_s
+        while True:
+            actor = await self._find(run_id, strategy_id)
+            if actor is None:
+                return True
+            left_s = until - asyncio.get_running_loop().time()
+            try:
+                return bool(await actor.stop.remote(max(left_s, 0.0)))
+            except RayActorError:
+                if await self._open_run(strategy_id) != run_id:
+                    return True
+                await asyncio.sleep(_POLL_S)
+
+    async def move_stop(self, strategy_id: int, stop_loss_paise: int) -> bool | None:
+        """Move the stop-loss of a running strategy; see `StrategyShell.move_stop`. Raises EngineUnavailable."""
+        run_id = await self._open_run(strategy_id)
+        actor = None if run_id is None else await self._find(run_id, strategy_id)
+        if actor is None:
+            return None
+        try:
+            confirmed: bool | None = await actor.move_stop.remote(stop_loss_paise)
+        except (RayActorError, PeerUnavailable) as error:
+            raise EngineUnavailable(f"strategy {strategy_id} is restarting") from error
+        return confirmed
+
+    async def closed_by_trader(self, strategy_id: int, timeout_s: float) -> WordTaken:
+        """End a run whose shares its trader has sold, unless the account shows them. Raises EngineUnavailable."""
+        run_id = await self._open_run(strategy_id)
+        actor = None if run_id is None else await self._find(run_id, strategy_id)
+        if actor is None:
+            return WordTaken(done=False)
+        try:
+            taken: WordTaken = await actor.closed_by_trader.remote(timeout_s)
+        except RayError as error:
+            raise EngineUnavailable(f"strategy {strategy_id} could not ask the account") from error
+        return taken
+
+    async def held_by_trader(self, run_id: int, strategy_id: int) -> WordTaken:
+        """Guard the shares of an ended run again, as far as the account covers them. Raises EngineUnavailable."""
+        loaded: LoadedRun | None = await self._ledger("load_ended", run_id)
+        if loaded is None:
+            return WordTaken(done=False)
+        try:
+            async with asyncio.timeout(_ANSWER_S):
+                entry, held = await guarded_again(loaded, RayOrderDesk(self._peers, self._pools), datetime.now(UTC))
+        except (PeerUnavailable, TimeoutError) as error:
+            raise EngineUnavailable("the account cannot be read") from error
+        if entry is None or not await self._ledger("reopen", entry):
+            return WordTaken(done=False, held=held)
+        await self.ensure_running(run_id, strategy_id)
+        return WordTaken(done=True, held=held)
+
+    async def recover(self) -> RecoveryReport:
+        """Row J1: every open run has its actor, no other strategy has, and the mirror shows it.
+
+        What holds shares comes first, a few at a time: all at once would each take as long as all of them.
+
+        Raises:
+            EngineUnavailable: Ray or the ledger does not answer.
+        """
+        await self._ensure_pools()
+        alive = await asyncio.to_thread(self._live_strategies)
+        runs: list[tuple[int, int]] = await self._ledger("open_runs")
+        await self._end_unwanted(alive - {strategy_id for _, strategy_id in runs})
+        missing = [(run_id, strategy_id) for run_id, strategy_id in runs if strategy_id not in alive]
+        await self._meet(alive & {strategy_id for _, strategy_id in runs})
+        await self._ledger("ensure_mirror")
+        places = asyncio.Semaphore(_RECOVERED_AT_ONCE)
+        results = await asyncio.gather(*(self._recovered(*run, places) for run in missing))
+        return RecoveryReport(found=len(runs), recovered=sum(results), failed=len(results) - sum(results))
+
+    async def _meet(self, running: set[int]) -> None:
+        """Know those that another API process has started, and forget those that are over."""
+        self._known = {strategy_id: actor for strategy_id, actor in self._known.items() if strategy_id in running}
+        for strategy_id in running - self._known.keys():
+            with contextlib.suppress(ValueError, RayError):  # it has just ended
+                self._known[strategy_id] = await asyncio.to_thread(_actor, names.strategy_name(strategy_id))
+
+    async def _recovered(self, run_id: int, strategy_id: int, places: asyncio.Semaphore) -> bool:
+        async with places:
+            try:
+                await self.ensure_running(run_id, strategy_id)
+            except EngineUnavailable:
+                log.exception("engine.recovery_failed", strategy_id=strategy_id)
+                return False
+            return True
+
+    async def _end_unwanted(self, unwanted: set[int]) -> None:
+        """End actors whose run has been over for minutes: by themselves they end within a moment of it."""
+        now = asyncio.get_running_loop().time()
+        self._unwanted = {strategy_id: self._unwanted.get(strategy_id, now) for strategy_id in unwanted}
+        for strategy_id, since in self._unwanted.items():
+            if now - since > _UNWANTED_S:
+                log.warning("engine.unwanted_actor_ended", strategy_id=strategy_id)
+                with contextlib.suppress(ValueError, RayError):  # it has just ended by itself
+                    await asyncio.to_thread(_end, names.strategy_name(strategy_id))
+
+    async def health(self) -> dict[str, object]:
+        """Nodes and strategies alive. Raises EngineUnavailable."""
+        try:
+            async with asyncio.timeout(5):
+                nodes = await asyncio.to_thread(ray.nodes)
+                alive = await asyncio.to_thread(self._live_strategies)
+        except (TimeoutError, RayError, ConnectionError) as error:
+            raise EngineUnavailable("Ray does not answer") from error
+        return {"nodes": sum(bool(node["Alive"]) for node in nodes), "strategies": len(alive)}
+
+    async def _ensure_pools(self) -> None:
+        execution, ledgers = names.pool_names(self._pools)
+        alive = set(await asyncio.to_thread(list_named_actors))
+        if not alive.issuperset({*execution, *ledgers, *names.feed_names(self._pools)}):
+            await asyncio.to_thread(actor_classes.create_pools, self._pools)
+
+    async def _await_pools(self) -> None:
+        """Give a cluster that has just started the time to bring them up: the first START would have to wait."""
+        execution, ledgers = names.pool_names(self._pools)
+        pools = (*execution, *ledgers, *names.feed_names(self._pools))
+        calls = (self._peers.call(name, "process_id") for name in pools)
+        try:
+            async with asyncio.timeout(_READY_TIMEOUT_S):
+                await asyncio.gather(*calls)
+        except (TimeoutError, PeerUnavailable) as error:
+            log.warning("engine.pools_not_ready", reason=repr(error))
+
+    async def _open_run(self, strategy_id: int) -> int | None:
+        runs: list[tuple[int, int]] = await self._ledger("open_runs")
+        return next((run_id for run_id, owner in runs if owner == strategy_id), None)
+
+    async def _ledger(self, method: str, *arguments: Any) -> Any:
+        try:
+            async with asyncio.timeout(_READY_TIMEOUT_S):
+                return await self._peers.call(names.ledger_name(0, self._pools), method, *arguments)
+        except (PeerUnavailable, TimeoutError) as error:
+            raise EngineUnavailable(f"the ledger does not answer: {error}") from error
+
+    async def _await_gone(self, strategy_id: int) -> None:
+        """Wait for the end of the process, unless another run begins.
+
+        This one is over in any case; without the head it is not known whether the process is.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_ANSWER_S):
+                while strategy_id in await asyncio.to_thread(self._live_strategies):
+                    if await self._open_run(strategy_id) is not None:
+                        return
+                    await asyncio.sleep(_POLL_S)
+
+    @staticmethod
+    def _live_strategies() -> set[int]:
+        found = (names.strategy_id_of(name) for name in list_named_actors())
+        return {strategy_id for strategy_id in found if strategy_id is not None}
+
+
+def _actor(name: str) -> Any:
+    return ray.get_actor(name, namespace=names.NAMESPACE)
+
+
+def _end(name: str) -> None:
+    ray.kill(_actor(name), no_restart=True)

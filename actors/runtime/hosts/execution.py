@@ -1,0 +1,132 @@
+"""The Ray actor of execution: a pool, of which an account always has the same member. Made in a running loop."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import TypeVar
+
+import structlog
+
+from actors.domain.identifiers import IntentId
+from actors.domain.orders.cover import Cover
+from actors.domain.orders.order import OrderReport
+from actors.domain.strategy.events import Event
+from actors.execution.shell import ExecutionShell
+from actors.ports.common import PeerUnavailable
+from actors.ports.execution import BrokerUnavailable, ExecutionStreams, GuardDisplay
+from actors.ports.strategy import GuardAnswer, Holding, OrderCommand
+from actors.runtime import names, ray_ports
+from actors.runtime.clients import bootstrap
+from actors.runtime.clients.trading_hours import Markets
+from actors.runtime.clients.update_streams import UpdateFollower
+from actors.runtime.clock import SystemClock
+from actors.runtime.hosts.process import tune
+from actors.runtime.names import Pools
+from actors.runtime.plane import link_ports
+from actors.runtime.plane.feed_link import LinkedFeedTicks
+from actors.runtime.plane.link import Invitation
+from actors.runtime.plane.orders import OrderDoor
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+_RECORD_RETRY_S = 1.0
+
+_GUARDS_EVERY_S, _GUARDS_PAUSE_S = 3.0, 0.2
+"""How often the guards are shown, and how long after a change: an order may be leaving, or fifty arm their stops."""
+
+
+class ExecutionActor:
+    """The Ray actor `execution:{n}`."""
+
+    def __init__(self, pools: Pools) -> None:
+        settings = bootstrap.process_settings()
+        tune()
+        claims, ledger = bootstrap.open_claims(settings, ray_ports.own_name())
+        self._pulse = asyncio.create_task(claims.pulse.beat())
+        self._lease = asyncio.create_task(claims.lease.keep())
+        peers, accounts = ray_ports.Peers(), bootstrap.Accounts(settings, ledger)
+        self._door = OrderDoor(ray_ports.own_node(), ray_ports.own_host(), self.execute)
+        self._records = bootstrap.JournalRecords(ledger)
+        markets = Markets(settings, accounts)
+        self._calendar_loading = asyncio.create_task(markets.load())
+        self._execution = ExecutionShell(
+            gateways=markets,
+            claims=claims,
+            strategies=link_ports.LinkedStrategyEvents(self._door, peers),
+            attempts=ray_ports.RayAttemptLog(peers, pools),
+            records=self._records,
+            streams=ExecutionStreams(
+                UpdateFollower(accounts, reread_s=accounts.reread_s), LinkedFeedTicks(peers, pools)
+            ),
+            clock=SystemClock(),
+            limits=bootstrap.execution_limits(settings),
+        )
+        self._hearing = asyncio.create_task(self._execution.stops.keep_hearing())
+        self._rehearsing = asyncio.create_task(self._execution.rehearsal.live())
+        self._watching = asyncio.create_task(self._watch_again(pools))
+        self._showing = asyncio.create_task(self._keep_showing(bootstrap.GuardsInMirror(claims.mirror)))
+
+    async def _keep_showing(self, display: GuardDisplay) -> None:
+        """Who guards what, as soon as it changes and every few seconds."""
+        while True:
+            await link_ports.every_second_or_when(self._execution.stops.changed, _GUARDS_EVERY_S)
+            await asyncio.sleep(_GUARDS_PAUSE_S)
+            await display.show_guards(self._execution.stops.shown())
+
+    async def _watch_again(self, pools: Pools) -> None:
+        """Execution that restarts knows of no account; those of today are watched whether anybody uses them or not."""
+        while True:
+            try:
+                accounts = await self._records.accounts_in_use()
+            except PeerUnavailable as error:
+                log.warning("execution.accounts_unknown", reason=str(error))
+                await asyncio.sleep(_RECORD_RETRY_S)
+            else:
+                own = ray_ports.own_name()
+                mine = [account for account in accounts if names.execution_name(account, pools) == own]
+                return await self._execution.watch_again(mine)
+
+    async def invite(self, strategy_id: int, node: str) -> Invitation | None:
+        """A link for the orders of a strategy that runs on this node; None if there is no way to make one."""
+        return link_ports.invitation(self._door.invite, str(strategy_id), node)
+
+    async def execute(self, command: OrderCommand) -> Event:
+        """See `OrderDesk.execute`."""
+        return await self._execution.execute(command)
+
+    async def cancel(self, account_id: int, intent_id: IntentId, order_id: str) -> None:
+        """See `OrderDesk.cancel`."""
+        await _proven(self._execution.cancel(account_id, intent_id, order_id))
+
+    async def withdraw(self, _account_id: int, intent_id: IntentId) -> None:
+        """See `OrderDesk.withdraw`."""
+        self._execution.withdraw(intent_id)
+
+    async def orders_by_tag(self, account_id: int, tags: Sequence[str]) -> Mapping[str, OrderReport]:
+        """See `OrderDesk.orders_by_tag`."""
+        return await _proven(self._execution.orders_by_tag(account_id, tags))
+
+    async def probe(self, account_id: int) -> bool:
+        """See `OrderDesk.probe`."""
+        return await self._execution.probe(account_id)
+
+    async def cover(self, holding: Holding) -> Cover:
+        """See `OrderDesk.cover`."""
+        return await _proven(self._execution.cover(holding))
+
+    async def guard(self, holding: Holding) -> GuardAnswer:
+        """See `OrderDesk.guard`."""
+        return await _proven(self._execution.guard(holding))
+
+    async def process_id(self) -> int:
+        """The pid of this actor's process."""
+        return os.getpid()
+
+
+async def _proven(call: Awaitable[T]) -> T:
+    try:
+        return await call
+    except BrokerUnavailable as error:
+        raise PeerUnavailable(str(error)) from error

@@ -1,0 +1,177 @@
+"""The Ray actor of the journal: a pool, of which a strategy always has the same member. Made in a running loop."""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Awaitable
+from datetime import timedelta
+from typing import TypeVar
+
+import structlog
+
+from actors import failpoints
+from actors.domain.prices.stop_loss import Tick
+from actors.domain.session import LateExit
+from actors.ports.common import EntryRefused, PeerUnavailable, StaleEpoch
+from actors.ports.execution import Attempt, OrderNote
+from actors.ports.prices import FeedStatus
+from actors.ports.strategy import JournalEntry, LoadedRun, OrderCommand
+from actors.runtime.clients import bootstrap, journal_mapping
+from actors.runtime.hosts.process import tune
+from persistence import errors
+from persistence.journal.records import LogRecord
+
+log = structlog.get_logger(__name__)
+
+
+T = TypeVar("T")
+
+
+_RECORD_RETRY_S = 1.0
+
+
+class Ledger:
+    """The Ray actor `ledger:{n}`: every PostgreSQL and mirror write of its strategies, and their alerts.
+
+    A call that PostgreSQL did not answer raises `PeerUnavailable`: the strategy keeps the entry and records it again.
+    """
+
+    def __init__(self) -> None:
+        settings = bootstrap.process_settings()
+        tune(background=True)
+        self._ledger, self._mirror = bootstrap.open_ledger(settings)
+        self._ended = bootstrap.ended_runs(settings)
+        self._zone = settings.zone
+        self._late_exit = LateExit(settings.late_exit)
+        self._missed_grace = timedelta(seconds=settings.missed_grace_s)
+        self._unmirrored: dict[int, bool] = {}
+        self._repair: asyncio.Task[None] | None = None
+        import apprise  # execution starts without it, and a position waits for that
+
+        self._notifier = apprise.Apprise()
+        for url in settings.alert_urls:
+            self._notifier.add(url.get_secret_value())
+
+    async def load(self, run_id: int) -> LoadedRun | None:
+        """See `Journal.load`."""
+        try:
+            record = await _answered(self._ledger.load_run(run_id))
+        except errors.RunNotOpen:
+            return None
+        return journal_mapping.loaded_run(record, self._zone, self._late_exit, self._missed_grace)
+
+    async def record(self, entry: JournalEntry) -> None:
+        """See `Journal.record`."""
+        strategy_id = entry.state.run.strategy_id
+        failpoints.hit("record.before", strategy_id)
+        update = journal_mapping.run_update(entry)
+        try:
+            mirrored = await _answered(self._ledger.record(update))
+        except errors.StaleEpoch as error:
+            raise StaleEpoch(str(error)) from error
+        except (errors.RecordRefused, errors.ConstraintViolated) as error:
+            raise EntryRefused(str(error)) from error
+        failpoints.hit("record.after", strategy_id)
+        if not mirrored:
+            self._unmirrored[update.run_id] = update.ended and update.delete_mirror
+            if self._repair is None or self._repair.done():
+                self._repair = asyncio.create_task(self._repair_mirror())
+
+    async def _repair_mirror(self) -> None:
+        """Redis is down: say so, and write what it missed when it is back (row J3)."""
+        await self._tell("redis_down", "Redis does not answer: no new orders are taken on, protective exits go out")
+        while self._unmirrored:
+            await asyncio.sleep(_RECORD_RETRY_S)
+            run_id, delete = next(iter(self._unmirrored.items()))
+            try:
+                await self._ledger.mirror_again(run_id, delete=delete)
+            except (errors.MirrorUnavailable, errors.DatabaseUnavailable):
+                continue
+            self._unmirrored.pop(run_id, None)
+        await self._tell("redis_restored", "Redis answers again and shows everything")
+
+    async def log_attempt(self, attempt: Attempt) -> None:
+        """See `AttemptLog.log_attempt`: kept and tried again until PostgreSQL has it."""
+        await self._append(attempt.command, journal_mapping.attempt_line(attempt))
+
+    async def log_note(self, note: OrderNote) -> None:
+        """See `AttemptLog.log_note`: kept and tried again until PostgreSQL has it."""
+        await self._append(note.command, journal_mapping.note_line(note))
+
+    async def _append(self, command: OrderCommand, line: LogRecord) -> None:
+        while True:
+            try:
+                await self._ledger.append_log(command.user_id, command.strategy_id, command.run_id, line)
+            except errors.DatabaseUnavailable:
+                await asyncio.sleep(_RECORD_RETRY_S)
+            except (errors.RecordRefused, errors.ConstraintViolated):
+                about = {"strategy_id": command.strategy_id, "run_id": command.run_id, "order_id": line.order_id}
+                log.exception("log_line_lost", kind=line.event, **about)
+                return
+            else:
+                return
+
+    async def alert(self, user_id: int, strategy_id: int, code: str, message: str) -> None:
+        """Log the alert, and send it to the operator's ALERT_URLS."""
+        await self._tell(code, message, user_id=user_id, strategy_id=strategy_id)
+
+    async def _tell(self, code: str, message: str, **about: int) -> None:
+        log.warning("alert", code=code, message=message, **about)
+        if len(self._notifier):
+            named = ", ".join(f"{name} {value}" for name, value in about.items())
+            sent = await self._notifier.async_notify(body=message, title=f"TradeActors: {code} {named}".strip())
+            if not sent:
+                log.error("alert.not_delivered", code=code, **about)
+
+    async def show_price(self, broker: str, symbol: str, tick: Tick, status: FeedStatus) -> None:
+        """See `PriceMirror.show_price`. What Redis does not take is replaced by the next tick."""
+        with contextlib.suppress(errors.MirrorUnavailable):
+            stamps = (tick.exchange_time, tick.received_at)
+            await self._mirror.put_price(symbol, tick.price, *stamps, broker=broker, feed=bootstrap.feed_state(status))
+
+    async def show_feed(self, broker: str, symbol: str, status: FeedStatus) -> None:
+        """See `PriceMirror.show_feed`."""
+        with contextlib.suppress(errors.MirrorUnavailable):
+            await self._mirror.put_feed(symbol, bootstrap.feed_state(status), broker=broker)
+
+    async def load_ended(self, run_id: int) -> LoadedRun | None:
+        """A run that has ended, as its last actor left it; None if there is none, or its account was disconnected."""
+        try:
+            record = await _answered(self._ended.load(run_id))
+        except errors.RunNotOpen:
+            return None
+        return journal_mapping.loaded_run(record, self._zone, self._late_exit, self._missed_grace)
+
+    async def reopen(self, entry: JournalEntry) -> bool:
+        """Open an ended run again in this state; whether it was still the strategy's last."""
+        update = journal_mapping.run_update(entry)
+        try:
+            await _answered(self._ended.reopen(update))
+            await self._ledger.mirror_again(update.run_id, delete=False)
+        except errors.RunNotOpen:
+            return False
+        except errors.MirrorUnavailable:
+            log.warning("reopened_without_mirror", run_id=update.run_id)  # the actor's first record writes it
+        return True
+
+    async def open_runs(self) -> list[tuple[int, int]]:
+        """(run_id, strategy_id) of every run that should be alive."""
+        return await _answered(self._ledger.running_runs())
+
+    async def ensure_mirror(self) -> None:
+        """Rebuild the mirror if Redis has lost its keys (rows J1, J3); with Redis down, a later sweep does."""
+        try:
+            await _answered(self._ledger.ensure_mirror())
+        except PeerUnavailable as error:
+            log.warning("mirror_not_checked", reason=str(error))
+
+    async def process_id(self) -> int:
+        """The pid of this actor's process."""
+        return os.getpid()
+
+
+async def _answered(call: Awaitable[T]) -> T:
+    try:
+        return await call
+    except (errors.DatabaseUnavailable, errors.MirrorUnavailable) as error:
+        raise PeerUnavailable(str(error)) from error

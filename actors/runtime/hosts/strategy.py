@@ -1,0 +1,201 @@
+"""The Ray actor of a strategy, one for each that runs.
+
+It builds its ports in its own process and gives Ray something to call. This module imports nothing heavy: what it
+costs, every strategy costs.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import time
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple, TypeVar
+
+from actors.domain.money import Paise
+from actors.domain.prices.stop_loss import Tick
+from actors.domain.strategy.events import Event, StopRequested, TickReceived
+from actors.domain.strategy.snapshot import RuntimeView, runtime_view
+from actors.ports.common import PeerUnavailable
+from actors.ports.engine import WordTaken
+from actors.ports.strategy import LoadedRun
+from actors.runtime import ray_ports
+from actors.runtime.clock import SystemClock
+from actors.runtime.hosts.crash_guard import LIVES_OF_A_PROCESS, AlertsOnce, CrashPauses
+from actors.runtime.hosts.light_logging import configure_light_logging
+from actors.runtime.hosts.process import end_own_actor, tune
+from actors.runtime.names import Pools
+from actors.runtime.plane import link_ports
+from actors.strategy.shell import StrategyShell
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_LOAD_RETRY_S = 0.5
+
+
+class Ready(NamedTuple):
+    """The run that a strategy's actor serves, its node, and whether this is the first question to its process."""
+
+    run_id: int
+    node_id: str
+    is_new: bool
+
+
+class StrategyActor:
+    """The Ray actor `strategy:{id}`: loads its run, serves it, and ends its own process when the run is over.
+
+    Ray runs `__init__` again in a new process after a crash; recovery is nothing else than starting.
+    """
+
+    async def __init__(self, run_id: int, strategy_id: int, pools: Pools) -> None:  # type: ignore[misc] # Ray awaits it
+        configure_light_logging()
+        tune()
+        self._run_id = run_id
+        self._strategy_id = strategy_id
+        self._pools, self._peers = pools, (peers := ray_ports.Peers())
+        self._journal = AlertsOnce(ray_ports.RayJournal(peers, pools, strategy_id), time.monotonic)
+        self._desk = link_ports.LinkedOrderDesk(peers, pools, strategy_id, self._on_report)
+        self._is_new = True
+        self._first_loaded = asyncio.Event()
+        self._begin_life()
+        self._crashes, self._owner, self._stop_wanted = CrashPauses(), 0, False
+        self._life = asyncio.create_task(self._live())
+
+    def __repr__(self) -> str:
+        return f"strategy:{self._strategy_id}"
+
+    async def ready(self) -> Ready:
+        """Answers once the run is loaded."""
+        await self._first_loaded.wait()
+        is_new, self._is_new = self._is_new, False
+        return Ready(self._run_id, ray_ports.own_node(), is_new)
+
+    async def take_event(self, event: Event) -> None:
+        """An event from execution."""
+        actor = await asyncio.shield(self._loaded)
+        if actor is not None:
+            actor.post(event)
+
+    async def take_tick(self, tick: Tick) -> None:
+        """A tick from a router that has no link to us."""
+        self._on_tick(tick)
+
+    async def stop(self, timeout_s: float) -> bool:
+        """STOP; whether the run is over and recorded."""
+        self._stop_wanted = True
+        try:
+            async with asyncio.timeout(timeout_s):
+                while True:
+                    stopping = self._of_this_life(lambda actor: actor.stop(timeout_s))
+                    with contextlib.suppress(PeerUnavailable):  # it crashed: the next life hears it, too
+                        return await stopping is not False
+        except TimeoutError:
+            return False
+
+    async def move_stop(self, stop_loss: Paise) -> bool | None:
+        """See `StrategyShell.move_stop`."""
+        return await self._of_this_life(lambda actor: actor.move_stop(stop_loss))
+
+    async def closed_by_trader(self, timeout_s: float) -> WordTaken:
+        """See `StrategyShell.closed_by_trader`."""
+        taken = await self._of_this_life(lambda actor: actor.closed_by_trader(timeout_s))
+        return taken or WordTaken(done=False)
+
+    async def view(self) -> RuntimeView | None:
+        """What the strategy says of itself now, for operators."""
+        actor = await asyncio.shield(self._loaded)
+        return runtime_view(actor.state) if actor is not None else None
+
+    async def process_id(self) -> int:
+        """The pid of this actor's process, for operators and for tests that kill it."""
+        return os.getpid()
+
+    def _on_tick(self, tick: Tick) -> None:
+        """One that comes before the run is loaded decides nothing anyway."""
+        if self._loaded.done() and (actor := self._loaded.result()) is not None:
+            actor.post(TickReceived(tick))
+
+    def _on_report(self, event: Event) -> None:
+        if self._loaded.done() and (actor := self._loaded.result()) is not None:
+            actor.post(event)
+
+    def _begin_life(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._loaded: asyncio.Future[StrategyShell | None] = loop.create_future()
+        self._broken = asyncio.Event()
+
+    async def _of_this_life(self, call: Callable[[StrategyShell], Awaitable[T]]) -> T | None:
+        """The answer of the strategy; None if its run is over. Raises PeerUnavailable if it crashes meanwhile."""
+        broken = self._broken
+        actor = await asyncio.shield(self._loaded)
+        if actor is None:
+            return None
+        answer, broke = asyncio.ensure_future(call(actor)), asyncio.create_task(broken.wait())
+        try:
+            await asyncio.wait([answer, broke], return_when=asyncio.FIRST_COMPLETED)
+            if broke.done():
+                raise PeerUnavailable(f"strategy {self._strategy_id} is restarting")
+            return await answer
+        finally:
+            answer.cancel()
+            broke.cancel()
+
+    async def _live(self) -> None:
+        """Live the run; a life that ends in a crash is followed by another, in which recovery guards the position."""
+        while True:
+            began = time.monotonic()
+            try:
+                await self._live_once()
+                break
+            except Exception:
+                log.exception("strategy.crashed", extra={"strategy_id": self._strategy_id, "run_id": self._run_id})
+            if self._loaded.done():
+                self._broken.set()
+            pause_s = self._crashes.after(time.monotonic() - began)
+            telling = asyncio.create_task(self._tell_of_crashes())
+            if self._loaded.done():
+                self._begin_life()
+            await asyncio.sleep(pause_s)
+            telling.cancel()
+            if self._crashes.crashes >= LIVES_OF_A_PROCESS:
+                os._exit(1)
+        end_own_actor()
+
+    async def _live_once(self) -> None:
+        loaded = await self._load()
+        if loaded is None:
+            self._set_loaded(None)
+            return
+        self._owner = loaded.run.user_id
+        prices = link_ports.LinkedPriceWatch(self._peers, self._pools, loaded.run.broker, self._on_tick)
+        actor = StrategyShell(loaded, desk=self._desk, journal=self._journal, prices=prices, clock=SystemClock())
+        if self._stop_wanted:
+            actor.post(StopRequested())
+        self._set_loaded(actor)
+        linking = asyncio.create_task(self._desk.keep_linked(loaded.run.account_id))
+        try:
+            if not await actor.live():
+                os._exit(1)  # a newer incarnation has this actor's id too: killing by handle would kill that one
+        finally:
+            linking.cancel()
+
+    def _set_loaded(self, actor: StrategyShell | None) -> None:
+        self._loaded.set_result(actor)
+        self._first_loaded.set()
+
+    async def _tell_of_crashes(self) -> None:
+        if self._crashes.in_a_row:
+            message = "The strategy crashes again and again; between two crashes it guards its position"
+            with contextlib.suppress(PeerUnavailable):
+                await self._journal.alert(self._owner, self._strategy_id, "strategy_crashing", message)
+
+    async def _load(self) -> LoadedRun | None:
+        while True:
+            try:
+                return await self._journal.load(self._run_id)
+            except PeerUnavailable as error:
+                about = {"strategy_id": self._strategy_id, "reason": str(error)}
+                log.warning("strategy.load_waits", extra=about)
+                await asyncio.sleep(_LOAD_RETRY_S)

@@ -1,0 +1,223 @@
+"""The ports of the hot path over both planes: a link of the socket plane where there is one, else a Ray call.
+
+Links are made by invitation (`actors.runtime.plane.link`), and made again when they break: the peer is looked up again
+by its name. Without a link everything still works, more slowly.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from actors.domain.identifiers import Instrument
+from actors.domain.money import Paise
+from actors.domain.prices.stop_loss import Tick
+from actors.domain.strategy.events import Event
+from actors.ports.common import PeerUnavailable
+from actors.ports.prices import FeedStatus
+from actors.ports.strategy import OrderCommand
+from actors.runtime import names, ray_ports
+from actors.runtime.names import Pools
+from actors.runtime.plane.link import Invitation, LinkBroken
+from actors.runtime.plane.orders import OrderDoor, OrderLine
+from actors.runtime.plane.ticks import TickLine, TickSender
+from actors.runtime.ray_ports import Peers, own_handle, own_name, own_node
+
+log = logging.getLogger(__name__)
+
+RELINK_S = 0.5
+"""Between tries to link to an execution actor that is restarting."""
+
+
+class LinkedOrderDesk(ray_ports.RayOrderDesk):
+    """`OrderDesk` for one strategy: its order commands go over a link while there is one."""
+
+    def __init__(self, peers: Peers, pools: Pools, strategy_id: int, on_report: Callable[[Event], None]) -> None:
+        super().__init__(peers, pools)
+        self._strategy_id = strategy_id
+        self._line = OrderLine(on_report)
+
+    def execute(self, command: OrderCommand) -> Awaitable[Event]:
+        """See `OrderDesk.execute`. A command in doubt goes the other way: perhaps the link cannot carry it."""
+        if self._line.alive and not command.look_up_first:
+            return self._line.execute(command)
+        return super().execute(command)
+
+    async def keep_linked(self, account_id: int) -> None:
+        """Keep a link to the account's execution actor, until cancelled."""
+        while True:
+            try:
+                invited: Invitation | None = await self._call(account_id, "invite", self._strategy_id, own_node())
+                if invited is None:
+                    return  # there is no way to link; commands go as Ray calls
+                await (await self._line.open(invited))
+            except Exception as error:  # noqa: BLE001 - whatever it was, commands go as Ray calls meanwhile
+                log.info("desk.not_linked", extra={"strategy_id": self._strategy_id, "error": repr(error)})
+            await asyncio.sleep(RELINK_S)
+
+
+def invitation(invite: Callable[[str, str], Invitation], peer: str, node: str | None) -> Invitation | None:
+    """An invitation for a peer on that node; None if none is wanted, or this machine cannot listen there."""
+    if node is None:
+        return None
+    try:
+        return invite(peer, node)
+    except OSError as error:
+        log.warning("plane.cannot_listen", extra={"peer": peer, "reason": str(error)})
+        return None
+
+
+class LinkedStrategyEvents:
+    """`StrategyEvents` for an execution actor."""
+
+    def __init__(self, door: OrderDoor, peers: Peers) -> None:
+        self._door, self._strategies = door, ray_ports.RayStrategies(peers)
+
+    async def report(self, strategy_id: int, event: Event) -> None:
+        """See `StrategyEvents.report`."""
+        if not self._door.report(strategy_id, event):
+            await self._strategies.report(strategy_id, event)
+
+
+Ask = Callable[[str | None], Awaitable[tuple[FeedStatus, Invitation | None]]]
+"""Asks a sender of ticks, by a Ray call, for its ticks: given a node, also for an invitation to connect from there."""
+
+
+class _Subscription:
+    """What a sender of ticks was last asked for, and the line that its ticks come on."""
+
+    def __init__(self, on_tick: Callable[[Tick], None]) -> None:
+        self._line = TickLine(on_tick, self._change)
+        self._asked_for: object = None
+        self.on_change: Callable[[], None] = _nobody_cares
+
+    async def renew(self, wanted: object, ask: Ask) -> FeedStatus:
+        """Ask, unless the line is up and `wanted` has been asked for. Raises PeerUnavailable."""
+        linked = self._line.alive
+        if linked and wanted == self._asked_for:
+            return self._line.status
+        status, invited = await ask(None if linked else own_node())
+        self._asked_for = wanted
+        if invited is not None:
+            try:
+                await self._line.open(invited, status)
+            except LinkBroken as error:
+                log.warning("ticks.not_linked", extra={"reason": str(error)})  # they come as Ray calls meanwhile
+        return status
+
+    def close(self) -> None:
+        """Stop receiving ticks."""
+        self._line.close()
+
+    def _change(self) -> None:
+        self.on_change()
+
+
+class LinkedPriceWatch:
+    """`PriceWatch` for one strategy, of its broker's prices. Routers come to life when the first strategy asks for
+    them."""
+
+    def __init__(self, peers: Peers, pools: Pools, broker: str, on_tick: Callable[[Tick], None]) -> None:
+        self._peers, self._pools, self._broker = peers, pools, broker
+        self._subscription = _Subscription(on_tick)
+
+    def when_changed(self, callback: Callable[[], None]) -> None:
+        """See `PriceWatch.when_changed`."""
+        self._subscription.on_change = callback
+
+    async def watch(
+        self, strategy_id: int, instrument: Instrument, stop_loss: Paise | None, *, yields: bool = False
+    ) -> FeedStatus:
+        """See `PriceWatch.watch`."""
+
+        async def ask(node: str | None) -> Any:
+            name = self._router(instrument)
+            return await self._peers.call(name, "watch", strategy_id, stop_loss, own_handle(), node, yields)
+
+        return await self._subscription.renew((instrument, stop_loss, yields), ask)
+
+    async def unwatch(self, strategy_id: int, instrument: Instrument) -> None:
+        """See `PriceWatch.unwatch`."""
+        self._subscription.close()
+        await self._peers.call(self._name(instrument), "unwatch", strategy_id)
+
+    def _router(self, instrument: Instrument) -> str:
+        name = self._name(instrument)
+        try:
+            self._peers.handle(name)
+        except PeerUnavailable:
+            from actors.runtime.hosts.actor_classes import create_router  # the module that declares this one's user
+
+            create_router(instrument, self._pools, self._broker)
+        return name
+
+    def _name(self, instrument: Instrument) -> str:
+        return names.router_name(instrument.key, self._pools.suffix(self._broker))
+
+
+class LinkedTickSource:
+    """`TickSource` for a router: the feed of that name."""
+
+    def __init__(self, peers: Peers, feed: str, on_tick: Callable[[Tick], None]) -> None:
+        self._peers, self._feed = peers, feed
+        self._subscription = _Subscription(on_tick)
+
+    def when_changed(self, callback: Callable[[], None]) -> None:
+        """The callback is called when what `subscribe` answered is no longer true."""
+        self._subscription.on_change = callback
+
+    async def subscribe(self, instrument: Instrument, *, armed: bool) -> FeedStatus:
+        """See `TickSource.subscribe`."""
+
+        async def ask(node: str | None) -> Any:
+            return await self._peers.call(self._feed, "subscribe", instrument, armed, own_handle(), node)
+
+        return await self._subscription.renew((instrument, armed), ask)
+
+
+class LinkedWatch:
+    """One instrument's ticks from the feed of that name, for an execution actor: over a link, and by no other way."""
+
+    def __init__(self, peers: Peers, feed: str, on_tick: Callable[[Tick], None]) -> None:
+        self._peers, self._feed = peers, feed
+        self._subscription = _Subscription(on_tick)
+
+    def when_changed(self, callback: Callable[[], None]) -> None:
+        """The callback is called when what `subscribe` answered may have changed."""
+        self._subscription.on_change = callback
+
+    async def subscribe(self, instrument: Instrument) -> FeedStatus:
+        """Have the ticks sent; renewing is idempotent. Raises PeerUnavailable."""
+
+        async def ask(node: str | None) -> Any:
+            return await self._peers.call(self._feed, "watch", own_name(), instrument, node)
+
+        return await self._subscription.renew(instrument, ask)
+
+    def close(self) -> None:
+        """Stop receiving."""
+        self._subscription.close()
+
+
+class LinkedTickReceivers:
+    """`TickReceiver`: over the sender's links, else by a Ray call."""
+
+    def __init__(self, sender: TickSender, name_of: Callable[[int | str], str], peers: Peers, method: str) -> None:
+        self._sender, self._name_of = sender, name_of
+        self._peers, self._method = peers, method
+
+    def deliver(self, receiver: int | str, tick: Tick) -> None:
+        """See `TickReceiver.deliver`."""
+        if not self._sender.send(str(receiver), tick):
+            self._peers.tell(self._name_of(receiver), self._method, tick)
+
+
+async def every_second_or_when(changed: asyncio.Event, seconds: float = 1.0) -> None:
+    """Return when the event is set, which clears it, or after a second."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(changed.wait(), seconds)
+    changed.clear()
+
+
+def _nobody_cares() -> None: ...

@@ -1,0 +1,208 @@
+"""Actor handles as ports: every Ray call of the engine between actors is made here.
+
+A call that Ray could not complete raises `PeerUnavailable`; whether it took effect is not known, and every command is
+safe to repeat. Errors of the application come through as they are.
+"""
+
+import functools
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import Any
+
+import ray
+from ray.exceptions import RayActorError, RaySystemError, RayTaskError
+
+from actors.domain.identifiers import IntentId
+from actors.domain.orders.cover import Cover
+from actors.domain.orders.order import OrderReport
+from actors.domain.prices.stop_loss import Tick
+from actors.domain.strategy.events import Event
+from actors.ports.common import PeerUnavailable
+from actors.ports.execution import Attempt, OrderNote
+from actors.ports.prices import FeedStatus
+from actors.ports.strategy import GuardAnswer, Holding, JournalEntry, LoadedRun, OrderCommand
+from actors.runtime import names
+from actors.runtime.names import NAMESPACE, Pools
+
+
+class Peers:
+    """Handles by name, remembered: they outlive restarts. After a failed call the name is looked up again."""
+
+    def __init__(self) -> None:
+        self._handles: dict[str, Any] = {}
+
+    def handle(self, name: str) -> Any:
+        """The actor's handle.
+
+        Raises:
+            PeerUnavailable: no actor of that name exists now.
+        """
+        handle = self._handles.get(name)
+        if handle is None:
+            try:
+                handle = ray.get_actor(name, namespace=NAMESPACE)
+            except ValueError as error:
+                raise PeerUnavailable(f"{name} does not exist") from error
+            self._handles[name] = handle
+        return handle
+
+    def meet(self, name: str, handle: Any) -> None:
+        """Remember the handle that a peer gave of itself: a message to one that died for good would be lost unseen."""
+        self._handles[name] = handle
+
+    def forget(self, name: str) -> None:
+        """Look the actor up again at the next call."""
+        self._handles.pop(name, None)
+
+    async def call(self, name: str, method: str, *arguments: Any) -> Any:
+        """Call and wait for the answer.
+
+        Raises:
+            PeerUnavailable: the actor died, is restarting, or does not exist.
+        """
+        try:
+            return await getattr(self.handle(name), method).remote(*arguments)
+        except (RayActorError, RaySystemError) as error:
+            self.forget(name)
+            raise PeerUnavailable(f"{name}: {type(error).__name__}") from error
+        except RayTaskError as error:
+            raise error.as_instanceof_cause() from error  # type: ignore[no-untyped-call]
+
+    def tell(self, name: str, method: str, *arguments: Any) -> None:
+        """Call without an answer. A peer that is gone loses the message."""
+        try:
+            getattr(self.handle(name), method).options(num_returns=0).remote(*arguments)
+        except (PeerUnavailable, RayActorError):
+            self.forget(name)
+
+
+@functools.cache
+def own_handle() -> Any:
+    """The handle of the actor that this process is."""
+    return ray.get_runtime_context().current_actor
+
+
+@functools.cache
+def own_name() -> str:
+    """The name of the actor that this process is."""
+    return str(ray.get_runtime_context().get_actor_name())
+
+
+@functools.cache
+def own_node() -> str:
+    """The Ray node that this process runs on."""
+    return str(ray.get_runtime_context().get_node_id())
+
+
+@functools.cache
+def own_host() -> str:
+    """The address of that node, as the other nodes know it."""
+    return str(ray.util.get_node_ip_address())  # type: ignore[no-untyped-call]
+
+
+class RayOrderDesk:
+    """`OrderDesk` over the execution pool."""
+
+    def __init__(self, peers: Peers, pools: Pools) -> None:
+        self._peers, self._pools = peers, pools
+
+    def execute(self, command: OrderCommand) -> Awaitable[Event]:
+        """See `OrderDesk.execute`."""
+        return self._call(command.account_id, "execute", command)
+
+    async def cancel(self, account_id: int, intent_id: IntentId, order_id: str) -> None:
+        """See `OrderDesk.cancel`."""
+        await self._call(account_id, "cancel", account_id, intent_id, order_id)
+
+    async def withdraw(self, account_id: int, intent_id: IntentId) -> None:
+        """See `OrderDesk.withdraw`."""
+        await self._call(account_id, "withdraw", account_id, intent_id)
+
+    async def orders_by_tag(self, account_id: int, tags: Sequence[str]) -> Mapping[str, OrderReport]:
+        """See `OrderDesk.orders_by_tag`."""
+        reports: Mapping[str, OrderReport] = await self._call(account_id, "orders_by_tag", account_id, tags)
+        return reports
+
+    async def probe(self, account_id: int) -> bool:
+        """See `OrderDesk.probe`."""
+        return bool(await self._call(account_id, "probe", account_id))
+
+    async def cover(self, holding: Holding) -> Cover:
+        """See `OrderDesk.cover`."""
+        cover: Cover = await self._call(holding.account_id, "cover", holding)
+        return cover
+
+    async def guard(self, holding: Holding) -> GuardAnswer:
+        """See `OrderDesk.guard`."""
+        answer: GuardAnswer = await self._call(holding.account_id, "guard", holding)
+        return answer
+
+    async def _call(self, account_id: int, method: str, *arguments: Any) -> Any:
+        return await self._peers.call(names.execution_name(account_id, self._pools), method, *arguments)
+
+
+class RayJournal:
+    """`Journal` over the ledger pool, for one strategy."""
+
+    def __init__(self, peers: Peers, pools: Pools, strategy_id: int) -> None:
+        self._peers = peers
+        self._ledger = names.ledger_name(strategy_id, pools)
+
+    async def load(self, run_id: int) -> LoadedRun | None:
+        """See `Journal.load`."""
+        loaded: LoadedRun | None = await self._peers.call(self._ledger, "load", run_id)
+        return loaded
+
+    async def record(self, entry: JournalEntry) -> None:
+        """See `Journal.record`."""
+        await self._peers.call(self._ledger, "record", entry)
+
+    async def alert(self, user_id: int, strategy_id: int, code: str, message: str) -> None:
+        """See `Journal.alert`."""
+        await self._peers.call(self._ledger, "alert", user_id, strategy_id, code, message)
+
+
+class RayAttemptLog:
+    """`AttemptLog` over the ledger pool."""
+
+    def __init__(self, peers: Peers, pools: Pools) -> None:
+        self._peers, self._pools = peers, pools
+
+    def log_attempt(self, attempt: Attempt) -> None:
+        """See `AttemptLog.log_attempt`."""
+        self._peers.tell(names.ledger_name(attempt.command.strategy_id, self._pools), "log_attempt", attempt)
+
+    def log_note(self, note: OrderNote) -> None:
+        """See `AttemptLog.log_note`."""
+        self._peers.tell(names.ledger_name(note.command.strategy_id, self._pools), "log_note", note)
+
+    def alert(self, user_id: int, strategy_id: int, code: str, message: str) -> None:
+        """See `AttemptLog.alert`."""
+        ledger = names.ledger_name(strategy_id, self._pools)
+        self._peers.tell(ledger, "alert", user_id, strategy_id, code, message)
+
+
+class RayPriceMirror:
+    """`PriceMirror` over the ledger pool, for the prices of one broker."""
+
+    def __init__(self, peers: Peers, pools: Pools, broker: str) -> None:
+        self._peers, self._broker = peers, broker
+        self._ledger = names.ledger_name(0, pools)
+
+    def show_price(self, symbol: str, tick: Tick, status: FeedStatus) -> None:
+        """See `PriceMirror.show_price`."""
+        self._peers.tell(self._ledger, "show_price", self._broker, symbol, tick, status)
+
+    def show_feed(self, symbol: str, status: FeedStatus) -> None:
+        """See `PriceMirror.show_feed`."""
+        self._peers.tell(self._ledger, "show_feed", self._broker, symbol, status)
+
+
+class RayStrategies:
+    """`StrategyEvents` over the strategy actors."""
+
+    def __init__(self, peers: Peers) -> None:
+        self._peers = peers
+
+    async def report(self, strategy_id: int, event: Event) -> None:
+        """See `StrategyEvents.report`."""
+        await self._peers.call(names.strategy_name(strategy_id), "take_event", event)

@@ -1,0 +1,390 @@
+"""The shell of one strategy: one state, one inbox, one consumer; that is the strategy's lock.
+
+`StrategyShell` owns the timers and carries decisions out through ports. What a caller may believe:
+
+* Events are taken in one at a time, each completely; the new state is stored before anything is awaited.
+* A request to the broker is handed over before anything is recorded; recording is retried until the journal has it.
+* When `live()` returns, the run is over and recorded, or a newer incarnation has taken it over.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Coroutine
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from actors import failpoints
+from actors.domain.errors import DomainError
+from actors.domain.identifiers import IntentId, Side
+from actors.domain.money import Paise
+from actors.domain.strategy.decisions import (
+    ArmIntent,
+    AskCover,
+    CancelOrder,
+    CancelTimers,
+    Decision,
+    EndRun,
+    LogEvent,
+    ProbeBroker,
+    RaiseAlert,
+    SendOrder,
+    SetTimer,
+    WatchPrice,
+    WithdrawOrder,
+)
+from actors.domain.strategy.events import (
+    ClosedByTrader,
+    Event,
+    IntentArmed,
+    OrderQueued,
+    OrderReported,
+    PlacementFailed,
+    PlacementUnresolved,
+    RunRecovered,
+    StopLossMoved,
+    StopRequested,
+    TickReceived,
+    TimerFired,
+    inbox_rank,
+)
+from actors.domain.strategy.machine import step
+from actors.domain.strategy.reconciliation import expected_tags
+from actors.domain.strategy.snapshot import load_state
+from actors.domain.strategy.state import Phase, StrategyState
+from actors.ports.common import Clock, EntryRefused, PeerUnavailable, StaleEpoch
+from actors.ports.engine import WordTaken
+from actors.ports.prices import PriceWatch
+from actors.ports.strategy import Journal, JournalEntry, LoadedRun, LoggedEvent, OrderCommand, OrderDesk
+from actors.strategy.execution_calls import PEER_RETRY_S, DeskCalls, order_command
+from actors.strategy.holding_reports import GuardCalls
+from actors.strategy.price_subscription import WatchCalls
+from actors.timers import WallClockTimers, within
+
+log = logging.getLogger(__name__)
+
+ARMING_PATIENCE_S = 0.5
+"""How long the stop-loss waits for the journal. The exit's tag is deterministic, so recovery finds it anyway."""
+
+ORDER_FIRST_S = 0.25
+"""How long records and subscriptions wait for the first report of an order that has left: when fifty stop-losses are
+touched at once, fifty records and subscriptions would take the cores from them. Recovery finds an order by its tag in
+any case (mechanism 3)."""
+
+LAST_WORDS_S = 5.0
+"""How long an ended strategy waits until its alerts and cancellations are taken over."""
+
+RECOVERY_ALERT_AFTER = timedelta(seconds=3)
+"""A position that cannot be recovered for this long is not guarded, and an alert goes out."""
+
+LONGEST_REFUSAL_PAUSE_S = 30.0
+"""Between two tries to record what the journal refuses for its content."""
+
+FIRST_EPOCH = 1
+
+_Posted = tuple[int, int, Event, asyncio.Future[None] | None]
+"""Rank, place within the rank, the event, and what is done once it was taken in."""
+
+
+class StrategyShell:
+    """One running strategy. Give it events with `post`; await `live()` for its whole life."""
+
+    def __init__(
+        self, loaded: LoadedRun, *, desk: OrderDesk, journal: Journal, prices: PriceWatch, clock: Clock
+    ) -> None:
+        self._run = loaded.run
+        self._epoch = loaded.epoch
+        self._state = load_state(loaded.run, loaded.snapshot)
+        self._desk, self._journal, self._clock = desk, journal, clock
+        self._inbox: asyncio.PriorityQueue[_Posted] = asyncio.PriorityQueue()
+        self._calls = DeskCalls(desk, self._run.account_id, clock, self.post)
+        self._guard = GuardCalls(desk, self._run, self._epoch, clock, self.post)
+        about = (lambda: self._state.watched_since, lambda: self._guard.shared)
+        self._watch = WatchCalls(prices, self._run, self.post, self._orders_first, *about)
+        self._posted = 0
+        self._timers = WallClockTimers(clock, self.post)
+        self._unrecorded: list[LoggedEvent] = []
+        self._awaiting_record: list[asyncio.Future[None]] = []
+        self._refusals = 0
+        self._ended: EndRun | None = None
+        self._dirty = asyncio.Event()
+        self._order_heard_of = asyncio.Event()
+        self._order_heard_of.set()
+        self._settled = asyncio.Event()
+        self._over = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._last_words: set[asyncio.Task[None]] = set()
+        self._about = {"strategy_id": self._run.strategy_id, "run_id": self._run.run_id, "epoch": self._epoch}
+
+    @property
+    def state(self) -> StrategyState:
+        """The state after the last event."""
+        return self._state
+
+    def post(self, event: Event, taken: "asyncio.Future[None] | None" = None) -> None:
+        """Put an event into the inbox, behind those of its rank; `taken` is done once it was taken in, or refused."""
+        self._posted += 1
+        self._inbox.put_nowait((inbox_rank(event), self._posted, event, taken))
+
+    async def stop(self, timeout_s: float) -> bool:
+        """STOP (row I1): ask for the exit; whether the run is over and recorded within `timeout_s` seconds."""
+        self.post(StopRequested())
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._settled.wait(), timeout_s)
+        return self._settled.is_set()
+
+    async def move_stop(self, stop_loss: Paise) -> bool | None:
+        """Move the stop-loss between two ticks; returns when that is recorded, and both guards have it.
+
+        False: execution does not confirm it; None: nothing is guarded.
+        """
+        taken = asyncio.get_running_loop().create_future()
+        self.post(StopLossMoved(stop_loss, self._watch.feed_lag), taken)
+        settled = asyncio.create_task(self._over.wait())
+        await asyncio.wait([taken, settled], return_when=asyncio.FIRST_COMPLETED)
+        settled.cancel()
+        await self._next_record()
+        return await self._guard.confirmed()
+
+    async def closed_by_trader(self, timeout_s: float) -> WordTaken:
+        """The trader's word that he has closed the position himself; ends the run if the account does not contradict.
+
+        Raises:
+            PeerUnavailable: the account cannot be read.
+        """
+        if self._state.phase is Phase.ENDED or self._state.open_quantity <= 0:
+            return WordTaken(done=False)
+        cover = await self._guard.cover(self._state)
+        if cover.covered > 0:
+            return WordTaken(done=False, held=min(cover.covered, self._state.open_quantity))
+        self.post(ClosedByTrader())
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._settled.wait(), timeout_s)
+        return WordTaken(done=True)
+
+    async def _next_record(self) -> None:
+        """Wait for a record that is made after now, or for the end of the run."""
+        recorded = asyncio.get_running_loop().create_future()
+        self._awaiting_record.append(recorded)
+        self._dirty.set()
+        settled = asyncio.create_task(self._over.wait())
+        await asyncio.wait([recorded, settled], return_when=asyncio.FIRST_COMPLETED)
+        settled.cancel()
+
+    async def live(self) -> bool:
+        """Recover, then take in events until the run is over and recorded: True. False: a newer incarnation owns it.
+
+        Raises:
+            Exception: whatever broke a part of this actor; it must be started again, since it may be deaf.
+        """
+        self._spawn(self._calls.warm_up())
+        self.post(await self._recover())
+        # what was recovered is taken in first: the router must not hear that no stop-loss is watched
+        work = (self._keep_recording(), self._consume(), self._watch.live(), self._guard.live())
+        parts = [asyncio.create_task(part) for part in work]
+        try:
+            await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+            for part in parts:
+                if part.done():
+                    part.result()
+            self._settled.set()
+            if self._last_words:
+                await asyncio.wait(set(self._last_words), timeout=LAST_WORDS_S)
+        except StaleEpoch:
+            self._say(logging.WARNING, "strategy.superseded")
+            return False
+        finally:
+            self._over.set()
+            self._timers.cancel_all()
+            for task in [*parts, *self._tasks]:
+                task.cancel()
+            await asyncio.gather(*parts, *self._tasks, return_exceptions=True)
+        await self._guard.tell()
+        await self._watch.leave()
+        return True
+
+    async def _recover(self) -> RunRecovered:
+        """The first incarnation cannot have sent anything; every later one must know the book before it acts."""
+        if self._epoch == FIRST_EPOCH and self._state.phase is Phase.SCHEDULED:
+            return RunRecovered(first=True)
+        begun, told = self._clock.now(), False
+        while True:
+            try:
+                reports = await self._desk.orders_by_tag(self._run.account_id, expected_tags(self._state))
+                return RunRecovered(reports)
+            except PeerUnavailable as error:
+                self._say(logging.WARNING, "strategy.recovery_waits", reason=str(error))
+                if not told and self._clock.now() - begun >= RECOVERY_ALERT_AFTER:
+                    told = True
+                    self._raise_alert("recovery_waits", f"Not guarded: the order book cannot be read ({error})")
+                await asyncio.sleep(PEER_RETRY_S)
+
+    # --- events in, decisions out --------------------------------------------------------------------------------
+
+    async def _consume(self) -> None:
+        while True:
+            _, _, event, taken = await self._inbox.get()
+            self._take_in(event)
+            if taken is not None and not taken.done():
+                taken.set_result(None)
+
+    def _take_in(self, event: Event) -> None:
+        now = self._clock.now()
+        before = self._state
+        if isinstance(event, TickReceived | TimerFired | StopRequested):
+            failpoints.hit("decide.before", self._run.strategy_id)
+        try:
+            self._state, decisions = step(before, event, now)
+        except DomainError as error:
+            self._raise_alert("event_refused", f"{type(event).__name__} refused while {before.phase}: {error}")
+            return
+        if isinstance(event, OrderReported | PlacementFailed | PlacementUnresolved | OrderQueued):
+            self._order_heard_of.set()
+        for decision in decisions:
+            if isinstance(decision, SendOrder):
+                failpoints.hit("decide.after", self._run.strategy_id)
+                if decision.not_before is None or decision.not_before <= now:
+                    self._order_heard_of.clear()
+        self._guard.update(self._state, event.tick if isinstance(event, TickReceived) else None)
+        for decision in decisions:
+            self._carry_out(decision, event)
+        if decisions or not _same_to_people(before, self._state):
+            self._dirty.set()
+
+    def _carry_out(self, decision: Decision, cause: Event) -> None:
+        match decision:
+            case SendOrder():
+                self._spawn(self._calls.execute(self._command(decision, cause)))
+            case WithdrawOrder(intent_id):
+                self._spawn(self._calls.withdraw(intent_id))
+            case CancelOrder(intent_id, order_id):
+                self._last_words.add(self._spawn(self._calls.cancel(intent_id, order_id)))
+            case ArmIntent(intent):
+                self._spawn(self._arm(intent.id))
+            case AskCover():
+                self._spawn(self._guard.ask(self._state))
+            case ProbeBroker():
+                self._spawn(self._calls.probe())
+            case _:
+                self._carry_out_here(decision)
+
+    def _carry_out_here(self, decision: Decision) -> None:
+        match decision:
+            case SetTimer(timer, at):
+                self._timers.set(timer, at)
+            case CancelTimers():
+                self._timers.cancel_all()
+            case WatchPrice(stop_loss):
+                self._watch.set_level(stop_loss)
+            case LogEvent():
+                self._unrecorded.append(LoggedEvent(self._clock.now(), decision))
+                self._say(logging.INFO, "strategy.event", kind=decision.event, reason=decision.reason)
+            case RaiseAlert(code, message):
+                self._raise_alert(code, message)
+            case EndRun():
+                self._ended = decision
+
+    def _command(self, send: SendOrder, cause: Event) -> OrderCommand:
+        stake = self._guard.stake(self._state) if send.intent.side is Side.SELL else None
+        return order_command(self._state, self._epoch, send, stake, triggered_at=self._triggered_at(send, cause))
+
+    def _triggered_at(self, send: SendOrder, cause: Event) -> datetime:
+        """The instant from which the order's latency counts."""
+        if isinstance(cause, TickReceived):
+            return cause.tick.received_at
+        if isinstance(cause, TimerFired):
+            return send.not_before or cause.due
+        now = self._clock.now()
+        return max(now, send.not_before or now)
+
+    def _say(self, level: int, event: str, **about: object) -> None:
+        log.log(level, event, extra={**self._about, **about})
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._task_done)
+        return task
+
+    def _task_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._last_words.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._say(logging.ERROR, "strategy.task_failed", error=repr(error))
+
+    # --- peers ---------------------------------------------------------------------------------------------------
+
+    async def _arm(self, intent_id: IntentId) -> None:
+        failpoints.hit("arm.before", self._run.strategy_id)
+        durable = True
+        try:
+            await asyncio.wait_for(self._next_record(), ARMING_PATIENCE_S)
+        except TimeoutError:
+            durable = False
+            self._say(logging.WARNING, "strategy.arming_not_durable", intent=str(intent_id))
+        self.post(IntentArmed(intent_id, durable))
+
+    def _raise_alert(self, code: str, message: str) -> None:
+        self._say(logging.WARNING, "alert", code=code, sentence=message)
+        self._last_words.add(self._spawn(self._alert(code, message)))
+
+    async def _alert(self, code: str, message: str) -> None:
+        while True:
+            try:
+                return await self._journal.alert(self._run.user_id, self._run.strategy_id, code, message)
+            except PeerUnavailable:
+                await asyncio.sleep(PEER_RETRY_S)
+
+    # --- the journal ---------------------------------------------------------------------------------------------
+
+    async def _keep_recording(self) -> None:
+        """Record until the run's end is recorded. What happens while a record is on its way is in the next one."""
+        while True:
+            await self._dirty.wait()
+            await self._orders_first()
+            self._dirty.clear()
+            logs, self._unrecorded = tuple(self._unrecorded), []
+            waiting, self._awaiting_record = self._awaiting_record, []
+            end, now = self._ended, self._clock.now()
+            manual = end is not None and end.manual
+            entry = JournalEntry(self._state, self._epoch, now, logs, ended=end is not None, manual=manual)
+            try:
+                await self._record(entry)
+            except EntryRefused as error:
+                # nothing is lost: the next entry has these lines, and the state of then
+                self._unrecorded, self._awaiting_record = [*logs, *self._unrecorded], [*waiting, *self._awaiting_record]
+                self._dirty.set()
+                await self._await_next_try(error)
+                continue
+            self._refusals = 0
+            for recorded in waiting:
+                if not recorded.done():
+                    recorded.set_result(None)
+            if end is not None:
+                return
+
+    async def _await_next_try(self, error: EntryRefused) -> None:
+        """The journal refuses the content of an entry. The position is guarded all the same."""
+        self._refusals += 1
+        if self._refusals == 1:
+            self._raise_alert("record_refused", f"What happens cannot be recorded; the strategy goes on: {error}")
+        self._say(logging.ERROR, "strategy.record_refused", reason=str(error), times=self._refusals)
+        await asyncio.sleep(min(2.0 ** (self._refusals - 1), LONGEST_REFUSAL_PAUSE_S))
+
+    async def _orders_first(self) -> None:
+        await within(self._order_heard_of, ORDER_FIRST_S)
+        self._order_heard_of.set()  # one wait for one order
+
+    async def _record(self, entry: JournalEntry) -> None:
+        while True:
+            try:
+                return await self._journal.record(entry)
+            except PeerUnavailable as error:
+                self._say(logging.WARNING, "strategy.record_waits", reason=str(error))
+                await asyncio.sleep(PEER_RETRY_S)
+
+
+def _same_to_people(before: StrategyState, after: StrategyState) -> bool:
+    """Whether only the price moved: that is mirrored by the router, not journalled."""
+    return replace(after, last_price=before.last_price, last_tick_at=before.last_tick_at) == before

@@ -1,0 +1,80 @@
+"""`/broker`: the user's connection to a broker (rows B1, B2)."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+from pydantic import SecretStr
+
+from api.base.dependencies import Address, Opened, UserId
+from api.base.problems import problems
+from api.bootstrap import utc_now
+from api.brokers.schemas import (
+    BrokerConnectAnswer,
+    BrokerConnectRequest,
+    BrokerLoginAnswer,
+    BrokerLoginQuery,
+    BrokerStatusAnswer,
+)
+from api.brokers.service import ConnectRequest
+from broker.kite.login import token_expiry
+
+router = APIRouter(prefix="/broker", tags=["broker"])
+
+
+@router.post("/connect", operation_id="connect_broker", responses=problems(401, 403, 409))
+async def connect(body: BrokerConnectRequest, user_id: UserId, opened: Opened, address: Address) -> BrokerConnectAnswer:
+    """Connect a broker account, in place of the one there was. Nothing is stored unless the broker accepts it.
+
+    On the next morning a new token of the same account is enough: running strategies go on with it.
+    """
+    request = ConnectRequest(
+        broker=body.broker,
+        api_key=_plain(body.api_key),
+        api_secret=_plain(body.api_secret),
+        access_token=_plain(body.access_token),
+        request_token=_plain(body.request_token),
+        proxy_url=_plain(body.proxy_url),
+        keeps_proxy="proxy_url" not in body.model_fields_set,
+    )
+    account = await opened.brokers.connect(user_id, request, address)
+    return BrokerConnectAnswer(broker=account.broker, broker_user_id=account.broker_user_id)
+
+
+@router.get("/login-url", operation_id="broker_login_url", responses=problems(401, 409))
+async def login_url(query: Annotated[BrokerLoginQuery, Query()], user_id: UserId, opened: Opened) -> BrokerLoginAnswer:
+    """Where the user logs in at the broker, which then hands out a request token."""
+    url, broker = await opened.brokers.login_url(user_id, query.broker, query.api_key)
+    return BrokerLoginAnswer(login_url=url, broker=broker)
+
+
+@router.get("/status", operation_id="broker_status", responses=problems(401))
+async def status(user_id: UserId, opened: Opened) -> BrokerStatusAnswer:
+    """Whether a broker is connected, and how old its token is."""
+    account = await opened.brokers.account(user_id)
+    if account is None:
+        return BrokerStatusAnswer(broker_connected=False)
+    now, zone = utc_now(), opened.settings.zone
+    expires_at = token_expiry(account.token_obtained_at)
+    return BrokerStatusAnswer(
+        broker_connected=True,
+        broker=account.broker,
+        broker_user_id=account.broker_user_id,
+        api_key_hint=account.api_key_hint,
+        connected_at=account.connected_at.astimezone(zone),
+        token_obtained_at=account.token_obtained_at.astimezone(zone),
+        token_age_s=max(0, int((now - account.token_obtained_at).total_seconds())),
+        token_expires_at=expires_at.astimezone(zone),
+        token_expired=now >= expires_at,
+        proxy=opened.brokers.proxy_of(account),
+    )
+
+
+@router.delete("", status_code=204, operation_id="disconnect_broker", responses=problems(401, 409))
+async def disconnect(user_id: UserId, opened: Opened, address: Address) -> Response:
+    """Forget the connection and its secrets. Not while strategies run."""
+    await opened.brokers.disconnect(user_id, address)
+    return Response(status_code=204)
+
+
+def _plain(secret: SecretStr | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()

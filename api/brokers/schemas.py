@@ -1,0 +1,116 @@
+"""`/broker`: requests and answers (rows B1, B2)."""
+
+import re
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+
+from api.base.fields import Request
+from broker.proxy import Proxy
+
+BrokerName = Literal["kite", "paper"]
+
+PRINTABLE = "^[!-~]([ -~]*[!-~])?$"
+"""Printable ASCII without spaces at the ends: all that a header and a form field can carry unchanged."""
+
+PROXY_PATTERN = '^http://([!"$-.0->A-Z\\[-~]+@)?([A-Za-z0-9_.-]+|\\[[0-9A-Fa-f:.]+\\]):[0-9]{1,5}/?$'
+"""The shape of `http://[user:password@]host:port`; `Proxy.parse` knows it exactly."""
+
+_MAX_LENGTH = 256
+
+
+def _check_printable(text: str) -> str:
+    if len(text) > _MAX_LENGTH or not re.fullmatch(PRINTABLE, text):
+        raise ValueError(f"must be 1 to {_MAX_LENGTH} printable ASCII characters without spaces at the ends")
+    return text
+
+
+def _check_secret(secret: SecretStr) -> SecretStr:
+    _check_printable(secret.get_secret_value())
+    return secret
+
+
+def _check_proxy(secret: SecretStr) -> SecretStr:
+    Proxy.parse(secret.get_secret_value())
+    return secret
+
+
+_SCHEMA = {"minLength": 1, "maxLength": _MAX_LENGTH, "pattern": PRINTABLE}
+BrokerSecret = Annotated[SecretStr, AfterValidator(_check_secret), Field(json_schema_extra=dict(_SCHEMA))]
+ApiKey = Annotated[str, AfterValidator(_check_printable), Field(json_schema_extra=dict(_SCHEMA))]
+
+ProxyUrl = Annotated[
+    SecretStr,
+    AfterValidator(_check_secret),
+    AfterValidator(_check_proxy),
+    Field(json_schema_extra=_SCHEMA | {"pattern": PROXY_PATTERN}),
+]
+
+
+class BrokerConnectRequest(Request):
+    """Row B1: the key pair, and an access token or the request token of a login just made.
+
+    A user who is connected to the broker already may leave out `api_key` and `api_secret`.
+    """
+
+    broker: BrokerName | None = Field(
+        default=None, description="default: the connected one if `api_key` is left out, else the first that is offered"
+    )
+    api_key: BrokerSecret | None = Field(default=None, examples=["paper"])
+    api_secret: BrokerSecret | None = Field(default=None, examples=["paper-secret"])
+    access_token: BrokerSecret | None = Field(default=None, examples=["paper-token"])
+    request_token: BrokerSecret | None = None
+    proxy_url: ProxyUrl | None = Field(
+        default=None,
+        examples=[None],
+        description="an HTTP proxy that everything sent to the broker for this account goes through, "
+        "`http://[user:password@]host:port`; left out: as it was for this `api_key`; null: none",
+    )
+
+    @model_validator(mode="after")
+    def _one_token(self) -> "BrokerConnectRequest":
+        if (self.access_token is None) == (self.request_token is None):
+            raise ValueError("needs either access_token or request_token")
+        return self
+
+
+class BrokerConnectAnswer(BaseModel):
+    """The broker has accepted the credentials."""
+
+    broker_connected: Literal[True] = True
+    broker: str
+    broker_user_id: str
+
+
+class BrokerLoginQuery(BaseModel):
+    """Which broker to log in at, with which app."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    broker: BrokerName | None = None
+    api_key: ApiKey | None = Field(default=None, description="default: that of the connection")
+
+
+class BrokerLoginAnswer(BaseModel):
+    """Open `login_url` in a browser; the broker sends the user back to the app with a request token."""
+
+    login_url: str = Field(examples=["https://kite.zerodha.com/connect/login?api_key=abcd1234&v=3"])
+    broker: BrokerName
+
+
+class BrokerStatusAnswer(BaseModel):
+    """The user's connection; everything but the first is null without one."""
+
+    broker_connected: bool
+    broker: str | None = None
+    broker_user_id: str | None = None
+    api_key_hint: str | None = Field(
+        default=None, description="the last four characters of the API key; empty if it has fewer than eight"
+    )
+    connected_at: datetime | None = None
+    token_obtained_at: datetime | None = None
+    token_age_s: int | None = None
+    token_expires_at: datetime | None = None
+    token_expired: bool | None = None
+    proxy: str | None = Field(default=None, description="host and port of the proxy of the connection")

@@ -1,0 +1,118 @@
+"""What a stream of events has to say next: what came after the last one it gave, or a snapshot to begin with."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+
+from api.events.schemas import EventData, SnapshotEnd, StrategyDeleted
+from api.strategies.schemas import StrategyStatus
+from api.strategies.status import status_before_start, status_of_run
+from persistence.database.engine import Sessions, tenant_transaction
+from persistence.database.models import Run, Strategy
+from persistence.database.repositories import Runs, Strategies
+from persistence.mirror.event_stream import EventPage, EventStream, MirrorEvent
+from persistence.mirror.fields import instrument_of, runtime_fields
+from persistence.mirror.mirror import RuntimeMirror
+
+READS_AT_ONCE = 8
+"""Of all streams of the process: a crowd that wakes up at once must leave connections to the polls."""
+
+PAGE = 100
+"""Events read at a time."""
+
+NEWEST = 50
+"""A snapshot holds so many of the user's newest strategies, and every one that runs."""
+
+_STATUSES_AT_ONCE = 50
+
+
+@dataclass(frozen=True, slots=True)
+class PushedEvent:
+    """One event as the client gets it. `event_id`: where to go on from after it, if that is possible."""
+
+    name: str
+    data: EventData
+    event_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The next events, and the id to go on from. `more`: others are waiting already."""
+
+    events: tuple[PushedEvent, ...]
+    last_id: str
+    more: bool = False
+
+
+class EventReader:
+    """Reads for any number of streams. Everything is found by the user's id (row K1)."""
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        mirror: RuntimeMirror,
+        stream: EventStream,
+        now: Callable[[], datetime],
+        zone: tzinfo,
+    ) -> None:
+        self._sessions, self._mirror, self._stream = sessions, mirror, stream
+        self._now, self._zone = now, zone
+        self._places = asyncio.Semaphore(READS_AT_ONCE)
+
+    async def read(self, user_id: int, last_id: str | None) -> Batch:
+        """What came after `last_id`; a snapshot if that is None, or too old to go on from.
+
+        Raises:
+            MirrorUnavailable, DatabaseUnavailable: try again, with the same `last_id`.
+        """
+        async with self._places:
+            page = None if last_id is None else await self._stream.after(user_id, last_id, PAGE)
+            return await (self._snapshot(user_id) if page is None else self._news(page))
+
+    async def _news(self, page: EventPage) -> Batch:
+        wanted = sorted({_priced_by(event.runtime) for event in page.events if event.runtime})
+        prices = await self._mirror.get_prices(wanted) if wanted else []
+        latest = dict(zip(wanted, prices, strict=True))
+        return Batch(tuple(self._pushed(event, latest) for event in page.events), page.last_id, page.more)
+
+    def _pushed(self, event: MirrorEvent, prices: Mapping[tuple[str, str], Mapping[str, str]]) -> PushedEvent:
+        if not event.runtime:
+            return PushedEvent(event.event, StrategyDeleted(strategy_id=event.strategy_id), event.event_id)
+        status = self._status(event.strategy_id, event.runtime, prices[_priced_by(event.runtime)])
+        return PushedEvent(event.event, status, event.event_id)
+
+    async def _snapshot(self, user_id: int) -> Batch:
+        # The position first: what changes while the snapshot is taken comes twice rather than not at all.
+        position = await self._stream.position(user_id)
+        async with tenant_transaction(self._sessions, user_id) as session:
+            strategies = await Strategies(session).watched(user_id, NEWEST)
+            runs = await Runs(session).latest_of_each(user_id, [strategy.id for strategy in strategies])
+        mirrored: list[tuple[dict[str, str], dict[str, str]]] = []
+        for start in range(0, len(strategies), _STATUSES_AT_ONCE):
+            ids = [strategy.id for strategy in strategies[start : start + _STATUSES_AT_ONCE]]
+            mirrored += await self._mirror.get_statuses(ids)
+        events = [
+            PushedEvent("snapshot", self._present(strategy, runs.get(strategy.id), runtime, price))
+            for strategy, (runtime, price) in zip(strategies, mirrored, strict=True)
+        ]
+        # Only the end carries an id: a client that saw half a snapshot must get all of it again.
+        end = PushedEvent("snapshot_end", SnapshotEnd(strategies=len(events)), position)
+        return Batch((*events, end), position)
+
+    def _present(
+        self, strategy: Strategy, run: Run | None, runtime: Mapping[str, str], price: Mapping[str, str]
+    ) -> StrategyStatus:
+        if runtime.get("user_id") == str(strategy.user_id) and runtime.get("updated_at"):
+            return self._status(strategy.id, runtime, price)
+        if run is None:
+            return status_before_start(strategy, self._zone)
+        return self._status(strategy.id, runtime_fields(run, instrument_of(strategy).symbol), {})
+
+    def _status(self, strategy_id: int, runtime: Mapping[str, str], price: Mapping[str, str]) -> StrategyStatus:
+        return status_of_run(strategy_id, runtime, price, self._now(), self._zone)
+
+
+def _priced_by(runtime: Mapping[str, str]) -> tuple[str, str]:
+    """Symbol and broker: a run of before there were several has none."""
+    return runtime["symbol"], runtime.get("broker", "")

@@ -1,0 +1,182 @@
+"""Live push: every change of a user's strategies, as long as the connection, its login and this process last.
+
+The user's stream in Redis has the events; wake-ups only say when to look. One that is lost only delays, since
+every heartbeat looks too. While Redis is away a stream stays open and silent; it goes on when Redis is back.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager, suppress
+from datetime import datetime
+
+import structlog
+
+from api.base.errors import ApiError
+from api.events.reader import Batch, EventReader, PushedEvent
+from api.users.tokens import AccessClaims
+from persistence.errors import DatabaseUnavailable, MirrorUnavailable
+from persistence.mirror.event_stream import EventStream
+
+log = structlog.stdlib.get_logger(__name__)
+
+HEARTBEAT_S = 15.0
+"""How often a stream looks for news unasked, and whether its login goes on."""
+
+RESUBSCRIBE_S = 1.0
+"""Between the tries to listen for wake-ups while Redis does not answer."""
+
+STREAMS_PER_USER = 5
+"""In one process: a phone, a tablet, a browser, and some that have lost their network and do not know it yet."""
+
+_CANCEL_AGAIN_S = 0.2
+
+IsLive = Callable[[AccessClaims], Awaitable[bool]]
+
+
+class EventFeed:
+    """The events of one connection."""
+
+    def __init__(
+        self,
+        reader: EventReader,
+        claims: AccessClaims,
+        is_live: IsLive,
+        now: Callable[[], datetime],
+        heartbeat_s: float,
+    ) -> None:
+        self._reader, self._claims, self._is_live, self._now = reader, claims, is_live, now
+        self._heartbeat_s = heartbeat_s
+        self._woken = asyncio.Event()
+        self._ended = False
+        self._next_check = time.monotonic() + heartbeat_s
+        self._batch = Batch((), "")
+
+    def wake(self) -> None:
+        """There may be news."""
+        self._woken.set()
+
+    def end(self) -> None:
+        """No event follows."""
+        self._ended = True
+        self._woken.set()
+
+    async def begin(self, last_id: str | None) -> None:
+        """Read the first events. Raises what `EventReader.read` raises."""
+        self._batch = await self._reader.read(self._claims.user_id, last_id)
+
+    async def events(self, *, follow: bool) -> AsyncIterator[PushedEvent]:
+        """What there is; with `follow` also what comes, until the login ends, its token expires or `end` is called."""
+        while True:
+            for event in self._batch.events:
+                yield event
+            if not self._batch.more and not (follow and await self._wait()):
+                return
+            await self._read_on()
+
+    async def _read_on(self) -> None:
+        last_id = self._batch.last_id
+        try:
+            self._batch = await self._reader.read(self._claims.user_id, last_id)
+        except (MirrorUnavailable, DatabaseUnavailable) as error:
+            log.warning("events_wait", user_id=self._claims.user_id, reason=str(error))
+            self._batch = Batch((), last_id)
+
+    async def _wait(self) -> bool:
+        """Wait for a wake-up or the next heartbeat. False: the stream is over."""
+        left_s = (self._claims.expires_at - self._now()).total_seconds()
+        patience_s = max(0.0, min(left_s, self._next_check - time.monotonic()))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience_s):
+                await self._woken.wait()
+        self._woken.clear()
+        return not self._ended and await self._goes_on()
+
+    async def _goes_on(self) -> bool:
+        if self._now() >= self._claims.expires_at:
+            return False
+        if time.monotonic() < self._next_check:
+            return True
+        self._next_check = time.monotonic() + self._heartbeat_s
+        try:
+            return await self._is_live(self._claims)
+        except DatabaseUnavailable:
+            return True  # it is not known; the token expires in any case
+
+
+class EventsService:
+    """All streams of this process. From `start` to `close` it holds one subscription, however many they are."""
+
+    def __init__(
+        self,
+        reader: EventReader,
+        stream: EventStream,
+        is_live: IsLive,
+        now: Callable[[], datetime],
+        heartbeat_s: float = HEARTBEAT_S,
+    ) -> None:
+        """`is_live` tells whether a login goes on; it may raise DatabaseUnavailable."""
+        self._reader, self._stream, self._is_live, self._now = reader, stream, is_live, now
+        self._heartbeat_s = heartbeat_s
+        self._feeds: dict[int, set[EventFeed]] = {}
+        self._ending = False
+        self._listening: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to listen for wake-ups. Redis need not answer yet."""
+        self._listening = asyncio.create_task(self._listen(), name="event wake-ups")
+
+    def end_streams(self) -> None:
+        """Let every stream come to its end, and each new one too: the process is about to go."""
+        self._ending = True
+        for feed in self._all_feeds():
+            feed.end()
+
+    async def close(self) -> None:
+        """End the streams and the subscription."""
+        self.end_streams()
+        while self._listening is not None and not self._listening.done():
+            self._listening.cancel()  # redis-py 8.1 can lose one while it connects
+            await asyncio.wait([self._listening], timeout=_CANCEL_AGAIN_S)
+
+    @asynccontextmanager
+    async def open(self, claims: AccessClaims, last_id: str | None) -> AsyncIterator[EventFeed]:
+        """A stream of the user's events after `last_id`, or from a snapshot on.
+
+        Raises:
+            ApiError: 429 `too_many_streams`.
+            MirrorUnavailable, DatabaseUnavailable: there is nothing to begin with.
+        """
+        feed = EventFeed(self._reader, claims, self._is_live, self._now, self._heartbeat_s)
+        mine = self._feeds.setdefault(claims.user_id, set())
+        if len(mine) >= STREAMS_PER_USER:
+            retry_after = {"Retry-After": str(round(HEARTBEAT_S))}
+            raise ApiError(429, "too_many_streams", "Too many event streams are open; close one", retry_after)
+        mine.add(feed)
+        try:
+            await feed.begin(last_id)
+            if self._ending:
+                feed.end()
+            yield feed
+        finally:
+            mine.discard(feed)
+            if not mine:
+                self._feeds.pop(claims.user_id, None)
+
+    async def _listen(self) -> None:
+        lost = False
+        while True:
+            try:
+                async with aclosing(self._stream.wakeups()) as wakeups:
+                    async for user_id in wakeups:
+                        lost = False
+                        for feed in self._all_feeds() if user_id is None else self._feeds.get(user_id, ()):
+                            feed.wake()
+            except Exception as error:  # noqa: BLE001 - whatever broke, events without wake-ups would stay late
+                if not lost:
+                    log.warning("event_wakeups_lost", error=repr(error))
+                lost = True
+            await asyncio.sleep(RESUBSCRIBE_S)
+
+    def _all_feeds(self) -> list[EventFeed]:
+        return [feed for feeds in self._feeds.values() for feed in feeds]

@@ -1,1 +1,0 @@
-"""Requests and answers of contract 3.3, one module for each part of the API."""

@@ -1,0 +1,213 @@
+"""Finding out what the rules of a strategy depend on: the broker's list, its market price, and the calendar.
+
+Everything that needs the network is done here, before the transaction that judges and stores.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+import structlog
+
+from actors.domain.identifiers import Instrument
+from actors.domain.session import SessionTimes
+from api.base.errors import ApiError
+from api.brokers.service import BrokerService
+from api.strategies.rules import Terms, check_listed, check_market_price, check_terms, spellings, start_message
+from broker.errors import BrokerRefused, BrokerUnreachable, ExpiredToken, InvalidToken
+from broker.kite.login import token_expiry
+from broker.market.listing import ListedInstrument
+from broker.market.trading_calendar import TradingCalendar, TradingCalendars
+from config.settings import Settings
+from persistence.database.models import BrokerAccount, Strategy
+from persistence.mirror.fields import instrument_of
+
+log = structlog.stdlib.get_logger(__name__)
+
+_PRICE_FRESH = timedelta(seconds=3)
+_PRICE_USABLE = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Market:
+    """Where a strategy would trade."""
+
+    calendar: TradingCalendar
+    listed: ListedInstrument
+
+
+@dataclass(frozen=True, slots=True)
+class StartFacts:
+    """What a START found out: `listed` is None if the broker's list cannot be had.
+
+    `last_price` in rupees; `asked`: the broker answered when it was asked for it.
+    """
+
+    account: BrokerAccount
+    calendar: TradingCalendar
+    listed: ListedInstrument | None
+    last_price: Decimal | None
+    asked: bool
+
+
+class StrategyChecks:
+    """Asks the broker and the calendar, and applies the rules to the answers."""
+
+    def __init__(
+        self, settings: Settings, brokers: BrokerService, calendars: TradingCalendars, now: Callable[[], datetime]
+    ) -> None:
+        self._settings = settings
+        self._brokers = brokers
+        self._calendars = calendars
+        self._now = now
+
+    async def market(self, user_id: int, exchange: str, tradingsymbol: str) -> Market:
+        """Where the user would trade a symbol.
+
+        Raises:
+            ApiError: 409 `broker_not_connected` (row B3), `broker_token_expired`.
+            InvalidField: the symbol is not one of a share that can be bought.
+            BrokerError: if the symbol cannot be checked.
+        """
+        account = await self._connected_account(user_id)
+        with _session_needed():
+            listed = await self._brokers.find_instrument(account, exchange, tradingsymbol)
+            near = None if listed is not None else await self._near(account, exchange, tradingsymbol)
+        return Market(await self._calendar(account), check_listed(listed, exchange, near))
+
+    async def start_facts(self, strategy: Strategy) -> StartFacts:
+        """What a START of the strategy depends on. A broker that does not answer does not prevent it.
+
+        Raises:
+            ApiError: 409 `broker_not_connected`; 409 `broker_token_expired` if the broker refuses the token; 409
+                `account_short` if the account owes shares of the same instrument and product.
+            InvalidField: the strategy breaks a rule already without the price.
+        """
+        account = await self._connected_account(strategy.user_id)
+        with _session_needed():
+            listed = await self._listed_today(account, strategy)
+            calendar = await self._calendar(account)
+            self._check(terms_of(strategy), listed, calendar)
+            instrument = instrument_of(strategy) if listed is None else listed.instrument
+            (last_price, asked), owed = await asyncio.gather(
+                self._last_price(account, instrument), self._shares_owed(account, strategy)
+            )
+        if owed:
+            what = f"{owed} {instrument.symbol} ({strategy.product})"
+            raise ApiError(409, "account_short", f"The account is short of {what}; a buy would only cover it")
+        return StartFacts(account, calendar, listed, last_price, asked)
+
+    def check(self, terms: Terms, market: Market) -> None:
+        """The rules that need no price. Raises InvalidField."""
+        self._check(terms, market.listed, market.calendar)
+
+    def check_start(self, strategy: Strategy, facts: StartFacts) -> SessionTimes:
+        """All rules, and the session to arm. Raises InvalidField."""
+        times = self._check(terms_of(strategy), facts.listed, facts.calendar)
+        if facts.last_price is not None:
+            check_market_price(terms_of(strategy), facts.last_price, self._settings)
+        return times
+
+    def start_message(self, times: SessionTimes, account: BrokerAccount, *, asked: bool) -> str:
+        """What the user reads of a START that succeeded."""
+        expires_at = token_expiry(account.token_obtained_at).astimezone(self._settings.zone)
+        return start_message(times.buy_at, expires_at, asked=asked)
+
+    def _check(self, terms: Terms, listed: ListedInstrument | None, calendar: TradingCalendar) -> SessionTimes:
+        return check_terms(terms, listed, calendar, self._now(), self._settings)
+
+    async def listed(self, strategy: Strategy) -> ListedInstrument | None:
+        """Today's row of a running strategy's instrument, if the broker can be asked and has one."""
+        try:
+            account = await self._connected_account(strategy.user_id)
+            return await self._brokers.find_instrument(account, strategy.exchange, strategy.tradingsymbol)
+        except (BrokerUnreachable, BrokerRefused, ExpiredToken, InvalidToken) as error:
+            log.warning("tick_size_unchecked", strategy_id=strategy.id, reason=str(error))
+            return None
+
+    async def price_now(self, strategy: Strategy, heard: Mapping[str, str]) -> Decimal | None:
+        """What the strategy's instrument trades at, in rupees; None if it is not known.
+
+        `heard`: the `price:{symbol}` of the feed, which is taken if it is of this moment; else the broker is asked. If
+        that does not answer, what the feed said last will do: as long as the feed is live there was no trade since.
+        """
+        price = None
+        if "price" in heard:
+            live, age = heard.get("feed") == "live", self._now() - datetime.fromisoformat(heard["received_at"])
+            price = Decimal(heard["price"]) if live or age < _PRICE_USABLE else None
+            if live and age < _PRICE_FRESH:
+                return price
+        try:
+            account = await self._connected_account(strategy.user_id)
+            asked, _ = await self._last_price(account, instrument_of(strategy))
+        except (ApiError, ExpiredToken, InvalidToken) as error:
+            log.warning("market_price_unknown", strategy_id=strategy.id, reason=str(error))
+            return price
+        return price if asked is None else asked
+
+    async def _near(self, account: BrokerAccount, exchange: str, tradingsymbol: str) -> ListedInstrument | None:
+        for name in spellings(tradingsymbol):
+            found = await self._brokers.find_instrument(account, exchange, name)
+            if found is not None and found.tradable:
+                return found
+        return None
+
+    async def _connected_account(self, user_id: int) -> BrokerAccount:
+        account = await self._brokers.account(user_id)
+        if account is None:
+            raise broker_not_connected()
+        return account
+
+    async def _calendar(self, account: BrokerAccount) -> TradingCalendar:
+        return await self._calendars.get(self._settings.calendar_for("kite" if account.broker == "kite" else "paper"))
+
+    async def _listed_today(self, account: BrokerAccount, strategy: Strategy) -> ListedInstrument | None:
+        try:
+            listed = await self._brokers.find_instrument(account, strategy.exchange, strategy.tradingsymbol)
+        except (BrokerUnreachable, BrokerRefused) as error:
+            log.warning("instrument_unchecked", strategy_id=strategy.id, reason=str(error))
+            return None
+        return check_listed(listed, strategy.exchange)
+
+    async def _last_price(self, account: BrokerAccount, instrument: Instrument) -> tuple[Decimal | None, bool]:
+        try:
+            return await self._brokers.last_price(account, instrument), True
+        except (BrokerUnreachable, BrokerRefused) as error:  # a plan without market data is refused (kite.md §1.6)
+            log.warning("market_price_unknown", symbol=instrument.key, reason=str(error))
+            return None, False
+
+    async def _shares_owed(self, account: BrokerAccount, strategy: Strategy) -> int:
+        # 0 if the broker cannot be asked: the execution looks again when it buys.
+        try:
+            return await self._brokers.shares_owed(account, instrument_of(strategy), strategy.product)
+        except (BrokerUnreachable, BrokerRefused) as error:
+            log.warning("position_unchecked", strategy_id=strategy.id, reason=str(error))
+            return 0
+
+
+def terms_of(strategy: Strategy) -> Terms:
+    """What the rules look at, of a stored strategy."""
+    return Terms(
+        buy_time=strategy.buy_time,
+        sell_time=strategy.sell_time,
+        stop_loss=strategy.stop_loss_paise,
+        quantity=strategy.quantity,
+        product=strategy.product,
+    )
+
+
+def broker_not_connected() -> ApiError:
+    """Row B3."""
+    return ApiError(409, "broker_not_connected", "Connect your broker first")
+
+
+@contextmanager
+def _session_needed() -> Iterator[None]:
+    # 409 and not the 401 of `/broker/connect`: what the app sent is in order, what the server holds is not.
+    try:
+        yield
+    except (ExpiredToken, InvalidToken) as refusal:
+        raise ApiError(409, "broker_token_expired", str(ExpiredToken())) from refusal

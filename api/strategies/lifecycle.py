@@ -1,0 +1,212 @@
+"""Running strategies: START, STOP and status (rows D1, D2, I1, L1)."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+import structlog
+
+from actors.domain.money import to_rupees
+from actors.ports.engine import StopResult, StrategyEngine
+from api.base.errors import ApiError, unauthorized
+from api.strategies.checks import StartFacts, StrategyChecks, broker_not_connected
+from api.strategies.new_run import first_intent, first_state, new_run
+from api.strategies.schemas import StrategyStarted, StrategyStatus
+from api.strategies.service import found
+from api.strategies.shared_calls import KeyedLocks, SharedCalls
+from api.strategies.status import status_before_start, status_of_run
+from config.capacity import Capacity
+from config.settings import Settings
+from persistence.database.engine import Sessions, tenant_transaction
+from persistence.database.engine_load import EngineLoad
+from persistence.database.models import BrokerAccount, Run, Strategy
+from persistence.database.repositories import AuditLog, BrokerAccounts, Runs, Strategies, Users
+from persistence.errors import MirrorUnavailable
+from persistence.journal.records import strategy_status
+from persistence.mirror.fields import instrument_of, runtime_fields, strategy_fields
+from persistence.mirror.mirror import RuntimeMirror
+
+log = structlog.stdlib.get_logger(__name__)
+
+FULL_RETRY_S = 60
+"""When a START that found no place is worth repeating; places become free when runs end."""
+
+STOP_TIMEOUT_S = 10.0
+"""How long a STOP waits for the position to be sold before it answers 202."""
+
+
+class LifecycleService:
+    """Starts and stops strategies, and tells where they stand. The database decides, the engine carries out."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        capacity: Capacity,
+        sessions: Sessions,
+        mirror: RuntimeMirror,
+        engine: StrategyEngine,
+        checks: StrategyChecks,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._settings = settings
+        self._capacity = capacity
+        self._sessions = sessions
+        self._mirror = mirror
+        self._engine = engine
+        self._checks = checks
+        self._now = now
+        self._starting = KeyedLocks[tuple[int, int]]()
+        self._stopping = SharedCalls[int, StopResult]()
+        self._pinging = SharedCalls[str, None]()
+
+    async def start(self, user_id: int, strategy_id: int) -> StrategyStarted:
+        """Row D1. Repeated, raced or retried, there is one run and the same answer (row D2).
+
+        After an error of the engine the run may exist nevertheless; the recovery sweep or the next START finds it.
+
+        Raises:
+            ApiError: 404; 409 `broker_not_connected`, `broker_token_expired`, `too_many_running`, `account_short`; 503
+                `engine_full`.
+            InvalidField: the strategy breaks a rule of row C1 by now.
+            MirrorUnavailable: with Redis down nothing new is taken on (row J3).
+        """
+        await self._pinging.run("mirror", self._mirror.ping)
+        async with self._starting.of((user_id, strategy_id)):  # many STARTs ask the broker once
+            strategy, run = await self._look(user_id, strategy_id)
+            while run is None:
+                facts = await self._checks.start_facts(strategy)
+                run = await self._open_run(strategy, facts)
+        await self._engine.ensure_running(run_id=run.id, strategy_id=strategy_id)
+        zone = self._settings.zone
+        return StrategyStarted(
+            strategy_id=strategy_id,
+            strategy_status="paused" if strategy_status(run.status, ended=False) == "paused" else "running",
+            buy_at=run.buy_at.astimezone(zone),
+            sell_at=run.sell_at.astimezone(zone),
+            message=run.message,
+        )
+
+    async def stop(self, user_id: int, strategy_id: int) -> tuple[StrategyStatus, bool]:
+        """Row I1: the status afterwards, and whether the position is flat (else the exit is still working)."""
+        async with tenant_transaction(self._sessions, user_id) as session:
+            strategy = found(await Strategies(session).get(user_id, strategy_id))
+            run = await Runs(session).open_of(user_id, strategy_id)
+            if run is not None:
+                await AuditLog(session).add(
+                    "strategy_stop",
+                    user_id=user_id,
+                    subject=str(strategy_id),
+                    run_id=str(run.id),
+                    stop_loss=str(to_rupees(strategy.stop_loss_paise)),
+                )
+        if run is None:
+            return await self._stored_status(user_id, strategy_id, {}), True
+        result = await self._stopping.run(run.id, lambda: self._engine.stop(strategy_id, STOP_TIMEOUT_S))
+        return await self._stored_status(user_id, strategy_id, dict(result.status)), result.flat
+
+    async def status(self, user_id: int, strategy_id: int) -> StrategyStatus:
+        """Row L1, from Redis if it has it (one round trip), else from the database."""
+        try:
+            runtime, price = await self._mirror.get_status(strategy_id)
+        except MirrorUnavailable:
+            log.warning("status_without_mirror", strategy_id=strategy_id)
+        else:
+            if runtime.get("user_id") == str(user_id) and runtime.get("updated_at"):
+                return status_of_run(strategy_id, runtime, price, self._now(), self._settings.zone)
+        return await self._stored_status(user_id, strategy_id, {})
+
+    async def _stored_status(self, user_id: int, strategy_id: int, newer: dict[str, str]) -> StrategyStatus:
+        async with tenant_transaction(self._sessions, user_id) as session:
+            strategy = found(await Strategies(session).get(user_id, strategy_id))
+            run = await Runs(session).latest_of(user_id, strategy_id)
+        if run is None:
+            return status_before_start(strategy, self._settings.zone)
+        runtime = runtime_fields(run, instrument_of(strategy).symbol) | newer
+        return status_of_run(strategy_id, runtime, {}, self._now(), self._settings.zone)
+
+    async def _look(self, user_id: int, strategy_id: int) -> tuple[Strategy, Run | None]:
+        async with tenant_transaction(self._sessions, user_id) as session:
+            strategy = found(await Strategies(session).get(user_id, strategy_id))
+            return strategy, await Runs(session).open_of(user_id, strategy_id)
+
+    async def _open_run(self, seen: Strategy, facts: StartFacts) -> Run | None:
+        """The open run of the strategy: a new one, or the one that another START has opened meanwhile.
+
+        None if the user has connected another account meanwhile: what is known of the market is not of that one.
+        """
+        user_id, strategy_id = seen.user_id, seen.id
+        async with tenant_transaction(self._sessions, user_id) as session:
+            # Locks in this order: the user, what the user has, the strategy, the account, the places of all.
+            if await Users(session).lock_live(user_id) is None:
+                raise unauthorized("token_invalid", "Invalid token")
+            await Strategies(session).lock_count(user_id)
+            strategy = found(await Strategies(session).get(user_id, strategy_id, lock=True))
+            run = await Runs(session).open_of(user_id, strategy_id)
+            if run is not None:
+                return run
+            account = await BrokerAccounts(session).of_user(user_id, lock=True)
+            if account is None:
+                raise broker_not_connected()
+            if account.id != facts.account.id:
+                return None
+            limit = self._capacity.running_of_user
+            if await Runs(session).count_open(user_id) >= limit:
+                raise ApiError(409, "too_many_running", f"At most {limit} strategies can run at once; stop one first")
+            run = await self._add_run(Runs(session), strategy, account, facts)
+            await AuditLog(session).add(
+                "strategy_start",
+                user_id=user_id,
+                subject=str(strategy_id),
+                run_id=str(run.id),
+                buy_at=run.buy_at.astimezone(self._settings.zone).isoformat(),
+            )
+            await self._take_place(EngineLoad(session))
+        await self._show_started(strategy, run, account.broker)
+        return run
+
+    async def _take_place(self, load: EngineLoad) -> None:
+        """Keep the new run, which counts already, unless it is one too many of the deployment."""
+        await load.lock()
+        taken, limits = await load.count(), self._capacity
+        if taken.running > limits.running:
+            raise _engine_full(f"All {limits.running} places for running strategies are taken")
+        if taken.symbols > limits.symbols:
+            raise _engine_full(f"Running strategies follow {limits.symbols} symbols already, and no other can be added")
+
+    async def _add_run(self, runs: Runs, strategy: Strategy, account: BrokerAccount, facts: StartFacts) -> Run:
+        times, zone = self._checks.check_start(strategy, facts), self._settings.zone
+        message = self._checks.start_message(times, account, asked=facts.asked)
+        if facts.listed is not None:
+            strategy.instrument_token = facts.listed.token  # the exchange gives new tokens every day
+        strategy.status, strategy.updated_at = "running", self._now()
+        run = await runs.add(new_run(strategy, account.id, times, message))
+        derivatives = facts.listed is not None and facts.listed.has_derivatives
+        run.state = first_state(run, strategy, zone, has_derivatives=derivatives)
+        await runs.add_intent(first_intent(run, strategy, zone))
+        return run
+
+    async def _show_started(self, strategy: Strategy, run: Run, broker: str) -> None:
+        symbol = instrument_of(strategy).symbol
+        runtime = runtime_fields(run, symbol, broker) | {"lock_state": ""}
+        try:
+            await self._mirror.put_run(strategy.id, symbol, strategy_fields(strategy), runtime)
+            await self._hide_if_stopped(strategy, run)
+        except MirrorUnavailable:  # the engine's first record writes them again
+            log.warning("mirror_write_failed", strategy_id=strategy.id)
+
+    async def _hide_if_stopped(self, strategy: Strategy, run: Run) -> None:
+        """A STOP may have come between commit and mirror, and have removed the keys before they were written."""
+        user_id, strategy_id = strategy.user_id, strategy.id
+        async with tenant_transaction(self._sessions, user_id) as session:
+            if await Runs(session).open_of(user_id, strategy_id) is not None:
+                return
+        async with tenant_transaction(self._sessions, user_id) as session:
+            await Strategies(session).get(user_id, strategy_id, lock=True)  # no START may come in between
+            latest = await Runs(session).latest_of(user_id, strategy_id)
+            if latest is not None and latest.id == run.id:
+                symbol = instrument_of(strategy).symbol
+                await self._mirror.end_run(strategy_id, symbol, runtime_fields(latest, symbol), keep_seconds=0)
+
+
+def _engine_full(fact: str) -> ApiError:
+    sentence = f"{fact}. Nothing was started; please try again later"
+    return ApiError(503, "engine_full", sentence, {"Retry-After": str(FULL_RETRY_S)})

@@ -1,0 +1,135 @@
+"""`/strategy`: create, run, watch and change strategies (rows C1, D1, I1, L1)."""
+
+from datetime import datetime, tzinfo
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+
+from actors.domain.money import round_rupees
+from api.base.dependencies import Opened, PageQuery, Paging, UserId
+from api.base.fields import StrategyStatusWord, Symbol
+from api.base.path_id import PathId
+from api.base.problems import problems
+from api.strategies.schemas import (
+    OrderLogAnswer,
+    OrderLogPage,
+    StrategyAnswer,
+    StrategyCreateRequest,
+    StrategyIdAnswer,
+    StrategyIdRequest,
+    StrategyPage,
+    StrategyPatched,
+    StrategyPatchRequest,
+    StrategyStarted,
+    StrategyStatus,
+)
+from api.strategies.status import strategy_answer
+from persistence.database.models import OrderLog
+
+router = APIRouter(prefix="/strategy", tags=["strategy"])
+
+_ATTEMPT_TIMES = ("triggered_at", "sent_at")
+_LINE_TIMES = ("occurred_at", "recorded_at")
+
+
+class StrategyListQuery(PageQuery):
+    """Which strategies; `total` counts those."""
+
+    status: StrategyStatusWord | None = None
+    symbol: Symbol | None = None
+
+
+@router.post("/create", status_code=201, operation_id="create_strategy", responses=problems(401, 409))
+async def create(body: StrategyCreateRequest, user_id: UserId, opened: Opened) -> StrategyIdAnswer:
+    """Describe a strategy. It does nothing until it is started."""
+    return StrategyIdAnswer(strategy_id=await opened.strategies.create(user_id, body))
+
+
+@router.post("/start", operation_id="start_strategy", responses=problems(401, 404, 409))
+async def start(body: StrategyIdRequest, user_id: UserId, opened: Opened) -> StrategyStarted:
+    """Arm the next session. Repeating it changes nothing and answers the same."""
+    return await opened.lifecycle.start(user_id, body.strategy_id)
+
+
+@router.post(
+    "/stop",
+    operation_id="stop_strategy",
+    responses=problems(401, 404) | {202: {"model": StrategyStatus, "description": "The exit is still working"}},
+)
+async def stop(body: StrategyIdRequest, user_id: UserId, opened: Opened, response: Response) -> StrategyStatus:
+    """Sell what is open and end the run. 202: the position is not sold yet; the exit goes on."""
+    status, flat = await opened.lifecycle.stop(user_id, body.strategy_id)
+    response.status_code = 200 if flat else 202
+    return status
+
+
+@router.get("/list", operation_id="list_strategies", responses=problems(401))
+async def list_strategies(
+    user_id: UserId, opened: Opened, query: Annotated[StrategyListQuery, Query()]
+) -> StrategyPage:
+    """Your strategies, newest first; all of them, or those of one status or symbol."""
+    rows, total = await opened.strategies.page(user_id, query.limit, query.offset, query.status, query.symbol)
+    zone = opened.settings.zone
+    strategies = [strategy_answer(row, zone) for row in rows]
+    return StrategyPage(strategies=strategies, total=total, limit=query.limit, offset=query.offset)
+
+
+@router.get("/status/{strategy_id:id}", operation_id="strategy_status", responses=problems(401, 404))
+async def status(strategy_id: PathId, user_id: UserId, opened: Opened) -> StrategyStatus:
+    """Where a strategy stands; its final result stays readable after the end."""
+    return await opened.lifecycle.status(user_id, strategy_id)
+
+
+@router.get("/{strategy_id:id}", operation_id="get_strategy", responses=problems(401, 404))
+async def get(strategy_id: PathId, user_id: UserId, opened: Opened) -> StrategyAnswer:
+    """What you asked for."""
+    return strategy_answer(await opened.strategies.get(user_id, strategy_id), opened.settings.zone)
+
+
+@router.patch("/{strategy_id:id}", operation_id="patch_strategy", responses=problems(401, 404, 409))
+async def patch(strategy_id: PathId, body: StrategyPatchRequest, user_id: UserId, opened: Opened) -> StrategyPatched:
+    """Change a strategy. While it runs, only its stop-loss can be moved: then both guards have it when this answers,
+    or `stop_loss_confirmed` is false."""
+    strategy, guarded = await opened.strategies.patch(user_id, strategy_id, body)
+    answer = strategy_answer(strategy, opened.settings.zone)
+    return StrategyPatched(**answer.model_dump(), stop_loss_confirmed=guarded)
+
+
+@router.post("/{strategy_id:id}/closed", operation_id="strategy_closed_by_trader", responses=problems(401, 404, 409))
+async def closed(strategy_id: PathId, user_id: UserId, opened: Opened) -> StrategyStatus:
+    """Say that you have sold the shares yourself. The run ends, unless your account still shows them."""
+    await opened.words.closed(user_id, strategy_id)
+    return await opened.lifecycle.status(user_id, strategy_id)
+
+
+@router.post("/{strategy_id:id}/held", operation_id="strategy_held_by_trader", responses=problems(401, 404, 409))
+async def held(strategy_id: PathId, user_id: UserId, opened: Opened) -> StrategyStatus:
+    """Say that you still hold shares that were taken for sold. They are guarded again, as far as they are there."""
+    await opened.words.held(user_id, strategy_id)
+    return await opened.lifecycle.status(user_id, strategy_id)
+
+
+@router.delete("/{strategy_id:id}", status_code=204, operation_id="delete_strategy", responses=problems(401, 404, 409))
+async def delete(strategy_id: PathId, user_id: UserId, opened: Opened) -> Response:
+    """Delete a strategy that does not run."""
+    await opened.strategies.delete(user_id, strategy_id)
+    return Response(status_code=204)
+
+
+@router.get("/{strategy_id:id}/orders", operation_id="strategy_orders", responses=problems(401, 404))
+async def orders(strategy_id: PathId, user_id: UserId, opened: Opened, paging: Paging) -> OrderLogPage:
+    """Everything that happened to the strategy's orders, oldest first."""
+    lines, total = await opened.strategies.orders(user_id, strategy_id, paging.limit, paging.offset)
+    answers = [_order_log(line, opened.settings.zone) for line in lines]
+    return OrderLogPage(orders=answers, total=total, limit=paging.limit, offset=paging.offset)
+
+
+def _order_log(line: OrderLog, zone: tzinfo) -> OrderLogAnswer:
+    columns = OrderLogAnswer.model_fields.keys() - {"log_id", "price", *_ATTEMPT_TIMES, *_LINE_TIMES}
+    values = {name: getattr(line, name) for name in columns}
+    times = {name: getattr(line, name).astimezone(zone) for name in _LINE_TIMES}
+    for name in _ATTEMPT_TIMES:
+        text = line.detail.get(name)
+        times[name] = datetime.fromisoformat(text).astimezone(zone) if text else None
+    price = None if line.price is None else float(round_rupees(line.price))
+    return OrderLogAnswer(log_id=line.id, price=price, **values, **times)

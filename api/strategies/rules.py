@@ -1,0 +1,166 @@
+"""Row C1: what a strategy must be like. Pure: everything that has to be found out is an argument.
+
+The same rules hold when a strategy is written, changed and started; each refusal names the field at fault.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from decimal import Decimal
+
+from actors.domain.identifiers import Product
+from actors.domain.money import Paise, round_rupees, to_rupees
+from actors.domain.session import SessionTimes
+from api.base.errors import InvalidField
+from broker.market.listing import EXCHANGES, INDEX_SEGMENT, ListedInstrument
+from broker.market.session_rules import SessionRules, TimesRefused
+from broker.market.trading_calendar import TradingCalendar
+from config.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What is to be traded, as far as rules apply to it."""
+
+    buy_time: time
+    sell_time: time
+    stop_loss: Paise
+    quantity: int
+    product: str
+
+
+def check_listed(
+    listed: ListedInstrument | None, exchange: str, near: ListedInstrument | None = None
+) -> ListedInstrument:
+    """The broker's row of the symbol, if it is one of a share that can be bought; `near` is what may have been meant.
+
+    Raises:
+        InvalidField: on `symbol`.
+    """
+    if exchange not in EXCHANGES:
+        raise InvalidField("symbol", f"must be on {' or '.join(EXCHANGES)}")
+    if listed is None:
+        meant = f"; did you mean {near.instrument.symbol}?" if near is not None else ""
+        raise InvalidField("symbol", f"is not known to your broker{meant}")
+    if listed.segment == INDEX_SEGMENT:
+        raise InvalidField("symbol", "is an index, which cannot be traded")
+    if not listed.tradable:
+        raise InvalidField("symbol", "is not a share that can be bought in the ordinary market")
+    return listed
+
+
+def spellings(tradingsymbol: str) -> Sequence[str]:
+    """What a symbol that is not listed may stand for: without what other programs add, or in another series of NSE."""
+    bare = re.sub(r"(-EQ|\.NS|\.BO|\.NSE|\.BSE)$", "", tradingsymbol)
+    names = [bare, *(f"{bare}-{series}" for series in ("BE", "BZ", "SM", "ST"))]
+    return [name for name in names if name != tradingsymbol]
+
+
+def check_tick(stop_loss: Paise, listed: ListedInstrument) -> None:
+    """The exchange takes only prices on its grid. Raises InvalidField on `stop_loss`."""
+    if listed.tick_paise > 0 and stop_loss % listed.tick_paise:
+        raise InvalidField("stop_loss", f"must be a multiple of the tick size {to_rupees(listed.tick_paise)}")
+
+
+def check_terms(
+    terms: Terms, listed: ListedInstrument | None, calendar: TradingCalendar, now: datetime, settings: Settings
+) -> SessionTimes:
+    """All rules that need no price, and the session that a START at this moment would arm.
+
+    Without `listed` (the broker's list cannot be had) the rules about the instrument are left out.
+
+    Raises:
+        InvalidField: on the first field that breaks a rule.
+    """
+    if listed is not None:
+        check_tick(terms.stop_loss, listed)
+        _check_product(terms, listed)
+        _check_lot(terms, listed)
+        _check_freeze(terms, listed)
+    if terms.quantity > settings.max_quantity:
+        raise InvalidField("quantity", f"must be at most {settings.max_quantity}")
+    _check_notional(terms, to_rupees(terms.stop_loss), "stop-loss", settings)
+    rules = SessionRules(
+        calendar,
+        has_derivatives=listed is not None and listed.has_derivatives,
+        mis_cutoff=settings.mis_cutoff if terms.product == Product.MIS else None,
+    )
+    grace = timedelta(seconds=settings.missed_grace_s)
+    try:
+        return rules.session_times(terms.buy_time, terms.sell_time, now, settings.zone, grace)
+    except TimesRefused as refusal:
+        raise InvalidField(refusal.field, refusal.message) from refusal
+
+
+def check_market_price(terms: Terms, last_price: Decimal, settings: Settings) -> None:
+    """The rules about the price that the instrument trades at, in rupees.
+
+    Raises:
+        InvalidField: on `stop_loss` or `quantity`.
+    """
+    if to_rupees(terms.stop_loss) >= last_price:
+        raise InvalidField("stop_loss", f"must be below the market price {round_rupees(last_price)}")
+    _check_notional(terms, last_price, "market", settings)
+
+
+def check_moved_stop(stop_loss: Paise, before: Paise, last_price: Decimal | None) -> None:
+    """A stop-loss that is moved while the strategy runs, unless the user has confirmed it; `last_price` in rupees.
+
+    At or above the price it would sell at once, or let the BUY be skipped: a slip of the finger must not. Where no
+    price is known, a stop-loss that is not raised can do no such harm.
+
+    Raises:
+        InvalidField: on `stop_loss`, `stop_not_below_price` or `stop_price_unknown`.
+    """
+    wanted = to_rupees(stop_loss)
+    if last_price is None:
+        if stop_loss > before:
+            message = f'may be above the market price, which is not known now; "confirm": true moves it to {wanted}'
+            raise InvalidField("stop_loss", message, code="stop_price_unknown")
+    elif wanted >= last_price:
+        message = (
+            f"{wanted} is not below the market price {round_rupees(last_price)}: the position would be sold at once, "
+            'or not be bought; "confirm": true moves it nevertheless'
+        )
+        raise InvalidField("stop_loss", message, code="stop_not_below_price")
+
+
+def start_message(buy_at: datetime, session_ends_at: datetime, *, asked: bool) -> str:
+    """What the user reads of a START that succeeded; instants in the exchange's zone.
+
+    `session_ends_at` is when the broker's access token is flushed; `asked`: the broker answered when it was asked for
+    the market price.
+    """
+    sentences = [f"Waiting to buy at {buy_at:%Y-%m-%d %H:%M:%S}"]
+    if session_ends_at <= buy_at:
+        sentences.append(
+            f"Log in to your broker again before that: its session ends at {session_ends_at:%Y-%m-%d %H:%M}"
+        )
+    if not asked:
+        sentences.append("Your broker could not be asked for the market price")
+    return ". ".join(sentences)
+
+
+def _check_product(terms: Terms, listed: ListedInstrument) -> None:
+    if terms.product == Product.MIS and not listed.intraday_allowed:
+        raise InvalidField("product", f"must be CNC: {listed.tradingsymbol} is not traded intraday")
+
+
+def _check_lot(terms: Terms, listed: ListedInstrument) -> None:
+    if listed.lot_size > 1 and terms.quantity % listed.lot_size:
+        raise InvalidField("quantity", f"must be a multiple of the lot size {listed.lot_size}")
+
+
+def _check_freeze(terms: Terms, listed: ListedInstrument) -> None:
+    most = listed.freeze_quantity
+    if most is not None and terms.quantity > most:
+        message = f"must be at most {most}: above its freeze quantity the exchange takes no order"
+        raise InvalidField("quantity", message, code="quantity_above_freeze")
+
+
+def _check_notional(terms: Terms, price: Decimal, which: str, settings: Settings) -> None:
+    value = terms.quantity * price
+    if value > settings.max_notional:
+        limit = f"an order may be worth {settings.max_notional} rupees"
+        raise InvalidField("quantity", f"is worth {round_rupees(value)} rupees at the {which} price; {limit}")

@@ -1,0 +1,167 @@
+"""`/strategy`: requests and answers (rows C1, D1, I1, L1)."""
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from actors.domain.identifiers import Product
+from api.base.fields import PositionWord, Price, Quantity, Request, StrategyId, StrategyStatusWord, Symbol, TimeOfDay
+
+
+class StrategyCreateRequest(Request):
+    """Row C1."""
+
+    symbol: Symbol
+    buy_time: TimeOfDay
+    sell_time: TimeOfDay
+    stop_loss: Price
+    quantity: Quantity
+    product: Product = Product.MIS
+
+
+class StrategyIdRequest(Request):
+    """Which strategy."""
+
+    strategy_id: StrategyId
+
+
+class StrategyPatchRequest(Request):
+    """What to change; at least one field. While the strategy runs, only `stop_loss` can be moved.
+
+    `confirm` moves it even to where it sells at once: at or above the market price.
+    """
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+
+    buy_time: TimeOfDay | None = None
+    sell_time: TimeOfDay | None = None
+    stop_loss: Price | None = None
+    quantity: Quantity | None = None
+    product: Product | None = None
+    confirm: bool = Field(default=False, strict=True)
+
+    @model_validator(mode="after")
+    def _something(self) -> "StrategyPatchRequest":
+        if all(value is None for name, value in self.__dict__.items() if name != "confirm"):
+            raise ValueError("needs at least one field to change")
+        return self
+
+
+class StrategyIdAnswer(BaseModel):
+    """The id of a new strategy."""
+
+    strategy_id: int
+
+
+class StrategyStarted(BaseModel):
+    """Row D1: the session that is armed. `message` is the sentence that the app shows."""
+
+    strategy_id: int
+    strategy_status: StrategyStatusWord
+    buy_at: datetime
+    sell_at: datetime
+    message: str = Field(examples=["Waiting to buy at 2026-11-23 09:30:00"])
+
+
+class StrategyAnswer(BaseModel):
+    """What the user asked for."""
+
+    strategy_id: int
+    symbol: str
+    buy_time: TimeOfDay
+    sell_time: TimeOfDay
+    stop_loss: float
+    quantity: int
+    product: Product
+    strategy_status: StrategyStatusWord
+    created_at: datetime
+    updated_at: datetime
+
+
+class StrategyPatched(StrategyAnswer):
+    """A changed strategy. `stop_loss_confirmed`: of a position whose stop-loss was moved, whether both guards have the
+    new level (row M4): false means that the strategy has it, and execution has not confirmed it yet. Else null."""
+
+    stop_loss_confirmed: bool | None = None
+
+
+class Guard(BaseModel):
+    """Who watches the stop-loss of what is held: `by` names the guards that hear prices, confirmed at `confirmed_at`.
+
+    `since`: since when it is as it is, if that is known.
+    """
+
+    state: Literal["guarded", "not_guarded", "exiting", "exit_failed", "nothing"]
+    reason: str | None = None
+    since: datetime | None = None
+    confirmed_at: datetime | None = None
+    by: list[Literal["strategy", "execution"]] = []
+
+
+class StrategyStatus(BaseModel):
+    """Row L1: where a strategy stands. `message` is the sentence that the app shows."""
+
+    strategy_id: int
+    strategy_status: StrategyStatusWord
+    position: PositionWord
+    status_detail: str
+    last_action: str
+    last_price: float | None
+    last_price_age_ms: int | None
+    feed: Literal["live", "late", "down"] | None
+    feed_lag_ms: int | None
+    feed_since: datetime | None
+    stop_loss: float
+    quantity: int
+    filled_quantity: int
+    buy_price: float | None
+    sell_price: float | None
+    pnl: float | None
+    buy_at: datetime | None
+    sell_at: datetime | None
+    last_buy_order: str | None
+    last_sell_order: str | None
+    last_sl_order: str | None
+    guard: Guard
+    message: str
+    updated_at: datetime
+
+
+class OrderLogAnswer(BaseModel):
+    """One line of the order log; `price` in rupees. An attempt to place an order also tells when its trigger was
+    due (`triggered_at`) and when its request left (`sent_at`)."""
+
+    log_id: int
+    run_id: int
+    event: str
+    leg: Literal["ENTRY", "EXIT"] | None
+    order_id: str | None
+    status: str | None
+    quantity: int | None
+    price: float | None
+    reason: str | None
+    triggered_at: datetime | None = None
+    sent_at: datetime | None = None
+    occurred_at: datetime
+    recorded_at: datetime
+
+
+class Page(BaseModel):
+    """One page of a longer list."""
+
+    total: int
+    limit: int
+    offset: int
+
+
+class StrategyPage(Page):
+    """The user's strategies, newest first."""
+
+    strategies: list[StrategyAnswer]
+
+
+class OrderLogPage(Page):
+    """The order log of a strategy, oldest first."""
+
+    orders: list[OrderLogAnswer]

@@ -1,0 +1,108 @@
+"""The status of a strategy out of the mirror's hashes (row L1), wherever these came from: Redis, or the database."""
+
+from collections.abc import Mapping
+from datetime import datetime, tzinfo
+from typing import Any
+
+from actors.domain.money import to_rupees
+from api.strategies.guard_view import NOTHING_HELD, guard_of
+from api.strategies.schemas import StrategyAnswer, StrategyStatus
+from persistence.database.models import Strategy
+from persistence.journal.records import strategy_status
+from persistence.mirror.fields import instrument_of
+
+_NOT_STARTED = "Not started yet"
+
+
+def status_of_run(
+    strategy_id: int, runtime: Mapping[str, str], price: Mapping[str, str], now: datetime, zone: tzinfo
+) -> StrategyStatus:
+    """From `runtime:{id}` and `price:{symbol}`. An ended strategy keeps the last price it saw."""
+    ended = bool(runtime["terminated_at"])
+    price = {} if ended else price
+    last_price, age_ms = _last_price(runtime, price, now)
+    values: dict[str, Any] = {
+        "strategy_id": strategy_id,
+        "strategy_status": strategy_status(runtime["status"], ended=ended),
+        "position": runtime["position"],
+        "status_detail": runtime["status_detail"],
+        "last_action": runtime["last_action"],
+        "last_price": last_price,
+        "last_price_age_ms": age_ms,
+        "feed": price.get("feed") or None,
+        "feed_lag_ms": int(price["feed_lag_ms"]) if price.get("feed_lag_ms") else None,
+        "feed_since": datetime.fromisoformat(price["feed_since"]).astimezone(zone) if price.get("feed_since") else None,
+        "stop_loss": float(runtime["stop_loss"]),
+        "quantity": int(runtime["quantity"]),
+        "filled_quantity": int(runtime["filled_quantity"]),
+        "buy_price": _number(runtime["buy_price"]),
+        "sell_price": _number(runtime["sell_price"]),
+        "pnl": _number(runtime["pnl"]),
+        "buy_at": datetime.fromisoformat(runtime["buy_at"]).astimezone(zone),
+        "sell_at": datetime.fromisoformat(runtime["sell_at"]).astimezone(zone),
+        "last_buy_order": runtime["last_buy_order"] or None,
+        "last_sell_order": runtime["last_sell_order"] or None,
+        "last_sl_order": runtime["last_sl_order"] or None,
+        "guard": guard_of(runtime, now, zone),
+        "message": runtime["message"],
+        "updated_at": datetime.fromisoformat(runtime["updated_at"]).astimezone(zone),
+    }
+    return StrategyStatus(**values)
+
+
+def status_before_start(strategy: Strategy, zone: tzinfo) -> StrategyStatus:
+    """Of a strategy that never ran."""
+    return StrategyStatus(
+        strategy_id=strategy.id,
+        strategy_status="created",
+        position="none",
+        status_detail="",
+        last_action="",
+        last_price=None,
+        last_price_age_ms=None,
+        feed=None,
+        feed_lag_ms=None,
+        feed_since=None,
+        stop_loss=float(to_rupees(strategy.stop_loss_paise)),
+        quantity=strategy.quantity,
+        filled_quantity=0,
+        buy_price=None,
+        sell_price=None,
+        pnl=None,
+        buy_at=None,
+        sell_at=None,
+        last_buy_order=None,
+        last_sell_order=None,
+        last_sl_order=None,
+        guard=NOTHING_HELD,
+        message=_NOT_STARTED,
+        updated_at=strategy.updated_at.astimezone(zone),
+    )
+
+
+def strategy_answer(strategy: Strategy, zone: tzinfo) -> StrategyAnswer:
+    """What the user asked for, from the row."""
+    values: dict[str, Any] = {
+        "strategy_id": strategy.id,
+        "symbol": instrument_of(strategy).symbol,
+        "buy_time": strategy.buy_time.isoformat(),
+        "sell_time": strategy.sell_time.isoformat(),
+        "stop_loss": float(to_rupees(strategy.stop_loss_paise)),
+        "quantity": strategy.quantity,
+        "product": strategy.product,
+        "strategy_status": strategy.status,
+        "created_at": strategy.created_at.astimezone(zone),
+        "updated_at": strategy.updated_at.astimezone(zone),
+    }
+    return StrategyAnswer(**values)
+
+
+def _last_price(runtime: Mapping[str, str], price: Mapping[str, str], now: datetime) -> tuple[float | None, int | None]:
+    if "price" not in price:
+        return _number(runtime["last_price"]), None
+    age = now - datetime.fromisoformat(price["exchange_time"] or price["received_at"])
+    return float(price["price"]), max(0, round(age.total_seconds() * 1000))
+
+
+def _number(text: str) -> float | None:
+    return float(text) if text else None

@@ -1,0 +1,188 @@
+"""A run's legs and notes out of its row, its intents and its order log: why a trade did or did not happen.
+
+Pure: rows in, the answer out. Every line of the log ends up in a leg or in the notes: attempts and the instants of
+orders in legs; whatever gives a reason, and whatever no leg shows, in the notes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta, tzinfo
+from typing import Any
+
+from actors.domain.identifiers import Leg
+from actors.domain.money import round_rupees
+from actors.domain.orders.order import OrderEvent, OrderStage
+from actors.domain.orders.retry_policy import AttemptOutcome
+from api.timeline.schemas import OutcomeWord, StrategyTimeline, TimelineAttempt, TimelineLeg, TimelineNote
+from api.timeline.summary import summary_of
+from persistence.database.models import Intent, OrderLog, Run
+
+STOP = "STOP"
+"""Cause of an exit that the trader asked for; the log calls its attempts SELL, as those of a timed one."""
+
+STOP_REASON = "STOP pressed"
+"""The reason that the strategy machine logs for it."""
+
+_ATTEMPTS = frozenset(OrderEvent)
+_REPORTS = frozenset({f"ORDER_{stage.name}" for stage in OrderStage} | {"ORDER_PARTIALLY_FILLED"})
+_DECISIONS = frozenset({f"{event}_TRIGGERED" for event in OrderEvent} | {"EXIT_CONTINUED"})
+_FINAL = frozenset({"filled", "cancelled", "rejected"})
+_OUTCOMES: dict[str, OutcomeWord] = {
+    "claimed": "sent",
+    "sent": "sent",
+    "acknowledged": "working",
+    "filled": "filled",
+    "rejected": "rejected",
+    "cancelled": "cancelled",
+    "failed": "failed",
+}
+
+
+def timeline_of_run(
+    run: Run, symbol: str, intents: Sequence[Intent], lines: Sequence[OrderLog], zone: tzinfo
+) -> StrategyTimeline:
+    """`intents` and `lines` are the run's own, in their order; instants of the answer are in `zone`."""
+    legs: list[TimelineLeg] = []
+    for intent in intents:
+        own = [line for line in lines if (line.leg, line.seq) == (intent.leg, intent.seq)]
+        legs.append(_Leg(run, intent, own, legs[-1].cause if legs else None, zone).shown())
+    known = {(intent.leg, intent.seq) for intent in intents}
+    notes = [
+        TimelineNote(at=line.occurred_at.astimezone(zone), event=line.event, reason=_reason(line))
+        for line in lines
+        if not _in_leg(line, known)
+    ]
+    return StrategyTimeline(
+        strategy_id=run.strategy_id,
+        run_id=run.id,
+        started_at=run.started_at.astimezone(zone),
+        ended_at=None if run.ended_at is None else run.ended_at.astimezone(zone),
+        message=run.message,
+        summary=summary_of(run, symbol, legs, notes, zone),
+        legs=legs,
+        notes=notes,
+    )
+
+
+def timeline_before_start(strategy_id: int) -> StrategyTimeline:
+    """Of a strategy that never ran."""
+    return StrategyTimeline(
+        strategy_id=strategy_id,
+        run_id=None,
+        started_at=None,
+        ended_at=None,
+        message="Not started yet",
+        summary="Not started yet.",
+        legs=[],
+        notes=[],
+    )
+
+
+def _in_leg(line: OrderLog, known: set[tuple[str, int]]) -> bool:
+    """Whether a leg says all that the line says."""
+    if line.leg is None or line.seq is None or (line.leg, line.seq) not in known:
+        return False
+    return line.event in _ATTEMPTS or (line.event in _REPORTS and not line.reason)
+
+
+def _reason(line: OrderLog) -> str | None:
+    """The line's reason; of an attempt that no leg shows, what it has proven."""
+    return line.reason or (line.status if line.event in _ATTEMPTS else None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Leg:
+    """One intent and its own lines. `cause_before` is that of the leg before it, which an exit's remainder shares."""
+
+    run: Run
+    intent: Intent
+    lines: Sequence[OrderLog]
+    cause_before: str | None
+    zone: tzinfo
+
+    def shown(self) -> TimelineLeg:
+        intent, attempts = self.intent, [self._attempt(line) for line in self.lines if line.event in _ATTEMPTS]
+        cause, scheduled_at = self._cause(), self._scheduled_at()
+        triggered_at = self._triggered_at(timed=scheduled_at is not None)
+        reached = [a.sent_at for a in attempts if a.sent_at and a.status != AttemptOutcome.NOT_SENT]
+        sent_at = min(reached, default=None)
+        accepted = [a.order_id for a in attempts if a.order_id is not None]
+        return TimelineLeg(
+            leg="ENTRY" if intent.leg == Leg.ENTRY else "EXIT",
+            seq=intent.seq,
+            cause=cause,
+            scheduled_at=scheduled_at,
+            triggered_at=triggered_at,
+            sent_at=sent_at,
+            acknowledged_at=self._acknowledged_at(attempts),
+            filled_at=self._filled_at(),
+            late_ms=_milliseconds(scheduled_at or triggered_at, sent_at),
+            order_id=intent.order_id or (accepted[0] if accepted else None),
+            quantity=intent.quantity,
+            filled_quantity=intent.filled_quantity,
+            average_price=None if intent.average_price is None else float(round_rupees(intent.average_price)),
+            outcome=self._outcome(),
+            attempts=attempts,
+        )
+
+    def _attempt(self, line: OrderLog) -> TimelineAttempt:
+        return TimelineAttempt(
+            status=line.status,
+            sent_at=self._instant(line.detail.get("sent_at")),
+            answered_at=line.occurred_at.astimezone(self.zone),
+            order_id=line.order_id,
+            reason=line.reason,
+        )
+
+    def _cause(self) -> str | None:
+        if self.intent.leg == Leg.ENTRY:
+            return OrderEvent.BUY
+        if any(line.reason == STOP_REASON for line in self.lines if line.event == "SELL_TRIGGERED"):
+            return STOP
+        continued = self.intent.seq > 1 and self.intent.cause == OrderEvent.SELL and self.cause_before == STOP
+        return STOP if continued else self.intent.cause
+
+    def _scheduled_at(self) -> datetime | None:
+        """When the leg was to go out by the clock: no remainder is, nor what the price or STOP sells."""
+        if self.intent.leg == Leg.ENTRY:
+            return self.run.buy_at.astimezone(self.zone)
+        timed = self.intent.seq == 1 and self._cause() in {None, OrderEvent.SELL}
+        return self.run.sell_at.astimezone(self.zone) if timed else None
+
+    def _triggered_at(self, *, timed: bool) -> datetime | None:
+        """When it was decided. What is not timed counts from its cause, such as the arrival of the tick."""
+        decided = [line.occurred_at for line in self.lines if line.event in _DECISIONS]
+        if not timed:
+            due = [self._instant(line.detail.get("triggered_at")) for line in self.lines if line.event in _ATTEMPTS]
+            decided += [instant for instant in due if instant is not None]
+        return min(decided).astimezone(self.zone) if decided else None
+
+    def _acknowledged_at(self, attempts: Sequence[TimelineAttempt]) -> datetime | None:
+        """When the broker's order was first known: by its answer, or because it was found in the order book."""
+        known = [a.answered_at for a in attempts if a.order_id is not None]
+        known += [line.occurred_at for line in self.lines if line.event in _REPORTS and line.order_id is not None]
+        return min(known).astimezone(self.zone) if known else None
+
+    def _filled_at(self) -> datetime | None:
+        """When the last share of a final order was filled."""
+        fills = [line for line in self.lines if line.event in _REPORTS and line.quantity]
+        if not fills or self.intent.state not in _FINAL:
+            return None
+        most = max(line.quantity or 0 for line in fills)
+        return min(line.occurred_at for line in fills if line.quantity == most).astimezone(self.zone)
+
+    def _outcome(self) -> OutcomeWord:
+        if self.intent.state != "armed":
+            return _OUTCOMES[self.intent.state]
+        if any(line.event == "MISSED_EXECUTION" for line in self.lines):
+            return "missed"
+        return "waiting" if self.run.ended_at is None else "not_sent"
+
+    def _instant(self, text: Any) -> datetime | None:
+        return datetime.fromisoformat(text).astimezone(self.zone) if text else None
+
+
+def _milliseconds(due: datetime | None, sent_at: datetime | None) -> int | None:
+    if due is None or sent_at is None:
+        return None
+    return round((sent_at - due) / timedelta(milliseconds=1))

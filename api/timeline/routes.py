@@ -1,0 +1,24 @@
+"""`GET /strategy/{strategy_id}/timeline`: why a trade did or did not happen."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from api.base.dependencies import Opened, UserId
+from api.base.path_id import PathId
+from api.base.problems import problems
+from api.timeline.reader import read_timeline
+from api.timeline.schemas import StrategyTimeline, TimelineQuery
+
+router = APIRouter(prefix="/strategy", tags=["strategy"])
+
+
+@router.get("/{strategy_id:id}/timeline", operation_id="strategy_timeline", responses=problems(401, 404))
+async def timeline(
+    strategy_id: PathId,
+    user_id: UserId,
+    opened: Opened,
+    asked: Annotated[TimelineQuery, Query()],
+) -> StrategyTimeline:
+    """When each leg of a run was due, decided, sent, acknowledged and filled, with every attempt and reason."""
+    return await read_timeline(opened.sessions, opened.settings.zone, user_id, strategy_id, asked.run_id)

@@ -1,0 +1,70 @@
+"""`GET /strategy/{strategy_id}/timeline`: why a trade did or did not happen. Instants that have not come are null."""
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.base.fields import MAX_ID
+
+LegWord = Literal["ENTRY", "EXIT"]
+OutcomeWord = Literal["waiting", "not_sent", "sent", "working", "filled", "rejected", "cancelled", "failed", "missed"]
+
+
+class TimelineQuery(BaseModel):
+    """Which run; the latest, if none is named."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    run_id: int | None = Field(default=None, gt=0, le=MAX_ID)
+
+
+class TimelineAttempt(BaseModel):
+    """One request to the broker; `status` is what it has proven."""
+
+    status: str | None
+    sent_at: datetime | None
+    answered_at: datetime
+    order_id: str | None
+    reason: str | None
+
+
+class TimelineLeg(BaseModel):
+    """One wish to trade and what became of it; an exit that leaves a remainder is followed by the next `seq`."""
+
+    leg: LegWord
+    seq: int
+    cause: str | None
+    scheduled_at: datetime | None
+    triggered_at: datetime | None
+    sent_at: datetime | None
+    acknowledged_at: datetime | None
+    filled_at: datetime | None
+    late_ms: int | None
+    order_id: str | None
+    quantity: int
+    filled_quantity: int
+    average_price: float | None
+    outcome: OutcomeWord
+    attempts: list[TimelineAttempt]
+
+
+class TimelineNote(BaseModel):
+    """Something that happened and is no instant of a leg, or says why."""
+
+    at: datetime
+    event: str
+    reason: str | None
+
+
+class StrategyTimeline(BaseModel):
+    """A run from START to its end. Of a strategy that never ran, `run_id` is null and there are no legs."""
+
+    strategy_id: int
+    run_id: int | None
+    started_at: datetime | None
+    ended_at: datetime | None
+    message: str
+    summary: str
+    legs: list[TimelineLeg]
+    notes: list[TimelineNote]

@@ -1,0 +1,4 @@
+"""Users: registration, login, tokens, and the end of a user.
+
+May import `api.base`, persistence and config.
+"""

@@ -1,0 +1,73 @@
+"""What users do with the account itself: see what happened on it, and delete it."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+import structlog
+
+from api.base.errors import ApiError, unauthorized
+from api.users.live_logins import LiveLogins
+from api.users.password_check import PasswordCheck
+from persistence.database.engine import Sessions, tenant_transaction
+from persistence.database.models import AuditEntry, Strategy
+from persistence.database.repositories import AuditLog, BrokerAccounts, Logins, Runs, Strategies, Users
+from persistence.errors import MirrorUnavailable
+from persistence.mirror.fields import instrument_of
+from persistence.mirror.mirror import RuntimeMirror
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+class AccountService:
+    """Deletes accounts and tells their story. Another tenant's lines do not exist here (row K1)."""
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        mirror: RuntimeMirror,
+        check: PasswordCheck,
+        logins: LiveLogins,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._sessions = sessions
+        self._mirror = mirror
+        self._check = check
+        self._logins = logins
+        self._now = now
+
+    async def activity(self, user_id: int, limit: int, offset: int) -> tuple[Sequence[AuditEntry], int]:
+        """The user's lines of the audit log, newest first, and how many there are."""
+        async with tenant_transaction(self._sessions, user_id) as session:
+            return await AuditLog(session).page(user_id, limit, offset)
+
+    async def delete(self, user_id: int, password: str, address: str) -> None:
+        """Forget the user; order log and audit log are records of trades, and are kept under the bare id.
+
+        A START that races this waits for it and finds no user (`Users.lock_live`), or is seen by it as an open run.
+
+        Raises:
+            ApiError: 401 `invalid_credentials` if the password is wrong; 429 when throttled; 409
+                `strategies_running`.
+        """
+        user = await self._check.of_user(user_id, password, address, "delete")
+        async with tenant_transaction(self._sessions, user.id) as session:
+            stored = await Users(session).lock_for_deletion(user.id)
+            if stored is None or stored.password_hash != user.password_hash:
+                raise unauthorized("invalid_credentials", "Wrong e-mail address or password")
+            if await Runs(session).any_open(user.id):
+                raise ApiError(409, "strategies_running", "Stop your strategies before deleting the account")
+            await BrokerAccounts(session).remove(user.id)
+            strategies = await Strategies(session).remove_all(user.id)
+            ended = await Logins(session).end(user.id, self._now(), "account_deleted")
+            await Users(session).erase(user.id, self._now())
+            await AuditLog(session).add("account_deleted", user_id=user.id, address=address)
+        self._logins.ended(ended)
+        await self._clear_mirror(user.id, strategies)
+
+    async def _clear_mirror(self, user_id: int, strategies: Sequence[Strategy]) -> None:
+        try:
+            for strategy in strategies:
+                await self._mirror.delete_strategy(strategy.id, instrument_of(strategy).symbol)
+            await self._mirror.forget_user(user_id)
+        except MirrorUnavailable:  # no user is left who could read it
+            log.warning("mirror_write_failed", user_id=user_id)

@@ -1,0 +1,87 @@
+"""`/auth`: requests and answers (rows A1, A2)."""
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, Field, SecretStr, ValidationInfo, field_validator
+
+from api.base.fields import Email, NewPassword, Password, Request, Secret
+from api.users.passwords import resembles
+
+
+class RegisterRequest(Request):
+    """Row A1."""
+
+    email: Email
+    password: NewPassword
+
+    @field_validator("password")
+    @classmethod
+    def _check_password(cls, password: SecretStr, others: ValidationInfo) -> SecretStr:
+        if resembles(password.get_secret_value(), others.data.get("email", "")):
+            raise ValueError("must not be your e-mail address")
+        return password
+
+
+class LoginRequest(Request):
+    """Row A2."""
+
+    email: Email
+    password: Password
+
+
+class RefreshRequest(Request):
+    """A refresh token, which is good once."""
+
+    refresh_token: Secret
+
+
+class PasswordChangeRequest(Request):
+    """The password that was, and the one that shall be."""
+
+    current_password: Password
+    new_password: NewPassword
+
+
+class DeleteAccountRequest(Request):
+    """The password once more: an access token alone must not be enough to delete an account."""
+
+    password: Password
+
+
+class LoginAnswer(BaseModel):
+    """Tokens of a login; `expires_in` seconds for the access token."""
+
+    access_token: str
+    token_type: Literal["bearer"] = "bearer"  # noqa: S105 - RFC 6750's word, not a secret
+    expires_in: int = Field(examples=[900])
+    refresh_token: str
+
+
+class ValidateAnswer(BaseModel):
+    """Row A2: whose token it is and how long it lasts."""
+
+    valid: Literal[True] = True
+    user_id: int
+    email: str
+    expires_at: datetime
+
+
+class ActivityEntry(BaseModel):
+    """One line of the audit log."""
+
+    at: datetime
+    action: str = Field(examples=["login"])
+    subject: str = Field(description="What it was done to, such as the id of a strategy; may be empty.", examples=["1"])
+    address: str | None = Field(
+        description="The network address of the caller, if it is known.", examples=["192.0.2.1"]
+    )
+
+
+class ActivityList(BaseModel):
+    """Part of the user's lines, newest first."""
+
+    activity: list[ActivityEntry]
+    total: int
+    limit: int
+    offset: int

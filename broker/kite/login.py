@@ -1,0 +1,236 @@
+"""Credentials at the broker: is an access token good, and what is a request token worth (rows B1, B2).
+
+Uses the real client, blocking: call it from a thread. Importing `kiteconnect` always loads its ticker, hence Twisted
+(0.2 s, 22 MB, nothing started), because its `__init__` does; so it is imported at the first call and not before.
+"""
+
+import re
+from dataclasses import dataclass, field
+from datetime import datetime, time, timedelta
+from decimal import Decimal
+from typing import Any
+from urllib.parse import quote
+
+from actors.domain.identifiers import Instrument, Product
+from broker.errors import (
+    BrokerError,
+    BrokerRefused,
+    BrokerUnreachable,
+    CredentialsMismatch,
+    CredentialsRejected,
+    ExpiredToken,
+    InvalidToken,
+    ProxyUnreachable,
+)
+from broker.exchange_time import IST
+from broker.kite.answers.broker_text import clean_text
+from broker.proxy import Proxy
+
+TOKEN_FLUSH = time(6, 0)
+"""Access tokens die at 06:00 IST, whenever they were made (kite.md §6.2)."""
+
+Timeout = tuple[float, float]
+"""Seconds to connect, and seconds between two bytes of the answer."""
+
+_PRINTABLE = re.compile(r"[!-~]{1,256}")
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerSession:
+    """An access token that the broker has just accepted, and whose it is."""
+
+    broker_user_id: str
+    access_token: str = field(repr=False)
+
+
+def kite_client(
+    api_key: str, access_token: str | None, *, root: str, timeout_s: Timeout, proxy: Proxy | None = None
+) -> Any:
+    """A `kiteconnect.KiteConnect` of our making: never in debug mode, which logs credentials.
+
+    It goes where the settings say and nowhere else, through the proxy if there is one: a redirect is an error, and TLS
+    certificates are verified.
+    """
+    from kiteconnect import KiteConnect
+
+    proxies = None if proxy is None else {"http": proxy.url, "https": proxy.url}
+    kite = KiteConnect(api_key, access_token=access_token, root=root, timeout=timeout_s, debug=False, proxies=proxies)
+    kite.reqsession.max_redirects = 0  # followed, one would carry the Authorization header to another path of the host
+    # an entry in ~/.netrc would replace our Authorization header, and the environment's NO_PROXY go round the proxy
+    kite.reqsession.trust_env = False
+    return kite
+
+
+def login_url(api_key: str, *, page: str | None = None) -> str:
+    """Where the owner of an API key logs in and gets a request token; `page` is for a broker other than Zerodha."""
+    # The client puts the key into the URL as it is, and knows only its own login page.
+    kite = kite_client(quote(api_key, safe=""), None, root="", timeout_s=(1, 1))
+    if page is not None:
+        kite._default_login_uri = page  # noqa: SLF001
+    address: str = kite.login_url()
+    return address
+
+
+def check_access_token(
+    api_key: str, access_token: str, *, root: str, timeout_s: Timeout, proxy: Proxy | None = None
+) -> BrokerSession:
+    """Ask for the profile, which only a live token gets.
+
+    The API secret takes no part: the broker checks it only when a request token is exchanged.
+
+    Raises:
+        InvalidToken, ExpiredToken: if the broker does not know the token, or not any more.
+        BrokerRefused, BrokerUnreachable: for any other answer, or none.
+    """
+    try:
+        profile = kite_client(api_key, access_token, root=root, timeout_s=timeout_s, proxy=proxy).profile()
+        return BrokerSession(_word(profile["user_id"]), access_token)
+    except Exception as error:
+        raise explain(error) from error
+
+
+def exchange_request_token(
+    api_key: str,
+    api_secret: str,
+    request_token: str,
+    *,
+    root: str,
+    timeout_s: Timeout,
+    proxy: Proxy | None = None,
+) -> BrokerSession:
+    """Turn the request token of a login into an access token. Either way, the request token is used up.
+
+    Raises:
+        CredentialsMismatch: if the secret (or the key) is wrong.
+        ExpiredToken: if the request token is unknown, used or too old; the broker does not tell which.
+        BrokerRefused, BrokerUnreachable: for any other answer, or none.
+    """
+    try:
+        kite = kite_client(api_key, None, root=root, timeout_s=timeout_s, proxy=proxy)
+        session = kite.generate_session(request_token, api_secret=api_secret)
+        return BrokerSession(_word(session["user_id"]), _word(session["access_token"]))
+    except Exception as error:
+        explained = explain(error)
+        raise (CredentialsMismatch() if isinstance(explained, InvalidToken) else explained) from error
+
+
+def secret_is_refuted(
+    api_key: str, api_secret: str, *, root: str, timeout_s: Timeout, proxy: Proxy | None = None
+) -> bool:
+    """Whether the broker says that the secret is not the key's, asked with a request token that cannot exist.
+
+    Only for a broker known to compare the checksum before it looks at the request token, as the paper exchange does.
+    Zerodha does not document the order, and a wrong guess would lock honest users out.
+
+    Raises:
+        BrokerRefused, BrokerUnreachable: if it answers neither way.
+    """
+    try:
+        exchange_request_token(api_key, api_secret, "0" * 32, root=root, timeout_s=timeout_s, proxy=proxy)
+    except CredentialsMismatch:
+        return True
+    except CredentialsRejected:
+        return False
+    return False
+
+
+def last_price(
+    api_key: str,
+    access_token: str,
+    instrument: Instrument,
+    *,
+    root: str,
+    timeout_s: Timeout,
+    proxy: Proxy | None = None,
+) -> Decimal | None:
+    """The last traded price in rupees, or None when the broker has none for the instrument (kite.md §1.5: absent).
+
+    Raises:
+        InvalidToken, ExpiredToken: if the access token is refused.
+        BrokerRefused, BrokerUnreachable: for any other answer, or none.
+    """
+    try:
+        kite = kite_client(api_key, access_token, root=root, timeout_s=timeout_s, proxy=proxy)
+        quotes = kite.ltp(instrument.key)
+        row = quotes.get(instrument.key)
+        price = Decimal(0) if row is None else Decimal(str(row["last_price"]))
+        return price if price.is_finite() and price > 0 else None
+    except Exception as error:
+        raise explain(error) from error
+
+
+def shares_owed(
+    api_key: str,
+    access_token: str,
+    instrument: Instrument,
+    product: str,
+    *,
+    root: str,
+    timeout_s: Timeout,
+    proxy: Proxy | None = None,
+) -> int:
+    """By how many shares the account is short of an instrument in one product; 0 if it is not.
+
+    Shares sold out of the demat account make a negative day position and are not owed: what was held when the
+    day opened covers them (kite.md §1.8).
+
+    Raises:
+        InvalidToken, ExpiredToken: if the access token is refused.
+        BrokerRefused, BrokerUnreachable: for any other answer, or none.
+    """
+    try:
+        kite = kite_client(api_key, access_token, root=root, timeout_s=timeout_s, proxy=proxy)
+        wanted = (instrument.exchange, instrument.tradingsymbol, product)
+        rows = kite.positions()["net"]
+        held = sum(
+            int(row["quantity"]) for row in rows if (row["exchange"], row["tradingsymbol"], row["product"]) == wanted
+        )
+        if held < 0 and product == Product.CNC:
+            # demat shares may be sold on either exchange, wherever they are listed
+            opened = [row for row in kite.holdings() if row["tradingsymbol"] == instrument.tradingsymbol]
+            held += sum(int(row["opening_quantity"]) for row in opened)
+        return max(0, -held)
+    except Exception as error:
+        raise explain(error) from error
+
+
+def explain(error: Exception) -> BrokerError:
+    """What an exception out of `kiteconnect` means for credentials.
+
+    Only the text separates the causes (kite.md §6.5). What is not one of the client's own exceptions (`requests.*`,
+    KeyError on a reply without its fields, …) says nothing about the credentials: the broker is unreachable.
+    """
+    from kiteconnect import exceptions
+    from requests.exceptions import ProxyError
+
+    if isinstance(error, ProxyError):
+        return ProxyUnreachable()
+    if not isinstance(error, exceptions.KiteException):
+        return BrokerUnreachable()
+    text, status = str(error), getattr(error, "code", 500)
+    about_token = isinstance(error, exceptions.TokenException) or (status in (400, 403) and "api_key" in text)
+    if about_token:
+        return _about_token(text.lower())
+    if isinstance(error, exceptions.NetworkException | exceptions.DataException) or status >= 500:
+        return BrokerUnreachable()
+    return BrokerRefused(clean_text(text))
+
+
+def token_expiry(obtained_at: datetime) -> datetime:
+    """The instant at which an access token obtained then is flushed."""
+    local = obtained_at.astimezone(IST)
+    flush = datetime.combine(local.date(), TOKEN_FLUSH, IST)
+    return flush if local < flush else flush + timedelta(days=1)
+
+
+def _about_token(text: str) -> CredentialsRejected:
+    if "checksum" in text:
+        return CredentialsMismatch()
+    return ExpiredToken() if "expired" in text else InvalidToken()
+
+
+def _word(value: object) -> str:
+    """A name or token of the broker's answer, as what it must be."""
+    if not isinstance(value, str) or not _PRINTABLE.fullmatch(value):
+        raise ValueError("the broker's answer has something else where a name or a token belongs")
+    return value

@@ -1,0 +1,93 @@
+"""The FastAPI application of the paper exchange."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI, Request, Response, WebSocket
+from fastapi.exception_handlers import http_exception_handler
+from starlette.exceptions import HTTPException
+
+from broker.paper.base.envelope import failure
+from broker.paper.base.errors import KiteError
+from broker.paper.control import accounts_and_prices
+from broker.paper.control import faults as control_faults
+from broker.paper.control import orders as control_orders
+from broker.paper.control import portfolio as control_portfolio
+from broker.paper.control import world as control_world
+from broker.paper.exchange import PaperExchange
+from broker.paper.kite_api import market as kite_market
+from broker.paper.kite_api import orders as kite_orders
+from broker.paper.kite_api import portfolio as kite_portfolio
+from broker.paper.kite_api import session as kite_session
+from broker.paper.kite_api.gate import CONTROL_PREFIX, Gate
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from broker.paper.base.config import PaperConfig
+
+
+def create_app(config: PaperConfig) -> FastAPI:
+    """The application of one exchange: Kite at the root, the control API under ``/paper``.
+
+    The exchange itself (ledger, prices, sockets) starts and stops with the application's lifespan, and is
+    ``app.state.exchange``. Faults that break connections need the protocols of ``server.run``.
+    """
+    exchange = PaperExchange(config)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        records = exchange.start()
+        accounts_and_prices.restore_market(exchange, records)
+        control_world.restore_world(exchange, records)
+        yield
+        exchange.stop()
+
+    app = FastAPI(
+        title="Paper exchange",
+        lifespan=lifespan,
+        docs_url=f"{CONTROL_PREFIX}/docs",
+        openapi_url=f"{CONTROL_PREFIX}/openapi.json",
+        redoc_url=None,
+    )
+    app.state.exchange = exchange
+    for part in (
+        accounts_and_prices,
+        control_faults,
+        control_orders,
+        control_portfolio,
+        control_world,
+        kite_session,
+        kite_orders,
+        kite_portfolio,
+        kite_market,
+    ):
+        app.include_router(part.router)
+    app.add_api_websocket_route("/", _ticker)
+    app.add_api_websocket_route("/ws", _ticker)
+    app.add_exception_handler(KiteError, _kite_error)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_middleware(Gate, exchange=exchange)
+    return app
+
+
+async def _ticker(websocket: WebSocket) -> None:
+    exchange: PaperExchange = websocket.app.state.exchange
+    await exchange.hub.serve(websocket)
+
+
+async def _kite_error(_request: Request, error: Exception) -> Response:
+    if not isinstance(error, KiteError):
+        raise error
+    return failure(error)
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    if request.url.path.startswith(CONTROL_PREFIX):
+        return await http_exception_handler(request, error)
+    # Unknown routes and methods answer in Kite's envelope too: the client expects JSON with an error type.
+    return failure(KiteError(error.status_code, "GeneralException", str(error.detail)))

@@ -1,0 +1,64 @@
+"""Serving the paper exchange: one uvicorn process, REST and WebSocket on one port."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING
+
+import structlog
+import uvicorn
+
+from broker.paper.base.transport import PaperHttpProtocol, PaperWebSocketProtocol
+from broker.paper.serving.app import create_app
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from broker.paper.base.config import PaperConfig
+
+logger = structlog.get_logger(__name__)
+
+SHUTDOWN_SECONDS = 2
+
+
+def run(config: PaperConfig, on_listening: Callable[[int], None] | None = None) -> None:
+    """Serve until SIGINT or SIGTERM. ``on_listening`` gets the port once the socket is bound.
+
+    The control API has no authentication, so the host should stay 127.0.0.1.
+    """
+    listener = _bind(config.host, config.port)
+    port: int = listener.getsockname()[1]
+    if config.host not in ("127.0.0.1", "localhost", "::1"):
+        logger.warning("control_api_exposed", host=config.host)
+    server = uvicorn.Server(_uvicorn_config(config))
+    if on_listening is not None:
+        on_listening(port)
+    with listener:
+        server.run(sockets=[listener])
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    # A restart on the same port must not wait for old connections to time out.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((host, port))
+    listener.listen(2048)
+    return listener
+
+
+def _uvicorn_config(config: PaperConfig) -> uvicorn.Config:
+    return uvicorn.Config(
+        create_app(config),
+        http=PaperHttpProtocol,
+        ws=PaperWebSocketProtocol,
+        # Kite compresses no frames and sends no pings.
+        ws_per_message_deflate=False,
+        ws_ping_interval=None,
+        timeout_keep_alive=config.keep_alive_seconds,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        access_log=False,
+        log_level="warning",
+        proxy_headers=False,
+        server_header=False,
+    )

@@ -1,0 +1,238 @@
+"""The `tradeactors` command. Everything heavy is imported inside the commands, so that --help is quick."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from config.commands.demo import demo
+from config.commands.replay import replay
+from config.commands.users import add_user, reset_password
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from config.settings import Settings
+    from config.stack.stack import Stack
+
+app = typer.Typer(
+    name="tradeactors",
+    help="A multi-tenant algo-trading engine: one Ray actor per strategy.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
+)
+
+app.command()(demo)
+app.command()(replay)
+app.command("add-user")(add_user)
+app.command("reset-password")(reset_password)
+
+DataDir = Annotated[Path | None, typer.Option(help="Where everything is kept. [TRADEACTORS_DATA_DIR]")]
+ApiHost = Annotated[str | None, typer.Option(help="Address the API listens on. [TRADEACTORS_API_HOST]")]
+ApiPort = Annotated[int | None, typer.Option(help="Port of the API; 0: a free one. [TRADEACTORS_API_PORT]")]
+PaperPort = Annotated[int | None, typer.Option(help="Port of the paper exchange. [TRADEACTORS_PAPER_PORT]")]
+DashboardPort = Annotated[int | None, typer.Option(help="Port of the Ray dashboard. [TRADEACTORS_DASHBOARD_PORT]")]
+
+
+@contextmanager
+def plain_failures() -> Iterator[None]:
+    """Turn what an operator can put right into sentences on stderr and exit code 1 (Ctrl-C: 130)."""
+    from config.settings import SettingsError
+    from config.stack.guarded_process import StackError
+    from persistence.errors import PersistenceError
+
+    try:
+        yield
+    except (SettingsError, StackError, PersistenceError) as failure:
+        typer.echo(str(failure), err=True)
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+
+
+@app.command()
+def up(
+    data_dir: DataDir = None,
+    api_host: ApiHost = None,
+    api_port: ApiPort = None,
+    paper_port: PaperPort = None,
+    dashboard_port: DashboardPort = None,
+) -> None:
+    """Run the whole stack until Ctrl-C: PostgreSQL, Valkey, Ray, the paper exchange and the API."""
+    from rich.console import Console
+
+    from config.settings import load_settings
+    from config.stack.guarded_process import interrupt_on_signals
+    from config.stack.stack import Stack
+
+    console = Console()
+    with plain_failures():
+        settings = load_settings(
+            secrets="create",
+            data_dir=data_dir,
+            api_host=api_host,
+            api_port=api_port,
+            paper_port=paper_port,
+            dashboard_port=dashboard_port,
+        )
+        _check_calendar(settings)
+        with interrupt_on_signals(), _announced_end(console), ExitStack() as running:
+            with console.status("Starting ..."):
+                stack = running.enter_context(Stack(settings))
+            _print_places(console, stack)
+            stack.watch()
+
+
+@app.command()
+def api(data_dir: DataDir = None, api_host: ApiHost = None, api_port: ApiPort = None) -> None:
+    """Run the API alone, on the databases and the Ray of the settings, or of the `up` that runs here."""
+    with plain_failures():
+        settings = joined_settings(data_dir, api_host=api_host, api_port=api_port)
+        require(settings, "database_url", "redis_url", "ray_address")
+        _check_calendar(settings)
+        from actors.runtime.hosts.process import tune
+        from api.app import create_app
+        from api.server import serve
+
+        tune(background=True)
+
+        serve(create_app(), settings.api_host, settings.api_port)
+
+
+@app.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []})
+def paper(context: typer.Context) -> None:
+    """Run the paper exchange alone on PAPER_PORT; its own options follow (see `tradeactors paper --help`)."""
+    import os
+    import sys
+
+    from config.settings import load_settings
+
+    with plain_failures():
+        settings = load_settings(secrets="optional")
+    argv = [sys.executable, "-P", "-m", "broker.paper", "--port", str(settings.paper_port), *context.args]
+    os.execv(sys.executable, argv)  # noqa: S606
+
+
+@app.command()
+def migrate(data_dir: DataDir = None) -> None:
+    """Bring the database of the settings, or of the `up` that runs here, to the newest schema."""
+    with plain_failures():
+        settings = joined_settings(data_dir)
+        require(settings, "database_url")
+        from persistence.database.engine import migrate as migrate_database
+
+        migrate_database(settings.database_url)
+        typer.echo("The database is at the newest schema.")
+
+
+@app.command()
+def doctor(
+    data_dir: DataDir = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+    send_alert: Annotated[bool, typer.Option("--send-alert", help="Send a test to each of ALERT_URLS.")] = False,
+) -> None:
+    """Check everything that an operator can get wrong; exit code 1 if something must be put right."""
+    from rich.console import Console
+
+    from config.commands import doctor as examination
+
+    with plain_failures():
+        settings = joined_settings(data_dir)
+        require(settings, "database_url", "redis_url", "ray_address")
+        raise typer.Exit(examination.run(settings, Console(), as_json=as_json, send_alert=send_alert))
+
+
+@app.command("rotate-keys")
+def rotate_keys(
+    data_dir: DataDir = None,
+    drop_old: Annotated[
+        bool, typer.Option("--drop-old", help="Make no new key; remove those that nothing needs any more.")
+    ] = False,
+) -> None:
+    """Put the stored broker credentials under a new encryption key; the stack may run meanwhile."""
+    import asyncio
+
+    from config.settings import ENV_FILE, Settings
+
+    with plain_failures():
+        settings = joined_settings(data_dir)
+        require(settings, "database_url")
+        set_by_operator = bool(Settings(_env_file=ENV_FILE).encryption_keys)
+        from persistence.secrets import key_rotation
+
+        own = not set_by_operator
+        rotation = asyncio.run(
+            key_rotation.rotate_keys(settings, new_key=own and not drop_old, drop_old=own and drop_old)
+        )
+        for line in key_rotation.report(rotation, set_by_operator=set_by_operator):
+            typer.echo(line)
+        if rotation.unreadable:
+            raise typer.Exit(1)
+
+
+def joined_settings(data_dir: Path | None, **overrides: Any) -> "Settings":
+    """The settings, completed by those of a stack that runs on the same data directory."""
+    import os
+
+    from config.settings import load_settings
+    from config.stack.data_directory import find_running_stack
+
+    settings = load_settings(secrets="optional", data_dir=data_dir, **overrides)
+    running = find_running_stack(settings.data_dir)
+    if running is not None:
+        for name, value in running.environment.items():
+            os.environ.setdefault(name, value)
+    return load_settings(data_dir=data_dir, **overrides)
+
+
+def _check_calendar(settings: "Settings") -> None:
+    """Refuse a file of sessions that cannot be used before anything is started, in a sentence."""
+    from api.bootstrap import calendars_of
+
+    calendars_of(settings)
+
+
+def require(settings: "Settings", *names: str) -> None:
+    """SettingsError, unless the settings of these names have a value."""
+    from config.settings import PREFIX, SettingsError
+
+    missing = [f"{PREFIX}{name.upper()} is empty and no `tradeactors up` runs here." for name in names]
+    problems = [problem for name, problem in zip(names, missing, strict=True) if not getattr(settings, name)]
+    if problems:
+        raise SettingsError(problems)
+
+
+@contextmanager
+def _announced_end(console: "Console") -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        console.print("Everything is stopped.")
+        raise typer.Exit(0) from None
+
+
+def _print_places(console: "Console", stack: "Stack") -> None:
+    from rich.panel import Panel
+    from rich.table import Table
+
+    from config.stack.ray import TOKEN_FILE
+
+    table = Table.grid(padding=(0, 2))
+    urls = stack.urls
+    table.add_row("API", f"{urls['API']}/docs")
+    if "dashboard" in urls:
+        table.add_row("Ray dashboard", f"{urls['dashboard']}  (token: {stack.settings.data_dir / TOKEN_FILE})")
+    if "paper exchange" in urls:
+        table.add_row("Paper exchange", urls["paper exchange"])
+        table.add_row("  credentials", 'api_key "paper", api_secret "paper-secret", access_token "paper-token"')
+        table.add_row("  another account", f"POST {urls['paper exchange']}/paper/accounts with the body {{}}")
+    table.add_row("Logs", str(stack.log_directory))
+    table.add_row("Stop", "Ctrl-C")
+    console.print(Panel(table, title="TradeActors is up", expand=False))
+
+
+if __name__ == "__main__":
+    app()

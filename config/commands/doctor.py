@@ -1,0 +1,308 @@
+"""`tradeactors doctor`: everything that an operator can get wrong, looked at from here and from every Ray node."""
+
+import asyncio
+import functools
+import json
+import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from config.settings import Settings
+from config.stack.ray import CLUSTER_SETTINGS, RAY_SETTINGS
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from actors.runtime.driver.node_probe import NodeReport
+
+CLOCK_WARNS_S, CLOCK_FAILS_S = 0.1, 1.0
+"""A timer is as right as the clock it goes by. A second is the least that a stop-loss or a buy time is about."""
+
+_CALENDAR_MARGIN = timedelta(days=30)
+_BROKER_TIMEOUT_S = 5.0
+_MATTERS = {
+    "RAY_timeout_ms_task_wait_for_death_info": "a killed strategy comes back a second later",
+    "RAY_core_worker_internal_heartbeat_ms": "a killed strategy comes back later",
+    "RAY_AUTH_MODE": "whoever reaches Ray's ports can run code and trade",
+}
+_MATTERS_IN_A_CLUSTER = {
+    "RAY_health_check_period_ms": "the strategies of a lost node are guarded again later",
+    "RAY_health_check_timeout_ms": "the strategies of a lost node are guarded again later",
+    "RAY_health_check_failure_threshold": "the strategies of a lost node are guarded again later",
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "the node ends itself when the head is away for as long",
+}
+
+
+class Level(StrEnum):
+    """How bad a finding is. Anything that fails ends the command with exit code 1."""
+
+    OK = "ok"
+    WARNING = "warning"
+    FAILURE = "failure"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    subject: str
+    level: Level
+    sentence: str
+
+
+def good(subject: str, sentence: str) -> Finding:
+    """Nothing to do."""
+    return Finding(subject, Level.OK, sentence)
+
+
+def doubtful(subject: str, sentence: str) -> Finding:
+    """It works, and the operator should know."""
+    return Finding(subject, Level.WARNING, sentence)
+
+
+def bad(subject: str, sentence: str) -> Finding:
+    """It must be put right."""
+    return Finding(subject, Level.FAILURE, sentence)
+
+
+# --- what can be judged without asking anybody ------------------------------------------------------------------------
+
+
+def judge_clock(subject: str, offset_s: float, uncertain_s: float) -> Finding:
+    """A clock against ours; what the round trip leaves open does not count."""
+    beyond, said = max(0.0, abs(offset_s) - uncertain_s), f"{offset_s * 1000:+.0f} ms (±{uncertain_s * 1000:.0f} ms)"
+    if beyond > CLOCK_FAILS_S:
+        return bad(subject, f"its clock differs from ours by {said}: timers fire wrong by as much")
+    if beyond > CLOCK_WARNS_S:
+        return doubtful(subject, f"its clock differs from ours by {said}")
+    return good(subject, f"clocks agree: {said}")
+
+
+def judge_node(report: "NodeReport", ours: tuple[str, str], *, alone: bool = True) -> Iterator[Finding]:
+    """A Ray node: its workers' priority, its settings, its versions, its clock. `alone`: it is the only one."""
+    subject = f"Ray node {report.address}"
+    if report.fault:
+        yield bad(subject, f"runs no task of ours: {report.fault}")
+        return
+    if report.niceness:
+        yield bad(
+            subject,
+            f"workers run at nice {report.niceness}: on a busy machine a stop-loss takes 300 ms instead of 4. "
+            "Set RAY_worker_niceness=0 where `ray start` runs",
+        )
+    environment = report.environment or {}
+    wanted = RAY_SETTINGS if alone else {**RAY_SETTINGS, **CLUSTER_SETTINGS}
+    for name, why in (_MATTERS if alone else _MATTERS | _MATTERS_IN_A_CLUSTER).items():
+        if environment.get(name) != wanted[name]:
+            yield doubtful(subject, f"{name} is {environment.get(name, 'not set')}, not {wanted[name]}: {why}")
+    if report.versions != ours:
+        yield bad(
+            subject, f"has Python {report.versions[0]} and Ray {report.versions[1]}, here are {' and '.join(ours)}"
+        )
+    yield judge_clock(subject, report.clock_offset_s, report.round_trip_s / 2)
+
+
+def judge_gateways(reports: Iterable["NodeReport"], *, real_broker: bool) -> Iterator[Finding]:
+    """Where orders leave from (ruling 8)."""
+    gateways = [report for report in reports if report.gateway]
+    if not gateways:
+        yield bad("order_gateway", "no node has this resource: no order can be placed")
+    for report in gateways:
+        subject = f"orders from {report.address}"
+        if not report.cpus:
+            yield bad(subject, "the node has no CPUs (`--num-cpus`): no actor starts there")
+        if not report.source_address:
+            yield bad(subject, "has no route to the broker")
+        elif real_broker:
+            yield doubtful(
+                subject,
+                f"leave from {report.source_address}, or from what it is translated to: that address must be "
+                "registered for every account at the broker, which nobody can ask it",
+            )
+        else:
+            yield good(subject, f"leave from {report.source_address}")
+
+
+# --- looking ----------------------------------------------------------------------------------------------------------
+
+
+async def examine(settings: Settings, *, send_alert: bool = False) -> list[Finding]:
+    """Everything, each part whatever the others found. `send_alert`: send a test to the addresses of alerts."""
+    parts: tuple[tuple[str, Callable[[Settings], Awaitable[list[Finding]]]], ...] = (
+        ("database", _database),
+        ("Redis", _redis),
+        ("Ray", _ray),
+        ("calendar", _calendar),
+        ("brokers", _brokers),
+        ("alerts", functools.partial(look_at_alerts, send=send_alert)),
+    )
+    findings: list[Finding] = []
+    for subject, look in parts:
+        try:
+            findings += await look(settings)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is what this command is there to report
+            findings.append(
+                bad(subject, f"{type(error).__name__}: {str(error).splitlines()[0][:300] if str(error) else ''}")
+            )
+    return findings
+
+
+async def _database(settings: Settings) -> list[Finding]:
+    from alembic.script import ScriptDirectory
+    from sqlalchemy import text
+
+    from persistence.database.engine import migration_config, open_database, sessions_of, transaction
+    from persistence.database.repositories import BrokerAccounts
+    from persistence.secrets.encryption import SecretBox
+
+    engine = open_database(settings.database_url)
+    try:
+        async with transaction(sessions_of(engine)) as session:
+            begun = time.time()
+            theirs = (await session.execute(text("SELECT extract(epoch FROM clock_timestamp())"))).scalar_one()
+            ended = time.time()
+            revision = (await session.execute(text("SELECT version_num FROM alembic_version"))).scalar_one_or_none()
+            sealed_with = await BrokerAccounts(session).key_versions()
+    finally:
+        await engine.dispose()
+    newest = ScriptDirectory.from_config(migration_config()).get_current_head()
+    findings = [judge_clock("database", float(theirs) - (begun + ended) / 2, (ended - begun) / 2)]
+    findings.append(
+        good("database", f"schema {revision}")
+        if revision == newest
+        else bad("database", f"has schema {revision}, this version needs {newest}: run `tradeactors migrate`")
+    )
+    unknown = sealed_with - SecretBox.from_settings(settings).versions
+    if unknown:
+        findings.append(bad("encryption keys", f"{len(unknown)} keys that credentials are sealed with are not at hand"))
+    return findings
+
+
+async def _redis(settings: Settings) -> list[Finding]:
+    from persistence.mirror.mirror import open_redis
+
+    client = open_redis(settings.redis_url, timeout_s=2)
+    try:
+        memory: Any = await client.info("memory")
+    finally:
+        await client.aclose()
+    policy = memory.get("maxmemory_policy", "noeviction")
+    if memory.get("maxmemory") and policy != "noeviction":
+        return [bad("Redis", f"evicts keys ({policy}): an order lock may vanish. Set maxmemory-policy noeviction")]
+    return [good("Redis", "answers, and evicts no keys")]
+
+
+async def _ray(settings: Settings) -> list[Finding]:
+    from actors.runtime.driver import cluster
+
+    await asyncio.to_thread(cluster.connect, settings)
+    from actors.runtime.driver.node_probe import own_versions, probe_nodes
+
+    broker = settings.brokers[0]
+    reports = await asyncio.to_thread(probe_nodes, settings.broker_root(broker))
+    alone, ours = len(reports) == 1, own_versions()
+    findings = [finding for report in reports for finding in judge_node(report, ours, alone=alone)]
+    return findings + list(judge_gateways(reports, real_broker="kite" in settings.brokers))
+
+
+async def _calendar(settings: Settings) -> list[Finding]:
+    if "XNSE" not in map(settings.calendar_for, settings.brokers):
+        return [good("calendar", "always open")]
+    from broker.market.trading_calendar import InvalidOverrides, NseCalendar, OverrideFile
+
+    try:
+        overrides = OverrideFile(settings.calendar_overrides) if settings.calendar_overrides else None
+    except InvalidOverrides as error:
+        return [bad("calendar", f"CALENDAR_OVERRIDES {settings.calendar_overrides}: {error}")]
+    calendar = await asyncio.to_thread(NseCalendar, overrides)
+    known_until = calendar.known_until
+    if known_until < (datetime.now(settings.zone) + _CALENDAR_MARGIN).date():
+        return [doubtful("calendar", f"holidays of NSE are known until {known_until} only: update exchange-calendars")]
+    return [good("calendar", f"holidays of NSE are known until {known_until}")]
+
+
+async def _brokers(settings: Settings) -> list[Finding]:
+    findings: list[Finding] = []
+    for broker in settings.brokers:
+        root = settings.broker_root(broker)
+        try:
+            async with httpx.AsyncClient(timeout=_BROKER_TIMEOUT_S, trust_env=False) as client:
+                begun = datetime.now(UTC)
+                answer = await client.get(root)
+                ended = datetime.now(UTC)
+        except httpx.HTTPError as error:
+            findings.append(bad(f"broker {broker}", f"{root} cannot be reached from here: {type(error).__name__}"))
+            continue
+        findings.append(good(f"broker {broker}", f"{root} answers in {(ended - begun).total_seconds() * 1000:.0f} ms"))
+        if "date" in answer.headers:
+            # the header has whole seconds, and servers make a new one once a second: the true time is up to two later
+            theirs = parsedate_to_datetime(answer.headers["date"]) + timedelta(seconds=1)
+            offset = theirs - (begun + (ended - begun) / 2)
+            uncertain = 1 + (ended - begun).total_seconds() / 2
+            findings.append(judge_clock(f"broker {broker}", offset.total_seconds(), uncertain))
+    return findings
+
+
+async def look_at_alerts(settings: Settings, *, send: bool) -> list[Finding]:
+    """The addresses of ALERT_URLS; `send`: whether they take a test, too."""
+    import apprise
+
+    if not settings.alert_urls:
+        return [doubtful("alerts", "TRADEACTORS_ALERT_URLS is empty: alerts are in the log only")]
+    findings = []
+    for number, url in enumerate(settings.alert_urls, 1):
+        subject, notifier = f"alerts, address {number}", apprise.Apprise()
+        if not notifier.add(url.get_secret_value()):
+            findings.append(bad(subject, "is not understood"))
+        elif not send:
+            findings.append(good(subject, "is understood; `--send-alert` sends a test there"))
+        elif await notifier.async_notify(title="TradeActors", body="A test of ALERT_URLS by the doctor"):
+            findings.append(good(subject, "has taken a test"))
+        else:
+            findings.append(bad(subject, "did not take a test"))
+    return findings
+
+
+# --- telling ----------------------------------------------------------------------------------------------------------
+
+
+def run(settings: Settings, console: "Console", *, as_json: bool, send_alert: bool) -> int:
+    """Look, tell, and say by the exit code whether anything must be put right."""
+    with _quiet_ray():
+        findings = asyncio.run(examine(settings, send_alert=send_alert))
+    if as_json:
+        console.print_json(json.dumps([asdict(finding) for finding in findings]))
+    else:
+        _show(findings, console)
+    return int(any(finding.level is Level.FAILURE for finding in findings))
+
+
+def _show(findings: list[Finding], console: "Console") -> None:
+    from rich.table import Table
+
+    colours = {Level.OK: "green", Level.WARNING: "yellow", Level.FAILURE: "red"}
+    table = Table("", "What", "Finding")
+    for finding in findings:
+        mark = f"[{colours[finding.level]}]{finding.level}[/]"
+        table.add_row(mark, finding.subject, finding.sentence)
+    console.print(table)
+
+
+@contextmanager
+def _quiet_ray() -> Iterator[None]:
+    try:
+        yield
+    finally:
+        import sys
+
+        if "ray" in sys.modules:
+            import ray
+
+            ray.shutdown()

@@ -1,0 +1,65 @@
+"""`tradeactors add-user` and `reset-password`: the operator's way to accounts, past the API."""
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Email = Annotated[str, typer.Argument(help="The e-mail address that the user logs in with.")]
+DataDir = Annotated[Path | None, typer.Option(help="Where everything is kept. [TRADEACTORS_DATA_DIR]")]
+Ask = Annotated[
+    bool, typer.Option("--ask", help="Ask for the password (or read a line of standard input) instead of making one.")
+]
+
+
+def add_user(email: Email, data_dir: DataDir = None, ask: Ask = False) -> None:
+    """Open an account, also where registration is closed; a password is made and printed once."""
+    from api.users import operator
+    from config.commands.cli import plain_failures
+
+    with plain_failures():
+        database_url, password = _database_url(data_dir), _asked() if ask else operator.new_password()
+        try:
+            kept = asyncio.run(operator.add_user(database_url, email, password))
+        except operator.UserRefused as refusal:
+            raise _failed(refusal) from None
+        typer.echo(f"{kept} may log in.")
+        if not ask:
+            typer.echo(f"Password: {password}")
+
+
+def reset_password(email: Email, data_dir: DataDir = None, ask: Ask = False) -> None:
+    """Give a user a new password and end all logins; running strategies go on."""
+    from api.users import operator
+    from config.commands.cli import plain_failures
+
+    with plain_failures():
+        database_url, password = _database_url(data_dir), _asked() if ask else operator.new_password()
+        try:
+            ended = asyncio.run(operator.reset_password(database_url, email, password))
+        except operator.UserRefused as refusal:
+            raise _failed(refusal) from None
+        typer.echo(f"The password is changed; logins that ended: {ended}.")
+        if not ask:
+            typer.echo(f"Password: {password}")
+
+
+def _database_url(data_dir: Path | None) -> str:
+    from config.commands.cli import joined_settings, require
+
+    settings = joined_settings(data_dir)
+    require(settings, "database_url")
+    return settings.database_url
+
+
+def _asked() -> str:
+    if sys.stdin.isatty():
+        return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
+    return sys.stdin.readline().rstrip("\r\n")
+
+
+def _failed(refusal: Exception) -> typer.Exit:
+    typer.echo(str(refusal), err=True)
+    return typer.Exit(1)

@@ -1,0 +1,117 @@
+"""DATA_DIR as the property of one running stack: the lock, and what a second process may learn from it."""
+
+import fcntl
+import json
+import os
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from config.stack.guarded_process import StackError
+
+LOCK_FILE = "stack.lock"
+_TAKEOVER_TIMEOUT_S = 45.0
+_POLL_S = 0.05
+
+
+@dataclass(frozen=True)
+class RunningStack:
+    """A stack that holds a data directory; `environment` lets another process join it (it has no secrets)."""
+
+    pid: int
+    urls: dict[str, str] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        places = "".join(f", {name} {url}" for name, url in self.urls.items())
+        return f"already running: pid {self.pid}{places or ', still starting'}"
+
+
+class AlreadyRunningError(StackError):
+    """Another process runs a stack on the same data directory; `running` says which."""
+
+    def __init__(self, running: RunningStack) -> None:
+        super().__init__(str(running))
+        self.running = running
+
+
+class DataDirectoryLock:
+    """Held by `up`, and through an inherited descriptor by the guardians until their parts are gone."""
+
+    def __init__(self, data_dir: Path) -> None:
+        """Take the lock; wait for the parts of a stack that was killed a moment ago to end.
+
+        Raises:
+            AlreadyRunningError: a living process holds it.
+            StackError: the directory cannot be used, or parts of a killed stack do not end.
+        """
+        try:
+            data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.descriptor = os.open(data_dir / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as refused:
+            raise StackError(f"Cannot use {data_dir} (TRADEACTORS_DATA_DIR): {refused.strerror}.") from refused
+        try:
+            self._acquire()
+            self.publish({}, {})
+        except BaseException:
+            self.release()
+            raise
+
+    def publish(self, urls: dict[str, str], environment: dict[str, str]) -> None:
+        """Write down for other processes what runs here; nothing of it may be secret."""
+        line = json.dumps(asdict(RunningStack(os.getpid(), urls, environment))).encode()
+        os.pwrite(self.descriptor, line, 0)
+        os.ftruncate(self.descriptor, len(line))
+
+    def release(self) -> None:
+        """Give up our share of the lock."""
+        os.close(self.descriptor)
+
+    def _acquire(self) -> None:
+        deadline = time.monotonic() + _TAKEOVER_TIMEOUT_S
+        while not _try_lock(self.descriptor, fcntl.LOCK_EX):
+            holder = _read(self.descriptor)
+            if holder is None or _is_alive(holder.pid):
+                raise AlreadyRunningError(holder or RunningStack(0))
+            if time.monotonic() > deadline:
+                raise StackError(f"Parts of the stack of the dead process {holder.pid} do not end; stop them by hand.")
+            time.sleep(_POLL_S)
+
+
+def find_running_stack(data_dir: Path) -> RunningStack | None:
+    """The stack that runs on a data directory now, or None."""
+    try:
+        descriptor = os.open(data_dir / LOCK_FILE, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        if _try_lock(descriptor, fcntl.LOCK_SH):
+            return None
+        return _read(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _try_lock(descriptor: int, kind: int) -> bool:
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _read(descriptor: int) -> RunningStack | None:
+    try:
+        return RunningStack(**json.loads(os.pread(descriptor, 65536, 0)))
+    except ValueError:
+        return None
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,4 @@
+"""PostgreSQL: engine, tables, and every query of the API.
+
+May import `persistence.errors`.
+"""

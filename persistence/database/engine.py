@@ -1,0 +1,138 @@
+"""The database at the edge: engine, transactions and migrations.
+
+One request, or one call of the engine's ledger, is one transaction: only the edge opens and commits it
+(`transaction`; `tenant_transaction` where it acts for one user), and only repositories and the ledger query inside it.
+"""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from psycopg.errors import InsufficientPrivilege, ProgramLimitExceeded
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import DataError, IntegrityError, InterfaceError, OperationalError, ProgrammingError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+
+from persistence.errors import ConstraintViolated, DatabaseUnavailable, RecordRefused, SchemaRefused
+
+Sessions = async_sessionmaker[AsyncSession]
+
+TENANT_ROLE = "tradeactors_tenant"
+"""The role of a tenant's transaction; the migrations make it, and the policies are written for it (decision 9)."""
+
+_ACT_FOR_TENANT = text(
+    f"SELECT set_config('role', '{TENANT_ROLE}', true), set_config('tradeactors.user_id', :user_id, true)"
+)
+
+_MIGRATION_LOCK = 0x7472616465  # "trade"; any constant that no other program uses in this database
+_CONNECTING = {"connect_timeout": 5, "client_encoding": "utf8"}
+"""The encoding is said because a server of encoding SQL_ASCII, which `initdb` makes in the C locale, gives bytes."""
+
+
+def open_database(
+    database_url: str, *, pool_size: int = 10, max_overflow: int = 10, pool_timeout_s: float = 5.0
+) -> AsyncEngine:
+    """An engine for `postgresql+psycopg://…`; nothing connects before the first use. Close it with `dispose()`.
+
+    `pool_size` connections are kept, `max_overflow` more are opened under load, and a caller waits at most
+    `pool_timeout_s` seconds for one.
+    """
+    return create_async_engine(
+        database_url,
+        pool_size=pool_size,
+        max_overflow=max_overflow,
+        pool_timeout=pool_timeout_s,
+        pool_pre_ping=True,
+        connect_args=_CONNECTING,
+        hide_parameters=True,
+    )
+
+
+def sessions_of(engine: AsyncEngine) -> Sessions:
+    """The factory that `transaction` opens its sessions with."""
+    return async_sessionmaker(engine, expire_on_commit=False)
+
+
+@asynccontextmanager
+async def transaction(sessions: Sessions) -> AsyncIterator[AsyncSession]:
+    """One transaction: committed when the block ends, rolled back when it raises.
+
+    Raises:
+        DatabaseUnavailable: if PostgreSQL does not answer; nothing of the block can be relied on.
+        ConstraintViolated: if a row breaks a rule of the schema.
+        RecordRefused: if PostgreSQL cannot store a value, in whatever row it is.
+    """
+    with _translated():
+        async with sessions.begin() as session:
+            yield session
+
+
+@asynccontextmanager
+async def tenant_transaction(sessions: Sessions, user_id: int) -> AsyncIterator[AsyncSession]:
+    """As `transaction`, in which PostgreSQL itself hides the rows of all other users and refuses to write them.
+
+    A second wall (row K1): queries name their user nevertheless. Role and user end with the transaction, however it
+    ends.
+    """
+    async with transaction(sessions) as session:
+        await session.execute(_ACT_FOR_TENANT, {"user_id": str(user_id)})
+        yield session
+
+
+async def ping(sessions: Sessions) -> None:
+    """Ask for a sign of life.
+
+    Raises:
+        DatabaseUnavailable: if there is none.
+    """
+    async with transaction(sessions) as session:
+        await session.execute(text("SELECT 1"))
+
+
+def migrate(database_url: str) -> None:
+    """Bring the schema to the newest revision; blocking. Any number of processes may do so at the same time.
+
+    Raises:
+        DatabaseUnavailable: if PostgreSQL does not answer.
+        SchemaRefused: if the user of the URL lacks a privilege.
+    """
+    engine = create_engine(database_url, connect_args=_CONNECTING)
+    try:
+        with _translated(), engine.connect() as connection:
+            # A session lock: the second starter waits here, then finds nothing left to do.
+            connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": _MIGRATION_LOCK})
+            connection.commit()
+            config = migration_config()
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+    except ProgrammingError as error:
+        if isinstance(error.orig, InsufficientPrivilege):
+            raise SchemaRefused(str(error.orig).splitlines()[0]) from error
+        raise
+    finally:
+        engine.dispose()
+
+
+def migration_config() -> Config:
+    """Alembic's configuration without an ini file; the caller puts a connection into its attributes."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parents[1] / "migrations"))
+    return config
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (DataError, UnicodeError) as error:  # of half a surrogate pair psycopg makes no error of its own
+        raise RecordRefused("the database cannot store what was written") from error
+    except (OperationalError, InterfaceError, PoolTimeout) as error:
+        if isinstance(getattr(error, "orig", None), ProgramLimitExceeded):
+            raise RecordRefused("the database cannot store what was written: it is too long") from error
+        raise DatabaseUnavailable("PostgreSQL does not answer") from error
+    except IntegrityError as error:
+        diagnosis = getattr(error.orig, "diag", None)
+        raise ConstraintViolated(getattr(diagnosis, "constraint_name", None) or "a constraint") from error

@@ -1,0 +1,72 @@
+"""Which way a message takes: over the link while there is one, by a Ray call without one, or when it is in doubt."""
+
+from typing import Any
+
+from actors.domain.strategy.events import Event, OrderReported
+from actors.ports.strategy import OrderCommand
+from actors.runtime import names
+from actors.runtime.names import Pools
+from actors.runtime.plane import link_ports
+from actors.runtime.plane.orders import OrderLine
+from actors.runtime.ray_ports import Peers
+from tests.kit.builders import INFY, a_report
+from tests.kit.execution import BUY, a_command
+
+FILLED = OrderReported(BUY.id, a_report())
+
+
+class RecordingPeers(Peers):
+    """Answers every Ray call with a filled order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.called: list[str] = []
+
+    async def call(self, name: str, method: str, *arguments: Any) -> Any:
+        self.called.append(f"{name} {method}")
+        return FILLED
+
+
+class LivingLine(OrderLine):
+    """A line that is always alive, and answers at once."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda _: None)
+        self.carried: list[OrderCommand] = []
+
+    @property
+    def alive(self) -> bool:
+        return True
+
+    async def execute(self, command: OrderCommand) -> Event:
+        self.carried.append(command)
+        return FILLED
+
+
+async def test_a_command_goes_over_the_link_and_one_in_doubt_by_ray() -> None:
+    peers, line = RecordingPeers(), LivingLine()
+    desk = link_ports.LinkedOrderDesk(peers, Pools(), 3, lambda _: None)
+    assert await desk.execute(a_command()) == FILLED
+    assert peers.called == ["execution:0 execute"]  # there is no link yet
+    desk._line = line
+    assert await desk.execute(a_command()) == FILLED
+    assert (len(peers.called), len(line.carried)) == (1, 1)
+    assert await desk.execute(a_command(look_up_first=True)) == FILLED  # perhaps the link cannot carry it
+    assert (len(peers.called), len(line.carried)) == (2, 1)
+
+
+def test_a_machine_that_cannot_listen_invites_nobody() -> None:
+    def invite(_peer: str, _node: str) -> Any:
+        raise OSError("Cannot assign requested address")
+
+    assert link_ports.invitation(invite, "7", "node") is None
+    assert link_ports.invitation(lambda *_: None, "7", None) is None  # type: ignore[arg-type]
+
+
+async def test_the_names_of_another_brokers_feed_and_routers_tell_the_broker() -> None:
+    pools, peers = Pools(brokers=("paper", "kite")), RecordingPeers()
+    for broker in ("paper", "kite", ""):
+        await link_ports.LinkedPriceWatch(peers, pools, broker, lambda _: None).unwatch(3, INFY)
+    assert peers.called == ["router:NSE:INFY unwatch", "router:NSE:INFY@kite unwatch", "router:NSE:INFY unwatch"]
+    assert names.feed_names(pools) == ["feed:0", "feed:0@kite"]
+    assert pools.suffix("another") == "@another", "a broker that is not offered has no prices, and nobody else's"

@@ -1,0 +1,43 @@
+"""Which parts of the API act for no single user, and so without row-level security (decision 9)."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+API = Path(__file__).parents[3] / "api"
+
+FOR_NO_SINGLE_USER = {
+    "users/auth_service.py register": "there is no user yet",
+    "users/auth_service.py _owner": "looks for the user of a refresh token",
+    "users/password_check.py _check": "looks for the user of an e-mail address",
+    "users/password_check.py _is_known": "an attempt on an address that may be nobody's",
+    "users/password_check.py _record": "an attempt on an address that may be nobody's",
+    "users/operator.py add_user": "there is no user yet; the operator's command, not the API",
+    "users/operator.py reset_password": "looks for the user of an e-mail address; the operator's command, not the API",
+    "operations/routes.py _places": "counts for all users",
+    "brokers/service.py key_versions": "concerns the keys of all users",
+}
+
+
+def openers(name: str) -> Iterator[str]:
+    for path in sorted(API.rglob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for function in ast.walk(tree):
+            if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+                called = {ast.unparse(call.func) for call in ast.walk(function) if isinstance(call, ast.Call)}
+                if called & {name, f"database.{name}"}:
+                    yield f"{path.relative_to(API)} {function.name}"
+
+
+def test_only_these_functions_open_a_transaction_without_naming_its_user() -> None:
+    assert set(openers("transaction")) == set(FOR_NO_SINGLE_USER)
+
+
+def test_sessions_are_opened_by_transactions_alone() -> None:
+    source = "\n".join(path.read_text(encoding="utf-8") for path in API.rglob("*.py"))
+    assert "sessions.begin(" not in source
+    assert "_sessions()" not in source
+
+
+def test_the_others_name_it() -> None:
+    assert len(set(openers("tenant_transaction"))) > 15

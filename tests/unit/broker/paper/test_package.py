@@ -1,0 +1,50 @@
+"""The paper exchange judges the engine, so it must not share code with it."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+import broker.paper
+from broker.paper.__main__ import parse
+from broker.paper.base.config import PaperConfig
+
+FOLDER = Path(broker.paper.__file__).parent
+ALLOWED = {"fastapi", "starlette", "uvicorn", "websockets", "pydantic", "structlog"} | sys.stdlib_module_names
+
+
+def imported(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add(node.module or "")
+    return names
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.rglob("*.py")), ids=lambda path: str(path.relative_to(FOLDER)))
+def test_it_imports_nothing_of_the_engine(path: Path) -> None:
+    foreign = {
+        name
+        for name in imported(path)
+        if name.split(".")[0] not in ALLOWED and name != "broker.paper" and not name.startswith("broker.paper.")
+    }
+    assert foreign == set()
+
+
+def test_the_command_line_sets_the_config() -> None:
+    config = parse(["--port", "0", "--ledger-path", "x.jsonl", "--default-source=hold", "--liquidity-per-tick=5"])
+    expected = PaperConfig(port=0, ledger_path=Path("x.jsonl"), default_source="hold", liquidity_per_tick=5)
+    assert config == expected
+    assert parse([]) == PaperConfig()
+
+
+def test_senseless_settings_are_refused() -> None:
+    with pytest.raises(SystemExit):
+        parse(["--default-source", "magic"])
+    with pytest.raises(ValueError, match="tick_seconds"):
+        PaperConfig(tick_seconds=0)

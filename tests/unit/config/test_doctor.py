@@ -1,0 +1,98 @@
+"""What `tradeactors doctor` makes of what it sees."""
+
+import pytest
+
+from actors.runtime.driver.node_probe import NodeReport
+from config.commands.doctor import Finding, Level, judge_clock, judge_gateways, judge_node
+from config.stack.ray import CLUSTER_SETTINGS, RAY_SETTINGS
+
+OURS = ("3.11.7", "2.60.0")
+GOOD = {name: value for name, value in RAY_SETTINGS.items() if name.startswith("RAY_")}
+
+
+def a_node(**changes: object) -> NodeReport:
+    values: dict[str, object] = {
+        "node_id": "a" * 56,
+        "address": "10.0.0.7",
+        "gateway": True,
+        "environment": GOOD,
+        "versions": OURS,
+        "round_trip_s": 0.004,
+        "source_address": "10.0.0.7",
+    }
+    return NodeReport(**(values | changes))  # type: ignore[arg-type]
+
+
+def worst(findings: list[Finding]) -> Level:
+    levels = [finding.level for finding in findings]
+    return max(levels, key=list(Level).index)
+
+
+@pytest.mark.parametrize(
+    ("offset_s", "uncertain_s", "level"),
+    [
+        (0.0, 0.01, Level.OK),
+        (0.09, 0.0, Level.OK),
+        (-0.2, 0.01, Level.WARNING),
+        (0.2, 0.15, Level.OK),  # the round trip may account for it
+        (1.2, 0.1, Level.FAILURE),
+        (-90.0, 0.5, Level.FAILURE),
+    ],
+)
+def test_a_clock_is_judged_beyond_what_the_round_trip_leaves_open(
+    offset_s: float, uncertain_s: float, level: Level
+) -> None:
+    assert judge_clock("database", offset_s, uncertain_s).level is level
+
+
+def test_a_node_as_we_start_it_is_good() -> None:
+    assert worst(list(judge_node(a_node(), OURS))) is Level.OK
+
+
+def test_workers_at_low_priority_must_be_put_right() -> None:
+    found = list(judge_node(a_node(niceness=15), OURS))
+    assert any(f.level is Level.FAILURE and "RAY_worker_niceness=0" in f.sentence for f in found)
+
+
+@pytest.mark.parametrize("name", ["RAY_AUTH_MODE", "RAY_timeout_ms_task_wait_for_death_info"])
+def test_a_setting_that_is_missing_is_told_with_what_it_costs(name: str) -> None:
+    found = list(judge_node(a_node(environment={**GOOD, name: ""}), OURS))
+    assert worst(found) is Level.WARNING
+    assert any(f.sentence.startswith(name) for f in found)
+
+
+def test_what_matters_among_several_nodes_is_asked_of_several_only() -> None:
+    assert worst(list(judge_node(a_node(), OURS, alone=True))) is Level.OK
+    told = [f.sentence for f in judge_node(a_node(), OURS, alone=False) if f.level is Level.WARNING]
+    assert any(sentence.startswith("RAY_gcs_rpc_server_reconnect_timeout_s") for sentence in told)
+    assert any(sentence.startswith("RAY_health_check_period_ms") for sentence in told)
+    cluster = a_node(environment={**GOOD, **CLUSTER_SETTINGS})
+    assert worst(list(judge_node(cluster, OURS, alone=False))) is Level.OK
+
+
+def test_a_gateway_that_offers_no_cpus_carries_no_execution() -> None:
+    found = list(judge_gateways([a_node(cpus=0)], real_broker=False))
+    assert any(f.level is Level.FAILURE and "--num-cpus" in f.sentence for f in found)
+
+
+def test_other_versions_must_be_put_right() -> None:
+    assert worst(list(judge_node(a_node(versions=("3.12.1", "2.60.0")), OURS))) is Level.FAILURE
+
+
+def test_a_node_that_does_not_answer_must_be_put_right() -> None:
+    (finding,) = judge_node(a_node(fault="GetTimeoutError: timed out"), OURS)
+    assert (finding.level, "timed out" in finding.sentence) == (Level.FAILURE, True)
+
+
+def test_without_a_gateway_no_order_can_be_placed() -> None:
+    (finding,) = judge_gateways([a_node(gateway=False)], real_broker=True)
+    assert finding.level is Level.FAILURE
+
+
+def test_where_orders_leave_from_is_told_and_for_a_real_broker_to_be_checked_by_hand() -> None:
+    (paper,) = judge_gateways([a_node(), a_node(gateway=False)], real_broker=False)
+    (kite,) = judge_gateways([a_node()], real_broker=True)
+    assert (paper.level, kite.level) == (Level.OK, Level.WARNING)
+    assert "10.0.0.7" in kite.sentence
+    (unreachable,) = judge_gateways([a_node(source_address="")], real_broker=True)
+    assert unreachable.level is Level.FAILURE

@@ -1,0 +1,126 @@
+"""What the documents say about the code, where it can be checked."""
+
+import ast
+import re
+import runpy
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+
+from api.app import create_app
+from api.base import errors
+from config.settings import Settings
+
+ROOT = Path(__file__).parents[3]
+DOCS = ROOT / "docs"
+FOLDERS = ("actors", "api", "benchmarks", "broker", "config", "docs", "persistence", "tests")
+EMPTY = "*(empty)*"
+DATA_DIR = "~/.local/share/tradeactors"
+
+
+def test_the_transition_table_is_drawn_as_it_is() -> None:
+    drawing = runpy.run_path(str(DOCS / "make_state_diagram.py"))
+    page = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    assert drawing["page_with_block"](page) == page, "run: .venv/bin/python docs/make_state_diagram.py"
+
+
+def test_every_setting_is_listed_with_its_default() -> None:
+    page = (DOCS / "settings.md").read_text(encoding="utf-8")
+    listed = dict(re.findall(r"^\| `([A-Z_]+)` \| (.+?) \| .+ \|$", page, re.MULTILINE))
+    assert listed == {name.upper(): _default(field.default) for name, field in Settings.model_fields.items()}
+
+
+def test_every_call_is_described_and_no_other() -> None:
+    page = (DOCS / "api.md").read_text(encoding="utf-8")
+    paths = create_app(Settings()).openapi()["paths"]
+    calls = {f"{method.upper()} {path}" for path, methods in paths.items() for method in methods}
+    assert set(re.findall(r"^### `(.+)`$", page, re.MULTILINE)) == calls
+
+
+def test_every_error_code_is_listed_and_no_other() -> None:
+    page = (DOCS / "api.md").read_text(encoding="utf-8")
+    translated = {code for _, code, _ in errors._TRANSLATIONS.values()}
+    of_their_own = {"invalid_request", "internal_error"}
+    codes = translated | of_their_own | set(errors._STATUS_CODES.values()) | set(_raised_codes())
+    assert set(re.findall(r"^\| \d{3} \| `(\w+)` \|", page, re.MULTILINE)) == codes
+
+
+def test_every_test_that_the_security_page_names_exists() -> None:
+    page = (DOCS / "security.md").read_text(encoding="utf-8")
+    threats = page.split("\n## Threats\n")[1].split("\n## ")[0].split("\n### ")[1:]
+    assert len(threats) > 25
+    assert [threat.splitlines()[0] for threat in threats if "\n- `tests/" not in threat] == []
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", page)
+    missing = [
+        f"{module}::{test}"
+        for module, test in named
+        if f"def {test}(" not in (ROOT / module).read_text(encoding="utf-8")
+    ]
+    assert missing == []
+
+
+def test_links_between_documents_lead_somewhere() -> None:
+    pages = [*ROOT.glob("*.md"), *DOCS.rglob("*.md")]
+    broken = [
+        f"{page.relative_to(ROOT)}: {target}"
+        for page in pages
+        for target in re.findall(r"\]\((?!https?://|#)([^)#]+)", page.read_text(encoding="utf-8"))
+        if not (page.parent / target).exists()
+    ]
+    assert broken == []
+
+
+def test_every_file_that_a_document_names_exists() -> None:
+    pages = [*ROOT.glob("*.md"), *DOCS.rglob("*.md")]
+    named = [
+        (page, name)
+        for page in pages
+        if page.name != "CHANGELOG.md"
+        for name in re.findall(rf"`((?:{'|'.join(FOLDERS)})/[\w/*-]*(?:\.\w+|/))`", page.read_text(encoding="utf-8"))
+    ]
+    assert len(named) > 200
+    missing = [f"{page.relative_to(ROOT)}: {name}" for page, name in named if not any(ROOT.glob(name.rstrip("/")))]
+    assert missing == []
+
+
+def test_what_the_lists_of_usual_changes_name_stands_in_the_file_before_it() -> None:
+    page = (DOCS / "architecture.md").read_text(encoding="utf-8").split("\n## Where do I change")[1]
+    named = re.findall(r"`(\w[\w/]+\.py)`\s+\(`(\w+)`", page)
+    assert len(named) > 8
+    missing = [f"{name} in {file}" for file, name in named if name not in (ROOT / file).read_text(encoding="utf-8")]
+    assert missing == []
+
+
+def test_every_decision_has_the_same_parts() -> None:
+    decisions = sorted((DOCS / "decisions").glob("[0-9]*.md"))
+    assert decisions
+    assert [page.name[:4] for page in decisions] == [f"{number:04}" for number in range(1, len(decisions) + 1)]
+    for page in decisions:
+        parts = re.findall(r"^## (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+        assert parts == ["Context", "Decision", "Consequences", "Alternatives", "What enforces it"], page.name
+
+
+def _raised_codes() -> Iterator[str]:
+    """The codes that stand in calls of `ApiError(status, code, …)`, `unauthorized(code, …)`, `InvalidField(code=…)`."""
+    places = {"ApiError": 1, "unauthorized": 0}
+    for module in (ROOT / "api").rglob("*.py"):
+        for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "InvalidField":
+                named = (argument.value for argument in node.keywords if argument.arg == "code")
+                yield from (str(code.value) for code in named if isinstance(code, ast.Constant))
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in places:
+                code = node.args[places[node.func.id]]
+                if isinstance(code, ast.Constant):
+                    yield str(code.value)
+
+
+def _default(value: Any) -> str:
+    if isinstance(value, SecretStr):
+        value = value.get_secret_value()
+    if isinstance(value, tuple):
+        value = ",".join(str(part) for part in value)
+    if isinstance(value, Path):
+        assert value == Path(DATA_DIR)
+    return f"`{value}`" if value not in {None, ""} else EMPTY
