@@ -13,6 +13,7 @@ from pathlib import Path
 from actors.domain.errors import InvalidValue
 from actors.domain.identifiers import Instrument, Product
 from actors.domain.money import Paise, to_paise, to_rupees
+from actors.domain.orders.log_events import LogWord
 from actors.domain.orders.order import OrderReport, OrderStage
 from actors.domain.orders.position import Position
 from actors.domain.prices.stop_loss import Tick
@@ -32,6 +33,7 @@ from actors.domain.strategy.spec import StrategyRun
 from actors.domain.strategy.state import Phase, StrategyState
 
 _BAR = timedelta(minutes=1)
+_SHOWN = frozenset({LogWord.MISSED_EXECUTION, LogWord.ORDER_FAILED})
 _REPLAY_INSTRUMENT_TOKEN = 1
 
 
@@ -162,7 +164,7 @@ class _Player:
                 yield IntentArmed(intent.id)
             case SendOrder():
                 yield self._fill(decision, now)
-            case LogEvent(event=event, reason=reason) if event in {"MISSED_EXECUTION", "ORDER_FAILED"}:
+            case LogEvent(event=event, reason=reason) if event in _SHOWN:
                 self._decisions.append(ReplayedDecision(now, event, None, None, reason))
             case _:
                 return

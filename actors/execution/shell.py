@@ -27,6 +27,7 @@ from actors.execution.accounts import AccountParts, ExecutionAccount, ExecutionA
 from actors.execution.guarding.guard_exits import GuardExits
 from actors.execution.guarding.rehearsal import Rehearsal
 from actors.execution.guarding.stop_guard import StopGuard
+from actors.execution.orders.alarm_clock import AlarmClock
 from actors.execution.orders.canceller import cancel_order
 from actors.execution.orders.exit_chase import ExitChase
 from actors.execution.orders.follower import FollowLimits, OrderFollower
@@ -46,7 +47,6 @@ from actors.ports.execution import (
     StrategyEvents,
 )
 from actors.ports.strategy import GuardAnswer, Holding, OrderCommand
-from actors.timers import AlarmClock
 
 log = structlog.get_logger(__name__)
 
@@ -106,7 +106,8 @@ class ExecutionShell:
 
     async def execute(self, command: OrderCommand) -> Event:
         """Place the intent's order and follow it to its end; the event that ends it. Repeats join the first."""
-        return await asyncio.shield(self._begin(command))
+        failed = self._exits.commanded(command.intent.id)
+        return await asyncio.shield(self._begin(command)) if failed is None else failed
 
     def _begin(self, command: OrderCommand, *, foreseen: bool = False) -> "asyncio.Task[Event]":
         """The work on the intent. `foreseen`: it is known that its claim will be granted."""

@@ -11,6 +11,7 @@ from actors.domain.identifiers import Instrument, Leg
 from actors.domain.market_hours import MarketHours
 from actors.domain.money import Paise
 from actors.domain.orders.cover import AccountPosition, OwnIntent, PositionKey
+from actors.domain.orders.log_events import LogWord
 from actors.domain.orders.order import OrderReport
 from actors.domain.orders.price_band import PriceBand
 from actors.domain.orders.retry_policy import AttemptOutcome
@@ -273,7 +274,7 @@ class OrderNote:
     """Something done about an order after it was placed (chased, cancelled), for `order_logs` (row H4)."""
 
     command: OrderCommand
-    event: str
+    event: LogWord
     order_id: str
     reason: str
     at: datetime

@@ -20,7 +20,7 @@ from actors.domain.token_day import token_day
 from actors.ports.common import Clock, PeerUnavailable
 from actors.ports.strategy import GuardAnswer, Holding, OrderDesk, StopOrder
 from actors.strategy.execution_calls import order_command
-from actors.timers import within
+from actors.waiting import within
 
 log = logging.getLogger(__name__)
 

@@ -60,7 +60,8 @@ from actors.ports.strategy import Journal, JournalEntry, LoadedRun, LoggedEvent,
 from actors.strategy.execution_calls import PEER_RETRY_S, DeskCalls, order_command
 from actors.strategy.holding_reports import GuardCalls
 from actors.strategy.price_subscription import WatchCalls
-from actors.timers import WallClockTimers, within
+from actors.strategy.timers import WallClockTimers
+from actors.waiting import within
 
 log = logging.getLogger(__name__)
 

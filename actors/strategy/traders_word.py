@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from actors.domain.orders.log_events import LogWord
 from actors.domain.strategy import recovery
 from actors.domain.strategy.decisions import LogEvent
 from actors.domain.strategy.snapshot import load_state
@@ -28,5 +29,5 @@ async def guarded_again(loaded: LoadedRun, desk: OrderDesk, now: datetime) -> tu
     if held <= 0:
         return None, 0
     state = recovery.reopened(ended, ended.stake(today).forgiven + cover.sold_outside, now)
-    line = LoggedEvent(now, LogEvent("HELD_BY_TRADER", f"{held} of {own} shares are there", quantity=held))
+    line = LoggedEvent(now, LogEvent(LogWord.HELD_BY_TRADER, f"{held} of {own} shares are there", quantity=held))
     return JournalEntry(state, loaded.epoch, now, (line,)), held

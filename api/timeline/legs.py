@@ -11,21 +11,18 @@ from typing import Any
 
 from actors.domain.identifiers import Leg
 from actors.domain.money import round_rupees
-from actors.domain.orders.order import OrderEvent, OrderStage
+from actors.domain.orders.log_events import REPORTS, TRIGGERED, ExitCause, LogWord
+from actors.domain.orders.order import OrderEvent
 from actors.domain.orders.retry_policy import AttemptOutcome
 from api.timeline.schemas import OutcomeWord, StrategyTimeline, TimelineAttempt, TimelineLeg, TimelineNote
 from api.timeline.summary import summary_of
 from persistence.database.models import Intent, OrderLog, Run
 
-STOP = "STOP"
-"""Cause of an exit that the trader asked for; the log calls its attempts SELL, as those of a timed one."""
-
-STOP_REASON = "STOP pressed"
-"""The reason that the strategy machine logs for it."""
+_STOP_IN_OLD_LINES = "STOP pressed"
+"""The reason of a decision to sell on STOP, in lines that were written before they named what an exit is for."""
 
 _ATTEMPTS = frozenset(OrderEvent)
-_REPORTS = frozenset({f"ORDER_{stage.name}" for stage in OrderStage} | {"ORDER_PARTIALLY_FILLED"})
-_DECISIONS = frozenset({f"{event}_TRIGGERED" for event in OrderEvent} | {"EXIT_CONTINUED"})
+_DECISIONS = frozenset({*TRIGGERED.values(), LogWord.EXIT_CONTINUED})
 _FINAL = frozenset({"filled", "cancelled", "rejected"})
 _OUTCOMES: dict[str, OutcomeWord] = {
     "claimed": "sent",
@@ -82,12 +79,20 @@ def _in_leg(line: OrderLog, known: set[tuple[str, int]]) -> bool:
     """Whether a leg says all that the line says."""
     if line.leg is None or line.seq is None or (line.leg, line.seq) not in known:
         return False
-    return line.event in _ATTEMPTS or (line.event in _REPORTS and not line.reason)
+    return line.event in _ATTEMPTS or (line.event in REPORTS and not line.reason)
 
 
 def _reason(line: OrderLog) -> str | None:
     """The line's reason; of an attempt that no leg shows, what it has proven."""
     return line.reason or (line.status if line.event in _ATTEMPTS else None)
+
+
+def _asked_by_trader(line: OrderLog) -> bool:
+    """Whether the line is the decision to sell on STOP; the log calls its attempts SELL, as those of a timed exit."""
+    if line.event != LogWord.SELL_TRIGGERED:
+        return False
+    cause = line.detail.get("exit_cause")
+    return cause == ExitCause.STOP or (cause is None and line.reason == _STOP_IN_OLD_LINES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +142,10 @@ class _Leg:
     def _cause(self) -> str | None:
         if self.intent.leg == Leg.ENTRY:
             return OrderEvent.BUY
-        if any(line.reason == STOP_REASON for line in self.lines if line.event == "SELL_TRIGGERED"):
-            return STOP
-        continued = self.intent.seq > 1 and self.intent.cause == OrderEvent.SELL and self.cause_before == STOP
-        return STOP if continued else self.intent.cause
+        if any(_asked_by_trader(line) for line in self.lines):
+            return ExitCause.STOP
+        continued = self.intent.seq > 1 and self.intent.cause == OrderEvent.SELL and self.cause_before == ExitCause.STOP
+        return ExitCause.STOP if continued else self.intent.cause
 
     def _scheduled_at(self) -> datetime | None:
         """When the leg was to go out by the clock: no remainder is, nor what the price or STOP sells."""
@@ -160,12 +165,12 @@ class _Leg:
     def _acknowledged_at(self, attempts: Sequence[TimelineAttempt]) -> datetime | None:
         """When the broker's order was first known: by its answer, or because it was found in the order book."""
         known = [a.answered_at for a in attempts if a.order_id is not None]
-        known += [line.occurred_at for line in self.lines if line.event in _REPORTS and line.order_id is not None]
+        known += [line.occurred_at for line in self.lines if line.event in REPORTS and line.order_id is not None]
         return min(known).astimezone(self.zone) if known else None
 
     def _filled_at(self) -> datetime | None:
         """When the last share of a final order was filled."""
-        fills = [line for line in self.lines if line.event in _REPORTS and line.quantity]
+        fills = [line for line in self.lines if line.event in REPORTS and line.quantity]
         if not fills or self.intent.state not in _FINAL:
             return None
         most = max(line.quantity or 0 for line in fills)
@@ -174,7 +179,7 @@ class _Leg:
     def _outcome(self) -> OutcomeWord:
         if self.intent.state != "armed":
             return _OUTCOMES[self.intent.state]
-        if any(line.event == "MISSED_EXECUTION" for line in self.lines):
+        if any(line.event == LogWord.MISSED_EXECUTION for line in self.lines):
             return "missed"
         return "waiting" if self.run.ended_at is None else "not_sent"
 

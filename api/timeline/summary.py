@@ -5,13 +5,18 @@ from datetime import tzinfo
 
 from actors.domain.identifiers import Leg
 from actors.domain.money import round_rupees, to_rupees
+from actors.domain.orders.log_events import ExitCause, LogWord
 from actors.domain.strategy.state import StatusDetail
 from api.timeline.schemas import TimelineLeg, TimelineNote
 from persistence.database.models import Run
 
 _TIME = "%H:%M:%S"
-_HOW = {"STOPLOSS": "by stop-loss", "SELL": "at the sell time", "STOP": "on STOP"}
-_WHY = frozenset({"ORDER_FAILED", "ORDER_REJECTED", "ORDER_CANCELLED"})
+_HOW: dict[str, str] = {
+    ExitCause.STOPLOSS: "by stop-loss",
+    ExitCause.SELL: "at the sell time",
+    ExitCause.STOP: "on STOP",
+}
+_WHY = frozenset({LogWord.ORDER_FAILED, LogWord.ORDER_REJECTED, LogWord.ORDER_CANCELLED})
 
 
 def summary_of(run: Run, symbol: str, legs: Sequence[TimelineLeg], notes: Sequence[TimelineNote], zone: tzinfo) -> str:
@@ -90,7 +95,7 @@ def _when(leg: TimelineLeg) -> str:
         return ""
     if leg.scheduled_at is not None:
         return f", {leg.late_ms} ms after {leg.scheduled_at:{_TIME}}"
-    due = "the price touched it" if leg.cause == "STOPLOSS" else "it was decided"
+    due = "the price touched it" if leg.cause == ExitCause.STOPLOSS else "it was decided"
     return f", {leg.late_ms} ms after {due} at {leg.triggered_at:{_TIME}}"
 
 

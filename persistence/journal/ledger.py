@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
+from actors.domain.orders.log_events import reported
 from actors.domain.orders.order import OrderStage
 from persistence.database.engine import Sessions, ping, transaction
 from persistence.database.models import BrokerAccount, Intent, OrderLog, Run, Strategy
@@ -294,7 +295,7 @@ def _adopted_line(intent: IntentRecord, at: datetime) -> LogRecord:
     """In the words of the lines that report an order (row H4), so that the timeline shows it like any other."""
     stage = _STAGES.get(intent.state, OrderStage.OPEN if intent.filled_quantity else OrderStage.PENDING)
     return LogRecord(
-        event="ORDER_PARTIALLY_FILLED" if stage is OrderStage.OPEN else f"ORDER_{stage.name}",
+        event=reported(stage, intent.filled_quantity),
         occurred_at=at,
         leg=intent.leg,
         seq=intent.seq,

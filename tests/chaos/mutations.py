@@ -39,7 +39,7 @@ MUTATIONS = (
                 "        case Phase.EXITING:\n"
                 "            own = exits.Order(asked.run.exit_intent(len(asked.exits) + 1, asked.open_quantity))\n"
                 "            more = replace(asked, exits=(*asked.exits, own))\n"
-                '            return exits.begin_exit(more, OrderEvent.SELL, "STOP pressed")\n'
+                '            return exits.begin_exit(more, ExitCause.STOP, "STOP pressed")\n'
                 "    return asked, []\n",
             ),
         ),

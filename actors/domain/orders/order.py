@@ -52,24 +52,6 @@ _RANK = {
     OrderStage.CANCELLED: 2,
     OrderStage.COMPLETE: 3,
 }
-_KITE_STAGES = {
-    "OPEN": OrderStage.OPEN,
-    "TRIGGER PENDING": OrderStage.OPEN,
-    "MODIFY VALIDATION PENDING": OrderStage.OPEN,
-    "MODIFY PENDING": OrderStage.OPEN,
-    "MODIFIED": OrderStage.OPEN,
-    "CANCEL PENDING": OrderStage.OPEN,
-    "UPDATE": OrderStage.OPEN,
-    "COMPLETE": OrderStage.COMPLETE,
-    "CANCELLED": OrderStage.CANCELLED,
-    "CANCEL": OrderStage.CANCELLED,
-    "REJECTED": OrderStage.REJECTED,
-}
-
-
-def stage_of(kite_status: str) -> OrderStage:
-    """The stage of a Kite status; one we do not know counts as pending, since only three are final (kite.md §3.1)."""
-    return _KITE_STAGES.get(kite_status, OrderStage.PENDING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,21 +110,18 @@ class OrderReport:
 
         The quantity is that of the newest: the trader may change it in the Kite app, up or down.
         """
-        ahead = _RANK[later.stage] > _RANK[self.stage]
-        more = later.filled_quantity > self.filled_quantity
-        priced = more or (later.filled_quantity == self.filled_quantity and not self.average_price)
-        filled = max(self.filled_quantity, later.filled_quantity)
+        stage, filled, price, reason = _furthest(self, later, later.stage)
         quantity = self.quantity if self._outdates(later) else later.quantity
         return replace(
             self,
             tag=self.tag or later.tag,
-            stage=later.stage if ahead else self.stage,
+            stage=stage,
             quantity=max(quantity, filled),
             filled_quantity=filled,
-            average_price=later.average_price if priced else self.average_price,
-            reason=later.reason if ahead and later.reason else self.reason,
+            average_price=price,
+            reason=reason,
             terms=self.terms if later.terms is None or self._outdates(later) else later.terms,
-            exchange_time=later.exchange_time if more else self.exchange_time,
+            exchange_time=later.exchange_time if filled > self.filled_quantity else self.exchange_time,
         )
 
     def _outdates(self, later: "OrderReport") -> bool:
@@ -237,22 +216,36 @@ class Order:
         """
         if self.order_id not in {None, report.order_id}:
             raise InvalidValue(f"report of {report.order_id} given to order {self.order_id}")
-        stage = report.settled_stage
-        ahead = _RANK[stage] > _RANK[self.stage]
-        more = report.filled_quantity > self.filled_quantity
-        priced = more or (report.filled_quantity == self.filled_quantity and not self.average_price)
+        stage, filled, price, reason = _furthest(self, report, report.settled_stage)
         return replace(
             self,
             intent=replace(self.intent, quantity=report.quantity or self.intent.quantity),
             sent=True,
             failure=None,
             order_id=report.order_id,
-            stage=stage if ahead else self.stage,
-            filled_quantity=report.filled_quantity if more else self.filled_quantity,
-            average_price=report.average_price if priced else self.average_price,
-            reason=report.reason if ahead and report.reason else self.reason,
+            stage=stage,
+            filled_quantity=filled,
+            average_price=price,
+            reason=reason,
             first_fill_at=self.first_fill_at or (report.exchange_time if report.filled_quantity else None),
         )
+
+
+def _furthest(
+    known: OrderReport | Order, report: OrderReport, stage: OrderStage
+) -> tuple[OrderStage, int, Decimal, str]:
+    """Of what is known and a report that came later, at `stage`: the furthest stage, the larger fill with its price,
+    and the reason. A price may come after its fill.
+    """
+    ahead = _RANK[stage] > _RANK[known.stage]
+    filled = max(known.filled_quantity, report.filled_quantity)
+    priced = filled > known.filled_quantity or (report.filled_quantity == filled and not known.average_price)
+    return (
+        stage if ahead else known.stage,
+        filled,
+        report.average_price if priced else known.average_price,
+        report.reason if ahead and report.reason else known.reason,
+    )
 
 
 def is_dead(report: OrderReport) -> bool:

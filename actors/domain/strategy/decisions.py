@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from actors.domain.identifiers import IntentId
 from actors.domain.money import Paise
+from actors.domain.orders.log_events import ExitCause, LogWord
 from actors.domain.orders.order import Intent
 from actors.domain.strategy.events import Timer
 
@@ -85,15 +86,16 @@ class WatchPrice:
 
 @dataclass(frozen=True, slots=True)
 class LogEvent:
-    """One line of `order_logs`. `price` in rupees."""
+    """One line of `order_logs`. `price` in rupees. `cause`: of the decision to exit, what for."""
 
-    event: str
+    event: LogWord
     reason: str = ""
     intent_id: IntentId | None = None
     order_id: str | None = None
     status: str | None = None
     quantity: int | None = None
     price: Decimal | None = None
+    cause: ExitCause | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,12 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from actors.domain.money import to_rupees
-from actors.domain.orders.order import FailureKind, OrderEvent, OrderStage
-from actors.domain.strategy import exits
-from actors.domain.strategy.decisions import Decision, LogEvent, RaiseAlert, SendOrder, SetTimer
+from actors.domain.orders.log_events import LogWord
+from actors.domain.orders.order import FailureKind, Order, OrderEvent, OrderStage
+from actors.domain.prices.stop_loss import watch_start
+from actors.domain.strategy.decisions import ArmIntent, Decision, LogEvent, RaiseAlert, SendOrder, SetTimer, WatchPrice
 from actors.domain.strategy.events import Timer
-from actors.domain.strategy.exits import FAILURE_STATUS, PROBE_INTERVAL, Step
+from actors.domain.strategy.outcomes import FAILURE_STATUS, PROBE_INTERVAL, Step, cancel_or_withdraw, end
 from actors.domain.strategy.state import Phase, RunStatus, StatusDetail, StrategyState
 
 HAND_OVER = timedelta(seconds=2)
@@ -56,7 +57,7 @@ def enter(state: StrategyState, now: datetime, *, look_up_first: bool) -> Step:
         message=f"Buying at {buy_at:%H:%M:%S}" if early else "Buying",
     )
     reason = f"handed over {-late_ms} ms before buy_at" if early else f"{late_ms} ms after buy_at"
-    log = LogEvent("BUY_TRIGGERED", reason, state.entry.intent.id, quantity=state.run.quantity)
+    log = LogEvent(LogWord.BUY_TRIGGERED, reason, state.entry.intent.id, quantity=state.run.quantity)
     return entering, [
         SendOrder(
             state.entry.intent,
@@ -73,8 +74,8 @@ def missed(state: StrategyState, now: datetime) -> Step:
     """Row E4: the BUY comes too late; log it, say it, and end the run."""
     reason = f"missed execution: BUY was due at {state.run.buy_at.isoformat()}"
     message = "Missed execution – the buy time passed, nothing was bought"
-    ended, decisions = exits.end(replace(state, detail=StatusDetail.MISSED_EXECUTION, message=message), now)
-    log = LogEvent("MISSED_EXECUTION", reason, state.entry.intent.id)
+    ended, decisions = end(replace(state, detail=StatusDetail.MISSED_EXECUTION, message=message), now)
+    log = LogEvent(LogWord.MISSED_EXECUTION, reason, state.entry.intent.id)
     return ended, [log, RaiseAlert("missed_execution", message), *decisions]
 
 
@@ -88,25 +89,25 @@ def below_stop(state: StrategyState, now: datetime) -> bool:
 def tick_before_buy(state: StrategyState, now: datetime) -> list[Decision]:
     """Call the BUY back if the price falls to the stop-loss between its hand-over and its instant."""
     waiting = state.phase is Phase.ENTERING and state.entry.order_id is None and now < state.run.buy_at
-    return exits.call_back(state.entry) if waiting and below_stop(state, now) else []
+    return cancel_or_withdraw(state.entry) if waiting and below_stop(state, now) else []
 
 
 def not_bought(state: StrategyState, now: datetime) -> Step:
     """The run ends without a BUY, whose position its own stop-loss would have sold at once."""
     price, stop = to_rupees(state.last_price or state.stop_loss), to_rupees(state.stop_loss)
     message = f"Not bought – the price ₹{price} is at or below the stop-loss ₹{stop}"
-    ended, decisions = exits.end(replace(state, detail=StatusDetail.PRICE_BELOW_STOP, message=message), now)
-    log = LogEvent("PRICE_BELOW_STOP", message, state.entry.intent.id)
+    ended, decisions = end(replace(state, detail=StatusDetail.PRICE_BELOW_STOP, message=message), now)
+    log = LogEvent(LogWord.PRICE_BELOW_STOP, message, state.entry.intent.id)
     return ended, [log, RaiseAlert("price_below_stop", message), *decisions]
 
 
 def not_listed(state: StrategyState, now: datetime) -> Step:
     """The broker does not list the instrument on the session's day: it is not known what a BUY of it would buy."""
     message = f"Buy Failed – the broker does not list {state.run.instrument.symbol} today"
-    ended, decisions = exits.end(
+    ended, decisions = end(
         replace(state, status=RunStatus.FAILED, detail=StatusDetail.NOT_LISTED, message=message), now
     )
-    log = LogEvent("ORDER_FAILED", message, state.entry.intent.id)
+    log = LogEvent(LogWord.ORDER_FAILED, message, state.entry.intent.id)
     return ended, [log, RaiseAlert("buy_failed", message), *decisions]
 
 
@@ -114,27 +115,56 @@ def progress(state: StrategyState, now: datetime) -> Step:
     """Take in what the broker reports of the BUY while nothing is bought yet."""
     entry = state.entry
     if entry.filled_quantity:
-        armed, decisions = exits.arm(state, now)
-        return armed, decisions + (exits.call_back(armed.entry) if state.stop_requested else [])
+        armed, decisions = arm(state, now)
+        return armed, decisions + (cancel_or_withdraw(armed.entry) if state.stop_requested else [])
     if entry.stage is OrderStage.REJECTED:
         return failed(state, FailureKind.REFUSED, entry.reason or "the broker rejected the order", now)
     if entry.stage.terminal:
         return stopped_empty(state, now) if state.stop_requested else _unfilled(state, now)
     entering = replace(state, phase=Phase.ENTERING, status=RunStatus.RUNNING, detail=StatusDetail.NONE)
     unwanted = state.stop_requested or now >= state.run.sell_at
-    return entering, exits.call_back(entering.entry) if unwanted else []
+    return entering, cancel_or_withdraw(entering.entry) if unwanted else []
+
+
+def arm(state: StrategyState, now: datetime) -> Step:
+    """The entry has its first fill: journal the exit, and watch the stop-loss from this instant (mechanism 3)."""
+    intent = state.run.exit_intent(1, state.entry.filled_quantity)
+    armed = replace(
+        state,
+        phase=Phase.ARMING,
+        exits=(Order(intent),),
+        watched_since=watch_start(state.entry.first_fill_at, now),
+        breach_seen=False,
+        status=RunStatus.RUNNING,
+        detail=StatusDetail.NONE,
+        last_action=OrderEvent.BUY,
+        message=f"Bought {state.entry.filled_quantity} {state.run.instrument.symbol}",
+    )
+    return armed, [ArmIntent(intent), WatchPrice(state.stop_loss), SetTimer(Timer.SELL, state.run.sell_at)]
+
+
+def late_fill(before: StrategyState, merged: StrategyState) -> Step:
+    """Shares bought after the run had ended: call the rest back, and say so."""
+    extra = merged.entry.filled_quantity - before.entry.filled_quantity
+    if merged.entry == before.entry:
+        return before, []
+    decisions = cancel_or_withdraw(merged.entry)
+    if extra:
+        message = f"{extra} shares were bought after the run had ended; close them by hand"
+        decisions.append(RaiseAlert("late_fill", message))
+    return merged, decisions
 
 
 def stopped_empty(state: StrategyState, now: datetime) -> Step:
     """The trader's STOP found, or left, nothing bought (row I1)."""
     message = "Stopped before anything was bought"
-    return exits.end(replace(state, detail=StatusDetail.STOPPED_BY_USER, message=message), now)
+    return end(replace(state, detail=StatusDetail.STOPPED_BY_USER, message=message), now)
 
 
 def failed(state: StrategyState, kind: FailureKind, reason: str, now: datetime) -> Step:
     """Rows H1-H3: it is proven that the broker holds no BUY of this run."""
     without = replace(state, entry=replace(state.entry, failure=kind), entry_absent=True)
-    log = LogEvent("ORDER_FAILED", reason, state.entry.intent.id, state.entry.order_id)
+    log = LogEvent(LogWord.ORDER_FAILED, reason, state.entry.intent.id, state.entry.order_id)
     if state.stop_requested:
         ended, decisions = stopped_empty(without, now)
         return ended, [log, *decisions]
@@ -152,21 +182,19 @@ def failed(state: StrategyState, kind: FailureKind, reason: str, now: datetime) 
     rejected = kind in {FailureKind.REFUSED, FailureKind.ACCOUNT_SHORT}
     told = rejected or kind is FailureKind.BUDGET_USED_UP
     message = f"Buy Failed – {reason}" if told else "Order Failed – Strategy Stopped"
-    ended, decisions = exits.end(replace(without, status=status, detail=detail, message=message), now)
+    ended, decisions = end(replace(without, status=status, detail=detail, message=message), now)
     return ended, [log, RaiseAlert("buy_failed" if rejected else "order_failed", f"{message} ({reason})"), *decisions]
 
 
 def _market_closed(state: StrategyState, reason: str, now: datetime) -> Step:
     message = f"Not bought – {reason}"
-    ended, decisions = exits.end(replace(state, detail=StatusDetail.MARKET_CLOSED, message=message), now)
-    log = LogEvent("MARKET_CLOSED", message, state.entry.intent.id)
+    ended, decisions = end(replace(state, detail=StatusDetail.MARKET_CLOSED, message=message), now)
+    log = LogEvent(LogWord.MARKET_CLOSED, message, state.entry.intent.id)
     return ended, [log, RaiseAlert("market_closed", message), *decisions]
 
 
 def _unfilled(state: StrategyState, now: datetime) -> Step:
     reason = state.entry.reason or "the buy order was cancelled without a fill"
     message = f"Buy Failed – {reason}"
-    ended, decisions = exits.end(
-        replace(state, status=RunStatus.FAILED, detail=StatusDetail.UNFILLED, message=message), now
-    )
+    ended, decisions = end(replace(state, status=RunStatus.FAILED, detail=StatusDetail.UNFILLED, message=message), now)
     return ended, [RaiseAlert("buy_failed", message), *decisions]

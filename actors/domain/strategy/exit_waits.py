@@ -9,12 +9,12 @@ from datetime import datetime, timedelta
 
 from actors.domain.identifiers import Product
 from actors.domain.money import to_rupees
+from actors.domain.orders.log_events import LogWord
 from actors.domain.strategy import events as ev
 from actors.domain.strategy.decisions import CancelTimers, Decision, LogEvent, RaiseAlert, SetTimer
 from actors.domain.strategy.events import Timer
+from actors.domain.strategy.outcomes import PROBE_INTERVAL, Step
 from actors.domain.strategy.state import Phase, RunStatus, StatusDetail, StrategyState
-
-Step = tuple[StrategyState, list[Decision]]
 
 EXIT_RETRY_DELAY = timedelta(seconds=15)
 """Between the first tries of an exit that could not be placed (ruling 3: "keeps retrying the exit, slowly")."""
@@ -27,9 +27,6 @@ _SPREAD, _PLACES = timedelta(milliseconds=20), 45
 """Exits that wait for the same opening leave within its first second, not all in its first millisecond. The broker's
 clock is not ours: none leaves in the very instant."""
 
-_PROBES_OFTEN = 150
-"""Looks at a broker that does not answer, every two seconds, before they become rare."""
-_RARE_PROBES = 5
 _PLACED_OFTEN, _RARE_TRIES = 5, 15
 
 
@@ -38,9 +35,9 @@ def retry_pause(tries: int) -> timedelta:
     return _RETRY_PAUSES[min(max(tries - 1, 0), _OFTEN)]
 
 
-def first_probe(tries: int, often: timedelta) -> timedelta:
+def first_probe(tries: int) -> timedelta:
     """Until the first look at the broker: one that answers, and lets no order arrive, is asked more rarely."""
-    return often if tries <= _PLACED_OFTEN else often * _RARE_TRIES
+    return PROBE_INTERVAL if tries <= _PLACED_OFTEN else PROBE_INTERVAL * _RARE_TRIES
 
 
 def refused_often(state: StrategyState) -> list[Decision]:
@@ -52,12 +49,7 @@ def refused_often(state: StrategyState) -> list[Decision]:
         f"The exit has failed {state.exit_tries} times; it is tried again every {minutes} minutes. "
         "Press STOP to try it now, or sell by hand"
     )
-    return [LogEvent("EXIT_FAILS_OFTEN", message), RaiseAlert("exit_fails_often", message)]
-
-
-def probe_pause(state: StrategyState, often: timedelta) -> timedelta:
-    """Until the next look at a broker that does not answer."""
-    return often if state.probes < _PROBES_OFTEN else often * _RARE_PROBES
+    return [LogEvent(LogWord.EXIT_FAILS_OFTEN, message), RaiseAlert("exit_fails_often", message)]
 
 
 # --- a market that is closed ------------------------------------------------------------------------------------------
@@ -84,7 +76,7 @@ def for_market(state: StrategyState, event: ev.PlacementFailed, now: datetime) -
     )
     decisions: list[Decision] = [CancelTimers(), SetTimer(Timer.RETRY, leaves)]
     if state.told_open != opens:
-        log = LogEvent("MARKET_CLOSED", message, state.exits[-1].intent.id, quantity=state.open_quantity)
+        log = LogEvent(LogWord.MARKET_CLOSED, message, state.exits[-1].intent.id, quantity=state.open_quantity)
         decisions += [log, RaiseAlert("market_closed", message)]
     return waiting, decisions
 
@@ -107,7 +99,7 @@ def no_buyers(state: StrategyState, event: ev.NoBuyers, now: datetime) -> Step:
     )
     if state.no_buyers_since is not None:
         return waiting, []
-    log = LogEvent("NO_BUYERS", message, event.intent_id, current.order_id, quantity=state.open_quantity)
+    log = LogEvent(LogWord.NO_BUYERS, message, event.intent_id, current.order_id, quantity=state.open_quantity)
     return waiting, [log, RaiseAlert("no_buyers", message)]
 
 
@@ -130,7 +122,7 @@ def afterwards(before: StrategyState, after: StrategyState, event: ev.Event) -> 
         if after.detail is StatusDetail.NONE:
             after = replace(after, detail=StatusDetail.NO_BUYERS, message=_still_in_queue(before, after))
         return after, decisions
-    log = LogEvent("NO_BUYERS_RESOLVED", f"since {since.isoformat()}", order.intent.id, order.order_id)
+    log = LogEvent(LogWord.NO_BUYERS_RESOLVED, f"since {since.isoformat()}", order.intent.id, order.order_id)
     return replace(after, no_buyers_since=None), [log]
 
 

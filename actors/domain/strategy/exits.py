@@ -4,75 +4,38 @@ Functions take a state and return (state, decisions), like `machine.step`, which
 """
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from actors.domain.orders.order import FailureKind, Order, OrderEvent, OrderStage
-from actors.domain.prices.stop_loss import watch_start
+from actors.domain.orders.log_events import TRIGGERED, ExitCause, LogWord
+from actors.domain.orders.order import FailureKind, Order, OrderEvent
 from actors.domain.strategy import exit_waits
 from actors.domain.strategy.decisions import (
     ArmIntent,
-    CancelOrder,
     CancelTimers,
     Decision,
-    EndRun,
     LogEvent,
-    ProbeBroker,
     RaiseAlert,
     SendOrder,
     SetTimer,
     WatchPrice,
-    WithdrawOrder,
 )
 from actors.domain.strategy.events import Timer
+from actors.domain.strategy.outcomes import FAILURE_STATUS, Step, cancel_or_withdraw, end, probe
 from actors.domain.strategy.state import Phase, RunStatus, StatusDetail, StrategyState
-
-Step = tuple[StrategyState, list[Decision]]
 
 EXIT_FAILURE_LIMIT = 3
 """Exits in a row that the broker may end without a fill before the run says that its exit failed."""
 
-PROBE_INTERVAL = timedelta(seconds=2)
-"""Between the looks at a broker that did not answer, or that refused the access token (row H3)."""
-
 PROBED = frozenset({FailureKind.UNREACHABLE, FailureKind.SESSION_EXPIRED, FailureKind.HALTED})
 """Failures that are over when the broker answers for the account again: the exit goes out at that moment."""
 
-FAILURE_STATUS = {
-    FailureKind.REFUSED: (RunStatus.FAILED, StatusDetail.ORDER_REJECTED),
-    FailureKind.EXHAUSTED: (RunStatus.FAILED, StatusDetail.ORDER_FAILED),
-    FailureKind.UNREACHABLE: (RunStatus.PAUSED, StatusDetail.BROKER_UNREACHABLE),
-    FailureKind.SESSION_EXPIRED: (RunStatus.PAUSED, StatusDetail.SESSION_EXPIRED),
-    FailureKind.NOTHING_TO_SELL: (RunStatus.FAILED, StatusDetail.CLOSED_OUTSIDE),
-    FailureKind.BUDGET_USED_UP: (RunStatus.FAILED, StatusDetail.ORDER_BUDGET_USED_UP),
-    FailureKind.HALTED: (RunStatus.PAUSED, StatusDetail.ENTRIES_HALTED),
-    FailureKind.ACCOUNT_SHORT: (RunStatus.FAILED, StatusDetail.ACCOUNT_SHORT),
-    FailureKind.MISSED: (RunStatus.FAILED, StatusDetail.MISSED_EXECUTION),
-    FailureKind.MARKET_CLOSED: (RunStatus.FAILED, StatusDetail.MARKET_CLOSED),
-}
 
-
-def arm(state: StrategyState, now: datetime) -> Step:
-    """The entry has its first fill: journal the exit, and watch the stop-loss from this instant (mechanism 3)."""
-    intent = state.run.exit_intent(1, state.entry.filled_quantity)
-    armed = replace(
-        state,
-        phase=Phase.ARMING,
-        exits=(Order(intent),),
-        watched_since=watch_start(state.entry.first_fill_at, now),
-        breach_seen=False,
-        status=RunStatus.RUNNING,
-        detail=StatusDetail.NONE,
-        last_action=OrderEvent.BUY,
-        message=f"Bought {state.entry.filled_quantity} {state.run.instrument.symbol}",
-    )
-    return armed, [ArmIntent(intent), WatchPrice(state.stop_loss), SetTimer(Timer.SELL, state.run.sell_at)]
-
-
-def begin_exit(state: StrategyState, event: OrderEvent, reason: str, *, look_up_first: bool = False) -> Step:
+def begin_exit(state: StrategyState, cause: ExitCause, reason: str, *, look_up_first: bool = False) -> Step:
     """Send the armed exit now, for whatever cause comes first (rows E2, F1, I1; mechanism 1).
 
     `look_up_first`: execution has sent it already; it may have died since.
     """
+    event = cause.event
     intent = replace(state.exits[-1].intent, quantity=state.open_quantity, event=event)
     exiting = replace(
         state,
@@ -85,25 +48,16 @@ def begin_exit(state: StrategyState, event: OrderEvent, reason: str, *, look_up_
         last_action=event,
     )
     exiting = replace(exiting, message=_exit_message(exiting))
-    log = LogEvent(f"{event}_TRIGGERED", reason, intent.id, quantity=intent.quantity)
+    log = LogEvent(TRIGGERED[event], reason, intent.id, quantity=intent.quantity, cause=cause)
     send = SendOrder(intent, look_up_first=look_up_first, check_position=state.ask_first)
-    return exiting, [send, *call_back(exiting.entry), CancelTimers(), WatchPrice(None), log]
-
-
-def call_back(order: Order) -> list[Decision]:
-    """Undo what can be undone of a working order: cancel it, or send nothing more for it while it has no id."""
-    if not order.live:
-        return []
-    if order.order_id is None:
-        return [WithdrawOrder(order.intent.id)]
-    return [CancelOrder(order.intent.id, order.order_id)]
+    return exiting, [send, *cancel_or_withdraw(exiting.entry), CancelTimers(), WatchPrice(None), log]
 
 
 def settle(state: StrategyState, now: datetime) -> Step:
     """Look at where the exit stands: flat ends the run, a remainder goes out as the next sequence number."""
     live = [order for order in state.exits if order.live]
     if live or (state.open_quantity <= 0 and state.entry.live and not state.closed_outside):
-        return _exit_in_work(state, live)
+        return _exit_outstanding(state, live)
     if state.open_quantity <= 0 or state.closed_outside:
         return end(state, now)
     current = state.exits[-1]
@@ -116,7 +70,7 @@ def settle(state: StrategyState, now: datetime) -> Step:
     return send_next_exit(replace(state, exit_failures=failures))
 
 
-def _exit_in_work(state: StrategyState, live: list[Order]) -> Step:
+def _exit_outstanding(state: StrategyState, live: list[Order]) -> Step:
     """Wait for the working orders; call back what would sell more than is open."""
     working = replace(
         state,
@@ -126,10 +80,10 @@ def _exit_in_work(state: StrategyState, live: list[Order]) -> Step:
         message=_exit_message(state),
     )
     if not live:
-        return working, call_back(state.entry)
+        return working, cancel_or_withdraw(state.entry)
     outstanding = sum(order.intent.quantity - order.filled_quantity for order in live)
     if outstanding > state.open_quantity and any(order.filled_quantity for order in state.exits if order not in live):
-        return working, [decision for order in live for decision in call_back(order)]
+        return working, [decision for order in live for decision in cancel_or_withdraw(order)]
     return working, []
 
 
@@ -145,7 +99,7 @@ def send_next_exit(state: StrategyState) -> Step:
         detail=StatusDetail.NONE,
         message=_exit_message(state),
     )
-    log = LogEvent("EXIT_CONTINUED", f"{intent.quantity} left to sell", intent.id, quantity=intent.quantity)
+    log = LogEvent(LogWord.EXIT_CONTINUED, f"{intent.quantity} left to sell", intent.id, quantity=intent.quantity)
     return following, [SendOrder(intent, check_position=True), ArmIntent(intent), log]
 
 
@@ -177,10 +131,10 @@ def exit_failed(state: StrategyState, kind: FailureKind, reason: str, now: datet
     status, detail = FAILURE_STATUS[kind]
     message = _FAILED_EXIT.get(kind, "Order Failed – position still open, retrying the exit")
     counted = replace(state, exit_tries=state.exit_tries + 1, probes=0, told_open=None)
-    probed = exit_waits.first_probe(counted.exit_tries, PROBE_INTERVAL)
+    probed = exit_waits.first_probe(counted.exit_tries)
     again = probed if kind in PROBED else exit_waits.retry_pause(counted.exit_tries)
     failed = replace(counted, phase=Phase.EXIT_FAILED, status=status, detail=detail, message=message, exit_alarmed=True)
-    log = LogEvent("ORDER_FAILED", reason, state.exits[-1].intent.id, quantity=state.open_quantity)
+    log = LogEvent(LogWord.ORDER_FAILED, reason, state.exits[-1].intent.id, quantity=state.open_quantity)
     decisions: list[Decision] = [CancelTimers(), SetTimer(Timer.RETRY, now + again), log]
     alarm = [] if state.exit_alarmed else [RaiseAlert("exit_failed", f"{message}: {reason}")]
     return failed, decisions + alarm + ([] if kind in PROBED else exit_waits.refused_often(failed))
@@ -202,41 +156,8 @@ def exit_retry_due(state: StrategyState, now: datetime) -> Step:
     return retry_exit(state, now)
 
 
-def probe(state: StrategyState, now: datetime) -> Step:
-    """Ask whether the broker is back, the more rarely the longer it has been away."""
-    asked = replace(state, probes=state.probes + 1)
-    return asked, [ProbeBroker(), SetTimer(Timer.RETRY, now + exit_waits.probe_pause(asked, PROBE_INTERVAL))]
-
-
 def _exit_message(state: StrategyState) -> str:
     return "STOP-LOSS Triggered" if state.exit_event is OrderEvent.STOPLOSS else "Selling"
-
-
-def end(state: StrategyState, now: datetime) -> Step:
-    """The run is over. What it says about itself is final."""
-    position = state.position
-    message, detail, status = state.message, state.detail, RunStatus.STOPPED
-    if state.closed_outside:
-        message, detail = "Position was closed outside TradeActors", StatusDetail.CLOSED_OUTSIDE
-    elif position.bought:
-        detail = StatusDetail.STOPPED_BY_USER if state.stop_requested else StatusDetail.NONE
-        message = "STOP-LOSS Triggered" if state.exit_event is OrderEvent.STOPLOSS else f"Sold {position.sold}"
-    elif state.status is RunStatus.FAILED:
-        status = RunStatus.FAILED
-    ended = replace(
-        state,
-        phase=Phase.ENDED,
-        status=status,
-        detail=detail,
-        message=message,
-        terminated_at=now,
-    )
-    decisions: list[Decision] = [CancelTimers()]
-    if position.open_quantity < 0:
-        oversold = f"{-position.open_quantity} more shares were sold than bought; buy them back by hand"
-        decisions.append(RaiseAlert("oversold", oversold))
-    decisions.append(LogEvent("RUN_ENDED", message, quantity=position.sold, price=position.sell_price))
-    return ended, [*decisions, EndRun(manual=state.stop_requested)]
 
 
 def closed_outside(state: StrategyState, now: datetime, found: list[Decision]) -> Step:
@@ -245,7 +166,7 @@ def closed_outside(state: StrategyState, now: datetime, found: list[Decision]) -
     `found` is said in between.
     """
     closed = replace(state, closed_outside=True)
-    back = [decision for order in (state.entry, *state.exits) for decision in call_back(order)]
+    back = [decision for order in (state.entry, *state.exits) for decision in cancel_or_withdraw(order)]
     if any(order.live for order in state.exits):
         return closed, back + found
     ended, decisions = end(closed, now)
@@ -259,51 +180,8 @@ def grow_exit(state: StrategyState) -> StrategyState:
     return replace(state, exits=(*state.exits[:-1], replace(current, intent=intent)))
 
 
-def late_fill(before: StrategyState, merged: StrategyState) -> Step:
-    """Shares bought after the run had ended: call the rest back, and say so."""
-    extra = merged.entry.filled_quantity - before.entry.filled_quantity
-    if merged.entry == before.entry:
-        return before, []
-    decisions = call_back(merged.entry)
-    if extra:
-        message = f"{extra} shares were bought after the run had ended; close them by hand"
-        decisions.append(RaiseAlert("late_fill", message))
-    return merged, decisions
-
-
-def cause_of_foreign_send(state: StrategyState, now: datetime) -> OrderEvent:
+def cause_of_adopted_exit(state: StrategyState, now: datetime) -> OrderEvent:
     """What another incarnation sent an exit for, as far as this one can tell."""
     if state.stop_requested or now >= state.run.sell_at:
         return OrderEvent.SELL
     return OrderEvent.STOPLOSS
-
-
-def exit_report_action(order: Order) -> str:
-    """The `order_logs` event for what an order has become (row H4)."""
-    if order.stage is OrderStage.OPEN and order.filled_quantity:
-        return "ORDER_PARTIALLY_FILLED"
-    return f"ORDER_{order.stage.name}"
-
-
-def follow_foreign(before: Order, order: Order) -> list[Decision]:
-    """Have an order followed that another incarnation has sent: its end is reported to that one, not to us."""
-    if before.sent or before.order_id is not None or not order.live:
-        return []
-    return [SendOrder(order.intent, look_up_first=True, order_id=order.order_id)]
-
-
-def report_log(before: Order, after: Order) -> list[Decision]:
-    """The line of `order_logs` for what is new about an order (row H4)."""
-    if (before.stage, before.filled_quantity, before.order_id) == (after.stage, after.filled_quantity, after.order_id):
-        return []
-    return [
-        LogEvent(
-            exit_report_action(after),
-            after.reason,
-            after.intent.id,
-            after.order_id,
-            after.stage,
-            after.filled_quantity,
-            after.average_price if after.filled_quantity else None,
-        )
-    ]

@@ -12,7 +12,8 @@ from typing import Any
 from actors.domain.errors import BrokenInvariant, IllegalEvent, InvalidValue
 from actors.domain.identifiers import IntentId, Leg
 from actors.domain.money import Paise, to_rupees
-from actors.domain.orders.order import FailureKind, OrderEvent, OrderReport
+from actors.domain.orders.log_events import ExitCause, LogWord
+from actors.domain.orders.order import FailureKind, OrderReport
 from actors.domain.prices.stop_loss import is_breached, move_start
 from actors.domain.session import LateExit, TriggerVerdict, trigger_verdict
 from actors.domain.strategy import entries, exit_waits, exits, recovery
@@ -25,7 +26,7 @@ from actors.domain.strategy.decisions import (
     WatchPrice,
 )
 from actors.domain.strategy.events import Event, Timer
-from actors.domain.strategy.exits import Step
+from actors.domain.strategy.outcomes import Step, cancel_or_withdraw, follow_adopted, probe, report_log
 from actors.domain.strategy.state import TRANSITIONS, Phase, RunStatus, StatusDetail, StrategyState
 
 
@@ -60,11 +61,11 @@ def _on_timer(state: StrategyState, event: ev.TimerFired, now: datetime) -> Step
         case Timer.SELL if not state.unproven:
             return _sell_due(state, now)
         case Timer.ENTRY_PATIENCE:
-            return state, exits.call_back(state.entry)
+            return state, cancel_or_withdraw(state.entry)
         case Timer.RETRY if state.phase is Phase.EXIT_FAILED:
             return exits.exit_retry_due(state, now)
         case Timer.RETRY if state.phase is Phase.PAUSED:
-            return exits.probe(state, now)
+            return probe(state, now)
     return state, []
 
 
@@ -81,7 +82,7 @@ def _sell_due(state: StrategyState, now: datetime) -> Step:
         case Phase.GUARDING:
             return _timed_exit(state, now)
         case Phase.ENTERING:
-            return state, exits.call_back(state.entry)
+            return state, cancel_or_withdraw(state.entry)
         case Phase.PAUSED:
             return entries.missed(state, now)
     return state, []
@@ -91,12 +92,12 @@ def _timed_exit(state: StrategyState, now: datetime) -> Step:
     due = state.run.sell_at
     if trigger_verdict(due, now, state.run.missed_grace) is not TriggerVerdict.MISSED:
         late_ms = int((now - due) / timedelta(milliseconds=1))
-        return exits.begin_exit(state, OrderEvent.SELL, f"{late_ms} ms after sell_at")
+        return exits.begin_exit(state, ExitCause.SELL, f"{late_ms} ms after sell_at")
     reason = f"missed execution: SELL was due at {due.isoformat()}"
-    missed: list[Decision] = [LogEvent("MISSED_EXECUTION", reason), RaiseAlert("missed_execution", reason)]
+    missed: list[Decision] = [LogEvent(LogWord.MISSED_EXECUTION, reason), RaiseAlert("missed_execution", reason)]
     same_session = now.astimezone(due.tzinfo).date() == due.date()
     if state.run.late_exit is LateExit.SELL and same_session:
-        exiting, decisions = exits.begin_exit(state, OrderEvent.SELL, reason)
+        exiting, decisions = exits.begin_exit(state, ExitCause.SELL, reason)
         return exiting, decisions + missed
     held = replace(
         state,
@@ -120,7 +121,7 @@ def _on_tick(state: StrategyState, event: ev.TickReceived, now: datetime) -> Ste
     if state.phase is Phase.ARMING:
         return replace(seen, breach_seen=True), []
     if state.phase is Phase.GUARDING:
-        return exits.begin_exit(seen, OrderEvent.STOPLOSS, _touch(state, min(tick.price, tick.low)))
+        return exits.begin_exit(seen, ExitCause.STOPLOSS, _touch(state, min(tick.price, tick.low)))
     return seen, []
 
 
@@ -134,7 +135,7 @@ def _on_stop_loss_triggered(state: StrategyState, event: ev.StopLossTriggered, _
         seen = f"price ₹{to_rupees(event.price)} at or below the stop-loss before its last move"
     else:
         seen = _touch(state, event.price)
-    return exits.begin_exit(state, OrderEvent.STOPLOSS, f"{seen}, seen where orders leave", look_up_first=True)
+    return exits.begin_exit(state, ExitCause.STOPLOSS, f"{seen}, seen where orders leave", look_up_first=True)
 
 
 def _touch(state: StrategyState, price: Paise) -> str:
@@ -149,21 +150,21 @@ def _on_feed_lost(state: StrategyState, event: ev.FeedLost, _now: datetime) -> S
         if state.unlisted or state.phase is Phase.ENDED:
             return lost, []
         told = replace(lost, feed_told=True)
-        return told, [LogEvent("SYMBOL_NOT_LISTED", event.reason), RaiseAlert("symbol_not_listed", message)]
+        return told, [LogEvent(LogWord.SYMBOL_NOT_LISTED, event.reason), RaiseAlert("symbol_not_listed", message)]
     if state.phase not in {Phase.ARMING, Phase.GUARDING} or (state.feed_told and not worse):
         return lost, []
     told = replace(lost, feed_told=True)
     if event.late:
         message = f"Prices come late – {event.reason}; the stop-loss acts on each as soon as it is heard"
-        return told, [LogEvent("TICKS_STALE", event.reason), RaiseAlert("ticks_stale", message)]
+        return told, [LogEvent(LogWord.TICKS_STALE, event.reason), RaiseAlert("ticks_stale", message)]
     message = "Price feed lost – no stop-loss decision until it is back"
-    return told, [LogEvent("FEED_LOST", event.reason), RaiseAlert("feed_lost", message)]
+    return told, [LogEvent(LogWord.FEED_LOST, event.reason), RaiseAlert("feed_lost", message)]
 
 
 def _on_feed_restored(state: StrategyState, _event: ev.FeedRestored, _now: datetime) -> Step:
     missed = not state.feed_live and state.phase in {Phase.ARMING, Phase.GUARDING}
     restored = replace(state, feed_live=True, feed_late=False, feed_told=False, unlisted=False)
-    return restored, [LogEvent("FEED_RESTORED")] if missed else []
+    return restored, [LogEvent(LogWord.FEED_RESTORED)] if missed else []
 
 
 def _on_stop_loss_moved(state: StrategyState, event: ev.StopLossMoved, now: datetime) -> Step:
@@ -176,7 +177,7 @@ def _on_stop_loss_moved(state: StrategyState, event: ev.StopLossMoved, now: date
         watched_since=None if since is None else move_start(since, now, event.feed_lag),
         level_set_at=None if since is None else now,
     )
-    log = LogEvent("STOP_LOSS_MOVED", f"₹{to_rupees(state.stop_loss)} to ₹{to_rupees(event.stop_loss)}")
+    log = LogEvent(LogWord.STOP_LOSS_MOVED, f"₹{to_rupees(state.stop_loss)} to ₹{to_rupees(event.stop_loss)}")
     if state.phase in {Phase.ARMING, Phase.GUARDING}:
         return moved, [WatchPrice(event.stop_loss), log]
     return moved, [log]
@@ -193,9 +194,9 @@ def _on_stop_requested(state: StrategyState, _event: ev.StopRequested, now: date
         case Phase.SCHEDULED | Phase.PAUSED:
             return entries.stopped_empty(asked, now)
         case Phase.ENTERING:
-            return replace(asked, message="Stopping: cancelling the buy order"), exits.call_back(asked.entry)
+            return replace(asked, message="Stopping: cancelling the buy order"), cancel_or_withdraw(asked.entry)
         case Phase.GUARDING:
-            return exits.begin_exit(asked, OrderEvent.SELL, "STOP pressed")
+            return exits.begin_exit(asked, ExitCause.STOP, "STOP pressed")
         case Phase.EXIT_FAILED:
             return exits.retry_exit(asked, now)
     return asked, []
@@ -208,9 +209,9 @@ def _on_intent_armed(state: StrategyState, event: ev.IntentArmed, now: datetime)
         return state, []
     guarding = replace(state, phase=Phase.GUARDING)
     if state.stop_requested:
-        return exits.begin_exit(guarding, OrderEvent.SELL, "STOP pressed")
+        return exits.begin_exit(guarding, ExitCause.STOP, "STOP pressed")
     if state.breach_seen:
-        return exits.begin_exit(guarding, OrderEvent.STOPLOSS, "stop-loss touched while the exit was being journalled")
+        return exits.begin_exit(guarding, ExitCause.STOPLOSS, "stop-loss touched while the exit was being journalled")
     if now >= state.run.sell_at:
         sold, decisions = _timed_exit(guarding, now)
         return sold, decisions
@@ -228,7 +229,7 @@ def _on_order_reported(state: StrategyState, event: ev.OrderReported, now: datet
 
 def _entry_reported(state: StrategyState, report: OrderReport, now: datetime) -> Step:
     entry = state.entry.merged(report)
-    logs = exits.report_log(state.entry, entry)
+    logs = report_log(state.entry, entry)
     merged = replace(state, entry=entry)
     match state.phase:
         case Phase.SCHEDULED | Phase.PAUSED | Phase.ENTERING:
@@ -239,10 +240,10 @@ def _entry_reported(state: StrategyState, report: OrderReport, now: datetime) ->
             news = entry != state.entry and state.phase is Phase.EXITING
             after, decisions = exits.settle(merged, now) if news else (merged, [])
         case _:
-            after, decisions = exits.late_fill(state, merged)
+            after, decisions = entries.late_fill(state, merged)
     if state.entry.order_id is None and after.entry.live:
         decisions = [*decisions, SetTimer(Timer.ENTRY_PATIENCE, now + entries.ENTRY_PATIENCE)]
-    return after, exits.follow_foreign(state.entry, entry) + logs + decisions
+    return after, follow_adopted(state.entry, entry) + logs + decisions
 
 
 def _exit_reported(state: StrategyState, intent_id: IntentId, report: OrderReport, now: datetime) -> Step:
@@ -251,17 +252,17 @@ def _exit_reported(state: StrategyState, intent_id: IntentId, report: OrderRepor
         raise IllegalEvent(f"intent {intent_id} is not of run {state.run.run_id}")
     before = state.exits[index]
     order = before.merged(report)
-    logs = exits.report_log(before, order)
+    logs = report_log(before, order)
     if order == before or state.phase is Phase.ENDED:
         return state, logs
-    cause = state.exit_event or exits.cause_of_foreign_send(state, now)
+    cause = state.exit_event or exits.cause_of_adopted_exit(state, now)
     if not before.sent:
         order = replace(order, intent=replace(order.intent, event=cause))
     merged = replace(state, exits=(*state.exits[:index], order, *state.exits[index + 1 :]), exit_event=cause)
     if state.phase is Phase.EXIT_FAILED and not order.live and merged.open_quantity > 0:
         return merged, logs
     after, decisions = exits.settle(merged, now)
-    return after, exits.follow_foreign(before, order) + logs + decisions
+    return after, follow_adopted(before, order) + logs + decisions
 
 
 def _on_placement_failed(state: StrategyState, event: ev.PlacementFailed, now: datetime) -> Step:
@@ -295,7 +296,7 @@ def _on_placement_unresolved(state: StrategyState, event: ev.PlacementUnresolved
     message = _WAITING.get((detail, is_exit), "Order outcome unknown – looking it up at the broker")
     unknown = replace(state, status=status, detail=detail, message=message)
     return unknown, [
-        LogEvent("ORDER_UNKNOWN", event.reason, event.intent_id),
+        LogEvent(LogWord.ORDER_UNKNOWN, event.reason, event.intent_id),
         RaiseAlert(detail, f"{message}: {event.reason}"),
     ]
 
@@ -319,7 +320,7 @@ def _on_order_queued(state: StrategyState, event: ev.OrderQueued, _now: datetime
     what = state.message.partition(" – ")[0]
     message = f"{what} – waiting for the broker's order limit, expected at {expected:%H:%M:%S}"
     queued = replace(state, detail=StatusDetail.ORDER_QUEUED, message=message)
-    return queued, [LogEvent("ORDER_QUEUED", f"expected at {expected:%H:%M:%S}", event.intent_id)]
+    return queued, [LogEvent(LogWord.ORDER_QUEUED, f"expected at {expected:%H:%M:%S}", event.intent_id)]
 
 
 def _on_broker_restored(state: StrategyState, _event: ev.BrokerRestored, now: datetime) -> Step:
@@ -338,7 +339,7 @@ def _on_closed_outside(state: StrategyState, event: ev.PositionClosedOutside, no
         return state, []
     message = f"{event.reason[:1].upper()}{event.reason[1:]}. {_HELD_HINT}"
     return exits.closed_outside(
-        state, now, [LogEvent("CLOSED_OUTSIDE", event.reason), RaiseAlert("closed_outside", message)]
+        state, now, [LogEvent(LogWord.CLOSED_OUTSIDE, event.reason), RaiseAlert("closed_outside", message)]
     )
 
 
@@ -350,7 +351,7 @@ _HELD_HINT = (
 def _on_closed_by_trader(state: StrategyState, _event: ev.ClosedByTrader, now: datetime) -> Step:
     if state.phase is Phase.ENDED:
         return state, []
-    log = LogEvent("CLOSED_BY_TRADER", "the trader has closed the position himself")
+    log = LogEvent(LogWord.CLOSED_BY_TRADER, "the trader has closed the position himself")
     return exits.closed_outside(state, now, [log])
 
 
@@ -358,9 +359,9 @@ def _on_exit_uncovered(state: StrategyState, event: ev.ExitUncovered, _now: date
     if state.phase is not Phase.EXITING or state.recalled >= len(state.exits):
         return state, []
     recalled = replace(state, recalled=len(state.exits))
-    back = [decision for order in state.exits for decision in exits.call_back(order)]
+    back = [decision for order in state.exits for decision in cancel_or_withdraw(order)]
     message = f"The exit is called back, and what is left of it goes out anew: {event.reason}"
-    return recalled, [*back, LogEvent("EXIT_RECALLED", event.reason), RaiseAlert("exit_recalled", message)]
+    return recalled, [*back, LogEvent(LogWord.EXIT_RECALLED, event.reason), RaiseAlert("exit_recalled", message)]
 
 
 def _on_cover_read(state: StrategyState, event: ev.CoverRead, now: datetime) -> Step:

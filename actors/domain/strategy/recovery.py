@@ -17,7 +17,7 @@ from actors.domain.strategy import entries, exits
 from actors.domain.strategy import events as ev
 from actors.domain.strategy.decisions import AskCover, Decision, SendOrder, SetTimer, WatchPrice
 from actors.domain.strategy.events import Timer
-from actors.domain.strategy.exits import Step
+from actors.domain.strategy.outcomes import Step, end, report_log
 from actors.domain.strategy.reconciliation import adopt
 from actors.domain.strategy.state import Phase, RunStatus, StatusDetail, StrategyState
 
@@ -59,14 +59,14 @@ def _found(before: StrategyState, adopted: StrategyState) -> list[Decision]:
     known = {order.intent.id: order for order in before.exits}
     pairs = [(before.entry, adopted.entry)]
     pairs += [(known.get(order.intent.id, Order(order.intent)), order) for order in adopted.exits]
-    return [line for old, new in pairs for line in exits.report_log(old, new)]
+    return [line for old, new in pairs for line in report_log(old, new)]
 
 
 def _resume(state: StrategyState, adopted: StrategyState, event: ev.RunRecovered, now: datetime) -> Step:
     watch = WatchPrice(None)
     if state.phase is Phase.ENDED:
-        late, told = exits.late_fill(state, adopted)
-        ended, decisions = exits.end(late, state.terminated_at or now)
+        late, told = entries.late_fill(state, adopted)
+        ended, decisions = end(late, state.terminated_at or now)
         return ended, [*told, *decisions]
     if any(order.live for order in adopted.exits) or (adopted.exits and adopted.exits[-1].sent):
         return _resume_exit(adopted, now)
@@ -92,7 +92,7 @@ def _resume(state: StrategyState, adopted: StrategyState, event: ev.RunRecovered
 
 def _resume_position(state: StrategyState, now: datetime) -> Step:
     if state.phase is not Phase.GUARDING:
-        armed, decisions = exits.arm(state, now)
+        armed, decisions = entries.arm(state, now)
         return armed, decisions + _follow_entry(armed, now)
     unproven = _of_an_earlier_day(state, now)
     since = state.watched_since or watch_start(state.entry.first_fill_at, now)
@@ -120,7 +120,7 @@ def _follow(order: Order, not_after: datetime | None) -> SendOrder:
 
 
 def _resume_exit(state: StrategyState, now: datetime) -> Step:
-    cause = state.exit_event or exits.cause_of_foreign_send(state, now)
+    cause = state.exit_event or exits.cause_of_adopted_exit(state, now)
     named = tuple(replace(order, intent=replace(order.intent, event=cause)) for order in state.exits)
     exiting = replace(state, exit_event=cause, exits=named)
     after, decisions = exits.settle(exiting, now)

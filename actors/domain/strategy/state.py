@@ -1,22 +1,15 @@
 """The state of a strategy and the table of everything that may happen to it.
 
-Rules for the editor of this file: a phase change that is not in `TRANSITIONS` does not exist. A missing key is an
-illegal event and leaves the state as it was; a key with its own phase in the set is an event that may be taken in
-without moving (a duplicate, a late update). `machine.step` is the only reader that acts on the table.
-
-        SCHEDULED ──BUY due──▶ ENTERING ──first fill──▶ ARMING ──exit journalled──▶ GUARDING
-            │  ▲                  │  │                                                 │
-            │  └──(never)         │  └─unreachable─▶ PAUSED ─restored─▶ ENTERING      stop-loss, SELL, STOP
-            ▼                     ▼                                                    ▼
-          ENDED ◀──rejected, failed, missed           EXIT_FAILED ◀─no order─ EXITING ──flat──▶ ENDED
-                                                           └────slow retry────▶│
+Rules for the editor of this file: a phase change that is not in `MOVES` does not exist. An event that is neither in
+`MOVES` nor in `IGNORED` is illegal in that phase and leaves the state as it was. `machine.step` is the only
+reader that acts on the table; `docs/architecture.md` holds the drawing of it.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Self
+from typing import Self, get_args
 
 from actors.domain.money import Paise
 from actors.domain.orders.cover import Stake
@@ -212,160 +205,92 @@ _EXITS = frozenset({_P.EXITING, _P.EXIT_FAILED, _P.ENDED})
 """What a working exit can become."""
 
 
-def _stay(phase: Phase, *more: Phase) -> frozenset[Phase]:
-    return frozenset({phase, *more})
+def _to(*phases: Phase) -> frozenset[Phase]:
+    return frozenset(phases)
 
 
-TRANSITIONS: Mapping[Phase, Mapping[type[ev.Event], frozenset[Phase]]] = {
+MOVES: Mapping[Phase, Mapping[type[ev.Event], frozenset[Phase]]] = {
     _P.SCHEDULED: {
-        ev.TimerFired: _stay(_P.SCHEDULED, _P.ENTERING, _P.ENDED),
-        ev.TickReceived: _stay(_P.SCHEDULED),
-        ev.OrderReported: _stay(_P.ENTERING, _P.ARMING, _P.ENDED),  # sent by an incarnation that died before it said so
-        ev.OrderQueued: _stay(_P.SCHEDULED),
-        ev.BrokerRestored: _stay(_P.SCHEDULED),
-        ev.StopRequested: _stay(_P.ENDED),
-        ev.StopLossMoved: _stay(_P.SCHEDULED),
-        ev.FeedLost: _stay(_P.SCHEDULED),
-        ev.FeedRestored: _stay(_P.SCHEDULED),
-        ev.RunRecovered: _stay(_P.SCHEDULED, _P.ENTERING, _P.ARMING, _P.ENDED) | _EXITS,
-        ev.NoBuyers: _stay(_P.SCHEDULED),
-        ev.StopLossTriggered: _stay(_P.SCHEDULED),
+        ev.TimerFired: _to(_P.SCHEDULED, _P.ENTERING, _P.ENDED),
+        ev.OrderReported: _to(_P.ENTERING, _P.ARMING, _P.ENDED),  # sent by an incarnation that died before it said so
+        ev.StopRequested: _to(_P.ENDED),
+        ev.RunRecovered: _to(_P.SCHEDULED, _P.ENTERING, _P.ARMING) | _EXITS,
     },
     _P.PAUSED: {
-        ev.TimerFired: _stay(_P.PAUSED, _P.ENDED),
-        ev.TickReceived: _stay(_P.PAUSED),
-        ev.OrderReported: _stay(_P.ENTERING, _P.ARMING, _P.ENDED),  # the broker had it all the same
-        ev.PlacementFailed: _stay(_P.PAUSED),
-        ev.PlacementUnresolved: _stay(_P.PAUSED),
-        ev.OrderQueued: _stay(_P.PAUSED),
-        ev.BrokerRestored: _stay(_P.ENTERING, _P.ENDED),
-        ev.StopRequested: _stay(_P.ENDED),
-        ev.StopLossMoved: _stay(_P.PAUSED),
-        ev.FeedLost: _stay(_P.PAUSED),
-        ev.FeedRestored: _stay(_P.PAUSED),
-        ev.RunRecovered: _stay(_P.PAUSED, _P.ENTERING, _P.ARMING) | _EXITS,
-        ev.NoBuyers: _stay(_P.PAUSED),
-        ev.StopLossTriggered: _stay(_P.PAUSED),
+        ev.TimerFired: _to(_P.PAUSED, _P.ENDED),
+        ev.OrderReported: _to(_P.ENTERING, _P.ARMING, _P.ENDED),  # the broker had it all the same
+        ev.BrokerRestored: _to(_P.ENTERING, _P.ENDED),
+        ev.StopRequested: _to(_P.ENDED),
+        ev.RunRecovered: _to(_P.PAUSED, _P.ENTERING, _P.ARMING) | _EXITS,
     },
     _P.ENTERING: {
-        ev.TimerFired: _stay(_P.ENTERING),
-        ev.TickReceived: _stay(_P.ENTERING),
-        ev.OrderReported: _stay(_P.ENTERING, _P.ARMING, _P.ENDED),
-        ev.PlacementFailed: _stay(_P.ENTERING, _P.PAUSED, _P.ENDED),
-        ev.PlacementUnresolved: _stay(_P.ENTERING),
-        ev.OrderQueued: _stay(_P.ENTERING),
-        ev.BrokerRestored: _stay(_P.ENTERING),
-        ev.StopRequested: _stay(_P.ENTERING),
-        ev.StopLossMoved: _stay(_P.ENTERING),
-        ev.FeedLost: _stay(_P.ENTERING),
-        ev.FeedRestored: _stay(_P.ENTERING),
-        ev.RunRecovered: _stay(_P.ENTERING, _P.ARMING) | _EXITS,
-        ev.NoBuyers: _stay(_P.ENTERING),
-        ev.StopLossTriggered: _stay(_P.ENTERING),
+        ev.OrderReported: _to(_P.ENTERING, _P.ARMING, _P.ENDED),
+        ev.PlacementFailed: _to(_P.ENTERING, _P.PAUSED, _P.ENDED),
+        ev.RunRecovered: _to(_P.ENTERING, _P.ARMING) | _EXITS,
     },
     _P.ARMING: {
-        ev.TimerFired: _stay(_P.ARMING),
-        ev.TickReceived: _stay(_P.ARMING),
-        ev.IntentArmed: _stay(_P.GUARDING, _P.EXITING),
-        ev.OrderReported: _stay(_P.ARMING) | _EXITS,
-        ev.PlacementFailed: _stay(_P.ARMING),  # of an entry already filled: an old answer
-        ev.PlacementUnresolved: _stay(_P.ARMING),
-        ev.OrderQueued: _stay(_P.ARMING),
-        ev.BrokerRestored: _stay(_P.ARMING),
-        ev.StopRequested: _stay(_P.ARMING),
-        ev.StopLossMoved: _stay(_P.ARMING),
-        ev.FeedLost: _stay(_P.ARMING),
-        ev.FeedRestored: _stay(_P.ARMING),
-        ev.PositionClosedOutside: _stay(_P.ENDED),
-        ev.ExitUncovered: _stay(_P.ARMING),
-        ev.ClosedByTrader: _stay(_P.ENDED),
-        ev.CoverRead: _stay(_P.ARMING, _P.ENDED),
-        ev.RunRecovered: _stay(_P.ARMING) | _EXITS,
-        ev.NoBuyers: _stay(_P.ARMING),
-        ev.StopLossTriggered: _stay(_P.ARMING),
+        ev.IntentArmed: _to(_P.GUARDING, _P.EXITING),
+        ev.OrderReported: _to(_P.ARMING) | _EXITS,
+        ev.PositionClosedOutside: _to(_P.ENDED),
+        ev.ClosedByTrader: _to(_P.ENDED),
+        ev.CoverRead: _to(_P.ARMING, _P.ENDED),
+        ev.RunRecovered: _to(_P.ARMING) | _EXITS,
     },
     _P.GUARDING: {
-        ev.TimerFired: _stay(_P.GUARDING, _P.EXITING),
-        ev.TickReceived: _stay(_P.GUARDING, _P.EXITING),
-        ev.IntentArmed: _stay(_P.GUARDING),
-        ev.OrderReported: _stay(_P.GUARDING) | _EXITS,  # an exit sent by another incarnation is adopted
-        ev.PlacementFailed: _stay(_P.GUARDING),
-        ev.PlacementUnresolved: _stay(_P.GUARDING),
-        ev.OrderQueued: _stay(_P.GUARDING),
-        ev.BrokerRestored: _stay(_P.GUARDING),
-        ev.StopRequested: _stay(_P.EXITING),
-        ev.StopLossMoved: _stay(_P.GUARDING),
-        ev.FeedLost: _stay(_P.GUARDING),
-        ev.FeedRestored: _stay(_P.GUARDING),
-        ev.PositionClosedOutside: _stay(_P.ENDED),
-        ev.ExitUncovered: _stay(_P.GUARDING),
-        ev.ClosedByTrader: _stay(_P.ENDED),
-        ev.CoverRead: _stay(_P.GUARDING, _P.ENDED),
-        ev.RunRecovered: _stay(_P.GUARDING) | _EXITS,
-        ev.NoBuyers: _stay(_P.GUARDING),
-        ev.StopLossTriggered: _stay(_P.GUARDING, _P.EXITING),
+        ev.TimerFired: _to(_P.GUARDING, _P.EXITING),
+        ev.TickReceived: _to(_P.GUARDING, _P.EXITING),
+        ev.OrderReported: _to(_P.GUARDING) | _EXITS,  # an exit sent by another incarnation is adopted
+        ev.StopRequested: _to(_P.EXITING),
+        ev.PositionClosedOutside: _to(_P.ENDED),
+        ev.ClosedByTrader: _to(_P.ENDED),
+        ev.CoverRead: _to(_P.GUARDING, _P.ENDED),
+        ev.RunRecovered: _to(_P.GUARDING) | _EXITS,
+        ev.StopLossTriggered: _to(_P.GUARDING, _P.EXITING),
     },
     _P.EXITING: {
-        ev.TimerFired: _stay(_P.EXITING),
-        ev.TickReceived: _stay(_P.EXITING),
-        ev.IntentArmed: _stay(_P.EXITING),
         ev.OrderReported: _EXITS,
-        ev.PlacementFailed: _stay(_P.EXITING, _P.EXIT_FAILED, _P.ENDED),
-        ev.PlacementUnresolved: _stay(_P.EXITING),
-        ev.OrderQueued: _stay(_P.EXITING),
-        ev.BrokerRestored: _stay(_P.EXITING),
-        ev.StopRequested: _stay(_P.EXITING),
-        ev.StopLossMoved: _stay(_P.EXITING),
-        ev.FeedLost: _stay(_P.EXITING),
-        ev.FeedRestored: _stay(_P.EXITING),
-        ev.PositionClosedOutside: _stay(_P.EXITING, _P.ENDED),
-        ev.ExitUncovered: _stay(_P.EXITING),
-        ev.ClosedByTrader: _stay(_P.EXITING, _P.ENDED),
-        ev.CoverRead: _stay(_P.EXITING),
+        ev.PlacementFailed: _EXITS,
+        ev.PositionClosedOutside: _to(_P.EXITING, _P.ENDED),
+        ev.ClosedByTrader: _to(_P.EXITING, _P.ENDED),
         ev.RunRecovered: _EXITS,
-        ev.NoBuyers: _stay(_P.EXITING),
-        ev.StopLossTriggered: _stay(_P.EXITING),
     },
     _P.EXIT_FAILED: {
-        ev.TimerFired: _stay(_P.EXIT_FAILED, _P.EXITING),
-        ev.TickReceived: _stay(_P.EXIT_FAILED),
-        ev.IntentArmed: _stay(_P.EXIT_FAILED),
+        ev.TimerFired: _to(_P.EXIT_FAILED, _P.EXITING),
         ev.OrderReported: _EXITS,  # the order we thought absent turned up
-        ev.PlacementFailed: _stay(_P.EXIT_FAILED),
-        ev.PlacementUnresolved: _stay(_P.EXIT_FAILED),
-        ev.OrderQueued: _stay(_P.EXIT_FAILED),
-        ev.BrokerRestored: _stay(_P.EXITING),
-        ev.StopRequested: _stay(_P.EXITING),
-        ev.StopLossMoved: _stay(_P.EXIT_FAILED),
-        ev.FeedLost: _stay(_P.EXIT_FAILED),
-        ev.FeedRestored: _stay(_P.EXIT_FAILED),
-        ev.PositionClosedOutside: _stay(_P.ENDED),
-        ev.ExitUncovered: _stay(_P.EXIT_FAILED),
-        ev.ClosedByTrader: _stay(_P.ENDED),
-        ev.CoverRead: _stay(_P.EXIT_FAILED),
+        ev.BrokerRestored: _to(_P.EXITING),
+        ev.StopRequested: _to(_P.EXITING),
+        ev.PositionClosedOutside: _to(_P.ENDED),
+        ev.ClosedByTrader: _to(_P.ENDED),
         ev.RunRecovered: _EXITS,
-        ev.NoBuyers: _stay(_P.EXIT_FAILED),
-        ev.StopLossTriggered: _stay(_P.EXIT_FAILED),
     },
-    _P.ENDED: {
-        ev.TimerFired: _stay(_P.ENDED),
-        ev.TickReceived: _stay(_P.ENDED),
-        ev.IntentArmed: _stay(_P.ENDED),
-        ev.OrderReported: _stay(_P.ENDED),
-        ev.PlacementFailed: _stay(_P.ENDED),
-        ev.PlacementUnresolved: _stay(_P.ENDED),
-        ev.OrderQueued: _stay(_P.ENDED),
-        ev.BrokerRestored: _stay(_P.ENDED),
-        ev.StopRequested: _stay(_P.ENDED),
-        ev.FeedLost: _stay(_P.ENDED),
-        ev.FeedRestored: _stay(_P.ENDED),
-        ev.PositionClosedOutside: _stay(_P.ENDED),
-        ev.ExitUncovered: _stay(_P.ENDED),
-        ev.ClosedByTrader: _stay(_P.ENDED),
-        ev.CoverRead: _stay(_P.ENDED),
-        ev.RunRecovered: _stay(_P.ENDED),
-        ev.NoBuyers: _stay(_P.ENDED),
-        ev.StopLossTriggered: _stay(_P.ENDED),
-    },
+    _P.ENDED: {},
 }
-"""Phase → event → phases the run may be in afterwards."""
+"""Phase → event → phases the run may be in afterwards. A row that holds its own phase: the event may also change none,
+as a duplicate or a late update does.
+"""
+
+_NEWS: frozenset[type[ev.Event]] = frozenset({ev.FeedLost, ev.FeedRestored, ev.OrderQueued, ev.NoBuyers})
+_LIVE = _NEWS | {ev.StopLossMoved}
+_UNGUARDED = _LIVE | {ev.TickReceived, ev.StopLossTriggered}
+_UNPLACED = frozenset({ev.PlacementFailed, ev.PlacementUnresolved})
+
+IGNORED: Mapping[Phase, frozenset[type[ev.Event]]] = {
+    _P.SCHEDULED: _UNGUARDED | {ev.BrokerRestored},
+    _P.PAUSED: _UNGUARDED | _UNPLACED,
+    _P.ENTERING: _UNGUARDED | {ev.PlacementUnresolved, ev.BrokerRestored, ev.StopRequested, ev.TimerFired},
+    _P.ARMING: _UNGUARDED | _UNPLACED | {ev.BrokerRestored, ev.StopRequested, ev.TimerFired, ev.ExitUncovered},
+    _P.GUARDING: _LIVE | _UNPLACED | {ev.BrokerRestored, ev.IntentArmed, ev.ExitUncovered},
+    _P.EXITING: _UNGUARDED
+    | {ev.PlacementUnresolved, ev.BrokerRestored, ev.StopRequested, ev.TimerFired}
+    | {ev.IntentArmed, ev.ExitUncovered, ev.CoverRead},
+    _P.EXIT_FAILED: _UNGUARDED | _UNPLACED | {ev.IntentArmed, ev.ExitUncovered, ev.CoverRead},
+    _P.ENDED: frozenset(get_args(ev.Event)) - {ev.StopLossMoved},
+}
+"""Phase → events that may happen there and never change the phase, whatever else they change: a price, a message, the
+stop-loss, or nothing at all. Of what has ended, all but a new stop-loss.
+"""
+
+TRANSITIONS: Mapping[Phase, Mapping[type[ev.Event], frozenset[Phase]]] = {
+    phase: {**moves, **dict.fromkeys(IGNORED[phase], _to(phase))} for phase, moves in MOVES.items()
+}
+"""Both in one: phase → event → phases the run may be in afterwards."""

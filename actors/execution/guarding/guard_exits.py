@@ -8,7 +8,7 @@ import structlog
 
 from actors.domain.identifiers import IntentId
 from actors.domain.money import Paise
-from actors.domain.strategy.events import Event, OrderReported, StopLossTriggered
+from actors.domain.strategy.events import Event, OrderReported, PlacementFailed, StopLossTriggered
 from actors.ports.common import PeerUnavailable
 from actors.ports.execution import StrategyEvents
 from actors.ports.strategy import OrderCommand
@@ -18,6 +18,9 @@ log = structlog.get_logger(__name__)
 _TELL_PAUSE_S, _TELL_TIMES = 0.5, 60
 """A strategy is back within seconds; one that is not reads the order book when it is."""
 
+
+_ANSWER_LASTS_S = 2.0
+"""How long a failure waits for the strategy's own command of the same exit; later ones are tries of their own."""
 
 _TOLD_AFTER_S = 0.02
 """Other exits of the same tick leave first: each strategy that hears of its own wakes, and wants the processor."""
@@ -46,6 +49,16 @@ class GuardExits:
     ) -> None:
         self._strategies, self._begin, self._is_over, self._in_background = strategies, begin, is_over, in_background
         self._untold: dict[IntentId, asyncio.Event] = {}
+        self._uncommanded: set[IntentId] = set()
+        self._failures: dict[IntentId, PlacementFailed] = {}
+
+    def commanded(self, intent_id: IntentId) -> PlacementFailed | None:
+        """The strategy gives the exit, too: the answer, if the exit has failed before the strategy had heard of it.
+
+        Without it, the command would send at once again what was refused; tries of an exit keep their pauses.
+        """
+        self._uncommanded.discard(intent_id)
+        return self._failures.pop(intent_id, None)
 
     def send(self, command: OrderCommand, price: Paise | None) -> None:
         """Send the exit of a stop-loss that was seen touched at this price, then tell its strategy."""
@@ -53,7 +66,9 @@ class GuardExits:
             log.warning("stop_guard.run_is_over", strategy_id=command.strategy_id, run_id=command.run_id)
             return
         self._untold[command.intent.id] = asyncio.Event()
+        self._uncommanded.add(command.intent.id)
         work = self._begin(command, foreseen=not command.look_up_first)
+        work.add_done_callback(lambda work: self._keep_failure(command.intent.id, work))
         self._in_background(self._see_through(command, work, price))
 
     async def told(self, intent_id: IntentId) -> None:
@@ -76,6 +91,15 @@ class GuardExits:
             return  # the strategy that has heard of it asks again
         if isinstance(ended, OrderReported):  # a failure is the answer to the strategy's own command, and to that alone
             await self._tell_until_heard(command, ended)
+
+    def _keep_failure(self, intent_id: IntentId, work: "asyncio.Task[Event]") -> None:
+        if intent_id not in self._uncommanded:
+            return
+        self._uncommanded.discard(intent_id)
+        if work.cancelled() or work.exception() is not None or not isinstance(failed := work.result(), PlacementFailed):
+            return
+        self._failures[intent_id] = failed
+        asyncio.get_running_loop().call_later(_ANSWER_LASTS_S, self._failures.pop, intent_id, None)
 
     async def _tell_until_heard(self, command: OrderCommand, event: Event) -> None:
         """A strategy that is being started again hears it as soon as it is there; it may know it from the book."""

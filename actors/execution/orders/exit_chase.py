@@ -8,6 +8,7 @@ from typing import assert_never
 import structlog
 
 from actors.domain.money import to_rupees
+from actors.domain.orders.log_events import LogWord
 from actors.domain.orders.order import OrderReport
 from actors.domain.orders.price_band import (
     CancelForRest,
@@ -90,16 +91,16 @@ class ExitChase:
             match move:
                 case Widen(percent):
                     await self.desk.gateway.widen_protection(order.order_id, percent)
-                    self._note("EXIT_CHASED", order, f"parked; protection widened to {percent} %")
+                    self._note(LogWord.EXIT_CHASED, order, f"parked; protection widened to {percent} %")
                     self._alert_once(order)
                 case RestAt(price):
                     await self.desk.gateway.rest_at(order.order_id, price)
                     self._parked = replace(self._parked, rests_at=price)
-                    self._note("EXIT_RESTS", order, f"no buyers; waits in the queue at ₹{to_rupees(price)}")
+                    self._note(LogWord.EXIT_RESTS, order, f"no buyers; waits in the queue at ₹{to_rupees(price)}")
                     await self.tell(NoBuyers(self.command.intent.id, price))
                 case CancelForRest():
                     await self.desk.gateway.cancel(order.order_id)
-                    self._note("EXIT_CANCELLED", order, "parked for too long; its rest is sent anew")
+                    self._note(LogWord.EXIT_CANCELLED, order, "parked for too long; its rest is sent anew")
                 case _:
                     assert_never(move)
         except BrokerUnavailable as error:
@@ -107,7 +108,7 @@ class ExitChase:
             self._parked = replace(self._parked, setbacks=parked.setbacks + 1, at_circuit=parked.at_circuit or refused)
             raise
 
-    def _note(self, event: str, order: OrderReport, reason: str) -> None:
+    def _note(self, event: LogWord, order: OrderReport, reason: str) -> None:
         command = self.command
         self.attempts.log_note(OrderNote(command, event, order.order_id, reason, self.clock.now()))
 

@@ -13,6 +13,7 @@ import structlog
 
 from actors.domain.identifiers import Side
 from actors.domain.orders.cover import position_key
+from actors.domain.orders.log_events import LogWord
 from actors.domain.orders.order import OrderReport, OrderStage, is_dead
 from actors.domain.orders.partly_read import is_listed_unread
 from actors.execution.account.evidence import AccountEvidence
@@ -137,7 +138,7 @@ class OrderFollower:
             self.attempts.alert(self.command.user_id, self.command.strategy_id, "duplicate_order", message)
             for order_id in others:
                 now = self.clock.now()
-                self.attempts.log_note(OrderNote(self.command, "DUPLICATE_ORDER", order_id, "same tag", now))
+                self.attempts.log_note(OrderNote(self.command, LogWord.DUPLICATE_ORDER, order_id, "same tag", now))
 
 
 def _facts(report: OrderReport) -> tuple[object, ...]:

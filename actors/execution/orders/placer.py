@@ -16,6 +16,7 @@ from actors import failpoints
 from actors.domain.identifiers import Side
 from actors.domain.market_hours import MarketHours, Request
 from actors.domain.orders.cover import name_of, position_key
+from actors.domain.orders.log_events import LogWord
 from actors.domain.orders.order import FailureKind, OrderReport, OrderStage, is_dead, precedence
 from actors.domain.orders.partly_read import may_hide
 from actors.domain.orders.retry_policy import (
@@ -36,11 +37,11 @@ from actors.domain.strategy.events import Event, OrderQueued, PlacementFailed, P
 from actors.execution.account.budget import DayUsedUp
 from actors.execution.account.evidence import AccountEvidence
 from actors.execution.account.trading_account import AccountDesk, with_tag
+from actors.execution.orders.alarm_clock import AlarmClock
 from actors.execution.orders.hours import market_closed, refusal
 from actors.ports.common import Clock
 from actors.ports.execution import Attempt, AttemptLog, BrokerSessionExpired, BrokerUnavailable, OrderNote, PlaceResult
 from actors.ports.strategy import OrderCommand
-from actors.timers import AlarmClock
 
 log = structlog.get_logger(__name__)
 
@@ -277,7 +278,7 @@ class OrderPlacer:
             self.attempts.alert(self.command.user_id, self.command.strategy_id, "duplicate_order", message)
             for order_id in others:
                 now = self.clock.now()
-                self.attempts.log_note(OrderNote(self.command, "DUPLICATE_ORDER", order_id, "same tag", now))
+                self.attempts.log_note(OrderNote(self.command, LogWord.DUPLICATE_ORDER, order_id, "same tag", now))
 
     async def _covered(self, *, check: bool) -> OrderCommand | PlacementFailed:
         """The command, to sell at most what the account holds of the run, so that no short is opened (row M1).

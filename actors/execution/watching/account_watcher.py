@@ -24,7 +24,7 @@ from actors.execution.watching.audit import Account, Finding
 from actors.ports.common import Clock, PeerUnavailable
 from actors.ports.execution import AttemptLog, BrokerUnavailable, StrategyEvents
 from actors.ports.strategy import Holding
-from actors.timers import within
+from actors.waiting import within
 
 log = structlog.get_logger(__name__)
 

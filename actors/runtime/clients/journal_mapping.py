@@ -121,7 +121,7 @@ def _log_lines(logged: Iterable[LoggedEvent], orders: tuple[Order, ...]) -> Iter
             quantity=event.quantity,
             price=event.price,
             reason=event.reason or None,
-            detail={"cause": cause} if cause else {},
+            detail=({"cause": cause} if cause else {}) | ({"exit_cause": event.cause} if event.cause else {}),
         )
 
 

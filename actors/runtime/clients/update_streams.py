@@ -32,7 +32,7 @@ _SLOWER = 1.5
 
 
 class StreamAccounts(Protocol):
-    """What is needed of `bootstrap.Accounts`."""
+    """What is needed of `broker_accounts.Accounts`."""
 
     async def credentials(self, account_id: int) -> KiteCredentials:
         """The account's present credentials. Raises BrokerUnavailable."""

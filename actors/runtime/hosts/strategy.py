@@ -24,7 +24,9 @@ from actors.runtime.clock import SystemClock
 from actors.runtime.hosts.crash_guard import LIVES_OF_A_PROCESS, AlertsOnce, CrashPauses
 from actors.runtime.hosts.light_logging import configure_light_logging
 from actors.runtime.hosts.process import end_own_actor, tune
+from actors.runtime.hosts.router import create_router
 from actors.runtime.names import Pools
+from actors.runtime.peers import Peers, own_node
 from actors.runtime.plane import link_ports
 from actors.strategy.shell import StrategyShell
 
@@ -54,7 +56,7 @@ class StrategyActor:
         tune()
         self._run_id = run_id
         self._strategy_id = strategy_id
-        self._pools, self._peers = pools, (peers := ray_ports.Peers())
+        self._pools, self._peers = pools, (peers := Peers())
         self._journal = AlertsOnce(ray_ports.RayJournal(peers, pools, strategy_id), time.monotonic)
         self._desk = link_ports.LinkedOrderDesk(peers, pools, strategy_id, self._on_report)
         self._is_new = True
@@ -70,7 +72,7 @@ class StrategyActor:
         """Answers once the run is loaded."""
         await self._first_loaded.wait()
         is_new, self._is_new = self._is_new, False
-        return Ready(self._run_id, ray_ports.own_node(), is_new)
+        return Ready(self._run_id, own_node(), is_new)
 
     async def take_event(self, event: Event) -> None:
         """An event from execution."""
@@ -169,7 +171,7 @@ class StrategyActor:
             self._set_loaded(None)
             return
         self._owner = loaded.run.user_id
-        prices = link_ports.LinkedPriceWatch(self._peers, self._pools, loaded.run.broker, self._on_tick)
+        prices = link_ports.LinkedPriceWatch(self._peers, self._pools, loaded.run.broker, self._on_tick, create_router)
         actor = StrategyShell(loaded, desk=self._desk, journal=self._journal, prices=prices, clock=SystemClock())
         if self._stop_wanted:
             actor.post(StopRequested())

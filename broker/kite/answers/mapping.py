@@ -12,7 +12,7 @@ from kiteconnect import exceptions as kite_errors
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError, ProxyError
 
 from actors.domain.money import round_to_paise
-from actors.domain.orders.order import OrderReport, OrderTerms, stage_of
+from actors.domain.orders.order import OrderReport, OrderStage, OrderTerms
 from actors.domain.orders.price_band import PriceBand
 from actors.domain.orders.retry_policy import AttemptOutcome
 from broker.kite.answers.broker_text import clean_status, clean_text, clean_word, order_id_of
@@ -28,10 +28,28 @@ _TAG_LENGTH = 20
 _NUMBER = re.compile(r"[0-9]{1,12}(\.0+)?")
 _TOO_MUCH = 10**9
 """More shares than any order has, and a price that no share has; the database could not store much more."""
+_STAGES = {
+    "OPEN": OrderStage.OPEN,
+    "TRIGGER PENDING": OrderStage.OPEN,
+    "MODIFY VALIDATION PENDING": OrderStage.OPEN,
+    "MODIFY PENDING": OrderStage.OPEN,
+    "MODIFIED": OrderStage.OPEN,
+    "CANCEL PENDING": OrderStage.OPEN,
+    "UPDATE": OrderStage.OPEN,
+    "COMPLETE": OrderStage.COMPLETE,
+    "CANCELLED": OrderStage.CANCELLED,
+    "CANCEL": OrderStage.CANCELLED,
+    "REJECTED": OrderStage.REJECTED,
+}
 _DEMAT_EXCHANGES = ("NSE", "BSE")
 _INDIA = timezone(timedelta(hours=5, minutes=30))
 ODD = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError)
 """What reading a row that makes no sense raises."""
+
+
+def stage_of(status: str) -> OrderStage:
+    """The stage of a status; one we do not know counts as pending, since only three are final (kite.md §3.1)."""
+    return _STAGES.get(status, OrderStage.PENDING)
 
 
 def report_of(row: Mapping[str, Any]) -> OrderReport:

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from actors.runtime.clients.bootstrap import Accounts, ProxyNotAllowed
+from actors.runtime.clients.broker_accounts import Accounts, ProxyNotAllowed
 from actors.runtime.clients.feed_accounts import FeedAccounts
 from config.settings import Settings
 from persistence.database.engine import Sessions, transaction

@@ -13,7 +13,7 @@ import pytest
 from fastapi import FastAPI
 
 from api.app import create_app
-from api.bootstrap import utc_now
+from api.base.clock import utc_now
 from api.events.streams import STREAMS_PER_USER
 from api.server import ApiServer, api_server
 from api.users.tokens import AccessTokens

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from sqlalchemy import text
 
 from actors.domain.identifiers import Instrument
-from api.bootstrap import utc_now
+from api.base.clock import utc_now
 from broker.kite.instruments import InstrumentLists
 from broker.market.listing import ListedInstrument
 from persistence.database.engine import Sessions, transaction

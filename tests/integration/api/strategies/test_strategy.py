@@ -13,7 +13,7 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from actors.domain.identifiers import IntentId, Leg, order_tag
-from api.bootstrap import utc_now
+from api.base.clock import utc_now
 from persistence.database.engine import Sessions, transaction
 from persistence.database.models import Intent, Run, Strategy
 from persistence.journal.records import LogRecord

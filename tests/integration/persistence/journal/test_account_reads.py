@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import event, select, text, update
 from sqlmodel import col
 
+from actors.domain.orders.log_events import LogWord
 from actors.domain.orders.order import Order, OrderReport, OrderStage
 from actors.domain.orders.retry_policy import AttemptOutcome
 from actors.domain.session import LateExit
@@ -152,7 +153,7 @@ async def test_an_accepted_attempt_is_found_by_its_order_id(sessions: Sessions, 
     command = a_command(run.entry_intent(), strategy_id=run.strategy_id, run_id=run.run_id, user_id=run.user_id)
     accepted = PlaceResult(AttemptOutcome.ACCEPTED, NOW, f"A{run.run_id}")
     await ledger.append_log(run.user_id, run.strategy_id, run.run_id, attempt_line(Attempt(command, 1, accepted, NOW)))
-    chased = OrderNote(command, "EXIT_CHASED", f"A{run.run_id}", "parked", NOW)
+    chased = OrderNote(command, LogWord.EXIT_CHASED, f"A{run.run_id}", "parked", NOW)
     await ledger.append_log(run.user_id, run.strategy_id, run.run_id, note_line(chased))
     lines = await lines_of(sessions, f"A{run.run_id}")
     assert [(line.event, line.status, line.run_id) for line in lines] == [

@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from actors.ports.execution import BrokerUnavailable
-from actors.runtime.clients.bootstrap import Accounts
+from actors.runtime.clients.broker_accounts import Accounts
 from actors.runtime.clients.feed_accounts import FeedAccounts
 from api.app import create_app
 from config.secret_store import SECRETS_FILE, change_keys, read_secrets

@@ -7,12 +7,13 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from actors.domain.orders.log_events import ExitCause
 from actors.domain.strategy.decisions import LogEvent
 from actors.domain.strategy.events import IntentArmed, OrderReported, StopRequested, TimerFired
 from actors.domain.strategy.events import Timer as TimerName
 from actors.domain.strategy.machine import step
 from actors.domain.strategy.state import StrategyState
-from api.timeline.legs import STOP_REASON, timeline_before_start, timeline_of_run
+from api.timeline.legs import timeline_before_start, timeline_of_run
 from api.timeline.schemas import StrategyTimeline
 from persistence.database.models import Intent, OrderLog, Run
 from tests.kit.builders import a_report, a_run
@@ -143,11 +144,16 @@ def test_a_stop_loss_is_late_from_the_tick_on() -> None:
     )
 
 
-def test_a_stop_is_told_apart_from_a_timed_sale() -> None:
+STOPPED: dict[str, Any] = {"reason": "the trader wants out", "detail": {"cause": "SELL", "exit_cause": "STOP"}}
+STOPPED_BEFORE_LINES_NAMED_IT: dict[str, Any] = {"reason": "STOP pressed", "detail": {"cause": "SELL"}}
+
+
+@pytest.mark.parametrize("said", [STOPPED, STOPPED_BEFORE_LINES_NAMED_IT])
+def test_a_stop_is_told_apart_from_a_timed_sale(said: dict[str, Any]) -> None:
     run = a_row(ended_at=ms(90, TOUCHED), sell_price=Decimal(1512), status_detail="stopped_by_user")
     lines = [
         *BOUGHT,
-        line("SELL_TRIGGERED", TOUCHED, "EXIT", reason=STOP_REASON),
+        line("SELL_TRIGGERED", TOUCHED, "EXIT", **said),
         attempt("SELL", ms(5, TOUCHED), ms(20, TOUCHED), due=TOUCHED),
     ]
     timeline = told(run, [filled(), filled("EXIT", price="1512", cause="SELL")], lines)
@@ -155,7 +161,13 @@ def test_a_stop_is_told_apart_from_a_timed_sale() -> None:
     assert timeline.summary.endswith("; sold on STOP at 1512.00, 5 ms after it was decided at 10:12:05.")
 
 
-def test_the_machine_gives_that_reason_for_a_stop() -> None:
+def test_no_reason_makes_a_timed_sale_a_stop() -> None:
+    timed = line("SELL_TRIGGERED", SELL_AT, "EXIT", reason="STOP pressed", detail={"exit_cause": "SELL"})
+    timeline = told(a_row(), [filled(), intent("EXIT", cause="SELL")], [*BOUGHT, timed])
+    assert (timeline.legs[1].cause, timeline.legs[1].scheduled_at) == ("SELL", SELL_AT)
+
+
+def test_the_machine_names_that_cause_for_a_stop() -> None:
     run = a_run()
     state = StrategyState.scheduled(run)
     for event in (
@@ -165,8 +177,8 @@ def test_the_machine_gives_that_reason_for_a_stop() -> None:
     ):
         state, _ = step(state, event, run.buy_at)
     _, decisions = step(state, StopRequested(), run.buy_at)
-    logged = [decision.reason for decision in decisions if isinstance(decision, LogEvent)]
-    assert logged == [STOP_REASON]
+    logged = [decision.cause for decision in decisions if isinstance(decision, LogEvent)]
+    assert logged == [ExitCause.STOP]
 
 
 def test_a_missed_execution() -> None:
@@ -262,7 +274,7 @@ def test_a_partial_exit_is_continued_by_the_next_one() -> None:
 
 
 def test_the_rest_of_a_stop_was_sold_on_stop_too() -> None:
-    lines = [*BOUGHT, line("SELL_TRIGGERED", TOUCHED, "EXIT", reason=STOP_REASON)]
+    lines = [*BOUGHT, line("SELL_TRIGGERED", TOUCHED, "EXIT", **STOPPED)]
     lines.append(line("EXIT_CONTINUED", ms(900, TOUCHED), "EXIT", 2, reason="6 left to sell"))
     first = filled("EXIT", 1, 10, "1495", state="cancelled", cause="SELL", filled_quantity=4)
     second = intent("EXIT", 2, state="sent", cause="SELL", quantity=6)

@@ -1,7 +1,7 @@
 """The timeline of runs as a real strategy actor journals them, in virtual time."""
 
 import asyncio
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -31,8 +31,8 @@ def placed(command: OrderCommand, order_id: str) -> LogRecord:
     return attempt_line(Attempt(command, 1, result, sent_at + 10 * MS))
 
 
-def timeline_of(bench: StrategyBench) -> StrategyTimeline:
-    """What the API tells once the journal and the attempts are in the database."""
+def timeline_of(bench: StrategyBench, *, reason: str | None = None) -> StrategyTimeline:
+    """What the API tells once the journal and the attempts are in the database; `reason`: instead of every line's."""
     updates = [run_update(entry) for entry in bench.journal.records]
     last = updates[-1]
     attempts = [placed(command, f"order-{command.intent.id}") for command in bench.desk.commands]
@@ -49,7 +49,7 @@ def timeline_of(bench: StrategyBench) -> StrategyTimeline:
         **columns,
     )
     intents = [Intent(**asdict(intent)) for intent in last.intents]
-    rows = [OrderLog(**asdict(line)) for line in lines]
+    rows = [OrderLog(**asdict(replace(line, reason=reason or line.reason))) for line in lines]
     return timeline_of_run(run, bench.run.instrument.symbol, intents, rows, IST)
 
 
@@ -99,7 +99,13 @@ async def test_a_strategy_whose_stop_was_pressed() -> None:
     bench.desk.answer(reported(leaving.intent))
     assert await stopping
     await bench.lived()
-    assert [leg.cause for leg in timeline_of(bench).legs] == ["BUY", "STOP"]
+    timeline = timeline_of(bench)
+    assert [leg.cause for leg in timeline.legs] == ["BUY", "STOP"]
+    reworded = timeline_of(bench, reason="in other words")
+    assert [(leg.cause, leg.scheduled_at, leg.outcome) for leg in reworded.legs] == [
+        (leg.cause, leg.scheduled_at, leg.outcome) for leg in timeline.legs
+    ]
+    assert reworded.summary == timeline.summary
 
 
 @in_virtual_time

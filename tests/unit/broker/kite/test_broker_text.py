@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from kiteconnect import exceptions as kite
 
@@ -139,6 +139,7 @@ def test_whatever_positions_and_holdings_say_nothing_unclean_comes_out(rows: lis
 def test_no_exception_carries_an_unclean_text(text: str) -> None:
     for error in (kite.OrderException(text, code=400), NeverSent(text), AnswerLost(text), ValueError(text)):
         assert is_clean(reason_of(error))
+    assume("api_key" not in text)  # that is an access token's refusal, which passes no text on
     refused = explain(kite.OrderException(text + "x" * 1000, code=400))
     assert isinstance(refused, BrokerRefused)
     assert is_clean(str(refused))

@@ -16,7 +16,7 @@ from actors.domain.orders.order import OrderStage
 from actors.domain.orders.retry_policy import AttemptOutcome
 from broker.kite.answers.exceptions import AnswerLost, NeverSent, kite_error, unreadable
 from broker.kite.answers.holdings import holdings_of, positions_of
-from broker.kite.answers.mapping import is_session_error, outcome_of, reason_of, report_of
+from broker.kite.answers.mapping import is_session_error, outcome_of, reason_of, report_of, stage_of
 
 POOL: Any = None
 URL = "/orders/regular"
@@ -263,3 +263,26 @@ def test_positions_are_kept_by_exchange_symbol_and_product() -> None:
 def test_shares_in_the_demat_account_can_be_sold_on_either_exchange() -> None:
     rows = [{"exchange": "BSE", "tradingsymbol": "INFY", "quantity": 7, "t1_quantity": 2}]
     assert holdings_of(rows) == {("NSE", "INFY", "CNC"): 9, ("BSE", "INFY", "CNC"): 9}
+
+
+@pytest.mark.parametrize(
+    ("status", "stage"),
+    [
+        ("PUT ORDER REQ RECEIVED", OrderStage.PENDING),
+        ("VALIDATION PENDING", OrderStage.PENDING),
+        ("OPEN PENDING", OrderStage.PENDING),
+        ("AMO REQ RECEIVED", OrderStage.PENDING),
+        ("a status of next year", OrderStage.PENDING),
+        ("OPEN", OrderStage.OPEN),
+        ("TRIGGER PENDING", OrderStage.OPEN),
+        ("MODIFY PENDING", OrderStage.OPEN),
+        ("CANCEL PENDING", OrderStage.OPEN),
+        ("UPDATE", OrderStage.OPEN),
+        ("COMPLETE", OrderStage.COMPLETE),
+        ("CANCELLED", OrderStage.CANCELLED),
+        ("CANCEL", OrderStage.CANCELLED),
+        ("REJECTED", OrderStage.REJECTED),
+    ],
+)
+def test_status_of_kite_has_its_stage(status: str, stage: OrderStage) -> None:
+    assert stage_of(status) is stage

@@ -21,35 +21,11 @@ from actors.domain.orders.order import (
     OrderReport,
     OrderStage,
     chase_protection,
-    stage_of,
 )
 from tests.kit.builders import a_report, a_run
 
 ENTRY = Order(a_run().entry_intent())
 EXIT = Order(a_run().exit_intent(1, 10))
-
-
-@pytest.mark.parametrize(
-    ("status", "stage"),
-    [
-        ("PUT ORDER REQ RECEIVED", OrderStage.PENDING),
-        ("VALIDATION PENDING", OrderStage.PENDING),
-        ("OPEN PENDING", OrderStage.PENDING),
-        ("AMO REQ RECEIVED", OrderStage.PENDING),
-        ("a status of next year", OrderStage.PENDING),
-        ("OPEN", OrderStage.OPEN),
-        ("TRIGGER PENDING", OrderStage.OPEN),
-        ("MODIFY PENDING", OrderStage.OPEN),
-        ("CANCEL PENDING", OrderStage.OPEN),
-        ("UPDATE", OrderStage.OPEN),
-        ("COMPLETE", OrderStage.COMPLETE),
-        ("CANCELLED", OrderStage.CANCELLED),
-        ("CANCEL", OrderStage.CANCELLED),
-        ("REJECTED", OrderStage.REJECTED),
-    ],
-)
-def test_status_of_kite_has_its_stage(status: str, stage: OrderStage) -> None:
-    assert stage_of(status) is stage
 
 
 def test_only_complete_cancelled_and_rejected_are_final() -> None:

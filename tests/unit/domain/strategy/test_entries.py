@@ -34,8 +34,8 @@ from actors.domain.strategy.events import (
     Timer,
     TimerFired,
 )
-from actors.domain.strategy.exits import PROBE_INTERVAL
 from actors.domain.strategy.machine import step
+from actors.domain.strategy.outcomes import PROBE_INTERVAL
 from actors.domain.strategy.snapshot import dump_state, load_state, runtime_view
 from actors.domain.strategy.state import Phase, RunStatus, StatusDetail, StrategyState
 from tests.kit.builders import BUY_AT, NOW, SELL_AT, a_run, a_tick

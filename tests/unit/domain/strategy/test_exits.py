@@ -28,8 +28,9 @@ from actors.domain.strategy.events import (
     TimerFired,
 )
 from actors.domain.strategy.exit_waits import EXIT_RETRY_DELAY
-from actors.domain.strategy.exits import EXIT_FAILURE_LIMIT, PROBE_INTERVAL
+from actors.domain.strategy.exits import EXIT_FAILURE_LIMIT
 from actors.domain.strategy.machine import step
+from actors.domain.strategy.outcomes import PROBE_INTERVAL
 from actors.domain.strategy.snapshot import runtime_view
 from actors.domain.strategy.state import Phase, RunStatus, StatusDetail, StrategyState
 from tests.kit.builders import SELL_AT

@@ -33,7 +33,7 @@ from actors.domain.strategy.events import (
     TimerFired,
 )
 from actors.domain.strategy.machine import step
-from actors.domain.strategy.state import TRANSITIONS, Phase, StrategyState
+from actors.domain.strategy.state import IGNORED, MOVES, TRANSITIONS, Phase, StrategyState
 from tests.kit.builders import BUY_AT, a_tick
 from tests.kit.lives import (
     ABOVE,
@@ -103,6 +103,13 @@ def test_every_phase_and_every_event_has_its_place_in_the_table() -> None:
     for phase in Phase:
         assert set(TRANSITIONS[phase]) | ILLEGAL[phase] == set(get_args(Event))
         assert not set(TRANSITIONS[phase]) & ILLEGAL[phase]
+
+
+def test_an_event_either_moves_a_phase_or_is_ignored_by_it() -> None:
+    assert set(MOVES) == set(IGNORED) == set(Phase)
+    for phase, moves in MOVES.items():
+        assert not moves.keys() & IGNORED[phase]
+        assert all(targets - {phase} for targets in moves.values()), "a row that moves nothing stands in IGNORED"
 
 
 @pytest.mark.parametrize(("phase", "event"), ALLOWED, ids=named)

@@ -73,6 +73,20 @@ async def test_a_touch_that_both_hear_is_sold_once() -> None:
 
 
 @in_virtual_time
+async def test_an_exit_that_the_broker_refuses_keeps_its_pause_whichever_guard_has_sent_it() -> None:
+    bench = OutsideBench()
+    life = await armed(bench)
+    await passing(5)  # the account has been seen to hold what it sells, so that nothing is asked first
+    bench.broker.script = [REFUSED]
+    hear(bench, BELOW)
+    await until(lambda: life.state.phase is Phase.EXIT_FAILED)
+    await passing(5)
+    assert (len(bench.sold), life.alerts) == (1, ["exit_failed"])
+    await until(lambda: life.state.phase is Phase.ENDED)
+    assert (bench.sold, bench.net()) == ([10, 10], 0)  # after the pause, and not held back once more
+
+
+@in_virtual_time
 async def test_stop_pressed_in_the_instant_of_the_touch_sells_once() -> None:
     bench = OutsideBench()
     life = await armed(bench)

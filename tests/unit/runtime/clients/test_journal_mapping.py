@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from actors.domain.identifiers import Instrument, Product
+from actors.domain.orders.log_events import ExitCause, LogWord
 from actors.domain.orders.order import FailureKind, Order, OrderEvent, OrderStage
 from actors.domain.orders.retry_policy import AttemptOutcome
 from actors.domain.session import LateExit
@@ -119,8 +120,8 @@ def test_log_lines_name_their_intent_and_its_cause() -> None:
     state = bought()
     exit_order = Order(state.run.exit_intent(1, 10, OrderEvent.STOPLOSS), sent=True)
     lines = (
-        LogEvent("ORDER_COMPLETE", "", exit_order.intent.id, "42", "complete", 10, Decimal("1449.50")),
-        LogEvent("FEED_LOST"),
+        LogEvent(LogWord.ORDER_COMPLETE, "", exit_order.intent.id, "42", "complete", 10, Decimal("1449.50")),
+        LogEvent(LogWord.FEED_LOST),
     )
     happened = NOW - timedelta(seconds=5)  # the record came later
     logged = tuple(LoggedEvent(happened, line) for line in lines)
@@ -133,6 +134,14 @@ def test_log_lines_name_their_intent_and_its_cause() -> None:
         happened,
     )
     assert (lost.event, lost.leg, lost.reason, lost.detail) == ("FEED_LOST", None, None, {})
+
+
+@pytest.mark.parametrize("cause", ExitCause)
+def test_the_line_of_an_exit_says_what_it_is_for(cause: ExitCause) -> None:
+    state = bought()
+    triggered = LogEvent(LogWord.SELL_TRIGGERED, "in any words", state.exits[-1].intent.id, cause=cause)
+    (line,) = run_update(an_entry(state, logs=(LoggedEvent(NOW, triggered),))).logs
+    assert line.detail["exit_cause"] == cause.value
 
 
 def test_an_attempt_line_holds_the_instants_that_latencies_are_made_of() -> None:
@@ -158,7 +167,7 @@ def test_whatever_an_attempt_has_proven_an_order_id_that_it_learnt_is_in_its_lin
 
 def test_a_note_line_names_the_order_and_what_was_done_about_it() -> None:
     command = a_command(a_sell(seq=2))
-    line = note_line(OrderNote(command, "EXIT_CHASED", "42", "parked; protection widened to 3 %", NOW))
+    line = note_line(OrderNote(command, LogWord.EXIT_CHASED, "42", "parked; protection widened to 3 %", NOW))
     assert (line.event, line.order_id, line.leg, line.seq) == ("EXIT_CHASED", "42", "EXIT", 2)
     assert (line.quantity, line.status, line.occurred_at) == (10, None, NOW)
     assert line.reason == "parked; protection widened to 3 %"
