@@ -12,7 +12,9 @@ from actors.ports.prices import PriceWatch
 from actors.ports.strategy import LoadedRun, OrderCommand
 from actors.strategy.shell import StrategyShell
 from tests.kit.builders import BUY_AT, NOW, a_report, a_run, a_tick
-from tests.kit.fakes import FakeDesk, FakeJournal, FakePriceWatch
+from tests.kit.fakes.journal import FakeJournal
+from tests.kit.fakes.order_execution import FakeDesk
+from tests.kit.fakes.price_watch import FakePriceWatch
 from tests.kit.virtual_time import FakeClock, until
 
 SELL_AT = NOW + timedelta(minutes=10)

@@ -16,7 +16,7 @@ from persistence.journal.ledger import RunLedger
 from persistence.mirror.mirror import RuntimeMirror
 from tests.integration.api_user import ApiUser
 from tests.integration.apps import at, serving
-from tests.kit.fake_engine import FakeEngine
+from tests.kit.fakes.strategy_engine import FakeEngine
 from tests.kit.paper import PaperExchange
 from tests.kit.proxy import ForwardProxy, forward_proxy
 

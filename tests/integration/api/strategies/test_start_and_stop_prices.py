@@ -17,7 +17,7 @@ from broker.market.listing import ListedInstrument
 from persistence.database.engine import Sessions, transaction
 from persistence.mirror.mirror import RuntimeMirror
 from tests.integration.api_user import ApiUser
-from tests.kit.fake_engine import FakeEngine
+from tests.kit.fakes.strategy_engine import FakeEngine
 from tests.kit.paper import PaperExchange
 
 pytest_plugins = ["tests.integration.fixtures"]

@@ -21,14 +21,14 @@ from api.app import create_app
 from config.secret_store import SECRETS_FILE, change_keys, read_secrets
 from config.settings import PREFIX, Settings, load_settings
 from persistence.database.engine import Sessions, migrate, open_database, sessions_of, transaction
-from persistence.database.repositories import BrokerAccounts
+from persistence.database.repositories.brokers import BrokerAccounts
 from persistence.errors import RotationRefused
 from persistence.journal.ledger import RunLedger
 from persistence.mirror.mirror import RuntimeMirror
 from persistence.secrets.encryption import generate_key
 from persistence.secrets.key_rotation import BATCH, Rotation, rotate_keys
 from tests.integration.api_user import ApiUser
-from tests.kit.fake_engine import FakeEngine
+from tests.kit.fakes.strategy_engine import FakeEngine
 from tests.kit.paper import PaperExchange
 from tests.kit.stack import no_settings_in_environment
 
