@@ -29,7 +29,7 @@ from actors.runtime.plane import link_ports
 from actors.runtime.plane.feed_link import LinkedFeedTicks
 from actors.runtime.plane.link import Invitation
 from actors.runtime.plane.orders import OrderDoor
-from actors.waiting import every_second_or_when
+from actors.waiting import every_second_or_when, until_answered
 
 log = structlog.get_logger(__name__)
 
@@ -81,16 +81,13 @@ class ExecutionActor:
 
     async def _watch_again(self, pools: Pools) -> None:
         """Execution that restarts knows of no account; those of today are watched whether anybody uses them or not."""
-        while True:
-            try:
-                accounts = await self._records.accounts_in_use()
-            except PeerUnavailable as error:
-                log.warning("execution.accounts_unknown", reason=str(error))
-                await asyncio.sleep(_RECORD_RETRY_S)
-            else:
-                own = own_name()
-                mine = [account for account in accounts if names.execution_name(account, pools) == own]
-                return await self._execution.watch_again(mine)
+        accounts = await until_answered(
+            self._records.accounts_in_use,
+            _RECORD_RETRY_S,
+            lambda error: log.warning("execution.accounts_unknown", reason=str(error)),
+        )
+        own = own_name()
+        await self._execution.watch_again([a for a in accounts if names.execution_name(a, pools) == own])
 
     async def invite(self, strategy_id: int, node: str) -> Invitation | None:
         """A link for the orders of a strategy that runs on this node; None if there is no way to make one."""

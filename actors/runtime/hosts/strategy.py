@@ -29,6 +29,7 @@ from actors.runtime.names import Pools
 from actors.runtime.peers import Peers, own_node
 from actors.runtime.plane import link_ports
 from actors.strategy.shell import StrategyShell
+from actors.waiting import until_answered
 
 log = logging.getLogger(__name__)
 
@@ -151,7 +152,7 @@ class StrategyActor:
             try:
                 await self._live_once()
                 break
-            except Exception:
+            except Exception:  # whatever broke, a bug of ours included: a position that is open must be guarded again
                 log.exception("strategy.crashed", extra={"strategy_id": self._strategy_id, "run_id": self._run_id})
             if self._loaded.done():
                 self._broken.set()
@@ -194,10 +195,7 @@ class StrategyActor:
                 await self._journal.alert(self._owner, self._strategy_id, "strategy_crashing", message)
 
     async def _load(self) -> LoadedRun | None:
-        while True:
-            try:
-                return await self._journal.load(self._run_id)
-            except PeerUnavailable as error:
-                about = {"strategy_id": self._strategy_id, "reason": str(error)}
-                log.warning("strategy.load_waits", extra=about)
-                await asyncio.sleep(_LOAD_RETRY_S)
+        def say(error: PeerUnavailable) -> None:
+            log.warning("strategy.load_waits", extra={"strategy_id": self._strategy_id, "reason": str(error)})
+
+        return await until_answered(lambda: self._journal.load(self._run_id), _LOAD_RETRY_S, say)
