@@ -13,7 +13,7 @@ from actors.ports.common import PeerUnavailable
 from actors.ports.execution import AccountRecords, KnownIntent
 from actors.runtime.clients.account_records import JournalRecords
 from persistence.database.engine import open_database, sessions_of, transaction
-from persistence.database.models import Intent, Run
+from persistence.database.models.runs import Intent, Run
 from persistence.journal.ledger import RunLedger
 from persistence.mirror.mirror import RuntimeMirror
 from tests.integration.rows import new_run
@@ -50,11 +50,8 @@ async def account(request: pytest.FixtureRequest) -> AsyncIterator[Account]:
     assert tag is not None
     assert run.broker_account_id is not None
     known = KnownIntent(run.id, run.strategy_id, run.user_id, Leg.ENTRY, tag, ("NSE", "INFY", "MIS"), ended=True)
-    present, silent_ = (
-        JournalRecords(RunLedger(sessions, mirror)),
-        JournalRecords(RunLedger(sessions_of(absent), mirror)),
-    )
-    yield Account(present, silent_, run.broker_account_id, [known])
+    ledger, without_database = RunLedger(sessions, mirror), RunLedger(sessions_of(absent), mirror)
+    yield Account(JournalRecords(ledger), JournalRecords(without_database), run.broker_account_id, [known])
     await mirror.close()
     for opened in (engine, absent):
         await opened.dispose()

@@ -22,7 +22,7 @@ from actors.ports.common import StaleEpoch
 from actors.ports.strategy import Journal, JournalEntry, LoadedRun, LoggedEvent
 from actors.runtime.hosts.ledger import Ledger
 from persistence.database.engine import Sessions, open_database, sessions_of, transaction
-from persistence.database.models import OrderLog
+from persistence.database.models.order_logs import OrderLog
 from persistence.journal.ledger import RunLedger
 from persistence.mirror.mirror import RuntimeMirror
 from tests.integration.rows import new_run
