@@ -216,9 +216,9 @@ async def test_an_account_that_is_left_is_silent_and_can_be_followed_again(broke
     broker.updates.subscribe(ACCOUNT, frozenset({INFY.token}))
     broker.updates.leave(ACCOUNT)
     broker.updates.leave(ACCOUNT)
-    heard = list(first.tokens)
-    broker.trade()
     second = await Follower().follows(broker)
+    heard = list(first.tokens)  # what was on its way as the account was left has arrived
+    broker.trade()
     await second.hears_of(await broker.fill_an_order())
     assert (first.updates, first.tokens, second.tokens) == ([], heard, []), "what was asked for is forgotten too"
 
