@@ -140,7 +140,7 @@ class ExecutionShell:
         if cancelling is None:
             follower = self._working.get(intent_id)
             work = cancel_order(
-                account.desk, order_id, follower, lambda: takes_changes(account.hours, self._clock.now())
+                account.trading, order_id, follower, lambda: takes_changes(account.hours, self._clock.now())
             )
             cancelling = asyncio.create_task(work)
             self._cancelling[key] = cancelling
@@ -150,13 +150,13 @@ class ExecutionShell:
     async def orders_by_tag(self, account_id: int, tags: Sequence[str]) -> Mapping[str, OrderReport]:
         """The orders of today's book that carry one of the tags. Raises BrokerUnavailable."""
         account = await self._accounts.of(account_id)
-        return newest_by_tag(await account.desk.read_book(), tags)
+        return newest_by_tag(await account.trading.read_book(), tags)
 
     async def probe(self, account_id: int) -> bool:
         """Whether the broker answers for the account."""
         try:
             account = await self._accounts.of(account_id)
-            await account.desk.read_book()
+            await account.trading.read_book()
         except BrokerUnavailable:
             return False
         return True
@@ -224,7 +224,7 @@ class ExecutionShell:
         finally:
             keeper.cancel()
             key = position_key(command.instrument, command.product)
-            account.desk.shares.set(key, command.intent.id, 0)
+            account.trading.shares.set(key, command.intent.id, 0)
             if answer is not None:
                 await asyncio.wait({answered})
             await self._claims.release(claimed)
@@ -317,7 +317,7 @@ class ExecutionShell:
     def _placer(self, command: OrderCommand, account: ExecutionAccount) -> OrderPlacer:
         return OrderPlacer(
             command,
-            account.desk,
+            account.trading,
             account.evidence,
             attempts=self._attempts,
             clock=self._clock,
@@ -343,7 +343,7 @@ class ExecutionShell:
         intent_id = command.intent.id
         chase = ExitChase(
             command,
-            account.desk,
+            account.trading,
             self._attempts,
             self._clock,
             tell=lambda event: self._report(command, event),
@@ -351,7 +351,7 @@ class ExecutionShell:
         )
         follower = OrderFollower(
             command,
-            account.desk,
+            account.trading,
             account.evidence,
             attempts=self._attempts,
             clock=self._clock,

@@ -24,7 +24,7 @@ class BrokerUnavailable(Exception):
     """A read of the broker failed; nothing is proven by it."""
 
 
-class BrokerSessionExpired(BrokerUnavailable):
+class BrokerLoginExpired(BrokerUnavailable):
     """The broker refuses the access token: it answers nothing, and takes nothing, before the owner logs in again."""
 
 

@@ -191,12 +191,14 @@ class RunLedger(AccountReads):
             MirrorUnavailable: if Redis does not answer.
         """
         statement = select(Run, Strategy, _BROKER).join(Strategy, col(Strategy.id) == col(Run.strategy_id))
-        in_work = select(Intent).join(Run, col(Run.id) == col(Intent.run_id))
-        in_work = in_work.where(col(Run.ended_at).is_(None), col(Intent.state).in_(sorted(WORKING_INTENT_STATES)))
+        open_intents = select(Intent).join(Run, col(Run.id) == col(Intent.run_id))
+        open_intents = open_intents.where(
+            col(Run.ended_at).is_(None), col(Intent.state).in_(sorted(WORKING_INTENT_STATES))
+        )
         async with transaction(self._sessions) as session:
             rows = (await session.execute(statement.where(col(Run.ended_at).is_(None)))).all()
             working: dict[int, list[Intent]] = {}
-            for intent in await session.scalars(in_work):
+            for intent in await session.scalars(open_intents):
                 working.setdefault(intent.run_id, []).append(intent)
         for run, strategy, broker in rows:
             pending = pending_events(run.strategy_id, working.get(run.id, ()))

@@ -55,7 +55,7 @@ def reopened(state: StrategyState, forgiven: int, now: datetime) -> StrategyStat
 
 
 def _found(before: StrategyState, adopted: StrategyState) -> list[Decision]:
-    """What the dead incarnation did not live to log."""
+    """What the dead incarnation had not logged."""
     known = {order.intent.id: order for order in before.exits}
     pairs = [(before.entry, adopted.entry)]
     pairs += [(known.get(order.intent.id, Order(order.intent)), order) for order in adopted.exits]

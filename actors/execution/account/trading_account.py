@@ -26,7 +26,7 @@ _NEWS_KEPT = 1000
 """Orders whose latest update is remembered: an update may come before the reply that tells the order's id."""
 
 
-class AccountDesk:
+class TradingAccount:
     """One account: its gateway, its order budget, and the order book read once for all who ask at the same time."""
 
     def __init__(self, gateway: OrderGateway, budget: OrderBudget, requests: RequestCounts) -> None:

@@ -13,7 +13,7 @@ from actors.execution.shell import ExecutionLimits
 from actors.ports.common import PeerUnavailable
 from actors.ports.execution import BrokerUnavailable, GuardShown, KnownIntent, OrderGateway
 from actors.ports.prices import FeedStatus
-from actors.runtime.clients.claims import JournalPulse, MirrorClaims
+from actors.runtime.clients.claims import DatabaseHealth, MirrorClaims
 from actors.runtime.clients.execution_lease import ExecutionLease
 from broker.kite.credentials import KiteCredentials
 from broker.kite.gateway import KiteEndpoint, KiteGateway
@@ -201,4 +201,4 @@ def open_claims(settings: Settings, name: str) -> tuple[MirrorClaims, RunLedger]
     """Claims of the execution actor of that name, with the short patience of the order path, and the ledger they fall
     back to."""
     ledger, mirror = open_ledger(settings, mirror_timeout_s=_HOT_PATH_TIMEOUT_S, quick_claims=True)
-    return MirrorClaims(mirror, ledger, JournalPulse(ledger), ExecutionLease(mirror, name)), ledger
+    return MirrorClaims(mirror, ledger, DatabaseHealth(ledger), ExecutionLease(mirror, name)), ledger

@@ -56,7 +56,7 @@ class UpdateFollower:
             return
         run_reactor()
         following = _Following(account_id, self._accounts, callbacks, self._reread_s)
-        self._followed[account_id] = following, asyncio.get_running_loop().create_task(following.live())
+        self._followed[account_id] = following, asyncio.get_running_loop().create_task(following.run())
 
     def subscribe(self, account_id: int, tokens: frozenset[int]) -> None:
         """See `OrderUpdates.subscribe`. An account that is not followed has no stream that could carry them."""
@@ -98,7 +98,7 @@ class _Following:
         if self._stream is not None:
             self._stream.subscribe(tokens)
 
-    async def live(self) -> None:
+    async def run(self) -> None:
         """Keep the stream under the credentials that are stored."""
         refused: KiteCredentials | None = None
         try:

@@ -33,8 +33,8 @@ async def snapshot_of(phase: Phase) -> dict[str, Any]:
     if phase is Phase.EXITING:
         bench.tick(STOP)
         await bench.reaches(Phase.EXITING)
-    assert bench.life is not None
-    bench.life.cancel()
+    assert bench.task is not None
+    bench.task.cancel()
     return dump_state(bench.actor.state)
 
 
@@ -45,15 +45,15 @@ async def snapshot_of(phase: Phase) -> dict[str, Any]:
 async def test_it_buys_and_sells_at_its_instants_and_ends() -> None:
     bench = StrategyBench().start()
     buy = await bench.ordered()
-    assert timedelta(0) <= bench.desk.arrived[0] - (BUY_AT - HAND_OVER) < 2 * MS
+    assert timedelta(0) <= bench.execution.arrived[0] - (BUY_AT - HAND_OVER) < 2 * MS
     assert (buy.intent.event, buy.triggered_at, buy.look_up_first) == (OrderEvent.BUY, BUY_AT, False)
     assert buy.not_before == BUY_AT
-    bench.desk.answer(reported(buy.intent))
+    bench.execution.answer(reported(buy.intent))
     sell = await bench.ordered(2)
-    assert timedelta(0) <= bench.desk.arrived[1] - SELL_AT < 2 * MS
+    assert timedelta(0) <= bench.execution.arrived[1] - SELL_AT < 2 * MS
     assert (sell.intent.event, sell.triggered_at, sell.intent.quantity) == (OrderEvent.SELL, SELL_AT, 10)
-    bench.desk.answer(reported(sell.intent))
-    await bench.lived()
+    bench.execution.answer(reported(sell.intent))
+    await bench.finished()
     last = bench.journal.records[-1]
     assert (last.ended, last.manual, last.state.position_status) == (True, False, PositionStatus.SOLD)
     assert bench.prices.unwatched == [bench.run.strategy_id]
@@ -65,10 +65,10 @@ async def test_a_touch_of_the_stop_sells_at_once_and_the_timed_sell_never_comes(
     bench.tick(STOP)
     await bench.ordered(2)
     assert bench.sent == [OrderEvent.BUY, OrderEvent.STOPLOSS]
-    command = bench.desk.commands[-1]
-    assert bench.desk.arrived[-1] - command.triggered_at < 5 * MS
-    bench.desk.answer(reported(command.intent))
-    await bench.lived()
+    command = bench.execution.commands[-1]
+    assert bench.execution.arrived[-1] - command.triggered_at < 5 * MS
+    bench.execution.answer(reported(command.intent))
+    await bench.finished()
     await passing(700)
     assert bench.sent == [OrderEvent.BUY, OrderEvent.STOPLOSS]
     assert bench.actor.state.position_status is PositionStatus.EXITED_BY_SL
@@ -78,7 +78,7 @@ async def test_a_touch_of_the_stop_sells_at_once_and_the_timed_sell_never_comes(
 async def test_the_session_at_the_broker_is_opened_before_it_is_needed() -> None:
     bench = StrategyBench().start()
     await passing(1)
-    assert (bench.desk.probes, bench.desk.commands) == (1, [])
+    assert (bench.execution.probes, bench.execution.commands) == (1, [])
 
 
 # --- one inbox, one consumer ------------------------------------------------------------------------------------------
@@ -132,7 +132,7 @@ async def test_an_event_that_cannot_be_is_refused_with_an_alert_and_changes_noth
 
 
 @in_virtual_time
-async def test_an_order_goes_to_the_desk_before_the_journal_is_written() -> None:
+async def test_an_order_goes_to_execution_before_the_journal_is_written() -> None:
     bench = await StrategyBench().guarding()
     await passing(0.5)
     bench.trace.clear()
@@ -159,7 +159,7 @@ async def test_records_are_retried_until_the_journal_has_them_and_none_is_lost()
     await passing(0.01)
     bench.actor.post(reported(buy.intent, stage=OrderStage.OPEN, filled=4))
     await passing(0.01)
-    bench.desk.answer(reported(buy.intent))
+    bench.execution.answer(reported(buy.intent))
     await until(lambda: not bench.journal.failures, within_s=200)
     await until(lambda: "ORDER_COMPLETE" in bench.journal.logged)
     assert bench.journal.logged == ["BUY_TRIGGERED", "ORDER_OPEN", "ORDER_PARTIALLY_FILLED", "ORDER_COMPLETE"]
@@ -171,7 +171,7 @@ async def test_records_come_one_at_a_time_in_order() -> None:
     bench.journal.open.clear()
     bench.start()
     buy = await bench.ordered()
-    bench.desk.answer(reported(buy.intent))
+    bench.execution.answer(reported(buy.intent))
     await bench.reaches(Phase.GUARDING)
     assert len(bench.journal.tried) == 1
     bench.journal.open.set()
@@ -210,7 +210,7 @@ async def test_log_lines_carry_the_time_of_the_event_and_not_of_the_record() -> 
 async def test_the_stop_is_armed_once_the_journal_has_the_exit() -> None:
     bench = StrategyBench().start()
     buy = await bench.ordered()
-    bench.desk.answer(reported(buy.intent))
+    bench.execution.answer(reported(buy.intent))
     await bench.reaches(Phase.GUARDING)
     assert bench.journal.records[-1].state.exits != ()
 
@@ -234,7 +234,7 @@ async def test_arming_waits_no_longer_than_its_patience_and_then_guards_anyway()
     bench = StrategyBench().start()
     buy = await bench.ordered()
     bench.journal.open.clear()
-    bench.desk.answer(reported(buy.intent))
+    bench.execution.answer(reported(buy.intent))
     bought = bench.clock.now()
     await bench.reaches(Phase.GUARDING)
     assert bench.clock.now() - bought <= timedelta(seconds=ARMING_PATIENCE_S) + 80 * MS
@@ -247,7 +247,7 @@ async def test_a_touch_during_arming_is_not_forgotten() -> None:
     bench = StrategyBench().start()
     buy = await bench.ordered()
     bench.journal.open.clear()
-    bench.desk.answer(reported(buy.intent))
+    bench.execution.answer(reported(buy.intent))
     await bench.reaches(Phase.ARMING)
     bench.tick(STOP)
     bench.tick(150000)
@@ -255,28 +255,28 @@ async def test_a_touch_during_arming_is_not_forgotten() -> None:
     assert bench.sent[-1] is OrderEvent.STOPLOSS
 
 
-# --- a desk that dies -------------------------------------------------------------------------------------------------
+# --- execution that dies ---------------------------------------------------------------------------------------------
 
 
 @in_virtual_time
-async def test_a_desk_that_dies_with_an_order_is_asked_again_and_looks_first() -> None:
+async def test_execution_that_dies_with_an_order_is_asked_again_and_looks_first() -> None:
     bench = StrategyBench()
-    bench.desk.failures = [DOWN, DOWN]
+    bench.execution.failures = [DOWN, DOWN]
     bench.start()
     await bench.ordered(3)
-    assert [command.look_up_first for command in bench.desk.commands] == [False, True, True]
-    assert {command.intent for command in bench.desk.commands} == {bench.run.entry_intent()}
-    assert {command.not_after for command in bench.desk.commands} == {BUY_AT + timedelta(seconds=60)}
+    assert [command.look_up_first for command in bench.execution.commands] == [False, True, True]
+    assert {command.intent for command in bench.execution.commands} == {bench.run.entry_intent()}
+    assert {command.not_after for command in bench.execution.commands} == {BUY_AT + timedelta(seconds=60)}
 
 
 @in_virtual_time
-async def test_a_desk_that_dies_with_an_order_called_back_only_looks_it_up() -> None:
+async def test_execution_that_dies_with_an_order_called_back_only_looks_it_up() -> None:
     bench = StrategyBench()
     bench.start()
     buy = await bench.ordered()
     stopping = asyncio.create_task(bench.actor.stop(0.2))
-    await until(lambda: bench.desk.withdrawn == [buy.intent.id])
-    bench.desk.die(DOWN)
+    await until(lambda: bench.execution.withdrawn == [buy.intent.id])
+    bench.execution.die(DOWN)
     again = await bench.ordered(2)
     assert again.look_up_first
     assert again.not_after is not None
@@ -285,33 +285,33 @@ async def test_a_desk_that_dies_with_an_order_called_back_only_looks_it_up() -> 
 
 
 @in_virtual_time
-async def test_a_cancel_is_repeated_until_the_desk_takes_it() -> None:
+async def test_a_cancel_is_repeated_until_execution_takes_it() -> None:
     bench = StrategyBench()
-    bench.desk.cancel_failures = [DOWN, DOWN]
+    bench.execution.cancel_failures = [DOWN, DOWN]
     bench.start()
     buy = await bench.ordered()
     bench.actor.post(reported(buy.intent, stage=OrderStage.OPEN, filled=0))
     await bench.actor.stop(0.01)
-    await until(lambda: bench.desk.cancelled, within_s=3 * PEER_RETRY_S)
+    await until(lambda: bench.execution.cancelled, within_s=3 * PEER_RETRY_S)
 
 
 @in_virtual_time
 async def test_an_unreachable_broker_pauses_the_entry_until_a_probe_finds_it() -> None:
     bench = StrategyBench().start()
     buy = await bench.ordered()
-    bench.desk.alive = False
-    bench.desk.answer(PlacementFailed(buy.intent.id, FailureKind.UNREACHABLE, "the broker cannot be reached"))
+    bench.execution.alive = False
+    bench.execution.answer(PlacementFailed(buy.intent.id, FailureKind.UNREACHABLE, "the broker cannot be reached"))
     await bench.reaches(Phase.PAUSED)
     await passing(2.5)
     assert len(bench.sent) == 1
-    bench.desk.alive = True
+    bench.execution.alive = True
     assert not (await bench.ordered(2)).look_up_first  # the failure has proven that nothing has left
 
 
 @in_virtual_time
-async def test_a_desk_that_fails_in_an_unforeseen_way_is_asked_again() -> None:
+async def test_execution_that_fails_in_an_unforeseen_way_is_asked_again() -> None:
     bench = await StrategyBench().guarding()
-    bench.desk.failures = [KeyError("quantity")]
+    bench.execution.failures = [KeyError("quantity")]
     bench.tick(STOP)
     again = await bench.ordered(3)
     assert (again.intent.event, again.look_up_first) == (OrderEvent.STOPLOSS, True)
@@ -325,7 +325,7 @@ async def test_a_stale_epoch_ends_the_actor_without_further_orders() -> None:
     bench = await StrategyBench().guarding()
     bench.journal.failures = [StaleEpoch("epoch 2 is at work")]
     bench.actor.post(StopLossMoved(140000))
-    await bench.lived()
+    await bench.finished()
     bench.tick(100)
     bench.actor.post(TimerFired(Timer.SELL, SELL_AT))
     await passing(700)
@@ -338,7 +338,7 @@ async def test_a_stop_given_to_a_superseded_actor_does_not_claim_success() -> No
     bench = StrategyBench()
     bench.journal.failures = [StaleEpoch("epoch 2 is at work")]
     bench.start()
-    await bench.lived()
+    await bench.finished()
     assert await bench.actor.stop(1.0) is False
 
 
@@ -349,14 +349,14 @@ async def test_a_stop_given_to_a_superseded_actor_does_not_claim_success() -> No
 async def test_the_first_incarnation_reads_no_book() -> None:
     bench = StrategyBench().start()
     await passing(1)
-    assert bench.desk.asked_for == []
+    assert bench.execution.asked_for == []
 
 
 @in_virtual_time
 async def test_recovery_reads_the_book_before_timers_and_ticks() -> None:
     bench = StrategyBench(epoch=2, snapshot=await snapshot_of(Phase.GUARDING))
-    bench.desk.book_failures = [DOWN] * 10
-    bench.desk.book = [listed(bench.run.entry_intent())]
+    bench.execution.book_failures = [DOWN] * 10
+    bench.execution.book = [listed(bench.run.entry_intent())]
     bench.tick(STOP)
     bench.start()
     await passing(4)
@@ -365,13 +365,13 @@ async def test_recovery_reads_the_book_before_timers_and_ticks() -> None:
     await bench.reaches(Phase.GUARDING)
     await until(lambda: "watch" in bench.trace)
     assert bench.trace.index("watch") > bench.trace.index("read book")
-    assert bench.run.entry_intent().tag in bench.desk.asked_for[0]
+    assert bench.run.entry_intent().tag in bench.execution.asked_for[0]
 
 
 @in_virtual_time
 async def test_a_recovered_position_is_guarded_and_sold_in_time() -> None:
     bench = StrategyBench(epoch=2, snapshot=await snapshot_of(Phase.GUARDING))
-    bench.desk.book = [listed(bench.run.entry_intent())]
+    bench.execution.book = [listed(bench.run.entry_intent())]
     bench.start()
     await until(lambda: bench.prices.seen and bench.prices.seen[-1][1] == STOP)
     assert {level for _, level in bench.prices.seen} == {STOP}, "its router never hears that it watches no stop-loss"
@@ -383,17 +383,17 @@ async def test_a_recovered_position_is_guarded_and_sold_in_time() -> None:
 async def test_an_exit_that_an_earlier_incarnation_sent_is_adopted_and_not_repeated() -> None:
     bench = StrategyBench(epoch=2, snapshot=await snapshot_of(Phase.GUARDING))
     exit_intent = bench.run.exit_intent(1, 10)
-    bench.desk.book = [listed(bench.run.entry_intent()), listed(exit_intent)]
+    bench.execution.book = [listed(bench.run.entry_intent()), listed(exit_intent)]
     bench.start()
-    await bench.lived()
+    await bench.finished()
     assert bench.sent == []
     assert bench.journal.records[-1].ended
 
 
 @in_virtual_time
-async def test_an_exit_in_work_is_asked_for_again_with_a_look_first() -> None:
+async def test_a_working_exit_is_asked_for_again_with_a_look_first() -> None:
     bench = StrategyBench(epoch=2, snapshot=await snapshot_of(Phase.EXITING))
-    bench.desk.book = [listed(bench.run.entry_intent())]
+    bench.execution.book = [listed(bench.run.entry_intent())]
     bench.start()
     command = await bench.ordered()
     assert (command.intent.event, command.look_up_first, command.epoch) == (OrderEvent.STOPLOSS, True, 2)
@@ -413,7 +413,7 @@ async def test_a_buy_that_was_missed_while_the_actor_was_down_is_not_made_up_for
     bench = StrategyBench(epoch=2)
     bench.clock.step(BUY_AT - NOW + timedelta(seconds=6))
     bench.start()
-    await bench.lived()
+    await bench.finished()
     assert bench.sent == []
     assert bench.actor.state.detail is StatusDetail.MISSED_EXECUTION
     assert "MISSED_EXECUTION" in bench.journal.logged
@@ -428,7 +428,7 @@ async def test_stop_returns_when_the_position_is_sold_and_recorded() -> None:
     bench.journal.failures = [DOWN] * 4
     stopping = asyncio.create_task(bench.actor.stop(60))
     sell = await bench.ordered(2)
-    bench.desk.answer(reported(sell.intent))
+    bench.execution.answer(reported(sell.intent))
     await bench.reaches(Phase.ENDED)
     assert not stopping.done()
     assert await stopping is True
@@ -499,14 +499,14 @@ async def test_the_stop_level_is_with_the_router_at_once_after_the_fill() -> Non
     bench = StrategyBench().start()
     buy = await bench.ordered()
     await passing(0.3)
-    bench.desk.answer(reported(buy.intent))
+    bench.execution.answer(reported(buy.intent))
     filled = bench.clock.now()
     await until(lambda: bench.prices.seen[-1][1] == STOP, within_s=0.1)
     assert bench.prices.seen[-1][0] - filled < 5 * MS
 
 
 @in_virtual_time
-async def test_a_line_that_breaks_again_and_again_is_asked_for_five_times_a_second() -> None:
+async def test_a_link_that_breaks_again_and_again_is_asked_for_five_times_a_second() -> None:
     bench = await StrategyBench().guarding()
     await passing(2)
     before = len(bench.prices.seen)
@@ -517,7 +517,7 @@ async def test_a_line_that_breaks_again_and_again_is_asked_for_five_times_a_seco
 
 
 @in_virtual_time
-async def test_a_stop_level_that_moves_is_told_at_once_even_while_a_line_breaks() -> None:
+async def test_a_stop_level_that_moves_is_told_at_once_even_while_a_link_breaks() -> None:
     bench = await StrategyBench().guarding()
     await passing(2)
     bench.prices.changed()
@@ -569,8 +569,8 @@ async def test_an_alert_is_repeated_until_it_is_taken() -> None:
 async def test_a_failed_entry_says_so_and_ends() -> None:
     bench = StrategyBench().start()
     buy = await bench.ordered()
-    bench.desk.answer(PlacementFailed(buy.intent.id, FailureKind.EXHAUSTED, "no answer"))
-    await bench.lived()
+    bench.execution.answer(PlacementFailed(buy.intent.id, FailureKind.EXHAUSTED, "no answer"))
+    await bench.finished()
     assert bench.journal.records[-1].state.status is RunStatus.FAILED
     assert ("order_failed", "Order Failed – Strategy Stopped (no answer)") in bench.journal.alerts
 
@@ -581,11 +581,11 @@ async def test_a_failed_exit_is_tried_again_until_it_is_sold() -> None:
     bench.tick(STOP)
     for count in (2, 3, 4):
         command = await bench.ordered(count)
-        bench.desk.answer(PlacementFailed(command.intent.id, FailureKind.EXHAUSTED, "no answer"))
+        bench.execution.answer(PlacementFailed(command.intent.id, FailureKind.EXHAUSTED, "no answer"))
     last = await bench.ordered(5)
     assert (last.intent.event, last.look_up_first, last.check_position) == (OrderEvent.STOPLOSS, True, True)
-    bench.desk.answer(reported(last.intent))
-    await bench.lived()
+    bench.execution.answer(reported(last.intent))
+    await bench.finished()
     assert [code for code, _ in bench.journal.alerts] == ["exit_failed"]
 
 
@@ -594,7 +594,7 @@ async def test_an_alert_about_the_end_is_delivered_though_the_first_try_fails() 
     bench = StrategyBench().start()
     buy = await bench.ordered()
     bench.journal.alert_failures = [DOWN]
-    bench.desk.answer(PlacementFailed(buy.intent.id, FailureKind.EXHAUSTED, "no answer"))
-    await bench.lived()
+    bench.execution.answer(PlacementFailed(buy.intent.id, FailureKind.EXHAUSTED, "no answer"))
+    await bench.finished()
     await passing(10)
     assert [code for code, _ in bench.journal.alerts] == ["order_failed"]

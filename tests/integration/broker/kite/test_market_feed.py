@@ -88,10 +88,10 @@ def test_it_reconnects_every_two_seconds_and_subscribes_again() -> None:
 def _knocks(port: int, count: int) -> list[float]:
     """When somebody tried to connect to the port, so many times; every one is turned away."""
     instants: list[float] = []
-    with create_server(("127.0.0.1", port)) as door:
-        door.settimeout(10)
+    with create_server(("127.0.0.1", port)) as listening:
+        listening.settimeout(10)
         for _ in range(count):
-            door.accept()[0].close()
+            listening.accept()[0].close()
             instants.append(time.monotonic())
     return instants
 

@@ -39,7 +39,7 @@ from actors.domain.strategy.outcomes import PROBE_INTERVAL
 from actors.domain.strategy.snapshot import dump_state, load_state, runtime_view
 from actors.domain.strategy.state import Phase, RunStatus, StatusDetail, StrategyState
 from tests.kit.builders import BUY_AT, NOW, SELL_AT, a_run, a_tick
-from tests.kit.lives import (
+from tests.kit.phases import (
     BELOW,
     BOUGHT_AT,
     BUY_ID,

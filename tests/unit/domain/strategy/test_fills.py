@@ -20,7 +20,7 @@ from actors.domain.strategy.machine import step
 from actors.domain.strategy.snapshot import RuntimeView, runtime_view
 from actors.domain.strategy.state import Phase, StrategyState
 from tests.kit.builders import a_report, a_tick
-from tests.kit.lives import (
+from tests.kit.phases import (
     BELOW,
     BUY_ID,
     ENTRY,

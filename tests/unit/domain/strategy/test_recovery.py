@@ -25,7 +25,7 @@ from actors.domain.strategy.machine import step
 from actors.domain.strategy.snapshot import dump_state, load_state
 from actors.domain.strategy.state import Phase, StrategyState
 from tests.kit.builders import BUY_AT, NOW, SELL_AT, a_tick
-from tests.kit.lives import (
+from tests.kit.phases import (
     BELOW,
     BOUGHT_AT,
     ENTRY,

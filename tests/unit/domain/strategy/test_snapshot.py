@@ -11,7 +11,7 @@ from actors.domain.strategy.events import FeedLost, StopRequested
 from actors.domain.strategy.snapshot import dump_state, load_state, runtime_view
 from actors.domain.strategy.state import StrategyState
 from tests.kit.builders import NOW, a_run
-from tests.kit.lives import (
+from tests.kit.phases import (
     LATER,
     arming,
     ended,

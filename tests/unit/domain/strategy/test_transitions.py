@@ -35,7 +35,7 @@ from actors.domain.strategy.events import (
 from actors.domain.strategy.machine import step
 from actors.domain.strategy.state import IGNORED, MOVES, TRANSITIONS, Phase, StrategyState
 from tests.kit.builders import BUY_AT, a_tick
-from tests.kit.lives import (
+from tests.kit.phases import (
     ABOVE,
     ENTRY,
     LATER,

@@ -31,7 +31,7 @@ from actors.strategy.execution_calls import PEER_RETRY_S, peer_pause
 from tests.kit.builders import INFY, NOW
 from tests.kit.execution import BUY, ExecutionBench, a_command, a_sell
 from tests.kit.fakes import NOT_SENT, PARKED, REFUSED
-from tests.kit.lives import LATER, alerts, exit_id, exit_report, exiting, logged
+from tests.kit.phases import LATER, alerts, exit_id, exit_report, exiting, logged
 from tests.kit.virtual_time import FakeClock, in_virtual_time, over_days, passing, until
 from tests.kit.whole import WholeBench, share
 
@@ -397,7 +397,7 @@ def test_a_wait_for_buyers_is_shown_and_told_once_and_its_end_is_logged_once() -
     assert logged(last).count("NO_BUYERS_RESOLVED") == 1
 
 
-def test_no_buyers_of_an_exit_that_is_not_in_work_means_nothing() -> None:
+def test_no_buyers_of_an_exit_that_is_not_working_means_nothing() -> None:
     state, decisions = step(exiting(), NoBuyers(exit_id(2), LOWER), LATER)
     assert (state, decisions) == (exiting(), ())
 

@@ -1,4 +1,4 @@
-"""Lives of a strategy, played up to where a test begins, and what to look for in its decisions."""
+"""Runs of a strategy, played up to where a test begins, and what to look for in its decisions."""
 
 from datetime import datetime, timedelta
 from typing import TypeVar
