@@ -11,11 +11,10 @@ from fastapi.routing import APIRoute
 from starlette.types import ASGIApp
 
 from actors.ports.engine import StrategyEngine
-from api.base.dependencies import access_claims, limit_address
-from api.base.errors import install_error_handlers
 from api.base.metrics import Metrics
 from api.bootstrap import open_resources
 from api.brokers import routes as broker_routes
+from api.edge.error_handlers import install_error_handlers
 from api.edge.middleware import DOCS_PATH, with_edge
 from api.edge.rate_limit import RateLimits
 from api.edge.strict_json import strict_json
@@ -26,6 +25,7 @@ from api.operations.recovery_sweep import keep_recovering
 from api.strategies import routes as strategy_routes
 from api.timeline import routes as timeline_routes
 from api.users import routes as user_routes
+from api.users.dependencies import access_claims, limit_address
 from config.logging import configure_logging
 from config.settings import Settings, load_settings
 

@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import structlog
 
 from actors.ports.engine import StrategyEngine
+from api.base.clock import utc_now
 from api.brokers.service import BrokerService
 from api.events.reader import EventReader
 from api.events.streams import EventsService
@@ -56,11 +57,6 @@ class Resources:
     lifecycle: LifecycleService
     words: WordService
     events: EventsService
-
-
-def utc_now() -> datetime:
-    """The clock of the API process."""
-    return datetime.now(UTC)
 
 
 @asynccontextmanager

@@ -9,7 +9,8 @@ from typing import Any
 from actors.domain.strategy.state import Phase
 from actors.runtime import names
 from actors.runtime.clock import SystemClock
-from actors.runtime.hosts import actor_classes
+from actors.runtime.hosts.actor_options import actor_of
+from actors.runtime.hosts.router import create_router
 from actors.runtime.hosts.strategy import StrategyActor
 from actors.runtime.plane import link_ports
 from actors.strategy.shell import StrategyShell
@@ -60,7 +61,9 @@ class RepeatingHost(StrategyActor):
             loaded = await self._load()
             assert loaded is not None
             if linking is None:
-                self._prices = link_ports.LinkedPriceWatch(self._peers, self._pools, loaded.run.broker, self._on_tick)
+                self._prices = link_ports.LinkedPriceWatch(
+                    self._peers, self._pools, loaded.run.broker, self._on_tick, create_router
+                )
                 linking = asyncio.create_task(self._execution.keep_linked(loaded.run.account_id))
             actor = StrategyShell(
                 loaded, execution=self._execution, journal=self._journal, prices=self._prices, clock=SystemClock()
@@ -73,5 +76,4 @@ class RepeatingHost(StrategyActor):
 def create_repeating(strategy_id: int, pools: names.Pools) -> Any:
     """The actor of a strategy, under the name that its peers look for."""
     name = names.strategy_name(strategy_id)
-    host = actor_classes._actor
-    return host(RepeatingHost, name, 0, strategy_id, pools, max_restarts=0)
+    return actor_of(RepeatingHost, name, 0, strategy_id, pools, max_restarts=0)

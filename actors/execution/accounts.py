@@ -12,7 +12,7 @@ from actors.execution.account.evidence import AccountEvidence
 from actors.execution.account.request_counts import RequestCounts
 from actors.execution.account.trading_account import TradingAccount, newest_by_tag
 from actors.execution.guarding.stop_guard import StopGuard
-from actors.execution.watching.account_watcher import AccountWatch, WatchLimits
+from actors.execution.watching.account_watcher import AccountWatch
 from actors.ports.common import Clock
 from actors.ports.execution import (
     AccountRecords,
@@ -51,7 +51,6 @@ class AccountParts:
     updates: OrderUpdates
     clock: Clock
     budget: BudgetLimits
-    watch: WatchLimits
 
 
 class ExecutionAccounts:
@@ -94,7 +93,6 @@ class ExecutionAccounts:
                 strategies=parts.strategies,
                 attempts=parts.attempts,
                 clock=parts.clock,
-                limits=parts.watch,
             )
             account = ExecutionAccount(trading, evidence, watch, hours)
             self._in_background(self._watch(account_id, watch))

@@ -27,12 +27,13 @@ from actors.execution.accounts import AccountParts, ExecutionAccount, ExecutionA
 from actors.execution.guarding.guard_exits import GuardExits
 from actors.execution.guarding.rehearsal import Rehearsal
 from actors.execution.guarding.stop_guard import StopGuard
+from actors.execution.orders.alarm_clock import AlarmClock
 from actors.execution.orders.canceller import cancel_order
 from actors.execution.orders.exit_chase import ExitChase
-from actors.execution.orders.follower import FollowLimits, OrderFollower
+from actors.execution.orders.follower import OrderFollower
 from actors.execution.orders.hours import closed_to, refusal, takes_changes
 from actors.execution.orders.placer import OrderPlacer
-from actors.execution.watching.account_watcher import WatchLimits
+from actors.execution.watching.account_watcher import CONFIRM_AFTER
 from actors.ports.common import Clock, PeerUnavailable
 from actors.ports.execution import (
     AccountRecords,
@@ -46,7 +47,6 @@ from actors.ports.execution import (
     StrategyEvents,
 )
 from actors.ports.strategy import GuardAnswer, Holding, OrderCommand
-from actors.timers import AlarmClock
 
 log = structlog.get_logger(__name__)
 
@@ -58,8 +58,6 @@ class ExecutionLimits:
     budget: BudgetLimits = field(default_factory=BudgetLimits)
     entry: RetryPolicy = field(default_factory=RetryPolicy)
     exit: RetryPolicy = field(default_factory=lambda: RetryPolicy(quarantine=timedelta(seconds=2)))
-    follow: FollowLimits = field(default_factory=FollowLimits)
-    watch: WatchLimits = field(default_factory=WatchLimits)
     unresolved_after: timedelta = timedelta(seconds=3)
     claim_renewal: timedelta = timedelta(seconds=5)
     claim_retry: timedelta = timedelta(milliseconds=100)
@@ -92,9 +90,7 @@ class ExecutionShell:
         )
         self.stops = StopGuard(streams=streams, claims=claims, clock=clock, fire=exits.send, tell=self._report)
         self.rehearsal = Rehearsal(self.stops.rehearsed, streams.updates.rehearse, self._rehearse)
-        parts = AccountParts(
-            gateways, strategies, attempts, records, streams.updates, clock, budget=limits.budget, watch=limits.watch
-        )
+        parts = AccountParts(gateways, strategies, attempts, records, streams.updates, clock, budget=limits.budget)
         self._accounts = ExecutionAccounts(
             parts, self.stops, working=self._working_runs, in_background=self._in_background
         )
@@ -234,7 +230,7 @@ class ExecutionShell:
         try:
             reason = await account.evidence.uncovered(command)
             if reason is not None:  # two reads are not one snapshot: it counts if a second look has it too
-                await asyncio.sleep(self._limits.watch.confirm_after.total_seconds())
+                await asyncio.sleep(CONFIRM_AFTER.total_seconds())
                 reason = await account.evidence.uncovered(command)
         except BrokerUnavailable as error:
             log.warning("execution.exit_not_doubted", strategy_id=command.strategy_id, reason=str(error))
@@ -355,7 +351,6 @@ class ExecutionShell:
             account.evidence,
             attempts=self._attempts,
             clock=self._clock,
-            limits=self._limits.follow,
             report=lambda report: self._report(command, OrderReported(intent_id, report)),
             chase=chase,
         )

@@ -20,7 +20,7 @@ from actors.domain.token_day import token_day
 from actors.ports.common import Clock, PeerUnavailable
 from actors.ports.strategy import GuardAnswer, Holding, OrderExecution, StopOrder
 from actors.strategy.execution_calls import order_command
-from actors.timers import within
+from actors.waiting import until_answered, within
 
 log = logging.getLogger(__name__)
 
@@ -153,15 +153,13 @@ class GuardCalls:
 
     async def ask(self, state: StrategyState) -> None:
         """Learn what the account holds of the run's shares, however often it must be asked."""
-        while True:
-            try:
-                cover = await self.cover(state)
-            except PeerUnavailable as error:
-                about = {"strategy_id": self._run.strategy_id, "run_id": self._run.run_id, "reason": str(error)}
-                log.warning("strategy.cover_unknown", extra=about)
-                await asyncio.sleep(_ASK_AGAIN_S)
-            else:
-                return self._post(CoverRead(cover.covered, cover.reason() if cover.lacking else ""))
+
+        def say(error: PeerUnavailable) -> None:
+            about = {"strategy_id": self._run.strategy_id, "run_id": self._run.run_id, "reason": str(error)}
+            log.warning("strategy.cover_unknown", extra=about)
+
+        cover = await until_answered(lambda: self.cover(state), _ASK_AGAIN_S, say)
+        self._post(CoverRead(cover.covered, cover.reason() if cover.lacking else ""))
 
 
 def _lists_anew(before: Tick | None, tick: Tick) -> bool:

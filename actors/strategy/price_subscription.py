@@ -11,7 +11,7 @@ from actors.domain.strategy.events import Event, FeedLost, FeedRestored
 from actors.domain.strategy.spec import StrategyRun
 from actors.ports.common import PeerUnavailable
 from actors.ports.prices import FeedStatus, PriceWatch
-from actors.timers import within
+from actors.waiting import within
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,6 @@
 """
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Coroutine
 from dataclasses import replace
@@ -60,7 +59,8 @@ from actors.ports.strategy import Journal, JournalEntry, LoadedRun, LoggedEvent,
 from actors.strategy.execution_calls import PEER_RETRY_S, ExecutionCalls, order_command
 from actors.strategy.holding_reports import GuardCalls
 from actors.strategy.price_subscription import WatchCalls
-from actors.timers import WallClockTimers, within
+from actors.strategy.timers import WallClockTimers
+from actors.waiting import until_answered, within
 
 log = logging.getLogger(__name__)
 
@@ -130,9 +130,7 @@ class StrategyShell:
     async def stop(self, timeout_s: float) -> bool:
         """STOP (row I1): ask for the exit; whether the run is over and recorded within `timeout_s` seconds."""
         self.post(StopRequested())
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._settled.wait(), timeout_s)
-        return self._settled.is_set()
+        return await within(self._settled, timeout_s)
 
     async def move_stop(self, stop_loss: Paise) -> bool | None:
         """Move the stop-loss between two ticks; returns when that is recorded, and both guards have it.
@@ -159,8 +157,7 @@ class StrategyShell:
         if cover.covered > 0:
             return WordTaken(done=False, held=min(cover.covered, self._state.open_quantity))
         self.post(ClosedByTrader())
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._settled.wait(), timeout_s)
+        await within(self._settled, timeout_s)
         return WordTaken(done=True)
 
     async def _next_record(self) -> None:
@@ -209,16 +206,18 @@ class StrategyShell:
         if self._epoch == FIRST_EPOCH and self._state.phase is Phase.SCHEDULED:
             return RunRecovered(first=True)
         begun, told = self._clock.now(), False
-        while True:
-            try:
-                reports = await self._execution.orders_by_tag(self._run.account_id, expected_tags(self._state))
-                return RunRecovered(reports)
-            except PeerUnavailable as error:
-                self._say(logging.WARNING, "strategy.recovery_waits", reason=str(error))
-                if not told and self._clock.now() - begun >= RECOVERY_ALERT_AFTER:
-                    told = True
-                    self._raise_alert("recovery_waits", f"Not guarded: the order book cannot be read ({error})")
-                await asyncio.sleep(PEER_RETRY_S)
+
+        def say(error: PeerUnavailable) -> None:
+            nonlocal told
+            self._say(logging.WARNING, "strategy.recovery_waits", reason=str(error))
+            if not told and self._clock.now() - begun >= RECOVERY_ALERT_AFTER:
+                told = True
+                self._raise_alert("recovery_waits", f"Not guarded: the order book cannot be read ({error})")
+
+        account_id, tags = self._run.account_id, expected_tags(self._state)
+        return RunRecovered(
+            await until_answered(lambda: self._execution.orders_by_tag(account_id, tags), PEER_RETRY_S, say)
+        )
 
     # --- events in, decisions out --------------------------------------------------------------------------------
 
@@ -330,11 +329,8 @@ class StrategyShell:
         self._closing_calls.add(self._spawn(self._alert(code, message)))
 
     async def _alert(self, code: str, message: str) -> None:
-        while True:
-            try:
-                return await self._journal.alert(self._run.user_id, self._run.strategy_id, code, message)
-            except PeerUnavailable:
-                await asyncio.sleep(PEER_RETRY_S)
+        run = self._run
+        await until_answered(lambda: self._journal.alert(run.user_id, run.strategy_id, code, message), PEER_RETRY_S)
 
     # --- the journal ---------------------------------------------------------------------------------------------
 
@@ -377,12 +373,11 @@ class StrategyShell:
         self._order_heard_of.set()  # one wait for one order
 
     async def _record(self, entry: JournalEntry) -> None:
-        while True:
-            try:
-                return await self._journal.record(entry)
-            except PeerUnavailable as error:
-                self._say(logging.WARNING, "strategy.record_waits", reason=str(error))
-                await asyncio.sleep(PEER_RETRY_S)
+        await until_answered(
+            lambda: self._journal.record(entry),
+            PEER_RETRY_S,
+            lambda error: self._say(logging.WARNING, "strategy.record_waits", reason=str(error)),
+        )
 
 
 def _same_to_people(before: StrategyState, after: StrategyState) -> bool:

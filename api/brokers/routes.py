@@ -1,13 +1,13 @@
 """`/broker`: the user's connection to a broker (rows B1, B2)."""
 
-from typing import Annotated
+from typing import Annotated, Protocol
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Depends, Query, Response
 from pydantic import SecretStr
 
-from api.base.dependencies import Address, Opened, UserId
+from api.base.clock import utc_now
+from api.base.dependencies import resources
 from api.base.problems import problems
-from api.bootstrap import utc_now
 from api.brokers.schemas import (
     BrokerConnectAnswer,
     BrokerConnectRequest,
@@ -15,10 +15,22 @@ from api.brokers.schemas import (
     BrokerLoginQuery,
     BrokerStatusAnswer,
 )
-from api.brokers.service import ConnectRequest
+from api.brokers.service import BrokerService, ConnectRequest
+from api.users.dependencies import Address, UserId
 from broker.kite.login import token_expiry
+from config.settings import Settings
 
 router = APIRouter(prefix="/broker", tags=["broker"])
+
+
+class Used(Protocol):
+    """What the routes of this room use of `api.bootstrap.Resources`."""
+
+    brokers: BrokerService
+    settings: Settings
+
+
+Opened = Annotated[Used, Depends(resources)]
 
 
 @router.post("/connect", operation_id="connect_broker", responses=problems(401, 403, 409))

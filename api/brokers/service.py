@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 import structlog
 
 from actors.domain.identifiers import Instrument
-from api.base.errors import ApiError, InvalidField, code_of, unauthorized
+from api.base.errors import ApiError, InvalidField, unauthorized
+from api.base.translations import code_of
 from api.brokers.calls import BrokerCalls
 from broker.errors import BrokerError, CredentialsMismatch, ExpiredToken, InvalidToken
 from broker.kite.instruments import InstrumentLists, fetch_instruments

@@ -4,17 +4,28 @@ Include this router before that of `/strategy/{strategy_id}`, which would take "
 """
 
 from collections.abc import AsyncIterator
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 from fastapi import APIRouter, Depends, Header, Query
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from api.base.dependencies import Claims, Opened
+from api.base.dependencies import resources
 from api.base.problems import problem_response
 from api.events.reader import PushedEvent
 from api.events.schemas import EventId, EventsQuery, SnapshotEnd, StrategyDeleted
+from api.events.streams import EventsService
+from api.users.dependencies import Claims
 
 router = APIRouter(prefix="/strategy", tags=["strategy"])
+
+
+class Used(Protocol):
+    """What the routes of this room use of `api.bootstrap.Resources`."""
+
+    events: EventsService
+
+
+Opened = Annotated[Used, Depends(resources)]
 
 _DATA = {
     "type": "string",

@@ -3,20 +3,39 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Protocol
 
 import structlog
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel
 
-from api.base.dependencies import Opened
-from persistence.database.engine import ping, transaction
+from actors.ports.engine import StrategyEngine
+from api.base.dependencies import resources
+from api.brokers.service import BrokerService
+from config.capacity import Capacity
+from config.settings import Settings
+from persistence.database.engine import Sessions, ping, transaction
 from persistence.database.engine_load import EngineLoad
 from persistence.errors import DatabaseUnavailable, MirrorUnavailable
+from persistence.mirror.mirror import RuntimeMirror
 
 log = structlog.stdlib.get_logger(__name__)
 router = APIRouter(tags=["health"])
+
+
+class Used(Protocol):
+    """What the routes of this room use of `api.bootstrap.Resources`."""
+
+    settings: Settings
+    capacity: Capacity
+    sessions: Sessions
+    mirror: RuntimeMirror
+    engine: StrategyEngine
+    brokers: BrokerService
+
+
+Opened = Annotated[Used, Depends(resources)]
 
 CHECK_TIMEOUT_S = 2.0
 

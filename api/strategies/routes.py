@@ -1,15 +1,16 @@
 """`/strategy`: create, run, watch and change strategies (rows C1, D1, I1, L1)."""
 
 from datetime import datetime, tzinfo
-from typing import Annotated
+from typing import Annotated, Protocol
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Depends, Query, Response
 
 from actors.domain.money import round_rupees
-from api.base.dependencies import Opened, PageQuery, Paging, UserId
+from api.base.dependencies import PageQuery, Paging, resources
 from api.base.fields import StrategyStatusWord, Symbol
 from api.base.path_id import PathId
 from api.base.problems import problems
+from api.strategies.lifecycle import LifecycleService
 from api.strategies.schemas import (
     OrderLogAnswer,
     OrderLogPage,
@@ -23,10 +24,26 @@ from api.strategies.schemas import (
     StrategyStarted,
     StrategyStatus,
 )
+from api.strategies.service import StrategyService
 from api.strategies.status import strategy_answer
+from api.strategies.word_service import WordService
+from api.users.dependencies import UserId
+from config.settings import Settings
 from persistence.database.models import OrderLog
 
 router = APIRouter(prefix="/strategy", tags=["strategy"])
+
+
+class Used(Protocol):
+    """What the routes of this room use of `api.bootstrap.Resources`."""
+
+    strategies: StrategyService
+    lifecycle: LifecycleService
+    words: WordService
+    settings: Settings
+
+
+Opened = Annotated[Used, Depends(resources)]
 
 _ATTEMPT_TIMES = ("triggered_at", "sent_at")
 _LINE_TIMES = ("occurred_at", "recorded_at")

@@ -1,16 +1,29 @@
 """`GET /strategy/{strategy_id}/timeline`: why a trade did or did not happen."""
 
-from typing import Annotated
+from typing import Annotated, Protocol
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 
-from api.base.dependencies import Opened, UserId
+from api.base.dependencies import resources
 from api.base.path_id import PathId
 from api.base.problems import problems
 from api.timeline.reader import read_timeline
 from api.timeline.schemas import StrategyTimeline, TimelineQuery
+from api.users.dependencies import UserId
+from config.settings import Settings
+from persistence.database.engine import Sessions
 
 router = APIRouter(prefix="/strategy", tags=["strategy"])
+
+
+class Used(Protocol):
+    """What the routes of this room use of `api.bootstrap.Resources`."""
+
+    sessions: Sessions
+    settings: Settings
+
+
+Opened = Annotated[Used, Depends(resources)]
 
 
 @router.get("/{strategy_id:id}/timeline", operation_id="strategy_timeline", responses=problems(401, 404))

@@ -1,10 +1,14 @@
 """`/auth`: accounts, logins, tokens (rows A1, A2)."""
 
-from fastapi import APIRouter, Response
+from typing import Annotated, Protocol
 
-from api.base.dependencies import Address, Claims, Opened, Paging, UserId
+from fastapi import APIRouter, Depends, Response
+
+from api.base.dependencies import Paging, resources
 from api.base.problems import problems
-from api.users.auth_service import IssuedTokens
+from api.users.account_service import AccountService
+from api.users.auth_service import AuthService, IssuedTokens
+from api.users.dependencies import Address, Claims, UserId
 from api.users.schemas import (
     ActivityEntry,
     ActivityList,
@@ -16,8 +20,20 @@ from api.users.schemas import (
     RegisterRequest,
     ValidateAnswer,
 )
+from config.settings import Settings
 
 router = APIRouter(prefix="/auth", tags=["auth"])
+
+
+class Used(Protocol):
+    """What the routes of this room use of `api.bootstrap.Resources`."""
+
+    auth: AuthService
+    accounts: AccountService
+    settings: Settings
+
+
+Opened = Annotated[Used, Depends(resources)]
 
 
 @router.post("/register", status_code=201, operation_id="register", responses=problems(403, 409, 429))

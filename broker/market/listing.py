@@ -10,15 +10,11 @@ from actors.domain.money import Paise
 EXCHANGES = ("NSE", "BSE")
 """Where shares are traded; each has one segment of the same name for them."""
 
-
 DERIVATIVES_EXCHANGE = "NFO"
-
 
 INDEX_SEGMENT = "INDICES"
 
-
 _BLOCK_WINDOW = "BL"
-
 
 _NOT_INTRADAY = re.compile(r"BE|BZ|BL|SM|ST|SZ|GB|GS|TB|SG|IV|RR|[NYZ][0-9A-Z]")
 """Series of NSE that know no intraday product: settled share for share, in the main market and on the SME platform;

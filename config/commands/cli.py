@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from config.settings import Settings
     from config.stack.stack import Stack
+from config.commands.failures import plain_failures
 
 app = typer.Typer(
     name="tradeactors",
@@ -35,22 +36,6 @@ ApiHost = Annotated[str | None, typer.Option(help="Address the API listens on. [
 ApiPort = Annotated[int | None, typer.Option(help="Port of the API; 0: a free one. [TRADEACTORS_API_PORT]")]
 PaperPort = Annotated[int | None, typer.Option(help="Port of the paper exchange. [TRADEACTORS_PAPER_PORT]")]
 DashboardPort = Annotated[int | None, typer.Option(help="Port of the Ray dashboard. [TRADEACTORS_DASHBOARD_PORT]")]
-
-
-@contextmanager
-def plain_failures() -> Iterator[None]:
-    """Turn what an operator can put right into sentences on stderr and exit code 1 (Ctrl-C: 130)."""
-    from config.settings import SettingsError
-    from config.stack.guarded_process import StackError
-    from persistence.errors import PersistenceError
-
-    try:
-        yield
-    except (SettingsError, StackError, PersistenceError) as failure:
-        typer.echo(str(failure), err=True)
-        raise typer.Exit(1) from None
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
 
 
 @app.command()
@@ -218,7 +203,7 @@ def _print_places(console: "Console", stack: "Stack") -> None:
     from rich.panel import Panel
     from rich.table import Table
 
-    from config.stack.ray import TOKEN_FILE
+    from config.ray_settings import TOKEN_FILE
 
     table = Table.grid(padding=(0, 2))
     urls = stack.urls

@@ -64,7 +64,7 @@ def demo(
     """Trade three strategies on real parts: one on time, one stopped out, one that survives a kill -9."""
     from rich.console import Console
 
-    from config.commands.cli import plain_failures
+    from config.commands.failures import plain_failures
     from config.settings import load_settings
     from config.stack.guarded_process import interrupt_on_signals
     from config.stack.stack import Stack
@@ -181,7 +181,7 @@ class _Demo:
         from actors.runtime.driver import cluster
 
         await asyncio.to_thread(cluster.connect, self._stack.settings)
-        from actors.runtime.ray_ports import Peers
+        from actors.runtime.peers import Peers
 
         peers, name = Peers(), names.strategy_name(case.strategy_id)
         deadline = time.monotonic() + _DEADLINE_S

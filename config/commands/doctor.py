@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from config.ray_settings import CLUSTER_SETTINGS, RAY_SETTINGS
 from config.settings import Settings
-from config.stack.ray import CLUSTER_SETTINGS, RAY_SETTINGS
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -17,7 +17,7 @@ Ask = Annotated[
 def add_user(email: Email, data_dir: DataDir = None, ask: Ask = False) -> None:
     """Open an account, also where registration is closed; a password is made and printed once."""
     from api.users import operator
-    from config.commands.cli import plain_failures
+    from config.commands.failures import plain_failures
 
     with plain_failures():
         database_url, password = _database_url(data_dir), _asked() if ask else operator.new_password()
@@ -33,7 +33,7 @@ def add_user(email: Email, data_dir: DataDir = None, ask: Ask = False) -> None:
 def reset_password(email: Email, data_dir: DataDir = None, ask: Ask = False) -> None:
     """Give a user a new password and end all logins; running strategies go on."""
     from api.users import operator
-    from config.commands.cli import plain_failures
+    from config.commands.failures import plain_failures
 
     with plain_failures():
         database_url, password = _database_url(data_dir), _asked() if ask else operator.new_password()

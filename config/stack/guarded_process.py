@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -199,3 +200,8 @@ def _keep_previous(log_path: Path) -> None:
     log_path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if log_path.exists():
         log_path.replace(log_path.with_suffix(".previous.log"))
+
+
+def short_temporary_directory() -> str:
+    """A directory for unix sockets, whose whole path may not exceed some 107 bytes, whatever TMPDIR says."""
+    return "/tmp" if os.access("/tmp", os.W_OK | os.X_OK) else tempfile.gettempdir()  # noqa: S108

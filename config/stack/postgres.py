@@ -21,7 +21,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from config.stack.guarded_process import Command, GuardedProcess, StackError
+from config.stack.guarded_process import Command, GuardedProcess, StackError, short_temporary_directory
 
 SYSTEM_USER = "pgserver"
 SYSTEM_DIR = Path("/var/lib/tradeactors")
@@ -64,11 +64,6 @@ def plan_postgres(data_dir: Path, logs: Path) -> PostgresPlan:
     sockets = Path(tempfile.mkdtemp(prefix="ta-pg-", dir=short_temporary_directory()))
     shutil.chown(sockets, user, pwd.getpwnam(user).pw_gid)
     return PostgresPlan(programs, data, sockets, user, logs)
-
-
-def short_temporary_directory() -> str:
-    """A directory for unix sockets, whose whole path may not exceed some 107 bytes, whatever TMPDIR says."""
-    return "/tmp" if os.access("/tmp", os.W_OK | os.X_OK) else tempfile.gettempdir()  # noqa: S108
 
 
 def initialise_postgres(plan: PostgresPlan, held_fds: tuple[int, ...] = ()) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from config.ray_settings import ray_environment
 from config.secret_store import create_secrets
 from config.settings import PREFIX, Settings
 from config.stack.data_directory import DataDirectoryLock
@@ -29,7 +30,7 @@ from config.stack.postgres import (
     plan_postgres,
     postgres_command,
 )
-from config.stack.ray import RayPlan, await_ray, plan_ray, ray_command, ray_environment
+from config.stack.ray import RayPlan, await_ray, plan_ray, ray_command
 from config.stack.valkey import ValkeyPlan, await_valkey, valkey_command
 
 __all__ = ["Part", "Stack", "StackError"]

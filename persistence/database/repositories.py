@@ -26,9 +26,8 @@ from persistence.database.models import (
     User,
 )
 
-_KEYS_LOCK = 0x6B657973  # "keys", "turn" and "own": any constants that no other program uses in this database
-_ROTATION_LOCK = 0x7475726E
-_OWNERS_LOCK = 0x6F776E
+# "keys", "turn" and "own": any constants that no other program uses in this database
+_KEYS_LOCK, _ROTATION_LOCK, _OWNERS_LOCK = 0x6B657973, 0x7475726E, 0x6F776E
 
 ACCOUNT_TAKEN = "broker_accounts_broker_broker_user_id_key"
 """The constraint by which an account at a broker has one owner, over all users."""

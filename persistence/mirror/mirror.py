@@ -125,11 +125,6 @@ class RuntimeMirror(MirroredPrices, MirroredClaims):
         with outages():
             await self._redis.ping()
 
-    async def put_strategy(self, strategy_id: int, fields: Fields) -> None:
-        """Set the given fields of `strategy:{id}`."""
-        with outages():
-            await self._redis.hset(strategy_key(strategy_id), mapping=_writable(fields))
-
     async def put_run(self, strategy_id: int, symbol: str, strategy: Fields, runtime: Fields) -> None:
         """Row D1: every key of a running strategy at once. Writing them again repairs whatever was lost.
 
@@ -278,10 +273,6 @@ def _all_keys(strategy_id: int, symbol: str) -> list[str]:
 
 def _as_json(fields: Fields) -> str:
     return json.dumps(dict(fields))
-
-
-def _writable(fields: Fields) -> dict[Any, Any]:
-    return dict(fields)  # redis-py's parameter type is invariant in its keys
 
 
 def _readable(answer: Mapping[Any, Any]) -> dict[str, str]:

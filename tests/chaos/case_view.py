@@ -2,6 +2,7 @@
 
 import os
 import signal
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ WIDE = {"lower_circuit_limit": 400.00, "upper_circuit_limit": 1600.00}
 
 
 @dataclass
-class CaseView:
+class CaseView(ABC):
     """One strategy of a trader of its own."""
 
     deployment: Deployment
@@ -27,8 +28,9 @@ class CaseView:
     strategy: Running = field(init=False)
 
     @property
+    @abstractmethod
     def _symbol(self) -> str:
-        raise NotImplementedError
+        """The share that it trades."""
 
     @property
     def _user(self) -> str:

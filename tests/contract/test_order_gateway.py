@@ -18,7 +18,7 @@ from broker.kite.credentials import KiteCredentials
 from broker.kite.gateway import KiteEndpoint, KiteGateway
 from tests.kit.builders import INFY, a_run
 from tests.kit.execution import a_command, held
-from tests.kit.fakes import (
+from tests.kit.fakes.order_gateway import (
     EXPIRED,
     LOST_ANSWER,
     LOST_REQUEST,

@@ -19,7 +19,7 @@ from persistence.journal.ledger import RunLedger
 from persistence.mirror.mirror import RuntimeMirror
 from persistence.secrets.encryption import generate_key
 from tests.integration.api_user import ApiUser
-from tests.kit.fake_engine import FakeEngine
+from tests.kit.fakes.strategy_engine import FakeEngine
 from tests.kit.paper import PaperExchange
 
 

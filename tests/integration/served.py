@@ -18,7 +18,7 @@ from persistence.database.engine import open_database, sessions_of
 from persistence.journal.ledger import RunLedger
 from persistence.mirror.mirror import RuntimeMirror
 from persistence.secrets.encryption import generate_key
-from tests.kit.fake_engine import FakeEngine
+from tests.kit.fakes.strategy_engine import FakeEngine
 
 
 def settings_of(postgres_url: str, redis_url: str, paper_url: str, data_dir: Path, **changes: Any) -> Settings:

@@ -22,11 +22,10 @@ from typing import Any
 
 import redis
 
+from config.ray_settings import CLUSTER_SETTINGS, TOKEN_FILE, ray_environment
 from config.secret_store import write_once
 from config.settings import PREFIX, Settings
-from config.stack.guarded_process import answers_ok, free_ports
-from config.stack.postgres import short_temporary_directory
-from config.stack.ray import CLUSTER_SETTINGS, TOKEN_FILE, ray_environment
+from config.stack.guarded_process import answers_ok, free_ports, short_temporary_directory
 from config.stack.stack import Part, Stack
 from tests.kit.alerts import AlertInbox
 from tests.kit.paper import PaperControl, eventually

@@ -14,16 +14,14 @@ from actors.execution.shell import ExecutionLimits, ExecutionShell
 from actors.ports.execution import ExecutionStreams, KnownIntent, OrderGateway
 from actors.ports.strategy import Holding, OrderCommand
 from tests.kit.builders import INFY, NOW, a_report, a_run
-from tests.kit.fakes import (
-    FakeAttemptLog,
-    FakeClaims,
-    FakeFeedTicks,
-    FakeGateway,
-    FakeGateways,
-    FakeRecords,
-    FakeStrategies,
-    FakeUpdates,
-)
+from tests.kit.fakes.account_records import FakeRecords
+from tests.kit.fakes.attempt_log import FakeAttemptLog
+from tests.kit.fakes.feed_ticks import FakeFeedTicks
+from tests.kit.fakes.order_claims import FakeClaims
+from tests.kit.fakes.order_gateway import FakeGateway
+from tests.kit.fakes.order_gateways import FakeGateways
+from tests.kit.fakes.order_updates import FakeUpdates
+from tests.kit.fakes.strategy_events import FakeStrategies
 from tests.kit.virtual_time import FakeClock, passing
 
 BUY = a_run().entry_intent()

@@ -21,16 +21,14 @@ from actors.ports.execution import ExecutionStreams, KnownIntent
 from actors.ports.strategy import LoadedRun
 from actors.strategy.shell import StrategyShell
 from tests.kit.builders import INFY, NOW, a_run, a_tick
-from tests.kit.fakes import (
-    FakeAttemptLog,
-    FakeClaims,
-    FakeFeedTicks,
-    FakeGateway,
-    FakeGateways,
-    FakeJournal,
-    FakePriceWatch,
-    FakeUpdates,
-)
+from tests.kit.fakes.attempt_log import FakeAttemptLog
+from tests.kit.fakes.feed_ticks import FakeFeedTicks
+from tests.kit.fakes.journal import FakeJournal
+from tests.kit.fakes.order_claims import FakeClaims
+from tests.kit.fakes.order_gateway import FakeGateway
+from tests.kit.fakes.order_gateways import FakeGateways
+from tests.kit.fakes.order_updates import FakeUpdates
+from tests.kit.fakes.price_watch import FakePriceWatch
 from tests.kit.virtual_time import FakeClock, until
 from tests.kit.whole import DirectExecution
 

@@ -1,20 +1,13 @@
-"""Runs of a strategy, played up to where a test begins, and what to look for in its decisions."""
+"""The state of a run in each of its phases, reached by the events that lead there."""
 
 from datetime import datetime, timedelta
-from typing import TypeVar
 
-from actors.domain.identifiers import IntentId, Leg
 from actors.domain.orders.order import FailureKind, OrderStage
-from actors.domain.strategy.decisions import (
-    Decision,
-    LogEvent,
-    RaiseAlert,
-)
+from actors.domain.strategy.decisions import Decision
 from actors.domain.strategy.events import (
     Event,
     IntentArmed,
     OrderReported,
-    PlacementFailed,
     RunRecovered,
     TickReceived,
     Timer,
@@ -22,53 +15,19 @@ from actors.domain.strategy.events import (
 )
 from actors.domain.strategy.machine import step
 from actors.domain.strategy.state import StrategyState
-from tests.kit.builders import BUY_AT, NOW, a_report, a_run, a_tick
+from tests.kit.builders import BUY_AT, NOW, a_run, a_tick
+from tests.kit.events import ENTRY, entry_report, exit_id, exit_report, failed
 
 STOP = 145000
 ABOVE, AT_STOP, BELOW = STOP + 5000, STOP, STOP - 500
 BOUGHT_AT = BUY_AT + timedelta(milliseconds=200)
 LATER = BUY_AT + timedelta(minutes=10)
-ENTRY = IntentId(7, Leg.ENTRY, 1)
-BUY_ID = "1900000000000000001"
-
-D = TypeVar("D", bound=Decision)
-
-
-def exit_id(seq: int = 1) -> IntentId:
-    return IntentId(7, Leg.EXIT, seq)
-
-
-def of(decisions: tuple[Decision, ...], kind: type[D]) -> list[D]:
-    return [decision for decision in decisions if isinstance(decision, kind)]
-
-
-def logged(decisions: tuple[Decision, ...]) -> list[str]:
-    return [log.event for log in of(decisions, LogEvent)]
-
-
-def alerts(decisions: tuple[Decision, ...]) -> list[str]:
-    return [alert.code for alert in of(decisions, RaiseAlert)]
 
 
 def play(state: StrategyState, *events: Event, at: datetime = LATER) -> StrategyState:
     for event in events:
         state, _ = step(state, event, at)
     return state
-
-
-def entry_report(stage: OrderStage = OrderStage.COMPLETE, filled: int = 10, reason: str = "") -> OrderReported:
-    return OrderReported(ENTRY, a_report(BUY_ID, stage, filled=filled, reason=reason))
-
-
-def exit_report(
-    stage: OrderStage = OrderStage.COMPLETE, filled: int = 10, *, seq: int = 1, quantity: int = 10, price: str = "1450"
-) -> OrderReported:
-    report = a_report(f"29000{seq}", stage, filled=filled, quantity=quantity, price=price, reason="because")
-    return OrderReported(exit_id(seq), report)
-
-
-def failed(kind: FailureKind, intent_id: IntentId = ENTRY) -> PlacementFailed:
-    return PlacementFailed(intent_id, kind, "because")
 
 
 def scheduled(**changes: object) -> StrategyState:

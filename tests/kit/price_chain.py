@@ -14,7 +14,8 @@ from actors.ports.prices import FeedStatus
 from actors.prices.feed_shell import FeedShell
 from actors.prices.router_shell import RouterShell
 from tests.kit.builders import INFY
-from tests.kit.price_fakes import FakePriceMirror, FakeTickStream
+from tests.kit.fakes.price_mirror import FakePriceMirror
+from tests.kit.fakes.tick_stream import FakeTickStream
 from tests.kit.strategies import StrategyBench, reported
 
 _HEARTBEAT_S = 1.0

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from config.ray_settings import RAY_SETTINGS
 from config.settings import PREFIX, Settings, load_settings
-from config.stack.postgres import short_temporary_directory
-from config.stack.ray import RAY_SETTINGS
+from config.stack.guarded_process import short_temporary_directory
 from config.stack.stack import Part, Stack
 
 os.environ.update(RAY_SETTINGS)

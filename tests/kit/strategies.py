@@ -12,7 +12,9 @@ from actors.ports.prices import PriceWatch
 from actors.ports.strategy import LoadedRun, OrderCommand
 from actors.strategy.shell import StrategyShell
 from tests.kit.builders import BUY_AT, NOW, a_report, a_run, a_tick
-from tests.kit.fakes import FakeExecution, FakeJournal, FakePriceWatch
+from tests.kit.fakes.journal import FakeJournal
+from tests.kit.fakes.order_execution import FakeExecution
+from tests.kit.fakes.price_watch import FakePriceWatch
 from tests.kit.virtual_time import FakeClock, until
 
 SELL_AT = NOW + timedelta(minutes=10)
@@ -52,7 +54,7 @@ class StrategyBench:
         await asyncio.wait_for(self.task, 3600)
 
     async def ordered(self, count: int = 1) -> OrderCommand:
-        """The latest command to execution, once there are `count`."""
+        """The latest command to execution, once there are so many."""
         await until(lambda: len(self.execution.commands) >= count, within_s=700)
         return self.execution.commands[count - 1]
 

@@ -19,7 +19,8 @@ from actors.ports.strategy import GuardAnswer, Holding, LoadedRun, OrderCommand
 from actors.strategy.shell import StrategyShell
 from tests.kit.builders import NOW, a_run
 from tests.kit.execution import ExecutionBench
-from tests.kit.fakes import FakeJournal, FakePriceWatch
+from tests.kit.fakes.journal import FakeJournal
+from tests.kit.fakes.price_watch import FakePriceWatch
 from tests.kit.virtual_time import until
 
 

@@ -13,6 +13,7 @@ from actors.execution.account.budget import OrderBudget
 from actors.execution.account.price_bands import PriceBands
 from actors.execution.account.request_counts import RequestCounts
 from actors.ports.execution import BrokerUnavailable, OrderGateway
+from actors.waiting import within
 
 T = TypeVar("T")
 
@@ -86,8 +87,7 @@ class TradingAccount:
         """Return at the next update of the order, or after so many seconds."""
         reader = self._readers.setdefault(order_id, asyncio.Event())
         reader.clear()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(reader.wait(), timeout_s)
+        await within(reader, timeout_s)
 
     def stop_following(self, order_id: str) -> None:
         """No follower waits for updates of this order any longer."""

@@ -26,23 +26,18 @@ from actors.ports.strategy import OrderCommand
 log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class FollowLimits:
-    """How an order is followed.
-
-    Polling is slow once it has lasted `slow_after`, or while the update stream speaks, and rare for an exit that waits
-    in the queue at its circuit, perhaps for the whole day: the account's watcher reads the book meanwhile.
-    """
-
-    poll_s: float = 0.1
-    slow_poll_s: float = 0.5
-    slow_after: timedelta = timedelta(seconds=3)
-    fills_lag: timedelta = timedelta(seconds=2)
-    """How long the fills of a COMPLETE order may lag behind its status. Then what has filled was all of it: the trader
-    has reduced the order in the Kite app."""
-    rare_poll_s: float = 5.0
-    vanished_after: timedelta = timedelta(seconds=120)
-    """An order whose id we have and that complete books have not listed this long is gone: books end with the day."""
+_POLL_S = 0.1
+_SLOW_POLL_S = 0.5
+_SLOW_AFTER = timedelta(seconds=3)
+"""Polling is slow once it has lasted for this time, or while the update stream speaks."""
+_RARE_POLL_S = 5.0
+"""For an exit that waits in the queue at its circuit, perhaps for the whole day: the account's watcher reads the book
+meanwhile."""
+_FILLS_LAG = timedelta(seconds=2)
+"""How long the fills of a COMPLETE order may lag behind its status. Then what has filled was all of it: the trader has
+reduced the order in the Kite app."""
+_VANISHED_AFTER = timedelta(seconds=120)
+"""An order whose id we have and that complete books have not listed this long is gone: books end with the day."""
 
 
 @dataclass(slots=True)
@@ -54,7 +49,6 @@ class OrderFollower:
     evidence: AccountEvidence
     attempts: AttemptLog
     clock: Clock
-    limits: FollowLimits
     report: Callable[[OrderReport], Awaitable[None]]
     chase: ExitChase
     _duplicate_told: bool = False
@@ -92,7 +86,7 @@ class OrderFollower:
             self._short_since = None
             return known
         self._short_since = self._short_since or self.clock.now()
-        return known.as_it_stands() if self.clock.now() - self._short_since >= self.limits.fills_lag else known
+        return known.as_it_stands() if self.clock.now() - self._short_since >= _FILLS_LAG else known
 
     def _note_fills(self, before: int, known: OrderReport) -> None:
         if known.filled_quantity > before:
@@ -105,10 +99,9 @@ class OrderFollower:
 
     async def _look(self, known: OrderReport, started: datetime) -> OrderReport:
         """What is known a moment later: at the next update, or by the next read of the book."""
-        limits = self.limits
-        slow = self.account.updates_live or self.clock.now() - started > limits.slow_after
-        pause = limits.slow_poll_s if slow else limits.poll_s
-        await self.account.await_news(known.order_id, limits.rare_poll_s if self.chase.resting else pause)
+        slow = self.account.updates_live or self.clock.now() - started > _SLOW_AFTER
+        pause = _SLOW_POLL_S if slow else _POLL_S
+        await self.account.await_news(known.order_id, _RARE_POLL_S if self.chase.resting else pause)
         heard = self._with_news(known)
         if heard.settled_stage.terminal:
             return heard
@@ -119,7 +112,7 @@ class OrderFollower:
             seen = self._with_news(known if row is None else known.merged(row))
             if row is not None or is_listed_unread(book, known.order_id):
                 self._listed_at = self.clock.now()
-            elif self.clock.now() - self._listed_at > limits.vanished_after:
+            elif self.clock.now() - self._listed_at > _VANISHED_AFTER:
                 return replace(seen, stage=OrderStage.CANCELLED, reason="no longer in the order book")
             if self.command.intent.side is Side.SELL and seen.stage is OrderStage.OPEN:
                 await self.chase.look(seen)

@@ -37,11 +37,11 @@ from actors.domain.strategy.events import Event, OrderQueued, PlacementFailed, P
 from actors.execution.account.budget import DayUsedUp
 from actors.execution.account.evidence import AccountEvidence
 from actors.execution.account.trading_account import TradingAccount, with_tag
+from actors.execution.orders.alarm_clock import AlarmClock
 from actors.execution.orders.hours import market_closed, refusal
 from actors.ports.common import Clock
 from actors.ports.execution import Attempt, AttemptLog, BrokerLoginExpired, BrokerUnavailable, OrderNote, PlaceResult
 from actors.ports.strategy import OrderCommand
-from actors.timers import AlarmClock
 
 log = structlog.get_logger(__name__)
 

@@ -6,7 +6,6 @@ shares are gone hears of it, a missing share makes exits ask before they sell, e
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
@@ -24,31 +23,28 @@ from actors.execution.watching.audit import Account, Finding
 from actors.ports.common import Clock, PeerUnavailable
 from actors.ports.execution import AttemptLog, BrokerUnavailable, StrategyEvents
 from actors.ports.strategy import Holding
-from actors.timers import within
+from actors.waiting import within
 
 log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class WatchLimits:
-    """How often an account is compared. `confirm_after`: when a first suspicion is looked at again."""
-
-    interval: timedelta = timedelta(seconds=2)
-    confirm_after: timedelta = timedelta(milliseconds=500)
-    closed_after: timedelta = timedelta(seconds=3)
-    """How long a position must be empty before its run is ended: it may lag behind fills. Exits ask meanwhile."""
-    settles_within: timedelta = SETTLES_WITHIN
-    idle_interval: timedelta = timedelta(seconds=30)
-    retire_after: timedelta = timedelta(minutes=10)
-    """An account that was not used for this long is no longer watched, until it is used again."""
-    holding_lasts: timedelta = timedelta(seconds=15)
-    """A strategy that has not renewed its holding for this long does not guard it."""
-    unguarded_after: timedelta = timedelta(seconds=20)
-    """A strategy that restarts is without a guard for a moment; for longer is an alert."""
-    keep_warm: timedelta = timedelta(seconds=25)
-    unreadable_after: timedelta = timedelta(seconds=10)
-    short_told_every: timedelta = timedelta(minutes=10)
-    """A short is reported again and again until it is gone."""
+INTERVAL = timedelta(seconds=2)
+"""Between two comparisons of an account in which we hold something."""
+CONFIRM_AFTER = timedelta(milliseconds=500)
+"""When a first suspicion is looked at again."""
+CLOSED_AFTER = timedelta(seconds=3)
+"""How long a position must be empty before its run is ended: it may lag behind fills. Exits ask meanwhile."""
+IDLE_INTERVAL = timedelta(seconds=30)
+RETIRE_AFTER = timedelta(minutes=10)
+"""An account that was not used for this long is no longer watched, until it is used again."""
+HOLDING_LASTS = timedelta(seconds=15)
+"""A strategy that has not renewed its holding for this long does not guard it."""
+UNGUARDED_AFTER = timedelta(seconds=20)
+"""A strategy that restarts is without a guard for a moment; for longer is an alert."""
+KEEP_WARM = timedelta(seconds=25)
+UNREADABLE_AFTER = timedelta(seconds=10)
+SHORT_TOLD_EVERY = timedelta(minutes=10)
+"""A short is reported again and again until it is gone."""
 
 
 class AccountWatch:
@@ -64,11 +60,10 @@ class AccountWatch:
         strategies: StrategyEvents,
         attempts: AttemptLog,
         clock: Clock,
-        limits: WatchLimits,
     ) -> None:
         self._account_id, self._trading, self._evidence, self._working = account_id, trading, evidence, working
         self._strategies, self._attempts = strategies, attempts
-        self._clock, self._limits = clock, limits
+        self._clock = clock
         self._holdings: dict[int, tuple[Holding, datetime]] = {}
         self._changed_at: dict[int, datetime] = {}
         self._suspected: dict[Finding, datetime] = {}
@@ -106,7 +101,7 @@ class AccountWatch:
 
     async def run(self) -> None:
         """Compare until the account was not used for long."""
-        limits, loop = self._limits, asyncio.get_running_loop()
+        loop = asyncio.get_running_loop()
         while self._is_needed():
             self._look_now.clear()
             begun = loop.time()
@@ -116,15 +111,15 @@ class AccountWatch:
                 self._cannot_read(str(error))
             except Exception as error:  # noqa: BLE001 - whatever broke in one round, the account stays watched
                 self._cannot_read(repr(error))
-            await asyncio.sleep(limits.confirm_after.total_seconds())
+            await asyncio.sleep(CONFIRM_AFTER.total_seconds())
             if not set(self._suspected) - set(self._told):
                 # from look to look, however long one takes: what was seen stands for three seconds only
-                pause = limits.interval if self._holdings else limits.idle_interval
+                pause = INTERVAL if self._holdings else IDLE_INTERVAL
                 await within(self._look_now, begun + pause.total_seconds() - loop.time())
 
     def _is_needed(self) -> bool:
         """While the account is in use, or our runs have traded there within the last day."""
-        used_lately = self._clock.now() - self._used_at < self._limits.retire_after
+        used_lately = self._clock.now() - self._used_at < RETIRE_AFTER
         return bool(self._holdings or self._working() or used_lately or self._evidence.known)
 
     async def _compare(self) -> None:
@@ -161,17 +156,17 @@ class AccountWatch:
     async def _keep_warm(self) -> None:
         """Our own reads use the connection that was used last; an order that comes with others needs more of them."""
         now = self._clock.now()
-        if self._holdings and now - self._warmed_at >= self._limits.keep_warm:
+        if self._holdings and now - self._warmed_at >= KEEP_WARM:
             self._warmed_at = now
             await self._trading.gateway.keep_warm()
 
     def _present_holdings(self) -> list[Holding]:
-        oldest = self._clock.now() - self._limits.holding_lasts
+        oldest = self._clock.now() - HOLDING_LASTS
         return [holding for holding, at in self._holdings.values() if at >= oldest]
 
     def _unsettled(self) -> frozenset[PositionKey]:
         """Positions that a fill of ours has moved a moment ago."""
-        since = self._clock.now() - self._limits.settles_within
+        since = self._clock.now() - SETTLES_WITHIN
         keys = {
             _key(holding): self._changed_at[strategy_id] > since for strategy_id, (holding, _) in self._holdings.items()
         }
@@ -189,10 +184,10 @@ class AccountWatch:
     def _patience(self, finding: Finding) -> timedelta:
         match finding:
             case audit.UnguardedPosition():
-                return self._limits.unguarded_after
+                return UNGUARDED_AFTER
             case audit.ClosedOutside():
-                return self._limits.closed_after
-        return self._limits.confirm_after
+                return CLOSED_AFTER
+        return CONFIRM_AFTER
 
     async def _act(self, finding: Finding) -> None:
         match finding:
@@ -202,7 +197,7 @@ class AccountWatch:
                 await self._tell(strategy_id, ExitUncovered(reason))
         now, told_at = self._clock.now(), self._told.get(finding)
         lasting = isinstance(finding, audit.PositionShort)
-        if told_at is not None and not (lasting and now - told_at >= self._limits.short_told_every):
+        if told_at is not None and not (lasting and now - told_at >= SHORT_TOLD_EVERY):
             return
         self._told[finding] = now
         code, message = alert_of(finding)
@@ -218,11 +213,7 @@ class AccountWatch:
         now = self._clock.now()
         self._unreadable_since = self._unreadable_since or now
         log.warning("watch.account_unreadable", account_id=self._account_id, reason=reason)
-        if (
-            not self._unreadable_told
-            and self._holdings
-            and now - self._unreadable_since >= self._limits.unreadable_after
-        ):
+        if not self._unreadable_told and self._holdings and now - self._unreadable_since >= UNREADABLE_AFTER:
             self._unreadable_told = True
             message = f"The account cannot be compared with its positions: {reason}"
             for holding, _ in self._holdings.values():

@@ -12,7 +12,7 @@ from datetime import datetime
 import structlog
 
 from actors.ports.execution import BrokerUnavailable
-from actors.runtime.clients.bootstrap import Accounts, CredentialsUnreadable, ProxyNotAllowed
+from actors.runtime.clients.broker_accounts import Accounts, CredentialsUnreadable, ProxyNotAllowed
 from broker.kite.credentials import KiteCredentials
 from config.settings import Broker, Settings
 from persistence.errors import DatabaseUnavailable, MirrorUnavailable

@@ -10,7 +10,7 @@ import structlog
 from actors.domain.market_hours import ALWAYS_OPEN, MarketHours
 from actors.domain.session import SessionHours
 from actors.ports.execution import OrderGateway
-from actors.runtime.clients.bootstrap import Accounts
+from actors.runtime.clients.broker_accounts import Accounts
 from broker.market.trading_calendar import InvalidOverrides, TradingCalendars
 from config.settings import Settings
 

@@ -15,6 +15,7 @@ from typing import Protocol, TypeVar
 import structlog
 
 from actors.ports.execution import BrokerUnavailable, StreamCallbacks
+from actors.waiting import within
 from broker.kite.credentials import KiteCredentials
 from broker.kite.streams.market_feed import RawTick
 from broker.kite.streams.order_updates import OrderUpdateStream, rehearse_message
@@ -32,7 +33,7 @@ _SLOWER = 1.5
 
 
 class StreamAccounts(Protocol):
-    """What is needed of `bootstrap.Accounts`."""
+    """What is needed of `broker_accounts.Accounts`."""
 
     async def credentials(self, account_id: int) -> KiteCredentials:
         """The account's present credentials. Raises BrokerUnavailable."""
@@ -117,16 +118,12 @@ class _Following:
 
     async def _until_refused_or_replaced(self, used: KiteCredentials) -> bool:
         """True when the broker has refused them, False when others are stored."""
-        while True:
-            try:
-                await asyncio.wait_for(self._refused.wait(), self._reread_s)
-            except TimeoutError:
-                if await self._when_known(self._accounts.credentials) == used:
-                    continue
+        while not await within(self._refused, self._reread_s):
+            if await self._when_known(self._accounts.credentials) != used:
                 log.info("updates.credentials_replaced", account_id=self._account_id)
                 return False
-            log.warning("updates.refused", account_id=self._account_id)
-            return True
+        log.warning("updates.refused", account_id=self._account_id)
+        return True
 
     def _new_stream(self, root: str) -> OrderUpdateStream:
         told = self._callbacks

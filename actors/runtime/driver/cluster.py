@@ -6,8 +6,8 @@ import os
 import sys
 
 from actors.runtime.names import NAMESPACE
+from config.ray_settings import LOOPBACK_ONLY, ray_environment
 from config.settings import Settings
-from config.stack.ray import LOOPBACK_ONLY, ray_environment
 
 
 def prepare(settings: Settings) -> None:

@@ -17,7 +17,8 @@ from actors.runtime.driver import cluster
 from actors.runtime.driver.warm_workers import WarmPool
 from actors.runtime.hosts import actor_classes
 from actors.runtime.names import Pools
-from actors.runtime.ray_ports import Peers, RayOrderExecution
+from actors.runtime.peers import Peers
+from actors.runtime.ray_ports import RayOrderExecution
 from actors.strategy.traders_word import guarded_again
 from config.settings import Settings
 

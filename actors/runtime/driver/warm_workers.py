@@ -19,6 +19,7 @@ from ray.core.generated import common_pb2, gcs_pb2, node_manager_pb2, node_manag
 from ray.exceptions import RayError
 
 from actors.runtime.driver import pool_size
+from actors.waiting import within
 from config.capacity import available_memory
 
 log = structlog.get_logger(__name__)
@@ -85,18 +86,11 @@ class WarmPool:
                 full = await self._fill(counting=counting)
             except (RayError, ConnectionError, grpc.RpcError) as error:
                 log.info("warm_pool.not_filled", reason=repr(error))
-            if await self._changes_within(_COUNT_S if full else _PACE_S):
+            if await within(self._changed, _COUNT_S if full else _PACE_S):
                 counting = False
                 await asyncio.sleep(SETTLE_S)
             else:
                 counting = full
-
-    async def _changes_within(self, seconds: float) -> bool:
-        try:
-            await asyncio.wait_for(self._changed.wait(), seconds)
-        except TimeoutError:
-            return False
-        return True
 
     async def _fill(self, *, counting: bool) -> bool:
         """Whether the pools are full when those that have been begun are there."""

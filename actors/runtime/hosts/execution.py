@@ -16,16 +16,20 @@ from actors.ports.common import PeerUnavailable
 from actors.ports.execution import BrokerUnavailable, ExecutionStreams, GuardDisplay
 from actors.ports.strategy import GuardAnswer, Holding, OrderCommand
 from actors.runtime import names, ray_ports
-from actors.runtime.clients import bootstrap
+from actors.runtime.clients import connections
+from actors.runtime.clients.account_records import GuardsInMirror, JournalRecords
+from actors.runtime.clients.broker_accounts import Accounts
 from actors.runtime.clients.trading_hours import Markets
 from actors.runtime.clients.update_streams import UpdateFollower
 from actors.runtime.clock import SystemClock
 from actors.runtime.hosts.process import tune
 from actors.runtime.names import Pools
+from actors.runtime.peers import Peers, own_host, own_name, own_node
 from actors.runtime.plane import link_ports
 from actors.runtime.plane.feed_link import LinkedFeedTicks
 from actors.runtime.plane.link import Invitation
 from actors.runtime.plane.orders import OrderLinkServer
+from actors.waiting import every_second_or_when, until_answered
 
 log = structlog.get_logger(__name__)
 
@@ -41,14 +45,14 @@ class ExecutionActor:
     """The Ray actor `execution:{n}`."""
 
     def __init__(self, pools: Pools) -> None:
-        settings = bootstrap.process_settings()
+        settings = connections.process_settings()
         tune()
-        claims, ledger = bootstrap.open_claims(settings, ray_ports.own_name())
+        claims, ledger = connections.open_claims(settings, own_name())
         self._checking_database = asyncio.create_task(claims.database.keep_checking())
         self._lease = asyncio.create_task(claims.lease.keep())
-        peers, accounts = ray_ports.Peers(), bootstrap.Accounts(settings, ledger)
-        self._links = OrderLinkServer(ray_ports.own_node(), ray_ports.own_host(), self.execute)
-        self._records = bootstrap.JournalRecords(ledger)
+        peers, accounts = Peers(), Accounts(settings, ledger)
+        self._links = OrderLinkServer(own_node(), own_host(), self.execute)
+        self._records = JournalRecords(ledger)
         markets = Markets(settings, accounts)
         self._calendar_loading = asyncio.create_task(markets.load())
         self._execution = ExecutionShell(
@@ -61,32 +65,29 @@ class ExecutionActor:
                 UpdateFollower(accounts, reread_s=accounts.reread_s), LinkedFeedTicks(peers, pools)
             ),
             clock=SystemClock(),
-            limits=bootstrap.execution_limits(settings),
+            limits=connections.execution_limits(settings),
         )
         self._hearing = asyncio.create_task(self._execution.stops.keep_hearing())
         self._rehearsing = asyncio.create_task(self._execution.rehearsal.run())
         self._watching = asyncio.create_task(self._watch_again(pools))
-        self._showing = asyncio.create_task(self._keep_showing(bootstrap.GuardsInMirror(claims.mirror)))
+        self._showing = asyncio.create_task(self._keep_showing(GuardsInMirror(claims.mirror)))
 
     async def _keep_showing(self, display: GuardDisplay) -> None:
         """Who guards what, as soon as it changes and every few seconds."""
         while True:
-            await link_ports.every_second_or_when(self._execution.stops.changed, _GUARDS_EVERY_S)
+            await every_second_or_when(self._execution.stops.changed, _GUARDS_EVERY_S)
             await asyncio.sleep(_GUARDS_PAUSE_S)
             await display.show_guards(self._execution.stops.shown())
 
     async def _watch_again(self, pools: Pools) -> None:
         """Execution that restarts knows of no account; those of today are watched whether anybody uses them or not."""
-        while True:
-            try:
-                accounts = await self._records.accounts_in_use()
-            except PeerUnavailable as error:
-                log.warning("execution.accounts_unknown", reason=str(error))
-                await asyncio.sleep(_RECORD_RETRY_S)
-            else:
-                own = ray_ports.own_name()
-                mine = [account for account in accounts if names.execution_name(account, pools) == own]
-                return await self._execution.watch_again(mine)
+        accounts = await until_answered(
+            self._records.accounts_in_use,
+            _RECORD_RETRY_S,
+            lambda error: log.warning("execution.accounts_unknown", reason=str(error)),
+        )
+        own = own_name()
+        await self._execution.watch_again([a for a in accounts if names.execution_name(a, pools) == own])
 
     async def invite(self, strategy_id: int, node: str) -> Invitation | None:
         """A link for the orders of a strategy that runs on this node; None if there is no way to make one."""

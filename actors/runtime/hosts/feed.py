@@ -15,14 +15,17 @@ from actors.domain.token_day import token_day
 from actors.ports.prices import FeedStatus
 from actors.prices.feed_shell import FeedShell
 from actors.runtime import names, ray_ports
-from actors.runtime.clients import bootstrap
+from actors.runtime.clients import connections
+from actors.runtime.clients.broker_accounts import Accounts
 from actors.runtime.clients.feed_accounts import FeedAccount, FeedAccounts
 from actors.runtime.clock import SystemClock
 from actors.runtime.hosts.process import tune
 from actors.runtime.names import Pools
+from actors.runtime.peers import Peers, own_host, own_node
 from actors.runtime.plane import link_ports
 from actors.runtime.plane.link import Invitation
 from actors.runtime.plane.ticks import TickSender
+from actors.waiting import every_second_or_when
 from broker.errors import BrokerError, BrokerRefused, CredentialsRejected
 from broker.kite.quotes import MOST_AT_ONCE, market_quotes, market_tokens
 from broker.kite.streams.market_feed import MarketFeed, RawTick, run_reactor
@@ -52,11 +55,11 @@ class MarketListener:
     """See the head of this module. Made in a running loop."""
 
     def __init__(self, pools: Pools, broker: Broker) -> None:
-        self._settings = settings = bootstrap.process_settings()
+        self._settings = settings = connections.process_settings()
         self._broker, self._suffix = broker, pools.suffix(broker)
         tune()
-        ledger, self._mirror = bootstrap.open_ledger(settings)
-        accounts = bootstrap.Accounts(settings, ledger)
+        ledger, self._mirror = connections.open_ledger(settings)
+        accounts = Accounts(settings, ledger)
         self._accounts = FeedAccounts(settings, broker, accounts, ledger, self._mirror)
         self._loop = asyncio.get_running_loop()
         self._feed = MarketFeed(
@@ -67,11 +70,9 @@ class MarketListener:
             on_refused=lambda: self._soon(self._on_refused),
             on_unreachable=lambda: self._soon(self._on_unreachable),
         )
-        self._peers = ray_ports.Peers()
+        self._peers = Peers()
         self._alerts = ray_ports.RayAttemptLog(self._peers, pools)
-        self._ticks = TickSender(
-            ray_ports.own_node(), ray_ports.own_host(), on_joined=self._on_joined, on_left=self._on_left
-        )
+        self._ticks = TickSender(own_node(), own_host(), on_joined=self._on_joined, on_left=self._on_left)
         self._routers = link_ports.LinkedTickReceivers(self._ticks, self._router_name, self._peers, "on_tick")
         self._watchers: dict[str, set[str]] = {}
         self._clock = SystemClock()
@@ -191,7 +192,7 @@ class MarketListener:
 
     async def _keep_telling(self) -> None:
         while True:
-            await link_ports.every_second_or_when(self._changed)
+            await every_second_or_when(self._changed)
             self._ticks.tell(lambda receiver: self._listener.status_of(_key_of(receiver)))
 
     def _on_joined(self, receiver: str) -> None:
@@ -248,7 +249,7 @@ class MarketListener:
 
     async def _keep_confirming(self) -> None:
         while True:
-            await link_ports.every_second_or_when(self._tokens_wanted, _QUOTES_EVERY_S)
+            await every_second_or_when(self._tokens_wanted, _QUOTES_EVERY_S)
             day, account = token_day(self._clock.now()), self._account
             if account is None:
                 continue
@@ -277,7 +278,7 @@ class MarketListener:
     async def _keep_publishing(self) -> None:
         while True:
             await asyncio.sleep(_PUBLISH_EVERY_S)
-            states = {number: bootstrap.feed_state(status) for number, status in self._listener.streams().items()}
+            states = {number: connections.feed_state(status) for number, status in self._listener.streams().items()}
             with contextlib.suppress(MirrorUnavailable):
                 await self._mirror.put_stream(self._broker, states)
 

@@ -16,16 +16,14 @@ from actors.ports.common import EntryRefused, PeerUnavailable, StaleEpoch
 from actors.ports.execution import Attempt, OrderNote
 from actors.ports.prices import FeedStatus
 from actors.ports.strategy import JournalEntry, LoadedRun, OrderCommand
-from actors.runtime.clients import bootstrap, journal_mapping
+from actors.runtime.clients import connections, journal_mapping
 from actors.runtime.hosts.process import tune
 from persistence import errors
 from persistence.journal.records import LogRecord
 
 log = structlog.get_logger(__name__)
 
-
 T = TypeVar("T")
-
 
 _RECORD_RETRY_S = 1.0
 
@@ -37,10 +35,10 @@ class Ledger:
     """
 
     def __init__(self) -> None:
-        settings = bootstrap.process_settings()
+        settings = connections.process_settings()
         tune(background=True)
-        self._ledger, self._mirror = bootstrap.open_ledger(settings)
-        self._ended = bootstrap.ended_runs(settings)
+        self._ledger, self._mirror = connections.open_ledger(settings)
+        self._ended = connections.ended_runs(settings)
         self._zone = settings.zone
         self._late_exit = LateExit(settings.late_exit)
         self._missed_grace = timedelta(seconds=settings.missed_grace_s)
@@ -127,12 +125,14 @@ class Ledger:
         """See `PriceMirror.show_price`. What Redis does not take is replaced by the next tick."""
         with contextlib.suppress(errors.MirrorUnavailable):
             stamps = (tick.exchange_time, tick.received_at)
-            await self._mirror.put_price(symbol, tick.price, *stamps, broker=broker, feed=bootstrap.feed_state(status))
+            await self._mirror.put_price(
+                symbol, tick.price, *stamps, broker=broker, feed=connections.feed_state(status)
+            )
 
     async def show_feed(self, broker: str, symbol: str, status: FeedStatus) -> None:
         """See `PriceMirror.show_feed`."""
         with contextlib.suppress(errors.MirrorUnavailable):
-            await self._mirror.put_feed(symbol, bootstrap.feed_state(status), broker=broker)
+            await self._mirror.put_feed(symbol, connections.feed_state(status), broker=broker)
 
     async def load_ended(self, run_id: int) -> LoadedRun | None:
         """A run that has ended, as its last actor left it; None if there is none, or its account was disconnected."""

@@ -11,12 +11,15 @@ from actors.ports.prices import FeedStatus
 from actors.prices.router_shell import RouterShell
 from actors.runtime import names, ray_ports
 from actors.runtime.clock import SystemClock
+from actors.runtime.hosts.actor_options import actor_of
 from actors.runtime.hosts.light_logging import configure_light_logging
 from actors.runtime.hosts.process import end_own_actor, tune
 from actors.runtime.names import Pools
+from actors.runtime.peers import Peers, own_host, own_node
 from actors.runtime.plane import link_ports
 from actors.runtime.plane.link import Invitation
 from actors.runtime.plane.ticks import TickSender
+from actors.waiting import every_second_or_when
 
 _FORGET_AFTER_S = 60.0
 """A strategy whose link broke and that did not ask again for this long is gone."""
@@ -28,11 +31,11 @@ class TickRouter:
     async def __init__(self, instrument: Instrument, pools: Pools, broker: str) -> None:  # type: ignore[misc] # Ray awaits it
         configure_light_logging()
         tune()
-        self._peers = peers = ray_ports.Peers()
+        self._peers = peers = Peers()
         self._name = names.router_name(instrument.key, pools.suffix(broker))
         self._ticks = TickSender(
-            ray_ports.own_node(),
-            ray_ports.own_host(),
+            own_node(),
+            own_host(),
             on_joined=lambda receiver: self._router.catch_up(int(receiver)),
             on_left=self._on_left,
         )
@@ -85,8 +88,14 @@ class TickRouter:
         while not self._router.idle:
             await self._router.renew()
             self._ticks.tell(lambda _: self._router.status)
-            await link_ports.every_second_or_when(self._changed)
+            await every_second_or_when(self._changed)
         end_own_actor()
+
+
+def create_router(instrument: Instrument, pools: Pools, broker: str) -> Any:
+    """The router of an instrument at a broker, or the one that exists already."""
+    name = names.router_name(instrument.key, pools.suffix(broker))
+    return actor_of(TickRouter, name, instrument, pools, broker, scheduling_strategy="SPREAD")
 
 
 def _strategy_name(strategy_id: int | str) -> str:

@@ -24,9 +24,12 @@ from actors.runtime.clock import SystemClock
 from actors.runtime.hosts.crash_guard import CRASHES_OF_A_PROCESS, AlertsOnce, CrashPauses
 from actors.runtime.hosts.light_logging import configure_light_logging
 from actors.runtime.hosts.process import end_own_actor, tune
+from actors.runtime.hosts.router import create_router
 from actors.runtime.names import Pools
+from actors.runtime.peers import Peers, own_node
 from actors.runtime.plane import link_ports
 from actors.strategy.shell import StrategyShell
+from actors.waiting import until_answered
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +57,7 @@ class StrategyActor:
         tune()
         self._run_id = run_id
         self._strategy_id = strategy_id
-        self._pools, self._peers = pools, (peers := ray_ports.Peers())
+        self._pools, self._peers = pools, (peers := Peers())
         self._journal = AlertsOnce(ray_ports.RayJournal(peers, pools, strategy_id), time.monotonic)
         self._execution = link_ports.LinkedOrderExecution(peers, pools, strategy_id, self._on_report)
         self._is_new = True
@@ -70,7 +73,7 @@ class StrategyActor:
         """Answers once the run is loaded."""
         await self._first_loaded.wait()
         is_new, self._is_new = self._is_new, False
-        return Ready(self._run_id, ray_ports.own_node(), is_new)
+        return Ready(self._run_id, own_node(), is_new)
 
     async def take_event(self, event: Event) -> None:
         """An event from execution."""
@@ -149,7 +152,7 @@ class StrategyActor:
             try:
                 await self._run_once()
                 break
-            except Exception:
+            except Exception:  # whatever broke, a bug of ours included: a position that is open must be guarded again
                 log.exception("strategy.crashed", extra={"strategy_id": self._strategy_id, "run_id": self._run_id})
             if self._loaded.done():
                 self._broken.set()
@@ -169,7 +172,7 @@ class StrategyActor:
             self._set_loaded(None)
             return
         self._owner = loaded.run.user_id
-        prices = link_ports.LinkedPriceWatch(self._peers, self._pools, loaded.run.broker, self._on_tick)
+        prices = link_ports.LinkedPriceWatch(self._peers, self._pools, loaded.run.broker, self._on_tick, create_router)
         actor = StrategyShell(
             loaded, execution=self._execution, journal=self._journal, prices=prices, clock=SystemClock()
         )
@@ -194,10 +197,7 @@ class StrategyActor:
                 await self._journal.alert(self._owner, self._strategy_id, "strategy_crashing", message)
 
     async def _load(self) -> LoadedRun | None:
-        while True:
-            try:
-                return await self._journal.load(self._run_id)
-            except PeerUnavailable as error:
-                about = {"strategy_id": self._strategy_id, "reason": str(error)}
-                log.warning("strategy.load_waits", extra=about)
-                await asyncio.sleep(_LOAD_RETRY_S)
+        def say(error: PeerUnavailable) -> None:
+            log.warning("strategy.load_waits", extra={"strategy_id": self._strategy_id, "reason": str(error)})
+
+        return await until_answered(lambda: self._journal.load(self._run_id), _LOAD_RETRY_S, say)

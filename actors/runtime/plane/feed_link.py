@@ -9,8 +9,9 @@ from actors.domain.prices.stop_loss import Tick
 from actors.ports.prices import FeedStatus
 from actors.runtime import names
 from actors.runtime.names import Pools
+from actors.runtime.peers import Peers
 from actors.runtime.plane import link_ports
-from actors.runtime.ray_ports import Peers
+from actors.waiting import every_second_or_when
 
 log = logging.getLogger(__name__)
 
@@ -76,4 +77,4 @@ class _Following:
             except Exception as error:  # noqa: BLE001 - whatever broke over there, the guard must say that it hears none
                 log.warning("guard.feed_unreachable", extra={"symbol": self.instrument.key, "error": repr(error)})
                 self.status = _DEAD
-            await link_ports.every_second_or_when(self._changed)
+            await every_second_or_when(self._changed)

@@ -5,7 +5,6 @@ by its name. Without a link everything still works, more slowly.
 """
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -19,10 +18,10 @@ from actors.ports.prices import FeedStatus
 from actors.ports.strategy import OrderCommand
 from actors.runtime import names, ray_ports
 from actors.runtime.names import Pools
+from actors.runtime.peers import Peers, own_handle, own_name, own_node
 from actors.runtime.plane.link import Invitation, LinkBroken
 from actors.runtime.plane.orders import OrderLink, OrderLinkServer
 from actors.runtime.plane.ticks import TickLink, TickSender
-from actors.runtime.ray_ports import Peers, own_handle, own_name, own_node
 
 log = logging.getLogger(__name__)
 
@@ -114,12 +113,18 @@ class _Subscription:
         self.on_change()
 
 
+StartRouter = Callable[[Instrument, Pools, str], object]
+"""Makes the router of an instrument at a broker, unless there is one."""
+
+
 class LinkedPriceWatch:
     """`PriceWatch` for one strategy, of its broker's prices. Routers come to life when the first strategy asks for
     them."""
 
-    def __init__(self, peers: Peers, pools: Pools, broker: str, on_tick: Callable[[Tick], None]) -> None:
-        self._peers, self._pools, self._broker = peers, pools, broker
+    def __init__(
+        self, peers: Peers, pools: Pools, broker: str, on_tick: Callable[[Tick], None], start_router: StartRouter
+    ) -> None:
+        self._peers, self._pools, self._broker, self._start_router = peers, pools, broker, start_router
         self._subscription = _Subscription(on_tick)
 
     def when_changed(self, callback: Callable[[], None]) -> None:
@@ -147,9 +152,7 @@ class LinkedPriceWatch:
         try:
             self._peers.handle(name)
         except PeerUnavailable:
-            from actors.runtime.hosts.actor_classes import create_router  # the module that declares this one's user
-
-            create_router(instrument, self._pools, self._broker)
+            self._start_router(instrument, self._pools, self._broker)
         return name
 
     def _name(self, instrument: Instrument) -> str:
@@ -211,13 +214,6 @@ class LinkedTickReceivers:
         """See `TickReceiver.deliver`."""
         if not self._sender.send(str(receiver), tick):
             self._peers.tell(self._name_of(receiver), self._method, tick)
-
-
-async def every_second_or_when(changed: asyncio.Event, seconds: float = 1.0) -> None:
-    """Return when the event is set, which clears it, or after a second."""
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(changed.wait(), seconds)
-    changed.clear()
 
 
 def _ignore() -> None: ...

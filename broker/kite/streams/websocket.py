@@ -228,7 +228,7 @@ class TickerLink:
             return
         try:
             callback(*arguments)
-        except Exception:
+        except Exception:  # whatever one callback breaks on, the others need the connection
             log.exception("feed.callback_failed")
 
     def _drop_if_silent(self) -> None:

@@ -22,7 +22,7 @@ from persistence.database.repositories import Runs
 from persistence.mirror.keys import events_key, runtime_key, strategy_key, user_key
 from tests.integration.api_user import PASSWORD, ApiUser
 from tests.integration.persistence.journal.test_ledger import bought
-from tests.kit.fake_engine import FakeEngine
+from tests.kit.fakes.strategy_engine import FakeEngine
 from tests.kit.paper import PaperExchange
 
 pytest_plugins = ["tests.integration.fixtures"]

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from config.stack.ray import TOKEN_FILE
+from config.ray_settings import TOKEN_FILE
 from config.stack.stack import Part
 from tests.kit.stack import running_stack
 

@@ -4,7 +4,7 @@ import pytest
 
 from actors.runtime.driver.node_probe import NodeReport
 from config.commands.doctor import Finding, Level, judge_clock, judge_gateways, judge_node
-from config.stack.ray import CLUSTER_SETTINGS, RAY_SETTINGS
+from config.ray_settings import CLUSTER_SETTINGS, RAY_SETTINGS
 
 OURS = ("3.11.7", "2.60.0")
 GOOD = {name: value for name, value in RAY_SETTINGS.items() if name.startswith("RAY_")}

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped]
 
+from config.ray_settings import CLUSTER_SETTINGS, NAMESPACE, PRELOADED, RAY_SETTINGS, RESOURCES
 from config.settings import _SECRET_FIELDS, PREFIX, Settings
-from config.stack.ray import CLUSTER_SETTINGS, NAMESPACE, PRELOADED, RAY_SETTINGS, RESOURCES
 
 FILE = Path(__file__).parents[3] / "docs" / "kuberay.yaml"
 IMAGE = "<registry>/tradeactors:<tag>"

@@ -10,7 +10,7 @@ import jsonschema  # type: ignore[import-untyped]
 import pytest
 import yaml  # type: ignore[import-untyped]
 
-from config.stack.ray import CLUSTER_SETTINGS, PRELOADED, RAY_SETTINGS
+from config.ray_settings import CLUSTER_SETTINGS, PRELOADED, RAY_SETTINGS
 
 FILE = Path(__file__).parents[3] / "ray_cluster.yaml"
 ONE_MACHINE_ONLY = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"}

@@ -10,7 +10,8 @@ from typing import Any
 from pydantic import SecretStr
 
 from api.app import create_app
-from api.base import errors
+from api.base.translations import TRANSLATIONS
+from api.edge import error_handlers
 from config.settings import Settings
 
 ROOT = Path(__file__).parents[3]
@@ -41,9 +42,9 @@ def test_every_call_is_described_and_no_other() -> None:
 
 def test_every_error_code_is_listed_and_no_other() -> None:
     page = (DOCS / "api.md").read_text(encoding="utf-8")
-    translated = {code for _, code, _ in errors._TRANSLATIONS.values()}
+    translated = {code for _, code, _ in TRANSLATIONS.values()}
     of_their_own = {"invalid_request", "internal_error"}
-    codes = translated | of_their_own | set(errors._STATUS_CODES.values()) | set(_raised_codes())
+    codes = translated | of_their_own | set(error_handlers._STATUS_CODES.values()) | set(_raised_codes())
     assert set(re.findall(r"^\| \d{3} \| `(\w+)` \|", page, re.MULTILINE)) == codes
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from actors.domain.strategy.outcomes import FAILURE_STATUS
 from actors.domain.strategy.state import RunStatus, StatusDetail
+from config.ray_settings import CLUSTER_SETTINGS, PRELOADED, RAY_SETTINGS
 from config.settings import PREFIX, Settings
-from config.stack.ray import CLUSTER_SETTINGS, PRELOADED, RAY_SETTINGS
 
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "operations.md"

@@ -9,7 +9,9 @@ from actors.domain.prices.stop_loss import SILENCE_LIMIT
 from actors.ports.prices import FeedStatus
 from actors.prices.feed_shell import QUIET_LIMIT, TOKEN_PATIENCE, FeedShell
 from tests.kit.builders import INFY, NOW
-from tests.kit.price_fakes import FakeTickReceiver, FakeTickStream, ManualWallClock
+from tests.kit.fakes.clock import ManualWallClock
+from tests.kit.fakes.tick_receiver import FakeTickReceiver
+from tests.kit.fakes.tick_stream import FakeTickStream
 
 SBIN = Instrument("BSE", "SBIN", 779521)
 

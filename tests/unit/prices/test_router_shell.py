@@ -7,7 +7,10 @@ from actors.ports.common import PeerUnavailable
 from actors.ports.prices import FeedStatus
 from actors.prices.router_shell import HEAD_START_S, IDLE_LIMIT, SILENT_LIMIT, RouterShell
 from tests.kit.builders import INFY, NOW
-from tests.kit.price_fakes import FakePriceMirror, FakeTickReceiver, FakeTickSource, ManualWallClock
+from tests.kit.fakes.clock import ManualWallClock
+from tests.kit.fakes.price_mirror import FakePriceMirror
+from tests.kit.fakes.tick_receiver import FakeTickReceiver
+from tests.kit.fakes.tick_source import FakeTickSource
 from tests.kit.virtual_time import in_virtual_time, passing
 
 

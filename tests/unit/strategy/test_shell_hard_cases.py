@@ -30,7 +30,9 @@ from broker.kite.credentials import KiteCredentials
 from broker.kite.gateway import KiteEndpoint, KiteGateway
 from tests.kit.builders import NOW, a_report
 from tests.kit.execution import BUY, ExecutionBench, a_command, a_sell
-from tests.kit.fakes import PARKED, FakePriceWatch, FakeStrategies, Placing
+from tests.kit.fakes.order_gateway import PARKED, Placing
+from tests.kit.fakes.price_watch import FakePriceWatch
+from tests.kit.fakes.strategy_events import FakeStrategies
 from tests.kit.strategies import StrategyBench, reported
 from tests.kit.virtual_time import FakeClock, in_virtual_time, passing, until
 

@@ -6,7 +6,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from api.bootstrap import utc_now
+from api.base.clock import utc_now
 from config.settings import Settings
 from persistence.database.engine import Sessions, transaction
 from persistence.database.models import BrokerAccount

@@ -18,7 +18,7 @@ from persistence.errors import ConstraintViolated, SchemaRefused
 from tests.integration.api_user import ApiUser
 from tests.integration.apps import at, serving
 from tests.integration.rows import NOW, new_user
-from tests.kit.fake_engine import FakeEngine
+from tests.kit.fakes.strategy_engine import FakeEngine
 from tests.kit.paper import PaperCredentials, PaperExchange
 
 pytest_plugins = ["tests.integration.fixtures"]

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from sqlalchemy import text
 
 from actors.domain.identifiers import Instrument
-from api.bootstrap import utc_now
+from api.base.clock import utc_now
 from api.brokers.calls import PRICE_PATIENCE_S
 from api.brokers.service import BrokerService
 from broker.errors import BrokerUnreachable, ExpiredToken, InvalidToken

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from actors.runtime.clients.bootstrap import Accounts, ProxyNotAllowed
+from actors.runtime.clients.broker_accounts import Accounts, ProxyNotAllowed
 from actors.runtime.clients.feed_accounts import FeedAccounts
 from config.settings import Settings
 from persistence.database.engine import Sessions, transaction
@@ -16,7 +16,7 @@ from persistence.journal.ledger import RunLedger
 from persistence.mirror.mirror import RuntimeMirror
 from tests.integration.api_user import ApiUser
 from tests.integration.apps import at, serving
-from tests.kit.fake_engine import FakeEngine
+from tests.kit.fakes.strategy_engine import FakeEngine
 from tests.kit.paper import PaperExchange
 from tests.kit.proxy import ForwardProxy, forward_proxy
 

@@ -12,7 +12,7 @@ from api.app import create_app
 from config.settings import Settings
 from persistence.database.engine import Sessions, transaction
 from tests.integration.api_user import ApiUser
-from tests.kit.fake_engine import FakeEngine
+from tests.kit.fakes.strategy_engine import FakeEngine
 from tests.kit.paper import PaperExchange
 
 pytest_plugins = ["tests.integration.fixtures"]

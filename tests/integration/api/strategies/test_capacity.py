@@ -15,7 +15,7 @@ from persistence.database.engine_load import EngineLoad, Load
 from tests.integration.api_user import ApiUser
 from tests.integration.apps import at, serving
 from tests.integration.rows import new_run
-from tests.kit.fake_engine import FakeEngine
+from tests.kit.fakes.strategy_engine import FakeEngine
 from tests.kit.paper import PaperExchange
 
 pytest_plugins = ["tests.integration.fixtures"]

@@ -17,7 +17,7 @@ from persistence.journal.ledger import RunLedger
 from persistence.mirror.mirror import Fields, RuntimeMirror
 from tests.integration.api_user import ApiUser
 from tests.integration.apps import at, serving
-from tests.kit.fake_engine import FakeEngine
+from tests.kit.fakes.strategy_engine import FakeEngine
 
 pytest_plugins = ["tests.integration.fixtures"]
 

@@ -19,7 +19,7 @@ from persistence.database.models import AuditEntry, BrokerAccount, Run, Strategy
 from persistence.mirror.mirror import RuntimeMirror
 from tests.integration.api_user import ApiUser
 from tests.integration.apps import at, serving
-from tests.kit.fake_engine import FakeEngine
+from tests.kit.fakes.strategy_engine import FakeEngine
 from tests.kit.paper import PaperExchange
 
 pytest_plugins = ["tests.integration.fixtures"]

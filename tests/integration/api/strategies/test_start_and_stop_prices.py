@@ -11,13 +11,13 @@ from fastapi import FastAPI
 from sqlalchemy import text
 
 from actors.domain.identifiers import Instrument
-from api.bootstrap import utc_now
+from api.base.clock import utc_now
 from broker.kite.instruments import InstrumentLists
 from broker.market.listing import ListedInstrument
 from persistence.database.engine import Sessions, transaction
 from persistence.mirror.mirror import RuntimeMirror
 from tests.integration.api_user import ApiUser
-from tests.kit.fake_engine import FakeEngine
+from tests.kit.fakes.strategy_engine import FakeEngine
 from tests.kit.paper import PaperExchange
 
 pytest_plugins = ["tests.integration.fixtures"]

@@ -13,14 +13,14 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from actors.domain.identifiers import IntentId, Leg, order_tag
-from api.bootstrap import utc_now
+from api.base.clock import utc_now
 from persistence.database.engine import Sessions, transaction
 from persistence.database.models import Intent, Run, Strategy
 from persistence.journal.records import LogRecord
 from persistence.mirror.mirror import RuntimeMirror
 from persistence.mirror.prices import FeedState
 from tests.integration.api_user import ApiUser
-from tests.kit.fake_engine import FakeEngine
+from tests.kit.fakes.strategy_engine import FakeEngine
 
 pytest_plugins = ["tests.integration.fixtures"]
 

@@ -14,7 +14,7 @@ from persistence.journal.records import LogRecord
 from tests.integration.api_user import ApiUser
 from tests.integration.persistence.journal.test_ledger import bought, exit_intent
 from tests.integration.rows import new_run
-from tests.kit.fake_engine import FakeEngine
+from tests.kit.fakes.strategy_engine import FakeEngine
 
 pytest_plugins = ["tests.integration.fixtures"]
 

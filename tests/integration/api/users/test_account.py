@@ -27,7 +27,7 @@ from persistence.errors import ConstraintViolated
 from persistence.mirror.mirror import RuntimeMirror
 from tests.integration.api_user import PASSWORD, ApiUser
 from tests.integration.rows import new_run
-from tests.kit.fake_engine import FakeEngine
+from tests.kit.fakes.strategy_engine import FakeEngine
 
 pytest_plugins = ["tests.integration.fixtures"]
 

@@ -22,7 +22,7 @@ from persistence.database.repositories import Logins
 from persistence.errors import DatabaseUnavailable
 from tests.integration.api_user import ApiUser
 from tests.integration.rows import new_user
-from tests.kit.fake_engine import FakeEngine
+from tests.kit.fakes.strategy_engine import FakeEngine
 from tests.kit.paper import PaperExchange
 
 pytest_plugins = ["tests.integration.fixtures"]

@@ -16,7 +16,7 @@ from config.stack.stack import Part, Stack
 from persistence.database.engine import Sessions, transaction
 from tests.integration.api_user import PASSWORD, ApiUser
 from tests.integration.apps import serving
-from tests.kit.fake_engine import FakeEngine
+from tests.kit.fakes.strategy_engine import FakeEngine
 from tests.kit.stack import stack_settings, temporary_data_dir
 
 pytest_plugins = ["tests.integration.fixtures"]

@@ -5,7 +5,7 @@ import dataclasses
 import json
 import secrets
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import argon2
 import httpx
@@ -16,7 +16,7 @@ from redis.asyncio import Redis
 from sqlalchemy import select
 from sqlmodel import col
 
-from api.bootstrap import Resources, utc_now
+from api.base.clock import utc_now
 from api.edge.rate_limit import RateLimits
 from api.users.auth_service import AuthService
 from api.users.passwords import Passwords
@@ -25,6 +25,9 @@ from persistence.database.models import AuditEntry, User
 from persistence.database.repositories import Users
 from persistence.login_throttle import LoginThrottle, ThrottleLimits
 from tests.integration.api_user import PASSWORD, ApiUser
+
+if TYPE_CHECKING:
+    from api.bootstrap import Resources
 
 pytest_plugins = ["tests.integration.fixtures"]
 

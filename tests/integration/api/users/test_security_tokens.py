@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 from api.app import create_app
 from config.settings import Settings
 from tests.integration.api_user import PASSWORD, ApiUser
-from tests.kit.fake_engine import FakeEngine
+from tests.kit.fakes.strategy_engine import FakeEngine
 
 pytest_plugins = ["tests.integration.fixtures"]
 

@@ -17,7 +17,7 @@ from broker.kite.login import check_access_token, exchange_request_token, last_p
 from config.settings import Settings
 from persistence.database.engine import Sessions, transaction
 from tests.integration.api_user import ApiUser
-from tests.kit.fake_engine import FakeEngine
+from tests.kit.fakes.strategy_engine import FakeEngine
 from tests.kit.hostile_http import HostileBroker, hostile_broker, self_signed_certificate
 from tests.kit.paper import PaperExchange
 

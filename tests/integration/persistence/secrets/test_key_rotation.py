@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from actors.ports.execution import BrokerUnavailable
-from actors.runtime.clients.bootstrap import Accounts
+from actors.runtime.clients.broker_accounts import Accounts
 from actors.runtime.clients.feed_accounts import FeedAccounts
 from api.app import create_app
 from config.secret_store import SECRETS_FILE, change_keys, read_secrets
@@ -28,7 +28,7 @@ from persistence.mirror.mirror import RuntimeMirror
 from persistence.secrets.encryption import generate_key
 from persistence.secrets.key_rotation import BATCH, Rotation, rotate_keys
 from tests.integration.api_user import ApiUser
-from tests.kit.fake_engine import FakeEngine
+from tests.kit.fakes.strategy_engine import FakeEngine
 from tests.kit.paper import PaperExchange
 from tests.kit.stack import no_settings_in_environment
 

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from actors.ports.execution import BrokerUnavailable
-from actors.runtime.clients.bootstrap import Accounts
+from actors.runtime.clients.broker_accounts import Accounts
 from actors.runtime.clients.feed_accounts import FeedAccounts, in_order
 from broker.kite.credentials import KiteCredentials
 from config.settings import Settings

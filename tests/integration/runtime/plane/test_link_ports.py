@@ -5,10 +5,11 @@ from typing import Any
 from actors.domain.strategy.events import Event, OrderReported
 from actors.ports.strategy import OrderCommand
 from actors.runtime import names
+from actors.runtime.hosts.router import create_router
 from actors.runtime.names import Pools
+from actors.runtime.peers import Peers
 from actors.runtime.plane import link_ports
 from actors.runtime.plane.orders import OrderLink
-from actors.runtime.ray_ports import Peers
 from tests.kit.builders import INFY, a_report
 from tests.kit.execution import BUY, a_command
 
@@ -66,7 +67,7 @@ def test_a_machine_that_cannot_listen_invites_nobody() -> None:
 async def test_the_names_of_another_brokers_feed_and_routers_tell_the_broker() -> None:
     pools, peers = Pools(brokers=("paper", "kite")), RecordingPeers()
     for broker in ("paper", "kite", ""):
-        await link_ports.LinkedPriceWatch(peers, pools, broker, lambda _: None).unwatch(3, INFY)
+        await link_ports.LinkedPriceWatch(peers, pools, broker, lambda _: None, create_router).unwatch(3, INFY)
     assert peers.called == ["router:NSE:INFY unwatch", "router:NSE:INFY@kite unwatch", "router:NSE:INFY unwatch"]
     assert names.feed_names(pools) == ["feed:0", "feed:0@kite"]
     assert pools.suffix("another") == "@another", "a broker that is not offered has no prices, and nobody else's"

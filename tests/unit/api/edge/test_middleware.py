@@ -11,7 +11,8 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.testing import capture_logs
 
-from api.base.errors import ApiError, install_error_handlers
+from api.base.errors import ApiError
+from api.edge.error_handlers import install_error_handlers
 from api.edge.middleware import AnsweredFaults, BodyLimit
 from api.edge.rate_limit import STOP_OPERATION, RateLimits
 

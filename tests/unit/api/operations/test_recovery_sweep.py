@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 from actors.ports.engine import EngineUnavailable, RecoveryReport
 from api.base.metrics import Metrics
 from api.operations.recovery_sweep import keep_recovering
-from tests.kit.fake_engine import FakeEngine
+from tests.kit.fakes.strategy_engine import FakeEngine
 
 
 class SweptEngine(FakeEngine):

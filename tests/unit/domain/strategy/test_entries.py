@@ -39,25 +39,9 @@ from actors.domain.strategy.outcomes import PROBE_INTERVAL
 from actors.domain.strategy.snapshot import dump_state, load_state, runtime_view
 from actors.domain.strategy.state import Phase, RunStatus, StatusDetail, StrategyState
 from tests.kit.builders import BUY_AT, NOW, SELL_AT, a_run, a_tick
-from tests.kit.phases import (
-    BELOW,
-    BOUGHT_AT,
-    BUY_ID,
-    ENTRY,
-    LATER,
-    STOP,
-    alerts,
-    entering,
-    entry_report,
-    failed,
-    guarding,
-    logged,
-    of,
-    paused,
-    play,
-    scheduled,
-    working,
-)
+from tests.kit.decisions import alerts, logged, of
+from tests.kit.events import BUY_ID, ENTRY, entry_report, failed
+from tests.kit.phases import BELOW, BOUGHT_AT, LATER, STOP, entering, guarding, paused, play, scheduled, working
 
 # --- row E1: the BUY at its instant -----------------------------------------------------------------------------------
 

@@ -34,23 +34,16 @@ from actors.domain.strategy.outcomes import PROBE_INTERVAL
 from actors.domain.strategy.snapshot import runtime_view
 from actors.domain.strategy.state import Phase, RunStatus, StatusDetail, StrategyState
 from tests.kit.builders import SELL_AT
+from tests.kit.decisions import alerts, logged, of
+from tests.kit.events import BUY_ID, ENTRY, entry_report, exit_id, exit_report, failed
 from tests.kit.phases import (
-    BUY_ID,
-    ENTRY,
     LATER,
-    alerts,
     arming,
     ended,
     entering,
-    entry_report,
     exit_failed,
-    exit_id,
-    exit_report,
     exiting,
-    failed,
     guarding,
-    logged,
-    of,
     paused,
     play,
     scheduled,

@@ -20,24 +20,17 @@ from actors.domain.strategy.machine import step
 from actors.domain.strategy.snapshot import RuntimeView, runtime_view
 from actors.domain.strategy.state import Phase, StrategyState
 from tests.kit.builders import a_report, a_tick
+from tests.kit.decisions import alerts, logged, of
+from tests.kit.events import BUY_ID, ENTRY, entry_report, exit_id, exit_report, failed
 from tests.kit.phases import (
     BELOW,
-    BUY_ID,
-    ENTRY,
     LATER,
-    alerts,
     arming,
     ended,
     entering,
-    entry_report,
     exit_failed,
-    exit_id,
-    exit_report,
     exiting,
-    failed,
     guarding,
-    logged,
-    of,
     paused,
     play,
     scheduled,

@@ -32,23 +32,17 @@ from actors.domain.strategy.reconciliation import expected_tags
 from actors.domain.strategy.snapshot import runtime_view
 from actors.domain.strategy.state import Phase, StatusDetail, StrategyState
 from tests.kit.builders import BUY_AT, INFY, NOW, a_report, a_tick
+from tests.kit.decisions import alerts, of
+from tests.kit.events import BUY_ID, ENTRY, entry_report, exit_id, exit_report, failed
 from tests.kit.phases import (
     BOUGHT_AT,
-    BUY_ID,
-    ENTRY,
     LATER,
-    alerts,
     arming,
     ended,
     entering,
-    entry_report,
     exit_failed,
-    exit_id,
-    exit_report,
     exiting,
-    failed,
     guarding,
-    of,
     play,
     recover,
     scheduled,

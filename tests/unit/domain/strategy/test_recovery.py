@@ -25,23 +25,19 @@ from actors.domain.strategy.machine import step
 from actors.domain.strategy.snapshot import dump_state, load_state
 from actors.domain.strategy.state import Phase, StrategyState
 from tests.kit.builders import BUY_AT, NOW, SELL_AT, a_tick
+from tests.kit.decisions import alerts, of
+from tests.kit.events import ENTRY, entry_report, exit_id, exit_report
 from tests.kit.phases import (
     BELOW,
     BOUGHT_AT,
-    ENTRY,
     LATER,
     STOP,
-    alerts,
     arming,
     ended,
     entering,
-    entry_report,
     exit_failed,
-    exit_id,
-    exit_report,
     exiting,
     guarding,
-    of,
     paused,
     play,
     recover,

@@ -11,13 +11,13 @@ from actors.domain.strategy.events import FeedLost, StopRequested
 from actors.domain.strategy.snapshot import dump_state, load_state, runtime_view
 from actors.domain.strategy.state import StrategyState
 from tests.kit.builders import NOW, a_run
+from tests.kit.events import exit_report
 from tests.kit.phases import (
     LATER,
     arming,
     ended,
     entering,
     exit_failed,
-    exit_report,
     exiting,
     guarding,
     paused,

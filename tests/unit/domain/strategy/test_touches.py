@@ -32,26 +32,20 @@ from actors.domain.strategy.machine import step
 from actors.domain.strategy.snapshot import runtime_view
 from actors.domain.strategy.state import Phase, RunStatus, StatusDetail, StrategyState
 from tests.kit.builders import BUY_AT, NOW, SELL_AT, a_report, a_tick
+from tests.kit.decisions import alerts, logged, of
+from tests.kit.events import ENTRY, entry_report, exit_id, exit_report, failed
 from tests.kit.phases import (
     ABOVE,
     AT_STOP,
     BELOW,
     BOUGHT_AT,
-    ENTRY,
     LATER,
     STOP,
-    alerts,
     arming,
     ended,
     entering,
-    entry_report,
-    exit_id,
-    exit_report,
     exiting,
-    failed,
     guarding,
-    logged,
-    of,
     paused,
     play,
     scheduled,

@@ -35,21 +35,8 @@ from actors.domain.strategy.events import (
 from actors.domain.strategy.machine import step
 from actors.domain.strategy.state import IGNORED, MOVES, TRANSITIONS, Phase, StrategyState
 from tests.kit.builders import BUY_AT, a_tick
-from tests.kit.phases import (
-    ABOVE,
-    ENTRY,
-    LATER,
-    arming,
-    ended,
-    entering,
-    entry_report,
-    exit_failed,
-    exit_id,
-    exiting,
-    guarding,
-    paused,
-    scheduled,
-)
+from tests.kit.events import ENTRY, entry_report, exit_id
+from tests.kit.phases import ABOVE, LATER, arming, ended, entering, exit_failed, exiting, guarding, paused, scheduled
 
 STATES: dict[Phase, StrategyState] = {
     state.phase: state

@@ -15,7 +15,7 @@ from actors.ports.strategy import OrderCommand
 from broker.kite.answers.holdings import positions_of, together
 from tests.kit.builders import a_report
 from tests.kit.execution import ExecutionBench, a_command, a_sell, guarded
-from tests.kit.fakes import LOST_ANSWER, LOST_REQUEST, NOT_SENT, PARKED
+from tests.kit.fakes.order_gateway import LOST_ANSWER, LOST_REQUEST, NOT_SENT, PARKED
 from tests.kit.virtual_time import in_virtual_time, passing, until
 
 

@@ -12,7 +12,7 @@ from actors.execution.account.request_counts import RequestCounts
 from actors.execution.account.trading_account import TradingAccount, newest_by_tag, with_tag
 from actors.ports.execution import BrokerUnavailable
 from tests.kit.builders import NOW, a_report
-from tests.kit.fakes import FakeGateway
+from tests.kit.fakes.order_gateway import FakeGateway
 from tests.kit.virtual_time import FakeClock, in_virtual_time, passing
 
 

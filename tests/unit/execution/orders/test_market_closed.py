@@ -17,7 +17,7 @@ from actors.execution.account.budget import BudgetLimits
 from actors.ports.strategy import OrderCommand
 from tests.kit.builders import INFY
 from tests.kit.execution import ExecutionBench, a_command, a_sell
-from tests.kit.fakes import LOST_REQUEST, PARKED, REFUSED
+from tests.kit.fakes.order_gateway import LOST_REQUEST, PARKED, REFUSED
 from tests.kit.virtual_time import in_virtual_time, passing, until
 from tests.kit.whole import WholeBench
 

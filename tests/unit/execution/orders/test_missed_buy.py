@@ -12,7 +12,7 @@ from actors.execution.account.budget import BudgetLimits
 from actors.ports.execution import ClaimsUnavailable, ClaimVerdict
 from tests.kit.builders import BUY_AT, INFY, NOW, a_run
 from tests.kit.execution import ExecutionBench, a_command, a_sell
-from tests.kit.fakes import LOST_REQUEST, NOT_SENT
+from tests.kit.fakes.order_gateway import LOST_REQUEST, NOT_SENT
 from tests.kit.virtual_time import in_virtual_time, passing, until
 from tests.kit.whole import WholeBench
 

@@ -10,7 +10,7 @@ from actors.domain.strategy.events import OrderQueued, OrderReported
 from actors.execution.account.budget import BudgetLimits
 from tests.kit.builders import INFY, NOW, a_report
 from tests.kit.execution import BUY, ExecutionBench, a_command, a_sell
-from tests.kit.fakes import LOST_REQUEST, NOT_SENT, PARKED, THROTTLED, Placing
+from tests.kit.fakes.order_gateway import LOST_REQUEST, NOT_SENT, PARKED, THROTTLED, Placing
 from tests.kit.virtual_time import in_virtual_time, passing, until
 
 # --- while a request hangs --------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from actors.domain.strategy.events import PlacementUnresolved, PositionClosedOut
 from actors.ports.common import PeerUnavailable
 from tests.kit.builders import INFY, a_report
 from tests.kit.execution import BUY, HOLDING, NOTHING_HELD, ExecutionBench, a_command, a_sell, guarded
-from tests.kit.fakes import LOST_REQUEST, PARKED
+from tests.kit.fakes.order_gateway import LOST_REQUEST, PARKED
 from tests.kit.virtual_time import in_virtual_time, passing, until
 
 

@@ -14,7 +14,7 @@ from actors.ports.strategy import LoadedRun
 from actors.strategy.traders_word import guarded_again
 from tests.kit.builders import BUY_AT, INFY, SELL_AT
 from tests.kit.execution import ExecutionBench, a_command
-from tests.kit.fakes import PARKED, REFUSED
+from tests.kit.fakes.order_gateway import PARKED, REFUSED
 from tests.kit.outside import Incarnation, OutsideBench
 from tests.kit.phases import STOP
 from tests.kit.virtual_time import in_virtual_time, passing, until

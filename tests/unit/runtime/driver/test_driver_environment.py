@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from config.stack.ray import LOOPBACK_ONLY
+from config.ray_settings import LOOPBACK_ONLY
 
 PRINT = f"""
 import os, sys

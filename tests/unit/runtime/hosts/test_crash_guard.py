@@ -11,7 +11,7 @@ from actors.runtime.hosts.crash_guard import LONGEST_PAUSE_S, STEADY_AFTER_S, WI
 from persistence.journal.records import LogRecord
 from persistence.journal.storable import STAND_IN, storable_lines
 from tests.kit.builders import NOW
-from tests.kit.fakes import FakeJournal
+from tests.kit.fakes.journal import FakeJournal
 from tests.kit.strategies import STOP, StrategyBench, reported
 from tests.kit.virtual_time import in_virtual_time, passing, until
 

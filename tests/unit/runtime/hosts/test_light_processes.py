@@ -20,12 +20,13 @@ actors.domain.strategy.outcomes actors.domain.strategy.reconciliation actors.dom
 actors.domain.strategy.snapshot actors.domain.strategy.spec actors.domain.strategy.state actors.domain.token_day
 actors.failpoints actors.ports actors.ports.common actors.ports.engine actors.ports.execution actors.ports.prices
 actors.ports.strategy actors.prices actors.prices.router_shell actors.runtime actors.runtime.clock
-actors.runtime.hosts actors.runtime.hosts.actor_classes actors.runtime.hosts.crash_guard
-actors.runtime.hosts.light_logging actors.runtime.hosts.process actors.runtime.hosts.remote_classes
-actors.runtime.hosts.router actors.runtime.hosts.strategy actors.runtime.names actors.runtime.plane
-actors.runtime.plane.frames actors.runtime.plane.link actors.runtime.plane.link_ports actors.runtime.plane.orders
-actors.runtime.plane.ticks actors.runtime.ray_ports actors.strategy actors.strategy.execution_calls
-actors.strategy.holding_reports actors.strategy.price_subscription actors.strategy.shell actors.timers
+actors.runtime.hosts actors.runtime.hosts.actor_classes actors.runtime.hosts.actor_options
+actors.runtime.hosts.crash_guard actors.runtime.hosts.light_logging actors.runtime.hosts.process
+actors.runtime.hosts.remote_classes actors.runtime.hosts.router actors.runtime.hosts.strategy actors.runtime.names
+actors.runtime.peers actors.runtime.plane actors.runtime.plane.frames actors.runtime.plane.link
+actors.runtime.plane.link_ports actors.runtime.plane.orders actors.runtime.plane.ticks actors.runtime.ray_ports
+actors.strategy actors.strategy.execution_calls actors.strategy.holding_reports actors.strategy.price_subscription
+actors.strategy.shell actors.strategy.timers actors.waiting
 """.split()  # noqa: SIM905 - read more easily as a paragraph
 """Everything of ours that a strategy or a router loads. Whoever adds a line pays for it once per strategy."""
 

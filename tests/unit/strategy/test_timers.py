@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 import pytest
 
 from actors.domain.strategy.events import Timer, TimerFired
+from actors.execution.orders.alarm_clock import AlarmClock
 from actors.runtime.clock import SystemClock
-from actors.timers import AlarmClock, WallClockTimers
+from actors.strategy.timers import WallClockTimers
 from tests.kit.builders import NOW
 from tests.kit.virtual_time import FakeClock, in_virtual_time, passing, until
 

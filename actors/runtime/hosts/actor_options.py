@@ -1,0 +1,30 @@
+"""How a host becomes a Ray actor, argued.
+
+All actors are detached (they outlive the API process that made them) and named (the name makes START idempotent).
+`max_restarts=-1`: a crashed actor comes back and recovers. `max_task_retries=0`: Ray must never repeat a call that may
+trade; the caller decides. Next to no CPU: they wait most of the time, the machine's cores bound them anyway; but
+not none, so that a head node with `--num-cpus 0` carries none of them and its death harms no strategy.
+"""
+
+import functools
+from typing import Any
+
+import ray
+
+from actors.runtime.names import NAMESPACE
+
+_COMMON: dict[str, Any] = {
+    "namespace": NAMESPACE,
+    "lifetime": "detached",
+    "get_if_exists": True,
+    "max_restarts": -1,
+    "max_task_retries": 0,
+    "num_cpus": 0.001,
+}
+
+_remote_class = functools.cache(ray.remote)  # each new one would be exported to the cluster again
+
+
+def actor_of(host: type, name: str, *arguments: Any, **options: Any) -> Any:
+    """The actor of that name, made if there is none."""
+    return _remote_class(host).options(name=name, **(_COMMON | options)).remote(*arguments)

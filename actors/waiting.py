@@ -1,0 +1,40 @@
+"""The two ways in which a part waits for another: for an event for a limited time, for an answer without limit."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from actors.ports.common import PeerUnavailable
+
+T = TypeVar("T")
+
+
+async def within(happened: asyncio.Event, seconds: float | None) -> bool:
+    """Whether it happens within so many seconds, None for without limit. Returns when it has happened, and at once if
+    there is no time left.
+    """
+    if seconds is not None and seconds <= 0:
+        return happened.is_set()
+    try:
+        return await asyncio.wait_for(happened.wait(), seconds)
+    except TimeoutError:
+        return happened.is_set()
+
+
+async def every_second_or_when(changed: asyncio.Event, seconds: float = 1.0) -> None:
+    """Return when the event is set, which clears it, or after a second."""
+    await within(changed, seconds)
+    changed.clear()
+
+
+async def until_answered(
+    call: Callable[[], Awaitable[T]], every_s: float, say: Callable[[PeerUnavailable], None] | None = None
+) -> T:
+    """What the peer answers, however often it must be asked; `say` is called whenever it does not."""
+    while True:
+        try:
+            return await call()
+        except PeerUnavailable as error:
+            if say is not None:
+                say(error)
+            await asyncio.sleep(every_s)

@@ -1,0 +1,115 @@
+"""Every error of the application in the shape of `api.base.errors`, wherever it was raised."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+from anyio import BrokenResourceError
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from fastapi.routing import iter_route_contexts
+from starlette.exceptions import HTTPException
+
+from api.base.errors import ApiError, FieldProblem, InvalidField, InvalidRequest
+from api.base.translations import TRANSLATIONS
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+_STATUS_CODES = {404: "not_found", 405: "method_not_allowed", 408: "request_timeout", 413: "request_too_large"}
+
+
+def install_error_handlers(app: FastAPI) -> None:
+    """Give every error of the application the shape of this module."""
+    app.add_exception_handler(ApiError, _api_error)
+    app.add_exception_handler(InvalidField, _invalid_field)
+    app.add_exception_handler(RequestValidationError, _invalid_request)
+    app.add_exception_handler(HTTPException, _http_exception)
+    for kind in TRANSLATIONS:
+        app.add_exception_handler(kind, _translated)
+    app.add_exception_handler(Exception, _internal_error)
+
+
+def _problem(status: int, detail: str, code: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    return JSONResponse({"detail": detail, "code": code}, status, dict(headers or {}))
+
+
+async def _api_error(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, ApiError)  # noqa: S101 - registered for this type only
+    return _problem(error.status, error.detail, error.code, error.headers)
+
+
+async def _translated(_request: Request, error: Exception) -> JSONResponse:
+    status, code, sentence = TRANSLATIONS[type(error)]
+    if status >= 500:
+        log.warning("request_not_served", code=code, cause=type(error.__cause__).__name__)
+    return _problem(status, sentence or str(error), code)
+
+
+async def _http_exception(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for this type only
+    if error.status_code == 400:  # FastAPI could not read the body: nested too deeply, not UTF-8, a number too long
+        return _unprocessable([FieldProblem(field="body", message="is not valid JSON")])
+    headers = dict(error.headers or {})
+    if error.status_code == 405:
+        headers["Allow"] = ", ".join(sorted(_allowed_methods(request)))
+    code = _STATUS_CODES.get(error.status_code, "http_error")
+    return _problem(error.status_code, str(error.detail), code, headers)
+
+
+def _allowed_methods(request: Request) -> set[str]:
+    """Those of all routes of the path; Starlette names those of the first only."""
+    path = request.scope["path"]
+    matching = [route for route in iter_route_contexts(request.app.routes) if route.path_regex.match(path)]
+    exact = [route for route in matching if route.path == path]  # /strategy/list, and not what /strategy/1 allows
+    return {method for route in exact or matching for method in route.methods or ()}
+
+
+async def _invalid_field(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, InvalidField)  # noqa: S101 - registered for this type only
+    return _unprocessable([FieldProblem(field=error.field, message=error.message)], error.code)
+
+
+async def _invalid_request(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this type only
+    return _unprocessable([_field_problem(problem) for problem in error.errors()])
+
+
+def _unprocessable(problems: list[FieldProblem], code: str = "invalid_request") -> JSONResponse:
+    detail = "; ".join(f"{problem.field}: {problem.message}" for problem in problems)
+    body = InvalidRequest(detail=detail, code=code, errors=problems)
+    return JSONResponse(body.model_dump(), 422)
+
+
+def _field_problem(problem: Mapping[str, Any]) -> FieldProblem:
+    kind, place = problem["type"], str(problem["loc"][0])
+    if kind == "extra_forbidden":  # its location is the name that was sent, which is input too
+        return FieldProblem(field=place, message="has a field that is not known here")
+    if kind == "json_invalid":
+        return FieldProblem(field="body", message="is not valid JSON")
+    if kind == "model_attributes_type":
+        return FieldProblem(field="body", message="must be a JSON object, sent as application/json")
+    path = [str(part) for part in problem["loc"] if part not in ("body", "path", "query", "header")]
+    message = _length_message(problem) or str(problem["msg"]).removeprefix("Value error, ")
+    message = message.replace("Input should be", "must be")
+    return FieldProblem(field=".".join(path) or "body", message=message[:1].lower() + message[1:])
+
+
+def _length_message(problem: Mapping[str, Any]) -> str | None:
+    """Of a text that is too short or too long, secret or not; None for any other fault."""
+    limits = problem.get("ctx", {})
+    if not problem["type"].endswith(("too_short", "too_long")) or limits.get("field_type", "Value") != "Value":
+        return None
+    if "min_length" in limits:
+        return f"must have at least {limits['min_length']} characters"
+    return f"must have at most {limits['max_length']} characters"
+
+
+async def _internal_error(request: Request, error: Exception) -> JSONResponse:
+    route = getattr(request.scope.get("route"), "path_format", None)
+    if isinstance(error, ExceptionGroup) and error.split(BrokenResourceError)[1] is None:
+        log.info("client_left", route=route)  # in the middle of an event stream, as FastAPI puts it
+        return _problem(499, "The client has left.", "client_left")  # never delivered
+    log.error("request_failed", error=type(error).__name__, method=request.method, route=route, exc_info=error)
+    return _problem(500, "Something went wrong on our side.", "internal_error")
