@@ -61,7 +61,7 @@ class Resources:
 
 @asynccontextmanager
 async def open_resources(settings: Settings, engine: StrategyEngine | None) -> AsyncIterator[Resources]:
-    """Bring the schema up to date, connect to everything, and let go of it at the end.
+    """Bring the schema up to date, connect to everything, and close it at the end.
 
     Without `engine`, the Ray engine is connected; a passed one stays the caller's to close.
 

@@ -119,7 +119,7 @@ class ExecutionAccounts:
         )
 
     async def _watch(self, account_id: int, watch: AccountWatch) -> None:
-        """An account that is out of use is let go. Its budget stays, since the day is not over."""
+        """Forget an account that is out of use. Its budget stays, since the day is not over."""
         await watch.run()
         del self._accounts[account_id]
         self._stops.on_left(account_id)

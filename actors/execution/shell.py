@@ -118,7 +118,7 @@ class ExecutionShell:
         return work
 
     def withdraw(self, intent_id: IntentId) -> None:
-        """Send nothing more for an intent in work; whether its order exists is still found out."""
+        """Send nothing more for an intent; whether its order exists is still found out."""
         if intent_id in self._working:
             self._withdrawn.add(intent_id)
         if (placer := self._placing.get(intent_id)) is not None:

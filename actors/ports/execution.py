@@ -147,7 +147,7 @@ class ClaimVerdict(StrEnum):
     """The answer to a claim on the order lock of a strategy (row G1)."""
 
     GRANTED = "granted"
-    """No claim of the intent stands: within the life of a claim, no attempt has left us."""
+    """No claim of the intent stands: while a claim lasts, no attempt has left us."""
     OWNED = "owned"
     """Redis does not answer; the run is the caller's, and nothing is known of earlier attempts."""
     HELD_BY_ME = "held_by_me"

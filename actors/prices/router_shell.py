@@ -25,7 +25,7 @@ SILENT_LIMIT = timedelta(seconds=30)
 """A strategy without a connection asks again every second."""
 
 HEAD_START_S = 0.05
-"""So much later a strategy hears a tick whose stop-loss execution watches as well: fifty processes that wake at one
+"""How much later a strategy hears a tick if execution watches its stop-loss as well: fifty processes that wake at one
 tick would take the cores from the one that their orders leave from."""
 
 IDLE_LIMIT = timedelta(seconds=60)

@@ -31,7 +31,7 @@ _CANCEL_PAUSES_S = (PEER_RETRY_S, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
 
 
 def peer_pause(tries: int) -> float:
-    """Seconds until an order is given again, after so many tries: an actor is back in two, or its node is gone."""
+    """Seconds until an order is given again, after `tries` tries: an actor is back in two, or its node is gone."""
     if tries < _COMMAND_TRIES:
         return _COMMAND_RETRY_S
     return PEER_RETRY_S if tries < _COMMAND_TRIES + _QUICK_TRIES else _SLOW_S
@@ -87,7 +87,7 @@ class ExecutionCalls:
             await self._execution.probe(self._account_id)
 
     async def probe(self) -> None:
-        """Post `BrokerRestored` if the broker gives a sign of life."""
+        """Post `BrokerRestored` if the broker answers."""
         try:
             alive = await self._execution.probe(self._account_id)
         except PeerUnavailable:

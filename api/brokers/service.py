@@ -90,7 +90,7 @@ class BrokerService:
         self._calls = BrokerCalls(settings)
 
     def close(self) -> None:
-        """Ask no broker any more."""
+        """Stop the threads that ask brokers."""
         self._calls.close()
 
     async def connect(self, user_id: int, request: ConnectRequest, address: str) -> BrokerAccount:

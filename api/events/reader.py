@@ -22,7 +22,7 @@ PAGE = 100
 """Events read at a time."""
 
 NEWEST = 50
-"""A snapshot holds so many of the user's newest strategies, and every one that runs."""
+"""How many of the user's newest strategies a snapshot holds, besides every one that runs."""
 
 _STATUSES_AT_ONCE = 50
 

@@ -281,7 +281,7 @@ _Begun = BegunOrder | Exception | None
 
 
 async def _readable(descriptor: int, within_s: float) -> None:
-    """Return when something can be read, or after so many seconds."""
+    """Return when something can be read, or after this many seconds."""
     loop, arrived = asyncio.get_running_loop(), asyncio.Event()
     loop.add_reader(descriptor, arrived.set)
     try:

@@ -105,7 +105,7 @@ class RunLedger(AccountReads):
             return (await session.scalar(statement)) is not None
 
     async def ping(self) -> None:
-        """Ask PostgreSQL for a sign of life. Raises DatabaseUnavailable."""
+        """Ask whether PostgreSQL answers. Raises DatabaseUnavailable."""
         await ping(self._sessions)
 
     async def owns_run(self, run_id: int, epoch: int) -> bool:
@@ -185,7 +185,7 @@ class RunLedger(AccountReads):
     async def rebuild_mirror(self) -> int:
         """Write the keys of every open run again, from the database (rows J1, J3). Returns how many runs.
 
-        `queue:orders` shows the intents in work again, and nothing that is settled.
+        `queue:orders` shows the working intents again, and nothing that is settled.
 
         Raises:
             MirrorUnavailable: if Redis does not answer.
@@ -210,7 +210,7 @@ class RunLedger(AccountReads):
     async def mirror_again(self, run_id: int, *, delete: bool) -> None:
         """Write a run's keys after its `record` could not, unless a later run of the strategy owns them by now.
 
-        `queue:orders` shows of the run's intents those in work.
+        `queue:orders` shows the run's working intents.
 
         Raises:
             MirrorUnavailable: if Redis still does not answer.

@@ -18,7 +18,7 @@ from persistence.mirror.prices import outages
 from persistence.mirror.scripts import EVENTS_KEEP_SECONDS, WAKE_CHANNEL
 
 QUIET_S = 10.0
-"""After so many seconds without a wake-up the connection is asked for a sign of life."""
+"""How long the connection may bring no wake-up before it is asked whether Redis still answers."""
 
 _OPENED = "opened"
 

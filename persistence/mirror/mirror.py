@@ -121,7 +121,7 @@ class RuntimeMirror(MirroredPrices, MirroredClaims):
         await self._redis.aclose()
 
     async def ping(self) -> None:
-        """Ask for a sign of life."""
+        """Ask whether Redis answers."""
         with outages():
             await self._redis.ping()
 

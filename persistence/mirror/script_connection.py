@@ -82,7 +82,7 @@ class ScriptConnection:
             link.close()
 
     async def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         if self._connecting is not None:
             self._connecting.cancel()
             await asyncio.gather(self._connecting, return_exceptions=True)

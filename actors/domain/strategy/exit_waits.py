@@ -31,7 +31,7 @@ _PLACED_OFTEN, _RARE_TRIES = 5, 15
 
 
 def retry_pause(tries: int) -> timedelta:
-    """Until the next try of an exit that has failed so many times in a row (ruling 3: "slowly")."""
+    """How long until the next try of an exit that has failed `tries` times in a row (ruling 3: "slowly")."""
     return _RETRY_PAUSES[min(max(tries - 1, 0), _OFTEN)]
 
 

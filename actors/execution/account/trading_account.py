@@ -84,7 +84,7 @@ class TradingAccount:
         return self._news.get(order_id)
 
     async def await_news(self, order_id: str, timeout_s: float) -> None:
-        """Return at the next update of the order, or after so many seconds."""
+        """Return at the next update of the order, or after this many seconds."""
         reader = self._readers.setdefault(order_id, asyncio.Event())
         reader.clear()
         await within(reader, timeout_s)
@@ -101,7 +101,7 @@ class ShareReservations:
         self._reserved: dict[PositionKey, dict[IntentId, int]] = {}
 
     def set(self, key: PositionKey, intent_id: IntentId, quantity: int) -> None:
-        """So many shares are still to be sold by the intent; 0 frees them."""
+        """The intent still has this many shares to sell; 0 frees them."""
         of_key = self._reserved.setdefault(key, {})
         of_key[intent_id] = quantity
         if quantity <= 0:

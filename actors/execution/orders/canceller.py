@@ -16,7 +16,7 @@ log = structlog.get_logger(__name__)
 
 _PAUSES_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
 _MOST_REQUESTS = 20
-"""Per call: what the broker has refused so often it will refuse again; from then on the book alone is read."""
+"""How many requests a call makes: the broker will refuse the next one, too. From then on only the book is read."""
 
 
 async def cancel_order(

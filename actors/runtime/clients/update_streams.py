@@ -1,7 +1,7 @@
 """`OrderUpdates` over the broker's WebSocket: one stream per account, all in the process's one reactor.
 
 A stream needs credentials, and loses them each morning. So each account has a task that reads them, starts the stream,
-and after a refusal waits until other ones are stored (kite.md §6.3: a dead token never comes back to life). With
+and after a refusal waits until other ones are stored (kite.md §6.3: a token that has ended never works again). With
 `reread_s` it also looks that often whether others are stored while the stream is up, or tries to come up: a user may
 have named another proxy, and no refusal would say so.
 """

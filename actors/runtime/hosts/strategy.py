@@ -1,7 +1,7 @@
 """The Ray actor of a strategy, one for each that runs.
 
-It builds its ports in its own process and gives Ray something to call. This module imports nothing heavy: what it
-costs, every strategy costs.
+It builds its ports in its own process and gives Ray something to call. This module imports no large library: what
+it costs, every strategy costs.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""One connection of the socket plane, and how it comes about: who holds an invitation may connect, once.
+"""One connection of the socket plane, and how it is made: an actor that holds an invitation may connect, once.
 
 A process that others connect to is a `Listener`. Another process asks for an `Invitation` by a Ray call, which goes to
 members of the cluster only, and connects with it: on the same node over a unix socket, else over TCP. The invitation's

@@ -118,8 +118,8 @@ StartRouter = Callable[[Instrument, Pools, str], object]
 
 
 class LinkedPriceWatch:
-    """`PriceWatch` for one strategy, of its broker's prices. Routers come to life when the first strategy asks for
-    them."""
+    """`PriceWatch` for one strategy, of its broker's prices. A router starts when the first strategy
+    asks for it."""
 
     def __init__(
         self, peers: Peers, pools: Pools, broker: str, on_tick: Callable[[Tick], None], start_router: StartRouter

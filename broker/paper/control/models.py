@@ -77,7 +77,7 @@ class Hold(Body):
 
 
 class Recorded(Body):
-    """A recorded day: a file of the data directory or any path, from a market time on, so many times as fast."""
+    """A recorded day: a file of the data directory or any path, from a market time on, ``speed`` times as fast."""
 
     kind: Literal["recorded"] = "recorded"
     file: str
