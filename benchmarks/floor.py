@@ -151,8 +151,8 @@ class Floor:
         from actors.domain.session import SessionTimes
         from api.strategies.new_run import _described, first_intent, first_state, new_run
         from persistence.database.engine import transaction
-        from persistence.database.models import Strategy
-        from persistence.database.repositories import Runs
+        from persistence.database.models.strategies import Strategy
+        from persistence.database.repositories.runs import Runs
 
         opened = []
         async with transaction(self._sessions) as session:

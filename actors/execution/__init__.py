@@ -1,4 +1,5 @@
 """Execution: places orders, follows them, watches accounts and guards stop-losses, one process for many accounts.
 
-May import the ports and the domain. The shell stands above its rooms; of those, `account` is the lowest.
+May import `actors.prices`, the ports and the domain. The shell stands above its rooms; of those, `account` is the
+lowest.
 """

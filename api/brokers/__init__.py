@@ -1,4 +1,4 @@
 """A user's connections to brokers: connect, status, disconnect, and questions to the broker.
 
-May import `api.base`, broker, persistence and config.
+May import `api.base`, `api.users.dependencies`, broker, persistence and config.
 """

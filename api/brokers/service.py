@@ -20,8 +20,11 @@ from broker.market.listing import ListedInstrument
 from broker.proxy import Proxy
 from config.settings import Broker, Settings
 from persistence.database.engine import Sessions, tenant_transaction, transaction
-from persistence.database.models import BrokerAccount
-from persistence.database.repositories import ACCOUNT_TAKEN, AuditLog, BrokerAccounts, Runs, Users
+from persistence.database.models.brokers import BrokerAccount
+from persistence.database.repositories.audit import AuditLog
+from persistence.database.repositories.brokers import ACCOUNT_TAKEN, BrokerAccounts
+from persistence.database.repositories.runs import Runs
+from persistence.database.repositories.users import Users
 from persistence.errors import ConstraintViolated, DatabaseUnavailable, MirrorUnavailable, UnreadableSecret
 from persistence.mirror.mirror import RuntimeMirror
 from persistence.secrets.encryption import (

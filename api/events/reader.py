@@ -9,8 +9,10 @@ from api.events.schemas import EventData, SnapshotEnd, StrategyDeleted
 from api.strategies.schemas import StrategyStatus
 from api.strategies.status import status_before_start, status_of_run
 from persistence.database.engine import Sessions, tenant_transaction
-from persistence.database.models import Run, Strategy
-from persistence.database.repositories import Runs, Strategies
+from persistence.database.models.runs import Run
+from persistence.database.models.strategies import Strategy
+from persistence.database.repositories.runs import Runs
+from persistence.database.repositories.strategies import Strategies
 from persistence.mirror.event_stream import EventPage, EventStream, MirrorEvent
 from persistence.mirror.fields import instrument_of, runtime_fields
 from persistence.mirror.mirror import RuntimeMirror

@@ -22,7 +22,8 @@ from broker.kite.login import token_expiry
 from broker.market.listing import ListedInstrument
 from broker.market.trading_calendar import TradingCalendar, TradingCalendars
 from config.settings import Settings
-from persistence.database.models import BrokerAccount, Strategy
+from persistence.database.models.brokers import BrokerAccount
+from persistence.database.models.strategies import Strategy
 from persistence.mirror.fields import instrument_of
 
 log = structlog.stdlib.get_logger(__name__)

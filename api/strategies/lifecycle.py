@@ -18,8 +18,14 @@ from config.capacity import Capacity
 from config.settings import Settings
 from persistence.database.engine import Sessions, tenant_transaction
 from persistence.database.engine_load import EngineLoad
-from persistence.database.models import BrokerAccount, Run, Strategy
-from persistence.database.repositories import AuditLog, BrokerAccounts, Runs, Strategies, Users
+from persistence.database.models.brokers import BrokerAccount
+from persistence.database.models.runs import Run
+from persistence.database.models.strategies import Strategy
+from persistence.database.repositories.audit import AuditLog
+from persistence.database.repositories.brokers import BrokerAccounts
+from persistence.database.repositories.runs import Runs
+from persistence.database.repositories.strategies import Strategies
+from persistence.database.repositories.users import Users
 from persistence.errors import MirrorUnavailable
 from persistence.journal.records import strategy_status
 from persistence.mirror.fields import instrument_of, runtime_fields, strategy_fields

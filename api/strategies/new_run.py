@@ -10,7 +10,8 @@ from actors.domain.session import SessionTimes
 from actors.domain.strategy.snapshot import dump_state
 from actors.domain.strategy.spec import StrategyRun
 from actors.domain.strategy.state import StrategyState
-from persistence.database.models import Intent, Run, Strategy
+from persistence.database.models.runs import Intent, Run
+from persistence.database.models.strategies import Strategy
 from persistence.mirror.fields import instrument_of
 
 STARTED = "START"

@@ -29,7 +29,7 @@ from api.strategies.status import strategy_answer
 from api.strategies.word_service import WordService
 from api.users.dependencies import UserId
 from config.settings import Settings
-from persistence.database.models import OrderLog
+from persistence.database.models.order_logs import OrderLog
 
 router = APIRouter(prefix="/strategy", tags=["strategy"])
 

@@ -14,8 +14,14 @@ from api.strategies.rules import Terms, check_moved_stop, check_tick
 from api.strategies.schemas import StrategyCreateRequest, StrategyPatchRequest
 from config.settings import Settings
 from persistence.database.engine import Sessions, tenant_transaction
-from persistence.database.models import OrderLog, Run, Strategy
-from persistence.database.repositories import AuditLog, OrderLogs, Runs, Strategies, Users
+from persistence.database.models.order_logs import OrderLog
+from persistence.database.models.runs import Run
+from persistence.database.models.strategies import Strategy
+from persistence.database.repositories.audit import AuditLog
+from persistence.database.repositories.order_logs import OrderLogs
+from persistence.database.repositories.runs import Runs
+from persistence.database.repositories.strategies import Strategies
+from persistence.database.repositories.users import Users
 from persistence.errors import MirrorUnavailable
 from persistence.mirror.fields import instrument_of
 from persistence.mirror.mirror import RuntimeMirror

@@ -7,7 +7,7 @@ from typing import Any
 from actors.domain.money import to_rupees
 from api.strategies.guard_view import NOTHING_HELD, guard_of
 from api.strategies.schemas import StrategyAnswer, StrategyStatus
-from persistence.database.models import Strategy
+from persistence.database.models.strategies import Strategy
 from persistence.journal.records import strategy_status
 from persistence.mirror.fields import instrument_of
 

@@ -4,8 +4,11 @@ from actors.ports.engine import StrategyEngine, WordTaken
 from api.base.errors import ApiError
 from api.strategies.service import found
 from persistence.database.engine import Sessions, tenant_transaction
-from persistence.database.models import Run, Strategy
-from persistence.database.repositories import AuditLog, Runs, Strategies
+from persistence.database.models.runs import Run
+from persistence.database.models.strategies import Strategy
+from persistence.database.repositories.audit import AuditLog
+from persistence.database.repositories.runs import Runs
+from persistence.database.repositories.strategies import Strategies
 
 CLOSED_TIMEOUT_S = 10.0
 """How long the end of a run is waited for."""

@@ -16,7 +16,8 @@ from actors.domain.orders.order import OrderEvent
 from actors.domain.orders.retry_policy import AttemptOutcome
 from api.timeline.schemas import OutcomeWord, StrategyTimeline, TimelineAttempt, TimelineLeg, TimelineNote
 from api.timeline.summary import summary_of
-from persistence.database.models import Intent, OrderLog, Run
+from persistence.database.models.order_logs import OrderLog
+from persistence.database.models.runs import Intent, Run
 
 _STOP_IN_OLD_LINES = "STOP pressed"
 """The reason of a decision to sell on STOP, in lines that were written before they named what an exit is for."""

@@ -7,7 +7,9 @@ from api.strategies.service import found
 from api.timeline.legs import timeline_before_start, timeline_of_run
 from api.timeline.schemas import StrategyTimeline
 from persistence.database.engine import Sessions, tenant_transaction
-from persistence.database.repositories import OrderLogs, Runs, Strategies
+from persistence.database.repositories.order_logs import OrderLogs
+from persistence.database.repositories.runs import Runs
+from persistence.database.repositories.strategies import Strategies
 from persistence.mirror.fields import instrument_of
 
 

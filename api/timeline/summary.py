@@ -8,7 +8,7 @@ from actors.domain.money import round_rupees, to_rupees
 from actors.domain.orders.log_events import ExitCause, LogWord
 from actors.domain.strategy.state import StatusDetail
 from api.timeline.schemas import TimelineLeg, TimelineNote
-from persistence.database.models import Run
+from persistence.database.models.runs import Run
 
 _TIME = "%H:%M:%S"
 _HOW: dict[str, str] = {

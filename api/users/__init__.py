@@ -1,4 +1,4 @@
 """Users: registration, login, tokens, and the end of a user.
 
-May import `api.base`, persistence and config.
+May import `api.base`, persistence and config. Other rooms import `dependencies` and `tokens` of it.
 """

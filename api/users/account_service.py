@@ -9,8 +9,13 @@ from api.base.errors import ApiError, unauthorized
 from api.users.live_logins import LiveLogins
 from api.users.password_check import PasswordCheck
 from persistence.database.engine import Sessions, tenant_transaction
-from persistence.database.models import AuditEntry, Strategy
-from persistence.database.repositories import AuditLog, BrokerAccounts, Logins, Runs, Strategies, Users
+from persistence.database.models.audit import AuditEntry
+from persistence.database.models.strategies import Strategy
+from persistence.database.repositories.audit import AuditLog
+from persistence.database.repositories.brokers import BrokerAccounts
+from persistence.database.repositories.runs import Runs
+from persistence.database.repositories.strategies import Strategies
+from persistence.database.repositories.users import Logins, Users
 from persistence.errors import MirrorUnavailable
 from persistence.mirror.fields import instrument_of
 from persistence.mirror.mirror import RuntimeMirror

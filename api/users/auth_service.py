@@ -13,8 +13,9 @@ from api.users.password_check import PasswordCheck, too_many_attempts
 from api.users.passwords import Passwords, resembles
 from api.users.tokens import AccessTokens, new_refresh_token, refresh_token_hash
 from persistence.database.engine import Sessions, tenant_transaction, transaction
-from persistence.database.models import RefreshToken, User
-from persistence.database.repositories import AuditLog, Logins, RefreshTokens, Users
+from persistence.database.models.users import RefreshToken, User
+from persistence.database.repositories.audit import AuditLog
+from persistence.database.repositories.users import Logins, RefreshTokens, Users
 from persistence.errors import ConstraintViolated
 from persistence.login_throttle import LoginThrottle, network_of
 

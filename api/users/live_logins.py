@@ -12,7 +12,7 @@ from cachetools import TTLCache
 
 from api.users.tokens import AccessClaims
 from persistence.database.engine import Sessions, tenant_transaction
-from persistence.database.repositories import Logins
+from persistence.database.repositories.users import Logins
 from persistence.errors import DatabaseUnavailable
 
 log = structlog.stdlib.get_logger(__name__)

@@ -9,7 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from api.users.passwords import Passwords
 from api.users.schemas import RegisterRequest
 from persistence.database.engine import open_database, sessions_of, transaction
-from persistence.database.repositories import AuditLog, Logins, Users
+from persistence.database.repositories.audit import AuditLog
+from persistence.database.repositories.users import Logins, Users
 from persistence.errors import ConstraintViolated
 
 _BY = "operator"

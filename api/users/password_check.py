@@ -7,8 +7,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from api.base.errors import ApiError, unauthorized
 from api.users.passwords import Passwords
 from persistence.database.engine import Sessions, transaction
-from persistence.database.models import User
-from persistence.database.repositories import AuditLog, Logins, Users
+from persistence.database.models.users import User
+from persistence.database.repositories.audit import AuditLog
+from persistence.database.repositories.users import Logins, Users
 from persistence.login_throttle import LoginThrottle, network_of
 
 _Find = Callable[[AsyncSession], Awaitable[User | None]]

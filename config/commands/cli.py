@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from config.settings import Settings
     from config.stack.stack import Stack
+from config.commands.deployment import joined_settings, require
 from config.commands.failures import plain_failures
 
 app = typer.Typer(
@@ -158,36 +159,11 @@ def rotate_keys(
             raise typer.Exit(1)
 
 
-def joined_settings(data_dir: Path | None, **overrides: Any) -> "Settings":
-    """The settings, completed by those of a stack that runs on the same data directory."""
-    import os
-
-    from config.settings import load_settings
-    from config.stack.data_directory import find_running_stack
-
-    settings = load_settings(secrets="optional", data_dir=data_dir, **overrides)
-    running = find_running_stack(settings.data_dir)
-    if running is not None:
-        for name, value in running.environment.items():
-            os.environ.setdefault(name, value)
-    return load_settings(data_dir=data_dir, **overrides)
-
-
 def _check_calendar(settings: "Settings") -> None:
     """Refuse a file of sessions that cannot be used before anything is started, in a sentence."""
     from api.bootstrap import calendars_of
 
     calendars_of(settings)
-
-
-def require(settings: "Settings", *names: str) -> None:
-    """SettingsError, unless the settings of these names have a value."""
-    from config.settings import PREFIX, SettingsError
-
-    missing = [f"{PREFIX}{name.upper()} is empty and no `tradeactors up` runs here." for name in names]
-    problems = [problem for name, problem in zip(names, missing, strict=True) if not getattr(settings, name)]
-    if problems:
-        raise SettingsError(problems)
 
 
 @contextmanager

@@ -159,7 +159,7 @@ async def _database(settings: Settings) -> list[Finding]:
     from sqlalchemy import text
 
     from persistence.database.engine import migration_config, open_database, sessions_of, transaction
-    from persistence.database.repositories import BrokerAccounts
+    from persistence.database.repositories.brokers import BrokerAccounts
     from persistence.secrets.encryption import SecretBox
 
     engine = open_database(settings.database_url)

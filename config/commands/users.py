@@ -47,7 +47,7 @@ def reset_password(email: Email, data_dir: DataDir = None, ask: Ask = False) -> 
 
 
 def _database_url(data_dir: Path | None) -> str:
-    from config.commands.cli import joined_settings, require
+    from config.commands.deployment import joined_settings, require
 
     settings = joined_settings(data_dir)
     require(settings, "database_url")

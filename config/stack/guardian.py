@@ -1,6 +1,7 @@
 """A tiny process between `tradeactors up` and one of its parts, so that the part never outlives `up`.
 
-Usage: guardian.py [options] -- COMMAND...   (standard library only, run by file path: it starts in some 20 ms)
+Usage: guardian.py [options] -- COMMAND...   (Linux and the standard library only, run by file path: it
+starts in some 20 ms)
 
 The guardian runs COMMAND in a session of its own, away from the terminal's Ctrl-C, and reads a pipe from its parent
 on standard input. When the pipe closes (the parent stopped us, or died, even by SIGKILL) or SIGTERM or SIGINT comes,
@@ -26,9 +27,7 @@ _STRAGGLER_GRACE_S = 1.0
 _STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 
 
-def _linux_prctl() -> Callable[[int, int], int] | None:
-    if sys.platform != "linux":
-        return None
+def _linux_prctl() -> Callable[[int, int], int]:
     call = ctypes.CDLL(None, use_errno=True).prctl
     return lambda option, value: int(call(option, value, 0, 0, 0))
 
@@ -57,8 +56,7 @@ class Guardian:
         for held in options.hold_fd:
             os.set_inheritable(held, False)
         # Orphans of the command become our children, so that none can escape the final kill.
-        if self._prctl is not None:
-            self._prctl(_PR_SET_CHILD_SUBREAPER, 1)
+        self._prctl(_PR_SET_CHILD_SUBREAPER, 1)
         self._child = self._spawn()
 
     def run(self) -> int:
@@ -96,10 +94,9 @@ class Guardian:
             os.initgroups(account.pw_name, account.pw_gid)
             os.setgid(account.pw_gid)
             os.setuid(account.pw_uid)
-        if self._prctl is not None:
-            self._prctl(_PR_SET_PDEATHSIG, self._stop_signal)
-            if os.getppid() != guardian:
-                os._exit(127)
+        self._prctl(_PR_SET_PDEATHSIG, self._stop_signal)
+        if os.getppid() != guardian:
+            os._exit(127)
         os.execvp(self._options.command[0], self._options.command)  # noqa: S606
 
     def _wait(self, timeout: float | None) -> None:
@@ -129,8 +126,6 @@ class Guardian:
                 self._status = os.waitstatus_to_exitcode(status)
 
     def _children(self) -> list[int]:
-        if self._prctl is None:
-            return [self._child] if self._status is None else []
         found = []
         for entry in Path("/proc").iterdir():
             if entry.name.isdecimal():
@@ -153,18 +148,10 @@ class Guardian:
             if left <= 0:
                 number = signal.SIGKILL
             self._wait(max(left, 0.02))
-        if self._prctl is None:
-            self._signal_group(signal.SIGKILL)
 
     def _signal(self, pid: int, number: signal.Signals) -> None:
         try:
             os.kill(pid, number)
-        except ProcessLookupError:
-            return
-
-    def _signal_group(self, number: signal.Signals) -> None:
-        try:
-            os.killpg(self._child, number)
         except ProcessLookupError:
             return
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import func, select, text
 
-from persistence.database.repositories import Repository
+from persistence.database.repositories.base import Repository
 
 _ROOM_LOCK = 0x726F6F6D  # "room"; any constant that no other program uses in this database
 

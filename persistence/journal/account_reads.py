@@ -6,7 +6,9 @@ from sqlalchemy import func, select
 from sqlmodel import col
 
 from persistence.database.engine import Sessions, transaction
-from persistence.database.models import BrokerAccount, Intent, Run, Strategy
+from persistence.database.models.brokers import BrokerAccount
+from persistence.database.models.runs import Intent, Run
+from persistence.database.models.strategies import Strategy
 from persistence.journal.records import AccountRecord, KnownIntent
 
 _KNOWN_AFTER_END = timedelta(days=1)

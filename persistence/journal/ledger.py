@@ -15,7 +15,10 @@ from sqlmodel import col
 from actors.domain.orders.log_events import reported
 from actors.domain.orders.order import OrderStage
 from persistence.database.engine import Sessions, ping, transaction
-from persistence.database.models import BrokerAccount, Intent, OrderLog, Run, Strategy
+from persistence.database.models.brokers import BrokerAccount
+from persistence.database.models.order_logs import OrderLog
+from persistence.database.models.runs import Intent, Run
+from persistence.database.models.strategies import Strategy
 from persistence.errors import MirrorUnavailable, RecordRefused, RunNotOpen, StaleEpoch
 from persistence.journal import storable
 from persistence.journal.account_reads import AccountReads

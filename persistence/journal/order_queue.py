@@ -17,7 +17,7 @@ from actors.domain.errors import InvalidValue
 from actors.domain.identifiers import IntentId, Leg
 from actors.domain.orders.order import OrderEvent
 from persistence.database.engine import Sessions, transaction
-from persistence.database.models import Intent, Run
+from persistence.database.models.runs import Intent, Run
 from persistence.journal.records import FINAL_INTENT_STATES, WORKING_INTENT_STATES, IntentRecord
 from persistence.mirror.mirror import RunOrders, RuntimeMirror
 

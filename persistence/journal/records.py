@@ -1,7 +1,7 @@
 """What crosses the border between the engine and its journal: frozen values of standard-library types only.
 
 Instants are timezone-aware, `…_paise` are integers in paise, `Decimal` prices and sums are rupees. The words in
-`status`, `position`, `leg`, `side` and `state` are those of `persistence/database/models.py`; the database refuses
+`status`, `position`, `leg`, `side` and `state` are those of `persistence/database/models/`; the database refuses
 others.
 """
 

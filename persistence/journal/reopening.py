@@ -4,7 +4,9 @@ from sqlalchemy import exists, func, select, update
 from sqlmodel import col
 
 from persistence.database.engine import Sessions, transaction
-from persistence.database.models import BrokerAccount, Intent, Run, Strategy
+from persistence.database.models.brokers import BrokerAccount
+from persistence.database.models.runs import Intent, Run
+from persistence.database.models.strategies import Strategy
 from persistence.errors import RunNotOpen
 from persistence.journal.ledger import append_logs, run_record, upsert_intents
 from persistence.journal.records import RunRecord, RunUpdate

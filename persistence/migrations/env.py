@@ -2,12 +2,12 @@
 
 from alembic import context
 
-from persistence.database.models import TableModel
+from persistence.database.models.tables import METADATA
 
 connection = context.config.attributes["connection"]
 context.configure(
     connection=connection,
-    target_metadata=TableModel.metadata,
+    target_metadata=METADATA,
     compare_type=True,
     compare_server_default=True,
     transaction_per_migration=True,

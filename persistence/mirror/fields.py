@@ -5,7 +5,8 @@ from decimal import Decimal
 
 from actors.domain.identifiers import Instrument
 from actors.domain.money import round_rupees, to_rupees
-from persistence.database.models import Run, Strategy
+from persistence.database.models.runs import Run
+from persistence.database.models.strategies import Strategy
 
 
 def instrument_of(strategy: Strategy) -> Instrument:

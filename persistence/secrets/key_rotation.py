@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from config.secret_store import change_keys
 from config.settings import Settings
 from persistence.database.engine import Sessions, open_database, sessions_of, transaction
-from persistence.database.models import BrokerAccount
-from persistence.database.repositories import AuditLog, BrokerAccounts
+from persistence.database.models.brokers import BrokerAccount
+from persistence.database.repositories.audit import AuditLog
+from persistence.database.repositories.brokers import BrokerAccounts
 from persistence.errors import RotationRefused, UnreadableSecret
 from persistence.secrets.encryption import SealedSecret, SecretBox, decode_key, generate_key, key_version
 

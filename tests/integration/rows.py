@@ -4,7 +4,10 @@ import secrets
 from datetime import UTC, datetime, time, timedelta
 
 from persistence.database.engine import Sessions, transaction
-from persistence.database.models import BrokerAccount, Intent, Run, Strategy, User
+from persistence.database.models.brokers import BrokerAccount
+from persistence.database.models.runs import Intent, Run
+from persistence.database.models.strategies import Strategy
+from persistence.database.models.users import User
 
 NOW = datetime(2026, 11, 23, 4, 0, tzinfo=UTC)
 

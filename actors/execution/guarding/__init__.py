@@ -1,4 +1,4 @@
 """The second guard: watches stop-losses beside the strategies, and sells if a strategy does not.
 
-May import the ports and the domain.
+May import `actors.prices`, whose feed shell it hears prices with, the ports and the domain.
 """

@@ -126,7 +126,7 @@ class AccountWatch:
         working, unsettled = self._working(), self._unsettled()
         reading = await self._evidence.read(demat=self._needs_demat())
         await self._keep_warm()
-        self._can_read()
+        self._unreadable_since, self._unreadable_told = None, False
         # what could not be read is not judged, and what moved while we read is judged in the next round
         holdings = [held for held in self._present_holdings() if not is_unread(reading.positions, _key(held))]
         working, unsettled = working | self._working(), unsettled | self._unsettled()
@@ -218,9 +218,6 @@ class AccountWatch:
             message = f"The account cannot be compared with its positions: {reason}"
             for holding, _ in self._holdings.values():
                 self._attempts.alert(holding.user_id, holding.strategy_id, "account_unreadable", message)
-
-    def _can_read(self) -> None:
-        self._unreadable_since, self._unreadable_told = None, False
 
 
 def _key(holding: Holding) -> PositionKey:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from broker.paper.base.clock import Cancellable
     from broker.paper.base.instruments import Instrument
-    from broker.paper.exchange import PaperExchange
+    from broker.paper.outside.venue import Venue
 
 SQUARE_OFF_PATH = "session"
 # A boundary must be behind the clock when it is acted upon, whatever was rounded.
@@ -31,7 +31,7 @@ MARGIN_SECONDS = 0.001
 class SessionBoundaries:
     """Keeps one timer for the next boundary. ``sync`` after every change of the session or the clock."""
 
-    def __init__(self, exchange: PaperExchange) -> None:
+    def __init__(self, exchange: Venue) -> None:
         self._exchange = exchange
         self._timer: Cancellable | None = None
         self._before_auction: dict[int, tuple[int, int]] = {}  # token -> turnover and volume when the averaging began

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from broker.paper.accounts.accounts import Account
     from broker.paper.accounts.portfolio import Position
-    from broker.paper.exchange import PaperExchange
     from broker.paper.orders.order import Order
+    from broker.paper.outside.venue import Venue
 
 # Wide enough to fill at any price that a test moves to.
 SQUARE_OFF_PROTECTION = "50"
@@ -23,7 +23,7 @@ SQUARE_OFF_PROTECTION = "50"
 APP_PROTECTION = "-1"
 
 
-def place(exchange: PaperExchange, account: Account, form: dict[str, str], source: str, path: str) -> Order:
+def place(exchange: Venue, account: Account, form: dict[str, str], source: str, path: str) -> Order:
     """Place an order for an account; ``KiteError`` as its owner or the broker would see it. Either way it is logged."""
 
     def act() -> Order:
@@ -33,7 +33,7 @@ def place(exchange: PaperExchange, account: Account, form: dict[str, str], sourc
     return _logged(exchange, _request(exchange, account, "POST", path, form, source), act)
 
 
-def modify(exchange: PaperExchange, account: Account, order: Order, form: dict[str, str], path: str) -> Order:
+def modify(exchange: Venue, account: Account, order: Order, form: dict[str, str], path: str) -> Order:
     """Change a live order as its owner does in the app."""
     if form.get("order_type", order.terms.order_type) in PROTECTED:
         form.setdefault("market_protection", APP_PROTECTION)
@@ -41,14 +41,14 @@ def modify(exchange: PaperExchange, account: Account, order: Order, form: dict[s
     return _logged(exchange, request, lambda: exchange.book.modify(account, order.order_id, form))
 
 
-def cancel(exchange: PaperExchange, account: Account, order: Order, path: str) -> Order:
+def cancel(exchange: Venue, account: Account, order: Order, path: str) -> Order:
     """Cancel a live order as its owner does in the app."""
     request = _request(exchange, account, "DELETE", path, {}, BY_HAND, order)
     return _logged(exchange, request, lambda: exchange.book.cancel(account, order.order_id))
 
 
 def square_off(
-    exchange: PaperExchange,
+    exchange: Venue,
     account: Account,
     product: str,
     path: str,
@@ -74,7 +74,7 @@ def square_off(
     return placed, [order.order_id for order in live]
 
 
-def _close(exchange: PaperExchange, account: Account, position: Position, path: str) -> list[str]:
+def _close(exchange: Venue, account: Account, position: Position, path: str) -> list[str]:
     left = abs(position.quantity)
     slice_of = exchange.rules.of(position.instrument_token).freeze_quantity or left
     placed = []
@@ -98,7 +98,7 @@ def _close(exchange: PaperExchange, account: Account, position: Position, path: 
 
 
 def _request(
-    exchange: PaperExchange,
+    exchange: Venue,
     account: Account,
     method: str,
     path: str,
@@ -118,7 +118,7 @@ def _request(
     )
 
 
-def _logged(exchange: PaperExchange, request: OrderRequest, act: Callable[[], Order]) -> Order:
+def _logged(exchange: Venue, request: OrderRequest, act: Callable[[], Order]) -> Order:
     try:
         order = act()
     except KiteError as error:

@@ -17,8 +17,10 @@ from sqlmodel import col
 from api.app import create_app
 from config.settings import Settings
 from persistence.database.engine import Sessions, transaction
-from persistence.database.models import Intent, Run, TableModel, User
-from persistence.database.repositories import Runs
+from persistence.database.models.base import TableModel
+from persistence.database.models.runs import Intent, Run
+from persistence.database.models.users import User
+from persistence.database.repositories.runs import Runs
 from persistence.mirror.keys import events_key, runtime_key, strategy_key, user_key
 from tests.integration.api_user import PASSWORD, ApiUser
 from tests.integration.persistence.journal.test_ledger import bought

@@ -17,6 +17,7 @@ from config.settings import Settings
 ROOT = Path(__file__).parents[3]
 DOCS = ROOT / "docs"
 FOLDERS = ("actors", "api", "benchmarks", "broker", "config", "docs", "persistence", "tests")
+HOUSES = ("actors", "api", "broker", "config", "persistence")
 EMPTY = "*(empty)*"
 DATA_DIR = "~/.local/share/tradeactors"
 
@@ -25,6 +26,31 @@ def test_the_transition_table_is_drawn_as_it_is() -> None:
     drawing = runpy.run_path(str(DOCS / "make_state_diagram.py"))
     page = (DOCS / "architecture.md").read_text(encoding="utf-8")
     assert drawing["page_with_block"](page) == page, "run: .venv/bin/python docs/make_state_diagram.py"
+
+
+def test_the_rooms_are_drawn_as_they_are() -> None:
+    drawing = runpy.run_path(str(DOCS / "make_room_picture.py"))
+    page = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    assert drawing["page_with_block"](page) == page, "run: .venv/bin/python docs/make_room_picture.py"
+
+
+def test_every_module_stands_on_a_floor() -> None:
+    drawing = runpy.run_path(str(DOCS / "make_room_picture.py"))
+    placed = {room for floor in drawing["floors"]() for room in floor}
+    modules = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for house in drawing["HOUSES"]
+        for path in (ROOT / house).rglob("*.py")
+        if path.name != "__init__.py"
+    }
+    assert [name for name in modules if not any(f"{name}.".startswith(f"{room}.") for room in placed)] == []
+
+
+def test_a_room_can_be_seen_at_one_look() -> None:
+    rooms = {path.parent for house in HOUSES for path in (ROOT / house).rglob("__init__.py")}
+    files = {str(room.relative_to(ROOT)): len(list(room.glob("*.py"))) - 1 for room in rooms}
+    assert {room: count for room, count in files.items() if count > 12} == {}
+    assert [room for room in rooms if not (room / "__init__.py").read_text(encoding="utf-8").strip()] == []
 
 
 def test_every_setting_is_listed_with_its_default() -> None:

@@ -9,8 +9,8 @@ from sqlalchemy import text
 from api.base.clock import utc_now
 from config.settings import Settings
 from persistence.database.engine import Sessions, transaction
-from persistence.database.models import BrokerAccount
-from persistence.database.repositories import BrokerAccounts
+from persistence.database.models.brokers import BrokerAccount
+from persistence.database.repositories.brokers import BrokerAccounts
 from persistence.errors import UnreadableSecret
 from persistence.mirror.mirror import RuntimeMirror
 from persistence.secrets.encryption import SealedSecret, SecretBox, open_credentials

@@ -12,8 +12,9 @@ from sqlalchemy import Connection, Engine, create_engine, text
 
 from config.settings import Settings
 from persistence.database.engine import Sessions, migration_config, tenant_transaction, transaction
-from persistence.database.models import BrokerAccount, User
-from persistence.database.repositories import ACCOUNT_TAKEN, BrokerAccounts
+from persistence.database.models.brokers import BrokerAccount
+from persistence.database.models.users import User
+from persistence.database.repositories.brokers import ACCOUNT_TAKEN, BrokerAccounts
 from persistence.errors import ConstraintViolated, SchemaRefused
 from tests.integration.api_user import ApiUser
 from tests.integration.apps import at, serving

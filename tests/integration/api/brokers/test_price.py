@@ -14,7 +14,7 @@ from api.brokers.calls import PRICE_PATIENCE_S
 from api.brokers.service import BrokerService
 from broker.errors import BrokerUnreachable, ExpiredToken, InvalidToken
 from persistence.database.engine import Sessions, transaction
-from persistence.database.models import BrokerAccount
+from persistence.database.models.brokers import BrokerAccount
 from persistence.errors import UnreadableSecret
 from tests.integration.api_user import ApiUser
 from tests.kit.paper import PaperExchange

@@ -15,7 +15,7 @@ from api.edge.middleware import MAX_BODY_BYTES, SECURITY_HEADERS
 from config.logging import configure_logging
 from config.settings import Settings
 from persistence.database.engine import Sessions, transaction
-from persistence.database.models import AuditEntry
+from persistence.database.models.audit import AuditEntry
 from tests.integration.api_user import ApiUser
 from tests.integration.apps import serving
 from tests.kit.fakes.strategy_engine import FakeEngine

@@ -19,8 +19,8 @@ from api.server import ApiServer, api_server
 from api.users.tokens import AccessTokens
 from config.settings import Settings
 from persistence.database.engine import Sessions, transaction
-from persistence.database.models import Strategy
-from persistence.database.repositories import Runs
+from persistence.database.models.strategies import Strategy
+from persistence.database.repositories.runs import Runs
 from persistence.mirror.keys import events_key
 from persistence.mirror.mirror import RuntimeMirror
 from tests.integration.api_user import ApiUser

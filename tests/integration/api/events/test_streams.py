@@ -18,8 +18,10 @@ from api.events.streams import STREAMS_PER_USER, EventsService, IsLive
 from api.strategies.schemas import StrategyStatus
 from api.users.tokens import AccessClaims
 from persistence.database.engine import Sessions, transaction
-from persistence.database.models import Run, Strategy
-from persistence.database.repositories import Runs, Strategies
+from persistence.database.models.runs import Run
+from persistence.database.models.strategies import Strategy
+from persistence.database.repositories.runs import Runs
+from persistence.database.repositories.strategies import Strategies
 from persistence.errors import DatabaseUnavailable, MirrorUnavailable
 from persistence.mirror.event_stream import EventStream
 from persistence.mirror.fields import runtime_fields

@@ -12,7 +12,8 @@ from sqlmodel import col
 
 from config.settings import Settings
 from persistence.database.engine import Sessions, transaction
-from persistence.database.models import Intent, Run, Strategy
+from persistence.database.models.runs import Intent, Run
+from persistence.database.models.strategies import Strategy
 from persistence.journal.ledger import RunLedger
 from persistence.mirror.mirror import Fields, RuntimeMirror
 from tests.integration.api_user import ApiUser

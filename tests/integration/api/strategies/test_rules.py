@@ -15,7 +15,10 @@ from broker.exchange_time import IST
 from broker.market.trading_calendar import NseCalendar
 from config.settings import Settings, SettingsError
 from persistence.database.engine import Sessions, transaction
-from persistence.database.models import AuditEntry, BrokerAccount, Run, Strategy
+from persistence.database.models.audit import AuditEntry
+from persistence.database.models.brokers import BrokerAccount
+from persistence.database.models.runs import Run
+from persistence.database.models.strategies import Strategy
 from persistence.mirror.mirror import RuntimeMirror
 from tests.integration.api_user import ApiUser
 from tests.integration.apps import at, serving

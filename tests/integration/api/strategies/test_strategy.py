@@ -15,7 +15,8 @@ from sqlmodel import col
 from actors.domain.identifiers import IntentId, Leg, order_tag
 from api.base.clock import utc_now
 from persistence.database.engine import Sessions, transaction
-from persistence.database.models import Intent, Run, Strategy
+from persistence.database.models.runs import Intent, Run
+from persistence.database.models.strategies import Strategy
 from persistence.journal.records import LogRecord
 from persistence.mirror.mirror import RuntimeMirror
 from persistence.mirror.prices import FeedState

@@ -8,8 +8,9 @@ import httpx
 import pytest
 
 from persistence.database.engine import Sessions, transaction
-from persistence.database.models import Run, Strategy
-from persistence.database.repositories import Runs
+from persistence.database.models.runs import Run
+from persistence.database.models.strategies import Strategy
+from persistence.database.repositories.runs import Runs
 from persistence.journal.records import LogRecord
 from tests.integration.api_user import ApiUser
 from tests.integration.persistence.journal.test_ledger import bought, exit_intent

@@ -13,16 +13,12 @@ from sqlmodel import col
 from api.app import create_app
 from config.settings import Settings
 from persistence.database.engine import Sessions, transaction
-from persistence.database.models import (
-    AuditEntry,
-    BrokerAccount,
-    Login,
-    OrderLog,
-    RefreshToken,
-    Run,
-    Strategy,
-    User,
-)
+from persistence.database.models.audit import AuditEntry
+from persistence.database.models.brokers import BrokerAccount
+from persistence.database.models.order_logs import OrderLog
+from persistence.database.models.runs import Run
+from persistence.database.models.strategies import Strategy
+from persistence.database.models.users import Login, RefreshToken, User
 from persistence.errors import ConstraintViolated
 from persistence.mirror.mirror import RuntimeMirror
 from tests.integration.api_user import PASSWORD, ApiUser

@@ -13,7 +13,7 @@ from sqlalchemy import select, update
 from sqlmodel import col
 
 from persistence.database.engine import Sessions, transaction
-from persistence.database.models import User
+from persistence.database.models.users import User
 from tests.integration.api_user import PASSWORD, ApiUser
 
 pytest_plugins = ["tests.integration.fixtures"]

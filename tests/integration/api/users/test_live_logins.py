@@ -18,7 +18,7 @@ from api.users.live_logins import PATIENCE_S, RECHECK_S, LiveLogins
 from api.users.tokens import AccessClaims
 from config.settings import Settings
 from persistence.database.engine import Sessions, migrate, open_database, sessions_of, transaction
-from persistence.database.repositories import Logins
+from persistence.database.repositories.users import Logins
 from persistence.errors import DatabaseUnavailable
 from tests.integration.api_user import ApiUser
 from tests.integration.rows import new_user

@@ -21,8 +21,9 @@ from api.edge.rate_limit import RateLimits
 from api.users.auth_service import AuthService
 from api.users.passwords import Passwords
 from persistence.database.engine import Sessions, transaction
-from persistence.database.models import AuditEntry, User
-from persistence.database.repositories import Users
+from persistence.database.models.audit import AuditEntry
+from persistence.database.models.users import User
+from persistence.database.repositories.users import Users
 from persistence.login_throttle import LoginThrottle, ThrottleLimits
 from tests.integration.api_user import PASSWORD, ApiUser
 

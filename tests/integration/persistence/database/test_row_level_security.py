@@ -19,7 +19,7 @@ from persistence.database.engine import (
     tenant_transaction,
     transaction,
 )
-from persistence.database.models import Run
+from persistence.database.models.runs import Run
 from persistence.errors import ConstraintViolated, SchemaRefused
 from tests.integration.rows import new_run
 

@@ -18,7 +18,7 @@ from persistence.database.engine import (
     sessions_of,
     transaction,
 )
-from persistence.database.models import TableModel
+from persistence.database.models.base import TableModel
 from persistence.errors import ConstraintViolated, DatabaseUnavailable
 from tests.integration.rows import new_run, new_user
 

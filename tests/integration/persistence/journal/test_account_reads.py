@@ -20,7 +20,9 @@ from actors.ports.execution import Attempt, OrderNote, PlaceResult
 from actors.ports.strategy import JournalEntry
 from actors.runtime.clients.journal_mapping import attempt_line, loaded_run, note_line, run_update
 from persistence.database.engine import Sessions, transaction
-from persistence.database.models import Intent, OrderLog, Run, Strategy
+from persistence.database.models.order_logs import OrderLog
+from persistence.database.models.runs import Intent, Run
+from persistence.database.models.strategies import Strategy
 from persistence.journal.ledger import RunLedger
 from persistence.journal.records import KnownIntent
 from persistence.mirror.mirror import RuntimeMirror

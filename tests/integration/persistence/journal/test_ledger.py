@@ -9,7 +9,9 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from persistence.database.engine import Sessions, transaction
-from persistence.database.models import Intent, OrderLog, Run, Strategy
+from persistence.database.models.order_logs import OrderLog
+from persistence.database.models.runs import Intent, Run
+from persistence.database.models.strategies import Strategy
 from persistence.errors import MirrorUnavailable, RecordRefused, RunNotOpen, StaleEpoch
 from persistence.journal.ledger import RunLedger
 from persistence.journal.records import IntentRecord, LogRecord, RunRuntime, RunUpdate

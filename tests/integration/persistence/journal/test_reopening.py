@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from persistence.database.engine import Sessions, transaction
-from persistence.database.models import Run, Strategy
+from persistence.database.models.runs import Run
+from persistence.database.models.strategies import Strategy
 from persistence.errors import RunNotOpen
 from persistence.journal.ledger import RunLedger
 from persistence.journal.records import LogRecord, RunRuntime, RunUpdate

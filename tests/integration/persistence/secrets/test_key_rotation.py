@@ -21,7 +21,7 @@ from api.app import create_app
 from config.secret_store import SECRETS_FILE, change_keys, read_secrets
 from config.settings import PREFIX, Settings, load_settings
 from persistence.database.engine import Sessions, migrate, open_database, sessions_of, transaction
-from persistence.database.repositories import BrokerAccounts
+from persistence.database.repositories.brokers import BrokerAccounts
 from persistence.errors import RotationRefused
 from persistence.journal.ledger import RunLedger
 from persistence.mirror.mirror import RuntimeMirror

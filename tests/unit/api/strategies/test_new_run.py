@@ -11,7 +11,8 @@ from actors.domain.strategy.spec import StrategyRun
 from actors.domain.strategy.state import Phase
 from api.strategies.new_run import first_intent, first_state, new_run
 from broker.exchange_time import IST
-from persistence.database.models import Run, Strategy
+from persistence.database.models.runs import Run
+from persistence.database.models.strategies import Strategy
 
 TIMES = SessionTimes(datetime(2026, 11, 24, 9, 30, tzinfo=IST), datetime(2026, 11, 24, 15, 10, tzinfo=IST))
 MESSAGE = "Waiting to buy at 2026-11-24 09:30:00. Log in to your broker again before that"

@@ -15,7 +15,8 @@ from actors.domain.strategy.machine import step
 from actors.domain.strategy.state import StrategyState
 from api.timeline.legs import timeline_before_start, timeline_of_run
 from api.timeline.schemas import StrategyTimeline
-from persistence.database.models import Intent, OrderLog, Run
+from persistence.database.models.order_logs import OrderLog
+from persistence.database.models.runs import Intent, Run
 from tests.kit.builders import a_report, a_run
 
 IST = ZoneInfo("Asia/Kolkata")

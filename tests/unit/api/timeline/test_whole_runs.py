@@ -14,7 +14,8 @@ from actors.ports.strategy import OrderCommand
 from actors.runtime.clients.journal_mapping import attempt_line, run_update
 from api.timeline.legs import timeline_of_run
 from api.timeline.schemas import StrategyTimeline
-from persistence.database.models import Intent, OrderLog, Run
+from persistence.database.models.order_logs import OrderLog
+from persistence.database.models.runs import Intent, Run
 from persistence.journal.records import LogRecord
 from tests.kit.builders import BUY_AT
 from tests.kit.strategies import SELL_AT, STOP, StrategyBench, reported

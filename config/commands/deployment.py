@@ -1,0 +1,32 @@
+"""The settings of the deployment that a command joins."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from config.settings import Settings
+
+
+def joined_settings(data_dir: Path | None, **overrides: Any) -> "Settings":
+    """The settings, completed by those of a stack that runs on the same data directory."""
+    import os
+
+    from config.settings import load_settings
+    from config.stack.data_directory import find_running_stack
+
+    settings = load_settings(secrets="optional", data_dir=data_dir, **overrides)
+    running = find_running_stack(settings.data_dir)
+    if running is not None:
+        for name, value in running.environment.items():
+            os.environ.setdefault(name, value)
+    return load_settings(data_dir=data_dir, **overrides)
+
+
+def require(settings: "Settings", *names: str) -> None:
+    """SettingsError, unless the settings of these names have a value."""
+    from config.settings import PREFIX, SettingsError
+
+    missing = [f"{PREFIX}{name.upper()} is empty and no `tradeactors up` runs here." for name in names]
+    problems = [problem for name, problem in zip(names, missing, strict=True) if not getattr(settings, name)]
+    if problems:
+        raise SettingsError(problems)

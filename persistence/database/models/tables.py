@@ -1,0 +1,23 @@
+"""All tables together. A foreign key finds its target only among the tables that have been imported."""
+
+from persistence.database.models.audit import AuditEntry
+from persistence.database.models.base import TableModel
+from persistence.database.models.brokers import BrokerAccount
+from persistence.database.models.order_logs import OrderLog
+from persistence.database.models.runs import Intent, Run
+from persistence.database.models.strategies import Strategy
+from persistence.database.models.users import Login, RefreshToken, User
+
+TABLES: tuple[type[TableModel], ...] = (
+    User,
+    Login,
+    RefreshToken,
+    BrokerAccount,
+    Strategy,
+    Run,
+    Intent,
+    OrderLog,
+    AuditEntry,
+)
+
+METADATA = TableModel.metadata

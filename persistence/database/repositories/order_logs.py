@@ -1,0 +1,27 @@
+"""Queries of what happened to a strategy's orders."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import func, select
+from sqlmodel import col
+
+from persistence.database.models.order_logs import OrderLog
+from persistence.database.models.runs import Run
+from persistence.database.repositories.base import Repository
+
+
+class OrderLogs(Repository):
+    """What happened to orders; written by the engine's ledger only."""
+
+    async def page(self, user_id: int, strategy_id: int, limit: int, offset: int) -> tuple[Sequence[OrderLog], int]:
+        """The lines of the user's strategy, oldest first, and how many there are."""
+        mine = (col(OrderLog.user_id) == user_id, col(OrderLog.strategy_id) == strategy_id)
+        oldest_first = select(OrderLog).where(*mine).order_by(col(OrderLog.occurred_at), col(OrderLog.id))
+        total = await self._session.scalar(select(func.count()).select_from(OrderLog).where(*mine))
+        return (await self._session.scalars(oldest_first.limit(limit).offset(offset))).all(), total or 0
+
+    async def of_run(self, run: Run) -> Sequence[OrderLog]:
+        """Every line of a run, oldest first."""
+        mine = (col(OrderLog.user_id) == run.user_id, col(OrderLog.run_id) == run.id)
+        lines = select(OrderLog).where(*mine).order_by(col(OrderLog.occurred_at), col(OrderLog.id))
+        return (await self._session.scalars(lines)).all()

@@ -1,0 +1,64 @@
+"""Queries of runs."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import exists, func, select
+from sqlmodel import col
+
+from persistence.database.models.runs import Intent, Run
+from persistence.database.repositories.base import Repository
+
+
+class Runs(Repository):
+    """STARTs of strategies."""
+
+    async def open_of(self, user_id: int, strategy_id: int) -> Run | None:
+        """The run that has not ended, if any."""
+        statement = select(Run).where(
+            col(Run.strategy_id) == strategy_id, col(Run.user_id) == user_id, col(Run.ended_at).is_(None)
+        )
+        return await self._session.scalar(statement)
+
+    async def latest_of(self, user_id: int, strategy_id: int) -> Run | None:
+        """The last run, open or ended."""
+        statement = select(Run).where(col(Run.strategy_id) == strategy_id, col(Run.user_id) == user_id)
+        return await self._session.scalar(statement.order_by(col(Run.id).desc()).limit(1))
+
+    async def latest_of_each(self, user_id: int, strategy_ids: Sequence[int]) -> dict[int, Run]:
+        """As `latest_of`, of several strategies, by their ids; those that never ran are left out."""
+        mine = (col(Run.user_id) == user_id, col(Run.strategy_id).in_(strategy_ids))
+        latest = select(func.max(col(Run.id))).where(*mine).group_by(col(Run.strategy_id))
+        runs = await self._session.scalars(select(Run).where(col(Run.id).in_(latest), *mine))
+        return {run.strategy_id: run for run in runs}
+
+    async def of_strategy(self, user_id: int, strategy_id: int, run_id: int) -> Run | None:
+        """One run of the user's strategy, open or ended."""
+        mine = (col(Run.id) == run_id, col(Run.strategy_id) == strategy_id, col(Run.user_id) == user_id)
+        return await self._session.scalar(select(Run).where(*mine))
+
+    async def intents(self, run: Run) -> Sequence[Intent]:
+        """What the run has wished to trade: the entry, then its exits in their order."""
+        wanted = select(Intent).where(col(Intent.run_id) == run.id)
+        return (await self._session.scalars(wanted.order_by(col(Intent.leg), col(Intent.seq)))).all()
+
+    async def count_open(self, user_id: int) -> int:
+        """How many strategies of the user run. Exact only under `Strategies.lock_count`."""
+        mine = (col(Run.user_id) == user_id, col(Run.ended_at).is_(None))
+        return await self._session.scalar(select(func.count()).select_from(Run).where(*mine)) or 0
+
+    async def any_open(self, user_id: int) -> bool:
+        """Whether anything of the user's runs."""
+        statement = select(exists().where(col(Run.user_id) == user_id, col(Run.ended_at).is_(None)))
+        return bool(await self._session.scalar(statement))
+
+    async def add(self, run: Run) -> Run:
+        """Store a new run; its id and defaults are set afterwards."""
+        self._session.add(run)
+        await self._session.flush()
+        await self._session.refresh(run)
+        return run
+
+    async def add_intent(self, intent: Intent) -> None:
+        """Store the first intent of a run."""
+        self._session.add(intent)
+        await self._session.flush()
