@@ -109,7 +109,7 @@ class FeedShell:
             self._stream.unsubscribe(token)
             self._clock_of(followed.connection).forget(token)
 
-    def subscribe_anew(self, connection: int) -> None:
+    def resubscribe(self, connection: int) -> None:
         """Ask for all instruments of a connection again: the stream may put them on another one."""
         for followed in list(self._followed.values()):
             if followed.connection == connection:

@@ -59,7 +59,7 @@ class GuardCalls:
 
     def update(self, state: StrategyState, tick: Tick | None = None) -> None:
         """Take in the state after an event. The next renewal reports an exit that has left: execution sent it."""
-        if tick is not None and _lists_anew(self._listed, tick):
+        if tick is not None and _lists_again(self._listed, tick):
             self._listed = tick
         said = (
             (state.phase, state.entry, state.exits, state.forgiven),
@@ -162,7 +162,7 @@ class GuardCalls:
         self._post(CoverRead(cover.covered, cover.reason() if cover.lacking else ""))
 
 
-def _lists_anew(before: Tick | None, tick: Tick) -> bool:
+def _lists_again(before: Tick | None, tick: Tick) -> bool:
     """Whether the tick tells a token that was not known, or not known of today: the feed confirms each every day."""
     return before is None or tick.token != before.token or token_day(tick.received_at) != token_day(before.received_at)
 

@@ -64,7 +64,7 @@ def test_a_feed_that_is_connected_but_mute_is_noticed_and_comes_back(deployment:
     assert strategy.until_stopped()["position"] == "exited_by_sl"
 
 
-def test_a_symbol_that_falls_silent_while_the_feed_lives_is_asked_for(deployment: Deployment, trader: Trader) -> None:
+def test_a_symbol_that_falls_silent_while_the_feed_is_live_is_asked_for(deployment: Deployment, trader: Trader) -> None:
     strategy = holding(deployment, trader)
     deployment.exchange.fault("ws-drop-ticks", {}, seconds=120)
     try:

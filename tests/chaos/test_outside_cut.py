@@ -7,7 +7,7 @@ from tests.chaos.outside_run import OutsideFlow
 from tests.kit.trader import Deployment
 
 
-def test_every_pair_that_is_possible_is_lived_once() -> None:
+def test_every_pair_that_is_possible_is_run_once() -> None:
     chosen = outside_cases()
     assert len({case.name for case in chosen}) == len(chosen)
     for happening, steps in STEPS.items():

@@ -247,7 +247,7 @@ class StopGuard:
 
     def _gather(self, market: GuardedMarket) -> None:
         for connection in market.streams.misplaced():
-            market.listener.subscribe_anew(connection)
+            market.listener.resubscribe(connection)
 
     def on_heard(self, account_id: int) -> None:
         """Something has arrived on the account's stream."""

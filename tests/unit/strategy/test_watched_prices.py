@@ -17,7 +17,7 @@ MS = timedelta(milliseconds=1)
 
 
 @in_virtual_time
-async def test_the_watch_is_renewed_with_the_stop_level_for_as_long_as_it_lives() -> None:
+async def test_the_watch_is_renewed_with_the_stop_level_for_as_long_as_it_runs() -> None:
     bench = await StrategyBench().guarding()
     await passing(5)
     recent = [(at, level) for at, level in bench.prices.seen if level == STOP]

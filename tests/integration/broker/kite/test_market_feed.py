@@ -96,7 +96,7 @@ def _knocks(port: int, count: int) -> list[float]:
     return instants
 
 
-def test_a_connection_that_falls_silent_is_dropped_and_made_anew(exchange: PaperExchange, feed: FeedProcess) -> None:
+def test_a_connection_that_falls_silent_is_dropped_and_made_again(exchange: PaperExchange, feed: FeedProcess) -> None:
     account = exchange.control.new_account()
     feed.start(account)
     feed.subscribe(INFY)
@@ -110,7 +110,7 @@ def test_a_connection_that_falls_silent_is_dropped_and_made_anew(exchange: Paper
     feed.wait_for("tick", before + 1, within_s=RECONNECT_S + 2)
 
 
-def test_a_connection_that_breaks_is_made_anew(exchange: PaperExchange, feed: FeedProcess) -> None:
+def test_a_connection_that_breaks_is_made_again(exchange: PaperExchange, feed: FeedProcess) -> None:
     account = exchange.control.new_account()
     feed.start(account)
     feed.subscribe(INFY)

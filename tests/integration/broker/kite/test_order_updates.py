@@ -122,7 +122,7 @@ async def test_accounts_share_the_reactor_and_hear_of_their_own_orders_only(
 
 
 @pytest.mark.parametrize("fault", ["ws-abort", "ws-freeze"])
-async def test_a_connection_that_breaks_or_falls_silent_is_made_anew_and_said_to_be(
+async def test_a_connection_that_breaks_or_falls_silent_is_made_again_and_said_to_be(
     exchange: PaperExchange, account: PaperCredentials, fault: str
 ) -> None:
     async with listening(exchange, credentials_of(account)) as listener:
@@ -234,13 +234,13 @@ async def test_starting_again_leaves_one_connection(exchange: PaperExchange, acc
         await listener.connects()
         await until(lambda: exchange.control.health()["sockets"] == before + 1)
         connected = listener.connected  # the last start may have dropped a connection that was just made
-        await nobody_knocks(exchange, account, other)
+        await no_client_connects(exchange, account, other)
         assert listener.connected == connected
     await until(lambda: exchange.control.health()["sockets"] == before)
-    await nobody_knocks(exchange, account, other)
+    await no_client_connects(exchange, account, other)
 
 
-async def nobody_knocks(exchange: PaperExchange, account: PaperCredentials, other: PaperCredentials) -> None:
+async def no_client_connects(exchange: PaperExchange, account: PaperCredentials, other: PaperCredentials) -> None:
     """While another account's stream is broken and comes back, which takes what every reconnect takes."""
     refusing = exchange.control.fault("ws-refuse", {"user_id": account.user_id}, times=100)
     async with listening(exchange, credentials_of(other)) as alive:

@@ -343,7 +343,7 @@ def test_what_cannot_be_squared_off_stays_and_may_still_be_closed(account: Paper
     assert account.judged()["lowest_quantity"] == -10
 
 
-def test_the_morning_flushes_tokens_and_begins_the_day_and_the_book_anew(
+def test_the_morning_flushes_tokens_and_begins_the_day_and_the_book_again(
     account: PaperAccount, paper: PaperExchange, stream: Stream
 ) -> None:
     paper.control.set_rules("NSE:INFY", band_percent=10)

@@ -74,7 +74,7 @@ async def test_who_is_not_connected_is_told_from_who_is(prices: Prices) -> None:
     assert not prices.sender.send("8", a_tick(150000, NOW))
 
 
-async def test_the_life_of_the_feed_is_told_and_a_change_is_noticed(prices: Prices) -> None:
+async def test_the_state_of_the_feed_is_sent_and_a_change_is_noticed(prices: Prices) -> None:
     await prices.join()
     assert prices.link.status == LIVE
     prices.sender.tell(lambda _: FeedStatus(live=False))

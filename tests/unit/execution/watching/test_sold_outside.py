@@ -106,7 +106,7 @@ async def test_a_parked_exit_is_called_back_when_the_trader_sells_by_hand() -> N
 
 
 @in_virtual_time
-async def test_of_a_parked_exit_what_the_trader_left_is_sold_anew() -> None:
+async def test_of_a_parked_exit_what_the_trader_left_is_sold_again() -> None:
     bench = OutsideBench()
     strategy = await bench.guarding()
     bench.broker.script, bench.broker.widening_fills = [PARKED], False
@@ -228,7 +228,7 @@ async def test_more_intraday_shares_of_the_traders_own_are_left_alone() -> None:
 
 
 @in_virtual_time
-async def test_an_exit_that_the_trader_reduces_in_the_app_sells_the_rest_anew() -> None:
+async def test_an_exit_that_the_trader_reduces_in_the_app_sells_the_rest_again() -> None:
     bench = OutsideBench()
     strategy = await bench.guarding()
     bench.broker.script, bench.broker.widening_fills = [PARKED], False

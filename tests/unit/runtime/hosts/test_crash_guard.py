@@ -24,13 +24,13 @@ def test_the_pauses_grow_while_it_crashes_at_once_and_stay_short_enough_for_a_po
     assert pauses.in_a_row
 
 
-def test_a_crash_after_a_steady_life_is_a_first_one() -> None:
+def test_a_crash_after_a_steady_run_is_a_first_one() -> None:
     pauses = CrashPauses()
     assert [pauses.after(lasted) for lasted in (0.1, 0.1, STEADY_AFTER_S, 0.1)] == [1, 2, 1, 2]
     assert (pauses.after(STEADY_AFTER_S), pauses.in_a_row) == (1, False)
 
 
-async def test_the_next_lives_give_an_alert_once_in_a_window() -> None:
+async def test_the_next_incarnations_give_an_alert_once_in_a_window() -> None:
     now, journal = [0.0], FakeJournal()
     alerts = AlertsOnce(journal, lambda: now[0])
     for _ in range(100):  # five minutes of crashes
@@ -45,7 +45,7 @@ async def test_the_next_lives_give_an_alert_once_in_a_window() -> None:
     assert len(journal.alerts) == 3
 
 
-async def test_within_one_life_every_alert_is_given() -> None:
+async def test_within_one_incarnation_every_alert_is_given() -> None:
     journal = FakeJournal()
     alerts = AlertsOnce(journal, lambda: 0.0)
     for _ in range(3):
