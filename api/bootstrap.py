@@ -10,6 +10,8 @@ import structlog
 
 from actors.ports.engine import StrategyEngine
 from api.base.clock import utc_now
+from api.brokers.calls import BrokerCalls
+from api.brokers.lookups import BrokerLookups
 from api.brokers.service import BrokerService
 from api.events.reader import EventReader
 from api.events.streams import EventsService
@@ -53,6 +55,7 @@ class Resources:
     auth: AuthService
     accounts: AccountService
     brokers: BrokerService
+    lookups: BrokerLookups
     strategies: StrategyService
     lifecycle: LifecycleService
     words: WordService
@@ -90,12 +93,14 @@ async def open_resources(settings: Settings, engine: StrategyEngine | None) -> A
         throttle = LoginThrottle(redis)
         secret_box = SecretBox.from_settings(settings)
         instruments = InstrumentLists(utc_now)
-        brokers = BrokerService(settings, sessions, mirror, secret_box, instruments, utc_now)
-        stack.callback(brokers.close)
+        calls = BrokerCalls(settings)
+        stack.callback(calls.close)
+        brokers = BrokerService(settings, sessions, mirror, secret_box, calls, utc_now)
+        lookups = BrokerLookups(settings, secret_box, instruments, calls, utc_now)
         await brokers.report_unknown_keys()
         capacity = capacity_of(settings)
         log.info("places", **asdict(capacity))
-        checks = StrategyChecks(settings, brokers, calendars, utc_now)
+        checks = StrategyChecks(settings, brokers, lookups, calendars, utc_now)
         stream = EventStream(redis)
         reader = EventReader(sessions, mirror, stream, utc_now, settings.zone)
         events = EventsService(reader, stream, logins.is_live, utc_now)
@@ -114,6 +119,7 @@ async def open_resources(settings: Settings, engine: StrategyEngine | None) -> A
             ),
             accounts=AccountService(sessions, mirror, PasswordCheck(sessions, passwords, throttle), logins, utc_now),
             brokers=brokers,
+            lookups=lookups,
             strategies=StrategyService(settings, sessions, mirror, engine, checks),
             words=WordService(sessions, engine),
             lifecycle=LifecycleService(settings, capacity, sessions, mirror, engine, checks, utc_now),

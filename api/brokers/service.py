@@ -1,22 +1,19 @@
 """Broker connections: validated at the broker, stored encrypted, one per user (rows B1, B2)."""
 
 import hmac
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any
 
 import structlog
 
-from actors.domain.identifiers import Instrument
 from api.base.errors import ApiError, InvalidField, unauthorized
 from api.base.translations import code_of
 from api.brokers.calls import BrokerCalls
+from api.brokers.lookups import credentials_of, is_past_its_morning, proxy_at
 from broker.errors import BrokerError, CredentialsMismatch, ExpiredToken, InvalidToken
-from broker.kite.instruments import InstrumentLists, fetch_instruments
-from broker.kite.login import BrokerLogin, token_expiry
-from broker.market.listing import ListedInstrument
+from broker.kite.login import BrokerLogin
 from broker.proxy import Proxy
 from config.settings import Broker, Settings
 from persistence.database.engine import Sessions, tenant_transaction, transaction
@@ -29,13 +26,9 @@ from persistence.errors import ConstraintViolated, DatabaseUnavailable, MirrorUn
 from persistence.mirror.mirror import RuntimeMirror
 from persistence.secrets.encryption import (
     BrokerCredentials,
-    SealedSecret,
     SecretBox,
-    open_credentials,
     seal_credentials,
 )
-
-Answer = TypeVar("Answer")
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -69,11 +62,11 @@ class _KeyPair:
 
     @property
     def proxy(self) -> Proxy | None:
-        return _proxy(self.proxy_url)
+        return proxy_at(self.proxy_url)
 
 
 class BrokerService:
-    """Connects users to brokers, and asks brokers on their behalf."""
+    """Connects users to brokers."""
 
     def __init__(
         self,
@@ -81,20 +74,15 @@ class BrokerService:
         sessions: Sessions,
         mirror: RuntimeMirror,
         secret_box: SecretBox,
-        instruments: InstrumentLists,
+        calls: BrokerCalls,
         now: Callable[[], datetime],
     ) -> None:
         self._settings = settings
         self._sessions = sessions
         self._mirror = mirror
         self._secret_box = secret_box
-        self._instruments = instruments
         self._now = now
-        self._calls = BrokerCalls(settings)
-
-    def close(self) -> None:
-        """Stop the threads that ask brokers."""
-        self._calls.close()
+        self._calls = calls
 
     async def connect(self, user_id: int, request: ConnectRequest, address: str) -> BrokerAccount:
         """Validate at the broker, then store in place of what was there. On any failure nothing is stored.
@@ -129,7 +117,7 @@ class BrokerService:
     def proxy_of(self, account: BrokerAccount) -> str | None:
         """Host and port of the connection's proxy, if it has one and can be read."""
         held = self._held(account, account.broker)
-        proxy = _proxy(held.proxy_url) if held else None
+        proxy = proxy_at(held.proxy_url) if held else None
         return None if proxy is None else proxy.authority
 
     async def login_url(self, user_id: int, broker: Broker | None, api_key: str | None) -> tuple[str, Broker]:
@@ -160,58 +148,6 @@ class BrokerService:
                 await accounts.remove(user_id)
                 await AuditLog(session).add("broker_disconnect", user_id=user_id, address=address)
         await self._show_connected(user_id, connected=False)
-
-    async def find_instrument(
-        self, account: BrokerAccount, exchange: str, tradingsymbol: str
-    ) -> ListedInstrument | None:
-        """The broker's row of a symbol, or None if it does not list it.
-
-        The list serves all users, so it is fetched past the proxy of the one who happens to ask first.
-
-        Raises:
-            BrokerError: if the instrument list cannot be had.
-        """
-        credentials = self._open(account)
-        root, timeout_s = self._calls.endpoint(account.broker)
-        return await self._instruments.find(
-            account.broker,
-            exchange,
-            tradingsymbol,
-            lambda: fetch_instruments(credentials.api_key, credentials.access_token, root=root, timeout_s=timeout_s),
-        )
-
-    async def last_price(self, account: BrokerAccount, instrument: Instrument) -> Decimal | None:
-        """What the instrument trades at, in rupees, asked of the broker in the user's name; None if it gives no price.
-
-        Raises:
-            InvalidToken, ExpiredToken: the broker refuses the access token.
-            BrokerRefused, BrokerUnreachable: any other answer, or none within `PRICE_PATIENCE_S`.
-            UnreadableSecret: the stored credentials cannot be decrypted.
-            ApiError: 409 `proxy_not_allowed`.
-        """
-        broker = account.broker
-        return await self._asked(account, lambda keys, proxy: self._calls.last_price(broker, keys, instrument, proxy))
-
-    async def shares_owed(self, account: BrokerAccount, instrument: Instrument, product: str) -> int:
-        """By how many shares the account is short of an instrument in one product; raises as `last_price` does."""
-        broker = account.broker
-        return await self._asked(
-            account, lambda keys, proxy: self._calls.shares_owed(broker, keys, instrument, product, proxy)
-        )
-
-    async def _asked(
-        self, account: BrokerAccount, question: Callable[[BrokerCredentials, Proxy | None], Awaitable[Answer]]
-    ) -> Answer:
-        credentials = self._open(account)
-        proxy = _proxy(credentials.proxy_url)
-        if proxy is not None and not self._settings.account_proxies:
-            raise ApiError(409, "proxy_not_allowed", "The proxy of your connection is not allowed here any more")
-        try:
-            return await question(credentials, proxy)
-        except InvalidToken as error:
-            if self._is_past_its_morning(account):
-                raise ExpiredToken from error
-            raise
 
     async def check_keys(self) -> None:
         """That the encryption keys at hand are those of this database.
@@ -280,7 +216,7 @@ class BrokerService:
             accepted = await self._calls.check_access_token(keys.broker, keys.api_key, request.access_token, keys.proxy)
         except InvalidToken as error:
             # Zerodha uses one text for both; a token that worked here before and is past its morning has expired.
-            if stored and self._is_past_its_morning(stored) and self._holds_token(stored, request.access_token):
+            if stored and is_past_its_morning(stored, self._now()) and self._holds_token(stored, request.access_token):
                 raise ExpiredToken from error
             raise
         if await self._calls.secret_is_refuted(keys.broker, keys.api_key, keys.api_secret, keys.proxy):
@@ -342,15 +278,12 @@ class BrokerService:
         except DatabaseUnavailable:  # the user must hear what the broker said
             log.warning("failed_connect_not_recorded", user_id=user_id, code=code)
 
-    def _is_past_its_morning(self, account: BrokerAccount) -> bool:
-        return self._now() >= token_expiry(account.token_obtained_at)
-
     def _held(self, stored: BrokerAccount | None, broker: str) -> BrokerCredentials | None:
         """The stored credentials, if they are of this broker and can be read."""
         if stored is None or stored.broker != broker:
             return None
         try:
-            return self._open(stored)
+            return credentials_of(self._secret_box, stored)
         except UnreadableSecret:
             log.warning("stored_secret_unreadable", user_id=stored.user_id, key_version=stored.key_version)
             return None
@@ -358,10 +291,6 @@ class BrokerService:
     def _holds_token(self, account: BrokerAccount, access_token: str) -> bool:
         held = self._held(account, account.broker)
         return held is not None and hmac.compare_digest(held.access_token.encode(), access_token.encode())
-
-    def _open(self, account: BrokerAccount) -> BrokerCredentials:
-        sealed = SealedSecret(account.secrets_box, account.key_version)
-        return open_credentials(self._secret_box, account.user_id, sealed)
 
     async def _show_connected(self, user_id: int, *, connected: bool) -> None:
         try:
@@ -376,10 +305,6 @@ def _account_taken(broker: Broker) -> ApiError:
     if broker == "paper":
         sentence += "; open one of your own with POST /paper/accounts at the paper exchange"
     return ApiError(409, "account_taken", sentence)
-
-
-def _proxy(url: str | None) -> Proxy | None:
-    return None if url is None else Proxy.parse(url)
 
 
 async def _would_switch(runs: Runs, account: BrokerAccount, broker: str, broker_user_id: str) -> bool:

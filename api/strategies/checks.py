@@ -15,6 +15,7 @@ import structlog
 from actors.domain.identifiers import Instrument
 from actors.domain.session import SessionTimes
 from api.base.errors import ApiError
+from api.brokers.lookups import BrokerLookups
 from api.brokers.service import BrokerService
 from api.strategies.rules import Terms, check_listed, check_market_price, check_terms, spellings, start_message
 from broker.errors import BrokerRefused, BrokerUnreachable, ExpiredToken, InvalidToken
@@ -58,10 +59,15 @@ class StrategyChecks:
     """Asks the broker and the calendar, and applies the rules to the answers."""
 
     def __init__(
-        self, settings: Settings, brokers: BrokerService, calendars: TradingCalendars, now: Callable[[], datetime]
+        self,
+        settings: Settings,
+        brokers: BrokerService,
+        lookups: BrokerLookups,
+        calendars: TradingCalendars,
+        now: Callable[[], datetime],
     ) -> None:
         self._settings = settings
-        self._brokers = brokers
+        self._brokers, self._lookups = brokers, lookups
         self._calendars = calendars
         self._now = now
 
@@ -75,7 +81,7 @@ class StrategyChecks:
         """
         account = await self._connected_account(user_id)
         with _login_needed():
-            listed = await self._brokers.find_instrument(account, exchange, tradingsymbol)
+            listed = await self._lookups.find_instrument(account, exchange, tradingsymbol)
             near = None if listed is not None else await self._near(account, exchange, tradingsymbol)
         return Market(await self._calendar(account), check_listed(listed, exchange, near))
 
@@ -124,7 +130,7 @@ class StrategyChecks:
         """Today's row of a running strategy's instrument, if the broker can be asked and has one."""
         try:
             account = await self._connected_account(strategy.user_id)
-            return await self._brokers.find_instrument(account, strategy.exchange, strategy.tradingsymbol)
+            return await self._lookups.find_instrument(account, strategy.exchange, strategy.tradingsymbol)
         except (BrokerUnreachable, BrokerRefused, ExpiredToken, InvalidToken) as error:
             log.warning("tick_size_unchecked", strategy_id=strategy.id, reason=str(error))
             return None
@@ -151,7 +157,7 @@ class StrategyChecks:
 
     async def _near(self, account: BrokerAccount, exchange: str, tradingsymbol: str) -> ListedInstrument | None:
         for name in spellings(tradingsymbol):
-            found = await self._brokers.find_instrument(account, exchange, name)
+            found = await self._lookups.find_instrument(account, exchange, name)
             if found is not None and found.tradable:
                 return found
         return None
@@ -167,7 +173,7 @@ class StrategyChecks:
 
     async def _listed_today(self, account: BrokerAccount, strategy: Strategy) -> ListedInstrument | None:
         try:
-            listed = await self._brokers.find_instrument(account, strategy.exchange, strategy.tradingsymbol)
+            listed = await self._lookups.find_instrument(account, strategy.exchange, strategy.tradingsymbol)
         except (BrokerUnreachable, BrokerRefused) as error:
             log.warning("instrument_unchecked", strategy_id=strategy.id, reason=str(error))
             return None
@@ -175,7 +181,7 @@ class StrategyChecks:
 
     async def _last_price(self, account: BrokerAccount, instrument: Instrument) -> tuple[Decimal | None, bool]:
         try:
-            return await self._brokers.last_price(account, instrument), True
+            return await self._lookups.last_price(account, instrument), True
         except (BrokerUnreachable, BrokerRefused) as error:  # a plan without market data is refused (kite.md §1.6)
             log.warning("market_price_unknown", symbol=instrument.key, reason=str(error))
             return None, False
@@ -183,7 +189,7 @@ class StrategyChecks:
     async def _shares_owed(self, account: BrokerAccount, strategy: Strategy) -> int:
         # 0 if the broker cannot be asked: the execution looks again when it buys.
         try:
-            return await self._brokers.shares_owed(account, instrument_of(strategy), strategy.product)
+            return await self._lookups.shares_owed(account, instrument_of(strategy), strategy.product)
         except (BrokerUnreachable, BrokerRefused) as error:
             log.warning("position_unchecked", strategy_id=strategy.id, reason=str(error))
             return 0

@@ -1,18 +1,15 @@
 """`/strategy`: create, run, watch and change strategies (rows C1, D1, I1, L1)."""
 
-from datetime import datetime, tzinfo
 from typing import Annotated, Protocol
 
 from fastapi import APIRouter, Depends, Query, Response
 
-from actors.domain.money import round_rupees
 from api.base.dependencies import PageQuery, Paging, resources
 from api.base.fields import StrategyStatusWord, Symbol
 from api.base.path_id import PathId
 from api.base.problems import problems
 from api.strategies.lifecycle import LifecycleService
 from api.strategies.schemas import (
-    OrderLogAnswer,
     OrderLogPage,
     StrategyAnswer,
     StrategyCreateRequest,
@@ -25,11 +22,10 @@ from api.strategies.schemas import (
     StrategyStatus,
 )
 from api.strategies.service import StrategyService
-from api.strategies.status import strategy_answer
+from api.strategies.status import order_log_answer, strategy_answer
 from api.strategies.word_service import WordService
 from api.users.dependencies import UserId
 from config.settings import Settings
-from persistence.database.models.order_logs import OrderLog
 
 router = APIRouter(prefix="/strategy", tags=["strategy"])
 
@@ -44,9 +40,6 @@ class Used(Protocol):
 
 
 Opened = Annotated[Used, Depends(resources)]
-
-_ATTEMPT_TIMES = ("triggered_at", "sent_at")
-_LINE_TIMES = ("occurred_at", "recorded_at")
 
 
 class StrategyListQuery(PageQuery):
@@ -137,16 +130,5 @@ async def delete(strategy_id: PathId, user_id: UserId, opened: Opened) -> Respon
 async def orders(strategy_id: PathId, user_id: UserId, opened: Opened, paging: Paging) -> OrderLogPage:
     """Everything that happened to the strategy's orders, oldest first."""
     lines, total = await opened.strategies.orders(user_id, strategy_id, paging.limit, paging.offset)
-    answers = [_order_log(line, opened.settings.zone) for line in lines]
+    answers = [order_log_answer(line, opened.settings.zone) for line in lines]
     return OrderLogPage(orders=answers, total=total, limit=paging.limit, offset=paging.offset)
-
-
-def _order_log(line: OrderLog, zone: tzinfo) -> OrderLogAnswer:
-    columns = OrderLogAnswer.model_fields.keys() - {"log_id", "price", *_ATTEMPT_TIMES, *_LINE_TIMES}
-    values = {name: getattr(line, name) for name in columns}
-    times = {name: getattr(line, name).astimezone(zone) for name in _LINE_TIMES}
-    for name in _ATTEMPT_TIMES:
-        text = line.detail.get(name)
-        times[name] = datetime.fromisoformat(text).astimezone(zone) if text else None
-    price = None if line.price is None else float(round_rupees(line.price))
-    return OrderLogAnswer(log_id=line.id, price=price, **values, **times)

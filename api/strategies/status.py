@@ -4,12 +4,16 @@ from collections.abc import Mapping
 from datetime import datetime, tzinfo
 from typing import Any
 
-from actors.domain.money import to_rupees
+from actors.domain.money import round_rupees, to_rupees
 from api.strategies.guard_view import NOTHING_HELD, guard_of
-from api.strategies.schemas import StrategyAnswer, StrategyStatus
+from api.strategies.schemas import OrderLogAnswer, StrategyAnswer, StrategyStatus
+from persistence.database.models.order_logs import OrderLog
 from persistence.database.models.strategies import Strategy
 from persistence.journal.records import strategy_status
 from persistence.mirror.fields import instrument_of
+
+_ATTEMPT_TIMES = ("triggered_at", "sent_at")
+_LINE_TIMES = ("occurred_at", "recorded_at")
 
 _NOT_STARTED = "Not started yet"
 
@@ -106,3 +110,15 @@ def _last_price(runtime: Mapping[str, str], price: Mapping[str, str], now: datet
 
 def _number(text: str) -> float | None:
     return float(text) if text else None
+
+
+def order_log_answer(line: OrderLog, zone: tzinfo) -> OrderLogAnswer:
+    """One line of the order log, as the app gets it."""
+    columns = OrderLogAnswer.model_fields.keys() - {"log_id", "price", *_ATTEMPT_TIMES, *_LINE_TIMES}
+    values = {name: getattr(line, name) for name in columns}
+    times = {name: getattr(line, name).astimezone(zone) for name in _LINE_TIMES}
+    for name in _ATTEMPT_TIMES:
+        text = line.detail.get(name)
+        times[name] = datetime.fromisoformat(text).astimezone(zone) if text else None
+    price = None if line.price is None else float(round_rupees(line.price))
+    return OrderLogAnswer(log_id=line.id, price=price, **values, **times)

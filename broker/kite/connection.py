@@ -2,24 +2,20 @@
 
 Three things that `requests` does not offer are why this exists: a deadline for the whole exchange, however slowly the
 bytes drip; the proof that nothing was sent when a connection could not be made; and a request that is one `send` of
-bytes prepared ahead. The answer is parsed by the standard library. Redirects, netrc, cookies and the environment's
-proxies do not exist.
+bytes prepared ahead. h11 reads the answer. Redirects, netrc, cookies and the environment's proxies do not exist.
 
 The proxy of an account is used as a tunnel only, also to a broker without TLS: what is sent and what an answer proves
 are then the same as without one, and until the tunnel stands, nothing has been sent to the broker.
 """
 
 import functools
-import http.client
-import io
-import re
 import socket
 import ssl
 import time
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import urlsplit
 
+import h11
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from urllib3.util.wait import wait_for_read
 
@@ -32,6 +28,8 @@ MAX_IDLE_S = 50.0
 _LONGEST_ANSWER = 32 * 1024 * 1024
 """Bytes. An order book of 5000 rows is about a tenth of it."""
 
+_LONGEST_HEAD = 64 * 1024
+
 NO_ANSWER = "the broker did not answer in time"
 BROKEN = "the connection to the broker broke"
 UNREACHABLE = "the broker cannot be reached"
@@ -40,8 +38,7 @@ PROXY_UNREACHABLE = "the account's proxy cannot be reached"
 PROXY_SILENT = "the account's proxy opened no tunnel to the broker"
 PROXY_REFUSED = "the account's proxy refused a tunnel to the broker"
 
-_TUNNEL_STATUS = re.compile(rb"HTTP/1\.[01] ([0-9]{3})\b[^\r\n]*\r\n")
-_LONGEST_TUNNEL_ANSWER = 16 * 1024
+_NO_HTTP_ANSWER = (OSError, ValueError, h11.RemoteProtocolError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,30 +99,17 @@ class Destination:
         try:
             link.settimeout(_left(deadline, self.timeout_s[0]))
             link.sendall(proxy.tunnel_request(host, port))
-            status = self._tunnel_status(link, deadline)
-        except (OSError, ValueError) as error:
+            reader = _AnswerReader(link, "CONNECT", self.timeout_s[0], deadline)
+            status = reader.head().status_code
+            if 200 <= status < 300 and not reader.nothing_follows:  # it would be taken for the broker's answer
+                raise ValueError("a tunnel that speaks before it is asked")
+        except _NO_HTTP_ANSWER as error:
             link.close()
             raise NeverSent(PROXY_SILENT) from error
         if not 200 <= status < 300:
             link.close()
             raise NeverSent(f"{PROXY_REFUSED}: HTTP {status}")
         return link
-
-    def _tunnel_status(self, link: socket.socket, deadline: float) -> int:
-        said = b""
-        while b"\r\n\r\n" not in said and len(said) < _LONGEST_TUNNEL_ANSWER:
-            link.settimeout(_left(deadline, self.timeout_s[0]))
-            arrived = link.recv(4096)
-            if not arrived:
-                break
-            said += arrived
-        status, end = _TUNNEL_STATUS.match(said), said.find(b"\r\n\r\n")
-        if status is None or end < 0:
-            raise ValueError("not an answer of HTTP")
-        code = int(status[1])
-        if 200 <= code < 300 and len(said) != end + 4:  # it would be taken for the broker's answer
-            raise ValueError("a tunnel that speaks before it is asked")
-        return code
 
     def _connect_to_any(self, host: str, port: int, deadline: float) -> socket.socket:
         failure: OSError = OSError(f"no address of {host}")
@@ -203,21 +187,17 @@ class Connection:
             return self._read_answer(method, deadline)
         except TimeoutError as error:
             raise AnswerLost(NO_ANSWER) from error
-        except (OSError, http.client.HTTPException, ValueError) as error:
+        except _NO_HTTP_ANSWER as error:
             raise AnswerLost(BROKEN) from error
 
     def _read_answer(self, method: str, deadline: float) -> Answer:
-        arriving = _Arriving(self._link, self._read_s, deadline)
-        buffer = _KeptBuffer(arriving, 65536)
-        # HTTPResponse needs nothing of a socket but the file it reads from
-        response = http.client.HTTPResponse(_FileOf(buffer), method=method)  # type: ignore[arg-type]
-        response.begin()
-        body = response.read()
-        arriving.over = True
+        reader = _AnswerReader(self._link, method, self._read_s, deadline)
+        head = reader.head()
+        body = reader.body()
         self.used_at = time.monotonic()
-        # bytes that were not asked for would be taken for the answer to the next request
-        self.reusable = response.status >= 200 and not response.will_close and not buffer.peek(1)
-        return Answer(response.status, response.getheader("Content-Type", "") or "", body)
+        self.reusable = reader.keeps_alive
+        kinds = b", ".join(value for name, value in head.headers if name == b"content-type")
+        return Answer(head.status_code, kinds.decode("latin-1"), body)
 
     def fileno(self) -> int:
         """The descriptor of the socket."""
@@ -232,41 +212,57 @@ class Connection:
         self._link.close()
 
 
-class _Arriving(io.RawIOBase):
-    """The bytes of one answer, as long as there is time for them."""
+class _AnswerReader:
+    """The answer to one request that has left, as long as there is time for it. Making one waits for the first bytes.
 
-    def __init__(self, link: socket.socket, read_s: float, deadline: float) -> None:
+    h11 is set up after that wait: before it, its 30 us would delay a broker that shares our processor.
+    """
+
+    def __init__(self, link: socket.socket, method: str, read_s: float, deadline: float) -> None:
         self._link, self._read_s, self._deadline = link, read_s, deadline
-        self._arrived = 0
-        self.over = False
+        self._count = 0
+        first = self._receive()
+        self._http = h11.Connection(h11.CLIENT, _LONGEST_HEAD)
+        # of the request, h11 needs to know only what its answer's length depends on: the method
+        self._http.send(h11.Request(method=method, target="*", headers=[("Host", "")]))
+        self._http.send(h11.EndOfMessage())
+        self._http.receive_data(first)
 
-    def readable(self) -> bool:
-        return True
+    def head(self) -> h11.Response:
+        """Status and headers. Answers that only announce another (1xx) are passed over."""
+        while not isinstance(event := self._next(), h11.Response):
+            pass
+        return event
 
-    def readinto(self, buffer: Any) -> int:
-        if self.over:
-            return 0
+    def body(self) -> bytes:
+        """The whole of it."""
+        parts = []
+        while isinstance(event := self._next(), h11.Data):
+            parts.append(event.data)
+        return b"".join(parts)
+
+    @property
+    def nothing_follows(self) -> bool:
+        """Whether the other side has neither hung up nor said more: that would be taken for its next answer."""
+        return self._http.trailing_data == (b"", False)
+
+    @property
+    def keeps_alive(self) -> bool:
+        """After the body: whether the connection is good for another request."""
+        return self._http.our_state is h11.DONE and self.nothing_follows
+
+    def _next(self) -> object:
+        while (event := self._http.next_event()) is h11.NEED_DATA:
+            self._http.receive_data(self._receive())
+        return event
+
+    def _receive(self) -> bytes:
         self._link.settimeout(_left(self._deadline, self._read_s))
-        count = self._link.recv_into(buffer)
-        self._arrived += count
-        if self._arrived > _LONGEST_ANSWER:
+        arrived = self._link.recv(65536)
+        self._count += len(arrived)
+        if self._count > _LONGEST_ANSWER:
             raise ValueError("the answer is too long")
-        return count
-
-
-class _KeptBuffer(io.BufferedReader):
-    """HTTPResponse closes its file after the last byte; what lies behind that byte must still be seen."""
-
-    def close(self) -> None:
-        pass
-
-
-class _FileOf:
-    def __init__(self, buffer: io.BufferedReader) -> None:
-        self._buffer = buffer
-
-    def makefile(self, _mode: str) -> io.BufferedReader:
-        return self._buffer
+        return arrived
 
 
 def _left(deadline: float, limit: float) -> float:

@@ -8,32 +8,99 @@ import importlib
 from typing import Any
 
 
-def _far(module: str, name: str, *methods: str) -> type:
-    async def begin(self: Any, *arguments: Any) -> None:
-        self.host = getattr(importlib.import_module(module), name)(*arguments)
-
-    members = {"__init__": begin, **{method: _passed_on(method) for method in methods}}
-    return type(name, (), {**members, "__module__": __name__, "__doc__": f"See `{module}.{name}`."})
+def _made(module: str, name: str, *arguments: Any) -> Any:
+    """The host, made in the process that it runs in; the import is not to be seen by those who only call it."""
+    return getattr(importlib.import_module(module), name)(*arguments)
 
 
-def _passed_on(method: str) -> Any:
-    async def call(self: Any, *arguments: Any) -> Any:
-        return await getattr(self.host, method)(*arguments)
+class Ledger:
+    """`actors.runtime.hosts.ledger.Ledger`, as its callers know it; each method is described there."""
 
-    call.__name__ = call.__qualname__ = method
-    return call
+    async def __init__(self, *arguments: Any) -> None:  # type: ignore[misc] # Ray awaits it
+        self._host = _made("actors.runtime.hosts.ledger", "Ledger", *arguments)
+
+    async def load(self, *arguments: Any) -> Any:
+        return await self._host.load(*arguments)
+
+    async def record(self, *arguments: Any) -> Any:
+        return await self._host.record(*arguments)
+
+    async def log_attempt(self, *arguments: Any) -> Any:
+        return await self._host.log_attempt(*arguments)
+
+    async def log_note(self, *arguments: Any) -> Any:
+        return await self._host.log_note(*arguments)
+
+    async def alert(self, *arguments: Any) -> Any:
+        return await self._host.alert(*arguments)
+
+    async def show_price(self, *arguments: Any) -> Any:
+        return await self._host.show_price(*arguments)
+
+    async def show_feed(self, *arguments: Any) -> Any:
+        return await self._host.show_feed(*arguments)
+
+    async def open_runs(self, *arguments: Any) -> Any:
+        return await self._host.open_runs(*arguments)
+
+    async def ensure_mirror(self, *arguments: Any) -> Any:
+        return await self._host.ensure_mirror(*arguments)
+
+    async def load_ended(self, *arguments: Any) -> Any:
+        return await self._host.load_ended(*arguments)
+
+    async def reopen(self, *arguments: Any) -> Any:
+        return await self._host.reopen(*arguments)
+
+    async def process_id(self, *arguments: Any) -> Any:
+        return await self._host.process_id(*arguments)
 
 
-Ledger = _far(
-    "actors.runtime.hosts.ledger", "Ledger",
-    "load", "record", "log_attempt", "log_note", "alert", "show_price", "show_feed", "open_runs", "ensure_mirror",
-    "load_ended", "reopen", "process_id",
-)  # fmt: skip
+class ExecutionActor:
+    """`actors.runtime.hosts.execution.ExecutionActor`, as its callers know it."""
 
-ExecutionActor = _far(
-    "actors.runtime.hosts.execution", "ExecutionActor",
-    "invite", "execute", "cancel", "withdraw", "orders_by_tag", "probe", "cover", "guard",
-    "process_id",
-)  # fmt: skip
+    async def __init__(self, *arguments: Any) -> None:  # type: ignore[misc] # Ray awaits it
+        self._host = _made("actors.runtime.hosts.execution", "ExecutionActor", *arguments)
 
-MarketListener = _far("actors.runtime.hosts.feed", "MarketListener", "subscribe", "watch", "process_id")
+    async def invite(self, *arguments: Any) -> Any:
+        return await self._host.invite(*arguments)
+
+    async def execute(self, *arguments: Any) -> Any:
+        return await self._host.execute(*arguments)
+
+    async def cancel(self, *arguments: Any) -> Any:
+        return await self._host.cancel(*arguments)
+
+    async def withdraw(self, *arguments: Any) -> Any:
+        return await self._host.withdraw(*arguments)
+
+    async def orders_by_tag(self, *arguments: Any) -> Any:
+        return await self._host.orders_by_tag(*arguments)
+
+    async def probe(self, *arguments: Any) -> Any:
+        return await self._host.probe(*arguments)
+
+    async def cover(self, *arguments: Any) -> Any:
+        return await self._host.cover(*arguments)
+
+    async def guard(self, *arguments: Any) -> Any:
+        return await self._host.guard(*arguments)
+
+    async def process_id(self, *arguments: Any) -> Any:
+        return await self._host.process_id(*arguments)
+
+
+class MarketListener:
+    """`actors.runtime.hosts.feed.MarketListener`, as its callers know it."""
+
+    async def __init__(self, *arguments: Any) -> None:  # type: ignore[misc] # Ray awaits it
+        self._host = _made("actors.runtime.hosts.feed", "MarketListener", *arguments)
+
+    async def subscribe(self, *arguments: Any) -> Any:
+        return await self._host.subscribe(*arguments)
+
+    async def watch(self, *arguments: Any) -> Any:
+        return await self._host.watch(*arguments)
+
+    async def process_id(self, *arguments: Any) -> Any:
+        return await self._host.process_id(*arguments)

@@ -11,6 +11,7 @@ from sqlalchemy import text
 from actors.domain.identifiers import Instrument
 from api.base.clock import utc_now
 from api.brokers.calls import PRICE_PATIENCE_S
+from api.brokers.lookups import BrokerLookups
 from api.brokers.service import BrokerService
 from broker.errors import BrokerUnreachable, ExpiredToken, InvalidToken
 from persistence.database.engine import Sessions, transaction
@@ -31,6 +32,12 @@ def brokers(app: FastAPI) -> BrokerService:
 
 
 @pytest.fixture
+def lookups(app: FastAPI) -> BrokerLookups:
+    found: BrokerLookups = app.state.resources.lookups
+    return found
+
+
+@pytest.fixture
 async def account(trader: ApiUser, brokers: BrokerService) -> BrokerAccount:
     user_id = int((await trader.call("GET", "/auth/validate")).json()["user_id"])
     account = await brokers.account(user_id)
@@ -39,66 +46,66 @@ async def account(trader: ApiUser, brokers: BrokerService) -> BrokerAccount:
 
 
 async def test_the_last_price_is_exact_rupees(
-    brokers: BrokerService, account: BrokerAccount, paper: PaperExchange
+    lookups: BrokerLookups, account: BrokerAccount, paper: PaperExchange
 ) -> None:
     paper.control.set_price("NSE:INFY", 1503.15)
-    assert await brokers.last_price(account, INFY) == Decimal("1503.15")
+    assert await lookups.last_price(account, INFY) == Decimal("1503.15")
 
 
 async def test_a_symbol_with_an_ampersand_has_a_price(
-    brokers: BrokerService, account: BrokerAccount, paper: PaperExchange
+    lookups: BrokerLookups, account: BrokerAccount, paper: PaperExchange
 ) -> None:
     paper.control.set_price("NSE:M&M", 2900.05)
-    assert await brokers.last_price(account, Instrument("NSE", "M&M", 519937)) == Decimal("2900.05")
+    assert await lookups.last_price(account, Instrument("NSE", "M&M", 519937)) == Decimal("2900.05")
 
 
 async def test_an_instrument_that_the_broker_does_not_know_has_no_price(
-    brokers: BrokerService, account: BrokerAccount
+    lookups: BrokerLookups, account: BrokerAccount
 ) -> None:
-    assert await brokers.last_price(account, Instrument("NSE", "NOSUCH", 1)) is None
+    assert await lookups.last_price(account, Instrument("NSE", "NOSUCH", 1)) is None
 
 
 async def test_a_price_of_zero_is_no_price(
-    brokers: BrokerService, account: BrokerAccount, paper: PaperExchange
+    lookups: BrokerLookups, account: BrokerAccount, paper: PaperExchange
 ) -> None:
     paper.control.set_price("NSE:TCS", 0)
-    assert await brokers.last_price(account, Instrument("NSE", "TCS", 2953217)) is None
+    assert await lookups.last_price(account, Instrument("NSE", "TCS", 2953217)) is None
 
 
 async def test_a_flushed_session_has_expired(
-    brokers: BrokerService, account: BrokerAccount, paper: PaperExchange
+    lookups: BrokerLookups, account: BrokerAccount, paper: PaperExchange
 ) -> None:
     paper.control.expire_token(account.broker_user_id)
     with pytest.raises(ExpiredToken):
-        await brokers.last_price(account, INFY)
+        await lookups.last_price(account, INFY)
 
 
 async def test_a_session_ended_elsewhere_is_invalid_and_past_its_morning_it_has_expired(
-    brokers: BrokerService, account: BrokerAccount, paper: PaperExchange
+    lookups: BrokerLookups, account: BrokerAccount, paper: PaperExchange
 ) -> None:
     paper.control.set_token(account.broker_user_id, "another")
     with pytest.raises(InvalidToken):
-        await brokers.last_price(account, INFY)
+        await lookups.last_price(account, INFY)
     account.token_obtained_at = utc_now() - timedelta(days=2)
     with pytest.raises(ExpiredToken):
-        await brokers.last_price(account, INFY)
+        await lookups.last_price(account, INFY)
 
 
 @pytest.mark.parametrize(
     "kind", ["not-accepted-hang", "drip", "html-502", "rate-limit-429", "accepted-bad-json", "redirect"]
 )
 async def test_without_a_usable_answer_the_broker_is_unreachable_within_the_patience(
-    brokers: BrokerService, account: BrokerAccount, paper: PaperExchange, kind: str
+    lookups: BrokerLookups, account: BrokerAccount, paper: PaperExchange, kind: str
 ) -> None:
     paper.control.fault(kind, {"route": "/quote", "user_id": account.broker_user_id}, seconds=1.0)
     began = time.monotonic()
     with pytest.raises(BrokerUnreachable):
-        await brokers.last_price(account, INFY)
+        await lookups.last_price(account, INFY)
     assert time.monotonic() - began < PRICE_PATIENCE_S + 1.5
 
 
 async def test_credentials_that_cannot_be_decrypted_are_said_to_be_so(
-    brokers: BrokerService, account: BrokerAccount, sessions: Sessions
+    brokers: BrokerService, lookups: BrokerLookups, account: BrokerAccount, sessions: Sessions
 ) -> None:
     async with transaction(sessions) as session:
         await session.execute(
@@ -107,4 +114,4 @@ async def test_credentials_that_cannot_be_decrypted_are_said_to_be_so(
     changed = await brokers.account(account.user_id)
     assert changed is not None
     with pytest.raises(UnreadableSecret):
-        await brokers.last_price(changed, INFY)
+        await lookups.last_price(changed, INFY)

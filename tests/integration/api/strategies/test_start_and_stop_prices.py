@@ -87,7 +87,7 @@ async def test_shares_sold_out_of_the_demat_account_are_no_short(
     brokers = app.state.resources.brokers
     account = await brokers.account((await user.call("GET", "/auth/validate")).json()["user_id"])
     assert account is not None
-    assert await brokers.shares_owed(account, Instrument("NSE", "INFY", 408065), "CNC") == 0
+    assert await app.state.resources.lookups.shares_owed(account, Instrument("NSE", "INFY", 408065), "CNC") == 0
     assert (await start(user, product="CNC")).status_code == 200
 
 

@@ -189,6 +189,25 @@ async def test_until_the_tunnel_stands_nothing_has_been_sent(broker: RawBroker, 
     assert set(tunnel.headers) == {"host"}
 
 
+@pytest.mark.parametrize(
+    "opened",
+    [
+        b"HTTP/1.0 200 Connection established\r\n\r\n",
+        b"HTTP/1.1 200\r\nContent-Length: 9\r\nConnection: close\r\n\r\n",
+        b"HTTP/1.1 100 Continue\r\n\r\n" + OPEN,
+    ],
+    ids=["http-1.0", "with-a-length", "announced"],
+)
+async def test_a_tunnel_stands_in_whatever_form_the_proxy_says_so(broker: RawBroker, opened: bytes) -> None:
+    broker.script = [reply(opened)]
+    result = await a_gateway("http://127.0.0.1:9", proxy=Proxy.parse(broker.url)).place(a_command())
+    assert result.outcome is ACCEPTED
+    assert [request.line for request in broker.seen] == [
+        "CONNECT 127.0.0.1:9 HTTP/1.1",
+        "POST /orders/regular HTTP/1.1",
+    ]
+
+
 async def test_an_answer_that_the_proxy_loses_is_ambiguous(exchange: PaperExchange, proxy: ForwardProxy) -> None:
     proxy.trouble = "cut-the-answer"
     account = Account(exchange, proxy.proxy)

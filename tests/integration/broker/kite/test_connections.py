@@ -57,8 +57,9 @@ async def test_one_that_is_closed_as_the_order_arrives_is_ambiguous(broker: RawB
         answer(GOOD) + answer(GOOD.replace("0001", "9999")),
         answer(GOOD) + b"HTTP/1.1 408 Request Timeout\r\n\r\n",
         answer(GOOD, Connection="close"),
+        answer(GOOD).replace(b"HTTP/1.1", b"HTTP/1.0"),
     ],
-    ids=["two-answers", "timeout-page", "close"],
+    ids=["two-answers", "timeout-page", "close", "http-1.0"],
 )
 async def test_an_answer_that_nobody_asked_for_is_never_taken_for_the_next(broker: RawBroker, raw: bytes) -> None:
     gateway = a_gateway(broker.url)

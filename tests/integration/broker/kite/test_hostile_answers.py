@@ -1,5 +1,6 @@
 """Placing an order at a broker gone wrong: what each answer proves, and that nothing is sent twice or elsewhere."""
 
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,16 +10,29 @@ import pytest
 
 from actors.domain.orders.retry_policy import AttemptOutcome
 from actors.ports.execution import PlaceResult
+from broker.kite import connection
 from broker.kite.answers.exceptions import AnswerLost, NeverSent
 from broker.kite.order_client import finished_by
 from tests.kit.execution import a_command
 from tests.kit.hostile_http import HostileBroker, hostile_broker, self_signed_certificate
 from tests.kit.kite import GOOD, a_client, a_gateway, error, order
-from tests.kit.raw_broker import RawBroker, answer, drip, hang, raw_broker, reply, reset, success, then_close
+from tests.kit.raw_broker import (
+    Behaviour,
+    RawBroker,
+    answer,
+    drip,
+    hang,
+    raw_broker,
+    reply,
+    reset,
+    success,
+    then_close,
+)
 
 ACCEPTED, REFUSED, NOT_SENT = AttemptOutcome.ACCEPTED, AttemptOutcome.REFUSED, AttemptOutcome.NOT_SENT
 AMBIGUOUS, RATE_LIMITED = AttemptOutcome.AMBIGUOUS, AttemptOutcome.RATE_LIMITED
 SESSION_EXPIRED = AttemptOutcome.SESSION_EXPIRED
+IN_CHUNKS = f"a;note=1\r\n{GOOD[:10]}\r\n{len(GOOD) - 10:x}\r\n{GOOD[10:]}\r\n0\r\nX-Trailer: 1\r\n\r\n"
 
 
 @pytest.fixture
@@ -31,6 +45,17 @@ def broker() -> Iterator[RawBroker]:
 def hostile() -> Iterator[HostileBroker]:
     with hostile_broker() as broker:
         yield broker
+
+
+def in_two(raw: bytes, cut: int) -> Behaviour:
+    """Send these bytes in two pieces, with a pause between them."""
+
+    def behave(broker: RawBroker, link: socket.socket) -> None:
+        link.sendall(raw[:cut])
+        broker.over.wait(0.02)
+        link.sendall(raw[cut:])
+
+    return behave
 
 
 async def placed(broker: RawBroker, *script: Any) -> PlaceResult:
@@ -176,15 +201,48 @@ async def test_a_redirect_is_ambiguous_and_leads_nowhere(
         then_close(answer(GOOD[:20], Content_Length="", Transfer_Encoding="chunked")),
         then_close(b"\x15\x03\x01\x00\x02\x02\x46"),
         then_close(b"HTTP/0.9 nonsense\r\n\r\n"),
+        reply(b"HTTP/1.1 100 Continue\r\n\r\n"),
+        reply(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n"),
+        reply(b"HTTP/1.1 200 OK\r\nX-Endless: " + b"1" * 200_000),
+        reply(answer(GOOD, Content_Length="9" * 30)),
+        reply(answer(GOOD, Content_Length="-1")),
+        reply(answer(GOOD, Content_length="5")),
+        reply(answer(f"42\r\n{GOOD}, and more", Content_Length="", Transfer_Encoding="chunked")),
         drip(answer(GOOD), 0.1),
         drip(b"HTTP/1.1 200 OK\r\n" + b"X-Slow: 1\r\n" * 100, 0.1),
     ],
-    ids=["fin", "rst", "hang", "cut-head", "cut-body", "cut-chunk", "tls-alert", "no-http", "drip", "drip-head"],
-)
+    ids=["fin", "rst", "hang", "cut-head", "cut-body", "cut-chunk", "tls-alert", "no-http", "only-announced",
+         "other-protocol", "endless-head", "length-too-long", "length-negative", "two-lengths", "chunk-too-long",
+         "drip", "drip-head"],
+)  # fmt: skip
 async def test_a_connection_that_breaks_or_drips_is_ambiguous(broker: RawBroker, behaviour: Any) -> None:
     result = await placed(broker, behaviour)
     assert (result.outcome, result.order_id) == (AMBIGUOUS, None)
     assert result.reason in {"the connection to the broker broke", "the broker did not answer in time"}
+
+
+async def test_an_answer_that_does_not_end_is_given_up(broker: RawBroker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "_LONGEST_ANSWER", 1_000)
+    for raw in (answer(f"{GOOD:>1200}"), b"HTTP/1.1 100 Continue\r\n\r\n" * 50 + answer(GOOD)):
+        result = await placed(broker, reply(raw))
+        assert (result.outcome, result.reason) == (AMBIGUOUS, "the connection to the broker broke")
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        reply(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </>\r\n\r\n" + answer(GOOD)),
+        reply(answer(IN_CHUNKS, Content_Length="", Transfer_Encoding="chunked")),
+        reply(answer(GOOD).replace(b"HTTP/1.1", b"HTTP/1.0")),
+        then_close(answer(GOOD, Content_Length="")),
+        in_two(answer(GOOD), 10),
+        in_two(answer(GOOD), -10),
+    ],
+    ids=["announced", "chunked", "http-1.0", "until-the-end", "head-in-two", "body-in-two"],
+)
+async def test_in_whatever_form_a_whole_answer_comes_it_is_read(broker: RawBroker, behaviour: Any) -> None:
+    result = await placed(broker, behaviour)
+    assert (result.outcome, result.order_id) == (ACCEPTED, "1900000000000000001")
 
 
 def test_the_client_itself_gives_up_a_drip(broker: RawBroker) -> None:

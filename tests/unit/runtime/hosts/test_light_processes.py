@@ -43,7 +43,7 @@ def test_a_strategys_process_imports_ray_and_these_modules_and_nothing_else() ->
 @pytest.mark.parametrize(
     ("name", "module"), [("Ledger", ledger), ("ExecutionActor", execution), ("MarketListener", feed)]
 )
-def test_far_hosts_have_every_method_of_the_hosts(name: str, module: ModuleType) -> None:
+def test_remote_classes_have_every_method_of_the_hosts(name: str, module: ModuleType) -> None:
     assert public_methods(getattr(remote_classes, name)) == public_methods(getattr(module, name))
 
 

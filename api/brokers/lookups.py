@@ -1,0 +1,103 @@
+"""Questions that a broker is asked in a user's name: what it lists, what a share costs, what an account owes."""
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from decimal import Decimal
+from typing import TypeVar
+
+from actors.domain.identifiers import Instrument
+from api.base.errors import ApiError
+from api.brokers.calls import BrokerCalls
+from broker.errors import ExpiredToken, InvalidToken
+from broker.kite.instruments import InstrumentLists, fetch_instruments
+from broker.kite.login import token_expiry
+from broker.market.listing import ListedInstrument
+from broker.proxy import Proxy
+from config.settings import Settings
+from persistence.database.models.brokers import BrokerAccount
+from persistence.secrets.encryption import BrokerCredentials, SealedSecret, SecretBox, open_credentials
+
+Answer = TypeVar("Answer")
+
+
+class BrokerLookups:
+    """Asks brokers, with the stored credentials of a connection."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        secret_box: SecretBox,
+        instruments: InstrumentLists,
+        calls: BrokerCalls,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._settings, self._secret_box, self._instruments = settings, secret_box, instruments
+        self._calls, self._now = calls, now
+
+    async def find_instrument(
+        self, account: BrokerAccount, exchange: str, tradingsymbol: str
+    ) -> ListedInstrument | None:
+        """The broker's row of a symbol, or None if it does not list it.
+
+        The list serves all users, so it is fetched past the proxy of the one who happens to ask first.
+
+        Raises:
+            BrokerError: if the instrument list cannot be had.
+        """
+        credentials = credentials_of(self._secret_box, account)
+        root, timeout_s = self._calls.endpoint(account.broker)
+        return await self._instruments.find(
+            account.broker,
+            exchange,
+            tradingsymbol,
+            lambda: fetch_instruments(credentials.api_key, credentials.access_token, root=root, timeout_s=timeout_s),
+        )
+
+    async def last_price(self, account: BrokerAccount, instrument: Instrument) -> Decimal | None:
+        """What the instrument trades at, in rupees, asked of the broker in the user's name; None if it gives no price.
+
+        Raises:
+            InvalidToken, ExpiredToken: the broker refuses the access token.
+            BrokerRefused, BrokerUnreachable: any other answer, or none within `PRICE_PATIENCE_S`.
+            UnreadableSecret: the stored credentials cannot be decrypted.
+            ApiError: 409 `proxy_not_allowed`.
+        """
+        broker = account.broker
+        return await self._asked(account, lambda keys, proxy: self._calls.last_price(broker, keys, instrument, proxy))
+
+    async def shares_owed(self, account: BrokerAccount, instrument: Instrument, product: str) -> int:
+        """By how many shares the account is short of an instrument in one product; raises as `last_price` does."""
+        broker = account.broker
+        return await self._asked(
+            account, lambda keys, proxy: self._calls.shares_owed(broker, keys, instrument, product, proxy)
+        )
+
+    async def _asked(
+        self, account: BrokerAccount, question: Callable[[BrokerCredentials, Proxy | None], Awaitable[Answer]]
+    ) -> Answer:
+        credentials = credentials_of(self._secret_box, account)
+        proxy = proxy_at(credentials.proxy_url)
+        if proxy is not None and not self._settings.account_proxies:
+            raise ApiError(409, "proxy_not_allowed", "The proxy of your connection is not allowed here any more")
+        try:
+            return await question(credentials, proxy)
+        except InvalidToken as error:
+            if is_past_its_morning(account, self._now()):
+                raise ExpiredToken from error
+            raise
+
+
+def credentials_of(secret_box: SecretBox, account: BrokerAccount) -> BrokerCredentials:
+    """The stored credentials of a connection. Raises UnreadableSecret."""
+    sealed = SealedSecret(account.secrets_box, account.key_version)
+    return open_credentials(secret_box, account.user_id, sealed)
+
+
+def is_past_its_morning(account: BrokerAccount, now: datetime) -> bool:
+    """Whether the connection's token has died since it was made, as each does in the morning."""
+    return now >= token_expiry(account.token_obtained_at)
+
+
+def proxy_at(url: str | None) -> Proxy | None:
+    """The proxy of a connection, if it has one."""
+    return None if url is None else Proxy.parse(url)
