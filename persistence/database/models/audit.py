@@ -1,4 +1,4 @@
-"""What was done with a user's account and from where; append-only."""
+"""What was done in a user's name and from where; append-only."""
 
 from datetime import datetime
 from typing import Any
