@@ -115,7 +115,7 @@ class RouterShell:
         try:
             async with asyncio.timeout(FEED_PATIENCE_S):
                 feed = await self._source.subscribe(self._instrument, armed=self._fanout.armed)
-        except Exception as error:  # noqa: BLE001 - whatever broke over there, strategies must hear of it
+        except Exception as error:  # noqa: BLE001 - whatever broke in the feed, strategies must hear of it
             log.warning("router.feed_unreachable", extra={"symbol": self._instrument.symbol, "error": repr(error)})
             feed = FeedStatus(live=False)
         self._feed, self._feed_live = feed, feed.live

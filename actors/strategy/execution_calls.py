@@ -56,7 +56,7 @@ class ExecutionCalls:
         for tries in count():
             try:
                 return self._post(await answer)
-            except Exception as error:  # noqa: BLE001 - an order in doubt is never dropped, whatever broke over there
+            except Exception as error:  # noqa: BLE001 - an order in doubt is never dropped, whatever broke in execution
                 about = {"strategy_id": command.strategy_id, "intent": str(command.intent.id), "error": repr(error)}
                 log.warning("strategy.desk_unavailable", extra=about)
                 not_after = self._clock.now() if command.intent.id in self._withdrawn else command.not_after

@@ -126,7 +126,7 @@ class GuardCalls:
         try:
             async with asyncio.timeout(_PATIENCE_S):
                 answer = await self._execution.guard(holding)
-        except Exception as error:  # noqa: BLE001 - whatever broke over there, the strategy itself keeps guarding
+        except Exception as error:  # noqa: BLE001 - whatever broke in execution, the strategy itself keeps guarding
             about = {"strategy_id": holding.strategy_id, "run_id": holding.run_id, "error": repr(error)}
             log.warning("strategy.guard_not_told", extra=about)
             self._answer = GuardAnswer()

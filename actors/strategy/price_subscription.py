@@ -76,7 +76,7 @@ class WatchCalls:
                         self._run.strategy_id, self._run.instrument, self._stop_loss, yields=self._yields()
                     )
                 trouble, pause = self._trouble(status, asked_at), WATCH_RENEWAL_S
-            except Exception as error:  # noqa: BLE001 - whatever broke over there, the watch is renewed
+            except Exception as error:  # noqa: BLE001 - whatever broke in the router, the watch is renewed
                 about = {"strategy_id": self._run.strategy_id, "run_id": self._run.run_id, "error": repr(error)}
                 log.warning("strategy.watch_waits", extra=about)
                 trouble, pause = FeedLost("the price router does not answer"), _RETRY_S

@@ -116,5 +116,5 @@ class EventReader:
 
 
 def _priced_by(runtime: Mapping[str, str]) -> tuple[str, str]:
-    """Symbol and broker: a run of before there were several has none."""
+    """Symbol and broker: a run from the time of one broker has none."""
     return runtime["symbol"], runtime.get("broker", "")

@@ -112,7 +112,7 @@ return answer
 """KEYS lock, queue, runtime, claim; ARGV epoch, intent id, event JSON, lifetime in ms, claim id.
 
 A claim that was granted is granted again when it is repeated under its id, because its answer was lost. Another claim
-for the same intent finds the lock held, its maker looks before anything is sent, and from then on so does everybody.
+for the same intent finds the lock held, its maker looks before anything is sent, and from then on so do all others.
 """
 
 LEASE = """

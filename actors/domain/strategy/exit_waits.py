@@ -127,7 +127,7 @@ def afterwards(before: StrategyState, after: StrategyState, event: ev.Event) -> 
 
 
 def _still_in_queue(before: StrategyState, after: StrategyState) -> str:
-    """The words of before, for the shares that are left."""
+    """The earlier message, for the shares that are left."""
     told = before.message if before.detail is StatusDetail.NO_BUYERS else "No buyers – the shares wait in the queue"
     return told.replace(f" {before.open_quantity} ", f" {after.open_quantity} ", 1)
 

@@ -35,7 +35,7 @@ class ChasesUsedUp(Exception):
 
 
 class _Rank(IntEnum):
-    """Who goes first, by what a wait costs.
+    """Which request goes first: the one for which a wait costs most.
 
     A chase comes before a BUY: shares that should have been sold are at risk, money that has not been spent is not.
     It cannot starve BUYs, since its share of the minute and of the day is small.

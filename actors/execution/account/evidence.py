@@ -41,7 +41,7 @@ INTENTS_LAST = timedelta(seconds=10)
 """How long what the journal said of the account's intents is taken to be all of them."""
 
 _SLACK = timedelta(milliseconds=500)
-"""An order may leave so much after its instant, and what was read for it still stands."""
+"""How long after its instant an order may leave on a reading that was made for it."""
 
 _LOOK_S = 0.5
 """How long a BUY whose instant has come waits for a look at the account, if there was none in time."""
@@ -105,7 +105,7 @@ class AccountEvidence:
         return tag in self._own_tags or (self._known_at is None and has_tag_form(tag))
 
     def own_fill(self, key: PositionKey) -> None:
-        """An order of ours has filled: what was seen before says nothing any more."""
+        """An order of ours has filled: earlier readings no longer count."""
         self._filled_at[key] = self._clock.now()
 
     def settled(self, key: PositionKey) -> bool:
@@ -187,7 +187,7 @@ class AccountEvidence:
         return cover is not None and cover.lacking > 0
 
     def doubt(self, report: OrderReport) -> None:
-        """An order that is not ours has traded: what was seen of those shares is of before."""
+        """An order that is not ours has traded: earlier readings of those shares no longer count."""
         terms = report.terms
         for key in list(self._covers):
             if terms is None or key[1:] == (terms.tradingsymbol, terms.product):

@@ -314,7 +314,7 @@ class StopGuard:
                     self.changed.set()
 
     def shown(self) -> Sequence[GuardShown]:
-        """Who guards each position whose stop-loss is to be watched."""
+        """The guards of each position whose stop-loss is to be watched."""
         now = self._clock.now()
         return [
             GuardShown(strategy_id, known.holding.run_id, self._guards(strategy_id, known, now), now)

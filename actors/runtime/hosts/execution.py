@@ -73,7 +73,7 @@ class ExecutionActor:
         self._showing = asyncio.create_task(self._keep_showing(GuardsInMirror(claims.mirror)))
 
     async def _keep_showing(self, display: GuardDisplay) -> None:
-        """Who guards what, as soon as it changes and every few seconds."""
+        """Publish which guards stand, as soon as that changes and every few seconds."""
         while True:
             await every_second_or_when(self._execution.stops.changed, _GUARDS_EVERY_S)
             await asyncio.sleep(_GUARDS_PAUSE_S)

@@ -155,7 +155,7 @@ class Link:
         except FrameRefused as error:
             log.warning("plane.frame_refused", extra={"reason": str(error)})
             self._break(str(error))
-        except Exception:  # what else the peer has said would be lost without a word: better to begin again
+        except Exception:  # frames of the peer would be lost unnoticed: connect again instead
             log.exception("plane.callback_failed")
             self._break("a callback failed")
 

@@ -297,7 +297,7 @@ class SessionSetting(Body):
 
 
 class SquareOff(Body):
-    """Whose positions of which product the broker closes."""
+    """The account and the product whose positions the broker closes."""
 
     user_id: str
     product: Literal["MIS", "NRML", "CNC"] = "MIS"
