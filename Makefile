@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 UV_COMPILE := uv pip compile pyproject.toml - --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet
 
-.PHONY: cluster scale outside guards help demo up test chaos teeth bench lint types imports openapi format lock clean
+.PHONY: cluster scale outside guards help demo up test chaos mutations teeth bench lint types imports openapi format lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -32,8 +32,10 @@ outside: $(VENV)/.dev ## A trading day in 12 minutes: owners trade by hand, shar
 guards: $(VENV)/.dev ## Who dies, or what happens, in the instant of a touch; writes docs/guards-report.md (about ten minutes)
 	@$(BIN)/python -m tests.chaos.guards_run --report docs/guards-report.md
 
-teeth: $(VENV)/.dev ## Take the mechanisms of the order protocol away one by one: the chaos suite must notice
-	@$(BIN)/python -m tests.chaos.teeth
+mutations: $(VENV)/.dev ## Take the mechanisms of the order protocol away one by one: the chaos suite must notice
+	@$(BIN)/python -m tests.chaos.mutation_run
+
+teeth: mutations
 
 bench: $(VENV)/.dev ## Every figure with its baseline; writes benchmarks/RESULTS.md (about 25 minutes)
 	@$(BIN)/python -m benchmarks.run --write

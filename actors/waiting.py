@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 async def within(happened: asyncio.Event, seconds: float | None) -> bool:
-    """Whether it happens within so many seconds, None for without limit. Returns when it has happened, and at once if
+    """Whether it happens within `seconds`, None for without limit. Returns when it has happened, and at once if
     there is no time left.
     """
     if seconds is not None and seconds <= 0:

@@ -19,12 +19,12 @@ from api.strategies.checks import StrategyChecks
 from api.strategies.lifecycle import LifecycleService
 from api.strategies.service import StrategyService
 from api.strategies.word_service import WordService
-from api.users.account_service import AccountService
 from api.users.auth_service import AuthService
 from api.users.live_logins import LiveLogins
 from api.users.password_check import PasswordCheck
 from api.users.passwords import Passwords
 from api.users.tokens import AccessTokens
+from api.users.user_service import UserService
 from broker.kite.instruments import InstrumentLists
 from broker.market.trading_calendar import InvalidOverrides, TradingCalendars
 from config.capacity import Capacity, capacity_of
@@ -53,7 +53,7 @@ class Resources:
     tokens: AccessTokens
     logins: LiveLogins
     auth: AuthService
-    accounts: AccountService
+    users: UserService
     brokers: BrokerService
     lookups: BrokerLookups
     strategies: StrategyService
@@ -64,7 +64,7 @@ class Resources:
 
 @asynccontextmanager
 async def open_resources(settings: Settings, engine: StrategyEngine | None) -> AsyncIterator[Resources]:
-    """Bring the schema up to date, connect to everything, and let go of it at the end.
+    """Bring the schema up to date, connect to everything, and close it at the end.
 
     Without `engine`, the Ray engine is connected; a passed one stays the caller's to close.
 
@@ -117,7 +117,7 @@ async def open_resources(settings: Settings, engine: StrategyEngine | None) -> A
             auth=AuthService(
                 sessions, passwords, tokens, logins, throttle, utc_now, registration_open=settings.registration_open
             ),
-            accounts=AccountService(sessions, mirror, PasswordCheck(sessions, passwords, throttle), logins, utc_now),
+            users=UserService(sessions, mirror, PasswordCheck(sessions, passwords, throttle), logins, utc_now),
             brokers=brokers,
             lookups=lookups,
             strategies=StrategyService(settings, sessions, mirror, engine, checks),

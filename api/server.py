@@ -1,4 +1,4 @@
-"""Serving the API: one process of uvicorn, which lets go of open event streams when it is asked to stop."""
+"""Serving the API: one process of uvicorn, which ends open event streams when it is asked to stop."""
 
 import socket
 import sys

@@ -1,4 +1,4 @@
-"""A strategy's actor that lives one run after the other: a thousand stop-losses without a thousand processes.
+"""A strategy's actor that serves one run after the other: a thousand stop-losses without a thousand processes.
 
 Everything but that is the product's: the shell, the state machine, the links, the journal with its PostgreSQL.
 """
@@ -33,7 +33,7 @@ class RepeatingHost(StrategyActor):
         subscription = self._prices._subscription
         while not (
             actor.state.phase is Phase.GUARDING
-            and subscription._line.alive
+            and subscription._link.alive
             and subscription._asked_for == (actor.state.run.instrument, actor.state.stop_loss, True)
         ):
             await asyncio.sleep(0.01)
@@ -51,7 +51,7 @@ class RepeatingHost(StrategyActor):
 
         return int(psutil.Process().memory_full_info().uss)
 
-    async def _live(self) -> None:
+    async def _run(self) -> None:
         self._next: asyncio.Queue[int] = asyncio.Queue()
         self._ended = asyncio.Event()
         linking: asyncio.Task[None] | None = None
@@ -64,12 +64,12 @@ class RepeatingHost(StrategyActor):
                 self._prices = link_ports.LinkedPriceWatch(
                     self._peers, self._pools, loaded.run.broker, self._on_tick, create_router
                 )
-                linking = asyncio.create_task(self._desk.keep_linked(loaded.run.account_id))
+                linking = asyncio.create_task(self._execution.keep_linked(loaded.run.account_id))
             actor = StrategyShell(
-                loaded, desk=self._desk, journal=self._journal, prices=self._prices, clock=SystemClock()
+                loaded, execution=self._execution, journal=self._journal, prices=self._prices, clock=SystemClock()
             )
             self._loaded.set_result(actor)
-            await actor.live()
+            await actor.run()
             self._ended.set()
 
 

@@ -16,7 +16,7 @@ from actors.ports.prices import FeedStatus
 from actors.prices.router_shell import RouterShell
 from actors.runtime.clock import SystemClock
 from actors.runtime.hosts.process import tune
-from actors.runtime.plane.ticks import TickLine, TickSender
+from actors.runtime.plane.ticks import TickLink, TickSender
 from benchmarks.figures import Figure, met
 
 INFY, NODE, HOST = Instrument("NSE", "INFY", 408065), "bench", "127.0.0.1"
@@ -63,8 +63,8 @@ async def _router(pipe: Connection) -> None:
         router.watch(number, STOP)
     pipe.send([sender.invite(str(number), NODE) for number in range(SUBSCRIBERS)])
     loop = asyncio.get_running_loop()
-    line = TickLine(on_tick, lambda: None)
-    await line.open(await loop.run_in_executor(None, pipe.recv), FeedStatus(live=True))
+    link = TickLink(on_tick, lambda: None)
+    await link.open(await loop.run_in_executor(None, pipe.recv), FeedStatus(live=True))
     for _ in range(ROUNDS):
         await done.wait()
         done.clear()
@@ -81,11 +81,11 @@ def _run_router(pipe: Connection) -> None:
 async def _drive(pipe: Any) -> list[float]:
     loop = asyncio.get_running_loop()
     heard: list[int] = []
-    lines = []
+    links = []
     for invitation in pipe.recv():
-        line = TickLine(lambda tick: heard.append(tick.price), lambda: None)
-        await line.open(invitation, FeedStatus(live=True))
-        lines.append(line)
+        link = TickLink(lambda tick: heard.append(tick.price), lambda: None)
+        await link.open(invitation, FeedStatus(live=True))
+        links.append(link)
     joined = asyncio.Event()
     feed = TickSender(NODE, HOST, on_joined=lambda _: joined.set())
     pipe.send(feed.invite("router", NODE))

@@ -1,4 +1,4 @@
-"""Who and what: instruments, intents and the tag that an intent's order carries at the broker."""
+"""Names of things: instruments, intents and the tag that an intent's order carries at the broker."""
 
 import base64
 import hashlib

@@ -10,7 +10,7 @@ from actors.domain.orders.order import OrderReport
 from actors.execution.account.budget import BudgetLimits, OrderBudget
 from actors.execution.account.evidence import AccountEvidence
 from actors.execution.account.request_counts import RequestCounts
-from actors.execution.account.trading_account import AccountDesk, newest_by_tag
+from actors.execution.account.trading_account import TradingAccount, newest_by_tag
 from actors.execution.guarding.stop_guard import StopGuard
 from actors.execution.watching.account_watcher import AccountWatch
 from actors.ports.common import Clock
@@ -30,14 +30,14 @@ log = structlog.get_logger(__name__)
 class ExecutionAccount:
     """What is kept of one account."""
 
-    desk: AccountDesk
+    trading: TradingAccount
     evidence: AccountEvidence
     watch: AccountWatch
     hours: MarketHours
 
     async def find(self, tag: str) -> OrderReport | None:
         """The order of the tag in the book, by a read that begins now. Raises BrokerUnavailable."""
-        return newest_by_tag(await self.desk.read_book(), [tag]).get(tag)
+        return newest_by_tag(await self.trading.read_book(), [tag]).get(tag)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,29 +83,29 @@ class ExecutionAccounts:
         if account is None:
             budget = self._budgets.setdefault(account_id, OrderBudget(parts.budget, parts.clock))
             requests = self._requests.setdefault(account_id, RequestCounts(parts.clock))
-            desk = AccountDesk(gateway, budget, requests)
-            evidence = AccountEvidence(account_id, desk, parts.records, parts.clock)
+            trading = TradingAccount(gateway, budget, requests)
+            evidence = AccountEvidence(account_id, trading, parts.records, parts.clock)
             watch = AccountWatch(
                 account_id,
-                desk,
+                trading,
                 evidence,
                 working=self._working,
                 strategies=parts.strategies,
                 attempts=parts.attempts,
                 clock=parts.clock,
             )
-            account = ExecutionAccount(desk, evidence, watch, hours)
+            account = ExecutionAccount(trading, evidence, watch, hours)
             self._in_background(self._watch(account_id, watch))
             self._accounts[account_id] = account
-            parts.updates.follow(account_id, self._callbacks(account_id, desk))
+            parts.updates.follow(account_id, self._callbacks(account_id, trading))
         account.watch.used()
         return account
 
-    def _callbacks(self, account_id: int, desk: AccountDesk) -> StreamCallbacks:
+    def _callbacks(self, account_id: int, trading: TradingAccount) -> StreamCallbacks:
         stops = self._stops
 
         def on_connected() -> None:
-            desk.updates_broke()
+            trading.updates_broke()
             stops.on_connected(account_id)
 
         return StreamCallbacks(
@@ -119,8 +119,8 @@ class ExecutionAccounts:
         )
 
     async def _watch(self, account_id: int, watch: AccountWatch) -> None:
-        """An account that is out of use is let go. Its budget stays, since the day is not over."""
-        await watch.live()
+        """Forget an account that is out of use. Its budget stays, since the day is not over."""
+        await watch.run()
         del self._accounts[account_id]
         self._stops.on_left(account_id)
         self._parts.updates.leave(account_id)
@@ -128,5 +128,5 @@ class ExecutionAccounts:
     def _on_update(self, account_id: int, report: OrderReport) -> None:
         account = self._accounts.get(account_id)
         if account is not None:
-            account.desk.take_update(report)
+            account.trading.take_update(report)
             account.watch.take_update(report)

@@ -118,7 +118,7 @@ class ExecutionShell:
         return work
 
     def withdraw(self, intent_id: IntentId) -> None:
-        """Send nothing more for an intent in work; whether its order exists is still found out."""
+        """Send nothing more for an intent; whether its order exists is still found out."""
         if intent_id in self._working:
             self._withdrawn.add(intent_id)
         if (placer := self._placing.get(intent_id)) is not None:
@@ -136,7 +136,7 @@ class ExecutionShell:
         if cancelling is None:
             follower = self._working.get(intent_id)
             work = cancel_order(
-                account.desk, order_id, follower, lambda: takes_changes(account.hours, self._clock.now())
+                account.trading, order_id, follower, lambda: takes_changes(account.hours, self._clock.now())
             )
             cancelling = asyncio.create_task(work)
             self._cancelling[key] = cancelling
@@ -146,13 +146,13 @@ class ExecutionShell:
     async def orders_by_tag(self, account_id: int, tags: Sequence[str]) -> Mapping[str, OrderReport]:
         """The orders of today's book that carry one of the tags. Raises BrokerUnavailable."""
         account = await self._accounts.of(account_id)
-        return newest_by_tag(await account.desk.read_book(), tags)
+        return newest_by_tag(await account.trading.read_book(), tags)
 
     async def probe(self, account_id: int) -> bool:
         """Whether the broker answers for the account."""
         try:
             account = await self._accounts.of(account_id)
-            await account.desk.read_book()
+            await account.trading.read_book()
         except BrokerUnavailable:
             return False
         return True
@@ -220,7 +220,7 @@ class ExecutionShell:
         finally:
             keeper.cancel()
             key = position_key(command.instrument, command.product)
-            account.desk.shares.set(key, command.intent.id, 0)
+            account.trading.shares.set(key, command.intent.id, 0)
             if answer is not None:
                 await asyncio.wait({answered})
             await self._claims.release(claimed)
@@ -313,7 +313,7 @@ class ExecutionShell:
     def _placer(self, command: OrderCommand, account: ExecutionAccount) -> OrderPlacer:
         return OrderPlacer(
             command,
-            account.desk,
+            account.trading,
             account.evidence,
             attempts=self._attempts,
             clock=self._clock,
@@ -339,7 +339,7 @@ class ExecutionShell:
         intent_id = command.intent.id
         chase = ExitChase(
             command,
-            account.desk,
+            account.trading,
             self._attempts,
             self._clock,
             tell=lambda event: self._report(command, event),
@@ -347,7 +347,7 @@ class ExecutionShell:
         )
         follower = OrderFollower(
             command,
-            account.desk,
+            account.trading,
             account.evidence,
             attempts=self._attempts,
             clock=self._clock,

@@ -73,4 +73,4 @@ class StrategyEngine(Protocol):
         """Figures of the engine; answering at all means that it is there."""
 
     async def close(self) -> None:
-        """Let go of the connection; the strategies run on."""
+        """Close the connection; the strategies run on."""

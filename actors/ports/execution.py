@@ -24,7 +24,7 @@ class BrokerUnavailable(Exception):
     """A read of the broker failed; nothing is proven by it."""
 
 
-class BrokerSessionExpired(BrokerUnavailable):
+class BrokerLoginExpired(BrokerUnavailable):
     """The broker refuses the access token: it answers nothing, and takes nothing, before the owner logs in again."""
 
 
@@ -147,7 +147,7 @@ class ClaimVerdict(StrEnum):
     """The answer to a claim on the order lock of a strategy (row G1)."""
 
     GRANTED = "granted"
-    """No claim of the intent stands: within the life of a claim, no attempt has left us."""
+    """No claim of the intent stands: while a claim lasts, no attempt has left us."""
     OWNED = "owned"
     """Redis does not answer; the run is the caller's, and nothing is known of earlier attempts."""
     HELD_BY_ME = "held_by_me"

@@ -93,7 +93,7 @@ class Holding:
     number: int = 0
 
 
-class OrderDesk(Protocol):
+class OrderExecution(Protocol):
     """The execution pool as a strategy sees it."""
 
     def execute(self, command: OrderCommand) -> Awaitable[Event]:

@@ -24,7 +24,7 @@ TOKEN_PATIENCE = timedelta(seconds=5)
 """How long ticks of an instrument wait for the word that its token is still its own; then they count without it."""
 
 _TIMES_ABSENT = 2
-"""So many answers without an instrument prove that the broker does not list it: one may be incomplete."""
+"""How many answers without an instrument prove that the broker does not list it: one may be incomplete."""
 
 
 @dataclass(slots=True)
@@ -109,7 +109,7 @@ class FeedShell:
             self._stream.unsubscribe(token)
             self._clock_of(followed.connection).forget(token)
 
-    def subscribe_anew(self, connection: int) -> None:
+    def resubscribe(self, connection: int) -> None:
         """Ask for all instruments of a connection again: the stream may put them on another one."""
         for followed in list(self._followed.values()):
             if followed.connection == connection:
@@ -184,7 +184,7 @@ class FeedShell:
     # --- symbols that fell silent while others tick -------------------------------------------------------------------
 
     def quiet(self) -> list[Instrument]:
-        """Armed instruments, on a live connection, without a tick for so many seconds that a quote is due."""
+        """Armed instruments, on a live connection, that have been silent for long enough to ask for a quote."""
         now = self._clock.now()
         return [
             followed.instrument

@@ -25,7 +25,7 @@ SILENT_LIMIT = timedelta(seconds=30)
 """A strategy without a connection asks again every second."""
 
 HEAD_START_S = 0.05
-"""So much later a strategy hears a tick whose stop-loss execution watches as well: fifty processes that wake at one
+"""How much later a strategy hears a tick if execution watches its stop-loss as well: fifty processes that wake at one
 tick would take the cores from the one that their orders leave from."""
 
 IDLE_LIMIT = timedelta(seconds=60)
@@ -115,7 +115,7 @@ class RouterShell:
         try:
             async with asyncio.timeout(FEED_PATIENCE_S):
                 feed = await self._source.subscribe(self._instrument, armed=self._fanout.armed)
-        except Exception as error:  # noqa: BLE001 - whatever broke over there, strategies must hear of it
+        except Exception as error:  # noqa: BLE001 - whatever broke in the feed, strategies must hear of it
             log.warning("router.feed_unreachable", extra={"symbol": self._instrument.symbol, "error": repr(error)})
             feed = FeedStatus(live=False)
         self._feed, self._feed_live = feed, feed.live

@@ -16,40 +16,40 @@ from actors.runtime.names import Pools
 from actors.runtime.peers import Peers
 
 
-class RayOrderDesk:
-    """`OrderDesk` over the execution pool."""
+class RayOrderExecution:
+    """`OrderExecution` over the execution pool."""
 
     def __init__(self, peers: Peers, pools: Pools) -> None:
         self._peers, self._pools = peers, pools
 
     def execute(self, command: OrderCommand) -> Awaitable[Event]:
-        """See `OrderDesk.execute`."""
+        """See `OrderExecution.execute`."""
         return self._call(command.account_id, "execute", command)
 
     async def cancel(self, account_id: int, intent_id: IntentId, order_id: str) -> None:
-        """See `OrderDesk.cancel`."""
+        """See `OrderExecution.cancel`."""
         await self._call(account_id, "cancel", account_id, intent_id, order_id)
 
     async def withdraw(self, account_id: int, intent_id: IntentId) -> None:
-        """See `OrderDesk.withdraw`."""
+        """See `OrderExecution.withdraw`."""
         await self._call(account_id, "withdraw", account_id, intent_id)
 
     async def orders_by_tag(self, account_id: int, tags: Sequence[str]) -> Mapping[str, OrderReport]:
-        """See `OrderDesk.orders_by_tag`."""
+        """See `OrderExecution.orders_by_tag`."""
         reports: Mapping[str, OrderReport] = await self._call(account_id, "orders_by_tag", account_id, tags)
         return reports
 
     async def probe(self, account_id: int) -> bool:
-        """See `OrderDesk.probe`."""
+        """See `OrderExecution.probe`."""
         return bool(await self._call(account_id, "probe", account_id))
 
     async def cover(self, holding: Holding) -> Cover:
-        """See `OrderDesk.cover`."""
+        """See `OrderExecution.cover`."""
         cover: Cover = await self._call(holding.account_id, "cover", holding)
         return cover
 
     async def guard(self, holding: Holding) -> GuardAnswer:
-        """See `OrderDesk.guard`."""
+        """See `OrderExecution.guard`."""
         answer: GuardAnswer = await self._call(holding.account_id, "guard", holding)
         return answer
 

@@ -15,7 +15,7 @@ from actors.domain.strategy.decisions import SendOrder
 from actors.domain.strategy.events import BrokerRestored, Event
 from actors.domain.strategy.state import StrategyState
 from actors.ports.common import Clock, PeerUnavailable
-from actors.ports.strategy import OrderCommand, OrderDesk
+from actors.ports.strategy import OrderCommand, OrderExecution
 
 log = logging.getLogger(__name__)
 
@@ -31,17 +31,17 @@ _CANCEL_PAUSES_S = (PEER_RETRY_S, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
 
 
 def peer_pause(tries: int) -> float:
-    """Seconds until an order is given again, after so many tries: an actor is back in two, or its node is gone."""
+    """Seconds until an order is given again, after `tries` tries: an actor is back in two, or its node is gone."""
     if tries < _COMMAND_TRIES:
         return _COMMAND_RETRY_S
     return PEER_RETRY_S if tries < _COMMAND_TRIES + _QUICK_TRIES else _SLOW_S
 
 
-class DeskCalls:
+class ExecutionCalls:
     """Execution as one account's strategy uses it. Answers are posted as events."""
 
-    def __init__(self, desk: OrderDesk, account_id: int, clock: Clock, post: Callable[[Event], None]) -> None:
-        self._desk, self._account_id, self._clock, self._post = desk, account_id, clock, post
+    def __init__(self, execution: OrderExecution, account_id: int, clock: Clock, post: Callable[[Event], None]) -> None:
+        self._execution, self._account_id, self._clock, self._post = execution, account_id, clock, post
         self._withdrawn: set[IntentId] = set()
 
     def execute(self, command: OrderCommand) -> Coroutine[Any, Any, None]:
@@ -49,33 +49,33 @@ class DeskCalls:
 
         The command leaves in this call; what is returned must be run to its end.
         """
-        return self._see_through(command, self._desk.execute(command))
+        return self._see_through(command, self._execution.execute(command))
 
     async def _see_through(self, command: OrderCommand, answer: Awaitable[Event]) -> None:
         given_at = self._clock.now()
         for tries in count():
             try:
                 return self._post(await answer)
-            except Exception as error:  # noqa: BLE001 - an order in doubt is never dropped, whatever broke over there
+            except Exception as error:  # noqa: BLE001 - an order in doubt is never dropped, whatever broke in execution
                 about = {"strategy_id": command.strategy_id, "intent": str(command.intent.id), "error": repr(error)}
                 log.warning("strategy.desk_unavailable", extra=about)
                 not_after = self._clock.now() if command.intent.id in self._withdrawn else command.not_after
                 command = replace(command, look_up_first=True, not_after=not_after, given_at=given_at)
                 await asyncio.sleep(peer_pause(tries))
-                answer = self._desk.execute(command)
+                answer = self._execution.execute(command)
         return None
 
     async def withdraw(self, intent_id: IntentId) -> None:
         """Send nothing more. Execution that died has forgotten the intent too: asked again, it only looks it up."""
         self._withdrawn.add(intent_id)
         with contextlib.suppress(PeerUnavailable):
-            await self._desk.withdraw(self._account_id, intent_id)
+            await self._execution.withdraw(self._account_id, intent_id)
 
     async def cancel(self, intent_id: IntentId, order_id: str) -> None:
         """Cancel until the order is final, with growing pauses."""
         for tries in count():
             try:
-                return await self._desk.cancel(self._account_id, intent_id, order_id)
+                return await self._execution.cancel(self._account_id, intent_id, order_id)
             except PeerUnavailable as error:
                 log.warning("strategy.cancel_waits", extra={"order_id": order_id, "reason": str(error)})
                 await asyncio.sleep(_CANCEL_PAUSES_S[min(tries, len(_CANCEL_PAUSES_S) - 1)])
@@ -84,12 +84,12 @@ class DeskCalls:
     async def warm_up(self) -> None:
         """Have a connection of the account opened before it is needed; a failure shows itself when it matters."""
         with contextlib.suppress(PeerUnavailable):
-            await self._desk.probe(self._account_id)
+            await self._execution.probe(self._account_id)
 
     async def probe(self) -> None:
-        """Post `BrokerRestored` if the broker gives a sign of life."""
+        """Post `BrokerRestored` if the broker answers."""
         try:
-            alive = await self._desk.probe(self._account_id)
+            alive = await self._execution.probe(self._account_id)
         except PeerUnavailable:
             alive = False
         if alive:

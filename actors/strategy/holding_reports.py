@@ -18,7 +18,7 @@ from actors.domain.strategy.spec import StrategyRun
 from actors.domain.strategy.state import Phase, StrategyState
 from actors.domain.token_day import token_day
 from actors.ports.common import Clock, PeerUnavailable
-from actors.ports.strategy import GuardAnswer, Holding, OrderDesk, StopOrder
+from actors.ports.strategy import GuardAnswer, Holding, OrderExecution, StopOrder
 from actors.strategy.execution_calls import order_command
 from actors.waiting import until_answered, within
 
@@ -43,13 +43,13 @@ _ASK_AGAIN_S = 1.0
 class GuardCalls:
     """The holding of one run, and its stop-loss armed where orders leave (row M4).
 
-    `update` never waits; `live` reports it for as long as the run is open.
+    `update` never waits; `run` reports it for as long as the run is open.
     """
 
     def __init__(
-        self, desk: OrderDesk, run: StrategyRun, epoch: int, clock: Clock, post: Callable[[Event], None]
+        self, execution: OrderExecution, run: StrategyRun, epoch: int, clock: Clock, post: Callable[[Event], None]
     ) -> None:
-        self._desk, self._run, self._epoch, self._clock, self._post = desk, run, epoch, clock, post
+        self._execution, self._run, self._epoch, self._clock, self._post = execution, run, epoch, clock, post
         self._said: tuple[object, ...] = ()
         self._holding = self._told = holding_of(run, epoch, Stake(run.run_id, 0, run.entry_intent().tag))
         self._answer = GuardAnswer()
@@ -59,7 +59,7 @@ class GuardCalls:
 
     def update(self, state: StrategyState, tick: Tick | None = None) -> None:
         """Take in the state after an event. The next renewal reports an exit that has left: execution sent it."""
-        if tick is not None and _lists_anew(self._listed, tick):
+        if tick is not None and _lists_again(self._listed, tick):
             self._listed = tick
         said = (
             (state.phase, state.entry, state.exits, state.forgiven),
@@ -103,7 +103,7 @@ class GuardCalls:
         stake = state.stake(self._clock.now().astimezone(self._run.buy_at.tzinfo).date())
         return stake if state.phase is not Phase.ENDED else Stake(stake.run_id, 0, stake.entry_tag, stake.exit_tags)
 
-    async def live(self) -> None:
+    async def run(self) -> None:
         """Tell every change at once, and an open position every few seconds, until cancelled."""
         while True:
             self._changed.clear()
@@ -125,8 +125,8 @@ class GuardCalls:
         holding = self._holding
         try:
             async with asyncio.timeout(_PATIENCE_S):
-                answer = await self._desk.guard(holding)
-        except Exception as error:  # noqa: BLE001 - whatever broke over there, the strategy itself keeps guarding
+                answer = await self._execution.guard(holding)
+        except Exception as error:  # noqa: BLE001 - whatever broke in execution, the strategy itself keeps guarding
             about = {"strategy_id": holding.strategy_id, "run_id": holding.run_id, "error": repr(error)}
             log.warning("strategy.guard_not_told", extra=about)
             self._answer = GuardAnswer()
@@ -149,7 +149,7 @@ class GuardCalls:
 
     async def cover(self, state: StrategyState) -> Cover:
         """What the account holds now of the shares that the run has in this state. Raises PeerUnavailable."""
-        return await self._desk.cover(holding_of(self._run, self._epoch, self.stake(state)))
+        return await self._execution.cover(holding_of(self._run, self._epoch, self.stake(state)))
 
     async def ask(self, state: StrategyState) -> None:
         """Learn what the account holds of the run's shares, however often it must be asked."""
@@ -162,7 +162,7 @@ class GuardCalls:
         self._post(CoverRead(cover.covered, cover.reason() if cover.lacking else ""))
 
 
-def _lists_anew(before: Tick | None, tick: Tick) -> bool:
+def _lists_again(before: Tick | None, tick: Tick) -> bool:
     """Whether the tick tells a token that was not known, or not known of today: the feed confirms each every day."""
     return before is None or tick.token != before.token or token_day(tick.received_at) != token_day(before.received_at)
 

@@ -30,7 +30,7 @@ _PATIENCE_S = 2.0
 
 
 class WatchCalls:
-    """The watch of one run. `set_level` never waits; `live` renews it; `leave` ends it.
+    """The watch of one run. `set_level` never waits; `run` renews it; `leave` ends it.
 
     `post` hears whether the stream is alive (row J2), with each renewal while it does not. `orders_first` is awaited
     before a renewal: see `ORDER_FIRST_S`. `watched_since` tells from when trades count (`StrategyState`), `yields`
@@ -62,7 +62,7 @@ class WatchCalls:
         self._level_changed.set()
         self._changed.set()
 
-    async def live(self) -> None:
+    async def run(self) -> None:
         """Renew the subscription until cancelled; the answer tells whether the stream is alive."""
         live, loop = True, asyncio.get_running_loop()
         trouble: FeedLost | None
@@ -76,7 +76,7 @@ class WatchCalls:
                         self._run.strategy_id, self._run.instrument, self._stop_loss, yields=self._yields()
                     )
                 trouble, pause = self._trouble(status, asked_at), WATCH_RENEWAL_S
-            except Exception as error:  # noqa: BLE001 - whatever broke over there, the watch is renewed
+            except Exception as error:  # noqa: BLE001 - whatever broke in the router, the watch is renewed
                 about = {"strategy_id": self._run.strategy_id, "run_id": self._run.run_id, "error": repr(error)}
                 log.warning("strategy.watch_waits", extra=about)
                 trouble, pause = FeedLost("the price router does not answer"), _RETRY_S

@@ -4,7 +4,7 @@
 
 * Events are taken in one at a time, each completely; the new state is stored before anything is awaited.
 * A request to the broker is handed over before anything is recorded; recording is retried until the journal has it.
-* When `live()` returns, the run is over and recorded, or a newer incarnation has taken it over.
+* When `run()` returns, the run is over and recorded, or a newer incarnation has taken it over.
 """
 
 import asyncio
@@ -55,8 +55,8 @@ from actors.domain.strategy.state import Phase, StrategyState
 from actors.ports.common import Clock, EntryRefused, PeerUnavailable, StaleEpoch
 from actors.ports.engine import WordTaken
 from actors.ports.prices import PriceWatch
-from actors.ports.strategy import Journal, JournalEntry, LoadedRun, LoggedEvent, OrderCommand, OrderDesk
-from actors.strategy.execution_calls import PEER_RETRY_S, DeskCalls, order_command
+from actors.ports.strategy import Journal, JournalEntry, LoadedRun, LoggedEvent, OrderCommand, OrderExecution
+from actors.strategy.execution_calls import PEER_RETRY_S, ExecutionCalls, order_command
 from actors.strategy.holding_reports import GuardCalls
 from actors.strategy.price_subscription import WatchCalls
 from actors.strategy.timers import WallClockTimers
@@ -72,7 +72,7 @@ ORDER_FIRST_S = 0.25
 touched at once, fifty records and subscriptions would take the cores from them. Recovery finds an order by its tag in
 any case (mechanism 3)."""
 
-LAST_WORDS_S = 5.0
+CLOSING_TIMEOUT_S = 5.0
 """How long an ended strategy waits until its alerts and cancellations are taken over."""
 
 RECOVERY_ALERT_AFTER = timedelta(seconds=3)
@@ -88,18 +88,18 @@ _Posted = tuple[int, int, Event, asyncio.Future[None] | None]
 
 
 class StrategyShell:
-    """One running strategy. Give it events with `post`; await `live()` for its whole life."""
+    """One running strategy. Give it events with `post`; `run()` returns when its run is over."""
 
     def __init__(
-        self, loaded: LoadedRun, *, desk: OrderDesk, journal: Journal, prices: PriceWatch, clock: Clock
+        self, loaded: LoadedRun, *, execution: OrderExecution, journal: Journal, prices: PriceWatch, clock: Clock
     ) -> None:
         self._run = loaded.run
         self._epoch = loaded.epoch
         self._state = load_state(loaded.run, loaded.snapshot)
-        self._desk, self._journal, self._clock = desk, journal, clock
+        self._execution, self._journal, self._clock = execution, journal, clock
         self._inbox: asyncio.PriorityQueue[_Posted] = asyncio.PriorityQueue()
-        self._calls = DeskCalls(desk, self._run.account_id, clock, self.post)
-        self._guard = GuardCalls(desk, self._run, self._epoch, clock, self.post)
+        self._calls = ExecutionCalls(execution, self._run.account_id, clock, self.post)
+        self._guard = GuardCalls(execution, self._run, self._epoch, clock, self.post)
         about = (lambda: self._state.watched_since, lambda: self._guard.shared)
         self._watch = WatchCalls(prices, self._run, self.post, self._orders_first, *about)
         self._posted = 0
@@ -114,7 +114,7 @@ class StrategyShell:
         self._settled = asyncio.Event()
         self._over = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._last_words: set[asyncio.Task[None]] = set()
+        self._closing_calls: set[asyncio.Task[None]] = set()
         self._about = {"strategy_id": self._run.strategy_id, "run_id": self._run.run_id, "epoch": self._epoch}
 
     @property
@@ -169,7 +169,7 @@ class StrategyShell:
         await asyncio.wait([recorded, settled], return_when=asyncio.FIRST_COMPLETED)
         settled.cancel()
 
-    async def live(self) -> bool:
+    async def run(self) -> bool:
         """Recover, then take in events until the run is over and recorded: True. False: a newer incarnation owns it.
 
         Raises:
@@ -178,7 +178,7 @@ class StrategyShell:
         self._spawn(self._calls.warm_up())
         self.post(await self._recover())
         # what was recovered is taken in first: the router must not hear that no stop-loss is watched
-        work = (self._keep_recording(), self._consume(), self._watch.live(), self._guard.live())
+        work = (self._keep_recording(), self._consume(), self._watch.run(), self._guard.run())
         parts = [asyncio.create_task(part) for part in work]
         try:
             await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
@@ -186,8 +186,8 @@ class StrategyShell:
                 if part.done():
                     part.result()
             self._settled.set()
-            if self._last_words:
-                await asyncio.wait(set(self._last_words), timeout=LAST_WORDS_S)
+            if self._closing_calls:
+                await asyncio.wait(set(self._closing_calls), timeout=CLOSING_TIMEOUT_S)
         except StaleEpoch:
             self._say(logging.WARNING, "strategy.superseded")
             return False
@@ -215,7 +215,9 @@ class StrategyShell:
                 self._raise_alert("recovery_waits", f"Not guarded: the order book cannot be read ({error})")
 
         account_id, tags = self._run.account_id, expected_tags(self._state)
-        return RunRecovered(await until_answered(lambda: self._desk.orders_by_tag(account_id, tags), PEER_RETRY_S, say))
+        return RunRecovered(
+            await until_answered(lambda: self._execution.orders_by_tag(account_id, tags), PEER_RETRY_S, say)
+        )
 
     # --- events in, decisions out --------------------------------------------------------------------------------
 
@@ -256,7 +258,7 @@ class StrategyShell:
             case WithdrawOrder(intent_id):
                 self._spawn(self._calls.withdraw(intent_id))
             case CancelOrder(intent_id, order_id):
-                self._last_words.add(self._spawn(self._calls.cancel(intent_id, order_id)))
+                self._closing_calls.add(self._spawn(self._calls.cancel(intent_id, order_id)))
             case ArmIntent(intent):
                 self._spawn(self._arm(intent.id))
             case AskCover():
@@ -306,7 +308,7 @@ class StrategyShell:
 
     def _task_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        self._last_words.discard(task)
+        self._closing_calls.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             self._say(logging.ERROR, "strategy.task_failed", error=repr(error))
 
@@ -324,7 +326,7 @@ class StrategyShell:
 
     def _raise_alert(self, code: str, message: str) -> None:
         self._say(logging.WARNING, "alert", code=code, sentence=message)
-        self._last_words.add(self._spawn(self._alert(code, message)))
+        self._closing_calls.add(self._spawn(self._alert(code, message)))
 
     async def _alert(self, code: str, message: str) -> None:
         run = self._run

@@ -6,11 +6,13 @@ from actors.domain.orders.log_events import LogWord
 from actors.domain.strategy import recovery
 from actors.domain.strategy.decisions import LogEvent
 from actors.domain.strategy.snapshot import load_state
-from actors.ports.strategy import JournalEntry, LoadedRun, LoggedEvent, OrderDesk
+from actors.ports.strategy import JournalEntry, LoadedRun, LoggedEvent, OrderExecution
 from actors.strategy.holding_reports import holding_of
 
 
-async def guarded_again(loaded: LoadedRun, desk: OrderDesk, now: datetime) -> tuple[JournalEntry | None, int | None]:
+async def guarded_again(
+    loaded: LoadedRun, execution: OrderExecution, now: datetime
+) -> tuple[JournalEntry | None, int | None]:
     """What to record so that an ended run goes on, and how many of its shares the account shows.
 
     None for the first: there is nothing to guard. None for both: the run did not end because its shares seemed to be
@@ -24,7 +26,7 @@ async def guarded_again(loaded: LoadedRun, desk: OrderDesk, now: datetime) -> tu
     if not ended.closed_outside or own <= 0:
         return None, None
     today = now.astimezone(loaded.run.buy_at.tzinfo).date()
-    cover = await desk.cover(holding_of(loaded.run, loaded.epoch, ended.stake(today)))
+    cover = await execution.cover(holding_of(loaded.run, loaded.epoch, ended.stake(today)))
     held = min(own, cover.held - (cover.staked - own))
     if held <= 0:
         return None, 0

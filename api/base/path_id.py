@@ -1,4 +1,4 @@
-"""Ids in paths. What is no id there is no path of ours, so that `PATCH /strategy/list` is a wrong method (405)."""
+"""Ids in paths. A segment that is no positive integer does not match: `PATCH /strategy/list` is 405, not 422."""
 
 from typing import Annotated
 

@@ -14,7 +14,7 @@ from typing import TypeVar
 from actors.domain.identifiers import Instrument
 from broker.errors import BrokerUnreachable
 from broker.kite import login
-from broker.kite.login import BrokerSession, Timeout
+from broker.kite.login import BrokerLogin, Timeout
 from broker.proxy import Proxy
 from config.settings import Broker, Settings
 from persistence.secrets.encryption import BrokerCredentials
@@ -53,7 +53,7 @@ class BrokerCalls:
 
     async def check_access_token(
         self, broker: str, api_key: str, access_token: str, proxy: Proxy | None
-    ) -> BrokerSession:
+    ) -> BrokerLogin:
         """See `login.check_access_token`."""
         root, timeout_s = self.endpoint(broker)
         check = partial(login.check_access_token, root=root, timeout_s=timeout_s, proxy=proxy)
@@ -61,7 +61,7 @@ class BrokerCalls:
 
     async def exchange_request_token(
         self, broker: str, api_key: str, api_secret: str, request_token: str, proxy: Proxy | None
-    ) -> BrokerSession:
+    ) -> BrokerLogin:
         """See `login.exchange_request_token`."""
         root, timeout_s = self.endpoint(broker)
         exchange = partial(login.exchange_request_token, root=root, timeout_s=timeout_s, proxy=proxy)

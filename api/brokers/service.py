@@ -13,7 +13,7 @@ from api.base.translations import code_of
 from api.brokers.calls import BrokerCalls
 from api.brokers.lookups import credentials_of, is_past_its_morning, proxy_at
 from broker.errors import BrokerError, CredentialsMismatch, ExpiredToken, InvalidToken
-from broker.kite.login import BrokerSession
+from broker.kite.login import BrokerLogin
 from broker.proxy import Proxy
 from config.settings import Broker, Settings
 from persistence.database.engine import Sessions, tenant_transaction, transaction
@@ -206,7 +206,7 @@ class BrokerService:
             raise InvalidField("proxy_url", "is not allowed on this server")
         return chosen
 
-    async def _validate(self, keys: _KeyPair, request: ConnectRequest, stored: BrokerAccount | None) -> BrokerSession:
+    async def _validate(self, keys: _KeyPair, request: ConnectRequest, stored: BrokerAccount | None) -> BrokerLogin:
         if request.access_token is None:
             token = request.request_token or ""
             return await self._calls.exchange_request_token(
@@ -224,7 +224,7 @@ class BrokerService:
         return accepted
 
     async def _store_alone(
-        self, user_id: int, keys: _KeyPair, request: ConnectRequest, accepted: BrokerSession, address: str
+        self, user_id: int, keys: _KeyPair, request: ConnectRequest, accepted: BrokerLogin, address: str
     ) -> BrokerAccount:
         # The database judges, not a look beforehand: of two who connect at once one must lose.
         try:
@@ -235,7 +235,7 @@ class BrokerService:
             raise _account_taken(keys.broker) from error
 
     async def _store(
-        self, user_id: int, keys: _KeyPair, request: ConnectRequest, accepted: BrokerSession, address: str
+        self, user_id: int, keys: _KeyPair, request: ConnectRequest, accepted: BrokerLogin, address: str
     ) -> BrokerAccount:
         async with tenant_transaction(self._sessions, user_id) as session:
             if await Users(session).lock_live(user_id) is None:
@@ -255,9 +255,7 @@ class BrokerService:
             )
         return account
 
-    def _row(
-        self, user_id: int, before: BrokerAccount | None, keys: _KeyPair, accepted: BrokerSession
-    ) -> dict[str, Any]:
+    def _row(self, user_id: int, before: BrokerAccount | None, keys: _KeyPair, accepted: BrokerLogin) -> dict[str, Any]:
         same_token = before is not None and self._holds_token(before, accepted.access_token)
         credentials = BrokerCredentials(keys.api_key, keys.api_secret, accepted.access_token, keys.proxy_url)
         sealed = seal_credentials(self._secret_box, user_id, credentials)

@@ -24,7 +24,7 @@ PAGE = 100
 """Events read at a time."""
 
 NEWEST = 50
-"""A snapshot holds so many of the user's newest strategies, and every one that runs."""
+"""How many of the user's newest strategies a snapshot holds, besides every one that runs."""
 
 _STATUSES_AT_ONCE = 50
 
@@ -116,5 +116,5 @@ class EventReader:
 
 
 def _priced_by(runtime: Mapping[str, str]) -> tuple[str, str]:
-    """Symbol and broker: a run of before there were several has none."""
+    """Symbol and broker: a run from the time of one broker has none."""
     return runtime["symbol"], runtime.get("broker", "")

@@ -80,7 +80,7 @@ class StrategyChecks:
             BrokerError: if the symbol cannot be checked.
         """
         account = await self._connected_account(user_id)
-        with _session_needed():
+        with _login_needed():
             listed = await self._lookups.find_instrument(account, exchange, tradingsymbol)
             near = None if listed is not None else await self._near(account, exchange, tradingsymbol)
         return Market(await self._calendar(account), check_listed(listed, exchange, near))
@@ -94,7 +94,7 @@ class StrategyChecks:
             InvalidField: the strategy breaks a rule already without the price.
         """
         account = await self._connected_account(strategy.user_id)
-        with _session_needed():
+        with _login_needed():
             listed = await self._listed_today(account, strategy)
             calendar = await self._calendar(account)
             self._check(terms_of(strategy), listed, calendar)
@@ -212,7 +212,7 @@ def broker_not_connected() -> ApiError:
 
 
 @contextmanager
-def _session_needed() -> Iterator[None]:
+def _login_needed() -> Iterator[None]:
     # 409 and not the 401 of `/broker/connect`: what the app sent is in order, what the server holds is not.
     try:
         yield

@@ -1,4 +1,4 @@
-"""Who guards a position, out of the mirror's hash (contract 3.6): what is not confirmed is not said to be guarded."""
+"""Which guards watch a position, by the mirror's hash (contract 3.6): only a confirmed guard is shown."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta, tzinfo
@@ -6,7 +6,7 @@ from datetime import datetime, timedelta, tzinfo
 from api.strategies.schemas import Guard
 
 CONFIRMED_WITHIN = timedelta(seconds=15)
-"""Execution says every few seconds who guards; older word is none."""
+"""Execution reports every few seconds which guards stand; an older report does not count."""
 
 _OPEN = "bought"
 _SELLING = "selling"

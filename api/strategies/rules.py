@@ -126,17 +126,15 @@ def check_moved_stop(stop_loss: Paise, before: Paise, last_price: Decimal | None
         raise InvalidField("stop_loss", message, code="stop_not_below_price")
 
 
-def start_message(buy_at: datetime, session_ends_at: datetime, *, asked: bool) -> str:
+def start_message(buy_at: datetime, token_ends_at: datetime, *, asked: bool) -> str:
     """What the user reads of a START that succeeded; instants in the exchange's zone.
 
-    `session_ends_at` is when the broker's access token is flushed; `asked`: the broker answered when it was asked for
+    `token_ends_at` is when the broker's access token is flushed; `asked`: the broker answered when it was asked for
     the market price.
     """
     sentences = [f"Waiting to buy at {buy_at:%Y-%m-%d %H:%M:%S}"]
-    if session_ends_at <= buy_at:
-        sentences.append(
-            f"Log in to your broker again before that: its session ends at {session_ends_at:%Y-%m-%d %H:%M}"
-        )
+    if token_ends_at <= buy_at:
+        sentences.append(f"Log in to your broker again before that: its session ends at {token_ends_at:%Y-%m-%d %H:%M}")
     if not asked:
         sentences.append("Your broker could not be asked for the market price")
     return ". ".join(sentences)

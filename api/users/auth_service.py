@@ -1,4 +1,4 @@
-"""Accounts and logins (rows A1, A2)."""
+"""Users and logins (rows A1, A2)."""
 
 import uuid
 from collections.abc import Callable
@@ -148,7 +148,7 @@ class AuthService:
         return issued
 
     async def user(self, user_id: int) -> User:
-        """The user of a valid access token. 401 `token_invalid` if the account is deleted."""
+        """The user of a valid access token. 401 `token_invalid` if the user is deleted."""
         async with tenant_transaction(self._sessions, user_id) as session:
             user = await Users(session).by_id(user_id)
         if user is None:
@@ -156,7 +156,7 @@ class AuthService:
         return user
 
     async def _confirm(self, session: AsyncSession, user: User, password: str) -> None:
-        # The password was checked before this transaction: it may have been changed, or the account deleted, since.
+        # The password was checked before this transaction: it may have been changed, or the user deleted, since.
         stored = await Users(session).lock_password(user.id)
         same = stored is not None and stored.password_hash == user.password_hash
         if not same and not await self._passwords.matches(stored.password_hash if stored else None, password):

@@ -1,4 +1,4 @@
-"""Which logins go on: asked at every request, answered from memory nearly always."""
+"""Is this login still valid? Asked at every request, and cached in memory."""
 
 import asyncio
 import time
@@ -18,7 +18,7 @@ from persistence.errors import DatabaseUnavailable
 log = structlog.stdlib.get_logger(__name__)
 
 RECHECK_S = 5.0
-"""After so many seconds the database is asked again: the longest that a login which ended in another process of the
+"""How long an answer of the database is good for: the longest that a login which ended in another process of the
 API goes on in this one. Logins that end in this process end at once."""
 
 PATIENCE_S = 2.0

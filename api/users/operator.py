@@ -1,4 +1,4 @@
-"""What the operator does with accounts past the API: opens them, and gives a user a new password (rows A1, A2)."""
+"""What the operator does with users past the API: adds them, and gives one a new password (rows A1, A2)."""
 
 import secrets
 from datetime import UTC, datetime
@@ -26,7 +26,7 @@ def new_password() -> str:
 
 
 async def add_user(database_url: str, email: str, password: str) -> str:
-    """Open an account, whether or not registration is open; the e-mail address as it is kept.
+    """Add a user, whether or not registration is open; the e-mail address as it is kept.
 
     Raises:
         UserRefused: the address or the password is not acceptable, or the address is registered already.

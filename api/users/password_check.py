@@ -36,7 +36,7 @@ class PasswordCheck:
     async def of_user(self, user_id: int, password: str, address: str, purpose: str) -> User:
         """The user who is logged in, and confirms it for a `purpose` that the audit log names.
 
-        Throttled apart from logins: a stranger who keeps an account throttled must not keep its owner from changing
+        Throttled apart from logins: an attacker who keeps an account throttled must not keep its owner from changing
         the password.
 
         Raises:
@@ -50,7 +50,7 @@ class PasswordCheck:
         known = await self._is_known(find, address)
         refusal = await self._throttle.attempt(account, address, known=known)
         if refusal:
-            if refusal.is_first:  # one line a window, lest a flood of attempts floods the log
+            if refusal.is_first:  # one line a window, so that a flood of attempts does not flood the log
                 await self._record("login_throttled", find, address, purpose, limit=refusal.limit)
             raise too_many_attempts(refusal.wait_s)
         async with transaction(self._sessions) as session:

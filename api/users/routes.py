@@ -1,4 +1,4 @@
-"""`/auth`: accounts, logins, tokens (rows A1, A2)."""
+"""`/auth`: users, logins, tokens (rows A1, A2)."""
 
 from typing import Annotated, Protocol
 
@@ -6,7 +6,6 @@ from fastapi import APIRouter, Depends, Response
 
 from api.base.dependencies import Paging, resources
 from api.base.problems import problems
-from api.users.account_service import AccountService
 from api.users.auth_service import AuthService, IssuedTokens
 from api.users.dependencies import Address, Claims, UserId
 from api.users.schemas import (
@@ -20,6 +19,7 @@ from api.users.schemas import (
     RegisterRequest,
     ValidateAnswer,
 )
+from api.users.user_service import UserService
 from config.settings import Settings
 
 router = APIRouter(prefix="/auth", tags=["auth"])
@@ -29,7 +29,7 @@ class Used(Protocol):
     """What the routes of this room use of `api.bootstrap.Resources`."""
 
     auth: AuthService
-    accounts: AccountService
+    users: UserService
     settings: Settings
 
 
@@ -81,14 +81,14 @@ async def change_password(
 @router.post("/delete", status_code=204, operation_id="delete_account", responses=problems(401, 409, 429))
 async def delete_account(body: DeleteAccountRequest, user_id: UserId, opened: Opened, address: Address) -> Response:
     """Delete the account while nothing runs. The records of trades are kept, the address can register again."""
-    await opened.accounts.delete(user_id, body.password.get_secret_value(), address)
+    await opened.users.delete(user_id, body.password.get_secret_value(), address)
     return Response(status_code=204)
 
 
 @router.get("/activity", operation_id="account_activity", responses=problems(401))
 async def activity(user_id: UserId, opened: Opened, page: Paging) -> ActivityList:
     """What was done with the account and from where, newest first."""
-    lines, total = await opened.accounts.activity(user_id, page.limit, page.offset)
+    lines, total = await opened.users.activity(user_id, page.limit, page.offset)
     zone = opened.settings.zone
     entries = [
         ActivityEntry(at=line.at.astimezone(zone), action=line.action, subject=line.subject, address=line.address)

@@ -23,7 +23,7 @@ from broker.kite.answers.exceptions import AnswerLost, NeverSent
 from broker.proxy import Proxy
 
 MAX_IDLE_S = 50.0
-"""A connection unused for longer is not trusted with an order: a middlebox may have forgotten it without a word."""
+"""A connection unused for longer is not trusted with an order: a middlebox may have forgotten it unnoticed."""
 
 _LONGEST_ANSWER = 32 * 1024 * 1024
 """Bytes. An order book of 5000 rows is about a tenth of it."""

@@ -21,14 +21,14 @@ from actors.domain.orders.cover import AccountPosition, PositionKey
 from actors.domain.orders.order import OrderReport
 from actors.domain.orders.price_band import PriceBand
 from actors.domain.orders.retry_policy import AttemptOutcome
-from actors.ports.execution import BrokerSessionExpired, BrokerUnavailable, PlaceResult
+from actors.ports.execution import BrokerLoginExpired, BrokerUnavailable, PlaceResult
 from actors.ports.strategy import OrderCommand
 from broker.kite.answers.book_rows import OddRows, book_of
 from broker.kite.answers.exceptions import NeverSent
 from broker.kite.answers.holdings import holdings_of, positions_of, together
 from broker.kite.answers.mapping import (
     band_of,
-    is_session_error,
+    is_login_error,
     outcome_of,
     reason_of,
 )
@@ -178,7 +178,7 @@ class KiteGateway:
         except BrokerUnavailable:
             raise
         except Exception as error:
-            kind = BrokerSessionExpired if is_session_error(error) else BrokerUnavailable
+            kind = BrokerLoginExpired if is_login_error(error) else BrokerUnavailable
             raise kind(reason_of(error)) from error
 
     async def _call(self, method: str, begun: "_Begun" = None, **arguments: Any) -> Any:
@@ -193,7 +193,7 @@ class KiteGateway:
                 raise
             return await self._call_as(named_since, method, arguments)
         except Exception as error:
-            if not is_session_error(error):
+            if not is_login_error(error):
                 raise
             self._credentials = None
             # definite: nothing was placed. The user may have connected again since these credentials were read.
@@ -281,7 +281,7 @@ _Begun = BegunOrder | Exception | None
 
 
 async def _readable(descriptor: int, within_s: float) -> None:
-    """Return when something can be read, or after so many seconds."""
+    """Return when something can be read, or after this many seconds."""
     loop, arrived = asyncio.get_running_loop(), asyncio.Event()
     loop.add_reader(descriptor, arrived.set)
     try:

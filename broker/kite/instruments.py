@@ -21,7 +21,7 @@ from broker.kite.login import Timeout, explain, kite_client
 from broker.market.listing import DERIVATIVES_EXCHANGE, EXCHANGES, InstrumentTable, ListedInstrument
 
 RETRY_AFTER = timedelta(seconds=30)
-"""While an older list serves: everybody who asks would otherwise wait for the broker's silence, one after another."""
+"""While an older list serves: all callers would otherwise wait for the broker's silence, one after another."""
 LIST_READY = timedelta(hours=8)
 """After midnight IST: from then on the day's list is there (kite.md §1.4: about 08:30; tokens are flushed before)."""
 

@@ -36,7 +36,7 @@ _PRINTABLE = re.compile(r"[!-~]{1,256}")
 
 
 @dataclass(frozen=True, slots=True)
-class BrokerSession:
+class BrokerLogin:
     """An access token that the broker has just accepted, and whose it is."""
 
     broker_user_id: str
@@ -73,7 +73,7 @@ def login_url(api_key: str, *, page: str | None = None) -> str:
 
 def check_access_token(
     api_key: str, access_token: str, *, root: str, timeout_s: Timeout, proxy: Proxy | None = None
-) -> BrokerSession:
+) -> BrokerLogin:
     """Ask for the profile, which only a live token gets.
 
     The API secret takes no part: the broker checks it only when a request token is exchanged.
@@ -84,7 +84,7 @@ def check_access_token(
     """
     try:
         profile = kite_client(api_key, access_token, root=root, timeout_s=timeout_s, proxy=proxy).profile()
-        return BrokerSession(_word(profile["user_id"]), access_token)
+        return BrokerLogin(_word(profile["user_id"]), access_token)
     except Exception as error:
         raise explain(error) from error
 
@@ -97,7 +97,7 @@ def exchange_request_token(
     root: str,
     timeout_s: Timeout,
     proxy: Proxy | None = None,
-) -> BrokerSession:
+) -> BrokerLogin:
     """Turn the request token of a login into an access token. Either way, the request token is used up.
 
     Raises:
@@ -108,7 +108,7 @@ def exchange_request_token(
     try:
         kite = kite_client(api_key, None, root=root, timeout_s=timeout_s, proxy=proxy)
         session = kite.generate_session(request_token, api_secret=api_secret)
-        return BrokerSession(_word(session["user_id"]), _word(session["access_token"]))
+        return BrokerLogin(_word(session["user_id"]), _word(session["access_token"]))
     except Exception as error:
         explained = explain(error)
         raise (CredentialsMismatch() if isinstance(explained, InvalidToken) else explained) from error

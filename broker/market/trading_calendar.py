@@ -166,7 +166,7 @@ class NseCalendar(TradingCalendar):
     """Weekdays that are no holidays of NSE and BSE, from `exchange_calendars`, and what the operator overrides.
 
     Beyond `known_until` that package knows no holidays yet, and every weekday counts: an order on a holiday is
-    rejected by the broker, while refusing every START in January because a package is old would hurt everybody.
+    rejected by the broker, while refusing every START in January because a package is old would hurt all users.
     """
 
     def __init__(self, overrides: OverrideFile | None = None) -> None:

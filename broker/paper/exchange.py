@@ -15,7 +15,7 @@ from broker.paper.faults.faults import FaultRegistry
 from broker.paper.market.market import Market, Tick
 from broker.paper.orders.rules import Rulebook
 from broker.paper.orders.session import TradingSession
-from broker.paper.outside.session_boundaries import SessionDesk
+from broker.paper.outside.session_boundaries import SessionBoundaries
 from broker.paper.ticker.socket import TickerHub
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class PaperExchange:
         self.rules = Rulebook()
         self.session = TradingSession(self.clock, self.instruments)
         self.session.settings.on = config.session
-        self.session_desk = SessionDesk(self)
+        self.session_boundaries = SessionBoundaries(self)
         self.started_ns = self.clock.now_ns()
         self.hub = TickerHub(config, self.clock, self.accounts, self.instruments, self.faults, tick_of=self._tick_of)
         may_trade = self.session.may_trade
@@ -76,7 +76,7 @@ class PaperExchange:
         self.book.resume()
         self.market.start()
         self._beat()
-        self.session_desk.sync()
+        self.session_boundaries.sync()
         return market_records
 
     def set_clock(self, now_ns: int | None, factor: float | None) -> None:
@@ -103,13 +103,13 @@ class PaperExchange:
         self._clock_changed()
 
     def _clock_changed(self) -> None:
-        self.session_desk.sync()
+        self.session_boundaries.sync()
         self.journal.append_sooner_or_later("clock", self.clock.to_record())
 
     def stop(self) -> None:
         """Stop ticking and close the ledger."""
         self.market.stop()
-        self.session_desk.stop()
+        self.session_boundaries.stop()
         if self._heartbeat is not None:
             self._heartbeat.cancel()
         self.journal.close()

@@ -1,4 +1,4 @@
-"""The `tradeactors` command. Everything heavy is imported inside the commands, so that --help is quick."""
+"""The `tradeactors` command. Large libraries are imported inside the commands, so that --help is quick."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager

@@ -1,4 +1,4 @@
-"""`tradeactors add-user` and `reset-password`: the operator's way to accounts, past the API."""
+"""`tradeactors add-user` and `reset-password`: the operator adds users and resets passwords, past the API."""
 
 import asyncio
 import sys

@@ -84,7 +84,7 @@ async def tenant_transaction(sessions: Sessions, user_id: int) -> AsyncIterator[
 
 
 async def ping(sessions: Sessions) -> None:
-    """Ask for a sign of life.
+    """Ask whether PostgreSQL answers.
 
     Raises:
         DatabaseUnavailable: if there is none.

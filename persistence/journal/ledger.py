@@ -108,7 +108,7 @@ class RunLedger(AccountReads):
             return (await session.scalar(statement)) is not None
 
     async def ping(self) -> None:
-        """Ask PostgreSQL for a sign of life. Raises DatabaseUnavailable."""
+        """Ask whether PostgreSQL answers. Raises DatabaseUnavailable."""
         await ping(self._sessions)
 
     async def owns_run(self, run_id: int, epoch: int) -> bool:
@@ -188,18 +188,20 @@ class RunLedger(AccountReads):
     async def rebuild_mirror(self) -> int:
         """Write the keys of every open run again, from the database (rows J1, J3). Returns how many runs.
 
-        `queue:orders` shows the intents in work again, and nothing that is settled.
+        `queue:orders` shows the working intents again, and nothing that is settled.
 
         Raises:
             MirrorUnavailable: if Redis does not answer.
         """
         statement = select(Run, Strategy, _BROKER).join(Strategy, col(Strategy.id) == col(Run.strategy_id))
-        in_work = select(Intent).join(Run, col(Run.id) == col(Intent.run_id))
-        in_work = in_work.where(col(Run.ended_at).is_(None), col(Intent.state).in_(sorted(WORKING_INTENT_STATES)))
+        open_intents = select(Intent).join(Run, col(Run.id) == col(Intent.run_id))
+        open_intents = open_intents.where(
+            col(Run.ended_at).is_(None), col(Intent.state).in_(sorted(WORKING_INTENT_STATES))
+        )
         async with transaction(self._sessions) as session:
             rows = (await session.execute(statement.where(col(Run.ended_at).is_(None)))).all()
             working: dict[int, list[Intent]] = {}
-            for intent in await session.scalars(in_work):
+            for intent in await session.scalars(open_intents):
                 working.setdefault(intent.run_id, []).append(intent)
         for run, strategy, broker in rows:
             pending = pending_events(run.strategy_id, working.get(run.id, ()))
@@ -211,7 +213,7 @@ class RunLedger(AccountReads):
     async def mirror_again(self, run_id: int, *, delete: bool) -> None:
         """Write a run's keys after its `record` could not, unless a later run of the strategy owns them by now.
 
-        `queue:orders` shows of the run's intents those in work.
+        `queue:orders` shows the run's working intents.
 
         Raises:
             MirrorUnavailable: if Redis still does not answer.

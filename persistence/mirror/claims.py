@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from persistence.errors import MirrorUnavailable
 from persistence.mirror.keys import ORDER_QUEUE, claim_key, lock_key, runtime_key
 from persistence.mirror.prices import outages
-from persistence.mirror.script_connection import LineUnavailable, ScriptLine
+from persistence.mirror.script_connection import ScriptConnection, ScriptUnavailable
 from persistence.mirror.scripts import CLAIM, FORESEE, LEASE, RELEASE, RENEW
 
 log = structlog.get_logger(__name__)
@@ -32,7 +32,7 @@ class Claim(StrEnum):
 class MirroredClaims:
     """Claims of order locks. Every method raises `MirrorUnavailable` when Redis does not answer."""
 
-    def __init__(self, redis: Redis, claims: ScriptLine | None) -> None:
+    def __init__(self, redis: Redis, claims: ScriptConnection | None) -> None:
         """`claims` runs `CLAIM` and `LEASE` for those in a hurry."""
         self._claims = claims
         self._claim = redis.register_script(CLAIM)
@@ -62,7 +62,7 @@ class MirroredClaims:
             if self._claims is not None:
                 try:
                     return Claim(await self._claims.run(CLAIM, keys, arguments))
-                except LineUnavailable as reason:  # it may have been made nevertheless: it is the same claim still
+                except ScriptUnavailable as reason:  # it may have been made nevertheless: it is the same claim still
                     log.info("claim_by_the_slow_way", reason=str(reason))
             return Claim(await self._claim(keys=keys, args=arguments))
 
@@ -71,20 +71,20 @@ class MirroredClaims:
     ) -> Coroutine[Any, Any, Claim] | None:
         """As `claim`, and it leaves in this very call; what is returned gives the answer. None: it cannot."""
         keys, arguments = _claim_words(strategy_id, epoch, intent_id, event_json, ttl_seconds, claim_id)
-        line, asked_at = self._claims, asyncio.get_running_loop().time()
-        answer = line.begin(CLAIM, keys, arguments) if line is not None else None
-        if line is None or answer is None:
+        connection, asked_at = self._claims, asyncio.get_running_loop().time()
+        answer = connection.begin(CLAIM, keys, arguments) if connection is not None else None
+        if connection is None or answer is None:
             return None
 
-        async def settled(begun: "asyncio.Future[bytes]", line: ScriptLine) -> Claim:
+        async def settled(begun: "asyncio.Future[bytes]", connection: ScriptConnection) -> Claim:
             with outages():
                 try:
-                    return Claim(await line.settled(begun, asked_at))
-                except LineUnavailable as reason:
+                    return Claim(await connection.settled(begun, asked_at))
+                except ScriptUnavailable as reason:
                     log.info("claim_by_the_slow_way", reason=str(reason))
                 return Claim(await self._claim(keys=keys, args=arguments))
 
-        return settled(answer, line)
+        return settled(answer, connection)
 
     def rehearse_claim(
         self, strategy_id: int, epoch: int, intent_id: str, event_json: str, ttl_seconds: float, *, claim_id: str
@@ -105,7 +105,7 @@ class MirroredClaims:
                 raise MirrorUnavailable("this mirror keeps no connection for claims")
             try:
                 said = await self._claims.run(LEASE, [key], [holder, str(round(ttl_seconds * 1000))])
-            except LineUnavailable as error:
+            except ScriptUnavailable as error:
                 raise MirrorUnavailable(str(error)) from error
         return None if said == "lost" else int(said) / 1000
 

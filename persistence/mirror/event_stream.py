@@ -18,7 +18,7 @@ from persistence.mirror.prices import outages
 from persistence.mirror.scripts import EVENTS_KEEP_SECONDS, WAKE_CHANNEL
 
 QUIET_S = 10.0
-"""After so many seconds without a wake-up the connection is asked for a sign of life."""
+"""How long the connection may bring no wake-up before it is asked whether Redis still answers."""
 
 _OPENED = "opened"
 
@@ -77,7 +77,7 @@ class EventStream:
         return EventPage(tuple(found), _id_of(entries[-1]) if entries else last_id, more=len(entries) == limit)
 
     async def wakeups(self) -> AsyncGenerator[int | None, None]:
-        """The id of each user who has news, as it comes; None: some may have been lost, so everybody may have.
+        """The id of each user who has news, as it comes; None: ids may have been lost, so all users may have.
 
         The first is None, when the subscription stands. Close the generator to give the connection back.
         """

@@ -30,7 +30,7 @@ from persistence.mirror.keys import (
     user_key,
 )
 from persistence.mirror.prices import MirroredPrices, outages
-from persistence.mirror.script_connection import ScriptLine
+from persistence.mirror.script_connection import ScriptConnection
 from persistence.mirror.scripts import (
     BURY,
     CLAIM,
@@ -87,7 +87,7 @@ def open_redis(redis_url: str, *, timeout_s: float = 0.5, max_connections: int =
 class RuntimeMirror(MirroredPrices, MirroredClaims):
     """Reads and writes of the mirror. Every method raises `MirrorUnavailable` when Redis does not answer."""
 
-    def __init__(self, redis: Redis, claims: ScriptLine | None = None, *, default_broker: str = "paper") -> None:
+    def __init__(self, redis: Redis, claims: ScriptConnection | None = None, *, default_broker: str = "paper") -> None:
         """`redis` must answer in text; `open_redis` makes one that does. `claims` runs `CLAIM` for those in a hurry.
 
         `default_broker`: the first of BROKERS, whose price keys bear no broker's name.
@@ -111,7 +111,7 @@ class RuntimeMirror(MirroredPrices, MirroredClaims):
 
         `quick_claims`: keep a connection for `claim` alone.
         """
-        claims = ScriptLine(redis_url, (CLAIM, LEASE), timeout_s) if quick_claims else None
+        claims = ScriptConnection(redis_url, (CLAIM, LEASE), timeout_s) if quick_claims else None
         return cls(open_redis(redis_url, timeout_s=timeout_s), claims, default_broker=default_broker)
 
     async def close(self) -> None:
@@ -121,7 +121,7 @@ class RuntimeMirror(MirroredPrices, MirroredClaims):
         await self._redis.aclose()
 
     async def ping(self) -> None:
-        """Ask for a sign of life."""
+        """Ask whether Redis answers."""
         with outages():
             await self._redis.ping()
 

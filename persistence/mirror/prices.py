@@ -101,7 +101,7 @@ class MirroredPrices:
         return await self._read([feed_key(broker) for broker in brokers])
 
     async def put_feed_account(self, broker: str, account_id: int) -> None:
-        """Whose credentials have carried a broker's market data last."""
+        """Remember the account whose credentials carry a broker's market data."""
         with outages():
             await self._redis.set(feed_account_key(broker), account_id)
 

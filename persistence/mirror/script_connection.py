@@ -19,11 +19,11 @@ _STALE_S = 1.0
 _LONGEST_LINE = 1 << 16
 
 
-class LineUnavailable(Exception):
+class ScriptUnavailable(Exception):
     """There is no connection, it broke, or Redis said no; the script may have run or not."""
 
 
-class ScriptLine:
+class ScriptConnection:
     """Runs a few scripts. Plain `redis://` over TCP only; with any other URL every call says that it is unavailable."""
 
     def __init__(self, redis_url: str, scripts: Sequence[str], timeout_s: float) -> None:
@@ -49,13 +49,13 @@ class ScriptLine:
         """The script's answer, which must be a string.
 
         Raises:
-            LineUnavailable: at once if there is no connection, which is then made in the background; or this process
+            ScriptUnavailable: at once if there is no connection, which is then made in the background; or this process
                 was held up until the answer is stale. To ask again shows what holds now.
             TimeoutError: Redis does not answer; there is no use in asking it in another way.
         """
         asked_at, answer = asyncio.get_running_loop().time(), self.begin(script, keys, arguments)
         if answer is None:
-            raise LineUnavailable("no connection")
+            raise ScriptUnavailable("no connection")
         return await self.settled(answer, asked_at)
 
     async def settled(self, answer: "asyncio.Future[bytes]", asked_at: float) -> str:
@@ -71,9 +71,9 @@ class ScriptLine:
         except (OSError, ValueError) as error:
             self._give_up(link)
             self._connect_soon()
-            raise LineUnavailable(str(error)) from error
+            raise ScriptUnavailable(str(error)) from error
         if loop.time() - asked_at > self._timeout_s + _STALE_S:
-            raise LineUnavailable("the answer is stale")
+            raise ScriptUnavailable("the answer is stale")
         return said
 
     @staticmethod
@@ -82,7 +82,7 @@ class ScriptLine:
             link.close()
 
     async def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         if self._connecting is not None:
             self._connecting.cancel()
             await asyncio.gather(self._connecting, return_exceptions=True)

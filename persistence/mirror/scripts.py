@@ -4,7 +4,7 @@ A lock's value is "epoch:run-LEG-seq" (`IntentId` in text form).
 """
 
 EVENTS_KEPT = 1000
-"""About so many events of a user are kept for those who come back with the id of the last one they saw."""
+"""About how many events of a user are kept, for clients that come back with the id of the last one they saw."""
 
 EVENTS_KEEP_SECONDS = 86_400
 """How long a user's events outlive the last of them."""
@@ -112,7 +112,7 @@ return answer
 """KEYS lock, queue, runtime, claim; ARGV epoch, intent id, event JSON, lifetime in ms, claim id.
 
 A claim that was granted is granted again when it is repeated under its id, because its answer was lost. Another claim
-for the same intent finds the lock held, its maker looks before anything is sent, and from then on so does everybody.
+for the same intent finds the lock held, its maker looks before anything is sent, and from then on so do all others.
 """
 
 LEASE = """
@@ -170,7 +170,7 @@ settle_run(KEYS[1], ARGV[1])
 """KEYS queue; ARGV run id."""
 
 DEAD_KEPT = 1000
-"""So many unreadable events are kept for people to look at."""
+"""How many unreadable events are kept for people to look at."""
 
 BURY = f"""
 for _, event in ipairs(ARGV) do

@@ -64,7 +64,7 @@ def test_a_feed_that_is_connected_but_mute_is_noticed_and_comes_back(deployment:
     assert strategy.until_stopped()["position"] == "exited_by_sl"
 
 
-def test_a_symbol_that_falls_silent_while_the_feed_lives_is_asked_for(deployment: Deployment, trader: Trader) -> None:
+def test_a_symbol_that_falls_silent_while_the_feed_is_live_is_asked_for(deployment: Deployment, trader: Trader) -> None:
     strategy = holding(deployment, trader)
     deployment.exchange.fault("ws-drop-ticks", {}, seconds=120)
     try:
@@ -77,13 +77,13 @@ def test_a_symbol_that_falls_silent_while_the_feed_lives_is_asked_for(deployment
 
 def test_nobody_without_an_invitation_can_inject_a_tick_or_an_order(deployment: Deployment, trader: Trader) -> None:
     strategy = holding(deployment, trader)
-    doors = sockets_of_the_plane()
-    assert len(doors) >= 3  # of the feed, of a router, of an execution actor
+    addresses = sockets_of_the_plane()
+    assert len(addresses) >= 3  # of the feed, of a router, of an execution actor
     requests = len(strategy.requests())
-    for door in doors:
+    for address in addresses:
         with socket.socket(socket.AF_UNIX) as stranger:
             stranger.settimeout(5)
-            stranger.connect(door)
+            stranger.connect(address)
             stranger.sendall(b"\x40\x00\x00\x00" + b"\x01" * 64)
             assert hears_nothing_but_the_end(stranger)
     status = strategy.status()

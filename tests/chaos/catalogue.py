@@ -11,7 +11,7 @@ from typing import Any
 
 
 class Action(StrEnum):
-    """What the life of a case is about: the entry, or the exit by one of its three causes."""
+    """What a case is about: the entry, or the exit by one of its three causes."""
 
     BUY = "BUY"
     SELL = "SELL"
@@ -26,10 +26,10 @@ class Action(StrEnum):
 
 @dataclass(frozen=True)
 class Fault:
-    """Faults of the exchange that are armed together. `setting`: what else is done (see `life.Life`).
+    """Faults of the exchange that are armed together. `setting`: what else is done (see `case_run.CaseRun`).
 
     `lossy`: the answer is lost or the order is not final, so that a kill at the same time is worth a case.
-    `alone`: it touches every account, so its lives share a stack with no others.
+    `alone`: it touches every account, so its cases share a stack with no others.
     """
 
     name: str

@@ -62,7 +62,7 @@ from; with a level that holds from the next tick on; and until streams that brea
 
 @dataclass(frozen=True)
 class GuardsCase:
-    """One life of the third table. `step`: one of the three above, or a failpoint; then its owner is among `killed`."""
+    """One case of the third table. `step`: one of the three above, or a failpoint; then its owner is among `killed`."""
 
     step: str
     killed: tuple[Victim, ...] = ()
@@ -94,7 +94,7 @@ _KILLED = [*((victim,) for victim in Victim), *combinations(Victim, 2)]
 
 
 def possible_guards() -> Iterator[GuardsCase]:
-    """Every life that could be lived."""
+    """Every case that could be run."""
     for step in (GUARDING, TOUCHED, RESTING):
         yield from (GuardsCase(step, killed) for killed in _KILLED)
     for point, owner in POINTS.items():
@@ -103,7 +103,7 @@ def possible_guards() -> Iterator[GuardsCase]:
 
 
 def guards_cases() -> list[GuardsCase]:
-    """Few lives that have every pair; the same at every call."""
+    """Few cases that have every pair; the same at every call."""
     return with_every_pair(possible_guards(), pairs_of)
 
 
@@ -128,5 +128,5 @@ GUARDS_CUT = (
 
 
 def guards_case(name: str) -> GuardsCase:
-    """A life by its name, whether it is among the chosen ones or not."""
+    """A case by its name, whether it is among the chosen ones or not."""
     return next(case for case in possible_guards() if case.name == name)

@@ -76,4 +76,4 @@ GUARDS_MUTATIONS = (
         ("duplicate",),
     ),
 )
-"""Lives that notice are named as in `guards_catalogue`."""
+"""Cases that notice are named as in `guards_catalogue`."""

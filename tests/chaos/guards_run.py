@@ -1,4 +1,4 @@
-"""Lives the third table, who dies or what happens in the instant of a touch, and writes docs/guards-report.md.
+"""Runs the third table, who dies or what happens in the instant of a touch, and writes docs/guards-report.md.
 
 python -m tests.chaos.guards_run [--cut] [--only TEXT] [--journal FILE] [--minutes M] [--report docs/guards-report.md]
 """
@@ -17,12 +17,12 @@ from statistics import median
 
 from rich.console import Console
 
+from tests.chaos.case_run import NotTried
+from tests.chaos.guards_case_run import GuardsCaseRun
 from tests.chaos.guards_catalogue import GUARDS_CUT, Event, GuardsCase, guards_case, guards_cases
-from tests.chaos.guards_life import GuardsLife
-from tests.chaos.life import NotTried
-from tests.chaos.outside_life import SLOTS
+from tests.chaos.outside_case_run import SLOTS
 from tests.chaos.run import STARTING_AT_ONCE, warm_up
-from tests.chaos.tables import LifeResult
+from tests.chaos.tables import CaseResult
 from tests.kit.session import running_session
 from tests.kit.trader import Deployment
 
@@ -43,8 +43,8 @@ _EXPLAINED = (
 
 
 @dataclass
-class GuardsResult(LifeResult[GuardsCase]):
-    """What became of a life. `unguarded_s`: from the touch to the arrival of our first SELL."""
+class GuardsResult(CaseResult[GuardsCase]):
+    """The result of a case. `unguarded_s`: from the touch to the arrival of our first SELL."""
 
     unguarded_s: float | None = None
 
@@ -57,9 +57,9 @@ class GuardsResult(LifeResult[GuardsCase]):
 
 
 class GuardsFlow:
-    """Lives cases in rounds: their positions are built up together, their instants come one after the other.
+    """Runs cases in rounds: their positions are built up together, their instants come one after the other.
 
-    `tell(line)` hears of what is lived once more.
+    `tell(line)` hears of what is run once more.
     """
 
     def __init__(
@@ -67,9 +67,9 @@ class GuardsFlow:
     ) -> None:
         self._deployment, self._until, self._tell = deployment, until, tell
         self._starting = threading.Semaphore(STARTING_AT_ONCE)
-        self._last: GuardsLife | None = None
+        self._last: GuardsCaseRun | None = None
 
-    def live_all(self, wanted: Iterable[GuardsCase]) -> Iterator[GuardsResult]:
+    def run_all(self, wanted: Iterable[GuardsCase]) -> Iterator[GuardsResult]:
         """Live every case, those that did not happen as they were meant to once more; no round begins after `until`."""
         again: list[GuardsCase] = []
         for result in self._rounds(wanted):
@@ -92,16 +92,16 @@ class GuardsFlow:
         exchange.clear_faults()
         self._await_the_streams()
         pairs = [
-            (GuardsLife(self._deployment, case, symbol, self._starting), GuardsResult(case))
+            (GuardsCaseRun(self._deployment, case, symbol, self._starting), GuardsResult(case))
             for case, symbol in zip(cases, SYMBOLS, strict=False)
         ]
         with ThreadPoolExecutor(len(pairs)) as pool:
             list(pool.map(lambda pair: _part(pair[0].prepare, pair[1]), pairs))
-            for life, result in pairs:
+            for case_run, result in pairs:
                 if result.passed:
-                    _part(partial(life.strike, self._last), result)
+                    _part(partial(case_run.strike, self._last), result)
                     exchange.clear_faults()
-                    self._last = life
+                    self._last = case_run
             list(pool.map(_end, pairs))
         return [result for _, result in pairs]
 
@@ -112,7 +112,7 @@ class GuardsFlow:
 
 
 def _part(work: Callable[[], None], result: GuardsResult) -> None:
-    """A part of a life."""
+    """A part of a case."""
     try:
         work()
     except NotTried as reason:
@@ -121,27 +121,27 @@ def _part(work: Callable[[], None], result: GuardsResult) -> None:
         result.problems.append(f"stuck: {error}")
 
 
-def _end(pair: tuple[GuardsLife, GuardsResult]) -> None:
-    life, result = pair
-    if hasattr(life, "strategy"):
-        _part(life.finish, result)
-    result.problems += life.verdict()
-    result.unguarded_s = life.unguarded_s
+def _end(pair: tuple[GuardsCaseRun, GuardsResult]) -> None:
+    case_run, result = pair
+    if hasattr(case_run, "strategy"):
+        _part(case_run.finish, result)
+    result.problems += case_run.verdict()
+    result.unguarded_s = case_run.unguarded_s
 
 
-def live_guards(cases: list[GuardsCase], until: float, tell: Callable[[str], None]) -> Iterator[GuardsResult]:
+def run_guards(cases: list[GuardsCase], until: float, tell: Callable[[str], None]) -> Iterator[GuardsResult]:
     """Live every case on a stack of its own."""
     if cases:
         with running_session(api_rate_per_minute=0, auth_rate_per_minute=0) as (_, deployment):
             warm_up(deployment)
-            yield from GuardsFlow(deployment, until, tell).live_all(cases)
+            yield from GuardsFlow(deployment, until, tell).run_all(cases)
 
 
 # --- the report ---------------------------------------------------------------------------------------------------
 
 
 def report(results: list[GuardsResult], *, sittings: bool) -> str:
-    """The report as Markdown. `sittings`: whether the lives were lived in more than one."""
+    """The report as Markdown. `sittings`: whether the cases were run in more than one."""
     several = " They were run in several sittings." if sittings else ""
     lines = ["# Two guards", "", *_EXPLAINED, "", summary(results) + several, ""]
     lines += ["| killed, or what happens | cases | median | worst | bound |", "|---|---|---|---|---|"]
@@ -178,7 +178,7 @@ def summary(results: list[GuardsResult]) -> str:
     return f"{len(results)} cases: {told}, {others} other problems; {untried} not as they were meant to be."
 
 
-def lived_before(journal: Path | None) -> list[GuardsResult]:
+def passed_before(journal: Path | None) -> list[GuardsResult]:
     """What passed in earlier sittings."""
     if journal is None or not journal.exists():
         return []
@@ -187,37 +187,37 @@ def lived_before(journal: Path | None) -> list[GuardsResult]:
 
 
 def note(journal: Path | None, result: GuardsResult) -> None:
-    """Remember a life that passed."""
+    """Remember a case that passed."""
     if journal is not None and result.passed:
         with journal.open("a", encoding="utf-8") as lines:
             lines.write(json.dumps({"case": result.case.name, "unguarded_s": result.unguarded_s}) + "\n")
 
 
 def main() -> int:
-    """Exit code 1 if any life failed or could not be tried."""
+    """Exit code 1 if any case failed or could not be tried."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cut", action="store_true", help="only the cut that `make test` runs")
-    parser.add_argument("--only", default="", help="only lives whose name contains this")
-    parser.add_argument("--journal", type=Path, help="note what was lived; what passed is not lived again")
+    parser.add_argument("--only", default="", help="only cases whose name contains this")
+    parser.add_argument("--journal", type=Path, help="note what was run; what passed is not run again")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no round after so many minutes")
     parser.add_argument("--report", type=Path, help="write the report to this file")
     options = parser.parse_args()
     until = time.monotonic() + options.minutes * 60
     chosen = [guards_case(name) for name in GUARDS_CUT] if options.cut else guards_cases()
     wanted = [case for case in chosen if options.only in case.name]
-    results = [result for result in lived_before(options.journal) if result.case in wanted]
-    lived = {result.case for result in results}
-    missing = [case for case in wanted if case not in lived]
+    results = [result for result in passed_before(options.journal) if result.case in wanted]
+    done = {result.case for result in results}
+    missing = [case for case in wanted if case not in done]
     say = partial(Console().print, highlight=False, markup=False)
-    say(f"{len(wanted)} lives, {len(missing)} to be lived")
-    for result in live_guards(missing, until, say):
+    say(f"{len(wanted)} cases, {len(missing)} to be run")
+    for result in run_guards(missing, until, say):
         results.append(result)
         note(options.journal, result)
         say(f"{len(results)}/{len(wanted)} {result.case.name}: {result.words}")
     say(summary(results))
     if options.report is not None:
         in_order = sorted(results, key=lambda result: wanted.index(result.case))
-        options.report.write_text(report(in_order, sittings=bool(lived)), encoding="utf-8")
+        options.report.write_text(report(in_order, sittings=bool(done)), encoding="utf-8")
     return int(len(results) < len(wanted) or any(not result.passed for result in results))
 
 

@@ -1,25 +1,25 @@
-"""What became of a life, by the exchange's own ledger and the rows of `order_logs`. Nothing else is believed."""
+"""The result of a case, by the exchange's own ledger and the rows of `order_logs`. Nothing else is believed."""
 
 from typing import Any
 
-from tests.chaos.life import QUANTITY, Life
+from tests.chaos.case_run import QUANTITY, CaseRun
 from tests.kit.paper import eventually
 
 _LIVE_OR_FILLED = {"COMPLETE"}
 _DEAD = {"REJECTED", "CANCELLED"}
 
 
-def verdict(life: Life) -> list[str]:
+def verdict(case_run: CaseRun) -> list[str]:
     """Every way in which the promise was broken, as a sentence; nothing if it was kept."""
-    user = life.trader.account.user_id
-    account = life.deployment.exchange.ledger(user_id=user)["accounts"][user]
+    user = case_run.trader.account.user_id
+    account = case_run.deployment.exchange.ledger(user_id=user)["accounts"][user]
     orders, trades = account["orders"], account["trades"]
     ours = [order for order in orders if order["tag"]]
     return [
         *_duplicates(ours),
-        *_quantities(life, orders, trades),
-        *_unlogged(life, ours),
-        *_told(life, ours),
+        *_quantities(case_run, orders, trades),
+        *_unlogged(case_run, ours),
+        *_told(case_run, ours),
     ]
 
 
@@ -39,7 +39,7 @@ def _duplicates(orders: list[dict[str, Any]]) -> list[str]:
     return found
 
 
-def _quantities(life: Life, orders: list[dict[str, Any]], trades: list[dict[str, Any]]) -> list[str]:
+def _quantities(case_run: CaseRun, orders: list[dict[str, Any]], trades: list[dict[str, Any]]) -> list[str]:
     """Never short at any moment, and flat at the end; or the run is over and shares are left."""
     found, held = [], 0
     for trade in sorted(trades, key=lambda trade: trade["filled_ns"]):
@@ -49,19 +49,21 @@ def _quantities(life: Life, orders: list[dict[str, Any]], trades: list[dict[str,
     alive = [o["order_id"] for o in orders if o["status"] not in _DEAD | _LIVE_OR_FILLED]
     if alive:
         found.append(f"open orders are left: {alive}")
-    if held > 0 and life.ended:
+    if held > 0 and case_run.ended:
         found.append(f"unguarded: the run is over and {held} shares are held")
     elif held > 0:
-        found.append(f"not flat in time: {held} shares are held, the run says {life.strategy.status()['message']!r}")
+        found.append(
+            f"not flat in time: {held} shares are held, the run says {case_run.strategy.status()['message']!r}"
+        )
     return found
 
 
-def _unlogged(life: Life, orders: list[dict[str, Any]]) -> list[str]:
+def _unlogged(case_run: CaseRun, orders: list[dict[str, Any]]) -> list[str]:
     def missing() -> list[str]:
         logged = {
             row["order_id"]
-            for row in life.deployment.query(
-                "select order_id from order_logs where strategy_id = %s and order_id is not null", life.strategy.id
+            for row in case_run.deployment.query(
+                "select order_id from order_logs where strategy_id = %s and order_id is not null", case_run.strategy.id
             )
         }
         return [order["order_id"] for order in orders if order["order_id"] not in logged]
@@ -73,14 +75,14 @@ def _unlogged(life: Life, orders: list[dict[str, Any]]) -> list[str]:
     return []
 
 
-def _told(life: Life, orders: list[dict[str, Any]]) -> list[str]:
+def _told(case_run: CaseRun, orders: list[dict[str, Any]]) -> list[str]:
     """The run's own record agrees with the ledger."""
     bought = sum(order["filled_quantity"] for order in orders if order["transaction_type"] == "BUY")
-    row = life.deployment.query("select filled_quantity, position from runs where strategy_id = %s", life.strategy.id)[
-        0
-    ]
-    if life.ended and row["filled_quantity"] != bought:
+    row = case_run.deployment.query(
+        "select filled_quantity, position from runs where strategy_id = %s", case_run.strategy.id
+    )[0]
+    if case_run.ended and row["filled_quantity"] != bought:
         return [f"wrong record: the run says {row['filled_quantity']} bought, the exchange {bought}"]
-    if life.ended and bought and row["position"] not in {"sold", "exited_by_sl"}:
+    if case_run.ended and bought and row["position"] not in {"sold", "exited_by_sl"}:
         return [f"wrong record: {bought} bought and the position is said to be {row['position']}"]
     return []

@@ -1,4 +1,4 @@
-"""The mechanisms of the order protocol, each with the change that takes it away, and the lives that must notice."""
+"""The mechanisms of the order protocol, each with the change that takes it away, and the cases that must notice."""
 
 from dataclasses import dataclass
 
@@ -22,7 +22,7 @@ class Mutation:
 
     mechanism: str
     edits: tuple[Edit, ...]
-    lives: tuple[str, ...]
+    cases: tuple[str, ...]
     expected: tuple[str, ...]
 
 
@@ -51,9 +51,9 @@ MUTATIONS = (
         (
             Edit(
                 _PLACER,
-                "request = asyncio.ensure_future(self.desk.gateway.place(command))",
+                "request = asyncio.ensure_future(self.account.gateway.place(command))",
                 "fresh = replace(command.intent, tag=f'{command.intent.tag[:18]}{number:02d}')\n"
-                "        request = asyncio.ensure_future(self.desk.gateway.place(replace(command, intent=fresh)))",
+                "        request = asyncio.ensure_future(self.account.gateway.place(replace(command, intent=fresh)))",
             ),
         ),
         ("BUY accepted-drop", "BUY accepted-html-502"),

@@ -78,7 +78,7 @@ STEPS: Mapping[Happening, tuple[Step, ...]] = {
 """At which steps each can happen. Nobody can sell what is not bought, or edit an order that is not there."""
 
 OF_THE_FEED = frozenset({_H.LAGS, _H.CLOCK, _H.AWAY})
-"""What all who trade on the exchange feel: such a life has the stack to itself."""
+"""What all who trade on the exchange feel: such a case has the stack to itself."""
 
 _NOT_ON_THE_WAY = {
     **{kind: frozenset({_K.EXECUTION, _K.LEDGER}) for kind in OF_THE_FEED},
@@ -89,7 +89,7 @@ _NOT_ON_THE_WAY = {
 
 @dataclass(frozen=True)
 class OutsideCase:
-    """One life of the second table."""
+    """One case of the second table."""
 
     happening: Happening
     step: Step
@@ -112,17 +112,17 @@ class OutsideCase:
 
     @property
     def shakes(self) -> bool:
-        """Whether something dies that other lives rely on too."""
+        """Whether something dies that other cases rely on too."""
         return self.kill not in {Kill.NOBODY, Kill.STRATEGY}
 
 
 def outside_cases() -> list[OutsideCase]:
-    """Few lives that have every pair; the same at every call."""
+    """Few cases that have every pair; the same at every call."""
     return with_every_pair(possible_outside(), _pairs)
 
 
 def possible_outside() -> Iterator[OutsideCase]:
-    """Every life that could be lived."""
+    """Every case that could be run."""
     for happening, steps in STEPS.items():
         for step in steps:
             for kill in Kill:
@@ -146,5 +146,5 @@ OUTSIDE_CUT = (
 
 
 def outside_case(name: str) -> OutsideCase:
-    """A life by its name, whether it is among the chosen ones or not."""
+    """A case by its name, whether it is among the chosen ones or not."""
     return next(case for case in possible_outside() if case.name == name)

@@ -147,4 +147,4 @@ OUTSIDE_MUTATIONS = (
         ("shared",),
     ),
 )
-"""Lives that notice are named as in `outside_catalogue`."""
+"""Cases that notice are named as in `outside_catalogue`."""

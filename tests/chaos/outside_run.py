@@ -1,4 +1,4 @@
-"""Lives the second table, what happens outside × step × kill, and writes it into the chaos report.
+"""Runs the second table, what happens outside × step × kill, and writes it into the chaos report.
 
 python -m tests.chaos.outside_run [--cut] [--only TEXT] [--journal FILE] [--minutes M] [--report docs/chaos-report.md]
 """
@@ -21,13 +21,13 @@ from zoneinfo import ZoneInfo
 
 from rich.console import Console
 
-from tests.chaos.life import NotTried
+from tests.chaos.case_run import NotTried
+from tests.chaos.outside_case_run import SLOTS, OutsideCaseRun
 from tests.chaos.outside_catalogue import OUTSIDE_CUT, Happening, Kill, OutsideCase, Step, outside_case, outside_cases
-from tests.chaos.outside_life import SLOTS, OutsideLife
 from tests.chaos.outside_view import Closing
 from tests.chaos.run import STARTING_AT_ONCE
 from tests.chaos.sections import OUTSIDE, with_section
-from tests.chaos.tables import LifeResult
+from tests.chaos.tables import CaseResult
 from tests.kit.session import running_session
 from tests.kit.trader import Deployment
 
@@ -37,7 +37,7 @@ _UNLIMITED: dict[str, Any] = {"api_rate_per_minute": 0, "auth_rate_per_minute": 
 PATIENCE_S = 600.0
 
 OPEN_FOR_S = 130.0
-"""How long the market is open at least before it closes: a stack starts in it, and lives buy, and it is announced."""
+"""How long the market is open at least before it closes: a stack starts in it, and cases buy, and it is announced."""
 
 BROKEN = {
     "short": "shorts",
@@ -62,11 +62,11 @@ _EXPLAINED = (
 )
 
 
-OutsideResult = LifeResult[OutsideCase]
+OutsideResult = CaseResult[OutsideCase]
 
 
 class OutsideFlow:
-    """Lives cases on one stack, as many at a time as it has shares for; what dies is shared by those of one batch."""
+    """Runs cases on one stack, as many at a time as it has shares for; what dies is shared by those of one batch."""
 
     def __init__(self, deployment: Deployment, until: float = float("inf"), closing: Closing | None = None) -> None:
         self._deployment, self._until, self._closing = deployment, until, closing
@@ -75,18 +75,18 @@ class OutsideFlow:
         for slot in SLOTS:
             self._slots.put(slot)
 
-    def live_all(self, wanted: Iterable[OutsideCase]) -> Iterator[OutsideResult]:
+    def run_all(self, wanted: Iterable[OutsideCase]) -> Iterator[OutsideResult]:
         """Live every case, those that did not happen as they were meant to once more; none begins after `until`."""
         cases = list(wanted)
         again: list[OutsideCase] = []
-        for result in self._live_once(cases):
+        for result in self._run_once(cases):
             if result.untried:
                 again.append(result.case)
             else:
                 yield result
-        yield from self._live_once(again)
+        yield from self._run_once(again)
 
-    def _live_once(self, cases: list[OutsideCase]) -> Iterator[OutsideResult]:
+    def _run_once(self, cases: list[OutsideCase]) -> Iterator[OutsideResult]:
         alone = [case for case in cases if case.alone]
         calm = [case for case in cases if not case.alone and not case.shakes]
         shaken = [case for case in cases if not case.alone and case.shakes]
@@ -96,33 +96,33 @@ class OutsideFlow:
         for batch, together in batches:
             self._deployment.exchange.clear_faults()
             with ThreadPoolExecutor(together) as pool:
-                yield from (result for result in pool.map(self.live, batch) if result is not None)
+                yield from (result for result in pool.map(self.run, batch) if result is not None)
 
-    def live(self, case: OutsideCase) -> OutsideResult | None:
+    def run(self, case: OutsideCase) -> OutsideResult | None:
         """Live one case; None after `until`."""
         if time.monotonic() > self._until:
             return None
         slot = self._slots.get()
         try:
-            return result_of(OutsideLife(self._deployment, case, slot, self._starting, self._closing))
+            return result_of(OutsideCaseRun(self._deployment, case, slot, self._starting, self._closing))
         finally:
             self._slots.put(slot)
 
 
-def live_everywhere(
+def run_everywhere(
     cases: list[OutsideCase], until: float = float("inf"), when_up: Callable[[], None] = lambda: None
 ) -> Iterator[OutsideResult]:
     """Live every case on a stack that suits it. `when_up` is called once the stack of this process runs."""
     if usual := [case for case in cases if not case.needs_hours]:
         with running_session(**_UNLIMITED) as (_, deployment):
             when_up()
-            yield from OutsideFlow(deployment, until).live_all(usual)
+            yield from OutsideFlow(deployment, until).run_all(usual)
     closing = [case for case in cases if case.needs_hours]
     if closing and time.monotonic() < until:
-        yield from _live_elsewhere(closing)
+        yield from _run_elsewhere(closing)
 
 
-def _live_elsewhere(cases: list[OutsideCase]) -> list[OutsideResult]:
+def _run_elsewhere(cases: list[OutsideCase]) -> list[OutsideResult]:
     """On a stack with hours, in another process: a process can join one Ray only."""
     with TemporaryDirectory() as directory:
         answer = Path(directory) / "results.json"
@@ -135,11 +135,11 @@ def _live_elsewhere(cases: list[OutsideCase]) -> list[OutsideResult]:
         ]
 
 
-def _live_with_hours(names: list[str], answer: Path) -> None:
+def _run_with_hours(names: list[str], answer: Path) -> None:
     """What that other process does."""
     closing = _closing_soon(answer.parent)
     with running_session(calendar="XNSE", calendar_overrides=closing.calendar, **_UNLIMITED) as (_, deployment):
-        results = list(OutsideFlow(deployment, closing=closing).live_all([outside_case(name) for name in names]))
+        results = list(OutsideFlow(deployment, closing=closing).run_all([outside_case(name) for name in names]))
     rows = [{"case": r.case.name, "problems": r.problems, "untried": r.untried, "seconds": r.seconds} for r in results]
     answer.write_text(json.dumps(rows), encoding="utf-8")
 
@@ -155,18 +155,18 @@ def _closing_soon(directory: Path) -> Closing:
     return closing
 
 
-def result_of(life: OutsideLife) -> OutsideResult:
+def result_of(case_run: OutsideCaseRun) -> OutsideResult:
     """Live it, and have it judged."""
     begun = time.monotonic()
-    result = OutsideResult(life.case)
+    result = OutsideResult(case_run.case)
     try:
-        life.run()
+        case_run.run()
     except NotTried as reason:
         result.untried = str(reason)
-        life.abandon()
+        case_run.abandon()
     except AssertionError as error:
         result.problems.append(f"stuck: {error}")
-    result.problems += life.verdict()
+    result.problems += case_run.verdict()
     result.seconds = time.monotonic() - begun
     return result
 
@@ -186,8 +186,8 @@ def outside_section(results: list[OutsideResult]) -> str:
 
 
 def _cell(results: list[OutsideResult]) -> str:
-    lived = sorted(results, key=lambda result: list(Kill).index(result.case.kill))
-    return ", ".join(str(r.case.kill) if r.passed else f"**{r.case.kill}: failed**" for r in lived)
+    done = sorted(results, key=lambda result: list(Kill).index(result.case.kill))
+    return ", ".join(str(r.case.kill) if r.passed else f"**{r.case.kill}: failed**" for r in done)
 
 
 def outside_summary(results: list[OutsideResult]) -> str:
@@ -207,25 +207,25 @@ def passed_before(journal: Path | None) -> dict[str, float]:
 
 
 def note(journal: Path | None, result: OutsideResult) -> None:
-    """Remember a life that passed."""
+    """Remember a case that passed."""
     if journal is not None and result.passed:
         with journal.open("a", encoding="utf-8") as lines:
             lines.write(json.dumps({"case": result.case.name, "seconds": round(result.seconds, 1)}) + "\n")
 
 
 def main() -> int:
-    """Exit code 1 if any life failed or could not be tried."""
+    """Exit code 1 if any case failed or could not be tried."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cut", action="store_true", help="only the cut that `make test` runs")
-    parser.add_argument("--only", default="", help="only lives whose name contains this")
-    parser.add_argument("--journal", type=Path, help="note what was lived; what passed is not lived again")
-    parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no life after so many minutes")
+    parser.add_argument("--only", default="", help="only cases whose name contains this")
+    parser.add_argument("--journal", type=Path, help="note what was run; what passed is not run again")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no case after so many minutes")
     parser.add_argument("--report", type=Path, help="write the table into this report")
     parser.add_argument("--with-hours", action="append", help=argparse.SUPPRESS)
     parser.add_argument("--answer", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.answer is not None:
-        _live_with_hours(options.with_hours, options.answer)
+        _run_with_hours(options.with_hours, options.answer)
         return 0
     until = time.monotonic() + options.minutes * 60
     chosen = [outside_case(name) for name in OUTSIDE_CUT] if options.cut else outside_cases()
@@ -234,9 +234,9 @@ def main() -> int:
     results = [OutsideResult(case, seconds=before[case.name]) for case in wanted if case.name in before]
     missing = [case for case in wanted if case.name not in before]
     console = Console()
-    console.print(f"{len(wanted)} lives, {len(missing)} to be lived")
+    console.print(f"{len(wanted)} cases, {len(missing)} to be run")
     if missing:
-        for result in live_everywhere(missing, until):
+        for result in run_everywhere(missing, until):
             results.append(result)
             note(options.journal, result)
             words = result.problems or result.untried or "ok"

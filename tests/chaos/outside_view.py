@@ -1,4 +1,4 @@
-"""What can be seen of a life of the second table: its orders at the exchange, its run's row, and its alerts."""
+"""What can be seen of a case of the second table: its orders at the exchange, its run's row, and its alerts."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from tests.chaos.life_view import LifeView
+from tests.chaos.case_view import CaseView
 from tests.chaos.outside_catalogue import Happening, OutsideCase
 
 FALLEN = 785.00
@@ -15,7 +15,7 @@ FALLEN = 785.00
 
 @dataclass(frozen=True)
 class Slot:
-    """Two shares that a life has to itself."""
+    """Two shares that a case has to itself."""
 
     symbol: str
     healthy: str
@@ -44,8 +44,8 @@ class Closing:
 
 
 @dataclass
-class OutsideView(LifeView):
-    """A life as it is seen from outside."""
+class OutsideView(CaseView):
+    """A case as it is seen from outside."""
 
     case: OutsideCase
     slot: Slot

@@ -1,4 +1,4 @@
-"""Lives the matrix on one real stack, several lives at a time, prints a table, and writes the report.
+"""Runs the matrix on one real stack, several cases at a time, prints a table, and writes the report.
 
 python -m tests.chaos.run [--cut] [--only TEXT] [--report docs/chaos-report.md]
 """
@@ -20,8 +20,8 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.chaos import judge
+from tests.chaos.case_run import FALLING, QUIET, CaseRun, Market, NotTried
 from tests.chaos.catalogue import Action, Case, Fault, cases, cut
-from tests.chaos.life import FALLING, QUIET, Life, Market, NotTried
 from tests.chaos.sections import with_first
 from tests.chaos.surge import SIXTY, NotCrowded, Surge
 from tests.kit.session import running_session
@@ -50,18 +50,18 @@ class Result:
     untried: str = ""
 
 
-def live_all(
+def run_all(
     deployment: Deployment, wanted: Iterable[Case], console: Console | None = None, journal: Path | None = None
 ) -> list[Result]:
     """Live every case, those that did not happen as they were meant to once more."""
-    results = {result.case.name: result for result in _live(deployment, list(wanted), console, journal)}
+    results = {result.case.name: result for result in _run_cases(deployment, list(wanted), console, journal)}
     again = [result.case for result in results.values() if result.untried]
     if again:
-        results |= {result.case.name: result for result in _live(deployment, again, console, journal)}
+        results |= {result.case.name: result for result in _run_cases(deployment, again, console, journal)}
     return list(results.values())
 
 
-def _live(
+def _run_cases(
     deployment: Deployment, wanted: list[Case], console: Console | None, journal: Path | None
 ) -> Iterator[Result]:
     alone = [case for case in wanted if (case.fault and case.fault.alone) or _must_be_back_in_time(case)]
@@ -71,7 +71,7 @@ def _live(
     for cases_, together in ((alone, 1), (calm, TOGETHER), (killed, TOGETHER_WITH_KILLS)):
         deployment.exchange.clear_faults()
         with ThreadPoolExecutor(together) as pool:
-            for result in pool.map(flow.live, _mixed(cases_)):
+            for result in pool.map(flow.run, _mixed(cases_)):
                 done += 1
                 _note(journal, result)
                 if console is not None:
@@ -86,13 +86,13 @@ def _must_be_back_in_time(case: Case) -> bool:
 
 
 def _mixed(wanted: list[Case]) -> list[Case]:
-    """Lives that need a market to themselves, spread among those that do not."""
+    """Cases that need a market to themselves, spread among those that do not."""
     by_action = [[case for case in wanted if case.action is action] for action in Action]
     return [case for row in itertools.zip_longest(*by_action) for case in row if case is not None]
 
 
 class _Flow:
-    """Lives cases, as many at a time as there are threads; a few start at once, since a START costs both cores."""
+    """Runs cases, as many at a time as there are threads; a few start at once, since a START costs both cores."""
 
     def __init__(self, deployment: Deployment) -> None:
         self._deployment = deployment
@@ -101,45 +101,45 @@ class _Flow:
         for market in FALLING:
             self._falling.put(market)
 
-    def live(self, case: Case) -> Result:
+    def run(self, case: Case) -> Result:
         """Live one case, in a market of its own if the price is to fall there."""
         if case.action is not Action.STOPLOSS:
-            return self._live(case, QUIET)
+            return self._run(case, QUIET)
         market = self._falling.get()
         try:
-            return self._live(case, market)
+            return self._run(case, market)
         finally:
             self._falling.put(market)
 
-    def _live(self, case: Case, market: Market) -> Result:
+    def _run(self, case: Case, market: Market) -> Result:
         directory = self._deployment.settings.failpoints or Path()
-        return result_of(Life(case, self._deployment, directory, market, self._starting))
+        return result_of(CaseRun(case, self._deployment, directory, market, self._starting))
 
 
-def result_of(life: Life) -> Result:
+def result_of(case_run: CaseRun) -> Result:
     """Live it, and have it judged."""
     begun = time.monotonic()
-    result = Result(life.case, 0.0)
+    result = Result(case_run.case, 0.0)
     try:
-        life.run()
+        case_run.run()
     except NotTried as reason:
         result.untried = str(reason)
-        life.abandon()
+        case_run.abandon()
     except AssertionError as error:
         result.problems.append(f"stuck: {error}")
-    if hasattr(life, "strategy"):
-        result.problems += judge.verdict(life)
+    if hasattr(case_run, "strategy"):
+        result.problems += judge.verdict(case_run)
     result.seconds = time.monotonic() - begun
     return result
 
 
-def live_sixty(deployment: Deployment) -> Result:
+def run_sixty(deployment: Deployment) -> Result:
     """Sixty stop-losses of one account in one instant: all get out within the budget, each told when."""
     surge, begun = Surge(deployment, stops=SIXTY, buys=0), time.monotonic()
     result = Result(Case(Action.STOPLOSS, Fault(f"{SIXTY} stop-losses of one account at once")), 0.0)
     deployment.exchange.clear_faults()
     try:
-        surge.live()
+        surge.run()
         result.problems += surge.verdict()
     except NotCrowded as reason:
         result.untried = str(reason)
@@ -156,7 +156,7 @@ def warm_up(deployment: Deployment) -> None:
 
 
 def table_of(results: list[Result]) -> Table:
-    """Passed of lived, by fault and action; kills in columns of their own."""
+    """Passed of those run, by fault and action; kills in columns of their own."""
     table = Table("fault", *(str(action) for action in Action), *(f"{action} killed" for action in Action))
     for name, row in _rows(results):
         table.add_row(name, *row)
@@ -234,9 +234,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cut", action="store_true", help="only the cut that `make test` runs")
     parser.add_argument("--only", default="", help="only cases whose name contains this")
-    parser.add_argument(
-        "--journal", type=Path, default=None, help="note what was lived; what passed is not lived again"
-    )
+    parser.add_argument("--journal", type=Path, default=None, help="note what was run; what passed is not run again")
     parser.add_argument("--report", type=Path, default=None, help="write the report to this file")
     options = parser.parse_args()
     chosen = cut() if options.cut else list(cases())
@@ -244,13 +242,13 @@ def main() -> int:
     console, begun = Console(), time.monotonic()
     passed = _passed(options.journal, wanted)
     missing = [case for case in wanted if case.name not in passed]
-    console.print(f"{len(wanted)} cases, {len(missing)} to be lived")
+    console.print(f"{len(wanted)} cases, {len(missing)} to be run")
     with running_session(api_rate_per_minute=0, auth_rate_per_minute=0) as (_, deployment):
         warm_up(deployment)
-        lived = live_all(deployment, missing, console, options.journal)
+        done = run_all(deployment, missing, console, options.journal)
         if not options.cut and options.only in {"", "sixty"}:
-            lived.append(live_sixty(deployment))
-    results = [*passed.values(), *lived]
+            done.append(run_sixty(deployment))
+    results = [*passed.values(), *done]
     console.print(table_of(results))
     console.print(summary(results))
     if options.report is not None:

@@ -76,7 +76,7 @@ class Soak:
 
     # --- the day --------------------------------------------------------------------------------------------------
 
-    def live_the_day(self) -> None:
+    def run_the_day(self) -> None:
         """From the pre-open to the end of the day."""
         stopped, told_at = False, 0.0
         with ThreadPoolExecutor(2) as starters:
@@ -256,7 +256,7 @@ def soak(minutes: float, strategies: int, seed: int) -> Soak:
         pace = {"now": "2026-11-30T09:00:00+05:30", "factor": 7 * 60 / minutes}
         deployment.exchange.session(on=True, token_flush=None, pace=pace)
         seen = Soak(deployment, world, strategies)
-        seen.live_the_day()
+        seen.run_the_day()
         say("the day is over")
         seen.end_the_day()
         seen.judge()

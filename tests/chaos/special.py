@@ -1,18 +1,18 @@
-"""Lives beside the matrix: those that only one mechanism of the order protocol saves."""
+"""Cases beside the matrix: those that only one mechanism of the order protocol saves."""
 
 import os
 import signal
 from typing import Any
 
 from actors import failpoints
+from tests.chaos.case_run import ENDS_WITHIN_S, CaseRun
 from tests.chaos.catalogue import Action, Case, Fault
-from tests.chaos.life import ENDS_WITHIN_S, Life
 from tests.kit.paper import eventually
 
 _LOST: tuple[str, dict[str, Any]] = ("accepted-drop", {})
 
 
-class StoppedMeanwhile(Life):
+class StoppedMeanwhile(CaseRun):
     """STOP is pressed while nobody knows what became of the stop-loss order: it must not sell a second time."""
 
     CASE = Case(

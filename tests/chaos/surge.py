@@ -44,7 +44,7 @@ class NotCrowded(Exception):
 
 @dataclass
 class Surge:
-    """`live()` it, then ask for the `verdict()`."""
+    """`run()` it, then ask for the `verdict()`."""
 
     deployment: Deployment
     stops: int = STOPS
@@ -53,7 +53,7 @@ class Surge:
     buy_at: datetime = field(init=False)
     fell_ns: int = 0
 
-    def live(self) -> None:
+    def run(self) -> None:
         """Hold some, let buys fall due, and let the price fall in the same second.
 
         Raises:

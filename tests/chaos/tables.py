@@ -1,4 +1,4 @@
-"""What the tables beside the first have in common: which lives to choose, and what became of one."""
+"""What the tables beside the first have in common: which cases to choose, and the result of one."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ Pair = tuple[object, object]
 
 
 def with_every_pair(possible: Iterable[Case], pairs_of: Callable[[Case], set[Pair]]) -> list[Case]:
-    """Few lives that have every pair that a possible one has, in their order; the same at every call."""
+    """Few cases that have every pair that a possible one has, in their order; the same at every call."""
     wanted = list(possible)
     missing = {pair for case in wanted for pair in pairs_of(case)}
     chosen: list[Case] = []
@@ -22,8 +22,8 @@ def with_every_pair(possible: Iterable[Case], pairs_of: Callable[[Case], set[Pai
 
 
 @dataclass
-class LifeResult(Generic[Case]):
-    """What became of a life: nothing in `problems` is a pass; `untried` says why it proves nothing."""
+class CaseResult(Generic[Case]):
+    """The result of a case: nothing in `problems` is a pass; `untried` says why it proves nothing."""
 
     case: Case
     problems: list[str] = field(default_factory=list)
@@ -32,5 +32,5 @@ class LifeResult(Generic[Case]):
 
     @property
     def passed(self) -> bool:
-        """Lived as meant, and nothing broken."""
+        """Run as meant, and nothing broken."""
         return not self.problems and not self.untried

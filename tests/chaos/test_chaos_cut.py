@@ -1,7 +1,7 @@
-"""A representative cut of the chaos matrix; `make chaos` lives all of it."""
+"""A representative cut of the chaos matrix; `make chaos` runs all of it."""
 
 from tests.chaos.catalogue import cases, cut
-from tests.chaos.run import live_all
+from tests.chaos.run import run_all
 from tests.kit.trader import Deployment
 
 
@@ -11,6 +11,6 @@ def test_names_of_cases_are_unique() -> None:
 
 
 def test_no_order_is_sent_twice_and_no_position_is_left_unguarded(deployment: Deployment) -> None:
-    results = live_all(deployment, cut())
+    results = run_all(deployment, cut())
     broken = [f"{r.case.name}: {r.problems or r.untried}" for r in results if r.problems or r.untried]
     assert broken == []

@@ -30,13 +30,13 @@ from tests.kit.fakes.order_gateways import FakeGateways
 from tests.kit.fakes.order_updates import FakeUpdates
 from tests.kit.fakes.price_watch import FakePriceWatch
 from tests.kit.virtual_time import FakeClock, until
-from tests.kit.whole import DirectDesk
+from tests.kit.whole import DirectExecution
 
 T = TypeVar("T")
 
 
 @dataclass
-class Life:
+class Incarnation:
     """One incarnation of a strategy."""
 
     actor: StrategyShell
@@ -57,19 +57,19 @@ class Life:
 
 @dataclass
 class _Strategies:
-    """`StrategyEvents`: a strategy that does not live loses what it is told."""
+    """`StrategyEvents`: a strategy that does not run loses its events."""
 
-    lives: dict[int, Life]
+    strategies: dict[int, Incarnation]
 
     async def report(self, strategy_id: int, event: Event) -> None:
-        if strategy_id not in self.lives:
+        if strategy_id not in self.strategies:
             raise PeerUnavailable(f"strategy:{strategy_id} is restarting")
-        self.lives[strategy_id].actor.post(event)
+        self.strategies[strategy_id].actor.post(event)
 
 
 @dataclass
 class _Records:
-    """`AccountRecords`: every intent of every run that has ever lived here."""
+    """`AccountRecords`: every intent of every run that was ever started here."""
 
     states: dict[int, StrategyState] = field(default_factory=dict)
 
@@ -92,7 +92,7 @@ class OutsideBench:
     def __init__(self, start: datetime = NOW, **limits: Any) -> None:
         self.clock = FakeClock(start)
         self.broker = FakeGateway(self.clock)
-        self.lives: dict[int, Life] = {}
+        self.strategies: dict[int, Incarnation] = {}
         self.records = _Records()
         self.claims, self.attempts, self.updates = FakeClaims(), FakeAttemptLog(), FakeUpdates()
         self.feed = FakeFeedTicks()
@@ -104,42 +104,42 @@ class OutsideBench:
         self.execution = ExecutionShell(
             gateways=FakeGateways(self.broker),
             claims=self.claims,
-            strategies=_Strategies(self.lives),
+            strategies=_Strategies(self.strategies),
             attempts=self.attempts,
             records=self.records,
             streams=ExecutionStreams(self.updates, self.feed),
             clock=self.clock,
             limits=self._limits,
         )
-        self.desk = DirectDesk(self.execution)
+        self.order_execution = DirectExecution(self.execution)
         self._hearing = asyncio.create_task(self.execution.stops.keep_hearing())
         return self.execution
 
-    def start(self, snapshot: Mapping[str, Any] | None = None, epoch: int = 1, **run: Any) -> Life:
-        """A strategy that lives from now on."""
+    def start(self, snapshot: Mapping[str, Any] | None = None, epoch: int = 1, **run: Any) -> Incarnation:
+        """A strategy that runs from now on."""
         its_run, journal = a_run(**run), FakeJournal()
         loaded = LoadedRun(its_run, epoch, snapshot)
         prices = FakePriceWatch(self.clock)
-        actor = StrategyShell(loaded, desk=self.desk, journal=journal, prices=prices, clock=self.clock)
-        life = Life(actor, journal, asyncio.create_task(actor.live()), epoch)
-        self.lives[its_run.strategy_id] = life
-        asyncio.create_task(self._follow(life))  # noqa: RUF006 - ends with the test's loop
-        return life
+        actor = StrategyShell(loaded, execution=self.order_execution, journal=journal, prices=prices, clock=self.clock)
+        strategy = Incarnation(actor, journal, asyncio.create_task(actor.run()), epoch)
+        self.strategies[its_run.strategy_id] = strategy
+        asyncio.create_task(self._follow(strategy))  # noqa: RUF006 - ends with the test's loop
+        return strategy
 
-    async def guarding(self, **run: Any) -> Life:
+    async def guarding(self, **run: Any) -> Incarnation:
         """A strategy that has bought and guards."""
-        life = self.start(**run)
-        await until(lambda: life.state.phase is Phase.GUARDING, within_s=700)
-        return life
+        strategy = self.start(**run)
+        await until(lambda: strategy.state.phase is Phase.GUARDING, within_s=700)
+        return strategy
 
-    async def all_die(self) -> dict[int, tuple[Mapping[str, Any], int, Life]]:
+    async def all_die(self) -> dict[int, tuple[Mapping[str, Any], int, Incarnation]]:
         """The whole stack is gone; what was recorded stays."""
-        left: dict[int, tuple[Mapping[str, Any], int, Life]] = {}
-        for strategy_id, life in self.lives.items():
-            left[strategy_id] = (dump_state(life.state), life.epoch, life)
-            life.task.cancel()
-            await asyncio.gather(life.task, return_exceptions=True)
-        self.lives.clear()
+        left: dict[int, tuple[Mapping[str, Any], int, Incarnation]] = {}
+        for strategy_id, strategy in self.strategies.items():
+            left[strategy_id] = (dump_state(strategy.state), strategy.epoch, strategy)
+            strategy.task.cancel()
+            await asyncio.gather(strategy.task, return_exceptions=True)
+        self.strategies.clear()
         dead: list[asyncio.Future[Any]] = [*self.execution._working.values(), *self.execution._background]
         for task in dead:
             task.cancel()
@@ -147,19 +147,21 @@ class OutsideBench:
         self.new_execution()
         return left
 
-    async def recovered(self, left: Mapping[int, tuple[Mapping[str, Any], int, Life]], **run: Any) -> Life:
+    async def recovered(
+        self, left: Mapping[int, tuple[Mapping[str, Any], int, Incarnation]], **run: Any
+    ) -> Incarnation:
         """The stack is back; the strategy that was there first."""
         for snapshot, epoch, old in left.values():
             its = old.state.run
             again = {"run_id": its.run_id, "strategy_id": its.strategy_id, "product": its.product, **run}
             self.start(snapshot, epoch + 1, **again)
-        life = next(iter(self.lives.values()))
-        await until(lambda: life.state.watched_since or life.state.phase is Phase.ENDED, within_s=60)
-        return life
+        strategy = next(iter(self.strategies.values()))
+        await until(lambda: strategy.state.watched_since or strategy.state.phase is Phase.ENDED, within_s=60)
+        return strategy
 
-    def tick(self, life: Life, price: int) -> None:
+    def tick(self, strategy: Incarnation, price: int) -> None:
         """A price of this moment."""
-        life.actor.post(TickReceived(a_tick(price, self.clock.now())))
+        strategy.actor.post(TickReceived(a_tick(price, self.clock.now())))
 
     def by_hand(self, side: Side, quantity: int, product: Product = Product.MIS) -> None:
         """The trader trades in the Kite app, and the stream of order updates tells it."""
@@ -167,9 +169,9 @@ class OutsideBench:
         if 2 in self.updates.followed:
             self.updates.hear(2, self.broker.row(order_id))
 
-    def stop(self, life: Life) -> None:
+    def stop(self, strategy: Incarnation) -> None:
         """The trader presses STOP."""
-        life.actor.post(StopRequested())
+        strategy.actor.post(StopRequested())
 
     def net(self, product: Product = Product.MIS) -> int:
         """Today's net position of INFY."""
@@ -180,10 +182,10 @@ class OutsideBench:
         """Quantities of all sell orders that we have sent."""
         return [command.intent.quantity for _, command in self.broker.posts if command.intent.side == "SELL"]
 
-    async def _follow(self, life: Life) -> None:
+    async def _follow(self, strategy: Incarnation) -> None:
         """The journal knows what every strategy knows."""
         while True:
-            self.records.states[life.state.run.run_id] = life.state
-            if life.task.done():
+            self.records.states[strategy.state.run.run_id] = strategy.state
+            if strategy.task.done():
                 return
             await asyncio.sleep(0.5)

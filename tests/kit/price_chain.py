@@ -31,7 +31,7 @@ class PriceChain:
         self.lag_s, self.offset, self.feed_up = lag_s, timedelta(seconds=offset_s), True
         watch = _FromRouter(lambda: self.router)
         self.bench = StrategyBench(prices=watch)
-        self.bench.desk.arms = False  # the strategy is the only guard here
+        self.bench.execution.arms = False  # the strategy is the only guard here
         clock = self.bench.clock
         self.mirror = FakePriceMirror()
         strategies = _ToStrategy(self.bench)
@@ -50,7 +50,7 @@ class PriceChain:
         """Buy, with a fill that the exchange stamps, and guard."""
         self.bench.start()
         command = await self.bench.ordered()
-        self.bench.desk.answer(reported(command.intent, at=self.exchange_now.replace(microsecond=0)))
+        self.bench.execution.answer(reported(command.intent, at=self.exchange_now.replace(microsecond=0)))
         await self.bench.reaches(Phase.GUARDING)
         return self
 

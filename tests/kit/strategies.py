@@ -13,7 +13,7 @@ from actors.ports.strategy import LoadedRun, OrderCommand
 from actors.strategy.shell import StrategyShell
 from tests.kit.builders import BUY_AT, NOW, a_report, a_run, a_tick
 from tests.kit.fakes.journal import FakeJournal
-from tests.kit.fakes.order_execution import FakeDesk
+from tests.kit.fakes.order_execution import FakeExecution
 from tests.kit.fakes.price_watch import FakePriceWatch
 from tests.kit.virtual_time import FakeClock, until
 
@@ -34,37 +34,39 @@ class StrategyBench:
         watched_since = (snapshot or {}).get("watched_since")
         self.clock = FakeClock(max(NOW, datetime.fromisoformat(watched_since)) if watched_since else NOW)
         self.trace: list[str] = []
-        self.desk, self.journal = FakeDesk(self.clock, self.trace), FakeJournal(self.trace)
+        self.execution, self.journal = FakeExecution(self.clock, self.trace), FakeJournal(self.trace)
         self.prices = FakePriceWatch(self.clock, trace=self.trace)
         loaded = LoadedRun(self.run, epoch, snapshot)
         watch = prices or self.prices
-        self.actor = StrategyShell(loaded, desk=self.desk, journal=self.journal, prices=watch, clock=self.clock)
-        self.life: asyncio.Task[bool] | None = None
+        self.actor = StrategyShell(
+            loaded, execution=self.execution, journal=self.journal, prices=watch, clock=self.clock
+        )
+        self.task: asyncio.Task[bool] | None = None
 
     def start(self) -> "StrategyBench":
-        """Let it live."""
-        self.life = asyncio.create_task(self.actor.live())
+        """Let it run."""
+        self.task = asyncio.create_task(self.actor.run())
         return self
 
-    async def lived(self) -> None:
-        """Wait for the end of its life."""
-        assert self.life is not None
-        await asyncio.wait_for(self.life, 3600)
+    async def finished(self) -> None:
+        """Wait for the end of its run."""
+        assert self.task is not None
+        await asyncio.wait_for(self.task, 3600)
 
     async def ordered(self, count: int = 1) -> OrderCommand:
-        """The latest command to the desk, once there are so many."""
-        await until(lambda: len(self.desk.commands) >= count, within_s=700)
-        return self.desk.commands[count - 1]
+        """The latest command to execution, once there are so many."""
+        await until(lambda: len(self.execution.commands) >= count, within_s=700)
+        return self.execution.commands[count - 1]
 
     async def reaches(self, phase: Phase) -> None:
         """Wait for a phase."""
         await until(lambda: self.actor.state.phase is phase, within_s=700)
 
     async def guarding(self) -> "StrategyBench":
-        """Live until the position is bought and guarded."""
+        """Run until the position is bought and guarded."""
         self.start()
         command = await self.ordered()
-        self.desk.answer(reported(command.intent))
+        self.execution.answer(reported(command.intent))
         await self.reaches(Phase.GUARDING)
         return self
 
@@ -74,8 +76,8 @@ class StrategyBench:
 
     @property
     def sent(self) -> list[OrderEvent]:
-        """What the desk was asked to trade for, in its order."""
-        return [command.intent.event for command in self.desk.commands]
+        """What execution was asked to trade for, in its order."""
+        return [command.intent.event for command in self.execution.commands]
 
 
 def reported(intent: Intent, **report: Any) -> Event:

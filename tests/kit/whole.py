@@ -24,47 +24,47 @@ from tests.kit.fakes.price_watch import FakePriceWatch
 from tests.kit.virtual_time import until
 
 
-class DirectDesk:
-    """`OrderDesk`: the execution actor without a process boundary."""
+class DirectExecution:
+    """`OrderExecution`: the execution actor without a process boundary."""
 
     def __init__(self, actor: ExecutionShell) -> None:
         self._actor = actor
 
     def execute(self, command: OrderCommand) -> Awaitable[Event]:
-        """See `OrderDesk.execute`."""
+        """See `OrderExecution.execute`."""
         return self._actor.execute(command)
 
     async def cancel(self, account_id: int, intent_id: IntentId, order_id: str) -> None:
-        """See `OrderDesk.cancel`."""
+        """See `OrderExecution.cancel`."""
         try:
             await self._actor.cancel(account_id, intent_id, order_id)
         except BrokerUnavailable as error:
             raise PeerUnavailable(str(error)) from error
 
     async def withdraw(self, account_id: int, intent_id: IntentId) -> None:
-        """See `OrderDesk.withdraw`."""
+        """See `OrderExecution.withdraw`."""
         self._actor.withdraw(intent_id)
 
     async def orders_by_tag(self, account_id: int, tags: Sequence[str]) -> Mapping[str, OrderReport]:
-        """See `OrderDesk.orders_by_tag`."""
+        """See `OrderExecution.orders_by_tag`."""
         try:
             return await self._actor.orders_by_tag(account_id, tags)
         except BrokerUnavailable as error:
             raise PeerUnavailable(str(error)) from error
 
     async def probe(self, account_id: int) -> bool:
-        """See `OrderDesk.probe`."""
+        """See `OrderExecution.probe`."""
         return await self._actor.probe(account_id)
 
     async def cover(self, holding: Holding) -> Cover:
-        """See `OrderDesk.cover`."""
+        """See `OrderExecution.cover`."""
         try:
             return await self._actor.cover(holding)
         except BrokerUnavailable as error:
             raise PeerUnavailable(str(error)) from error
 
     async def guard(self, holding: Holding) -> GuardAnswer:
-        """See `OrderDesk.guard`."""
+        """See `OrderExecution.guard`."""
         try:
             return await self._actor.guard(holding)
         except BrokerUnavailable as error:
@@ -72,14 +72,14 @@ class DirectDesk:
 
 
 class WholeBench(ExecutionBench):
-    """An execution bench whose strategies live too: `strategy(n)` starts number n, on a share of its own."""
+    """An execution bench with strategies that run: `strategy(n)` starts number n, on a share of its own."""
 
     def __init__(self, start: datetime = NOW, *, market: MarketHours = ALWAYS_OPEN, **limits: Any) -> None:
         super().__init__(start, market=market, **limits)
         self.broker.net.clear()
         self.actors: dict[int, StrategyShell] = {}
         self.journals: dict[int, FakeJournal] = {}
-        self.lives: dict[int, asyncio.Task[bool]] = {}
+        self.tasks: dict[int, asyncio.Task[bool]] = {}
         self.actor._strategies = self
 
     async def report(self, strategy_id: int, event: Event) -> None:
@@ -90,19 +90,19 @@ class WholeBench(ExecutionBench):
     def strategy(
         self, number: int = 1, *, epoch: int = 1, snapshot: Mapping[str, Any] | None = None, **run: Any
     ) -> StrategyShell:
-        """Let a strategy live."""
+        """Let a strategy run."""
         values = {"run_id": number, "strategy_id": number, "instrument": share(number)} | run
         loaded = LoadedRun(a_run(**values), epoch, snapshot)
         journal = FakeJournal()
         actor = StrategyShell(
             loaded,
-            desk=DirectDesk(self.actor),
+            execution=DirectExecution(self.actor),
             journal=journal,
             prices=FakePriceWatch(self.clock),
             clock=self.clock,
         )
         self.actors[number], self.journals[number] = actor, journal
-        self.lives[number] = asyncio.create_task(actor.live())
+        self.tasks[number] = asyncio.create_task(actor.run())
         return actor
 
     def tick(self, number: int, price: int, *, age: timedelta = timedelta(0)) -> None:

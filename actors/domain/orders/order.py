@@ -173,7 +173,7 @@ class FailureKind(StrEnum):
     ACCOUNT_SHORT = "account_short"
     """The account owes the shares that were to be bought: they would only cover that, and none would be the run's."""
     MISSED = "missed"
-    """A BUY whose request could not leave in time, whatever stood still or was away (row E4)."""
+    """A BUY whose request could not leave in time, whatever process or machine stood still (row E4)."""
     MARKET_CLOSED = "market_closed"
     """Nothing was sent, since the market takes no such order now; the failure carries when it will."""
 

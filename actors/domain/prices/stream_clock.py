@@ -16,10 +16,10 @@ KNOWN_FOR = timedelta(seconds=60)
 """Without a new stamp for this long, at night for example, nothing is known of the lag."""
 
 _BACK = 0.8
-"""A feed that was late is so until its lag is below this part of the limit, lest it is said again and again."""
+"""A feed that was late is so until its lag is below this part of the limit, so that one lag is one message."""
 
 _AGREE = 2
-"""So many impossible stamps in a row that agree with the first: it is our clock that was set back."""
+"""How many impossible stamps in a row must agree with the first to prove that our clock was set back."""
 
 
 class StreamClock:

@@ -74,7 +74,7 @@ class AskCover:
 
 @dataclass(frozen=True, slots=True)
 class ProbeBroker:
-    """Ask the broker for a sign of life; report `BrokerRestored` if it gives one."""
+    """Ask whether the broker answers; report `BrokerRestored` if it does."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,13 +69,13 @@ class PlacementUnresolved:
     """It is not known yet whether the broker holds an order for this intent; the look-up goes on.
 
     `unreachable`: not because the book is silent about it, but because the broker does not answer at all.
-    `session_expired`: because it does not accept the account's credentials any more, so that the trader must log in.
+    `login_expired`: because it does not accept the account's credentials any more, so that the trader must log in.
     """
 
     intent_id: IntentId
     reason: str
     unreachable: bool = False
-    session_expired: bool = False
+    login_expired: bool = False
 
 
 @dataclass(frozen=True, slots=True)

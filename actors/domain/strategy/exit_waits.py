@@ -31,7 +31,7 @@ _PLACED_OFTEN, _RARE_TRIES = 5, 15
 
 
 def retry_pause(tries: int) -> timedelta:
-    """Until the next try of an exit that has failed so many times in a row (ruling 3: "slowly")."""
+    """How long until the next try of an exit that has failed `tries` times in a row (ruling 3: "slowly")."""
     return _RETRY_PAUSES[min(max(tries - 1, 0), _OFTEN)]
 
 
@@ -127,7 +127,7 @@ def afterwards(before: StrategyState, after: StrategyState, event: ev.Event) -> 
 
 
 def _still_in_queue(before: StrategyState, after: StrategyState) -> str:
-    """The words of before, for the shares that are left."""
+    """The earlier message, for the shares that are left."""
     told = before.message if before.detail is StatusDetail.NO_BUYERS else "No buyers – the shares wait in the queue"
     return told.replace(f" {before.open_quantity} ", f" {after.open_quantity} ", 1)
 

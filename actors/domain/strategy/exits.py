@@ -71,7 +71,7 @@ def settle(state: StrategyState, now: datetime) -> Step:
 
 
 def _exit_outstanding(state: StrategyState, live: list[Order]) -> Step:
-    """Wait for the working orders; call back what would sell more than is open."""
+    """Wait for the working orders; cancel or withdraw those that would sell more than is open."""
     working = replace(
         state,
         phase=Phase.EXITING,
@@ -161,7 +161,7 @@ def _exit_message(state: StrategyState) -> str:
 
 
 def closed_outside(state: StrategyState, now: datetime, found: list[Decision]) -> Step:
-    """The shares are gone without us: call back what is working, and end once nothing of it can trade any more.
+    """The shares are gone without us: cancel what is working, and end once nothing of it can trade.
 
     `found` is said in between.
     """

@@ -284,9 +284,9 @@ def _on_placement_failed(state: StrategyState, event: ev.PlacementFailed, now: d
 
 
 def _on_placement_unresolved(state: StrategyState, event: ev.PlacementUnresolved, _now: datetime) -> Step:
-    paused = event.unreachable or event.session_expired
+    paused = event.unreachable or event.login_expired
     detail = StatusDetail.BROKER_UNREACHABLE if event.unreachable else StatusDetail.ORDER_UNKNOWN
-    if event.session_expired:
+    if event.login_expired:
         detail = StatusDetail.SESSION_EXPIRED
     awaited = {Phase.ENTERING: Leg.ENTRY, Phase.EXITING: Leg.EXIT}.get(state.phase)
     if event.intent_id.leg is not awaited or state.detail is detail:

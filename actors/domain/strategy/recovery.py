@@ -1,6 +1,6 @@
 """A new incarnation of a run: what it makes of its journal and the broker's book before it acts (row J1, mechanism 12).
 
-The one path for a crashed actor, a lost node and a restarted cluster. An exit that the dead incarnation sent without
+The one path for a crashed actor, a lost node and a restarted cluster. An exit that the earlier incarnation sent without
 a record is either in the book that has just been read, or its claim still holds the strategy's lock, and then execution
 looks before it sends. The shares may be gone all the same, sold by hand or squared off in the meantime: the first
 exit of every new incarnation asks the account, and an intraday position of an earlier day is asked for at once.
@@ -55,7 +55,7 @@ def reopened(state: StrategyState, forgiven: int, now: datetime) -> StrategyStat
 
 
 def _found(before: StrategyState, adopted: StrategyState) -> list[Decision]:
-    """What the dead incarnation did not live to log."""
+    """What the earlier incarnation has not logged."""
     known = {order.intent.id: order for order in before.exits}
     pairs = [(before.entry, adopted.entry)]
     pairs += [(known.get(order.intent.id, Order(order.intent)), order) for order in adopted.exits]

@@ -100,7 +100,7 @@ def dump_state(state: StrategyState) -> dict[str, Any]:
 def load_state(run: StrategyRun, data: Mapping[str, Any] | None) -> StrategyState:
     """The inverse of `dump_state`; without a snapshot, the state that START makes.
 
-    Trades that the dead incarnation did not live to hear count like any since the first fill. A snapshot of an earlier
+    Trades that the earlier incarnation has not heard of count like any since the first fill. A snapshot of an earlier
     release does not say when that was; the order book may (`recovery`).
     """
     state = StrategyState.scheduled(run)

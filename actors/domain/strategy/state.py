@@ -87,10 +87,10 @@ class StrategyState:
 
     `ask_first`: this incarnation has not seen the account, so its first exit asks. `unproven`: an intraday position of
     an earlier day; neither tick nor timer counts until the account has been asked. `recalled`: how many exits have been
-    called back because the account does not cover them. `forgiven`: shares that were sold by hand on `forgiven_on` and
+    withdrawn because the account does not cover them. `forgiven`: shares that were sold by hand on `forgiven_on` and
     of which the trader says that they were not this run's.
     `has_derivatives`: futures are written on the share, which changes its hours. `entry_absent`: this very
-    incarnation has heard that the broker holds no BUY. `below_stop`: the BUY was called back since the price
+    incarnation has heard that the broker holds no BUY. `below_stop`: the BUY was withdrawn since the price
     had fallen to the stop-loss. `no_buyers_since`: the exit waits in the queue at the circuit. `told_open`: the trader
     knows that the exit waits until then. `exit_tries`: placements of the exit in a row that failed. `probes`: looks at
     the broker in a row that had no answer.

@@ -1,4 +1,6 @@
-"""The order budget of one account: so many requests a calendar second, minute and day, exits first (ruling 8, row G2).
+"""The order budget of one account: at most N requests in each calendar second, minute and day (ruling 8, row G2).
+
+Exits go first.
 
 Kite counts placements, modifications and cancellations of an account on its own calendar second and answers 429
 above ten; it also caps minute and day (kite.md §4.5). Part of every window is kept for exits, so that no wave of
@@ -33,7 +35,7 @@ class ChasesUsedUp(Exception):
 
 
 class _Rank(IntEnum):
-    """Who goes first, by what a wait costs.
+    """Which request goes first: the one for which a wait costs most.
 
     A chase comes before a BUY: shares that should have been sold are at risk, money that has not been spent is not.
     It cannot starve BUYs, since its share of the minute and of the day is small.

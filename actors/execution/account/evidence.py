@@ -27,7 +27,7 @@ from actors.domain.orders.cover import (
 )
 from actors.domain.orders.order import OrderReport
 from actors.domain.orders.partly_read import is_unread
-from actors.execution.account.trading_account import AccountDesk, SharedRead
+from actors.execution.account.trading_account import SharedRead, TradingAccount
 from actors.ports.common import Clock, PeerUnavailable
 from actors.ports.execution import AccountRecords, BrokerUnavailable, KnownIntent
 from actors.ports.strategy import Holding, OrderCommand
@@ -41,7 +41,7 @@ INTENTS_LAST = timedelta(seconds=10)
 """How long what the journal said of the account's intents is taken to be all of them."""
 
 _SLACK = timedelta(milliseconds=500)
-"""An order may leave so much after its instant, and what was read for it still stands."""
+"""How long after its instant an order may leave on a reading that was made for it."""
 
 _LOOK_S = 0.5
 """How long a BUY whose instant has come waits for a look at the account, if there was none in time."""
@@ -69,8 +69,8 @@ class Reading:
 class AccountEvidence:
     """The stakes and judgements of one account. Everything that sells asks here."""
 
-    def __init__(self, account_id: int, desk: AccountDesk, records: AccountRecords, clock: Clock) -> None:
-        self._account_id, self._desk, self._records, self._clock = account_id, desk, records, clock
+    def __init__(self, account_id: int, account: TradingAccount, records: AccountRecords, clock: Clock) -> None:
+        self._account_id, self._account, self._records, self._clock = account_id, account, records, clock
         self._stakes: dict[int, tuple[PositionKey, Stake]] = {}
         self._covers: dict[PositionKey, Cover] = {}
         self._filled_at: dict[PositionKey, datetime] = {}
@@ -105,7 +105,7 @@ class AccountEvidence:
         return tag in self._own_tags or (self._known_at is None and has_tag_form(tag))
 
     def own_fill(self, key: PositionKey) -> None:
-        """An order of ours has filled: what was seen before says nothing any more."""
+        """An order of ours has filled: earlier readings no longer count."""
         self._filled_at[key] = self._clock.now()
 
     def settled(self, key: PositionKey) -> bool:
@@ -124,8 +124,8 @@ class AccountEvidence:
         known = await self._known_intents()
         read_at = self._clock.now()
         demat = self._demat
-        positions = await self._desk.gateway.positions(demat=demat)
-        reading = Reading(positions, await self._desk.read_book(), known, read_at, demat)
+        positions = await self._account.gateway.positions(demat=demat)
+        reading = Reading(positions, await self._account.read_book(), known, read_at, demat)
         self._seen = reading
         return reading
 
@@ -167,8 +167,8 @@ class AccountEvidence:
         key = position_key(command.instrument, command.product)
         cover = await self.ask_for(command)
         book = self._seen.book if self._seen is not None else ()
-        in_work = sum(outstanding(stake, book) for stake in self.stakes(key))
-        return cover.reason() if in_work > cover.covered and self.settled(key) else None
+        asked_for = sum(outstanding(stake, book) for stake in self.stakes(key))
+        return cover.reason() if asked_for > cover.covered and self.settled(key) else None
 
     def proves(self, command: OrderCommand) -> bool:
         """Whether the watcher itself has just seen that the account holds all that our runs have bought there."""
@@ -178,7 +178,7 @@ class AccountEvidence:
             return False
         filled_at = self._filled_at.get(key)
         unfilled_since = filled_at is None or cover.read_at > filled_at
-        free = cover.covered - self._desk.shares.of_others(key, command.intent.id)
+        free = cover.covered - self._account.shares.of_others(key, command.intent.id)
         return unfilled_since and now - cover.read_at <= LASTS and free >= command.intent.quantity
 
     def lacks(self, key: PositionKey) -> bool:
@@ -187,7 +187,7 @@ class AccountEvidence:
         return cover is not None and cover.lacking > 0
 
     def doubt(self, report: OrderReport) -> None:
-        """An order that is not ours has traded: what was seen of those shares is of before."""
+        """An order that is not ours has traded: earlier readings of those shares no longer count."""
         terms = report.terms
         for key in list(self._covers):
             if terms is None or key[1:] == (terms.tradingsymbol, terms.product):

@@ -27,7 +27,7 @@ _NEWS_KEPT = 1000
 """Orders whose latest update is remembered: an update may come before the reply that tells the order's id."""
 
 
-class AccountDesk:
+class TradingAccount:
     """One account: its gateway, its order budget, and the order book read once for all who ask at the same time."""
 
     def __init__(self, gateway: OrderGateway, budget: OrderBudget, requests: RequestCounts) -> None:
@@ -84,7 +84,7 @@ class AccountDesk:
         return self._news.get(order_id)
 
     async def await_news(self, order_id: str, timeout_s: float) -> None:
-        """Return at the next update of the order, or after so many seconds."""
+        """Return at the next update of the order, or after this many seconds."""
         reader = self._readers.setdefault(order_id, asyncio.Event())
         reader.clear()
         await within(reader, timeout_s)
@@ -101,7 +101,7 @@ class ShareReservations:
         self._reserved: dict[PositionKey, dict[IntentId, int]] = {}
 
     def set(self, key: PositionKey, intent_id: IntentId, quantity: int) -> None:
-        """So many shares are still to be sold by the intent; 0 frees them."""
+        """The intent still has this many shares to sell; 0 frees them."""
         of_key = self._reserved.setdefault(key, {})
         of_key[intent_id] = quantity
         if quantity <= 0:

@@ -19,7 +19,7 @@ _LOOK_AGAIN_S = 1.0
 
 
 class Rehearsal:
-    """Run `live()` as a task.
+    """Await `run()` in a task.
 
     `next_command()` gives what an armed stop would send, None if there is none. `begin(then)` takes in a message and
     calls back, as a tick arrives; `rehearse(command)` goes the rest of the way.
@@ -34,7 +34,7 @@ class Rehearsal:
         self._next_command, self._begin, self._rehearse = next_command, begin, rehearse
         self._broken = ""
 
-    async def live(self) -> None:
+    async def run(self) -> None:
         """Rehearse while stops are armed, until it is cancelled."""
         while True:
             if self._command() is None:

@@ -247,7 +247,7 @@ class StopGuard:
 
     def _gather(self, market: GuardedMarket) -> None:
         for connection in market.streams.misplaced():
-            market.listener.subscribe_anew(connection)
+            market.listener.resubscribe(connection)
 
     def on_heard(self, account_id: int) -> None:
         """Something has arrived on the account's stream."""
@@ -314,7 +314,7 @@ class StopGuard:
                     self.changed.set()
 
     def shown(self) -> Sequence[GuardShown]:
-        """Who guards each position whose stop-loss is to be watched."""
+        """The guards of each position whose stop-loss is to be watched."""
         now = self._clock.now()
         return [
             GuardShown(strategy_id, known.holding.run_id, self._guards(strategy_id, known, now), now)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from actors.ports.prices import TooManyInstruments
 
 MOST_INSTRUMENTS = 3000
-"""Kite takes so many on a connection (kite.md §5.1)."""
+"""How many Kite takes on a connection (kite.md §5.1)."""
 
 
 class TickStreams:

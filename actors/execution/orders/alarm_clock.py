@@ -12,10 +12,10 @@ _LONGEST_SLEEP = 1.0
 
 
 class AlarmClock:
-    """Wakes everybody who waits for the same instant in one turn of the loop, and on a processor that is awake.
+    """Wakes all that wait for the same instant in one turn of the loop, and on a processor that is awake.
 
-    A loop's own timers are up to a millisecond late, and what runs after a rest runs several times slower at first. So
-    the last stretch of `awake`, a few milliseconds, is not slept but turned: the loop goes on serving everybody else.
+    The last `awake` milliseconds are busy-waited: a loop's own timers are up to 1 ms late, and an idle core is several
+    times slower at first. The loop goes on serving everything else meanwhile.
     """
 
     def __init__(self, clock: Clock, awake: timedelta) -> None:
@@ -26,7 +26,7 @@ class AlarmClock:
         self._ringing: asyncio.Task[None] | None = None
 
     def at(self, instant: datetime) -> "asyncio.Future[None]":
-        """Done at the instant, never before it; cancel it if there is no need to wait any more."""
+        """Done at the instant, never before it; cancel it to wait no longer."""
         reached = asyncio.get_running_loop().create_future()
         self._asked += 1
         heapq.heappush(self._waiting, (instant, self._asked, reached))

@@ -9,18 +9,18 @@ import structlog
 
 from actors.domain.orders.order import OrderEvent
 from actors.execution.account.budget import ChasesUsedUp, DayUsedUp
-from actors.execution.account.trading_account import AccountDesk
+from actors.execution.account.trading_account import TradingAccount
 from actors.ports.execution import BrokerUnavailable
 
 log = structlog.get_logger(__name__)
 
 _PAUSES_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
 _MOST_REQUESTS = 20
-"""Per call: what the broker has refused so often it will refuse again; from then on the book alone is read."""
+"""How many requests a call makes: the broker will refuse the next one, too. From then on only the book is read."""
 
 
 async def cancel_order(
-    desk: AccountDesk, order_id: str, follower: "asyncio.Task[Any] | None", may_change: Callable[[], bool]
+    account: TradingAccount, order_id: str, follower: "asyncio.Task[Any] | None", may_change: Callable[[], bool]
 ) -> None:
     """Return when the order is final, or its follower has ended.
 
@@ -32,10 +32,10 @@ async def cancel_order(
     """
     for tried in count():
         sends = tried < _MOST_REQUESTS and may_change()
-        refusal = await _request(desk, order_id, tried) if sends else None
+        refusal = await _request(account, order_id, tried) if sends else None
         if sends and refusal is None and follower is None:
             return
-        if (refusal is not None or tried or not sends) and await _is_final(desk, order_id):
+        if (refusal is not None or tried or not sends) and await _is_final(account, order_id):
             return
         if follower is None:
             raise BrokerUnavailable(refusal or f"order {order_id} could not be cancelled")
@@ -44,23 +44,23 @@ async def cancel_order(
             return
 
 
-async def _request(desk: AccountDesk, order_id: str, tried: int) -> str | None:
+async def _request(account: TradingAccount, order_id: str, tried: int) -> str | None:
     """Why the request was refused, or None."""
     try:
         if tried == 0:
-            await desk.budget.acquire(OrderEvent.SELL)
+            await account.budget.acquire(OrderEvent.SELL)
         else:
-            await desk.budget.acquire_chase()
-        await desk.gateway.cancel(order_id)
+            await account.budget.acquire_chase()
+        await account.gateway.cancel(order_id)
     except (BrokerUnavailable, DayUsedUp, ChasesUsedUp) as error:
         log.warning("execution.cancel_failed", order_id=order_id, reason=str(error))
         return str(error)
     return None
 
 
-async def _is_final(desk: AccountDesk, order_id: str) -> bool:
+async def _is_final(account: TradingAccount, order_id: str) -> bool:
     try:
-        book = await desk.read_book()
+        book = await account.read_book()
     except BrokerUnavailable:
         return False
     return any(report.order_id == order_id and report.stage.terminal for report in book)

@@ -21,7 +21,7 @@ from actors.domain.orders.price_band import (
 )
 from actors.domain.strategy.events import Event, NoBuyers
 from actors.execution.account.budget import ChasesUsedUp
-from actors.execution.account.trading_account import AccountDesk
+from actors.execution.account.trading_account import TradingAccount
 from actors.ports.common import Clock
 from actors.ports.execution import AttemptLog, BrokerUnavailable, OrderNote
 from actors.ports.strategy import OrderCommand
@@ -37,7 +37,7 @@ class ExitChase:
     """
 
     command: OrderCommand
-    desk: AccountDesk
+    account: TradingAccount
     attempts: AttemptLog
     clock: Clock
     tell: Callable[[Event], Awaitable[None]]
@@ -59,7 +59,7 @@ class ExitChase:
         """
         now = self.clock.now()
         # asked for as soon as the order parks, so that it is known when the first move is due
-        band = self.desk.bands.latest(self.command.instrument)
+        band = self.account.bands.latest(self.command.instrument)
         if self._moved_at is None:
             self._moved_at = now
         if now - self._moved_at < self._parked.pause or not self.may_change():
@@ -70,7 +70,7 @@ class ExitChase:
             self._count_overlooked(band)
             return
         try:
-            await self.desk.budget.acquire_chase()
+            await self.account.budget.acquire_chase()
         except ChasesUsedUp as error:
             log.warning("execution.chase_waits", order_id=order.order_id, reason=str(error))
             self._parked, self._moved_at = replace(self._parked, setbacks=self._parked.setbacks + 1), now
@@ -90,16 +90,16 @@ class ExitChase:
         try:
             match move:
                 case Widen(percent):
-                    await self.desk.gateway.widen_protection(order.order_id, percent)
+                    await self.account.gateway.widen_protection(order.order_id, percent)
                     self._note(LogWord.EXIT_CHASED, order, f"parked; protection widened to {percent} %")
                     self._alert_once(order)
                 case RestAt(price):
-                    await self.desk.gateway.rest_at(order.order_id, price)
+                    await self.account.gateway.rest_at(order.order_id, price)
                     self._parked = replace(self._parked, rests_at=price)
                     self._note(LogWord.EXIT_RESTS, order, f"no buyers; waits in the queue at ₹{to_rupees(price)}")
                     await self.tell(NoBuyers(self.command.intent.id, price))
                 case CancelForRest():
-                    await self.desk.gateway.cancel(order.order_id)
+                    await self.account.gateway.cancel(order.order_id)
                     self._note(LogWord.EXIT_CANCELLED, order, "parked for too long; its rest is sent anew")
                 case _:
                     assert_never(move)

@@ -17,7 +17,7 @@ from actors.domain.orders.log_events import LogWord
 from actors.domain.orders.order import OrderReport, OrderStage, is_dead
 from actors.domain.orders.partly_read import is_listed_unread
 from actors.execution.account.evidence import AccountEvidence
-from actors.execution.account.trading_account import AccountDesk, with_tag
+from actors.execution.account.trading_account import TradingAccount, with_tag
 from actors.execution.orders.exit_chase import ExitChase
 from actors.ports.common import Clock
 from actors.ports.execution import AttemptLog, BrokerUnavailable, OrderNote
@@ -45,7 +45,7 @@ class OrderFollower:
     """Follows one order. `report` is called with every change but the last, which `follow` returns."""
 
     command: OrderCommand
-    desk: AccountDesk
+    account: TradingAccount
     evidence: AccountEvidence
     attempts: AttemptLog
     clock: Clock
@@ -73,11 +73,11 @@ class OrderFollower:
                 if known.settled_stage.terminal:
                     return known
         finally:
-            self.desk.stop_following(placed.order_id)
+            self.account.stop_following(placed.order_id)
             self._reserve(replace(known, filled_quantity=known.quantity))
 
     def _with_news(self, known: OrderReport) -> OrderReport:
-        news = self.desk.news(known.order_id)
+        news = self.account.news(known.order_id)
         return known if news is None else known.merged(news)
 
     def _final_if_complete(self, known: OrderReport) -> OrderReport:
@@ -95,18 +95,18 @@ class OrderFollower:
     def _reserve(self, known: OrderReport) -> None:
         if self.command.intent.side is Side.SELL:
             key = position_key(self.command.instrument, self.command.product)
-            self.desk.shares.set(key, self.command.intent.id, known.quantity - known.filled_quantity)
+            self.account.shares.set(key, self.command.intent.id, known.quantity - known.filled_quantity)
 
     async def _look(self, known: OrderReport, started: datetime) -> OrderReport:
         """What is known a moment later: at the next update, or by the next read of the book."""
-        slow = self.desk.updates_live or self.clock.now() - started > _SLOW_AFTER
+        slow = self.account.updates_live or self.clock.now() - started > _SLOW_AFTER
         pause = _SLOW_POLL_S if slow else _POLL_S
-        await self.desk.await_news(known.order_id, _RARE_POLL_S if self.chase.resting else pause)
+        await self.account.await_news(known.order_id, _RARE_POLL_S if self.chase.resting else pause)
         heard = self._with_news(known)
         if heard.settled_stage.terminal:
             return heard
         try:
-            book = await self.desk.read_book()
+            book = await self.account.read_book()
             self._look_for_duplicates(known, book)
             row = next((report for report in book if report.order_id == known.order_id), None)
             seen = self._with_news(known if row is None else known.merged(row))

@@ -36,11 +36,11 @@ from actors.domain.orders.retry_policy import (
 from actors.domain.strategy.events import Event, OrderQueued, PlacementFailed, PlacementUnresolved
 from actors.execution.account.budget import DayUsedUp
 from actors.execution.account.evidence import AccountEvidence
-from actors.execution.account.trading_account import AccountDesk, with_tag
+from actors.execution.account.trading_account import TradingAccount, with_tag
 from actors.execution.orders.alarm_clock import AlarmClock
 from actors.execution.orders.hours import market_closed, refusal
 from actors.ports.common import Clock
-from actors.ports.execution import Attempt, AttemptLog, BrokerSessionExpired, BrokerUnavailable, OrderNote, PlaceResult
+from actors.ports.execution import Attempt, AttemptLog, BrokerLoginExpired, BrokerUnavailable, OrderNote, PlaceResult
 from actors.ports.strategy import OrderCommand
 
 log = structlog.get_logger(__name__)
@@ -55,7 +55,7 @@ class OrderPlacer:
     """Places the order of one command. `report` tells the strategy how it goes; `in_background` keeps a task alive."""
 
     command: OrderCommand
-    desk: AccountDesk
+    account: TradingAccount
     evidence: AccountEvidence
     attempts: AttemptLog
     clock: Clock
@@ -70,7 +70,7 @@ class OrderPlacer:
     _doubtful: bool = field(default=False, init=False)
     _told: bool = field(default=False, init=False)
     _told_to_log_in: bool = field(default=False, init=False)
-    _session_expired: bool = field(default=False, init=False)
+    _login_expired: bool = field(default=False, init=False)
     _lack: str = field(default="", init=False)
 
     @property
@@ -118,16 +118,16 @@ class OrderPlacer:
         command = self.command
         placement, _ = begin(self.clock.now(), look_up_first=False, not_after=command.not_after)
         self.evidence.proves(command)
-        self.desk.requests.used_up(command.intent.id)
+        self.account.requests.used_up(command.intent.id)
         self._forbidden(placement, self._leaves_by(placement, self.clock.now()))
-        self.desk.gateway.rehearse(command)
+        self.account.gateway.rehearse(command)
 
     async def _await_instant(self) -> None:
         """A command may come before its time; a withdrawal ends the wait."""
         instant = self.command.not_before
         if instant is None or self.withdrawn or self.clock.now() >= instant:
             return
-        self.in_background(self.desk.warm_up())
+        self.in_background(self.account.warm_up())
         self.in_background(self.evidence.look_ahead(self.command.product, instant))
         self._instant = self.alarm.at(instant)
         await self._instant
@@ -177,10 +177,10 @@ class OrderPlacer:
 
     async def _wait_for_budget(self, command: OrderCommand, leaves_by: datetime | None) -> None:
         """Raises DayUsedUp, and TimeoutError if no place comes in time."""
-        intent, requests = command.intent, self.desk.requests
+        intent, requests = command.intent, self.account.requests
         if requests.used_up(intent.id):
             raise DayUsedUp("the orders of this run have cost as many requests as one run may send in a day")
-        place = self.desk.budget.acquire(intent.event, self._tell_queued, again=requests.any_of(intent.id))
+        place = self.account.budget.acquire(intent.event, self._tell_queued, again=requests.any_of(intent.id))
         if leaves_by is None:
             await place
         else:
@@ -207,21 +207,21 @@ class OrderPlacer:
             return result
         failpoints.hit("send.after", command.strategy_id)
         now = self.clock.now()
-        self.desk.requests.add(command.intent.id, result.outcome)
+        self.account.requests.add(command.intent.id, result.outcome)
         self.attempts.log_attempt(Attempt(command, number, result, now))
         failpoints.hit("reply.after", command.strategy_id)
         if result.outcome is AttemptOutcome.ACCEPTED and result.order_id is not None:
             intent = command.intent
             return OrderReport(result.order_id, intent.tag, OrderStage.PENDING, intent.quantity, 0, Decimal(0))
         if result.outcome is AttemptOutcome.RATE_LIMITED:
-            self.desk.budget.refused_by_broker()
+            self.account.budget.refused_by_broker()
         self._doubtful = self._doubtful or result.outcome is AttemptOutcome.AMBIGUOUS
         return after_attempt(placement, result.outcome, result.reason, now, self.policy)
 
     async def _post(self, command: OrderCommand, number: int) -> PlaceResult | OrderReport:
         """The answer to one request, or the order itself if the book shows it while the request still hangs."""
         sent_at = self.clock.now()
-        request = asyncio.ensure_future(self.desk.gateway.place(command))
+        request = asyncio.ensure_future(self.account.gateway.place(command))
         await asyncio.sleep(0)  # orders of the same instant leave before anything is done about the answer to this one
         for pause in self.policy.hanging_looks:
             await asyncio.wait([request], timeout=max(0.0, (sent_at + pause - self.clock.now()).total_seconds()))
@@ -243,7 +243,7 @@ class OrderPlacer:
     ) -> None:
         """The answer to a request whose order was found before it; it is logged, and must name that order."""
         result = await request
-        self.desk.requests.add(command.intent.id, result.outcome)
+        self.account.requests.add(command.intent.id, result.outcome)
         self.attempts.log_attempt(Attempt(command, number, result, self.clock.now()))
         if result.order_id not in {None, adopted.order_id}:
             self._tell_duplicates(adopted, [str(result.order_id)])
@@ -254,9 +254,9 @@ class OrderPlacer:
         """The orders of the book that carry the tag; None if the book could not be read, which proves nothing."""
         tag = self.command.intent.tag
         try:
-            book = await self.desk.read_book()
+            book = await self.account.read_book()
         except BrokerUnavailable as error:
-            self._session_expired = isinstance(error, BrokerSessionExpired)
+            self._login_expired = isinstance(error, BrokerLoginExpired)
             log.warning("execution.look_up_failed", intent=str(self.command.intent.id), reason=str(error))
             return None
         found = with_tag(book, tag)
@@ -298,21 +298,21 @@ class OrderPlacer:
         if check or not self.evidence.proves(command):
             try:
                 sellable = await self._sellable()
-            except BrokerSessionExpired as error:
+            except BrokerLoginExpired as error:
                 return self._failed(FailureKind.SESSION_EXPIRED, str(error))
             if sellable is None:
                 return command  # withdrawn: nothing will be sent
             if sellable <= 0:
                 return self._failed(FailureKind.NOTHING_TO_SELL, self._lack)
             intent = replace(intent, quantity=min(intent.quantity, sellable))
-        self.desk.shares.set(key, intent.id, intent.quantity)
+        self.account.shares.set(key, intent.id, intent.quantity)
         return replace(command, intent=intent)
 
     async def _sellable(self) -> int | None:
         """Shares that are the run's and that no other exit is about to sell; waits until that is known.
 
         Raises:
-            BrokerSessionExpired: and nothing that was sent before is in doubt: the strategy probes and tries again.
+            BrokerLoginExpired: and nothing that was sent before is in doubt: the strategy probes and tries again.
         """
         command = self.command
         key, asked_at, empty = position_key(command.instrument, command.product), self.clock.now(), 0
@@ -320,13 +320,13 @@ class OrderPlacer:
             try:
                 cover = await self.evidence.ask_for(command)
             except BrokerUnavailable as error:
-                if isinstance(error, BrokerSessionExpired) and not self._doubtful:
+                if isinstance(error, BrokerLoginExpired) and not self._doubtful:
                     raise
-                self._session_expired = isinstance(error, BrokerSessionExpired)
+                self._login_expired = isinstance(error, BrokerLoginExpired)
                 log.warning("execution.position_unknown", strategy_id=command.strategy_id, reason=str(error))
                 await self._tell_waiting(asked_at, str(error), unreachable=True)
             else:
-                free = cover.covered - self.desk.shares.of_others(key, command.intent.id)
+                free = cover.covered - self.account.shares.of_others(key, command.intent.id)
                 if free > 0:
                     return free
                 empty = empty + 1 if cover.covered <= 0 and self.evidence.settled(key) else 0
@@ -344,7 +344,7 @@ class OrderPlacer:
             await self._tell_waiting(placement.doubt_since, placement.last_reason, unreachable=unreachable)
 
     async def _tell_waiting(self, since: datetime, reason: str, *, unreachable: bool) -> None:
-        to_log_in = unreachable and self._session_expired
+        to_log_in = unreachable and self._login_expired
         news = not self._told or (to_log_in and not self._told_to_log_in)
         if news and self.clock.now() - since >= self.unresolved_after:
             self._told, self._told_to_log_in = True, to_log_in

@@ -16,7 +16,7 @@ from actors.domain.orders.order import OrderReport
 from actors.domain.orders.partly_read import is_unread
 from actors.domain.strategy.events import Event, ExitUncovered, PositionClosedOutside
 from actors.execution.account.evidence import SETTLES_WITHIN, AccountEvidence, Reading
-from actors.execution.account.trading_account import AccountDesk
+from actors.execution.account.trading_account import TradingAccount
 from actors.execution.watching import audit
 from actors.execution.watching.alerts import alert_of
 from actors.execution.watching.audit import Account, Finding
@@ -48,12 +48,12 @@ SHORT_TOLD_EVERY = timedelta(minutes=10)
 
 
 class AccountWatch:
-    """Give it holdings with `guard`, and run `live()` as a task."""
+    """Give it holdings with `guard`, and await `run()` in a task."""
 
     def __init__(
         self,
         account_id: int,
-        desk: AccountDesk,
+        trading: TradingAccount,
         evidence: AccountEvidence,
         *,
         working: Callable[[], frozenset[int]],
@@ -61,7 +61,7 @@ class AccountWatch:
         attempts: AttemptLog,
         clock: Clock,
     ) -> None:
-        self._account_id, self._desk, self._evidence, self._working = account_id, desk, evidence, working
+        self._account_id, self._trading, self._evidence, self._working = account_id, trading, evidence, working
         self._strategies, self._attempts = strategies, attempts
         self._clock = clock
         self._holdings: dict[int, tuple[Holding, datetime]] = {}
@@ -99,7 +99,7 @@ class AccountWatch:
             self._evidence.doubt(report)
             self._look_now.set()
 
-    async def live(self) -> None:
+    async def run(self) -> None:
         """Compare until the account was not used for long."""
         loop = asyncio.get_running_loop()
         while self._is_needed():
@@ -158,7 +158,7 @@ class AccountWatch:
         now = self._clock.now()
         if self._holdings and now - self._warmed_at >= KEEP_WARM:
             self._warmed_at = now
-            await self._desk.gateway.keep_warm()
+            await self._trading.gateway.keep_warm()
 
     def _present_holdings(self) -> list[Holding]:
         oldest = self._clock.now() - HOLDING_LASTS

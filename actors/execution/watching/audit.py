@@ -128,7 +128,7 @@ class Account:
     read_at: datetime
     unsettled: frozenset[PositionKey]
     working: frozenset[int]
-    """Runs with an intent in work."""
+    """Runs with a working intent."""
 
 
 def audit(account: Account) -> list[Finding]:

@@ -21,12 +21,12 @@ log = structlog.get_logger(__name__)
 CLAIM_TTL_S = 20.0
 """The lock outlives several renewals, and lapses soon after its holder died."""
 
-PULSE_S = 1.0
+CHECK_EVERY_S = 1.0
 
 _BOTH_DOWN = "neither Redis nor PostgreSQL answers"
 
 
-class JournalPulse:
+class DatabaseHealth:
     """Whether PostgreSQL answered lately: without it an entry would leave a position whose exit is not written down.
 
     Asked beside the order path, because an entry must not wait for it.
@@ -34,30 +34,30 @@ class JournalPulse:
 
     def __init__(self, ledger: RunLedger) -> None:
         self._ledger = ledger
-        self._beating = True
+        self._is_up = True
 
-    async def beat(self) -> None:
+    async def keep_checking(self) -> None:
         """Ask until it is cancelled."""
         while True:
             await self._ask()
-            await asyncio.sleep(PULSE_S)
+            await asyncio.sleep(CHECK_EVERY_S)
 
-    async def beats(self) -> bool:
+    async def is_up(self) -> bool:
         """Whether it answered a moment ago, or does now."""
-        return self._beating or await self._ask()
+        return self._is_up or await self._ask()
 
     async def _ask(self) -> bool:
-        before = self._beating
+        before = self._is_up
         try:
-            async with asyncio.timeout(2 * PULSE_S):
+            async with asyncio.timeout(2 * CHECK_EVERY_S):
                 await self._ledger.ping()
         except (DatabaseUnavailable, TimeoutError) as error:
-            self._beating = False
+            self._is_up = False
             if before:
                 log.warning("journal.silent", reason=str(error) or "no answer in time")
         else:
-            self._beating = True
-        return self._beating
+            self._is_up = True
+        return self._is_up
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +66,13 @@ class MirrorClaims:
 
     mirror: RuntimeMirror
     ledger: RunLedger
-    pulse: JournalPulse
+    database: DatabaseHealth
     lease: ExecutionLease
 
     async def claim(self, command: OrderCommand, claim_id: str) -> ClaimVerdict:
         """See `OrderClaims.claim`."""
         intent = command.intent
-        if intent.id.leg is Leg.ENTRY and not await self.pulse.beats():
+        if intent.id.leg is Leg.ENTRY and not await self.database.is_up():
             raise ClaimsUnavailable("PostgreSQL is down: new entries are halted")
         if intent.id.leg is Leg.EXIT:
             await self.lease.alone()

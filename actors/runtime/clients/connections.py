@@ -6,7 +6,7 @@ from actors.domain.orders.retry_policy import RetryPolicy
 from actors.execution.account.budget import BudgetLimits
 from actors.execution.shell import ExecutionLimits
 from actors.ports.prices import FeedStatus
-from actors.runtime.clients.claims import JournalPulse, MirrorClaims
+from actors.runtime.clients.claims import DatabaseHealth, MirrorClaims
 from actors.runtime.clients.execution_lease import ExecutionLease
 from config.logging import configure_logging
 from config.settings import Settings, load_settings
@@ -74,4 +74,4 @@ def open_claims(settings: Settings, name: str) -> tuple[MirrorClaims, RunLedger]
     """Claims of the execution actor of that name, with the short patience of the order path, and the ledger they fall
     back to."""
     ledger, mirror = open_ledger(settings, mirror_timeout_s=_HOT_PATH_TIMEOUT_S, quick_claims=True)
-    return MirrorClaims(mirror, ledger, JournalPulse(ledger), ExecutionLease(mirror, name)), ledger
+    return MirrorClaims(mirror, ledger, DatabaseHealth(ledger), ExecutionLease(mirror, name)), ledger

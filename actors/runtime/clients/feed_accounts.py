@@ -1,4 +1,4 @@
-"""Whose credentials carry a broker's market data: chosen by who is able to, not by who came last.
+"""Which account carries a broker's market data: one that is able to, whichever connected last.
 
 An account may be refused for good: Kite's free plan has no market data (kite.md §1.6), and a token is good for a day.
 An account that was refused is remembered until it connects again, and the one that has worked last comes first.
@@ -55,7 +55,7 @@ class FeedAccounts:
         """The credentials to try now: the operator's, else those of an account.
 
         Accounts without a proxy come first: what all depend on should not pass through what one user has named. When
-        everybody was refused, everybody has another turn: a refusal may have been the broker's trouble.
+        every account was refused, each has another turn: a refusal may have been the broker's trouble.
 
         Raises:
             BrokerUnavailable: there are none that can be used.

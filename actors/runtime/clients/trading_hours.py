@@ -58,7 +58,7 @@ class Markets:
 def _remembered(
     sessions: Callable[[date], Sequence[SessionHours]], clock: Callable[[], float]
 ) -> Callable[[date], Sequence[SessionHours]]:
-    """The same, asked at most every so often for each day."""
+    """The same, asked again for a day only when the answer is older than `_LASTS_S`."""
     known: dict[date, tuple[float, Sequence[SessionHours]]] = {}
 
     def of(day: date) -> Sequence[SessionHours]:

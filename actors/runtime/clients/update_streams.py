@@ -1,7 +1,7 @@
 """`OrderUpdates` over the broker's WebSocket: one stream per account, all in the process's one reactor.
 
 A stream needs credentials, and loses them each morning. So each account has a task that reads them, starts the stream,
-and after a refusal waits until other ones are stored (kite.md §6.3: a dead token never comes back to life). With
+and after a refusal waits until other ones are stored (kite.md §6.3: a token that has ended never works again). With
 `reread_s` it also looks that often whether others are stored while the stream is up, or tries to come up: a user may
 have named another proxy, and no refusal would say so.
 """
@@ -57,7 +57,7 @@ class UpdateFollower:
             return
         run_reactor()
         following = _Following(account_id, self._accounts, callbacks, self._reread_s)
-        self._followed[account_id] = following, asyncio.get_running_loop().create_task(following.live())
+        self._followed[account_id] = following, asyncio.get_running_loop().create_task(following.run())
 
     def subscribe(self, account_id: int, tokens: frozenset[int]) -> None:
         """See `OrderUpdates.subscribe`. An account that is not followed has no stream that could carry them."""
@@ -99,7 +99,7 @@ class _Following:
         if self._stream is not None:
             self._stream.subscribe(tokens)
 
-    async def live(self) -> None:
+    async def run(self) -> None:
         """Keep the stream under the credentials that are stored."""
         refused: KiteCredentials | None = None
         try:

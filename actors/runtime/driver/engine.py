@@ -18,7 +18,7 @@ from actors.runtime.driver.warm_workers import WarmPool
 from actors.runtime.hosts import actor_classes
 from actors.runtime.names import Pools
 from actors.runtime.peers import Peers
-from actors.runtime.ray_ports import RayOrderDesk
+from actors.runtime.ray_ports import RayOrderExecution
 from actors.strategy.traders_word import guarded_again
 from config.settings import Settings
 
@@ -183,7 +183,9 @@ class RayEngine:
             return WordTaken(done=False)
         try:
             async with asyncio.timeout(_ANSWER_S):
-                entry, held = await guarded_again(loaded, RayOrderDesk(self._peers, self._pools), datetime.now(UTC))
+                entry, held = await guarded_again(
+                    loaded, RayOrderExecution(self._peers, self._pools), datetime.now(UTC)
+                )
         except (PeerUnavailable, TimeoutError) as error:
             raise EngineUnavailable("the account cannot be read") from error
         if entry is None or not await self._ledger("reopen", entry):

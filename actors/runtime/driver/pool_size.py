@@ -18,7 +18,7 @@ EXPECTED_S = 300.0
 """How long a strategy that was just made, or STARTs that came one after another, keep more workers ready."""
 
 BUSY_S = 30.0
-"""STARTs of so many seconds count as one burst."""
+"""How many seconds of STARTs count as one burst."""
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,7 @@ class WarmPool:
         self._changed.set()
 
     async def close(self) -> None:
-        """Let go; Ray ends the workers with the job."""
+        """Stop refilling; Ray ends idle workers with the job."""
         if self._duty is not None:
             self._duty.cancel()
             await asyncio.gather(self._duty, return_exceptions=True)
@@ -152,7 +152,7 @@ def _raylet(address: str) -> Any:
 
 
 def prestart(node: dict[str, Any], count: int, keep_s: int = _KEEP_S) -> None:
-    """Ask a node's raylet for so many idle workers for this process's job, kept for `keep_s`. Raises grpc.RpcError."""
+    """Ask a node's raylet for `count` idle workers for this process's job, kept for `keep_s`. Raises grpc.RpcError."""
     request = node_manager_pb2.PrestartWorkersRequest(
         language=common_pb2.PYTHON,
         job_id=bytes.fromhex(ray.get_runtime_context().get_job_id()),

@@ -21,7 +21,7 @@ STEADY_AFTER_S = 30.0
 WINDOW_S = 300.0
 """How long an alert that has been given is not given again by the next incarnations."""
 
-LIVES_OF_A_PROCESS = 40
+CRASHES_OF_A_PROCESS = 40
 """Then the process ends too, for the cause may be in it; Ray starts another."""
 
 
@@ -37,9 +37,9 @@ class CrashPauses:
         """Whether the last crash came soon after the one before."""
         return self._pause_s > FIRST_PAUSE_S
 
-    def after(self, lived_s: float) -> float:
-        """The pause after an incarnation that ended in a crash when it had lasted `lived_s`."""
-        steady = lived_s >= STEADY_AFTER_S or not self._pause_s
+    def after(self, lasted_s: float) -> float:
+        """The pause after an incarnation that ended in a crash when it had lasted `lasted_s`."""
+        steady = lasted_s >= STEADY_AFTER_S or not self._pause_s
         self._pause_s = FIRST_PAUSE_S if steady else min(2 * self._pause_s, LONGEST_PAUSE_S)
         self.crashes += 1
         return self._pause_s
@@ -54,7 +54,7 @@ class AlertsOnce:
         self._earlier: dict[tuple[str, str], float] = {}
 
     async def load(self, run_id: int) -> LoadedRun | None:
-        """See `Journal.load`: a new life begins."""
+        """See `Journal.load`: a new incarnation begins."""
         loaded = await self._journal.load(run_id)
         self._earlier = dict(self._given)
         return loaded
@@ -64,7 +64,7 @@ class AlertsOnce:
         await self._journal.record(entry)
 
     async def alert(self, user_id: int, strategy_id: int, code: str, message: str) -> None:
-        """See `Journal.alert`. Within one life every alert is given."""
+        """See `Journal.alert`. Within one incarnation every alert is given."""
         alert, now = (code, message), self._monotonic()
         earlier = self._earlier.get(alert)
         if earlier is not None and now - earlier < WINDOW_S:

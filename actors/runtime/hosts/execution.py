@@ -28,7 +28,7 @@ from actors.runtime.peers import Peers, own_host, own_name, own_node
 from actors.runtime.plane import link_ports
 from actors.runtime.plane.feed_link import LinkedFeedTicks
 from actors.runtime.plane.link import Invitation
-from actors.runtime.plane.orders import OrderDoor
+from actors.runtime.plane.orders import OrderLinkServer
 from actors.waiting import every_second_or_when, until_answered
 
 log = structlog.get_logger(__name__)
@@ -48,17 +48,17 @@ class ExecutionActor:
         settings = connections.process_settings()
         tune()
         claims, ledger = connections.open_claims(settings, own_name())
-        self._pulse = asyncio.create_task(claims.pulse.beat())
+        self._checking_database = asyncio.create_task(claims.database.keep_checking())
         self._lease = asyncio.create_task(claims.lease.keep())
         peers, accounts = Peers(), Accounts(settings, ledger)
-        self._door = OrderDoor(own_node(), own_host(), self.execute)
+        self._links = OrderLinkServer(own_node(), own_host(), self.execute)
         self._records = JournalRecords(ledger)
         markets = Markets(settings, accounts)
         self._calendar_loading = asyncio.create_task(markets.load())
         self._execution = ExecutionShell(
             gateways=markets,
             claims=claims,
-            strategies=link_ports.LinkedStrategyEvents(self._door, peers),
+            strategies=link_ports.LinkedStrategyEvents(self._links, peers),
             attempts=ray_ports.RayAttemptLog(peers, pools),
             records=self._records,
             streams=ExecutionStreams(
@@ -68,12 +68,12 @@ class ExecutionActor:
             limits=connections.execution_limits(settings),
         )
         self._hearing = asyncio.create_task(self._execution.stops.keep_hearing())
-        self._rehearsing = asyncio.create_task(self._execution.rehearsal.live())
+        self._rehearsing = asyncio.create_task(self._execution.rehearsal.run())
         self._watching = asyncio.create_task(self._watch_again(pools))
         self._showing = asyncio.create_task(self._keep_showing(GuardsInMirror(claims.mirror)))
 
     async def _keep_showing(self, display: GuardDisplay) -> None:
-        """Who guards what, as soon as it changes and every few seconds."""
+        """Publish which guards stand, as soon as that changes and every few seconds."""
         while True:
             await every_second_or_when(self._execution.stops.changed, _GUARDS_EVERY_S)
             await asyncio.sleep(_GUARDS_PAUSE_S)
@@ -91,34 +91,34 @@ class ExecutionActor:
 
     async def invite(self, strategy_id: int, node: str) -> Invitation | None:
         """A link for the orders of a strategy that runs on this node; None if there is no way to make one."""
-        return link_ports.invitation(self._door.invite, str(strategy_id), node)
+        return link_ports.invitation(self._links.invite, str(strategy_id), node)
 
     async def execute(self, command: OrderCommand) -> Event:
-        """See `OrderDesk.execute`."""
+        """See `OrderExecution.execute`."""
         return await self._execution.execute(command)
 
     async def cancel(self, account_id: int, intent_id: IntentId, order_id: str) -> None:
-        """See `OrderDesk.cancel`."""
+        """See `OrderExecution.cancel`."""
         await _proven(self._execution.cancel(account_id, intent_id, order_id))
 
     async def withdraw(self, _account_id: int, intent_id: IntentId) -> None:
-        """See `OrderDesk.withdraw`."""
+        """See `OrderExecution.withdraw`."""
         self._execution.withdraw(intent_id)
 
     async def orders_by_tag(self, account_id: int, tags: Sequence[str]) -> Mapping[str, OrderReport]:
-        """See `OrderDesk.orders_by_tag`."""
+        """See `OrderExecution.orders_by_tag`."""
         return await _proven(self._execution.orders_by_tag(account_id, tags))
 
     async def probe(self, account_id: int) -> bool:
-        """See `OrderDesk.probe`."""
+        """See `OrderExecution.probe`."""
         return await self._execution.probe(account_id)
 
     async def cover(self, holding: Holding) -> Cover:
-        """See `OrderDesk.cover`."""
+        """See `OrderExecution.cover`."""
         return await _proven(self._execution.cover(holding))
 
     async def guard(self, holding: Holding) -> GuardAnswer:
-        """See `OrderDesk.guard`."""
+        """See `OrderExecution.guard`."""
         return await _proven(self._execution.guard(holding))
 
     async def process_id(self) -> int:

@@ -1,4 +1,4 @@
-"""The Ray actor of a router, one for each symbol that is followed: it imports nothing heavy, as there are many."""
+"""The Ray actor of a router, one for each symbol that is followed: it imports no large library, as there are many."""
 
 import asyncio
 import os

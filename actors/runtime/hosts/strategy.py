@@ -1,7 +1,7 @@
 """The Ray actor of a strategy, one for each that runs.
 
-It builds its ports in its own process and gives Ray something to call. This module imports nothing heavy: what it
-costs, every strategy costs.
+It builds its ports in its own process and gives Ray something to call. This module imports no large library: what
+it costs, every strategy costs.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from actors.ports.engine import WordTaken
 from actors.ports.strategy import LoadedRun
 from actors.runtime import ray_ports
 from actors.runtime.clock import SystemClock
-from actors.runtime.hosts.crash_guard import LIVES_OF_A_PROCESS, AlertsOnce, CrashPauses
+from actors.runtime.hosts.crash_guard import CRASHES_OF_A_PROCESS, AlertsOnce, CrashPauses
 from actors.runtime.hosts.light_logging import configure_light_logging
 from actors.runtime.hosts.process import end_own_actor, tune
 from actors.runtime.hosts.router import create_router
@@ -59,12 +59,12 @@ class StrategyActor:
         self._strategy_id = strategy_id
         self._pools, self._peers = pools, (peers := Peers())
         self._journal = AlertsOnce(ray_ports.RayJournal(peers, pools, strategy_id), time.monotonic)
-        self._desk = link_ports.LinkedOrderDesk(peers, pools, strategy_id, self._on_report)
+        self._execution = link_ports.LinkedOrderExecution(peers, pools, strategy_id, self._on_report)
         self._is_new = True
         self._first_loaded = asyncio.Event()
-        self._begin_life()
+        self._begin_incarnation()
         self._crashes, self._owner, self._stop_wanted = CrashPauses(), 0, False
-        self._life = asyncio.create_task(self._live())
+        self._running = asyncio.create_task(self._run())
 
     def __repr__(self) -> str:
         return f"strategy:{self._strategy_id}"
@@ -91,19 +91,19 @@ class StrategyActor:
         try:
             async with asyncio.timeout(timeout_s):
                 while True:
-                    stopping = self._of_this_life(lambda actor: actor.stop(timeout_s))
-                    with contextlib.suppress(PeerUnavailable):  # it crashed: the next life hears it, too
+                    stopping = self._of_this_incarnation(lambda actor: actor.stop(timeout_s))
+                    with contextlib.suppress(PeerUnavailable):  # it crashed: the next incarnation hears it, too
                         return await stopping is not False
         except TimeoutError:
             return False
 
     async def move_stop(self, stop_loss: Paise) -> bool | None:
         """See `StrategyShell.move_stop`."""
-        return await self._of_this_life(lambda actor: actor.move_stop(stop_loss))
+        return await self._of_this_incarnation(lambda actor: actor.move_stop(stop_loss))
 
     async def closed_by_trader(self, timeout_s: float) -> WordTaken:
         """See `StrategyShell.closed_by_trader`."""
-        taken = await self._of_this_life(lambda actor: actor.closed_by_trader(timeout_s))
+        taken = await self._of_this_incarnation(lambda actor: actor.closed_by_trader(timeout_s))
         return taken or WordTaken(done=False)
 
     async def view(self) -> RuntimeView | None:
@@ -124,12 +124,12 @@ class StrategyActor:
         if self._loaded.done() and (actor := self._loaded.result()) is not None:
             actor.post(event)
 
-    def _begin_life(self) -> None:
+    def _begin_incarnation(self) -> None:
         loop = asyncio.get_running_loop()
         self._loaded: asyncio.Future[StrategyShell | None] = loop.create_future()
         self._broken = asyncio.Event()
 
-    async def _of_this_life(self, call: Callable[[StrategyShell], Awaitable[T]]) -> T | None:
+    async def _of_this_incarnation(self, call: Callable[[StrategyShell], Awaitable[T]]) -> T | None:
         """The answer of the strategy; None if its run is over. Raises PeerUnavailable if it crashes meanwhile."""
         broken = self._broken
         actor = await asyncio.shield(self._loaded)
@@ -145,12 +145,12 @@ class StrategyActor:
             answer.cancel()
             broke.cancel()
 
-    async def _live(self) -> None:
-        """Live the run; a life that ends in a crash is followed by another, in which recovery guards the position."""
+    async def _run(self) -> None:
+        """Serve the run; an incarnation that crashes is followed by another, in which recovery guards the position."""
         while True:
             began = time.monotonic()
             try:
-                await self._live_once()
+                await self._run_once()
                 break
             except Exception:  # whatever broke, a bug of ours included: a position that is open must be guarded again
                 log.exception("strategy.crashed", extra={"strategy_id": self._strategy_id, "run_id": self._run_id})
@@ -159,27 +159,29 @@ class StrategyActor:
             pause_s = self._crashes.after(time.monotonic() - began)
             telling = asyncio.create_task(self._tell_of_crashes())
             if self._loaded.done():
-                self._begin_life()
+                self._begin_incarnation()
             await asyncio.sleep(pause_s)
             telling.cancel()
-            if self._crashes.crashes >= LIVES_OF_A_PROCESS:
+            if self._crashes.crashes >= CRASHES_OF_A_PROCESS:
                 os._exit(1)
         end_own_actor()
 
-    async def _live_once(self) -> None:
+    async def _run_once(self) -> None:
         loaded = await self._load()
         if loaded is None:
             self._set_loaded(None)
             return
         self._owner = loaded.run.user_id
         prices = link_ports.LinkedPriceWatch(self._peers, self._pools, loaded.run.broker, self._on_tick, create_router)
-        actor = StrategyShell(loaded, desk=self._desk, journal=self._journal, prices=prices, clock=SystemClock())
+        actor = StrategyShell(
+            loaded, execution=self._execution, journal=self._journal, prices=prices, clock=SystemClock()
+        )
         if self._stop_wanted:
             actor.post(StopRequested())
         self._set_loaded(actor)
-        linking = asyncio.create_task(self._desk.keep_linked(loaded.run.account_id))
+        linking = asyncio.create_task(self._execution.keep_linked(loaded.run.account_id))
         try:
-            if not await actor.live():
+            if not await actor.run():
                 os._exit(1)  # a newer incarnation has this actor's id too: killing by handle would kill that one
         finally:
             linking.cancel()

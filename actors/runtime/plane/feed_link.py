@@ -74,7 +74,7 @@ class _Following:
             try:
                 async with asyncio.timeout(FEED_PATIENCE_S):
                     self.status = await self._source.subscribe(self.instrument)
-            except Exception as error:  # noqa: BLE001 - whatever broke over there, the guard must say that it hears none
+            except Exception as error:  # noqa: BLE001 - whatever broke in the feed, the guard must say that it hears none
                 log.warning("guard.feed_unreachable", extra={"symbol": self.instrument.key, "error": repr(error)})
                 self.status = _DEAD
             await every_second_or_when(self._changed)

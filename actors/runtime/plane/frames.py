@@ -50,7 +50,7 @@ class Kind(IntEnum):
 
     TICK = 1
     STATUS = 2
-    """Of the feed; also the sign of life of who sends ticks."""
+    """Of the feed; it also shows that the sender of ticks still runs."""
     COMMAND = 3
     RESULT = 4
     FAILURE = 5

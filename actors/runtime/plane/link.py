@@ -1,4 +1,4 @@
-"""One connection of the socket plane, and how it comes about: who holds an invitation may connect, once.
+"""One connection of the socket plane, and how it is made: an actor that holds an invitation may connect, once.
 
 A process that others connect to is a `Listener`. Another process asks for an `Invitation` by a Ray call, which goes to
 members of the cluster only, and connects with it: on the same node over a unix socket, else over TCP. The invitation's
@@ -29,7 +29,7 @@ INVITATION_S = 10.0
 TICKET_BYTES, KEY_BYTES = 16, 32
 _HELLO_BYTES = TICKET_BYTES + 16
 _HELLO_WITHIN_S = 2.0
-_MOST_STRANGERS = 64
+_MOST_PENDING = 64
 _MOST_AT_ONCE = 32
 _ACCEPT_AGAIN_S = 1.0
 _CONNECT_WITHIN_S = 2.0
@@ -62,8 +62,8 @@ class Link:
     """
 
     def __init__(self, sock: socket.socket, sealer: Sealer, opener: Opener) -> None:
-        self.on_frame: Callable[[Kind, bytes], None] = _nobody_listens
-        self.on_broken: Callable[[], None] = _nobody_cares
+        self.on_frame: Callable[[Kind, bytes], None] = _ignore
+        self.on_broken: Callable[[], None] = _ignore
         self._sock, self._sealer, self._opener = sock, sealer, opener
         self._loop = asyncio.get_running_loop()
         self._unsent = bytearray()
@@ -155,7 +155,7 @@ class Link:
         except FrameRefused as error:
             log.warning("plane.frame_refused", extra={"reason": str(error)})
             self._break(str(error))
-        except Exception:  # what else the peer has said would be lost without a word: better to begin again
+        except Exception:  # frames of the peer would be lost unnoticed: connect again instead
             log.exception("plane.callback_failed")
             self._break("a callback failed")
 
@@ -170,10 +170,7 @@ class Link:
         self._loop.call_soon(lambda: self.on_broken())  # noqa: PLW0108 - it may be set meanwhile
 
 
-def _nobody_listens(_kind: Kind, _body: bytes) -> None: ...
-
-
-def _nobody_cares() -> None: ...
+def _ignore(*_: object) -> None: ...
 
 
 class Listener:
@@ -183,7 +180,7 @@ class Listener:
         self._node, self._host, self._on_link = node, host, on_link
         self._loop = asyncio.get_running_loop()
         self._tickets: dict[bytes, tuple[str, bytes, float]] = {}
-        self._strangers: dict[socket.socket, asyncio.TimerHandle] = {}
+        self._pending: dict[socket.socket, asyncio.TimerHandle] = {}
         self._unix: tuple[socket.socket, str] | None = None
         self._tcp: tuple[socket.socket, tuple[str, int]] | None = None
 
@@ -202,8 +199,8 @@ class Listener:
                 self._loop.remove_reader(listening[0].fileno())
                 listening[0].close()
         self._unix = self._tcp = None
-        for stranger in list(self._strangers):
-            self._dismiss(stranger)
+        for sock in list(self._pending):
+            self._reject(sock)
 
     def _unix_address(self) -> str:
         if self._unix is None:
@@ -240,18 +237,18 @@ class Listener:
                 self._loop.call_later(_ACCEPT_AGAIN_S, self._accept_again, listening)
                 return
             sock.setblocking(False)
-            if len(self._strangers) >= _MOST_STRANGERS:
-                self._dismiss(next(iter(self._strangers)))
-            self._strangers[sock] = self._loop.call_later(_HELLO_WITHIN_S, self._dismiss, sock)
+            if len(self._pending) >= _MOST_PENDING:
+                self._reject(next(iter(self._pending)))
+            self._pending[sock] = self._loop.call_later(_HELLO_WITHIN_S, self._reject, sock)
             heard = bytearray()
-            self._loop.add_reader(sock.fileno(), self._hear, sock, heard)
-            self._hear(sock, heard)  # it often has said its hello by now
+            self._loop.add_reader(sock.fileno(), self._read_hello, sock, heard)
+            self._read_hello(sock, heard)  # it often has said its hello by now
 
     def _accept_again(self, listening: socket.socket) -> None:
         if listening.fileno() >= 0:
             self._loop.add_reader(listening.fileno(), self._accept, listening)
 
-    def _hear(self, sock: socket.socket, heard: bytearray) -> None:
+    def _read_hello(self, sock: socket.socket, heard: bytearray) -> None:
         """Read exactly the hello: what comes behind it belongs to the link."""
         try:
             data = sock.recv(_HELLO_BYTES - len(heard))
@@ -261,27 +258,27 @@ class Listener:
             data = b""
         heard += data
         if not data:
-            self._dismiss(sock)
+            self._reject(sock)
         elif len(heard) == _HELLO_BYTES:
-            self._judge(sock, bytes(heard))
+            self._authenticate(sock, bytes(heard))
 
-    def _judge(self, sock: socket.socket, hello: bytes) -> None:
+    def _authenticate(self, sock: socket.socket, hello: bytes) -> None:
         ticket, proof = hello[:TICKET_BYTES], hello[TICKET_BYTES:]
         peer, key, until = self._tickets.pop(ticket, ("", b"", 0.0))
         good = until > self._loop.time() and hmac.compare_digest(proof, _proof(key, ticket))
         if not good:
             log.warning("plane.stranger_refused")
-            self._dismiss(sock)
+            self._reject(sock)
             return
-        self._strangers.pop(sock).cancel()
+        self._pending.pop(sock).cancel()
         _tune(sock)
         link = Link(sock, Sealer(_direction(key, b"down")), Opener(_direction(key, b"up")))
         link.send(Kind.WELCOME, b"")
         self._on_link(peer, link)
 
-    def _dismiss(self, sock: socket.socket) -> None:
+    def _reject(self, sock: socket.socket) -> None:
         self._loop.remove_reader(sock.fileno())
-        self._strangers.pop(sock).cancel()
+        self._pending.pop(sock).cancel()
         sock.close()
 
 

@@ -20,8 +20,8 @@ from actors.runtime import names, ray_ports
 from actors.runtime.names import Pools
 from actors.runtime.peers import Peers, own_handle, own_name, own_node
 from actors.runtime.plane.link import Invitation, LinkBroken
-from actors.runtime.plane.orders import OrderDoor, OrderLine
-from actors.runtime.plane.ticks import TickLine, TickSender
+from actors.runtime.plane.orders import OrderLink, OrderLinkServer
+from actors.runtime.plane.ticks import TickLink, TickSender
 
 log = logging.getLogger(__name__)
 
@@ -29,18 +29,18 @@ RELINK_S = 0.5
 """Between tries to link to an execution actor that is restarting."""
 
 
-class LinkedOrderDesk(ray_ports.RayOrderDesk):
-    """`OrderDesk` for one strategy: its order commands go over a link while there is one."""
+class LinkedOrderExecution(ray_ports.RayOrderExecution):
+    """`OrderExecution` for one strategy: its order commands go over a link while there is one."""
 
     def __init__(self, peers: Peers, pools: Pools, strategy_id: int, on_report: Callable[[Event], None]) -> None:
         super().__init__(peers, pools)
         self._strategy_id = strategy_id
-        self._line = OrderLine(on_report)
+        self._link = OrderLink(on_report)
 
     def execute(self, command: OrderCommand) -> Awaitable[Event]:
-        """See `OrderDesk.execute`. A command in doubt goes the other way: perhaps the link cannot carry it."""
-        if self._line.alive and not command.look_up_first:
-            return self._line.execute(command)
+        """See `OrderExecution.execute`. A command in doubt goes the other way: perhaps the link cannot carry it."""
+        if self._link.alive and not command.look_up_first:
+            return self._link.execute(command)
         return super().execute(command)
 
     async def keep_linked(self, account_id: int) -> None:
@@ -50,7 +50,7 @@ class LinkedOrderDesk(ray_ports.RayOrderDesk):
                 invited: Invitation | None = await self._call(account_id, "invite", self._strategy_id, own_node())
                 if invited is None:
                     return  # there is no way to link; commands go as Ray calls
-                await (await self._line.open(invited))
+                await (await self._link.open(invited))
             except Exception as error:  # noqa: BLE001 - whatever it was, commands go as Ray calls meanwhile
                 log.info("desk.not_linked", extra={"strategy_id": self._strategy_id, "error": repr(error)})
             await asyncio.sleep(RELINK_S)
@@ -70,12 +70,12 @@ def invitation(invite: Callable[[str, str], Invitation], peer: str, node: str | 
 class LinkedStrategyEvents:
     """`StrategyEvents` for an execution actor."""
 
-    def __init__(self, door: OrderDoor, peers: Peers) -> None:
-        self._door, self._strategies = door, ray_ports.RayStrategies(peers)
+    def __init__(self, links: OrderLinkServer, peers: Peers) -> None:
+        self._links, self._strategies = links, ray_ports.RayStrategies(peers)
 
     async def report(self, strategy_id: int, event: Event) -> None:
         """See `StrategyEvents.report`."""
-        if not self._door.report(strategy_id, event):
+        if not self._links.report(strategy_id, event):
             await self._strategies.report(strategy_id, event)
 
 
@@ -84,30 +84,30 @@ Ask = Callable[[str | None], Awaitable[tuple[FeedStatus, Invitation | None]]]
 
 
 class _Subscription:
-    """What a sender of ticks was last asked for, and the line that its ticks come on."""
+    """What a sender of ticks was last asked for, and the link that its ticks come on."""
 
     def __init__(self, on_tick: Callable[[Tick], None]) -> None:
-        self._line = TickLine(on_tick, self._change)
+        self._link = TickLink(on_tick, self._change)
         self._asked_for: object = None
-        self.on_change: Callable[[], None] = _nobody_cares
+        self.on_change: Callable[[], None] = _ignore
 
     async def renew(self, wanted: object, ask: Ask) -> FeedStatus:
-        """Ask, unless the line is up and `wanted` has been asked for. Raises PeerUnavailable."""
-        linked = self._line.alive
+        """Ask, unless the link is up and `wanted` has been asked for. Raises PeerUnavailable."""
+        linked = self._link.alive
         if linked and wanted == self._asked_for:
-            return self._line.status
+            return self._link.status
         status, invited = await ask(None if linked else own_node())
         self._asked_for = wanted
         if invited is not None:
             try:
-                await self._line.open(invited, status)
+                await self._link.open(invited, status)
             except LinkBroken as error:
                 log.warning("ticks.not_linked", extra={"reason": str(error)})  # they come as Ray calls meanwhile
         return status
 
     def close(self) -> None:
         """Stop receiving ticks."""
-        self._line.close()
+        self._link.close()
 
     def _change(self) -> None:
         self.on_change()
@@ -118,8 +118,8 @@ StartRouter = Callable[[Instrument, Pools, str], object]
 
 
 class LinkedPriceWatch:
-    """`PriceWatch` for one strategy, of its broker's prices. Routers come to life when the first strategy asks for
-    them."""
+    """`PriceWatch` for one strategy, of its broker's prices. A router starts when the first strategy
+    asks for it."""
 
     def __init__(
         self, peers: Peers, pools: Pools, broker: str, on_tick: Callable[[Tick], None], start_router: StartRouter
@@ -216,4 +216,4 @@ class LinkedTickReceivers:
             self._peers.tell(self._name_of(receiver), self._method, tick)
 
 
-def _nobody_cares() -> None: ...
+def _ignore() -> None: ...

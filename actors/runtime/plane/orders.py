@@ -21,8 +21,8 @@ log = logging.getLogger(__name__)
 _LINK_BROKE = "the link to execution broke"
 
 
-class OrderDoor:
-    """The receiving end, in an execution actor. `execute` is `OrderDesk.execute`."""
+class OrderLinkServer:
+    """The receiving end, in an execution actor. `execute` is `OrderExecution.execute`."""
 
     def __init__(self, node: str, host: str, execute: Callable[[OrderCommand], Awaitable[Event]]) -> None:
         self._listener = Listener(node, host, self._joined)
@@ -77,7 +77,7 @@ class OrderDoor:
             _sent(link, Kind.RESULT, number, event)
 
 
-class OrderLine:
+class OrderLink:
     """The sending end, in a strategy's process: at most one link. `on_report` gets what happens meanwhile."""
 
     def __init__(self, on_report: Callable[[Event], None]) -> None:
@@ -102,7 +102,7 @@ class OrderLine:
         return broken
 
     def execute(self, command: OrderCommand) -> Coroutine[Any, Any, Event]:
-        """See `OrderDesk.execute`: the command leaves in this call."""
+        """See `OrderExecution.execute`: the command leaves in this call."""
         number, answer = self._sent, asyncio.get_running_loop().create_future()
         self._sent += 1
         self._waiting[number] = answer

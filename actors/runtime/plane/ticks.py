@@ -85,8 +85,8 @@ class TickSender:
             self._on_left(receiver)
 
 
-class TickLine:
-    """The receiving end: at most one link. `on_change` is called when the feed, or the line, comes up or goes down."""
+class TickLink:
+    """The receiving end: at most one link. `on_change` is called when the feed, or the link, comes up or goes down."""
 
     def __init__(self, on_tick: Callable[[Tick], None], on_change: Callable[[], None]) -> None:
         self._on_tick, self._on_change = on_tick, on_change
@@ -135,7 +135,7 @@ class TickLine:
             if before.live is not self._status.live:
                 self._on_change()
         else:
-            raise FrameRefused(f"{kind.name} on a line of ticks")
+            raise FrameRefused(f"{kind.name} on a link of ticks")
 
     def _broken(self, link: Link) -> None:
         if self._link is link:

@@ -1,6 +1,6 @@
 """What a broker writes, before anything of ours stores, shows or logs it: cleaned and cut here and nowhere else.
 
-A broker's text is data of a stranger. A NUL or half a surrogate pair is refused by PostgreSQL, a line break or an
+A broker's text is not trusted. A NUL or half a surrogate pair is refused by PostgreSQL, a line break or an
 escape sequence forges a line of the log, a bidirectional control turns a sentence round on the trader's screen.
 """
 

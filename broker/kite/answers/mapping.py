@@ -161,7 +161,7 @@ def count_of(said: object) -> int:
     return int(number)
 
 
-def is_session_error(error: Exception) -> bool:
+def is_login_error(error: Exception) -> bool:
     """Whether the credentials were refused; Kite also says so by a 400 InputException (kite.md §6.4)."""
     text, code = str(error).lower(), getattr(error, "code", None)
     if isinstance(error, kite_errors.TokenException):
@@ -183,7 +183,7 @@ def outcome_of(error: Exception) -> AttemptOutcome:
 
 
 def _outcome_of_answer(error: Exception, code: object) -> AttemptOutcome:
-    if is_session_error(error):
+    if is_login_error(error):
         return AttemptOutcome.SESSION_EXPIRED
     text = str(error).lower()
     if any(words in text for words in _MAYBE_PLACED):

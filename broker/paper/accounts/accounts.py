@@ -1,4 +1,4 @@
-"""Accounts, api keys and tokens: who may call, and in which words a caller is turned away."""
+"""Accounts, api keys and tokens: which calls are allowed, and the words of a refusal."""
 
 from __future__ import annotations
 

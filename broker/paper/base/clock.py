@@ -82,7 +82,7 @@ class ExchangeClock:
         return timer
 
     def run_at(self, factor: float) -> None:
-        """Go so many times as fast as the machine's clock from now on."""
+        """Go `factor` times as fast as the machine's clock from now on."""
         self._anchor_here(self.now_ns())
         self._factor = factor
         self._set_alarm()

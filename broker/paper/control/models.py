@@ -77,7 +77,7 @@ class Hold(Body):
 
 
 class Recorded(Body):
-    """A recorded day: a file of the data directory or any path, from a market time on, so many times as fast."""
+    """A recorded day: a file of the data directory or any path, from a market time on, ``speed`` times as fast."""
 
     kind: Literal["recorded"] = "recorded"
     file: str
@@ -297,7 +297,7 @@ class SessionSetting(Body):
 
 
 class SquareOff(Body):
-    """Whose positions of which product the broker closes."""
+    """The account and the product whose positions the broker closes."""
 
     user_id: str
     product: Literal["MIS", "NRML", "CNC"] = "MIS"

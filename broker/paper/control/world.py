@@ -109,7 +109,7 @@ def _apply_session(exchange: PaperExchange, body: models.SessionSetting) -> None
     settings.mis_cutoff |= body.mis_cutoff
     if "pace" in given:
         _apply_pace(exchange, body.pace)
-    exchange.session_desk.sync()
+    exchange.session_boundaries.sync()
 
 
 def _apply_pace(exchange: PaperExchange, pace: models.Pace | None) -> None:
@@ -144,7 +144,7 @@ def _clock(exchange: PaperExchange) -> dict[str, Any]:
 def _session(exchange: PaperExchange) -> dict[str, Any]:
     session = exchange.session
     settings = session.settings
-    next_ns = exchange.session_desk.next_boundary(session.clock.now_ns())[0] if settings.on else None
+    next_ns = exchange.session_boundaries.next_boundary(session.clock.now_ns())[0] if settings.on else None
     return {
         "on": settings.on,
         "now": ist(session.clock.now_ns()).isoformat(),

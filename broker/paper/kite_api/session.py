@@ -67,7 +67,7 @@ async def close_session(request: Request) -> Response:
 
 @router.get("/user/profile")
 async def profile(request: Request) -> Response:
-    """Who the token belongs to."""
+    """The user that the token belongs to."""
     return success({**_user(account_of(request)), "meta": {"demat_consent": "physical"}})
 
 

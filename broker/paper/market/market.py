@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 SHARES_PER_TICK = 100  # volume shown for one tick; cosmetic, liquidity has its own setting
 SLACK_SECONDS = 0.001
-# Walks and held prices that are so many ticks behind skip them, so that a pace beyond the machine does not stop it.
+# Walks and held prices that are this many ticks behind skip them, so that a pace beyond the machine does not stop it.
 LATE_TICKS = 10
 
 

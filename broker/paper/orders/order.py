@@ -116,7 +116,7 @@ NO_EFFECTS = OrderEffects()
 # Who sent an order, in the words of the request log.
 API, BY_HAND, BY_BROKER = "api", "foreign", "square-off"
 # What the book shows as ``placed_by`` of the broker's own orders.
-BROKERS_DESK = "ADMINSQF"
+PLACED_BY_BROKER = "ADMINSQF"
 
 
 @dataclass(kw_only=True)
@@ -189,7 +189,7 @@ class Order:
         terms = self.terms
         return {
             "account_id": self.user_id,
-            "placed_by": BROKERS_DESK if self.source == BY_BROKER else self.user_id,
+            "placed_by": PLACED_BY_BROKER if self.source == BY_BROKER else self.user_id,
             "order_id": self.order_id,
             "exchange_order_id": self.exchange_order_id,
             "parent_order_id": None,

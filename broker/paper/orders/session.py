@@ -104,7 +104,7 @@ class TradingSession:
         self._instruments = instruments
 
     def group(self, instrument: Instrument) -> Group:
-        """Whose hours an instrument keeps."""
+        """The group whose hours apply to an instrument."""
         if instrument.is_derivative:
             return Group.DERIVATIVES
         return Group.FNO_SHARES if self._instruments.has_futures(instrument) else Group.SHARES

@@ -28,7 +28,7 @@ SQUARE_OFF_PATH = "session"
 MARGIN_SECONDS = 0.001
 
 
-class SessionDesk:
+class SessionBoundaries:
     """Keeps one timer for the next boundary. ``sync`` after every change of the session or the clock."""
 
     def __init__(self, exchange: Venue) -> None:

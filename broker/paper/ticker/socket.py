@@ -250,7 +250,7 @@ class TickerHub:
         mode, tokens = ("quote", value) if action == "subscribe" else value
         if action not in ("subscribe", "mode") or mode not in packets.MODES:
             raise ValueError(action)
-        # Tokens sent as text are ignored without a word, as Kite does.
+        # Tokens sent as text are ignored without an answer, as Kite does.
         known = [t for t in tokens if isinstance(t, int) and self._instruments.by_token(t)]
         for token in known:
             if token in connection.modes or len(connection.modes) < self._config.max_subscriptions:

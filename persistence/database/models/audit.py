@@ -1,4 +1,4 @@
-"""What was done with a user's account and from where; append-only."""
+"""What was done in a user's name and from where; append-only."""
 
 from datetime import datetime
 from typing import Any
@@ -19,7 +19,7 @@ from persistence.database.models.base import (
 
 
 class AuditEntry(TableModel, table=True):
-    """Who did what from where; append-only. Holds no secret and no password."""
+    """Which user did what from where; append-only. Holds no secret and no password."""
 
     __tablename__ = "audit_log"
     __table_args__ = (CheckConstraint("action <> ''", name="action"), Index(None, "user_id", "id"))

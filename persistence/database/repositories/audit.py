@@ -11,7 +11,7 @@ from persistence.database.repositories.base import Repository
 
 
 class AuditLog(Repository):
-    """Who did what."""
+    """Rows that say which user did what."""
 
     async def add(
         self, action: str, *, user_id: int | None, subject: str = "", address: str | None = None, **detail: str

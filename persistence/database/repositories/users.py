@@ -29,11 +29,11 @@ class Users(Repository):
         await self._session.execute(update(User).where(col(User.id) == user_id).values(password_hash=password_hash))
 
     async def by_id(self, user_id: int) -> User | None:
-        """The user, unless the account was deleted."""
+        """The user, unless it was deleted."""
         return await self._session.scalar(self._live(user_id))
 
     async def lock_live(self, user_id: int) -> User | None:
-        """The user, whose account cannot be deleted before this transaction ends; None if it was deleted already.
+        """The user, who cannot be deleted before this transaction ends; None if it was deleted already.
 
         Any number of transactions may hold this lock at once. Take it before any lock on what the user owns.
         """
@@ -72,7 +72,7 @@ class Logins(Repository):
         return bool(await self._session.scalar(statement))
 
     async def is_live(self, user_id: int, login_id: uuid.UUID) -> bool:
-        """Whether the user's login has not ended, nor the user deleted the account."""
+        """Whether the user's login has not ended, and the user is not deleted."""
         statement = select(col(User.id)).join(Login, col(Login.user_id) == col(User.id))
         live = (col(Login.id) == login_id, col(Login.ended_at).is_(None), col(User.deleted_at).is_(None))
         return await self._session.scalar(statement.where(col(User.id) == user_id, *live)) is not None

@@ -40,7 +40,7 @@ NOTHING_TO_VARY = {"healthz", "metrics"}
 UNREACHED = {"refresh"}
 """A refresh token cannot be guessed."""
 
-LIFE = {
+LIFECYCLE = {
     "create_strategy",
     "start_strategy",
     "stop_strategy",
@@ -140,5 +140,5 @@ def test_every_operation_succeeds_for_those_who_mean_well(report: Report) -> Non
     assert OPERATIONS - report.succeeded(SINGLE_PHASES) == UNREACHED
 
 
-def test_the_links_lead_from_a_new_strategy_through_its_life(report: Report) -> None:
-    assert report.succeeded({"stateful"}) >= LIFE
+def test_the_links_lead_from_a_new_strategy_to_its_end(report: Report) -> None:
+    assert report.succeeded({"stateful"}) >= LIFECYCLE

@@ -15,8 +15,8 @@ from actors.ports.strategy import GuardAnswer, Holding, OrderCommand
 
 
 @dataclass
-class FakeDesk:
-    """`OrderDesk`. `execute` waits for `answer`, or raises what `failures` holds."""
+class FakeExecution:
+    """`OrderExecution`. `execute` waits for `answer`, or raises what `failures` holds."""
 
     clock: Clock
     trace: list[str] = field(default_factory=list)
@@ -39,7 +39,7 @@ class FakeDesk:
     _waiting: list[asyncio.Future[Event]] = field(default_factory=list)
 
     async def execute(self, command: OrderCommand) -> Event:
-        """See `OrderDesk.execute`."""
+        """See `OrderExecution.execute`."""
         self.commands.append(command)
         self.arrived.append(self.clock.now())
         self.trace.append(f"execute {command.intent.event}")
@@ -59,17 +59,17 @@ class FakeDesk:
             self._waiting.pop(0).set_exception(error)
 
     async def cancel(self, account_id: int, intent_id: IntentId, order_id: str) -> None:
-        """See `OrderDesk.cancel`."""
+        """See `OrderExecution.cancel`."""
         if self.cancel_failures:
             raise self.cancel_failures.pop(0)
         self.cancelled.append(order_id)
 
     async def withdraw(self, account_id: int, intent_id: IntentId) -> None:
-        """See `OrderDesk.withdraw`."""
+        """See `OrderExecution.withdraw`."""
         self.withdrawn.append(intent_id)
 
     async def orders_by_tag(self, account_id: int, tags: Sequence[str]) -> Mapping[str, OrderReport]:
-        """See `OrderDesk.orders_by_tag`."""
+        """See `OrderExecution.orders_by_tag`."""
         self.asked_for.append(tags)
         self.trace.append("read book")
         if self.book_failures:
@@ -77,12 +77,12 @@ class FakeDesk:
         return newest_by_tag(self.book, tags)
 
     async def probe(self, account_id: int) -> bool:
-        """See `OrderDesk.probe`."""
+        """See `OrderExecution.probe`."""
         self.probes += 1
         return self.alive
 
     async def cover(self, holding: Holding) -> Cover:
-        """See `OrderDesk.cover`: what `covered` says, else all of it."""
+        """See `OrderExecution.cover`: what `covered` says, else all of it."""
         if self.cover_failures:
             raise self.cover_failures.pop(0)
         key = position_key(holding.instrument, holding.product)
@@ -94,7 +94,7 @@ class FakeDesk:
         )
 
     async def guard(self, holding: Holding) -> GuardAnswer:
-        """See `OrderDesk.guard`."""
+        """See `OrderExecution.guard`."""
         self.guarded.append((self.clock.now(), holding))
         if self.guard_failures:
             raise self.guard_failures.pop(0)

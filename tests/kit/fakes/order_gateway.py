@@ -13,7 +13,7 @@ from actors.domain.orders.order import OrderReport, OrderStage, OrderTerms
 from actors.domain.orders.price_band import PriceBand
 from actors.domain.orders.retry_policy import AttemptOutcome
 from actors.ports.common import Clock
-from actors.ports.execution import BrokerSessionExpired, BrokerUnavailable, PlaceResult
+from actors.ports.execution import BrokerLoginExpired, BrokerUnavailable, PlaceResult
 from actors.ports.strategy import OrderCommand
 from tests.kit.builders import INFY
 
@@ -231,6 +231,6 @@ class FakeGateway:
 
     def _check(self) -> None:
         if self.expired:
-            raise BrokerSessionExpired("token is invalid")
+            raise BrokerLoginExpired("token is invalid")
         if self.down:
             raise BrokerUnavailable("the broker does not answer")

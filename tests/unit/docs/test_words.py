@@ -1,4 +1,4 @@
-"""Plain words in documents, docstrings and comments: each word to avoid, with the words to use instead."""
+"""Plain words in documents, docstrings, comments and names: each word to avoid, with the words to use instead."""
 
 import ast
 import io
@@ -22,10 +22,17 @@ INSTEAD = {
     r"\bfar hosts?\b|\bfar away\b": "name the process",
     r"\bfor ever\b": "without limit, until it is cancelled",
     r"\bheavy (?:actors?|hosts?|process(?:es)?)\b|\blight (?:actors?|hosts?|process(?:es)?)\b": "name the actors",
-    r"\b(?:orders?|exits?) in work\b|\b(?:is|are|was) in work\b": "working, outstanding",
+    r"\b(?:orders?|exits?|intents?|those) in work\b|\b(?:is|are|was) in work\b": "working, outstanding",
+    r"\bcalled back\b": "cancelled, withdrawn",
+    r"\blest\b": "so that … not",
+    r"\blets? go\b": "close, forget, end",
+    r"\bover there\b|\bwithout a word\b": "name the process; unnoticed, without an answer",
+    r"\bnothing heavy\b|\beverything heavy\b": "large libraries",
+    r"\bsigns? of life\b|\bcom(?:e|es|ing) to life\b|\bback to life\b": "an answer; starts",
+    r"\bso (?:many|often|soon)\b(?! as| that)": "how many, this many; say which number",
     r"\blives\b|\blived\b": "runs, serves, is kept; case",
     r"\bno more\b(?! than| of it than)": "no longer, not again",
-    r"\b(?:no|some)body\b": "name the process or the person; not known, without …",
+    r"\b(?:every|no|some)body\b": "name the process or the person; not known, without …",
     r"\bso long\b": "for this long, meanwhile",
     r"\bteeth\b": "tests of the tests",
     r"\btold\b(?! apart)": "hears of it, is notified, is reported",
@@ -40,6 +47,9 @@ GENERATED = {"chaos-report.md", "guards-report.md", "outside-report.md", "scale-
 
 HISTORY = "CHANGELOG.md"
 
+NAMES = ("anew", "desk", "desks", "door", "doors", "life", "lived", "lives", "teeth", "whoever")
+"""Words that stand in no name either, tests and benchmarks included: execution, link, run, incarnation, case."""
+
 
 def test_documents_use_plain_words() -> None:
     found = [fault for page in _pages() for fault in _faults(page, _prose(page.read_text(encoding="utf-8")))]
@@ -51,6 +61,17 @@ def test_docstrings_and_comments_use_plain_words() -> None:
     assert len(modules) > 100
     found = [fault for module in modules for fault in _faults(module, _said(module.read_text(encoding="utf-8")))]
     assert not found, "\n".join(found)
+
+
+def test_names_are_made_of_plain_words() -> None:
+    modules = [module for folder in (*CODE, "tests", "benchmarks") for module in sorted((ROOT / folder).rglob("*.py"))]
+    found = {
+        f"{module.relative_to(ROOT)}: {name}"
+        for module in modules
+        for name in (module.stem, *_names(module.read_text(encoding="utf-8")))
+        if not set(NAMES).isdisjoint(part.lower() for part in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name))
+    }
+    assert not found, "\n".join(sorted(found))
 
 
 def test_prose_is_wrapped() -> None:
@@ -99,6 +120,11 @@ def _said(module: str) -> Iterator[tuple[int, str]]:
     for token in tokenize.generate_tokens(io.StringIO(module).readline):
         if token.type == tokenize.COMMENT:
             yield token.start[0], token.string
+
+
+def _names(module: str) -> Iterator[str]:
+    tokens = tokenize.generate_tokens(io.StringIO(module).readline)
+    return (token.string for token in tokens if token.type == tokenize.NAME)
 
 
 @cache

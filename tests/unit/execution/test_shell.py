@@ -116,7 +116,7 @@ async def test_without_claims_an_exit_goes_out_after_a_look_at_the_book() -> Non
 
 
 @in_virtual_time
-async def test_the_claim_is_renewed_while_the_order_lives_and_released_at_its_end() -> None:
+async def test_the_claim_is_renewed_while_the_order_is_live_and_released_at_its_end() -> None:
     bench = ExecutionBench()
     bench.broker.script = [PARKED]
     working = bench.start(a_command())

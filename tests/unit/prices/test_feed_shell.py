@@ -118,7 +118,7 @@ def test_subscribing_again_asks_the_stream_once(feed: Feed) -> None:
     assert feed.stream.subscribed == [INFY.token]
 
 
-def test_the_stream_lives_while_it_is_heard(feed: Feed) -> None:
+def test_the_stream_is_live_while_it_is_heard(feed: Feed) -> None:
     assert not feed.alive()
     feed.listener.on_heard()
     feed.clock.advance(SILENCE_LIMIT.total_seconds())
@@ -167,7 +167,7 @@ def test_an_instrument_that_nobody_follows_any_more_is_given_back(feed: Feed) ->
     assert (feed.prices(), feed.stream.subscribed) == ([], [])
 
 
-def test_the_latest_tick_is_kept_for_a_router_that_starts_anew(feed: Feed) -> None:
+def test_the_latest_tick_is_kept_for_a_router_that_starts_again(feed: Feed) -> None:
     assert feed.listener.latest(INFY.key) is None
     feed.tick(150000)
     feed.tick(0)
@@ -210,7 +210,7 @@ def test_nobody_asks_about_what_is_not_armed_or_while_the_feed_is_dead() -> None
     assert feed.listener.quiet() == []
 
 
-def test_a_quote_that_shows_missed_ticks_is_a_tick_and_subscribes_anew() -> None:
+def test_a_quote_that_shows_missed_ticks_is_a_tick_and_subscribes_again() -> None:
     feed = Quiet()
     assert feed.listener.on_quote(INFY, 140000, feed.clock.now())
     assert feed.prices() == [150000, 140000]

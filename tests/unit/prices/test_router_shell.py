@@ -106,7 +106,7 @@ def test_the_mirror_sees_the_first_price_and_then_one_every_quarter_of_a_second(
     assert [(name, tick.price) for name, tick in symbol.mirror.shown] == [("INFY", 150000), ("INFY", 150005)]
 
 
-async def test_the_status_says_whether_the_feed_lives_and_how_old_the_price_is() -> None:
+async def test_the_status_says_whether_the_feed_is_live_and_how_old_the_price_is() -> None:
     symbol = Symbol()
     await symbol.router.renew()
     assert symbol.source.subscribed == [INFY]
@@ -165,7 +165,7 @@ async def test_a_feed_that_does_not_answer_or_breaks_in_any_way_is_not_live() ->
     assert symbol.mirror.feed[-1] == ("INFY", False)
 
 
-def test_one_who_has_connected_anew_gets_the_latest_tick() -> None:
+def test_one_who_has_connected_again_gets_the_latest_tick() -> None:
     symbol = Symbol()
     symbol.router.watch(1, 145000)
     symbol.router.catch_up(1)

@@ -13,25 +13,25 @@ from tests.kit.virtual_time import in_virtual_time, passing
 
 
 def said(bench: StrategyBench) -> list[tuple[int, bool]]:
-    return [(holding.quantity, holding.exiting) for _, holding in bench.desk.guarded]
+    return [(holding.quantity, holding.exiting) for _, holding in bench.execution.guarded]
 
 
 @in_virtual_time
 async def test_nothing_is_said_before_something_is_bought() -> None:
     bench = StrategyBench().start()
     await bench.ordered()
-    assert bench.desk.guarded == []
+    assert bench.execution.guarded == []
 
 
 @in_virtual_time
 async def test_an_open_position_is_said_at_once_and_again_every_few_seconds() -> None:
     bench = await StrategyBench().guarding()
     await passing(20)
-    times = [at for at, _ in bench.desk.guarded]
+    times = [at for at, _ in bench.execution.guarded]
     assert all(later - earlier <= timedelta(seconds=GUARD_RENEWAL_S + 0.1) for earlier, later in pairwise(times))
     assert set(said(bench)) == {(10, False)}
     run = bench.run
-    first = bench.desk.guarded[0][1]
+    first = bench.execution.guarded[0][1]
     assert first == Holding(
         run.strategy_id,
         run.run_id,
@@ -58,16 +58,16 @@ async def test_an_exit_is_said_with_the_next_renewal_and_its_end_at_once() -> No
     assert said(bench)[-1] == (10, False)  # execution has the exit itself: no call competes with it
     await passing(GUARD_RENEWAL_S)
     assert said(bench)[-1] == (10, True)
-    bench.desk.answer(reported(exit_command.intent))
-    await bench.lived()
+    bench.execution.answer(reported(exit_command.intent))
+    await bench.finished()
     assert said(bench)[-1][0] == 0
 
 
 @in_virtual_time
-async def test_a_desk_that_does_not_answer_is_told_at_the_next_renewal() -> None:
+async def test_execution_that_does_not_answer_is_told_at_the_next_renewal() -> None:
     bench = StrategyBench()
-    bench.desk.guard_failures = [PeerUnavailable("execution:0 is restarting"), ValueError("whatever")]
+    bench.execution.guard_failures = [PeerUnavailable("execution:0 is restarting"), ValueError("whatever")]
     await bench.guarding()
     await passing(3 * GUARD_RENEWAL_S)
-    assert len(bench.desk.guarded) >= 3
+    assert len(bench.execution.guarded) >= 3
     assert bench.actor.state.phase is Phase.GUARDING

@@ -18,7 +18,7 @@ MS = timedelta(milliseconds=1)
 
 
 @in_virtual_time
-async def test_an_order_goes_to_the_desk_before_the_journal_is_written() -> None:
+async def test_an_order_goes_to_execution_before_the_journal_is_written() -> None:
     bench = await StrategyBench().guarding()
     await passing(0.5)
     bench.trace.clear()
@@ -45,7 +45,7 @@ async def test_records_are_retried_until_the_journal_has_them_and_none_is_lost()
     await passing(0.01)
     bench.actor.post(reported(buy.intent, stage=OrderStage.OPEN, filled=4))
     await passing(0.01)
-    bench.desk.answer(reported(buy.intent))
+    bench.execution.answer(reported(buy.intent))
     await until(lambda: not bench.journal.failures, within_s=200)
     await until(lambda: "ORDER_COMPLETE" in bench.journal.logged)
     assert bench.journal.logged == ["BUY_TRIGGERED", "ORDER_OPEN", "ORDER_PARTIALLY_FILLED", "ORDER_COMPLETE"]
@@ -57,7 +57,7 @@ async def test_records_come_one_at_a_time_in_order() -> None:
     bench.journal.open.clear()
     bench.start()
     buy = await bench.ordered()
-    bench.desk.answer(reported(buy.intent))
+    bench.execution.answer(reported(buy.intent))
     await bench.reaches(Phase.GUARDING)
     assert len(bench.journal.tried) == 1
     bench.journal.open.set()
@@ -96,7 +96,7 @@ async def test_log_lines_carry_the_time_of_the_event_and_not_of_the_record() -> 
 async def test_the_stop_is_armed_once_the_journal_has_the_exit() -> None:
     bench = StrategyBench().start()
     buy = await bench.ordered()
-    bench.desk.answer(reported(buy.intent))
+    bench.execution.answer(reported(buy.intent))
     await bench.reaches(Phase.GUARDING)
     assert bench.journal.records[-1].state.exits != ()
 
@@ -120,7 +120,7 @@ async def test_arming_waits_no_longer_than_its_patience_and_then_guards_anyway()
     bench = StrategyBench().start()
     buy = await bench.ordered()
     bench.journal.open.clear()
-    bench.desk.answer(reported(buy.intent))
+    bench.execution.answer(reported(buy.intent))
     bought = bench.clock.now()
     await bench.reaches(Phase.GUARDING)
     assert bench.clock.now() - bought <= timedelta(seconds=ARMING_PATIENCE_S) + 80 * MS
@@ -133,7 +133,7 @@ async def test_a_touch_during_arming_is_not_forgotten() -> None:
     bench = StrategyBench().start()
     buy = await bench.ordered()
     bench.journal.open.clear()
-    bench.desk.answer(reported(buy.intent))
+    bench.execution.answer(reported(buy.intent))
     await bench.reaches(Phase.ARMING)
     bench.tick(STOP)
     bench.tick(150000)

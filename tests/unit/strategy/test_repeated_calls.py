@@ -16,28 +16,28 @@ from tests.kit.virtual_time import in_virtual_time, passing, until
 DOWN = PeerUnavailable("restarting")
 
 
-# --- a desk that dies -------------------------------------------------------------------------------------------------
+# --- execution that dies ---------------------------------------------------------------------------------------------
 
 
 @in_virtual_time
-async def test_a_desk_that_dies_with_an_order_is_asked_again_and_looks_first() -> None:
+async def test_execution_that_dies_with_an_order_is_asked_again_and_looks_first() -> None:
     bench = StrategyBench()
-    bench.desk.failures = [DOWN, DOWN]
+    bench.execution.failures = [DOWN, DOWN]
     bench.start()
     await bench.ordered(3)
-    assert [command.look_up_first for command in bench.desk.commands] == [False, True, True]
-    assert {command.intent for command in bench.desk.commands} == {bench.run.entry_intent()}
-    assert {command.not_after for command in bench.desk.commands} == {BUY_AT + timedelta(seconds=60)}
+    assert [command.look_up_first for command in bench.execution.commands] == [False, True, True]
+    assert {command.intent for command in bench.execution.commands} == {bench.run.entry_intent()}
+    assert {command.not_after for command in bench.execution.commands} == {BUY_AT + timedelta(seconds=60)}
 
 
 @in_virtual_time
-async def test_a_desk_that_dies_with_an_order_called_back_only_looks_it_up() -> None:
+async def test_execution_that_dies_with_an_order_called_back_only_looks_it_up() -> None:
     bench = StrategyBench()
     bench.start()
     buy = await bench.ordered()
     stopping = asyncio.create_task(bench.actor.stop(0.2))
-    await until(lambda: bench.desk.withdrawn == [buy.intent.id])
-    bench.desk.die(DOWN)
+    await until(lambda: bench.execution.withdrawn == [buy.intent.id])
+    bench.execution.die(DOWN)
     again = await bench.ordered(2)
     assert again.look_up_first
     assert again.not_after is not None
@@ -46,33 +46,33 @@ async def test_a_desk_that_dies_with_an_order_called_back_only_looks_it_up() -> 
 
 
 @in_virtual_time
-async def test_a_cancel_is_repeated_until_the_desk_takes_it() -> None:
+async def test_a_cancel_is_repeated_until_execution_takes_it() -> None:
     bench = StrategyBench()
-    bench.desk.cancel_failures = [DOWN, DOWN]
+    bench.execution.cancel_failures = [DOWN, DOWN]
     bench.start()
     buy = await bench.ordered()
     bench.actor.post(reported(buy.intent, stage=OrderStage.OPEN, filled=0))
     await bench.actor.stop(0.01)
-    await until(lambda: bench.desk.cancelled, within_s=3 * PEER_RETRY_S)
+    await until(lambda: bench.execution.cancelled, within_s=3 * PEER_RETRY_S)
 
 
 @in_virtual_time
 async def test_an_unreachable_broker_pauses_the_entry_until_a_probe_finds_it() -> None:
     bench = StrategyBench().start()
     buy = await bench.ordered()
-    bench.desk.alive = False
-    bench.desk.answer(PlacementFailed(buy.intent.id, FailureKind.UNREACHABLE, "the broker cannot be reached"))
+    bench.execution.alive = False
+    bench.execution.answer(PlacementFailed(buy.intent.id, FailureKind.UNREACHABLE, "the broker cannot be reached"))
     await bench.reaches(Phase.PAUSED)
     await passing(2.5)
     assert len(bench.sent) == 1
-    bench.desk.alive = True
+    bench.execution.alive = True
     assert not (await bench.ordered(2)).look_up_first  # the failure has proven that nothing has left
 
 
 @in_virtual_time
-async def test_a_desk_that_fails_in_an_unforeseen_way_is_asked_again() -> None:
+async def test_execution_that_fails_in_an_unforeseen_way_is_asked_again() -> None:
     bench = await StrategyBench().guarding()
-    bench.desk.failures = [KeyError("quantity")]
+    bench.execution.failures = [KeyError("quantity")]
     bench.tick(STOP)
     again = await bench.ordered(3)
     assert (again.intent.event, again.look_up_first) == (OrderEvent.STOPLOSS, True)
@@ -94,8 +94,8 @@ async def test_an_alert_is_repeated_until_it_is_taken() -> None:
 async def test_a_failed_entry_says_so_and_ends() -> None:
     bench = StrategyBench().start()
     buy = await bench.ordered()
-    bench.desk.answer(PlacementFailed(buy.intent.id, FailureKind.EXHAUSTED, "no answer"))
-    await bench.lived()
+    bench.execution.answer(PlacementFailed(buy.intent.id, FailureKind.EXHAUSTED, "no answer"))
+    await bench.finished()
     assert bench.journal.records[-1].state.status is RunStatus.FAILED
     assert ("order_failed", "Order Failed – Strategy Stopped (no answer)") in bench.journal.alerts
 
@@ -106,11 +106,11 @@ async def test_a_failed_exit_is_tried_again_until_it_is_sold() -> None:
     bench.tick(STOP)
     for count in (2, 3, 4):
         command = await bench.ordered(count)
-        bench.desk.answer(PlacementFailed(command.intent.id, FailureKind.EXHAUSTED, "no answer"))
+        bench.execution.answer(PlacementFailed(command.intent.id, FailureKind.EXHAUSTED, "no answer"))
     last = await bench.ordered(5)
     assert (last.intent.event, last.look_up_first, last.check_position) == (OrderEvent.STOPLOSS, True, True)
-    bench.desk.answer(reported(last.intent))
-    await bench.lived()
+    bench.execution.answer(reported(last.intent))
+    await bench.finished()
     assert [code for code, _ in bench.journal.alerts] == ["exit_failed"]
 
 
@@ -119,7 +119,7 @@ async def test_an_alert_about_the_end_is_delivered_though_the_first_try_fails() 
     bench = StrategyBench().start()
     buy = await bench.ordered()
     bench.journal.alert_failures = [DOWN]
-    bench.desk.answer(PlacementFailed(buy.intent.id, FailureKind.EXHAUSTED, "no answer"))
-    await bench.lived()
+    bench.execution.answer(PlacementFailed(buy.intent.id, FailureKind.EXHAUSTED, "no answer"))
+    await bench.finished()
     await passing(10)
     assert [code for code, _ in bench.journal.alerts] == ["order_failed"]

@@ -21,8 +21,8 @@ async def snapshot_of(phase: Phase) -> dict[str, Any]:
     if phase is Phase.EXITING:
         bench.tick(STOP)
         await bench.reaches(Phase.EXITING)
-    assert bench.life is not None
-    bench.life.cancel()
+    assert bench.task is not None
+    bench.task.cancel()
     return dump_state(bench.actor.state)
 
 
@@ -34,7 +34,7 @@ async def test_a_stale_epoch_ends_the_actor_without_further_orders() -> None:
     bench = await StrategyBench().guarding()
     bench.journal.failures = [StaleEpoch("epoch 2 is at work")]
     bench.actor.post(StopLossMoved(140000))
-    await bench.lived()
+    await bench.finished()
     bench.tick(100)
     bench.actor.post(TimerFired(Timer.SELL, SELL_AT))
     await passing(700)
@@ -47,7 +47,7 @@ async def test_a_stop_given_to_a_superseded_actor_does_not_claim_success() -> No
     bench = StrategyBench()
     bench.journal.failures = [StaleEpoch("epoch 2 is at work")]
     bench.start()
-    await bench.lived()
+    await bench.finished()
     assert await bench.actor.stop(1.0) is False
 
 
@@ -58,14 +58,14 @@ async def test_a_stop_given_to_a_superseded_actor_does_not_claim_success() -> No
 async def test_the_first_incarnation_reads_no_book() -> None:
     bench = StrategyBench().start()
     await passing(1)
-    assert bench.desk.asked_for == []
+    assert bench.execution.asked_for == []
 
 
 @in_virtual_time
 async def test_recovery_reads_the_book_before_timers_and_ticks() -> None:
     bench = StrategyBench(epoch=2, snapshot=await snapshot_of(Phase.GUARDING))
-    bench.desk.book_failures = [DOWN] * 10
-    bench.desk.book = [listed(bench.run.entry_intent())]
+    bench.execution.book_failures = [DOWN] * 10
+    bench.execution.book = [listed(bench.run.entry_intent())]
     bench.tick(STOP)
     bench.start()
     await passing(4)
@@ -74,13 +74,13 @@ async def test_recovery_reads_the_book_before_timers_and_ticks() -> None:
     await bench.reaches(Phase.GUARDING)
     await until(lambda: "watch" in bench.trace)
     assert bench.trace.index("watch") > bench.trace.index("read book")
-    assert bench.run.entry_intent().tag in bench.desk.asked_for[0]
+    assert bench.run.entry_intent().tag in bench.execution.asked_for[0]
 
 
 @in_virtual_time
 async def test_a_recovered_position_is_guarded_and_sold_in_time() -> None:
     bench = StrategyBench(epoch=2, snapshot=await snapshot_of(Phase.GUARDING))
-    bench.desk.book = [listed(bench.run.entry_intent())]
+    bench.execution.book = [listed(bench.run.entry_intent())]
     bench.start()
     await until(lambda: bench.prices.seen and bench.prices.seen[-1][1] == STOP)
     assert {level for _, level in bench.prices.seen} == {STOP}, "its router never hears that it watches no stop-loss"
@@ -92,17 +92,17 @@ async def test_a_recovered_position_is_guarded_and_sold_in_time() -> None:
 async def test_an_exit_that_an_earlier_incarnation_sent_is_adopted_and_not_repeated() -> None:
     bench = StrategyBench(epoch=2, snapshot=await snapshot_of(Phase.GUARDING))
     exit_intent = bench.run.exit_intent(1, 10)
-    bench.desk.book = [listed(bench.run.entry_intent()), listed(exit_intent)]
+    bench.execution.book = [listed(bench.run.entry_intent()), listed(exit_intent)]
     bench.start()
-    await bench.lived()
+    await bench.finished()
     assert bench.sent == []
     assert bench.journal.records[-1].ended
 
 
 @in_virtual_time
-async def test_an_exit_in_work_is_asked_for_again_with_a_look_first() -> None:
+async def test_a_working_exit_is_asked_for_again_with_a_look_first() -> None:
     bench = StrategyBench(epoch=2, snapshot=await snapshot_of(Phase.EXITING))
-    bench.desk.book = [listed(bench.run.entry_intent())]
+    bench.execution.book = [listed(bench.run.entry_intent())]
     bench.start()
     command = await bench.ordered()
     assert (command.intent.event, command.look_up_first, command.epoch) == (OrderEvent.STOPLOSS, True, 2)
@@ -122,7 +122,7 @@ async def test_a_buy_that_was_missed_while_the_actor_was_down_is_not_made_up_for
     bench = StrategyBench(epoch=2)
     bench.clock.step(BUY_AT - NOW + timedelta(seconds=6))
     bench.start()
-    await bench.lived()
+    await bench.finished()
     assert bench.sent == []
     assert bench.actor.state.detail is StatusDetail.MISSED_EXECUTION
     assert "MISSED_EXECUTION" in bench.journal.logged

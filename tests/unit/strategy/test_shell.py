@@ -25,15 +25,15 @@ MS = timedelta(milliseconds=1)
 async def test_it_buys_and_sells_at_its_instants_and_ends() -> None:
     bench = StrategyBench().start()
     buy = await bench.ordered()
-    assert timedelta(0) <= bench.desk.arrived[0] - (BUY_AT - HAND_OVER) < 2 * MS
+    assert timedelta(0) <= bench.execution.arrived[0] - (BUY_AT - HAND_OVER) < 2 * MS
     assert (buy.intent.event, buy.triggered_at, buy.look_up_first) == (OrderEvent.BUY, BUY_AT, False)
     assert buy.not_before == BUY_AT
-    bench.desk.answer(reported(buy.intent))
+    bench.execution.answer(reported(buy.intent))
     sell = await bench.ordered(2)
-    assert timedelta(0) <= bench.desk.arrived[1] - SELL_AT < 2 * MS
+    assert timedelta(0) <= bench.execution.arrived[1] - SELL_AT < 2 * MS
     assert (sell.intent.event, sell.triggered_at, sell.intent.quantity) == (OrderEvent.SELL, SELL_AT, 10)
-    bench.desk.answer(reported(sell.intent))
-    await bench.lived()
+    bench.execution.answer(reported(sell.intent))
+    await bench.finished()
     last = bench.journal.records[-1]
     assert (last.ended, last.manual, last.state.position_status) == (True, False, PositionStatus.SOLD)
     assert bench.prices.unwatched == [bench.run.strategy_id]
@@ -45,10 +45,10 @@ async def test_a_touch_of_the_stop_sells_at_once_and_the_timed_sell_never_comes(
     bench.tick(STOP)
     await bench.ordered(2)
     assert bench.sent == [OrderEvent.BUY, OrderEvent.STOPLOSS]
-    command = bench.desk.commands[-1]
-    assert bench.desk.arrived[-1] - command.triggered_at < 5 * MS
-    bench.desk.answer(reported(command.intent))
-    await bench.lived()
+    command = bench.execution.commands[-1]
+    assert bench.execution.arrived[-1] - command.triggered_at < 5 * MS
+    bench.execution.answer(reported(command.intent))
+    await bench.finished()
     await passing(700)
     assert bench.sent == [OrderEvent.BUY, OrderEvent.STOPLOSS]
     assert bench.actor.state.position_status is PositionStatus.EXITED_BY_SL
@@ -58,7 +58,7 @@ async def test_a_touch_of_the_stop_sells_at_once_and_the_timed_sell_never_comes(
 async def test_the_session_at_the_broker_is_opened_before_it_is_needed() -> None:
     bench = StrategyBench().start()
     await passing(1)
-    assert (bench.desk.probes, bench.desk.commands) == (1, [])
+    assert (bench.execution.probes, bench.execution.commands) == (1, [])
 
 
 # --- one inbox, one consumer ------------------------------------------------------------------------------------------
@@ -117,7 +117,7 @@ async def test_stop_returns_when_the_position_is_sold_and_recorded() -> None:
     bench.journal.failures = [DOWN] * 4
     stopping = asyncio.create_task(bench.actor.stop(60))
     sell = await bench.ordered(2)
-    bench.desk.answer(reported(sell.intent))
+    bench.execution.answer(reported(sell.intent))
     await bench.reaches(Phase.ENDED)
     assert not stopping.done()
     assert await stopping is True

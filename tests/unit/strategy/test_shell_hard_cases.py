@@ -248,11 +248,11 @@ async def test_the_rest_of_a_buy_is_cancelled_though_the_run_ends_and_the_first_
     buy = await bench.ordered()
     bench.actor.post(reported(buy.intent, stage=OrderStage.OPEN, filled=4))
     await bench.reaches(Phase.GUARDING)
-    bench.desk.cancel_failures = [DOWN]
+    bench.execution.cancel_failures = [DOWN]
     bench.actor.post(PositionClosedOutside("squared off by hand"))
-    await bench.lived()
+    await bench.finished()
     await passing(10)
-    assert bench.desk.cancelled == ["order-7-ENTRY-1"]
+    assert bench.execution.cancelled == ["order-7-ENTRY-1"]
 
 
 @in_virtual_time
@@ -296,7 +296,7 @@ async def test_a_move_given_to_a_superseded_actor_returns() -> None:
     bench = await StrategyBench().guarding()
     bench.journal.failures = [StaleEpoch("epoch 2 is at work")]
     bench.actor.post(StopLossMoved(141000))
-    await bench.lived()
+    await bench.finished()
     moving = asyncio.create_task(bench.actor.move_stop(140000))
     await passing(60)
     assert moving.done()
@@ -308,7 +308,7 @@ async def test_a_move_given_to_a_superseded_actor_returns() -> None:
 @in_virtual_time
 async def test_a_recovery_that_waits_for_the_broker_says_that_the_position_is_not_guarded() -> None:
     bench = StrategyBench(epoch=2)
-    bench.desk.book_failures = [DOWN] * 200
+    bench.execution.book_failures = [DOWN] * 200
     bench.start()
     await passing(60)
     assert bench.journal.alerts

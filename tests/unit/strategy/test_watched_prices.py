@@ -17,7 +17,7 @@ MS = timedelta(milliseconds=1)
 
 
 @in_virtual_time
-async def test_the_watch_is_renewed_with_the_stop_level_for_as_long_as_it_lives() -> None:
+async def test_the_watch_is_renewed_with_the_stop_level_for_as_long_as_it_runs() -> None:
     bench = await StrategyBench().guarding()
     await passing(5)
     recent = [(at, level) for at, level in bench.prices.seen if level == STOP]
@@ -31,14 +31,14 @@ async def test_the_stop_level_is_with_the_router_at_once_after_the_fill() -> Non
     bench = StrategyBench().start()
     buy = await bench.ordered()
     await passing(0.3)
-    bench.desk.answer(reported(buy.intent))
+    bench.execution.answer(reported(buy.intent))
     filled = bench.clock.now()
     await until(lambda: bench.prices.seen[-1][1] == STOP, within_s=0.1)
     assert bench.prices.seen[-1][0] - filled < 5 * MS
 
 
 @in_virtual_time
-async def test_a_line_that_breaks_again_and_again_is_asked_for_five_times_a_second() -> None:
+async def test_a_link_that_breaks_again_and_again_is_asked_for_five_times_a_second() -> None:
     bench = await StrategyBench().guarding()
     await passing(2)
     before = len(bench.prices.seen)
@@ -49,7 +49,7 @@ async def test_a_line_that_breaks_again_and_again_is_asked_for_five_times_a_seco
 
 
 @in_virtual_time
-async def test_a_stop_level_that_moves_is_told_at_once_even_while_a_line_breaks() -> None:
+async def test_a_stop_level_that_moves_is_told_at_once_even_while_a_link_breaks() -> None:
     bench = await StrategyBench().guarding()
     await passing(2)
     bench.prices.changed()

@@ -65,7 +65,7 @@ async def test_the_owner_connects_again_and_a_free_account_may_be_taken(
     assert await owners(sessions, trader.paper) == [second.email]
 
 
-async def test_whoever_is_refused_keeps_the_connection_that_was_there(
+async def test_a_user_who_is_refused_keeps_the_connection_that_was_there(
     client: httpx.AsyncClient, trader: ApiUser, paper: PaperExchange, sessions: Sessions
 ) -> None:
     second = await another(client, paper.control.new_account())

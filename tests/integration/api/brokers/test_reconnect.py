@@ -118,7 +118,7 @@ async def test_the_keys_of_one_broker_are_not_used_at_another(
         assert (await trader.call("GET", "/broker/login-url")).json()["broker"] == "paper"
 
 
-async def test_a_connection_that_cannot_be_decrypted_is_connected_anew(trader: ApiUser, sessions: Sessions) -> None:
+async def test_a_connection_that_cannot_be_decrypted_is_connected_again(trader: ApiUser, sessions: Sessions) -> None:
     before = await stored(sessions, trader)
     assert before is not None
     async with transaction(sessions) as session:

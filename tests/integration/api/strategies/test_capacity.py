@@ -49,7 +49,7 @@ async def start(user: ApiUser, strategy_id: int) -> httpx.Response:
     return await user.call("POST", "/strategy/start", strategy_id=strategy_id)
 
 
-async def test_a_start_beyond_the_places_is_refused_whoever_took_them(
+async def test_a_start_beyond_the_places_is_refused_whichever_user_took_them(
     settings: Settings, engine: FakeEngine, paper: PaperExchange, taken: Load
 ) -> None:
     limit = taken.running + 1

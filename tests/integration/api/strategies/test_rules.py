@@ -144,7 +144,7 @@ def sunday() -> date:
     return today + timedelta(days=7 - today.weekday() + 6)
 
 
-async def test_a_special_session_takes_its_own_times_and_the_file_is_read_anew(
+async def test_a_special_session_takes_its_own_times_and_the_file_is_read_again(
     trader: ApiUser, settings: Settings, engine: FakeEngine, overrides: Path, sunday: date
 ) -> None:
     edit(overrides, "")

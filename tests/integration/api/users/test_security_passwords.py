@@ -138,7 +138,7 @@ async def test_an_address_that_the_owner_uses_may_not_guess_without_end(user: Ap
     assert answers == [WRONG] * 10 + [THROTTLED] * 2
 
 
-async def test_whoever_goes_on_guessing_waits_longer_each_time(redis_url: str) -> None:
+async def test_a_user_who_goes_on_guessing_waits_longer_each_time(redis_url: str) -> None:
     limits = ThrottleLimits(per_pair=2, per_address=1_000_000, window_s=1, most_growth=5)
     account, address = an_email(), an_address()
     waits: list[int] = []

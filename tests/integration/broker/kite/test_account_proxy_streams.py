@@ -11,7 +11,14 @@ from actors.ports.execution import StreamCallbacks
 from actors.runtime.clients.update_streams import UpdateFollower
 from broker.kite.credentials import KiteCredentials
 from broker.proxy import Proxy
-from tests.integration.broker.kite.test_order_updates import Desk, StoredAccounts, is_filled, listening, place, until
+from tests.integration.broker.kite.test_order_updates import (
+    Received,
+    StoredAccounts,
+    is_filled,
+    listening,
+    place,
+    until,
+)
 from tests.kit.feed_process import FeedProcess
 from tests.kit.hostile_http import self_signed_certificate
 from tests.kit.paper import PaperCredentials, PaperExchange
@@ -78,23 +85,23 @@ async def test_the_broker_that_refuses_a_token_is_heard_through_the_proxy(
 async def test_the_stream_moves_to_the_proxy_that_is_stored(
     exchange: PaperExchange, account: PaperCredentials, proxy: ForwardProxy
 ) -> None:
-    accounts, desk = StoredAccounts(exchange), Desk()
+    accounts, received = StoredAccounts(exchange), Received()
     accounts.stored[2] = by(account, Proxy("127.0.0.1", 9))
     follower = UpdateFollower(accounts, reread_s=0.2)
-    follower.follow(2, StreamCallbacks(desk.on_update, desk.on_connected))
+    follower.follow(2, StreamCallbacks(received.on_update, received.on_connected))
     await until(lambda: accounts.reads >= 2)
-    assert desk.connected == 0
+    assert received.connected == 0
     accounts.stored[2] = by(account, proxy.proxy)
-    await until(lambda: desk.connected == 1)
+    await until(lambda: received.connected == 1)
     assert proxy.methods() == ["CONNECT"]
     reads = accounts.reads
     await until(lambda: accounts.reads >= reads + 3)
-    assert desk.connected == 1  # as long as nothing changes, the connection stays
+    assert received.connected == 1  # as long as nothing changes, the connection stays
     accounts.stored[2] = by(account, None)
-    await until(lambda: desk.connected == 2)
+    await until(lambda: received.connected == 2)
     assert proxy.methods() == ["CONNECT"]
     order_id = await place(exchange, accounts.stored[2])
-    await until(lambda: is_filled(order_id, desk.updates))
+    await until(lambda: is_filled(order_id, received.updates))
     follower.leave(2)
 
 

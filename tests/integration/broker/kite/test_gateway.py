@@ -8,7 +8,7 @@ import pytest
 
 from actors.domain.identifiers import Product
 from actors.domain.orders.retry_policy import AttemptOutcome
-from actors.ports.execution import BrokerSessionExpired, BrokerUnavailable
+from actors.ports.execution import BrokerLoginExpired, BrokerUnavailable
 from broker.kite.credentials import KiteCredentials
 from broker.kite.gateway import KiteEndpoint, KiteGateway
 from tests.kit.builders import a_run
@@ -215,5 +215,5 @@ async def test_a_kept_connection_that_ends_as_an_order_arrives_is_ambiguous(acco
 
 async def test_a_read_that_an_expired_session_refuses_is_told_apart(account: Account) -> None:
     account.control.expire_token(account.paper.user_id)
-    with pytest.raises(BrokerSessionExpired):
+    with pytest.raises(BrokerLoginExpired):
         await account.gateway.positions()

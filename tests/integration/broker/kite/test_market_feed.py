@@ -88,15 +88,15 @@ def test_it_reconnects_every_two_seconds_and_subscribes_again() -> None:
 def _knocks(port: int, count: int) -> list[float]:
     """When somebody tried to connect to the port, so many times; every one is turned away."""
     instants: list[float] = []
-    with create_server(("127.0.0.1", port)) as door:
-        door.settimeout(10)
+    with create_server(("127.0.0.1", port)) as listening:
+        listening.settimeout(10)
         for _ in range(count):
-            door.accept()[0].close()
+            listening.accept()[0].close()
             instants.append(time.monotonic())
     return instants
 
 
-def test_a_connection_that_falls_silent_is_dropped_and_made_anew(exchange: PaperExchange, feed: FeedProcess) -> None:
+def test_a_connection_that_falls_silent_is_dropped_and_made_again(exchange: PaperExchange, feed: FeedProcess) -> None:
     account = exchange.control.new_account()
     feed.start(account)
     feed.subscribe(INFY)
@@ -110,7 +110,7 @@ def test_a_connection_that_falls_silent_is_dropped_and_made_anew(exchange: Paper
     feed.wait_for("tick", before + 1, within_s=RECONNECT_S + 2)
 
 
-def test_a_connection_that_breaks_is_made_anew(exchange: PaperExchange, feed: FeedProcess) -> None:
+def test_a_connection_that_breaks_is_made_again(exchange: PaperExchange, feed: FeedProcess) -> None:
     account = exchange.control.new_account()
     feed.start(account)
     feed.subscribe(INFY)

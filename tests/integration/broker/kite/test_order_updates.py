@@ -122,7 +122,7 @@ async def test_accounts_share_the_reactor_and_hear_of_their_own_orders_only(
 
 
 @pytest.mark.parametrize("fault", ["ws-abort", "ws-freeze"])
-async def test_a_connection_that_breaks_or_falls_silent_is_made_anew_and_said_to_be(
+async def test_a_connection_that_breaks_or_falls_silent_is_made_again_and_said_to_be(
     exchange: PaperExchange, account: PaperCredentials, fault: str
 ) -> None:
     async with listening(exchange, credentials_of(account)) as listener:
@@ -234,13 +234,13 @@ async def test_starting_again_leaves_one_connection(exchange: PaperExchange, acc
         await listener.connects()
         await until(lambda: exchange.control.health()["sockets"] == before + 1)
         connected = listener.connected  # the last start may have dropped a connection that was just made
-        await nobody_knocks(exchange, account, other)
+        await no_client_connects(exchange, account, other)
         assert listener.connected == connected
     await until(lambda: exchange.control.health()["sockets"] == before)
-    await nobody_knocks(exchange, account, other)
+    await no_client_connects(exchange, account, other)
 
 
-async def nobody_knocks(exchange: PaperExchange, account: PaperCredentials, other: PaperCredentials) -> None:
+async def no_client_connects(exchange: PaperExchange, account: PaperCredentials, other: PaperCredentials) -> None:
     """While another account's stream is broken and comes back, which takes what every reconnect takes."""
     refusing = exchange.control.fault("ws-refuse", {"user_id": account.user_id}, times=100)
     async with listening(exchange, credentials_of(other)) as alive:
@@ -274,8 +274,8 @@ class StoredAccounts:
         return self._root
 
 
-class Desk:
-    """Who follows an account."""
+class Received:
+    """What the callbacks of an account got."""
 
     def __init__(self) -> None:
         self.updates: list[OrderReport] = []
@@ -298,23 +298,23 @@ def accounts(exchange: PaperExchange, account: PaperCredentials) -> StoredAccoun
 
 
 async def test_updates_arrive_in_the_loop_of_the_follower(exchange: PaperExchange, accounts: StoredAccounts) -> None:
-    follower, desk = UpdateFollower(accounts), Desk()
-    follower.follow(2, StreamCallbacks(desk.on_update, desk.on_connected))
+    follower, received = UpdateFollower(accounts), Received()
+    follower.follow(2, StreamCallbacks(received.on_update, received.on_connected))
     twice = StreamCallbacks(lambda _report: pytest.fail("followed twice"), lambda: pytest.fail("followed twice"))
     follower.follow(2, twice)
-    await until(lambda: desk.connected)
+    await until(lambda: received.connected)
     order_id = await place(exchange, accounts.stored[2])
-    await until(lambda: is_filled(order_id, desk.updates))
-    assert desk.loops == {asyncio.get_running_loop()}
+    await until(lambda: is_filled(order_id, received.updates))
+    assert received.loops == {asyncio.get_running_loop()}
     assert accounts.reads == 1
     follower.leave(2)
 
 
 async def test_credentials_that_cannot_be_read_are_waited_for(accounts: StoredAccounts) -> None:
     accounts.failures = [RuntimeError("unforeseen"), BrokerUnavailable("the database does not answer")]
-    follower, desk = UpdateFollower(accounts), Desk()
-    follower.follow(2, StreamCallbacks(desk.on_update, desk.on_connected))
-    await until(lambda: desk.connected)
+    follower, received = UpdateFollower(accounts), Received()
+    follower.follow(2, StreamCallbacks(received.on_update, received.on_connected))
+    await until(lambda: received.connected)
     assert accounts.reads == 3
     follower.leave(2)
 
@@ -323,17 +323,17 @@ async def test_after_a_refusal_new_credentials_bring_the_stream_back(
     exchange: PaperExchange, account: PaperCredentials, accounts: StoredAccounts, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    follower, desk = UpdateFollower(accounts), Desk()
+    follower, received = UpdateFollower(accounts), Received()
     with structlog.testing.capture_logs() as logged:
-        follower.follow(2, StreamCallbacks(desk.on_update, desk.on_connected))
-        await until(lambda: desk.connected == 1)
+        follower.follow(2, StreamCallbacks(received.on_update, received.on_connected))
+        await until(lambda: received.connected == 1)
         exchange.control.expire_token(account.user_id)
         await until(lambda: accounts.reads >= 2)  # it looks, and finds the refused ones
         exchange.control.set_token(account.user_id, "the-token-of-tomorrow")
         accounts.stored[2] = credentials_of(account, "the-token-of-tomorrow")
-        await until(lambda: desk.connected == 2)
+        await until(lambda: received.connected == 2)
         order_id = await place(exchange, accounts.stored[2])
-        await until(lambda: is_filled(order_id, desk.updates))
+        await until(lambda: is_filled(order_id, received.updates))
         follower.leave(2)
     assert "updates.refused" in [entry["event"] for entry in logged]
     for secret in (account.access_token, "the-token-of-tomorrow", account.api_key):
@@ -344,16 +344,16 @@ async def test_an_account_that_is_left_is_closed_and_can_be_followed_again(
     exchange: PaperExchange, accounts: StoredAccounts
 ) -> None:
     before = exchange.control.health()["sockets"]
-    follower, desk, again = UpdateFollower(accounts), Desk(), Desk()
+    follower, received, again = UpdateFollower(accounts), Received(), Received()
     follower.leave(2)
-    follower.follow(2, StreamCallbacks(desk.on_update, desk.on_connected))
-    await until(lambda: desk.connected)
+    follower.follow(2, StreamCallbacks(received.on_update, received.on_connected))
+    await until(lambda: received.connected)
     follower.leave(2)
     await until(lambda: exchange.control.health()["sockets"] == before)
     follower.follow(2, StreamCallbacks(again.on_update, again.on_connected))
     await until(lambda: again.connected)
     order_id = await place(exchange, accounts.stored[2])
     await until(lambda: is_filled(order_id, again.updates))
-    assert desk.updates == []
+    assert received.updates == []
     follower.leave(2)
     follower.leave(2)

@@ -191,7 +191,7 @@ def test_the_dump_tells_a_freeze_quantity_that_is_ruled(account: PaperAccount, p
     assert [listed["NSE", symbol].freeze_quantity for symbol in ("INFY", "TCS")] == [100, None]
 
 
-def test_the_desk_slices_what_is_above_the_freeze(account: PaperAccount, paper: PaperExchange) -> None:
+def test_the_broker_slices_what_is_above_the_freeze(account: PaperAccount, paper: PaperExchange) -> None:
     account.bought(25)
     paper.control.set_rules(INFY, freeze_quantity=10, mis_blocked=True)
     done = paper.control.square_off(account.user_id)

@@ -305,7 +305,7 @@ def test_stops_die_at_the_closing_auction_and_limits_are_carried_into_it(
     assert ended(account, carried)[0] == "CANCELLED"
 
 
-def test_the_desk_squares_off_at_the_cut_off_and_takes_no_fresh_intraday_orders(
+def test_the_broker_squares_off_at_the_cut_off_and_takes_no_fresh_intraday_orders(
     account: PaperAccount, paper: PaperExchange
 ) -> None:
     jump_to(paper, "15:00:00")
@@ -318,8 +318,8 @@ def test_the_desk_squares_off_at_the_cut_off_and_takes_no_fresh_intraday_orders(
     jump_to(paper, "15:12:01")
     eventually(lambda: account.net() == 0)
     assert (account.status(pending), account.net("CNC")) == ("CANCELLED", 4)
-    desk = account.kite.orders()[-1]
-    assert (desk["placed_by"], desk["tag"], desk["transaction_type"]) == ("ADMINSQF", None, "SELL")
+    row = account.kite.orders()[-1]
+    assert (row["placed_by"], row["tag"], row["transaction_type"]) == ("ADMINSQF", None, "SELL")
     with pytest.raises(kite_errors.InputException, match="allowed only till 15:12"):
         account.place()
     account.bought(1, product="CNC")
@@ -332,10 +332,10 @@ def test_what_cannot_be_squared_off_stays_and_may_still_be_closed(account: Paper
     last = account.kite.ltp("NSE:INFY")["NSE:INFY"]["last_price"]
     paper.control.set_rules("NSE:INFY", lower_circuit_limit=last, upper_circuit_limit=last * 1.2)
     jump_to(paper, "15:13:00")
-    (desk,) = [row for row in account.kite.orders() if row["placed_by"] == "ADMINSQF"]
-    account.reaches(desk["order_id"], "OPEN")
-    assert (account.net(), desk["price"]) == (10, last)
-    # An order that closes is no fresh one: with the desk's own it makes two.
+    (row,) = [row for row in account.kite.orders() if row["placed_by"] == "ADMINSQF"]
+    account.reaches(row["order_id"], "OPEN")
+    assert (account.net(), row["price"]) == (10, last)
+    # An order that closes is no fresh one: with the broker's own it makes two.
     ours = account.place("OUT", transaction_type="SELL")
     account.reaches(ours, "OPEN")
     paper.control.set_price("NSE:INFY", last + 1)
@@ -343,7 +343,7 @@ def test_what_cannot_be_squared_off_stays_and_may_still_be_closed(account: Paper
     assert account.judged()["lowest_quantity"] == -10
 
 
-def test_the_morning_flushes_tokens_and_begins_the_day_and_the_book_anew(
+def test_the_morning_flushes_tokens_and_begins_the_day_and_the_book_again(
     account: PaperAccount, paper: PaperExchange, stream: Stream
 ) -> None:
     paper.control.set_rules("NSE:INFY", band_percent=10)

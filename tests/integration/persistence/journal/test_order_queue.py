@@ -98,7 +98,7 @@ async def dead(mirror: RuntimeMirror) -> list[str]:
 
 
 @pytest.mark.parametrize("state", ["claimed", "sent", "acknowledged"])
-async def test_an_event_stays_while_its_intent_is_in_work(
+async def test_an_event_stays_while_its_intent_is_working(
     sessions: Sessions, ledger: RunLedger, mirror: RuntimeMirror, state: str
 ) -> None:
     run = await new_run(sessions)
@@ -245,7 +245,7 @@ async def test_an_empty_queue_costs_no_database(mirror: RuntimeMirror, ledger: R
     await engine.dispose()
 
 
-async def test_after_a_flush_the_events_of_intents_in_work_are_queued_again(
+async def test_after_a_flush_the_events_of_working_intents_are_queued_again(
     sessions: Sessions, ledger: RunLedger, mirror: RuntimeMirror
 ) -> None:
     claimed, exiting, done, ended = [await new_run(sessions) for _ in range(4)]

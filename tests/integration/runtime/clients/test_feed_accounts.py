@@ -1,4 +1,4 @@
-"""Whose credentials carry the market data: by ability, remembered, and the operator's read anew."""
+"""Whose credentials carry the market data: by ability, remembered, and the operator's read again."""
 
 import json
 from collections.abc import AsyncIterator
@@ -32,7 +32,7 @@ class Feed:
         self.settings, self.sessions, self.mirror = settings, sessions, mirror
         self.tried: list[str] = []
 
-    def anew(self, **changes: object) -> FeedAccounts:
+    def restarted(self, **changes: object) -> FeedAccounts:
         """As a process that has just started."""
         settings = self.settings.model_copy(update=changes)
         ledger = RunLedger(self.sessions, self.mirror)
@@ -84,15 +84,15 @@ async def feed(settings: Settings, sessions: Sessions, mirror: RuntimeMirror) ->
 
 
 async def test_one_able_account_is_found_among_many_that_were_connected_after_it(feed: Feed) -> None:
-    chosen = feed.anew()
+    chosen = feed.restarted()
     assert await feed.connect(chosen, "key1") == ACCOUNTS
     assert len(set(feed.tried)) == ACCOUNTS, "each is asked once"
     assert await feed.connect(chosen, "key1") == 1, "after a loss the one that worked comes first"
-    assert await feed.connect(feed.anew(), "key1") == 1, "a process that has just started knows it too"
+    assert await feed.connect(feed.restarted(), "key1") == 1, "a process that has just started knows it too"
 
 
-async def test_who_was_refused_has_another_turn_by_connecting_anew_or_when_nobody_else_is_left(feed: Feed) -> None:
-    chosen = feed.anew()
+async def test_who_was_refused_has_another_turn_by_connecting_again_or_when_nobody_else_is_left(feed: Feed) -> None:
+    chosen = feed.restarted()
     await feed.connect(chosen, "key20")
     assert feed.tried == ["key22", "key21", "key20"]
     chosen.refused(await chosen.choose())
@@ -107,11 +107,11 @@ async def test_who_was_refused_has_another_turn_by_connecting_anew_or_when_nobod
     assert feed.tried == ["key1", "key21", "key1", "key22"], "the last able one fails too: everybody has another turn"
 
 
-async def test_the_operators_credentials_are_read_anew_and_users_serve_while_they_are_refused(
+async def test_the_operators_credentials_are_read_again_and_users_serve_while_they_are_refused(
     feed: Feed, tmp_path: Path
 ) -> None:
     file = tmp_path / "feed.json"
-    chosen = feed.anew(feed_credentials_file=file, feed_broker="kite", brokers=("kite",))
+    chosen = feed.restarted(feed_credentials_file=file, feed_broker="kite", brokers=("kite",))
     assert (await chosen.choose()).credentials.api_key == "key22", "the file is not there yet"
     file.write_text(json.dumps({"api_key": "own", "access_token": "of yesterday"}), encoding="utf-8")
     old = await chosen.choose()

@@ -9,7 +9,7 @@ from actors.runtime.hosts.router import create_router
 from actors.runtime.names import Pools
 from actors.runtime.peers import Peers
 from actors.runtime.plane import link_ports
-from actors.runtime.plane.orders import OrderLine
+from actors.runtime.plane.orders import OrderLink
 from tests.kit.builders import INFY, a_report
 from tests.kit.execution import BUY, a_command
 
@@ -28,8 +28,8 @@ class RecordingPeers(Peers):
         return FILLED
 
 
-class LivingLine(OrderLine):
-    """A line that is always alive, and answers at once."""
+class StandingLink(OrderLink):
+    """A link that is always alive, and answers at once."""
 
     def __init__(self) -> None:
         super().__init__(lambda _: None)
@@ -45,15 +45,15 @@ class LivingLine(OrderLine):
 
 
 async def test_a_command_goes_over_the_link_and_one_in_doubt_by_ray() -> None:
-    peers, line = RecordingPeers(), LivingLine()
-    desk = link_ports.LinkedOrderDesk(peers, Pools(), 3, lambda _: None)
-    assert await desk.execute(a_command()) == FILLED
+    peers, link = RecordingPeers(), StandingLink()
+    execution = link_ports.LinkedOrderExecution(peers, Pools(), 3, lambda _: None)
+    assert await execution.execute(a_command()) == FILLED
     assert peers.called == ["execution:0 execute"]  # there is no link yet
-    desk._line = line
-    assert await desk.execute(a_command()) == FILLED
-    assert (len(peers.called), len(line.carried)) == (1, 1)
-    assert await desk.execute(a_command(look_up_first=True)) == FILLED  # perhaps the link cannot carry it
-    assert (len(peers.called), len(line.carried)) == (2, 1)
+    execution._link = link
+    assert await execution.execute(a_command()) == FILLED
+    assert (len(peers.called), len(link.carried)) == (1, 1)
+    assert await execution.execute(a_command(look_up_first=True)) == FILLED  # perhaps the link cannot carry it
+    assert (len(peers.called), len(link.carried)) == (2, 1)
 
 
 def test_a_machine_that_cannot_listen_invites_nobody() -> None:

@@ -14,8 +14,8 @@ from actors.ports.prices import FeedStatus
 from actors.ports.strategy import OrderCommand
 from actors.runtime.plane.frames import Kind, Sealer
 from actors.runtime.plane.link import TICKET_BYTES, Invitation, Link, LinkBroken, Listener, _proof, connect
-from actors.runtime.plane.orders import OrderDoor, OrderLine
-from actors.runtime.plane.ticks import MUTE_AFTER_S, TickLine, TickSender
+from actors.runtime.plane.orders import OrderLink, OrderLinkServer
+from actors.runtime.plane.ticks import MUTE_AFTER_S, TickLink, TickSender
 from tests.kit.builders import NOW, a_report, a_tick
 from tests.kit.execution import BUY, a_command
 
@@ -38,14 +38,14 @@ class Prices:
         self.ticks: list[Tick] = []
         self.changes = 0
         self.sender = TickSender(HERE, HOST, on_joined=self.joined.append, on_left=self.left.append)
-        self.line = TickLine(self.ticks.append, self._changed)
+        self.link = TickLink(self.ticks.append, self._changed)
 
     def _changed(self) -> None:
         self.changes += 1
 
     async def join(self, node: str = HERE) -> None:
         joined = len(self.joined)
-        await self.line.open(self.sender.invite("7", node), LIVE)
+        await self.link.open(self.sender.invite("7", node), LIVE)
         await until(lambda: len(self.joined) > joined)
 
 
@@ -53,7 +53,7 @@ class Prices:
 async def prices() -> AsyncIterator[Prices]:
     prices = Prices()
     yield prices
-    prices.line.close()
+    prices.link.close()
     prices.sender.close()
     await asyncio.sleep(0)
 
@@ -74,21 +74,21 @@ async def test_who_is_not_connected_is_told_from_who_is(prices: Prices) -> None:
     assert not prices.sender.send("8", a_tick(150000, NOW))
 
 
-async def test_the_life_of_the_feed_is_told_and_a_change_is_noticed(prices: Prices) -> None:
+async def test_the_state_of_the_feed_is_sent_and_a_change_is_noticed(prices: Prices) -> None:
     await prices.join()
-    assert prices.line.status == LIVE
+    assert prices.link.status == LIVE
     prices.sender.tell(lambda _: FeedStatus(live=False))
     await until(lambda: prices.changes)
-    assert prices.line.status == FeedStatus(live=False)
+    assert prices.link.status == FeedStatus(live=False)
     prices.sender.tell(lambda _: LIVE)
-    await until(lambda: prices.line.status.live)
+    await until(lambda: prices.link.status.live)
 
 
 async def test_a_sender_that_says_nothing_is_dead(prices: Prices) -> None:
     await prices.join()
-    assert prices.line.alive
-    await until(lambda: not prices.line.alive, MUTE_AFTER_S + 1)
-    assert not prices.line.status.live
+    assert prices.link.alive
+    await until(lambda: not prices.link.alive, MUTE_AFTER_S + 1)
+    assert not prices.link.status.live
 
 
 async def test_a_receiver_that_connects_again_takes_its_own_place(prices: Prices) -> None:
@@ -105,7 +105,7 @@ async def test_what_is_on_its_way_over_an_earlier_link_is_not_lost_with_it(price
     breach = a_tick(100000, NOW)
     invitation = prices.sender.invite("7", HERE)
     assert prices.sender.send("7", breach)  # the receiver is busy connecting anew, and has not read it
-    await prices.line.open(invitation, LIVE)
+    await prices.link.open(invitation, LIVE)
     await until(lambda: prices.ticks == [breach])
 
 
@@ -123,13 +123,13 @@ async def test_both_ends_learn_that_the_other_is_gone(prices: Prices) -> None:
     await prices.join()
     prices.sender.close()
     await until(lambda: prices.changes)
-    assert not prices.line.alive
+    assert not prices.link.alive
     await until(lambda: prices.left == ["7"])
 
 
 async def test_a_receiver_that_does_not_read_gets_the_newest_with_low_and_high_of_all(prices: Prices) -> None:
     await prices.join()
-    reading = prices.line
+    reading = prices.link
     assert reading._link is not None
     asyncio.get_running_loop().remove_reader(reading._link._sock.fileno())
     number = 0
@@ -149,8 +149,8 @@ async def test_a_receiver_that_does_not_read_gets_the_newest_with_low_and_high_o
 # --- who may connect --------------------------------------------------------------------------------------------------
 
 
-class Door:
-    """A listener, and whoever got in."""
+class ListenerBench:
+    """A listener, and the peers that got in."""
 
     def __init__(self) -> None:
         self.got_in: list[str] = []
@@ -170,11 +170,11 @@ class Door:
 
 
 @pytest.fixture
-async def door() -> AsyncIterator[Door]:
-    door = Door()
-    yield door
-    door.listener.close()
-    for link in door.links:
+async def bench() -> AsyncIterator[ListenerBench]:
+    bench = ListenerBench()
+    yield bench
+    bench.listener.close()
+    for link in bench.links:
         link.close()
     await asyncio.sleep(0)
 
@@ -193,87 +193,87 @@ async def knock(invitation: Invitation, said: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("said", [b"\0" * 32, b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", b"x" * 31, b""])
-async def test_a_stranger_is_sent_away_without_a_word(door: Door, said: bytes) -> None:
-    assert await knock(door.listener.invite("7", HERE), said) == b""
-    assert door.got_in == []
+async def test_a_stranger_is_sent_away_without_a_word(bench: ListenerBench, said: bytes) -> None:
+    assert await knock(bench.listener.invite("7", HERE), said) == b""
+    assert bench.got_in == []
 
 
-async def test_a_ticket_without_its_key_lets_nobody_in_and_is_used_up(door: Door) -> None:
-    invitation = door.listener.invite("7", HERE)
+async def test_a_ticket_without_its_key_lets_nobody_in_and_is_used_up(bench: ListenerBench) -> None:
+    invitation = bench.listener.invite("7", HERE)
     assert await knock(invitation, invitation.ticket + b"\0" * 16) == b""
     with pytest.raises(LinkBroken):
-        await let_in(door, invitation)
+        await let_in(bench, invitation)
 
 
-async def test_a_ticket_lets_in_once(door: Door) -> None:
-    invitation = door.listener.invite("7", HERE)
-    await let_in(door, invitation)
+async def test_a_ticket_lets_in_once(bench: ListenerBench) -> None:
+    invitation = bench.listener.invite("7", HERE)
+    await let_in(bench, invitation)
     with pytest.raises(LinkBroken):
-        await let_in(door, invitation)
-    assert door.got_in == ["7"]
+        await let_in(bench, invitation)
+    assert bench.got_in == ["7"]
 
 
-async def let_in(door: Door, invitation: Invitation) -> Link:
-    before = len(door.got_in)
+async def let_in(bench: ListenerBench, invitation: Invitation) -> Link:
+    before = len(bench.got_in)
     link = await connect(invitation, lambda *_: None, lambda _: None)
-    assert len(door.got_in) == before + 1
+    assert len(bench.got_in) == before + 1
     return link
 
 
-async def test_an_invitation_to_another_is_worth_nothing_here(door: Door) -> None:
-    other = Door()
-    theirs, ours = other.listener.invite("7", HERE), door.listener.invite("7", HERE)
+async def test_an_invitation_to_another_is_worth_nothing_here(bench: ListenerBench) -> None:
+    other = ListenerBench()
+    theirs, ours = other.listener.invite("7", HERE), bench.listener.invite("7", HERE)
     with pytest.raises(LinkBroken):
-        await let_in(door, Invitation(ours.address, theirs.ticket, theirs.key))
+        await let_in(bench, Invitation(ours.address, theirs.ticket, theirs.key))
     other.listener.close()
 
 
-async def test_frames_injected_into_a_tcp_connection_end_it(door: Door) -> None:
+async def test_frames_injected_into_a_tcp_connection_end_it(bench: ListenerBench) -> None:
     """Whoever sits between two nodes can write into the stream; without the key that is all."""
-    invitation = door.listener.invite("7", ELSEWHERE)
-    link = await let_in(door, invitation)
+    invitation = bench.listener.invite("7", ELSEWHERE)
+    link = await let_in(bench, invitation)
     link.send(Kind.REPORT, b"true")
-    await until(lambda: door.frames)
+    await until(lambda: bench.frames)
     link._sock.send(Sealer(b"a guess").frame(Kind.COMMAND, b"false"))
-    await until(lambda: door.broken)
-    assert door.frames == [(Kind.REPORT, b"true")]
+    await until(lambda: bench.broken)
+    assert bench.frames == [(Kind.REPORT, b"true")]
     with pytest.raises(LinkBroken):
-        door.links[0].send(Kind.REPORT, b"")
+        bench.links[0].send(Kind.REPORT, b"")
     link.close()
 
 
-async def test_a_callback_that_raises_ends_the_link_instead_of_losing_what_came_behind(door: Door) -> None:
-    link = await let_in(door, door.listener.invite("7", HERE))
+async def test_a_callback_that_raises_ends_the_link_instead_of_losing_what_came_behind(bench: ListenerBench) -> None:
+    link = await let_in(bench, bench.listener.invite("7", HERE))
 
     def fail(_kind: Kind, _body: bytes) -> None:
         raise RuntimeError("a callback of ours raised")
 
-    door.links[0].on_frame = fail
+    bench.links[0].on_frame = fail
     link.send(Kind.REPORT, b"first")
     link.send(Kind.REPORT, b"second")
-    await until(lambda: door.broken and link.broken)
+    await until(lambda: bench.broken and link.broken)
 
 
-async def test_half_a_hello_holds_up_nobody_and_is_closed(door: Door) -> None:
+async def test_half_a_hello_holds_up_nobody_and_is_closed(bench: ListenerBench) -> None:
     silent = socket.socket(socket.AF_UNIX)
-    invitation = door.listener.invite("7", HERE)
+    invitation = bench.listener.invite("7", HERE)
     silent.connect(invitation.address)
     silent.setblocking(False)
-    await let_in(door, invitation)
+    await let_in(bench, invitation)
     assert await asyncio.wait_for(asyncio.get_running_loop().sock_recv(silent, 1), 4) == b""
     silent.close()
 
 
-async def test_a_hundred_may_connect_at_once(door: Door) -> None:
-    invitations = [door.listener.invite(str(number), HERE) for number in range(100)]
+async def test_a_hundred_may_connect_at_once(bench: ListenerBench) -> None:
+    invitations = [bench.listener.invite(str(number), HERE) for number in range(100)]
     links = await asyncio.gather(*(connect(i, lambda *_: None, lambda _: None) for i in invitations))
-    assert sorted(door.got_in, key=int) == [str(number) for number in range(100)]
+    assert sorted(bench.got_in, key=int) == [str(number) for number in range(100)]
     for link in links:
         link.close()
 
 
 async def test_nobody_listening_is_told_at_once() -> None:
-    gone = Door()
+    gone = ListenerBench()
     invitations = [gone.listener.invite("7", node) for node in (HERE, ELSEWHERE)]
     gone.listener.close()
     for invitation in invitations:
@@ -290,15 +290,15 @@ def test_secrets_are_in_no_repr() -> None:
 # --- orders -----------------------------------------------------------------------------------------------------------
 
 
-class Desk:
-    """An execution actor's door, and a strategy's line to it."""
+class OrderBench:
+    """An execution actor's link server, and a strategy's link to it."""
 
     def __init__(self) -> None:
         self.commands: list[OrderCommand] = []
         self.answers: list[asyncio.Future[Event]] = []
         self.reports: list[Event] = []
-        self.door = OrderDoor(HERE, HOST, self._execute)
-        self.line = OrderLine(self.reports.append)
+        self.server = OrderLinkServer(HERE, HOST, self._execute)
+        self.link = OrderLink(self.reports.append)
         self.broken: asyncio.Future[None] | None = None
 
     async def _execute(self, command: OrderCommand) -> Event:
@@ -308,16 +308,16 @@ class Desk:
         return await answer
 
     async def join(self, strategy_id: int = 3) -> None:
-        self.broken = await self.line.open(self.door.invite(str(strategy_id), HERE))
-        await until(lambda: strategy_id in self.door._links)
+        self.broken = await self.link.open(self.server.invite(str(strategy_id), HERE))
+        await until(lambda: strategy_id in self.server._links)
 
 
 @pytest.fixture
-async def desk() -> AsyncIterator[Desk]:
-    desk = Desk()
-    yield desk
-    desk.door.close()
-    for answer in desk.answers:
+async def orders() -> AsyncIterator[OrderBench]:
+    orders = OrderBench()
+    yield orders
+    orders.server.close()
+    for answer in orders.answers:
         answer.cancel()
     await asyncio.sleep(0.01)
 
@@ -325,60 +325,60 @@ async def desk() -> AsyncIterator[Desk]:
 FILLED = OrderReported(BUY.id, a_report())
 
 
-async def test_a_command_and_what_became_of_it(desk: Desk) -> None:
-    await desk.join()
-    work = asyncio.create_task(desk.line.execute(a_command()))
-    await until(lambda: desk.commands)
-    assert desk.commands == [a_command()]
+async def test_a_command_and_what_became_of_it(orders: OrderBench) -> None:
+    await orders.join()
+    work = asyncio.create_task(orders.link.execute(a_command()))
+    await until(lambda: orders.commands)
+    assert orders.commands == [a_command()]
     queued = OrderQueued(BUY.id, NOW)
-    assert desk.door.report(3, queued)
-    desk.answers[0].set_result(FILLED)
+    assert orders.server.report(3, queued)
+    orders.answers[0].set_result(FILLED)
     assert await work == FILLED
-    assert desk.reports == [queued]
+    assert orders.reports == [queued]
 
 
-async def test_commands_do_not_wait_for_each_other(desk: Desk) -> None:
-    await desk.join()
-    first = asyncio.create_task(desk.line.execute(a_command()))
-    second = asyncio.create_task(desk.line.execute(a_command(epoch=2)))
-    await until(lambda: len(desk.answers) == 2)
-    desk.answers[1].set_result(FILLED)
+async def test_commands_do_not_wait_for_each_other(orders: OrderBench) -> None:
+    await orders.join()
+    first = asyncio.create_task(orders.link.execute(a_command()))
+    second = asyncio.create_task(orders.link.execute(a_command(epoch=2)))
+    await until(lambda: len(orders.answers) == 2)
+    orders.answers[1].set_result(FILLED)
     assert await second == FILLED
     assert not first.done()
-    desk.answers[0].set_exception(PeerUnavailable("the broker cannot be reached"))
+    orders.answers[0].set_exception(PeerUnavailable("the broker cannot be reached"))
     with pytest.raises(PeerUnavailable, match="the broker cannot be reached"):
         await first
 
 
-async def test_a_link_that_breaks_leaves_the_command_in_doubt(desk: Desk) -> None:
-    await desk.join()
-    work = asyncio.create_task(desk.line.execute(a_command()))
-    await until(lambda: desk.commands)
-    desk.door.close()
+async def test_a_link_that_breaks_leaves_the_command_in_doubt(orders: OrderBench) -> None:
+    await orders.join()
+    work = asyncio.create_task(orders.link.execute(a_command()))
+    await until(lambda: orders.commands)
+    orders.server.close()
     with pytest.raises(PeerUnavailable):
         await work
-    assert desk.broken is not None
-    await asyncio.wait_for(desk.broken, 1)
-    assert not desk.line.alive
+    assert orders.broken is not None
+    await asyncio.wait_for(orders.broken, 1)
+    assert not orders.link.alive
     with pytest.raises(PeerUnavailable):
-        await desk.line.execute(a_command())
-    assert not desk.door.report(3, FILLED)
+        await orders.link.execute(a_command())
+    assert not orders.server.report(3, FILLED)
 
 
-async def test_a_strategy_cannot_order_for_another_one(desk: Desk) -> None:
-    await desk.join(strategy_id=4)
+async def test_a_strategy_cannot_order_for_another_one(orders: OrderBench) -> None:
+    await orders.join(strategy_id=4)
     with pytest.raises(PeerUnavailable):
-        await desk.line.execute(a_command())  # of strategy 3
-    assert desk.commands == []
+        await orders.link.execute(a_command())  # of strategy 3
+    assert orders.commands == []
 
 
-async def test_work_goes_on_when_its_strategy_is_gone(desk: Desk) -> None:
-    await desk.join()
-    work = asyncio.create_task(desk.line.execute(a_command()))
-    await until(lambda: desk.answers)
-    assert desk.line._link is not None
-    desk.line._link.close()
+async def test_work_goes_on_when_its_strategy_is_gone(orders: OrderBench) -> None:
+    await orders.join()
+    work = asyncio.create_task(orders.link.execute(a_command()))
+    await until(lambda: orders.answers)
+    assert orders.link._link is not None
+    orders.link._link.close()
     with pytest.raises(PeerUnavailable):
         await work
-    assert not desk.answers[0].cancelled()
-    desk.answers[0].set_result(FILLED)
+    assert not orders.answers[0].cancelled()
+    orders.answers[0].set_result(FILLED)

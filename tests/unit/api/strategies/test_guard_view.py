@@ -59,7 +59,7 @@ def test_where_nothing_is_held_nothing_is_guarded(fields: dict[str, str]) -> Non
     assert guard(**fields) == NOTHING_HELD
 
 
-def test_an_exit_in_work_and_one_that_failed_are_told_apart() -> None:
+def test_a_working_exit_and_one_that_failed_are_told_apart() -> None:
     assert guard(position="selling").state == "exiting"
     failed = guard(position="selling", status="paused", message="Broker unreachable")
     assert (failed.state, failed.reason) == ("exit_failed", "Broker unreachable")

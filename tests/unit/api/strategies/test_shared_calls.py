@@ -46,7 +46,7 @@ async def test_a_keyed_lock_lets_one_in_at_a_time_and_other_keys_pass() -> None:
     assert len(locks._locks) == 0
 
 
-async def test_callers_share_a_call_and_the_next_one_begins_anew() -> None:
+async def test_callers_share_a_call_and_the_next_one_begins_again() -> None:
     calls, work = SharedCalls[str, int](), Work()
     callers = [asyncio.create_task(calls.run("a", work)) for _ in range(100)]
     await work.begun.wait()

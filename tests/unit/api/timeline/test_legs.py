@@ -312,7 +312,7 @@ def test_an_armed_exit_is_scheduled_and_has_no_cause_yet() -> None:
         ),
     ],
 )
-def test_an_entry_in_work(detail: str, message: str, expected: str) -> None:
+def test_a_working_entry(detail: str, message: str, expected: str) -> None:
     run = a_row(status_detail=detail, message=message)
     timeline = told(run, [intent(state="sent", cause="BUY")], BOUGHT[:2])
     assert timeline.legs[0].outcome == "sent"

@@ -36,7 +36,7 @@ def timeline_of(bench: StrategyBench, *, reason: str | None = None) -> StrategyT
     """What the API tells once the journal and the attempts are in the database; `reason`: instead of every line's."""
     updates = [run_update(entry) for entry in bench.journal.records]
     last = updates[-1]
-    attempts = [placed(command, f"order-{command.intent.id}") for command in bench.desk.commands]
+    attempts = [placed(command, f"order-{command.intent.id}") for command in bench.execution.commands]
     lines = sorted(
         [*attempts, *(line for update in updates for line in update.logs)], key=lambda line: line.occurred_at
     )
@@ -59,8 +59,8 @@ async def test_a_strategy_that_is_stopped_out() -> None:
     bench = await StrategyBench().guarding()
     bench.tick(STOP - 500)
     leaving = await bench.ordered(2)
-    bench.desk.answer(reported(leaving.intent, price="1445"))
-    await bench.lived()
+    bench.execution.answer(reported(leaving.intent, price="1445"))
+    await bench.finished()
     timeline = timeline_of(bench)
     entry, exit_leg = timeline.legs
     assert (entry.outcome, entry.scheduled_at, entry.late_ms, entry.filled_quantity) == ("filled", BUY_AT, 4, 10)
@@ -77,10 +77,12 @@ async def test_a_strategy_that_is_stopped_out() -> None:
 async def test_a_strategy_that_sells_in_two_parts_at_its_time() -> None:
     bench = await StrategyBench().guarding()
     first = await bench.ordered(2)
-    bench.desk.answer(reported(first.intent, stage=OrderStage.CANCELLED, filled=4, reason="cancelled by the exchange"))
+    bench.execution.answer(
+        reported(first.intent, stage=OrderStage.CANCELLED, filled=4, reason="cancelled by the exchange")
+    )
     second = await bench.ordered(3)
-    bench.desk.answer(reported(second.intent))
-    await bench.lived()
+    bench.execution.answer(reported(second.intent))
+    await bench.finished()
     timeline = timeline_of(bench)
     assert [(leg.leg, leg.seq, leg.cause, leg.outcome) for leg in timeline.legs] == [
         ("ENTRY", 1, "BUY", "filled"),
@@ -97,9 +99,9 @@ async def test_a_strategy_whose_stop_was_pressed() -> None:
     bench = await StrategyBench().guarding()
     stopping = asyncio.create_task(bench.actor.stop(60))
     leaving = await bench.ordered(2)
-    bench.desk.answer(reported(leaving.intent))
+    bench.execution.answer(reported(leaving.intent))
     assert await stopping
-    await bench.lived()
+    await bench.finished()
     timeline = timeline_of(bench)
     assert [leg.cause for leg in timeline.legs] == ["BUY", "STOP"]
     reworded = timeline_of(bench, reason="in other words")
@@ -118,5 +120,5 @@ async def test_a_strategy_that_still_waits() -> None:
     assert [(leg.outcome, leg.late_ms) for leg in timeline.legs] == [("waiting", None)]
     assert [note.event for note in timeline.notes] == ["STOP_LOSS_MOVED"]
     assert timeline.summary.startswith("Waiting to buy 10 INFY at ")
-    assert bench.life is not None
-    bench.life.cancel()
+    assert bench.task is not None
+    bench.task.cancel()

@@ -142,7 +142,7 @@ async def test_many_askers_fetch_once_and_unknown_symbols_are_none() -> None:
     assert broker.fetched == 1
 
 
-async def test_the_list_is_fetched_anew_after_eight() -> None:
+async def test_the_list_is_fetched_again_after_eight() -> None:
     clock, broker = Clock(ist(23, 9)), Broker()
     lists = InstrumentLists(clock)
     for moment, fetched in [(ist(23, 23, 59), 1), (ist(24, 7, 59), 1), (ist(24, 8), 2), (ist(24, 15), 2)]:

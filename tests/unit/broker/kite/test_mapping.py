@@ -16,7 +16,7 @@ from actors.domain.orders.order import OrderStage
 from actors.domain.orders.retry_policy import AttemptOutcome
 from broker.kite.answers.exceptions import AnswerLost, NeverSent, kite_error, unreadable
 from broker.kite.answers.holdings import holdings_of, positions_of
-from broker.kite.answers.mapping import is_session_error, outcome_of, reason_of, report_of, stage_of
+from broker.kite.answers.mapping import is_login_error, outcome_of, reason_of, report_of, stage_of
 
 POOL: Any = None
 URL = "/orders/regular"
@@ -64,7 +64,7 @@ def test_what_the_broker_refuses_is_definite(error: Exception) -> None:
     ],
 )
 def test_an_expired_session_is_told_apart(error: Exception) -> None:
-    assert is_session_error(error)
+    assert is_login_error(error)
     assert outcome_of(error) is AttemptOutcome.SESSION_EXPIRED
 
 

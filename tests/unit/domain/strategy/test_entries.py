@@ -275,7 +275,7 @@ def test_broker_that_does_not_answer_while_an_order_is_in_doubt_pauses_the_statu
 
 
 def test_an_order_in_doubt_whose_session_has_expired_asks_for_a_login() -> None:
-    state = play(entering(), PlacementUnresolved(ENTRY, "token is invalid", session_expired=True))
+    state = play(entering(), PlacementUnresolved(ENTRY, "token is invalid", login_expired=True))
     assert (state.status, state.detail) == (RunStatus.PAUSED, StatusDetail.SESSION_EXPIRED)
     assert "reconnect your broker" in state.message
 

@@ -250,7 +250,7 @@ def test_position_closed_outside_ends_the_run_without_an_order(state: StrategySt
     assert of(decisions, SendOrder) == []
 
 
-def test_position_closed_outside_cancels_an_exit_in_work_and_waits_for_its_end() -> None:
+def test_position_closed_outside_cancels_a_working_exit_and_waits_for_its_end() -> None:
     leaving = play(exiting(), exit_report(OrderStage.OPEN, 0))
     state, decisions = step(leaving, PositionClosedOutside("squared off"), LATER)
     assert state.phase is Phase.EXITING

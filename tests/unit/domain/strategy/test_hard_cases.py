@@ -115,7 +115,7 @@ def test_recovery_looks_for_every_exit_that_a_long_journal_outage_may_have_hidde
     assert {order.intent.tag for order in current.exits} <= set(expected_tags(stale))
 
 
-def test_late_fill_of_an_earlier_exit_cancels_the_one_in_work() -> None:
+def test_late_fill_of_an_earlier_exit_cancels_the_working_one() -> None:
     second = play(exiting(), exit_report(OrderStage.CANCELLED, 0), exit_report(OrderStage.OPEN, 0, seq=2))
     _, decisions = step(second, exit_report(OrderStage.COMPLETE, 10), LATER)
     assert of(decisions, CancelOrder) == [CancelOrder(exit_id(2), "290002")]

@@ -71,7 +71,7 @@ class ModelBroker:
         return sum(o.filled if o.intent.side is Side.BUY else -o.filled for o in self.orders)
 
 
-class StrategyLife(RuleBasedStateMachine):
+class StrategyRuns(RuleBasedStateMachine):
     """One run, its model broker, and requests that are on their way (`outbox`)."""
 
     @initialize(
@@ -91,7 +91,7 @@ class StrategyLife(RuleBasedStateMachine):
         self.run_ahead(head_start)
 
     def run_ahead(self, head_start: str) -> None:
-        """Most lives end before they become interesting; begin some of them later."""
+        """Most runs end before they become interesting; begin some of them later."""
         if head_start == "none":
             return
         self.now = BUY_AT
@@ -313,7 +313,7 @@ class StrategyLife(RuleBasedStateMachine):
         return self.state.entry.failure is not None
 
     @invariant()
-    def a_wait_for_buyers_is_that_of_an_exit_in_work(self) -> None:
+    def a_wait_for_buyers_is_that_of_a_working_exit(self) -> None:
         if self.state.no_buyers_since is not None:
             assert self.state.phase is Phase.EXITING
             assert self.state.exits[-1].live
@@ -332,7 +332,7 @@ class StrategyLife(RuleBasedStateMachine):
             assert self.broker.net() == 0 or self.state.closed_outside or self.late_fill()
 
     def settle(self) -> Iterator[None]:
-        """STOP, a broker that does as it is told, and time: every life must come to its end (row I1)."""
+        """STOP, a broker that does as it is told, and time: every run must come to its end (row I1)."""
         self.feed(StopRequested())
         for _ in range(40):
             if self.state.phase is Phase.ENDED:
@@ -351,5 +351,5 @@ class StrategyLife(RuleBasedStateMachine):
             yield
 
 
-TestStrategyLife = StrategyLife.TestCase
-TestStrategyLife.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)
+TestStrategyRuns = StrategyRuns.TestCase
+TestStrategyRuns.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)

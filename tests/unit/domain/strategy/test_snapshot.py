@@ -41,11 +41,11 @@ STATES = [
 
 
 @pytest.mark.parametrize("state", STATES, ids=lambda state: state.phase)
-def test_state_survives_its_json_but_for_what_is_watched_anew(state: StrategyState) -> None:
+def test_state_survives_its_json_but_for_what_is_watched_again(state: StrategyState) -> None:
     loaded = load_state(state.run, json.loads(json.dumps(dump_state(state))))
-    anew = {"breach_seen": False, "feed_live": True, "last_tick_at": None, "entry_absent": False}
-    anew["ask_first"] = False
-    assert loaded == replace(state, **anew)  # type: ignore[arg-type] # the keywords of the table
+    new = {"breach_seen": False, "feed_live": True, "last_tick_at": None, "entry_absent": False}
+    new["ask_first"] = False
+    assert loaded == replace(state, **new)  # type: ignore[arg-type] # the keywords of the table
 
 
 @pytest.mark.parametrize("state", STATES, ids=lambda state: state.phase)

@@ -246,7 +246,7 @@ def test_first_fresh_tick_after_the_feed_is_back_exits_through_a_gap() -> None:
     ],
     ids=lambda event: type(event).__name__,
 )
-def test_nothing_sends_a_second_exit_while_one_is_in_work(event: Event) -> None:
+def test_nothing_sends_a_second_exit_while_one_is_working(event: Event) -> None:
     _, decisions = step(exiting(), event, SELL_AT)
     assert of(decisions, SendOrder) == []
 

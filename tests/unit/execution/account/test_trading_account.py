@@ -9,36 +9,36 @@ import pytest
 from actors.domain.orders.order import OrderStage
 from actors.execution.account.budget import BudgetLimits, OrderBudget
 from actors.execution.account.request_counts import RequestCounts
-from actors.execution.account.trading_account import AccountDesk, newest_by_tag, with_tag
+from actors.execution.account.trading_account import TradingAccount, newest_by_tag, with_tag
 from actors.ports.execution import BrokerUnavailable
 from tests.kit.builders import NOW, a_report
 from tests.kit.fakes.order_gateway import FakeGateway
 from tests.kit.virtual_time import FakeClock, in_virtual_time, passing
 
 
-def a_desk() -> tuple[AccountDesk, FakeGateway, FakeClock]:
+def a_trading_account() -> tuple[TradingAccount, FakeGateway, FakeClock]:
     clock = FakeClock(NOW)
     gateway = FakeGateway(clock)
-    return AccountDesk(gateway, OrderBudget(BudgetLimits(), clock), RequestCounts(clock)), gateway, clock
+    return TradingAccount(gateway, OrderBudget(BudgetLimits(), clock), RequestCounts(clock)), gateway, clock
 
 
 @in_virtual_time
 async def test_all_who_ask_at_the_same_time_share_one_read() -> None:
-    desk, gateway, _ = a_desk()
+    account, gateway, _ = a_trading_account()
     gateway.list(a_report("1"))
-    books = await asyncio.gather(*(desk.read_book() for _ in range(50)))
+    books = await asyncio.gather(*(account.read_book() for _ in range(50)))
     assert len(gateway.reads) == 1
     assert all([report.order_id for report in book] == ["1"] for book in books)
 
 
 @in_virtual_time
 async def test_one_who_asks_during_a_read_gets_a_later_one() -> None:
-    desk, gateway, _ = a_desk()
+    account, gateway, _ = a_trading_account()
     gateway.read_takes_s = 1.0
-    early = asyncio.create_task(desk.read_book())
+    early = asyncio.create_task(account.read_book())
     await passing(0.5)
     asked_at = gateway.clock.now()
-    late = [asyncio.create_task(desk.read_book()) for _ in range(3)]
+    late = [asyncio.create_task(account.read_book()) for _ in range(3)]
     await asyncio.gather(early, *late)
     assert [at - NOW for at in gateway.reads] == [timedelta(0), timedelta(seconds=1)]
     assert gateway.reads[1] >= asked_at
@@ -46,20 +46,20 @@ async def test_one_who_asks_during_a_read_gets_a_later_one() -> None:
 
 @in_virtual_time
 async def test_reads_keep_their_distance() -> None:
-    desk, gateway, _ = a_desk()
+    account, gateway, _ = a_trading_account()
     for _ in range(8):
-        await desk.read_book()
+        await account.read_book()
     gaps = [later - earlier for earlier, later in pairwise(gateway.reads)]
     assert min(gaps) >= timedelta(milliseconds=100)  # ten reads a second, all kinds together
 
 
 @in_virtual_time
 async def test_a_read_that_fails_fails_for_those_who_waited_for_it_and_for_nobody_else() -> None:
-    desk, gateway, _ = a_desk()
+    account, gateway, _ = a_trading_account()
     gateway.read_takes_s, gateway.down = 0.5, True
-    together = [asyncio.create_task(desk.read_book()) for _ in range(2)]
+    together = [asyncio.create_task(account.read_book()) for _ in range(2)]
     await passing(0.3)
-    later = asyncio.create_task(desk.read_book())
+    later = asyncio.create_task(account.read_book())
     outcomes = await asyncio.gather(*together, return_exceptions=True)
     assert all(isinstance(outcome, BrokerUnavailable) for outcome in outcomes)
     gateway.down = False
@@ -68,10 +68,10 @@ async def test_a_read_that_fails_fails_for_those_who_waited_for_it_and_for_nobod
 
 @in_virtual_time
 async def test_one_who_gives_up_does_not_take_the_read_from_the_others() -> None:
-    desk, gateway, _ = a_desk()
+    account, gateway, _ = a_trading_account()
     gateway.read_takes_s = 1.0
-    gives_up = asyncio.create_task(desk.read_book())
-    stays = asyncio.create_task(desk.read_book())
+    gives_up = asyncio.create_task(account.read_book())
+    stays = asyncio.create_task(account.read_book())
     await passing(0.5)
     gives_up.cancel()
     assert await stays == []

@@ -40,7 +40,7 @@ async def test_what_is_disarmed_sells_nothing() -> None:
 
 
 @in_virtual_time
-async def test_an_exit_that_is_in_work_is_not_armed_again_by_a_late_renewal() -> None:
+async def test_an_exit_that_is_working_is_not_armed_again_by_a_late_renewal() -> None:
     bench = await watched()
     await bench.actor.guard(a_holding(a_stop()))
     work = bench.start(a_command(a_sell(), stake=HOLDING.stake))

@@ -7,7 +7,7 @@ from actors.domain.strategy.state import Phase
 from actors.execution.guarding.guarded_market import FIRST_TICK_WITHIN
 from actors.prices.feed_shell import QUIET_LIMIT
 from tests.kit.builders import INFY
-from tests.kit.outside import Life, OutsideBench
+from tests.kit.outside import Incarnation, OutsideBench
 from tests.kit.virtual_time import in_virtual_time, passing, until
 
 ABOVE, STOP, BELOW = 150000, 145000, 144000
@@ -19,34 +19,34 @@ def by(bench: OutsideBench) -> tuple[str, ...]:
     return shown[0].by if shown else ()
 
 
-async def bought(bench: OutsideBench) -> Life:
+async def bought(bench: OutsideBench) -> Incarnation:
     """A strategy that guards, with a first price from its router and none over the account's stream yet."""
-    life = await bench.guarding()
-    bench.tick(life, ABOVE)  # the feed's token of today
+    strategy = await bench.guarding()
+    bench.tick(strategy, ABOVE)  # the feed's token of today
     await until(lambda: INFY.token in bench.updates.tokens.get(2, ()))
-    return life
+    return strategy
 
 
-async def told_by_the_stream(bench: OutsideBench) -> Life:
+async def told_by_the_stream(bench: OutsideBench) -> Incarnation:
     """The same, with prices over the account's stream, so that the feed is not asked."""
-    life = await bought(bench)
+    strategy = await bought(bench)
     bench.updates.reconnect(2)
     bench.updates.tick(2, ABOVE, bench.clock.now())
     await until(lambda: by(bench) == ("strategy", "execution"), within_s=10)
-    return life
+    return strategy
 
 
 @in_virtual_time
 async def test_an_account_without_market_data_is_guarded_by_the_feed() -> None:
     bench = OutsideBench()
-    life = await bought(bench)
+    strategy = await bought(bench)
     await until(lambda: INFY.key in bench.feed.followed, within_s=10)
     assert by(bench) == ("strategy",)
     bench.feed.tick(ABOVE, bench.clock.now())
     await until(lambda: by(bench) == ("strategy", "execution"), within_s=10)
     bench.feed.tick(BELOW, bench.clock.now())
-    await until(lambda: life.state.phase is Phase.ENDED)
-    assert (bench.sold, life.state.position_status) == ([10], PositionStatus.EXITED_BY_SL)
+    await until(lambda: strategy.state.phase is Phase.ENDED)
+    assert (bench.sold, strategy.state.position_status) == ([10], PositionStatus.EXITED_BY_SL)
     await until(lambda: not bench.feed.followed)
 
 
@@ -63,7 +63,7 @@ async def test_a_feed_that_does_not_answer_is_not_said_to_guard() -> None:
 @in_virtual_time
 async def test_the_feed_is_not_asked_for_what_a_stream_brings_and_is_while_the_stream_is_down() -> None:
     bench = OutsideBench()
-    life = await told_by_the_stream(bench)
+    strategy = await told_by_the_stream(bench)
     await passing(FIRST_TICK_WITHIN.total_seconds() + 2)
     assert not bench.feed.followed
     bench.updates.followed[2].on_lost()
@@ -72,46 +72,46 @@ async def test_the_feed_is_not_asked_for_what_a_stream_brings_and_is_while_the_s
     bench.updates.reconnect(2)
     bench.updates.tick(2, ABOVE, bench.clock.now())
     await until(lambda: not bench.feed.followed, within_s=10)
-    assert life.state.phase is Phase.GUARDING
+    assert strategy.state.phase is Phase.GUARDING
     assert by(bench) == ("strategy", "execution")
 
 
 @in_virtual_time
 async def test_a_stream_that_is_alive_and_brings_no_trade_any_more_gets_the_feed_beside_it() -> None:
     bench = OutsideBench()
-    life = await told_by_the_stream(bench)
+    strategy = await told_by_the_stream(bench)
     for _ in range(int(QUIET_LIMIT / timedelta(seconds=1)) + 3):
         bench.updates.followed[2].on_heard()
-        bench.tick(life, ABOVE)
+        bench.tick(strategy, ABOVE)
         await passing(1)
     assert INFY.key in bench.feed.followed
     assert by(bench) == ("strategy",)
     bench.feed.tick(ABOVE, bench.clock.now())
     assert by(bench) == ("strategy", "execution")
     bench.feed.tick(BELOW, bench.clock.now())
-    await until(lambda: life.state.phase is Phase.ENDED)
+    await until(lambda: strategy.state.phase is Phase.ENDED)
     assert bench.sold == [10]
 
 
 @in_virtual_time
 async def test_a_touch_that_the_feed_has_told_before_the_stop_was_moved_up_is_seen_when_it_is() -> None:
     bench = OutsideBench()
-    life = await bought(bench)
+    strategy = await bought(bench)
     await until(lambda: INFY.key in bench.feed.followed, within_s=10)
     bench.feed.tick(148500, bench.clock.now())
-    await life.actor.move_stop(149000)
-    await until(lambda: life.state.phase is Phase.ENDED)
+    await strategy.actor.move_stop(149000)
+    await until(lambda: strategy.state.phase is Phase.ENDED)
     assert bench.sold == [10]
 
 
 @in_virtual_time
 async def test_what_the_feed_tells_late_of_an_instrument_that_is_watched_no_more_is_ignored() -> None:
     bench = OutsideBench()
-    life = await bought(bench)
+    strategy = await bought(bench)
     await until(lambda: INFY.key in bench.feed.followed, within_s=10)
     late = bench.feed.followed[INFY.key]
-    bench.stop(life)
-    await until(lambda: life.state.phase is Phase.ENDED and not bench.feed.followed, within_s=10)
+    bench.stop(strategy)
+    await until(lambda: strategy.state.phase is Phase.ENDED and not bench.feed.followed, within_s=10)
     late(bench.feed.a_tick(BELOW, bench.clock.now()))
     await passing(5)
     assert bench.sold == [10]

@@ -64,7 +64,7 @@ async def test_a_claim_that_is_not_granted_after_all_is_an_alert() -> None:
 @in_virtual_time
 async def test_the_way_is_rehearsed_while_a_stop_is_armed_and_nothing_is_sent() -> None:
     bench = await watched()
-    rehearsing = asyncio.create_task(bench.actor.rehearsal.live())
+    rehearsing = asyncio.create_task(bench.actor.rehearsal.run())
     await passing(2)
     assert bench.broker.rehearsed == 0
     await bench.actor.guard(a_holding(a_stop()))

@@ -13,20 +13,20 @@ from actors.ports.strategy import GuardAnswer, Holding
 from tests.kit.armed_stop import ABOVE, BELOW
 from tests.kit.builders import INFY
 from tests.kit.fakes.order_gateway import REFUSED
-from tests.kit.outside import Life, OutsideBench
+from tests.kit.outside import Incarnation, OutsideBench
 from tests.kit.virtual_time import in_virtual_time, passing, until
 
 
-async def armed(bench: OutsideBench, **run: object) -> Life:
+async def armed(bench: OutsideBench, **run: object) -> Incarnation:
     """A strategy that guards, whose stop-loss execution watches as well, with prices that it hears."""
-    life = await bench.guarding(**run)
-    bench.tick(life, ABOVE)  # the feed's token of today
+    strategy = await bench.guarding(**run)
+    bench.tick(strategy, ABOVE)  # the feed's token of today
     await until(lambda: 2 in bench.updates.followed)
     bench.updates.reconnect(2)
     await until(lambda: INFY.token in bench.updates.tokens.get(2, ()))
     hear(bench, ABOVE)
-    await until(lambda: by(bench, life) == ("strategy", "execution"), within_s=10)
-    return life
+    await until(lambda: by(bench, strategy) == ("strategy", "execution"), within_s=10)
+    return strategy
 
 
 def hear(bench: OutsideBench, price: int) -> None:
@@ -34,21 +34,21 @@ def hear(bench: OutsideBench, price: int) -> None:
     bench.updates.tick(2, price, bench.clock.now())
 
 
-def by(bench: OutsideBench, life: Life) -> tuple[str, ...]:
+def by(bench: OutsideBench, strategy: Incarnation) -> tuple[str, ...]:
     """Who is shown to guard the strategy's position."""
-    shown = [guard for guard in bench.execution.stops.shown() if guard.strategy_id == life.state.run.strategy_id]
+    shown = [guard for guard in bench.execution.stops.shown() if guard.strategy_id == strategy.state.run.strategy_id]
     return shown[0].by if shown else ()
 
 
 @in_virtual_time
 async def test_a_touch_that_the_strategy_does_not_hear_is_sold_and_becomes_its_own_exit() -> None:
     bench = OutsideBench()
-    life = await armed(bench)
+    strategy = await armed(bench)
     hear(bench, BELOW)
-    await until(lambda: life.state.phase is Phase.ENDED)
+    await until(lambda: strategy.state.phase is Phase.ENDED)
     assert bench.sold == [10]
-    assert life.state.position_status is PositionStatus.EXITED_BY_SL
-    assert "STOPLOSS_TRIGGERED" in life.journal.logged
+    assert strategy.state.position_status is PositionStatus.EXITED_BY_SL
+    assert "STOPLOSS_TRIGGERED" in strategy.journal.logged
     assert [attempt.command.triggered_at for attempt in bench.attempts.attempts][-1] <= bench.clock.now()
     assert bench.net() == 0
 
@@ -57,36 +57,36 @@ async def test_a_touch_that_the_strategy_does_not_hear_is_sold_and_becomes_its_o
 async def test_a_touch_that_both_hear_is_sold_once() -> None:
     for execution_first in (True, False):
         bench = OutsideBench()
-        life = await armed(bench)
+        strategy = await armed(bench)
         if execution_first:
             hear(bench, BELOW)
-        bench.tick(life, BELOW)
+        bench.tick(strategy, BELOW)
         hear(bench, BELOW)
         await passing(10)
-        assert (bench.sold, life.state.phase) == ([10], Phase.ENDED)
+        assert (bench.sold, strategy.state.phase) == ([10], Phase.ENDED)
 
 
 @in_virtual_time
 async def test_an_exit_that_the_broker_refuses_keeps_its_pause_whichever_guard_has_sent_it() -> None:
     bench = OutsideBench()
-    life = await armed(bench)
+    strategy = await armed(bench)
     await passing(5)  # the account has been seen to hold what it sells, so that nothing is asked first
     bench.broker.script = [REFUSED]
     hear(bench, BELOW)
-    await until(lambda: life.state.phase is Phase.EXIT_FAILED)
+    await until(lambda: strategy.state.phase is Phase.EXIT_FAILED)
     await passing(5)
-    assert (len(bench.sold), life.alerts) == (1, ["exit_failed"])
-    await until(lambda: life.state.phase is Phase.ENDED)
+    assert (len(bench.sold), strategy.alerts) == (1, ["exit_failed"])
+    await until(lambda: strategy.state.phase is Phase.ENDED)
     assert (bench.sold, bench.net()) == ([10, 10], 0)  # after the pause, and not held back once more
 
 
 @in_virtual_time
 async def test_stop_pressed_in_the_instant_of_the_touch_sells_once() -> None:
     bench = OutsideBench()
-    life = await armed(bench)
+    strategy = await armed(bench)
     hear(bench, BELOW)
-    life.actor.post(StopRequested())
-    await until(lambda: life.state.phase is Phase.ENDED)
+    strategy.actor.post(StopRequested())
+    await until(lambda: strategy.state.phase is Phase.ENDED)
     await passing(10)
     assert bench.sold == [10]
 
@@ -94,14 +94,14 @@ async def test_stop_pressed_in_the_instant_of_the_touch_sells_once() -> None:
 @in_virtual_time
 async def test_a_dead_strategy_is_sold_at_once_and_finds_its_exit_when_it_is_back() -> None:
     bench = OutsideBench()
-    life = await armed(bench)
-    life.task.cancel()
-    await asyncio.gather(life.task, return_exceptions=True)
-    bench.lives.clear()
+    strategy = await armed(bench)
+    strategy.task.cancel()
+    await asyncio.gather(strategy.task, return_exceptions=True)
+    bench.strategies.clear()
     hear(bench, BELOW)
     await passing(1)
     assert bench.sold == [10]
-    again = bench.start(dump_state(life.state), 2)
+    again = bench.start(dump_state(strategy.state), 2)
     await until(lambda: again.state.phase is Phase.ENDED, within_s=60)
     await passing(10)
     assert (bench.sold, again.state.position_status) == ([10], PositionStatus.EXITED_BY_SL)
@@ -110,13 +110,13 @@ async def test_a_dead_strategy_is_sold_at_once_and_finds_its_exit_when_it_is_bac
 @in_virtual_time
 async def test_the_guard_of_a_strategy_that_has_been_dead_for_long_asks_before_it_sells() -> None:
     bench = OutsideBench()
-    life = await armed(bench)
-    life.task.cancel()
-    await asyncio.gather(life.task, return_exceptions=True)
-    bench.lives.clear()
+    strategy = await armed(bench)
+    strategy.task.cancel()
+    await asyncio.gather(strategy.task, return_exceptions=True)
+    bench.strategies.clear()
     await passing(RENEWED_WITHIN.total_seconds() + 1)
     hear(bench, ABOVE)
-    assert by(bench, life) == ("execution",)
+    assert by(bench, strategy) == ("execution",)
     bench.broker.trade_by_hand(Side.SELL, 10)  # and no update tells it
     hear(bench, BELOW)
     await passing(10)
@@ -126,76 +126,76 @@ async def test_the_guard_of_a_strategy_that_has_been_dead_for_long_asks_before_i
 @in_virtual_time
 async def test_a_moved_stop_is_moved_at_both_before_it_is_said_to_be() -> None:
     bench = OutsideBench()
-    life = await armed(bench)
-    assert await life.actor.move_stop(140000) is True
+    strategy = await armed(bench)
+    assert await strategy.actor.move_stop(140000) is True
     hear(bench, BELOW)
     await passing(1)
     assert bench.sold == []
-    assert await life.actor.move_stop(149000) is True
+    assert await strategy.actor.move_stop(149000) is True
     await passing(1.5)
     hear(bench, 148000)
-    await until(lambda: life.state.phase is Phase.ENDED)
+    await until(lambda: strategy.state.phase is Phase.ENDED)
     assert bench.sold == [10]
 
 
 @in_virtual_time
 async def test_a_second_guard_that_does_not_confirm_a_move_is_said_and_tried_again() -> None:
     bench = OutsideBench()
-    life = await armed(bench)
-    guard = bench.desk.guard
+    strategy = await armed(bench)
+    guard = bench.order_execution.guard
 
     async def silent(holding: Holding) -> GuardAnswer:
         return GuardAnswer(armed=holding.stop is None)
 
-    bench.desk.guard = silent  # type: ignore[method-assign]
-    assert await life.actor.move_stop(149000) is False
-    bench.tick(life, 148500)  # the strategy has the new level all the same
-    await until(lambda: life.state.phase is not Phase.GUARDING)
-    bench.desk.guard = guard  # type: ignore[method-assign]
-    await until(lambda: life.state.phase is Phase.ENDED)
+    bench.order_execution.guard = silent  # type: ignore[method-assign]
+    assert await strategy.actor.move_stop(149000) is False
+    bench.tick(strategy, 148500)  # the strategy has the new level all the same
+    await until(lambda: strategy.state.phase is not Phase.GUARDING)
+    bench.order_execution.guard = guard  # type: ignore[method-assign]
+    await until(lambda: strategy.state.phase is Phase.ENDED)
     assert bench.sold == [10]
 
 
 @in_virtual_time
 async def test_a_stop_that_was_lowered_and_not_confirmed_may_sell_at_its_old_level_and_says_so() -> None:
     bench = OutsideBench()
-    life = await armed(bench)
+    strategy = await armed(bench)
 
     async def silent(holding: Holding) -> GuardAnswer:
         return GuardAnswer(armed=holding.stop is None)
 
-    bench.desk.guard = silent  # type: ignore[method-assign]
-    assert await life.actor.move_stop(140000) is False
+    bench.order_execution.guard = silent  # type: ignore[method-assign]
+    assert await strategy.actor.move_stop(140000) is False
     hear(bench, BELOW)
-    await until(lambda: life.state.phase is Phase.ENDED)
+    await until(lambda: strategy.state.phase is Phase.ENDED)
     assert bench.sold == [10]
-    reasons = [line.event.reason for entry in life.journal.records for line in entry.logs]
+    reasons = [line.event.reason for entry in strategy.journal.records for line in entry.logs]
     assert any("₹1440.00 at or below the stop-loss before its last move" in reason for reason in reasons)
 
 
 @in_virtual_time
 async def test_nothing_is_guarded_without_a_position() -> None:
     bench = OutsideBench()
-    life = bench.start()
-    assert await life.actor.move_stop(140000) is None
+    strategy = bench.start()
+    assert await strategy.actor.move_stop(140000) is None
     assert bench.execution.stops.shown() == []
 
 
 @in_virtual_time
 async def test_shares_that_were_sold_by_hand_are_not_sold_by_the_second_guard() -> None:
     bench = OutsideBench()
-    life = await armed(bench)
+    strategy = await armed(bench)
     bench.by_hand(Side.SELL, 4)
     hear(bench, BELOW)
-    await until(lambda: life.state.phase is Phase.ENDED, within_s=30)
+    await until(lambda: strategy.state.phase is Phase.ENDED, within_s=30)
     assert (bench.sold, bench.net()) == ([6], 0)
 
 
 @in_virtual_time
 async def test_a_trade_of_before_the_buy_sells_nothing() -> None:
     bench = OutsideBench()
-    life = await armed(bench)
-    bench.updates.tick(2, BELOW, life.state.run.buy_at - timedelta(seconds=2))
+    strategy = await armed(bench)
+    bench.updates.tick(2, BELOW, strategy.state.run.buy_at - timedelta(seconds=2))
     await passing(2)
     assert bench.sold == []
 
@@ -203,39 +203,39 @@ async def test_a_trade_of_before_the_buy_sells_nothing() -> None:
 @in_virtual_time
 async def test_a_strategy_that_hears_nothing_is_guarded_by_execution_alone() -> None:
     bench = OutsideBench()
-    life = await armed(bench)
-    life.actor.post(FeedLost("its connection is dead"))
-    await until(lambda: by(bench, life) == ("execution",))
+    strategy = await armed(bench)
+    strategy.actor.post(FeedLost("its connection is dead"))
+    await until(lambda: by(bench, strategy) == ("execution",))
     hear(bench, BELOW)
-    await until(lambda: life.state.phase is Phase.ENDED)
+    await until(lambda: strategy.state.phase is Phase.ENDED)
     assert bench.sold == [10]
 
 
 @in_virtual_time
 async def test_execution_that_hears_nothing_does_not_say_that_it_guards() -> None:
     bench = OutsideBench()
-    life = await armed(bench)
+    strategy = await armed(bench)
     bench.updates.followed[2].on_lost()
-    assert by(bench, life) == ("strategy",)
+    assert by(bench, strategy) == ("strategy",)
     bench.updates.reconnect(2)
     bench.updates.followed[2].on_heard()
-    assert by(bench, life) == ("strategy", "execution")
+    assert by(bench, strategy) == ("strategy", "execution")
     await passing(6)  # the connection is silent, and nobody says that it broke
-    assert by(bench, life) == ("strategy",)
+    assert by(bench, strategy) == ("strategy",)
 
 
 @in_virtual_time
 async def test_a_token_of_yesterday_is_not_heard_under_and_one_of_today_is() -> None:
     before_the_list = datetime(2026, 11, 23, 3, 10, tzinfo=UTC)  # 08:40 IST
     bench = OutsideBench(before_the_list)
-    life = await armed(bench, buy_at=before_the_list + timedelta(seconds=30))
+    strategy = await armed(bench, buy_at=before_the_list + timedelta(seconds=30))
     await passing(600)
     hear(bench, ABOVE)
-    assert by(bench, life) == ("strategy",)
+    assert by(bench, strategy) == ("strategy",)
     hear(bench, BELOW)
     await passing(1)
     assert bench.sold == []
-    bench.tick(life, ABOVE)
+    bench.tick(strategy, ABOVE)
     await passing(1)
     hear(bench, ABOVE)
-    assert by(bench, life) == ("strategy", "execution")
+    assert by(bench, strategy) == ("strategy", "execution")

@@ -100,7 +100,7 @@ async def test_an_exit_in_doubt_whose_session_expires_says_so_and_goes_on_after_
     bench.broker.down, bench.broker.expired = False, True
     await until(lambda: len(bench.strategies.events) == 2, within_s=10)
     told = [
-        (event.unreachable, event.session_expired)
+        (event.unreachable, event.login_expired)
         for event in bench.strategies.events
         if isinstance(event, PlacementUnresolved)
     ]

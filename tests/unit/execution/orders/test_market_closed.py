@@ -153,7 +153,7 @@ async def test_a_buy_that_the_market_does_not_take_ends_its_run_and_says_so() ->
     bench = WholeBench(at(FRIDAY, 18), market=market())
     bench.strategy(buy_at=at(FRIDAY, 18, 0, 30), sell_at=at(FRIDAY, 19))
     actor = await bench.reaches(1, Phase.ENDED)
-    await bench.lives[1]
+    await bench.tasks[1]
     assert bench.posted == []
     assert actor.state.detail is StatusDetail.MARKET_CLOSED
     assert actor.state.message == "Not bought – the exchange takes no such order now"
@@ -234,7 +234,7 @@ async def test_a_restart_while_the_market_is_closed_tells_nobody_again() -> None
     await stuck_at_the_close(bench, range(1, 2))
     before = await bench.reaches(1, Phase.EXIT_FAILED)
     await passing(5)
-    bench.lives[1].cancel()
+    bench.tasks[1].cancel()
     sent = len(bench.posted)
     bench.strategy(
         1,

@@ -25,7 +25,7 @@ ABOVE = STOP + 5000
 async def missed(bench: WholeBench) -> None:
     """The run ends as row E4 wants it: nothing bought, and a log, an alert and a status that say so."""
     actor = await bench.reaches(1, Phase.ENDED)
-    await bench.lives[1]
+    await bench.tasks[1]
     assert bench.posted == []
     assert actor.state.detail is StatusDetail.MISSED_EXECUTION
     assert actor.state.message == "Missed execution – the buy time passed, nothing was bought"
@@ -88,7 +88,7 @@ async def test_a_claim_that_can_be_had_again_within_the_grace_lets_the_buy_leave
 
 
 @in_virtual_time
-async def test_a_desk_that_is_asked_again_without_a_claim_finds_out_and_sends_nothing() -> None:
+async def test_execution_that_is_asked_again_without_a_claim_finds_out_and_sends_nothing() -> None:
     bench = ExecutionBench()
     bench.claims.verdict = ClaimsUnavailable("Redis does not answer")
     late = a_command(look_up_first=True, not_before=NOW - 6 * SECOND, not_after=NOW + 54 * SECOND, grace=GRACE)
@@ -110,7 +110,7 @@ async def test_a_buy_that_the_minute_has_no_room_for_within_the_grace_is_missed(
 
 
 @in_virtual_time
-async def test_a_desk_that_comes_back_too_late_sends_no_first_request() -> None:
+async def test_execution_that_comes_back_too_late_sends_no_first_request() -> None:
     bench = ExecutionBench()
     again = a_command(look_up_first=True, not_before=NOW - SECOND, not_after=NOW + 59 * SECOND, grace=GRACE)
     failed = await bench.failed(again)  # the quarantine outlasts the grace
@@ -154,7 +154,7 @@ async def test_exits_know_no_grace() -> None:
 
 async def not_bought(bench: WholeBench, price: str) -> None:
     actor = await bench.reaches(1, Phase.ENDED)
-    await bench.lives[1]
+    await bench.tasks[1]
     assert bench.posted == []
     assert actor.state.detail is StatusDetail.PRICE_BELOW_STOP
     assert actor.state.message == f"Not bought – the price ₹{price} is at or below the stop-loss ₹1450.00"

@@ -210,7 +210,7 @@ def test_a_wait_for_buyers_is_shown_and_told_once_and_its_end_is_logged_once() -
     assert logged(last).count("NO_BUYERS_RESOLVED") == 1
 
 
-def test_no_buyers_of_an_exit_that_is_not_in_work_means_nothing() -> None:
+def test_no_buyers_of_an_exit_that_is_not_working_means_nothing() -> None:
     state, decisions = step(exiting(), NoBuyers(exit_id(2), LOWER), LATER)
     assert (state, decisions) == (exiting(), ())
 

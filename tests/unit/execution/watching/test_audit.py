@@ -166,6 +166,6 @@ def test_what_was_sold_again_needs_no_guard() -> None:
     assert audit.audit(an_account(book=book, holdings=[], held={})) == []
 
 
-def test_what_is_in_work_or_was_sold_by_hand_needs_no_guard() -> None:
+def test_what_is_working_or_was_sold_by_hand_needs_no_guard() -> None:
     assert audit.audit(an_account(holdings=[], working=frozenset({7}))) == []
     assert audit.audit(an_account(holdings=[], held={})) == []

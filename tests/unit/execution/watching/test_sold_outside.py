@@ -15,15 +15,15 @@ from actors.strategy.traders_word import guarded_again
 from tests.kit.builders import BUY_AT, INFY, SELL_AT
 from tests.kit.execution import ExecutionBench, a_command
 from tests.kit.fakes.order_gateway import PARKED, REFUSED
-from tests.kit.outside import Life, OutsideBench
+from tests.kit.outside import Incarnation, OutsideBench
 from tests.kit.phases import STOP
 from tests.kit.virtual_time import in_virtual_time, passing, until
 
 CNC = Product.CNC
 
 
-async def ended(life: Life, within_s: float = 60) -> None:
-    await until(lambda: life.state.phase is Phase.ENDED, within_s)
+async def ended(strategy: Incarnation, within_s: float = 60) -> None:
+    await until(lambda: strategy.state.phase is Phase.ENDED, within_s)
     await passing(1)
 
 
@@ -36,13 +36,13 @@ def test_a_recovered_run_whose_shares_were_sold_by_hand_sells_nothing(first_tick
         left = await bench.all_die()
         bench.by_hand(Side.SELL, 10)
         await passing(1800)
-        life = await bench.recovered(left)
+        strategy = await bench.recovered(left)
         await passing(first_tick_s)
-        if life.state.phase is not Phase.ENDED:
-            bench.tick(life, STOP - 5000)
-        await ended(life)
+        if strategy.state.phase is not Phase.ENDED:
+            bench.tick(strategy, STOP - 5000)
+        await ended(strategy)
         assert (bench.sold, bench.net()) == ([], 0)
-        assert (life.state.detail, life.alerts) == (StatusDetail.CLOSED_OUTSIDE, ["closed_outside"])
+        assert (strategy.state.detail, strategy.alerts) == (StatusDetail.CLOSED_OUTSIDE, ["closed_outside"])
 
     scenario()
 
@@ -54,8 +54,8 @@ async def test_a_sell_time_that_passed_meanwhile_sells_nothing_either() -> None:
     left = await bench.all_die()
     bench.by_hand(Side.SELL, 10)
     bench.clock.step(SELL_AT - bench.clock.now() + timedelta(minutes=5))
-    life = await bench.recovered(left)
-    await ended(life)
+    strategy = await bench.recovered(left)
+    await ended(strategy)
     assert (bench.sold, bench.net()) == ([], 0)
 
 
@@ -68,12 +68,12 @@ async def test_an_intraday_position_of_yesterday_ends_by_what_the_account_says_b
     bench.broker.new_day()
     bench.clock.step(timedelta(hours=20))
     bench.broker.read_takes_s = 1.0
-    life = await bench.recovered(left)
-    bench.tick(life, STOP - 5000)
-    await ended(life)
+    strategy = await bench.recovered(left)
+    bench.tick(strategy, STOP - 5000)
+    await ended(strategy)
     assert (bench.sold, bench.net()) == ([], 0)
-    assert "STOPLOSS_TRIGGERED" not in life.journal.logged
-    assert life.alerts == ["closed_outside"]
+    assert "STOPLOSS_TRIGGERED" not in strategy.journal.logged
+    assert strategy.alerts == ["closed_outside"]
 
 
 @in_virtual_time
@@ -83,47 +83,47 @@ async def test_an_intraday_position_of_yesterday_that_is_still_there_is_guarded(
     left = await bench.all_die()
     bench.broker.new_day()
     bench.clock.step(timedelta(hours=20))
-    life = await bench.recovered(left)
+    strategy = await bench.recovered(left)
     await passing(2)
-    bench.tick(life, STOP - 5000)
-    await ended(life)
+    bench.tick(strategy, STOP - 5000)
+    await ended(strategy)
     assert (bench.sold, bench.net()) == ([10], 0)
 
 
 @in_virtual_time
 async def test_a_parked_exit_is_called_back_when_the_trader_sells_by_hand() -> None:
     bench = OutsideBench()
-    life = await bench.guarding()
+    strategy = await bench.guarding()
     bench.broker.script, bench.broker.widening_fills = [PARKED], False
     await passing(5)
-    bench.tick(life, STOP)
+    bench.tick(strategy, STOP)
     await until(lambda: bench.sold)
     await passing(3)
     bench.by_hand(Side.SELL, 10)
-    await ended(life)
+    await ended(strategy)
     assert (bench.sold, bench.net()) == ([10], 0)
-    assert {"exit_recalled", "closed_outside"} <= set(life.alerts)
+    assert {"exit_recalled", "closed_outside"} <= set(strategy.alerts)
 
 
 @in_virtual_time
-async def test_of_a_parked_exit_what_the_trader_left_is_sold_anew() -> None:
+async def test_of_a_parked_exit_what_the_trader_left_is_sold_again() -> None:
     bench = OutsideBench()
-    life = await bench.guarding()
+    strategy = await bench.guarding()
     bench.broker.script, bench.broker.widening_fills = [PARKED], False
     await passing(5)
-    bench.tick(life, STOP)
+    bench.tick(strategy, STOP)
     await until(lambda: bench.sold)
     bench.by_hand(Side.SELL, 4)
-    await ended(life)
+    await ended(strategy)
     assert (bench.sold, bench.net()) == ([10, 6], 0)
 
 
 @in_virtual_time
 async def test_a_short_is_said_until_it_is_gone_though_its_run_has_ended() -> None:
     bench = OutsideBench()
-    life = await bench.guarding()
-    bench.stop(life)
-    await ended(life)
+    strategy = await bench.guarding()
+    bench.stop(strategy)
+    await ended(strategy)
     bench.by_hand(Side.SELL, 10)
     await until(lambda: bench.attempts.alerts, within_s=60)
     await passing(1300)
@@ -136,9 +136,9 @@ async def test_a_short_is_said_until_it_is_gone_though_its_run_has_ended() -> No
 @in_virtual_time
 async def test_execution_that_forgot_an_account_watches_it_again_for_what_was_traded() -> None:
     bench = OutsideBench()
-    life = await bench.guarding()
-    bench.stop(life)
-    await ended(life)
+    strategy = await bench.guarding()
+    bench.stop(strategy)
+    await ended(strategy)
     later = OutsideBench()
     later.broker, later.records = bench.broker, bench.records
     later.broker.trade_by_hand(Side.SELL, 10)
@@ -152,18 +152,18 @@ def test_the_traders_own_delivery_shares_are_not_sold(exit_is_refused: bool) -> 
     async def scenario() -> None:
         bench = OutsideBench()
         bench.broker.opening[INFY, CNC] = 100
-        life = await bench.guarding(product=CNC)
+        strategy = await bench.guarding(product=CNC)
         await passing(10)
         if exit_is_refused:
             bench.broker.script = [REFUSED] * 50
-            bench.tick(life, STOP)
-            await until(lambda: life.state.phase is Phase.EXIT_FAILED)
+            bench.tick(strategy, STOP)
+            await until(lambda: strategy.state.phase is Phase.EXIT_FAILED)
             bench.broker.script = []
         bench.by_hand(Side.SELL, 10, CNC)
         if not exit_is_refused:
-            bench.tick(life, STOP)
-        await ended(life)
-        assert (bench.net(CNC), life.state.detail) == (0, StatusDetail.CLOSED_OUTSIDE)
+            bench.tick(strategy, STOP)
+        await ended(strategy)
+        assert (bench.net(CNC), strategy.state.detail) == (0, StatusDetail.CLOSED_OUTSIDE)
         assert bench.broker.filled_sales() == 0
 
     scenario()
@@ -176,11 +176,11 @@ def test_shares_that_the_trader_sold_from_his_holdings_before_are_not_counted_ag
         bench = OutsideBench()
         bench.broker.opening[INFY, CNC] = 100
         bench.by_hand(Side.SELL, sold_before, CNC)
-        life = await bench.guarding(product=CNC)
+        strategy = await bench.guarding(product=CNC)
         await passing(20)
-        assert (life.state.phase, life.alerts) == (Phase.GUARDING, [])
-        bench.tick(life, STOP)
-        await ended(life)
+        assert (strategy.state.phase, strategy.alerts) == (Phase.GUARDING, [])
+        bench.tick(strategy, STOP)
+        await ended(strategy)
         assert (bench.sold, bench.net(CNC)) == ([10], -sold_before)
 
     scenario()
@@ -194,12 +194,12 @@ async def test_delivery_of_an_earlier_day_is_covered_by_the_opening_quantity() -
     bench.broker.new_day()
     bench.clock.step(timedelta(hours=20))
     assert bench.broker.opening[INFY, CNC] == 10
-    life = await bench.recovered(left, late_exit="hold")
+    strategy = await bench.recovered(left, late_exit="hold")
     await passing(10)
-    assert life.state.phase is Phase.GUARDING
+    assert strategy.state.phase is Phase.GUARDING
     bench.by_hand(Side.SELL, 4, CNC)
-    bench.tick(life, STOP)
-    await ended(life)
+    bench.tick(strategy, STOP)
+    await ended(strategy)
     assert bench.sold == [6]
 
 
@@ -207,37 +207,37 @@ async def test_delivery_of_an_earlier_day_is_covered_by_the_opening_quantity() -
 async def test_nothing_is_bought_while_the_account_is_short_of_the_same_shares() -> None:
     bench = OutsideBench()
     bench.by_hand(Side.SELL, 50)
-    life = bench.start()
-    await ended(life)
+    strategy = bench.start()
+    await ended(strategy)
     assert (bench.broker.posts, bench.net()) == ([], -50)
-    assert life.state.detail is StatusDetail.ACCOUNT_SHORT
-    assert "short of 50 INFY (MIS)" in life.state.message
+    assert strategy.state.detail is StatusDetail.ACCOUNT_SHORT
+    assert "short of 50 INFY (MIS)" in strategy.state.message
 
 
 @in_virtual_time
 async def test_more_intraday_shares_of_the_traders_own_are_left_alone() -> None:
     bench = OutsideBench()
     bench.by_hand(Side.BUY, 50)
-    life = await bench.guarding()
+    strategy = await bench.guarding()
     await passing(10)
     bench.by_hand(Side.SELL, 10)
-    bench.tick(life, STOP)
-    await ended(life)
+    bench.tick(strategy, STOP)
+    await ended(strategy)
     assert (bench.sold, bench.net()) == ([], 50)
-    assert "counts against the strategy first" in dict(life.journal.alerts)["closed_outside"]
+    assert "counts against the strategy first" in dict(strategy.journal.alerts)["closed_outside"]
 
 
 @in_virtual_time
-async def test_an_exit_that_the_trader_reduces_in_the_app_sells_the_rest_anew() -> None:
+async def test_an_exit_that_the_trader_reduces_in_the_app_sells_the_rest_again() -> None:
     bench = OutsideBench()
-    life = await bench.guarding()
+    strategy = await bench.guarding()
     bench.broker.script, bench.broker.widening_fills = [PARKED], False
-    bench.tick(life, STOP)
+    bench.tick(strategy, STOP)
     await until(lambda: bench.sold)
     await passing(0.5)
     bench.broker.reduce_by_hand("2", 5)
     bench.broker.fill("2", 5)
-    await ended(life)
+    await ended(strategy)
     assert (bench.sold, bench.net()) == ([10, 5], 0)
 
 
@@ -255,25 +255,25 @@ async def test_two_runs_on_the_same_shares_never_sell_more_than_there_are() -> N
     assert (sum(bench.sold), bench.net()) == (10, 0)
 
 
-async def closed_by_hand_sale(bench: OutsideBench, own: int) -> Life:
+async def closed_by_hand_sale(bench: OutsideBench, own: int) -> Incarnation:
     """A run that has ended because the trader sold ten of the shares, of which he had more of his own."""
     bench.by_hand(Side.BUY, own)
-    life = await bench.guarding()
+    strategy = await bench.guarding()
     await passing(10)
     bench.by_hand(Side.SELL, 10)
-    await ended(life)
-    return life
+    await ended(strategy)
+    return strategy
 
 
-def as_loaded(life: Life) -> LoadedRun:
-    return LoadedRun(life.state.run, life.epoch, dump_state(life.state))
+def as_loaded(strategy: Incarnation) -> LoadedRun:
+    return LoadedRun(strategy.state.run, strategy.epoch, dump_state(strategy.state))
 
 
 @in_virtual_time
 async def test_by_the_traders_word_a_run_guards_again_what_is_there() -> None:
     bench = OutsideBench()
-    life = await closed_by_hand_sale(bench, own=50)
-    entry, held = await guarded_again(as_loaded(life), bench.desk, bench.clock.now())
+    strategy = await closed_by_hand_sale(bench, own=50)
+    entry, held = await guarded_again(as_loaded(strategy), bench.order_execution, bench.clock.now())
     assert held == 10
     assert entry is not None
     again = bench.start(dump_state(entry.state), epoch=2)
@@ -287,8 +287,8 @@ async def test_by_the_traders_word_a_run_guards_again_what_is_there() -> None:
 @in_virtual_time
 async def test_a_later_sale_by_hand_counts_against_the_run_again() -> None:
     bench = OutsideBench()
-    life = await closed_by_hand_sale(bench, own=50)
-    entry, _ = await guarded_again(as_loaded(life), bench.desk, bench.clock.now())
+    strategy = await closed_by_hand_sale(bench, own=50)
+    entry, _ = await guarded_again(as_loaded(strategy), bench.order_execution, bench.clock.now())
     assert entry is not None
     again = bench.start(dump_state(entry.state), epoch=2)
     await passing(20)
@@ -300,8 +300,8 @@ async def test_a_later_sale_by_hand_counts_against_the_run_again() -> None:
 @in_virtual_time
 async def test_the_word_covers_no_more_than_the_position() -> None:
     bench = OutsideBench()
-    life = await closed_by_hand_sale(bench, own=4)
-    entry, held = await guarded_again(as_loaded(life), bench.desk, bench.clock.now())
+    strategy = await closed_by_hand_sale(bench, own=4)
+    entry, held = await guarded_again(as_loaded(strategy), bench.order_execution, bench.clock.now())
     assert held == 4
     assert entry is not None
     again = bench.start(dump_state(entry.state), epoch=2)
@@ -314,29 +314,29 @@ async def test_the_word_covers_no_more_than_the_position() -> None:
 @in_virtual_time
 async def test_the_word_is_not_taken_when_nothing_is_there_or_others_hold_it() -> None:
     bench = OutsideBench()
-    life = await closed_by_hand_sale(bench, own=0)
-    assert await guarded_again(as_loaded(life), bench.desk, bench.clock.now()) == (None, 0)
+    strategy = await closed_by_hand_sale(bench, own=0)
+    assert await guarded_again(as_loaded(strategy), bench.order_execution, bench.clock.now()) == (None, 0)
     sold = OutsideBench()
     stopped = await sold.guarding()
     sold.stop(stopped)
     await ended(stopped)
-    assert await guarded_again(as_loaded(stopped), sold.desk, sold.clock.now()) == (None, None)
+    assert await guarded_again(as_loaded(stopped), sold.order_execution, sold.clock.now()) == (None, None)
 
 
 @in_virtual_time
 async def test_a_position_that_the_trader_says_he_closed_ends_only_if_the_account_agrees() -> None:
     bench = OutsideBench()
-    life = await bench.guarding()
+    strategy = await bench.guarding()
     await passing(5)
     bench.broker.script = [REFUSED] * 50
-    bench.tick(life, STOP)
-    await until(lambda: life.state.phase is Phase.EXIT_FAILED)
-    assert await life.actor.closed_by_trader(1) == WordTaken(done=False, held=10)
-    assert life.state.phase is not Phase.ENDED
+    bench.tick(strategy, STOP)
+    await until(lambda: strategy.state.phase is Phase.EXIT_FAILED)
+    assert await strategy.actor.closed_by_trader(1) == WordTaken(done=False, held=10)
+    assert strategy.state.phase is not Phase.ENDED
     bench.by_hand(Side.SELL, 10)
-    assert await life.actor.closed_by_trader(10) == WordTaken(done=True)
-    assert (life.state.detail, bench.net()) == (StatusDetail.CLOSED_OUTSIDE, 0)
-    assert await life.actor.closed_by_trader(1) == WordTaken(done=False)
+    assert await strategy.actor.closed_by_trader(10) == WordTaken(done=True)
+    assert (strategy.state.detail, bench.net()) == (StatusDetail.CLOSED_OUTSIDE, 0)
+    assert await strategy.actor.closed_by_trader(1) == WordTaken(done=False)
 
 
 @in_virtual_time
@@ -354,9 +354,9 @@ def test_a_short_is_known_at_the_instant_of_the_buy_whenever_the_account_was_loo
     async def scenario() -> None:
         bench = OutsideBench(start=BUY_AT - timedelta(seconds=looked_s_before))
         bench.by_hand(Side.SELL, 50)
-        life = bench.start()
-        await ended(life)
-        assert (bench.broker.posts, life.state.detail) == ([], StatusDetail.ACCOUNT_SHORT)
+        strategy = bench.start()
+        await ended(strategy)
+        assert (bench.broker.posts, strategy.state.detail) == ([], StatusDetail.ACCOUNT_SHORT)
 
     scenario()
 
@@ -364,10 +364,10 @@ def test_a_short_is_known_at_the_instant_of_the_buy_whenever_the_account_was_loo
 @in_virtual_time
 async def test_an_exit_that_nobody_watched_while_the_trader_sold_is_called_back_at_once() -> None:
     bench = OutsideBench()
-    life = await bench.guarding()
+    strategy = await bench.guarding()
     bench.broker.script, bench.broker.widening_fills = [PARKED], False
     await passing(5)
-    bench.tick(life, STOP)
+    bench.tick(strategy, STOP)
     await until(lambda: bench.sold)
     left = await bench.all_die()
     bench.by_hand(Side.SELL, 10)
@@ -384,8 +384,8 @@ async def test_delivery_sold_from_the_holdings_is_no_short_before_a_buy() -> Non
     bench = OutsideBench()
     bench.broker.opening[INFY, CNC] = 100
     bench.by_hand(Side.SELL, 60, CNC)
-    life = bench.start(product=CNC)
-    await until(lambda: life.state.phase is Phase.GUARDING, within_s=60)
+    strategy = bench.start(product=CNC)
+    await until(lambda: strategy.state.phase is Phase.GUARDING, within_s=60)
     short = OutsideBench()
     short.broker.opening[INFY, CNC] = 10
     short.by_hand(Side.SELL, 60, CNC)

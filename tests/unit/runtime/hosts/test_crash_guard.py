@@ -24,16 +24,16 @@ def test_the_pauses_grow_while_it_crashes_at_once_and_stay_short_enough_for_a_po
     assert pauses.in_a_row
 
 
-def test_a_crash_after_a_steady_life_is_a_first_one() -> None:
+def test_a_crash_after_a_steady_run_is_a_first_one() -> None:
     pauses = CrashPauses()
-    assert [pauses.after(lived) for lived in (0.1, 0.1, STEADY_AFTER_S, 0.1)] == [1, 2, 1, 2]
+    assert [pauses.after(lasted) for lasted in (0.1, 0.1, STEADY_AFTER_S, 0.1)] == [1, 2, 1, 2]
     assert (pauses.after(STEADY_AFTER_S), pauses.in_a_row) == (1, False)
 
 
-async def test_the_next_lives_give_an_alert_once_in_a_window() -> None:
+async def test_the_next_incarnations_give_an_alert_once_in_a_window() -> None:
     now, journal = [0.0], FakeJournal()
     alerts = AlertsOnce(journal, lambda: now[0])
-    for _ in range(100):  # five minutes of lives
+    for _ in range(100):  # five minutes of crashes
         await alerts.load(1)
         await alerts.alert(1, 2, "buy_failed", "No.")
         now[0] += WINDOW_S / 100 - 0.01
@@ -45,7 +45,7 @@ async def test_the_next_lives_give_an_alert_once_in_a_window() -> None:
     assert len(journal.alerts) == 3
 
 
-async def test_within_one_life_every_alert_is_given() -> None:
+async def test_within_one_incarnation_every_alert_is_given() -> None:
     journal = FakeJournal()
     alerts = AlertsOnce(journal, lambda: 0.0)
     for _ in range(3):
@@ -67,8 +67,8 @@ async def test_a_strategy_whose_records_are_refused_guards_and_says_so_once() ->
     await passing(600)
     assert len(bench.journal.tried) - tried < 40
     assert [code for code, _ in bench.journal.alerts].count("record_refused") == 1
-    assert bench.life is not None
-    assert not bench.life.done()
+    assert bench.task is not None
+    assert not bench.task.done()
 
 
 @in_virtual_time
@@ -77,7 +77,7 @@ async def test_when_the_journal_takes_records_again_none_is_lost() -> None:
     bench.journal.failures = [REFUSED] * 5
     bench.start()
     buy = await bench.ordered()
-    bench.desk.answer(reported(buy.intent))
+    bench.execution.answer(reported(buy.intent))
     await until(lambda: "ORDER_COMPLETE" in bench.journal.logged, within_s=120)
     assert bench.journal.logged == ["BUY_TRIGGERED", "ORDER_COMPLETE"]
 

@@ -3,12 +3,12 @@
 import pytest
 
 from actors.ports.common import PeerUnavailable
-from actors.runtime.plane.orders import OrderLine
+from actors.runtime.plane.orders import OrderLink
 from tests.kit.execution import a_command
 
 
 async def test_a_command_without_a_link_is_in_doubt_at_once() -> None:
-    line = OrderLine(lambda _: None)
-    assert not line.alive
+    link = OrderLink(lambda _: None)
+    assert not link.alive
     with pytest.raises(PeerUnavailable):
-        await line.execute(a_command())
+        await link.execute(a_command())

@@ -1,4 +1,4 @@
-"""What users do with the account itself: see what happened on it, and delete it."""
+"""What users do about themselves: read what was done in their name, and have it all deleted."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -23,8 +23,8 @@ from persistence.mirror.mirror import RuntimeMirror
 log = structlog.stdlib.get_logger(__name__)
 
 
-class AccountService:
-    """Deletes accounts and tells their story. Another tenant's lines do not exist here (row K1)."""
+class UserService:
+    """Deletes users and reads their audit log. Another tenant's lines do not exist here (row K1)."""
 
     def __init__(
         self,

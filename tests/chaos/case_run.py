@@ -1,4 +1,4 @@
-"""One case as the life of one strategy of a trader of its own: START, the entry, the exit, the end."""
+"""One case as one run of one strategy of a trader of its own: START, the entry, the exit, the end."""
 
 import time
 from collections.abc import Callable
@@ -22,16 +22,16 @@ BUY_IN_S, BUY_IN_KILLS_S = 9.0, 16.0
 BOUGHT_WITHIN_S = 75.0
 ENDS_WITHIN_S = 120.0
 SELL_AFTER_S, SELL_AFTER_KILLS_S = 9.0, 25.0
-"""A life that sells at its time does so this long after its buy time; others' kills may hold the buy up."""
+"""A case that sells at its time does so this long after its buy time; others' kills may hold the buy up."""
 
 
 class NotTried(Exception):
-    """The case did not happen as it was meant to; nothing is proven by this life."""
+    """The case did not happen as it was meant to; nothing is proven by this case."""
 
 
 @dataclass(frozen=True)
 class Market:
-    """Where a life trades: its price, its stop-loss, and the price that touches it, in rupees."""
+    """Where a case trades: its price, its stop-loss, and the price that touches it, in rupees."""
 
     symbol: str
     price: float
@@ -40,15 +40,15 @@ class Market:
 
 
 QUIET = Market("TCS", 3120.00, FAR_STOP, FAR_STOP)
-"""For lives that do not wait for a fall; nobody moves it."""
+"""For cases that do not wait for a fall; nobody moves it."""
 
 FALLING = (Market("SBIN", 800.00, 790.00, 789.00), Market("ITC", 400.00, 395.00, 394.00))
-"""A life that is stopped out has one of these to itself."""
+"""A case that is stopped out has one of these to itself."""
 
 
 @dataclass
-class Life:
-    """A case being lived. `run` is for a thread of its own; it raises `NotTried` or AssertionError."""
+class CaseRun:
+    """One run of a case. `run` is for a thread of its own; it raises `NotTried` or AssertionError."""
 
     case: Case
     deployment: Deployment
@@ -62,7 +62,7 @@ class Life:
     _failpoint: Path | None = None
 
     def run(self) -> None:
-        """Live it to its end."""
+        """Run it to its end."""
         self._start()
         if self.case.action is Action.BUY:
             self._prepare()

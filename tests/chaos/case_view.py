@@ -1,4 +1,4 @@
-"""What can be seen, and done, of the life of one strategy: its orders at the exchange, its run's row, its alerts."""
+"""What can be seen, and done, of one strategy: its orders at the exchange, its run's row, its alerts."""
 
 import os
 import signal
@@ -16,11 +16,11 @@ from tests.kit.trader import Deployment, Running, Trader
 ENDS_WITHIN_S = 75.0
 
 WIDE = {"lower_circuit_limit": 400.00, "upper_circuit_limit": 1600.00}
-"""A band around the prices of the lives, whatever the share closed at."""
+"""A band around the prices of the cases, whatever the share closed at."""
 
 
 @dataclass
-class LifeView(ABC):
+class CaseView(ABC):
     """One strategy of a trader of its own."""
 
     deployment: Deployment
@@ -109,7 +109,7 @@ class LifeView(ABC):
     # --- actors ---------------------------------------------------------------------------------------------------
 
     def _actors_of(self, kind: str) -> list[str]:
-        """Names of the living actors of a kind; of strategies and routers, only the life's own."""
+        """Names of the running actors of a kind; of strategies and routers, only the case's own."""
         own = {"strategy": self.strategy.actor, "router": f"router:NSE:{self._symbol}"}
         actors = self.deployment.actors()
         return [name for name in sorted(actors) if name.partition(":")[0] == kind and own.get(kind, name) == name]
@@ -118,7 +118,7 @@ class LifeView(ABC):
         return {name: self._pid(name) for kind in kinds for name in self._actors_of(kind)}
 
     def _pid(self, actor: str) -> int:
-        """An actor that another life has just killed has no pid for a moment."""
+        """An actor that another case has just killed has no pid for a moment."""
         import ray
 
         def found() -> int | None:
@@ -135,7 +135,7 @@ class LifeView(ABC):
 
 
 def kill(pids: Iterable[int]) -> None:
-    """SIGKILL for each that still lives."""
+    """SIGKILL for each that still runs."""
     for pid in pids:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""One life of the third table: a strategy that both guards watch, until its stop-loss is touched in a bad moment."""
+"""One case of the third table: a strategy that both guards watch, until its stop-loss is touched in a bad moment."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -11,9 +11,9 @@ from typing import Any
 import httpx
 
 from actors import failpoints
+from tests.chaos.case_run import NotTried
+from tests.chaos.case_view import WIDE, CaseView, kill
 from tests.chaos.guards_catalogue import GUARDING, POINTS, RESTING, Event, GuardsCase, Victim
-from tests.chaos.life import NotTried
-from tests.chaos.life_view import WIDE, LifeView, kill
 from tests.chaos.outside_judge import broken_promises
 from tests.kit.paper import eventually
 
@@ -29,7 +29,7 @@ BUY_IN_S, SELL_IN_S = 10.0, 32.0
 """From START to the entry, and to a timed SELL that falls due in the instant of the touch."""
 
 ARMED_WITHIN_S = 45.0
-"""Both guards are back so soon after whatever happened in the life before."""
+"""Both guards are back so soon after whatever happened in the case before."""
 
 RESTS_S = 8.0
 """How long an exit rests at the exchange: who was killed is back before it fills."""
@@ -52,7 +52,7 @@ LEAVES_WITHIN_NS = 300_000_000
 
 
 @dataclass
-class GuardsLife(LifeView):
+class GuardsCaseRun(CaseView):
     """`prepare()`, `strike()`, `finish()`: each raises `NotTried` or AssertionError. Then ask for the `verdict()`."""
 
     case: GuardsCase
@@ -63,7 +63,7 @@ class GuardsLife(LifeView):
     """From the touch to the arrival of our first SELL."""
 
     noticed_at: datetime | None = None
-    """From when on nobody takes for alive what the life has killed or cut off."""
+    """From when on nobody takes for alive what the case has killed or cut off."""
 
     _ended: bool = False
     _struck: bool = False
@@ -88,8 +88,8 @@ class GuardsLife(LifeView):
 
     # --- the instant ----------------------------------------------------------------------------------------------
 
-    def strike(self, before: "GuardsLife | None") -> None:
-        """Once both guards stand, and what the life `before` has done is noticed: kill, or let it happen, in the touch.
+    def strike(self, before: "GuardsCaseRun | None") -> None:
+        """Once both guards stand, and what the case `before` has done is noticed: kill, or let it happen, in the touch.
 
         Returns when the exit has come, and who died is back.
         """
@@ -152,7 +152,7 @@ class GuardsLife(LifeView):
             raise NotTried("the failpoint was never reached") from None
 
     def _await_return(self, killed: dict[str, int]) -> None:
-        """What other lives rely on too is there again; the strategy itself may have ended its run."""
+        """What other cases rely on too is there again; the strategy itself may have ended its run."""
         shared = {name: pid for name, pid in killed.items() if name != self.strategy.actor}
         eventually(lambda: all(self._pid(name) != pid for name, pid in shared.items()), 60, f"{list(shared)} are back")
 
@@ -212,11 +212,11 @@ class GuardsLife(LifeView):
         return touched_ns
 
     def _feed_user(self) -> str:
-        """Whose credentials the feed uses; they must not be the life's own, or one loss would be two."""
+        """Whose credentials the feed uses; they must not be the case's own, or one loss would be two."""
         sql = "select broker_user_id from broker_accounts where id = %s"
         (row,) = self.deployment.query(sql, int(str(self.deployment.redis.get("feed_account:paper"))))
         if row["broker_user_id"] == self._user:
-            raise NotTried("the feed uses the account of the life")
+            raise NotTried("the feed uses the account of the case")
         return str(row["broker_user_id"])
 
     def _users_but(self, user: str) -> list[str]:

@@ -1,8 +1,8 @@
 """Whether the chaos suite would notice: takes the mechanisms of the order protocol away one by one, and expects red.
 
-python -m tests.chaos.teeth [--only TEXT]...
+python -m tests.chaos.mutation_run [--only TEXT]...
 
-Works in a copy of the tree. The unchanged copy must be green first; a life that could not be lived proves nothing.
+Works in a copy of the tree. The unchanged copy must be green first; a case that could not be run proves nothing.
 """
 
 import argparse
@@ -29,7 +29,7 @@ COPIED = ("actors", "api", "broker", "config", "persistence", "tests", "pyprojec
 PATIENCE_S = 900.0
 
 Verdicts = dict[str, dict[str, Any]]
-"""By life: `problems`, sentences; `untried`, why it proves nothing, or an empty text."""
+"""By case: `problems`, sentences; `untried`, why it proves nothing, or an empty text."""
 
 
 class TextNotFound(Exception):
@@ -57,32 +57,39 @@ def without(tree: Path, mutation: Mutation) -> Iterator[None]:
             (tree / name).write_text(text, encoding="utf-8")
 
 
-def lived(tree: Path, names: Sequence[str]) -> Verdicts:
-    """Live some cases in a process of the tree, on a stack of its own.
+def verdicts_of(tree: Path, names: Sequence[str]) -> Verdicts:
+    """Run some cases in a process of the tree, on a stack of its own.
 
     Raises:
-        subprocess.CalledProcessError: the stack did not start, or something broke that no life accounts for.
+        subprocess.CalledProcessError: the stack did not start, or something broke that no case accounts for.
         subprocess.TimeoutExpired: likewise.
     """
     # without bytecode: two versions of a file within one second would pass for the same
     surroundings = {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
     answer = tree / "verdicts.json"
     answer.unlink(missing_ok=True)
-    argv = [sys.executable, "-m", "tests.chaos.teeth", "--answer", str(answer), *(f"--live={name}" for name in names)]
+    argv = [
+        sys.executable,
+        "-m",
+        "tests.chaos.mutation_run",
+        "--answer",
+        str(answer),
+        *(f"--case={name}" for name in names),
+    ]
     subprocess.run(argv, cwd=tree, env=surroundings, check=True, timeout=PATIENCE_S)
     verdicts: Verdicts = json.loads(answer.read_text(encoding="utf-8"))
     return verdicts
 
 
-def _live_here(names: Sequence[str], answer: Path) -> None:
+def _run_here(names: Sequence[str], answer: Path) -> None:
     """What the process of the tree does."""
     from tests.chaos import run
+    from tests.chaos.case_run import FALLING
     from tests.chaos.catalogue import cases
     from tests.chaos.guards_catalogue import possible_guards
     from tests.chaos.guards_run import GuardsFlow
-    from tests.chaos.life import FALLING
     from tests.chaos.outside_catalogue import possible_outside
-    from tests.chaos.outside_run import live_everywhere
+    from tests.chaos.outside_run import run_everywhere
     from tests.chaos.special import SPECIAL
     from tests.kit.session import running_session
 
@@ -91,7 +98,7 @@ def _live_here(names: Sequence[str], answer: Path) -> None:
     outside = {case.name: case for case in possible_outside()}
     verdicts: Verdicts = {}
     known = [outside[name] for name in names if name in outside]
-    for seen in live_everywhere(known, when_up=lambda: _check_that_ray_runs(REPOSITORY)):
+    for seen in run_everywhere(known, when_up=lambda: _check_that_ray_runs(REPOSITORY)):
         verdicts[seen.case.name] = {"problems": seen.problems, "untried": seen.untried}
     if outside.keys() >= set(names):
         answer.write_text(json.dumps(verdicts), encoding="utf-8")
@@ -99,9 +106,9 @@ def _live_here(names: Sequence[str], answer: Path) -> None:
     with running_session(api_rate_per_minute=0, auth_rate_per_minute=0) as (_, deployment):
         _check_that_ray_runs(REPOSITORY)
         run.warm_up(deployment)
-        for result in run.live_all(deployment, [by_name[name] for name in names if name in by_name]):
+        for result in run.run_all(deployment, [by_name[name] for name in names if name in by_name]):
             verdicts[result.case.name] = {"problems": result.problems, "untried": result.untried}
-        for guarded in GuardsFlow(deployment).live_all([guards[name] for name in names if name in guards]):
+        for guarded in GuardsFlow(deployment).run_all([guards[name] for name in names if name in guards]):
             verdicts[guarded.case.name] = {"problems": guarded.problems, "untried": guarded.untried}
         for name in names:
             if name in SPECIAL:
@@ -122,7 +129,7 @@ def _surge(deployment: Any) -> dict[str, Any]:
         surge, problems = Surge(deployment), []
         deployment.exchange.clear_faults()
         try:
-            surge.live()
+            surge.run()
         except NotCrowded as error:
             untried = str(error)
             continue
@@ -155,11 +162,11 @@ def said(mutation: Mutation, verdicts: Verdicts) -> list[str]:
     return [problem for problem in problems if problem.startswith(mutation.expected)]
 
 
-def bite(tree: Path, chosen: Sequence[Mutation], console: Console) -> bool:
+def all_noticed(tree: Path, chosen: Sequence[Mutation], console: Console) -> bool:
     """Whether the unchanged tree is green and every mutation is noticed."""
-    names = sorted({name for mutation in chosen for name in mutation.lives})
+    names = sorted({name for mutation in chosen for name in mutation.cases})
     console.print(f"unchanged: {', '.join(names)}", highlight=False)
-    untouched = lived(tree, names)
+    untouched = verdicts_of(tree, names)
     red = {name: verdict for name, verdict in untouched.items() if verdict["problems"] or verdict["untried"]}
     for name, verdict in red.items():
         console.print(f"{name}: {verdict}", style="red", highlight=False, markup=False)
@@ -169,7 +176,7 @@ def bite(tree: Path, chosen: Sequence[Mutation], console: Console) -> bool:
     for mutation in chosen:
         console.print(f"without {mutation.mechanism}", highlight=False)
         with without(tree, mutation):
-            verdicts = lived(tree, mutation.lives)
+            verdicts = verdicts_of(tree, mutation.cases)
         sentences = said(mutation, verdicts)
         console.print(f"  {sentences[0] if sentences else f'NOT CAUGHT: {verdicts}'}", highlight=False, markup=False)
         missed += not sentences
@@ -183,15 +190,15 @@ def main() -> int:
     """Exit code 1 if the unchanged tree is not green or a mutation was not noticed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", action="append", help="only mechanisms whose name contains this, or another of these")
-    parser.add_argument("--live", action="append", default=[], help=argparse.SUPPRESS)
+    parser.add_argument("--case", action="append", default=[], help=argparse.SUPPRESS)
     parser.add_argument("--answer", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.answer is not None:
-        _live_here(options.live, options.answer)
+        _run_here(options.case, options.answer)
         return 0
     everything = (*MUTATIONS, *OUTSIDE_MUTATIONS, *GUARDS_MUTATIONS)
     chosen = [mutation for mutation in everything if any(text in mutation.mechanism for text in options.only or [""])]
-    with tempfile.TemporaryDirectory(prefix="ta-teeth-") as directory:
+    with tempfile.TemporaryDirectory(prefix="ta-mutations-") as directory:
         tree = Path(directory)
         for name in COPIED:
             source, target = REPOSITORY / name, tree / name
@@ -199,7 +206,7 @@ def main() -> int:
                 shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
             else:
                 shutil.copy2(source, target)
-        return int(not bite(tree, chosen, Console(width=160)))
+        return int(not all_noticed(tree, chosen, Console(width=160)))
 
 
 if __name__ == "__main__":

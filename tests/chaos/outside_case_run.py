@@ -1,4 +1,4 @@
-"""One life of the second table: a strategy of a trader of its own, up to a step, where something happens outside."""
+"""One case of the second table: a strategy of a trader of its own, up to a step, where something happens outside."""
 
 import time
 from collections.abc import Callable
@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from tests.chaos.life import NotTried
-from tests.chaos.life_view import ENDS_WITHIN_S, WIDE, kill
+from tests.chaos.case_run import NotTried
+from tests.chaos.case_view import ENDS_WITHIN_S, WIDE, kill
 from tests.chaos.outside_catalogue import Happening, Kill, Step
 from tests.chaos.outside_judge import LEAVES_WITHIN_NS, broken_promises
 from tests.chaos.outside_view import FALLEN, Closing, OutsideView, Slot
@@ -56,7 +56,7 @@ SLOTS = tuple(
 
 
 @dataclass
-class OutsideLife(OutsideView):
+class OutsideCaseRun(OutsideView):
     """`run()` it in a thread of its own; it raises `NotTried` or AssertionError. Then ask for the `verdict()`."""
 
     starting: AbstractContextManager[Any] = field(default_factory=nullcontext)
@@ -67,7 +67,7 @@ class OutsideLife(OutsideView):
     _waiting: str = ""
 
     def run(self) -> None:
-        """Live it to its end."""
+        """Run it to its end."""
         try:
             self._start()
             self._reach()

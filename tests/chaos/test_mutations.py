@@ -1,15 +1,15 @@
-"""Every mutation of `make teeth` fits the code as it is, and names lives that exist."""
+"""Every mutation of `make mutations` fits the code as it is, and names cases that exist."""
 
 import pytest
 
 from tests.chaos.catalogue import cases
 from tests.chaos.guards_catalogue import possible_guards
 from tests.chaos.guards_mutations import GUARDS_MUTATIONS
+from tests.chaos.mutation_run import TextNotFound, mutated
 from tests.chaos.mutations import MUTATIONS, SURGE, Edit, Mutation
 from tests.chaos.outside_catalogue import possible_outside
 from tests.chaos.outside_mutations import OUTSIDE_MUTATIONS
 from tests.chaos.special import SPECIAL
-from tests.chaos.teeth import TextNotFound, mutated
 from tests.kit.paper import REPOSITORY
 
 EVERYTHING = (*MUTATIONS, *OUTSIDE_MUTATIONS, *GUARDS_MUTATIONS)
@@ -31,7 +31,7 @@ def test_a_mutation_that_fits_twice_is_refused() -> None:
         mutated("a = 1\na = 1\n", Edit("x.py", "a = 1", "a = 2"))
 
 
-def test_the_lives_that_must_notice_exist() -> None:
+def test_the_cases_that_must_notice_exist() -> None:
     tables = (cases(), possible_outside(), possible_guards())
     known = {case.name for table in tables for case in table} | SPECIAL.keys() | {SURGE}
-    assert {name for mutation in EVERYTHING for name in mutation.lives} <= known
+    assert {name for mutation in EVERYTHING for name in mutation.cases} <= known
