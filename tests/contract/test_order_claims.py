@@ -10,7 +10,7 @@ import pytest
 
 from actors.ports.execution import ClaimsUnavailable, ClaimVerdict, OrderClaims
 from actors.ports.strategy import OrderCommand
-from actors.runtime.clients.claims import JournalPulse, MirrorClaims
+from actors.runtime.clients.claims import DatabaseHealth, MirrorClaims
 from actors.runtime.clients.execution_lease import ExecutionLease
 from persistence.database.engine import open_database, sessions_of
 from persistence.journal.ledger import RunLedger
@@ -48,11 +48,11 @@ async def locks(request: pytest.FixtureRequest) -> AsyncIterator[Locks]:
     async with asyncio.timeout(5):
         while not lease.held:  # noqa: ASYNC110 - a lease tells nobody that it is held
             await asyncio.sleep(0.01)
-    pulse = JournalPulse(ledger)
+    health = DatabaseHealth(ledger)
     yield Locks(
-        MirrorClaims(mirror, ledger, pulse, lease),
-        MirrorClaims(mirror, ledger, pulse, none),
-        MirrorClaims(absent, ledger, pulse, none),
+        MirrorClaims(mirror, ledger, health, lease),
+        MirrorClaims(mirror, ledger, health, none),
+        MirrorClaims(absent, ledger, health, none),
     )
     for task in keeping:
         task.cancel()
