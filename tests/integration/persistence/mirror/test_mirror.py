@@ -33,7 +33,7 @@ async def claim(mirror: RuntimeMirror, strategy_id: int, epoch: int, leg: str, s
 
 async def queued(mirror: RuntimeMirror, strategy_id: int) -> list[str]:
     events = [json.loads(text) for text in await mirror.pending_orders()]
-    return [found["intent_id"] for found in events if found["strategy_id"] == strategy_id]
+    return [found["intent_id"] for found in events if found.get("strategy_id") == strategy_id]
 
 
 async def test_a_claim_is_granted_once_and_recognised_after(mirror: RuntimeMirror, strategy_id: int) -> None:
