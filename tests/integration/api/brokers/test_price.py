@@ -1,6 +1,7 @@
 """The last price that a START asks the broker for, on the real paper exchange."""
 
 import time
+from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
 
@@ -45,17 +46,25 @@ async def account(trader: ApiUser, brokers: BrokerService) -> BrokerAccount:
     return account
 
 
+@pytest.fixture
+def market(paper: PaperExchange) -> Iterator[PaperExchange]:
+    """The exchange, whose prices are afterwards what other tests expect."""
+    yield paper
+    for symbol, price in (("INFY", 1510.0), ("M&M", 3450.0), ("TCS", 3120.0)):
+        paper.control.set_price(f"NSE:{symbol}", price)
+
+
 async def test_the_last_price_is_exact_rupees(
-    lookups: BrokerLookups, account: BrokerAccount, paper: PaperExchange
+    lookups: BrokerLookups, account: BrokerAccount, market: PaperExchange
 ) -> None:
-    paper.control.set_price("NSE:INFY", 1503.15)
+    market.control.set_price("NSE:INFY", 1503.15)
     assert await lookups.last_price(account, INFY) == Decimal("1503.15")
 
 
 async def test_a_symbol_with_an_ampersand_has_a_price(
-    lookups: BrokerLookups, account: BrokerAccount, paper: PaperExchange
+    lookups: BrokerLookups, account: BrokerAccount, market: PaperExchange
 ) -> None:
-    paper.control.set_price("NSE:M&M", 2900.05)
+    market.control.set_price("NSE:M&M", 2900.05)
     assert await lookups.last_price(account, Instrument("NSE", "M&M", 519937)) == Decimal("2900.05")
 
 
@@ -66,9 +75,9 @@ async def test_an_instrument_that_the_broker_does_not_know_has_no_price(
 
 
 async def test_a_price_of_zero_is_no_price(
-    lookups: BrokerLookups, account: BrokerAccount, paper: PaperExchange
+    lookups: BrokerLookups, account: BrokerAccount, market: PaperExchange
 ) -> None:
-    paper.control.set_price("NSE:TCS", 0)
+    market.control.set_price("NSE:TCS", 0)
     assert await lookups.last_price(account, Instrument("NSE", "TCS", 2953217)) is None
 
 
