@@ -30,7 +30,7 @@ _BROKER_TIMEOUT_S = 5.0
 _MATTERS = {
     "RAY_timeout_ms_task_wait_for_death_info": "a killed strategy comes back a second later",
     "RAY_core_worker_internal_heartbeat_ms": "a killed strategy comes back later",
-    "RAY_AUTH_MODE": "whoever reaches Ray's ports can run code and trade",
+    "RAY_AUTH_MODE": "anyone who reaches Ray's ports can run code and trade",
 }
 _MATTERS_IN_A_CLUSTER = {
     "RAY_health_check_period_ms": "the strategies of a lost node are guarded again later",

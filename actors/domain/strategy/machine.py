@@ -360,7 +360,7 @@ def _on_exit_uncovered(state: StrategyState, event: ev.ExitUncovered, _now: date
         return state, []
     recalled = replace(state, recalled=len(state.exits))
     back = [decision for order in state.exits for decision in cancel_or_withdraw(order)]
-    message = f"The exit is called back, and what is left of it goes out anew: {event.reason}"
+    message = f"The exit is called back, and what is left of it goes out again: {event.reason}"
     return recalled, [*back, LogEvent(LogWord.EXIT_RECALLED, event.reason), RaiseAlert("exit_recalled", message)]
 
 

@@ -100,7 +100,7 @@ class ExitChase:
                     await self.tell(NoBuyers(self.command.intent.id, price))
                 case CancelForRest():
                     await self.account.gateway.cancel(order.order_id)
-                    self._note(LogWord.EXIT_CANCELLED, order, "parked for too long; its rest is sent anew")
+                    self._note(LogWord.EXIT_CANCELLED, order, "parked for too long; its rest is sent again")
                 case _:
                     assert_never(move)
         except BrokerUnavailable as error:

@@ -232,7 +232,7 @@ class MarketListener:
             if self._listener.on_quote(instrument, price, traded_at):
                 key = instrument.key
                 log.warning("feed.symbol_silent", instrument=key)
-                message = f"{key}: it has traded and no tick came; it is subscribed anew"
+                message = f"{key}: it has traded and no tick came; it is subscribed again"
                 self._alerts.alert(0, 0, "symbol_silent", message)
 
     def _note_inability(self, error: BrokerError, account: FeedAccount) -> None:
