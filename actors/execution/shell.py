@@ -19,7 +19,7 @@ from actors.domain.identifiers import IntentId, Leg, Side
 from actors.domain.market_hours import Request
 from actors.domain.orders.cover import Cover, position_key
 from actors.domain.orders.order import FailureKind, OrderReport, OrderStage
-from actors.domain.orders.retry_policy import RetryPolicy
+from actors.domain.orders.placement import RetryPolicy
 from actors.domain.strategy.events import Event, ExitUncovered, OrderReported, PlacementFailed
 from actors.execution.account.budget import BudgetLimits
 from actors.execution.account.trading_account import newest_by_tag

@@ -7,7 +7,8 @@ import structlog
 
 from actors.domain.identifiers import Instrument
 from actors.domain.money import Paise
-from actors.domain.prices.stop_loss import SILENCE_LIMIT, Tick, TickFilter
+from actors.domain.prices.feed_silence import SILENCE_LIMIT
+from actors.domain.prices.stop_loss import Tick, TickFilter
 from actors.domain.prices.stream_clock import StreamClock
 from actors.ports.common import Clock
 from actors.ports.prices import FeedStatus, TickReceiver, TickStream

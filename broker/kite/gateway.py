@@ -19,8 +19,8 @@ from actors.domain.identifiers import Instrument
 from actors.domain.money import Paise, to_rupees
 from actors.domain.orders.cover import AccountPosition, PositionKey
 from actors.domain.orders.order import OrderReport
+from actors.domain.orders.placement import AttemptOutcome
 from actors.domain.orders.price_band import PriceBand
-from actors.domain.orders.retry_policy import AttemptOutcome
 from actors.ports.execution import BrokerLoginExpired, BrokerUnavailable, PlaceResult
 from actors.ports.strategy import OrderCommand
 from broker.kite.answers.book_rows import OddRows, book_of

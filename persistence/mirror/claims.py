@@ -17,6 +17,9 @@ from persistence.mirror.scripts import CLAIM, FORESEE, LEASE, RELEASE, RENEW
 
 log = structlog.get_logger(__name__)
 
+CLAIM_TTL_S = 20.0
+"""The lock outlives several renewals, and lapses soon after its holder died."""
+
 
 class Claim(StrEnum):
     """The answer to a claim of a strategy's order lock."""

@@ -26,7 +26,7 @@ class Mutation:
     expected: tuple[str, ...]
 
 
-_PLACER, _POLICY = "actors/execution/orders/placer.py", "actors/domain/orders/retry_policy.py"
+_PLACER, _POLICY = "actors/execution/orders/placer.py", "actors/domain/orders/placement.py"
 
 MUTATIONS = (
     Mutation(

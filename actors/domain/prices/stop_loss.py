@@ -14,9 +14,6 @@ LARGEST_OFFSET = timedelta(minutes=30)
 
 _NONE = timedelta(0)
 
-SILENCE_LIMIT = timedelta(seconds=5)
-"""Kite sends a heartbeat every second or two; a stream that is silent for longer is dead (kite.md §5.4)."""
-
 
 @dataclass(frozen=True, slots=True)
 class Tick:

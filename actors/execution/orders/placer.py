@@ -19,7 +19,7 @@ from actors.domain.orders.cover import name_of, position_key
 from actors.domain.orders.log_events import LogWord
 from actors.domain.orders.order import FailureKind, OrderReport, OrderStage, is_dead, precedence
 from actors.domain.orders.partly_read import may_hide
-from actors.domain.orders.retry_policy import (
+from actors.domain.orders.placement import (
     TOO_LATE,
     Adopt,
     AttemptOutcome,

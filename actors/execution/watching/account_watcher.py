@@ -18,7 +18,7 @@ from actors.domain.strategy.events import Event, ExitUncovered, PositionClosedOu
 from actors.execution.account.evidence import SETTLES_WITHIN, AccountEvidence, Reading
 from actors.execution.account.trading_account import TradingAccount
 from actors.execution.watching import audit
-from actors.execution.watching.alerts import alert_of
+from actors.execution.watching.alerts import alert_of, is_due_again
 from actors.execution.watching.audit import Account, Finding
 from actors.ports.common import Clock, PeerUnavailable
 from actors.ports.execution import AttemptLog, BrokerUnavailable, StrategyEvents
@@ -43,8 +43,6 @@ UNGUARDED_AFTER = timedelta(seconds=20)
 """A strategy that restarts is without a guard for a moment; for longer is an alert."""
 KEEP_WARM = timedelta(seconds=25)
 UNREADABLE_AFTER = timedelta(seconds=10)
-SHORT_TOLD_EVERY = timedelta(minutes=10)
-"""A short is reported again and again until it is gone."""
 
 
 class AccountWatch:
@@ -196,8 +194,7 @@ class AccountWatch:
             case audit.ExitUncovered(strategy_id=strategy_id, reason=reason):
                 await self._tell(strategy_id, ExitUncovered(reason))
         now, told_at = self._clock.now(), self._told.get(finding)
-        lasting = isinstance(finding, audit.PositionShort)
-        if told_at is not None and not (lasting and now - told_at >= SHORT_TOLD_EVERY):
+        if told_at is not None and not is_due_again(finding, now - told_at):
             return
         self._told[finding] = now
         code, message = alert_of(finding)

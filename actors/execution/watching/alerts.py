@@ -1,8 +1,18 @@
 """What the watcher of an account says to people: a stable code, and a sentence that says what to do."""
 
+from datetime import timedelta
+
 from actors.domain.orders.cover import name_of
 from actors.execution.watching import audit
 from actors.execution.watching.audit import Finding
+
+SHORT_TOLD_EVERY = timedelta(minutes=10)
+"""How often a short is reported again, until it is gone."""
+
+
+def is_due_again(finding: Finding, since: timedelta) -> bool:
+    """Whether a finding that lasts, and was reported this long ago, is to be reported again."""
+    return isinstance(finding, audit.PositionShort) and since >= SHORT_TOLD_EVERY
 
 
 def alert_of(finding: Finding) -> tuple[str, str]:

@@ -14,12 +14,10 @@ from actors.ports.strategy import OrderCommand
 from actors.runtime.clients.execution_lease import ExecutionLease
 from persistence.errors import DatabaseUnavailable, MirrorUnavailable
 from persistence.journal.ledger import RunLedger
+from persistence.mirror.claims import CLAIM_TTL_S
 from persistence.mirror.mirror import RuntimeMirror
 
 log = structlog.get_logger(__name__)
-
-CLAIM_TTL_S = 20.0
-"""The lock outlives several renewals, and lapses soon after its holder died."""
 
 CHECK_EVERY_S = 1.0
 

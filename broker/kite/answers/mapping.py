@@ -13,8 +13,8 @@ from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConn
 
 from actors.domain.money import round_to_paise
 from actors.domain.orders.order import OrderReport, OrderStage, OrderTerms
+from actors.domain.orders.placement import AttemptOutcome
 from actors.domain.orders.price_band import PriceBand
-from actors.domain.orders.retry_policy import AttemptOutcome
 from broker.kite.answers.broker_text import clean_status, clean_text, clean_word, order_id_of
 from broker.kite.answers.exceptions import AnswerLost, NeverSent
 

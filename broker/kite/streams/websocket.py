@@ -25,7 +25,7 @@ from kiteconnect.ticker import KiteTickerClientProtocol
 from twisted.internet import reactor as _reactor
 from twisted.internet import ssl, task
 
-from actors.domain.prices.stop_loss import SILENCE_LIMIT
+from actors.domain.prices.feed_silence import SILENCE_LIMIT
 from broker.kite.credentials import KiteCredentials
 from broker.proxy import Proxy
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from actors.domain.identifiers import Instrument
-from actors.domain.prices.stop_loss import SILENCE_LIMIT
+from actors.domain.prices.feed_silence import SILENCE_LIMIT
 from actors.ports.prices import FeedStatus
 from actors.prices.feed_shell import QUIET_LIMIT, TOKEN_PATIENCE, FeedShell
 from tests.kit.builders import INFY, NOW

@@ -17,7 +17,7 @@ from actors.domain.identifiers import Instrument
 from actors.domain.money import Paise
 from actors.domain.orders.order import OrderEvent, OrderStage
 from actors.domain.orders.partly_read import OrderBook
-from actors.domain.orders.retry_policy import AttemptOutcome
+from actors.domain.orders.placement import AttemptOutcome
 from actors.domain.strategy.events import Event, OrderReported, PositionClosedOutside, StopLossMoved
 from actors.domain.strategy.state import Phase
 from actors.execution.account.budget import BudgetLimits, OrderBudget

@@ -10,7 +10,7 @@ import pytest
 import requests
 import structlog
 
-from actors.domain.orders.retry_policy import AttemptOutcome
+from actors.domain.orders.placement import AttemptOutcome
 from actors.ports.execution import BrokerUnavailable
 from broker.errors import BrokerError, BrokerUnreachable, ProxyUnreachable
 from broker.kite.answers.mapping import outcome_of

@@ -12,7 +12,7 @@ from socket import create_server
 
 import pytest
 
-from actors.domain.prices.stop_loss import SILENCE_LIMIT
+from actors.domain.prices.feed_silence import SILENCE_LIMIT
 from broker.kite.streams.market_feed import RECONNECT_S
 from tests.kit.feed_process import FeedProcess
 from tests.kit.paper import PaperCredentials, PaperExchange, eventually

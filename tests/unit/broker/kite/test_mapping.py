@@ -13,7 +13,7 @@ from kiteconnect import exceptions as kite
 
 from actors.domain.orders.cover import AccountPosition
 from actors.domain.orders.order import OrderStage
-from actors.domain.orders.retry_policy import AttemptOutcome
+from actors.domain.orders.placement import AttemptOutcome
 from broker.kite.answers.exceptions import AnswerLost, NeverSent, kite_error, unreadable
 from broker.kite.answers.holdings import holdings_of, positions_of
 from broker.kite.answers.mapping import is_login_error, outcome_of, reason_of, report_of, stage_of

@@ -9,8 +9,8 @@ import pytest
 from actors.domain.errors import DomainError
 from actors.domain.identifiers import Side
 from actors.domain.orders.order import FailureKind, OrderStage
+from actors.domain.orders.placement import Adopt, Placement, RetryPolicy, SendAt, after_look_up, begin
 from actors.domain.orders.position import PositionStatus
-from actors.domain.orders.retry_policy import Adopt, Placement, RetryPolicy, SendAt, after_look_up, begin
 from actors.domain.prices.fanout import TickFanout
 from actors.domain.prices.stop_loss import TickFilter
 from actors.domain.strategy.decisions import CancelOrder, LogEvent, RaiseAlert, SendOrder, SetTimer

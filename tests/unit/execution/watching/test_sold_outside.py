@@ -6,7 +6,7 @@ import pytest
 
 from actors.domain.identifiers import Product, Side
 from actors.domain.orders.order import FailureKind, OrderStage
-from actors.domain.orders.retry_policy import RetryPolicy
+from actors.domain.orders.placement import RetryPolicy
 from actors.domain.strategy.snapshot import dump_state
 from actors.domain.strategy.state import Phase, StatusDetail
 from actors.ports.engine import WordTaken
