@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import median
+from textwrap import wrap
 
 from rich.console import Console
 
@@ -143,7 +144,7 @@ def run_guards(cases: list[GuardsCase], until: float, tell: Callable[[str], None
 def report(results: list[GuardsResult], *, sittings: bool) -> str:
     """The report as Markdown. `sittings`: whether the cases were run in more than one."""
     several = " They were run in several sittings." if sittings else ""
-    lines = ["# Two guards", "", *_EXPLAINED, "", summary(results) + several, ""]
+    lines = ["# Two guards", "", *_EXPLAINED, "", *wrap(summary(results) + several, 110), ""]
     lines += ["| killed, or what happens | cases | median | worst | bound |", "|---|---|---|---|---|"]
     lines += [_row(kind, [r for r in results if r.case.kind == kind]) for kind in _kinds(results)]
     lines += ["", "## Every case", "", "| case | unguarded | |", "|---|---|---|"]

@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from textwrap import wrap
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -173,7 +174,7 @@ def result_of(case_run: OutsideCaseRun) -> OutsideResult:
 
 def outside_section(results: list[OutsideResult]) -> str:
     """The second table as Markdown."""
-    lines = [OUTSIDE, "", *_EXPLAINED, "", outside_summary(results), ""]
+    lines = [OUTSIDE, "", *_EXPLAINED, "", *wrap(outside_summary(results), 110), ""]
     lines += ["| happens | " + " | ".join(Step) + " |", "|" + "---|" * (len(Step) + 1)]
     for happening in Happening:
         cells = [_cell([r for r in results if (r.case.happening, r.case.step) == (happening, step)]) for step in Step]

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from textwrap import wrap
 
 from rich.console import Console
 from rich.table import Table
@@ -199,7 +200,7 @@ def report(results: list[Result], seconds: float) -> str:
         "",
         *_EXPLAINED,
         "",
-        f"{summary(results)} The last sitting took {seconds / 60:.0f} minutes.",
+        *wrap(f"{summary(results)} The last sitting took {seconds / 60:.0f} minutes.", 110),
         "",
         "| " + " | ".join(head) + " |",
         "|" + "---|" * len(head),

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
+from textwrap import wrap
 from zoneinfo import ZoneInfo
 
 from rich.console import Console
@@ -36,7 +37,7 @@ def report(seen: Soak, minutes: float, seed: int) -> str:
     lines = [
         "# A day outside",
         "",
-        _explained(seen, minutes, seed),
+        *wrap(_explained(seen, minutes, seed), 110),
         "",
         "| what was done | |",
         "|---|---|",
