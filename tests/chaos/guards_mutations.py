@@ -32,18 +32,6 @@ GUARDS_MUTATIONS = (
         ("unguarded",),
     ),
     Mutation(
-        "the feed's link where no account's stream brings prices",
-        (
-            Edit(
-                "actors/execution/guarding/guarded_market.py",
-                "                changed |= self._ask_feed(instrument)\n",
-                "                continue\n",
-            ),
-        ),
-        ("touched: no market data on the accounts' streams, strategy killed",),
-        ("stuck", "unguarded"),
-    ),
-    Mutation(
         "both guards join one order",
         (
             Edit(
