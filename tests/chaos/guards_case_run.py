@@ -12,8 +12,8 @@ import httpx
 
 from actors import failpoints
 from tests.chaos.case_run import NotTried
-from tests.chaos.case_view import WIDE, CaseView, kill
-from tests.chaos.guards_catalogue import GUARDING, POINTS, RESTING, Event, GuardsCase, Victim
+from tests.chaos.case_view import WIDE, CaseView, frozen, kill
+from tests.chaos.guards_catalogue import GUARDING, POINTS, RESTING, WITHIN_S, Event, GuardsCase, Victim
 from tests.chaos.outside_judge import broken_promises
 from tests.kit.paper import eventually
 
@@ -40,6 +40,9 @@ LOST_FOR_S, NOTICED_WITHIN_S = 6.0, 9.0
 
 QUIET_FOR_S, QUIET_NOTICED_WITHIN_S = 30.0, 18.0
 """A stream brings heartbeats and no tick: so long, and so soon the feed is asked instead (`QUIET_LIMIT`)."""
+
+FROZEN_S = 3 * WITHIN_S
+"""A strategy that is frozen thaws so late that its own exit would be seen as late."""
 
 FEED_NOTICED_WITHIN_S = 2.0
 """So soon a strategy notices that its feed, or its router, has died."""
@@ -194,13 +197,16 @@ class GuardsCaseRun(CaseView):
     def _touch_without_market_data(self) -> int:
         """The accounts' streams bring no tick, as on a plan without market data: the feed's link is all that is left.
 
-        The strategy is dead as the price falls, so the exit comes from the second guard.
+        The strategy is frozen as the price falls, not dead: it would be back too soon to see who sold.
         """
         for user in self._users_but(self._feed_user()):
             self.deployment.exchange.fault("ws-drop-ticks", {"user_id": user}, seconds=QUIET_FOR_S)
         self._await_both_guards(self.deployment.now() + timedelta(seconds=QUIET_NOTICED_WITHIN_S))
-        kill(self._pids([Victim.STRATEGY]).values())
-        return self._set_price(FALLEN)
+        with frozen(self._pids([Victim.STRATEGY]).values()):
+            touched_ns = self._set_price(FALLEN)
+            until = time.monotonic() + FROZEN_S
+            eventually(lambda: self._sales() or time.monotonic() > until, SEEN_WITHIN_S, "an exit of the second guard")
+        return touched_ns
 
     def _beside(self, work: Any, *arguments: Any, price: float = FALLEN) -> int:
         """Let the price fall while it is done, neither before nor after; when the price had fallen."""

@@ -30,7 +30,7 @@ class Event(StrEnum):
     ACCOUNTS_LOST = "the accounts' streams lost"
     ACCOUNT_RESET = "the account's stream reset"
     ALL_LOST = "all streams lost and back"
-    NO_MARKET_DATA = "no market data on the accounts' streams, strategy killed"
+    NO_MARKET_DATA = "no market data on the accounts' streams, strategy frozen"
     STOPPED = "STOP pressed"
     SOLD_ON_TIME = "timed SELL due"
     LOWERED = "stop-loss lowered"
@@ -118,7 +118,7 @@ def pairs_of(case: GuardsCase) -> set[Pair]:
 
 GUARDS_CUT = (
     "touched: the feed's stream lost",
-    "touched: no market data on the accounts' streams, strategy killed",
+    "touched: no market data on the accounts' streams, strategy frozen",
     "guarding: strategy and feed killed",
     "guarding: execution killed",
     "at decide.after: strategy killed",

@@ -32,6 +32,18 @@ GUARDS_MUTATIONS = (
         ("unguarded",),
     ),
     Mutation(
+        "the feed's link where no account's stream brings prices",
+        (
+            Edit(
+                "actors/execution/guarding/guarded_market.py",
+                "                changed |= self._ask_feed(instrument)\n",
+                "                continue\n",
+            ),
+        ),
+        ("touched: no market data on the accounts' streams, strategy frozen",),
+        ("unguarded",),
+    ),
+    Mutation(
         "both guards join one order",
         (
             Edit(

@@ -27,6 +27,7 @@ from persistence.journal.ledger import RunLedger
 from persistence.mirror.mirror import RuntimeMirror
 from tests.integration.rows import new_run
 from tests.kit.builders import NOW, a_run
+from tests.kit.databases import PATIENT_S
 from tests.kit.fakes.journal import FakeJournal
 
 
@@ -72,7 +73,7 @@ async def book(request: pytest.FixtureRequest) -> AsyncIterator[Book]:
         yield Book(FakeJournal(runs={run.run_id: LoadedRun(run, 0, None)}), run.run_id)
         return
     engine = open_database(request.getfixturevalue("postgres_url"), pool_size=2)
-    mirror = RuntimeMirror.connect(request.getfixturevalue("redis_url"))
+    mirror = RuntimeMirror.connect(request.getfixturevalue("redis_url"), timeout_s=PATIENT_S)
     sessions = sessions_of(engine)
     run_id = (await new_run(sessions)).id
     yield Book(LedgerOfTest(RunLedger(sessions, mirror), mirror), run_id, sessions)

@@ -16,6 +16,7 @@ from persistence.database.engine import open_database, sessions_of
 from persistence.journal.ledger import RunLedger
 from persistence.mirror.mirror import RuntimeMirror
 from tests.kit.builders import a_run
+from tests.kit.databases import PATIENT_S
 from tests.kit.execution import a_command
 from tests.kit.fakes.order_claims import FakeClaims
 
@@ -38,7 +39,7 @@ async def locks(request: pytest.FixtureRequest) -> AsyncIterator[Locks]:
         yield Locks(FakeClaims(), FakeClaims(leased=False), FakeClaims(verdict=ClaimsUnavailable("Redis is down")))
         return
     engine = open_database(request.getfixturevalue("postgres_url"), pool_size=1)
-    mirror = RuntimeMirror.connect(request.getfixturevalue("redis_url"), quick_claims=True)
+    mirror = RuntimeMirror.connect(request.getfixturevalue("redis_url"), quick_claims=True, timeout_s=PATIENT_S)
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         absent = RuntimeMirror.connect(f"redis://127.0.0.1:{unused.getsockname()[1]}", timeout_s=0.2)

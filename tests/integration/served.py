@@ -18,6 +18,7 @@ from persistence.database.engine import open_database, sessions_of
 from persistence.journal.ledger import RunLedger
 from persistence.mirror.mirror import RuntimeMirror
 from persistence.secrets.encryption import generate_key
+from tests.kit.databases import PATIENT_S
 from tests.kit.fakes.strategy_engine import FakeEngine
 
 
@@ -59,7 +60,7 @@ def served(settings: Settings) -> Iterator[str]:
 async def _serve(settings: Settings, started: "Future[tuple[ApiServer, asyncio.AbstractEventLoop, str]]") -> None:
     try:
         database = open_database(settings.database_url, pool_size=5)
-        mirror = RuntimeMirror.connect(settings.redis_url)
+        mirror = RuntimeMirror.connect(settings.redis_url, timeout_s=PATIENT_S)
         app = create_app(settings, FakeEngine(RunLedger(sessions_of(database), mirror)))
         server = api_server(app, "127.0.0.1", 0)
         serving = asyncio.create_task(server.serve())

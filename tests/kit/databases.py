@@ -10,6 +10,9 @@ import pytest
 from persistence.database.engine import Sessions, open_database, sessions_of
 from persistence.mirror.mirror import RuntimeMirror
 
+PATIENT_S = 30.0
+"""How long a test that is not about an outage waits for Redis: beside other work a process may stand still."""
+
 
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
@@ -50,6 +53,6 @@ async def sessions(postgres_url: str) -> AsyncIterator[Sessions]:
 @pytest.fixture
 async def mirror(redis_url: str) -> AsyncIterator[RuntimeMirror]:
     """The mirror on the session's Valkey."""
-    mirror = RuntimeMirror.connect(redis_url)
+    mirror = RuntimeMirror.connect(redis_url, timeout_s=PATIENT_S)
     yield mirror
     await mirror.close()

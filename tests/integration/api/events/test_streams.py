@@ -27,6 +27,7 @@ from persistence.mirror.event_stream import EventStream
 from persistence.mirror.fields import runtime_fields
 from persistence.mirror.mirror import RuntimeMirror, open_redis
 from tests.integration.rows import new_run, new_user
+from tests.kit.databases import PATIENT_S
 
 pytest_plugins = ["tests.integration.fixtures"]
 
@@ -42,7 +43,7 @@ async def yes(_claims: AccessClaims) -> bool:
 async def serving(
     sessions: Sessions, redis_url: str, *, is_live: IsLive = yes, heartbeat_s: float = 60.0
 ) -> AsyncIterator[tuple[EventsService, RuntimeMirror]]:
-    redis = open_redis(redis_url)
+    redis = open_redis(redis_url, timeout_s=PATIENT_S)
     mirror, stream = RuntimeMirror(redis), EventStream(redis)
     reader = EventReader(sessions, mirror, stream, utc_now, IST)
     service = EventsService(reader, stream, is_live, utc_now, heartbeat_s)

@@ -12,6 +12,7 @@ from persistence.errors import MirrorUnavailable
 from persistence.mirror.claims import Claim
 from persistence.mirror.event_stream import EventStream
 from persistence.mirror.mirror import RuntimeMirror
+from tests.kit.databases import PATIENT_S
 
 pytest_plugins = ["tests.integration.fixtures"]
 
@@ -26,7 +27,7 @@ def strategy_id() -> int:
 @pytest.fixture
 async def quick(redis_url: str) -> AsyncIterator[RuntimeMirror]:
     """A mirror with its connection for claims, which the first call has made."""
-    mirror = RuntimeMirror.connect(redis_url, quick_claims=True)
+    mirror = RuntimeMirror.connect(redis_url, quick_claims=True, timeout_s=PATIENT_S)
     with pytest.raises(MirrorUnavailable):
         await mirror.take_lease("execution_lease:nobody", "1", 1)
     assert mirror._claims is not None

@@ -14,6 +14,7 @@ from persistence.mirror.event_stream import EventPage, EventStream
 from persistence.mirror.keys import events_key, runtime_key
 from persistence.mirror.mirror import RuntimeMirror, open_redis
 from persistence.mirror.scripts import EVENTS_KEPT
+from tests.kit.databases import PATIENT_S
 
 pytest_plugins = ["tests.integration.fixtures"]
 
@@ -22,7 +23,7 @@ _ids = itertools.count(700_000)
 
 @pytest.fixture
 async def redis(redis_url: str) -> AsyncIterator[Redis]:
-    client = open_redis(redis_url)
+    client = open_redis(redis_url, timeout_s=PATIENT_S)
     yield client
     await client.aclose()
 

@@ -11,6 +11,7 @@ from persistence.mirror.claims import Claim
 from persistence.mirror.mirror import RuntimeMirror, open_redis
 from persistence.mirror.prices import FeedState
 from tests.integration.rows import NOW
+from tests.kit.databases import PATIENT_S
 
 pytest_plugins = ["tests.integration.fixtures"]
 
@@ -180,7 +181,7 @@ async def test_the_lock_lapses_by_itself(mirror: RuntimeMirror, strategy_id: int
 
 
 async def test_two_hundred_calls_at_once_share_the_connections(redis_url: str) -> None:
-    redis = open_redis(redis_url, timeout_s=10)
+    redis = open_redis(redis_url, timeout_s=PATIENT_S)
     crowd = RuntimeMirror(redis)
     strategies = [next(_ids) for _ in range(200)]
     answers = await asyncio.gather(*(claim(crowd, strategy_id, 1, "ENTRY") for strategy_id in strategies))
