@@ -10,19 +10,19 @@ import structlog
 
 from actors.ports.engine import StrategyEngine
 from api.base.clock import utc_now
-from api.brokers.calls import BrokerCalls
+from api.brokers.broker_threads import BrokerCalls
 from api.brokers.lookups import BrokerLookups
 from api.brokers.service import BrokerService
 from api.events.reader import EventReader
 from api.events.streams import EventsService
-from api.strategies.checks import StrategyChecks
-from api.strategies.lifecycle import LifecycleService
+from api.strategies.held_and_closed import WordService
+from api.strategies.rule_facts import StrategyChecks
 from api.strategies.service import StrategyService
-from api.strategies.word_service import WordService
+from api.strategies.start_and_stop import LifecycleService
 from api.users.auth_service import AuthService
 from api.users.live_logins import LiveLogins
 from api.users.password_check import PasswordCheck
-from api.users.passwords import Passwords
+from api.users.password_hashing import Passwords
 from api.users.tokens import AccessTokens
 from api.users.user_service import UserService
 from broker.kite.instruments import InstrumentLists

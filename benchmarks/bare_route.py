@@ -6,7 +6,7 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
-from actors.runtime.hosts.process import tune
+from actors.runtime.hosts.process_tuning import tune
 from persistence.mirror.mirror import open_redis
 
 app = FastAPI()

@@ -12,7 +12,7 @@ from typing import Any
 from actors.domain.identifiers import Instrument, Product
 from actors.domain.strategy.spec import StrategyRun
 from actors.ports.strategy import OrderCommand
-from actors.runtime.hosts.process import tune
+from actors.runtime.hosts.process_tuning import tune
 from benchmarks.baselines import FAR_STOP, STOP, TOKEN
 from benchmarks.exchange_control import Control
 

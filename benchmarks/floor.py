@@ -102,8 +102,9 @@ class Floor:
         ray.get([seat.actor.process_id.remote() for seat in new], timeout=180)
         self.seats += new
         self.polled = self.seats[0]
-        # the first run pays for what all others find ready: ledgers, execution, feed
-        self.shoot(new, 8 + buy_in_s(count))
+        # The first run pays for what all others find ready: ledgers, execution, feed. The others run along: the engine
+        # ends an actor that has been without a run for minutes.
+        self.shoot(self.seats, 8 + buy_in_s(len(self.seats)))
         return new
 
     def sign_up(self, number: int) -> Seat:

@@ -12,7 +12,7 @@ from actors.runtime.clock import SystemClock
 from actors.runtime.hosts.actor_options import actor_of
 from actors.runtime.hosts.router import create_router
 from actors.runtime.hosts.strategy import StrategyActor
-from actors.runtime.plane import link_ports
+from actors.runtime.plane import linked_ticks
 from actors.strategy.shell import StrategyShell
 
 
@@ -61,7 +61,7 @@ class RepeatingHost(StrategyActor):
             loaded = await self._load()
             assert loaded is not None
             if linking is None:
-                self._prices = link_ports.LinkedPriceWatch(
+                self._prices = linked_ticks.LinkedPriceWatch(
                     self._peers, self._pools, loaded.run.broker, self._on_tick, create_router
                 )
                 linking = asyncio.create_task(self._execution.keep_linked(loaded.run.account_id))

@@ -15,7 +15,7 @@ from actors.domain.prices.stop_loss import Tick
 from actors.ports.prices import FeedStatus
 from actors.prices.router_shell import RouterShell
 from actors.runtime.clock import SystemClock
-from actors.runtime.hosts.process import tune
+from actors.runtime.hosts.process_tuning import tune
 from actors.runtime.plane.ticks import TickLink, TickSender
 from benchmarks.figures import Figure, met
 

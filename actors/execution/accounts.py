@@ -8,7 +8,7 @@ import structlog
 from actors.domain.market_hours import MarketHours
 from actors.domain.orders.order import OrderReport
 from actors.execution.account.budget import BudgetLimits, OrderBudget
-from actors.execution.account.evidence import AccountEvidence
+from actors.execution.account.position_evidence import AccountEvidence
 from actors.execution.account.request_counts import RequestCounts
 from actors.execution.account.trading_account import TradingAccount, newest_by_tag
 from actors.execution.guarding.stop_guard import StopGuard

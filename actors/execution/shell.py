@@ -19,7 +19,7 @@ from actors.domain.identifiers import IntentId, Leg, Side
 from actors.domain.market_hours import Request
 from actors.domain.orders.cover import Cover, position_key
 from actors.domain.orders.order import FailureKind, OrderReport, OrderStage
-from actors.domain.orders.placement import RetryPolicy
+from actors.domain.orders.placement_policy import RetryPolicy
 from actors.domain.strategy.events import Event, ExitUncovered, OrderReported, PlacementFailed
 from actors.execution.account.budget import BudgetLimits
 from actors.execution.account.trading_account import newest_by_tag
@@ -31,7 +31,7 @@ from actors.execution.orders.alarm_clock import AlarmClock
 from actors.execution.orders.canceller import cancel_order
 from actors.execution.orders.exit_chase import ExitChase
 from actors.execution.orders.follower import OrderFollower
-from actors.execution.orders.hours import closed_to, refusal, takes_changes
+from actors.execution.orders.order_hours import closed_to, refusal, takes_changes
 from actors.execution.orders.placer import OrderPlacer
 from actors.execution.watching.account_watcher import CONFIRM_AFTER
 from actors.ports.common import Clock, PeerUnavailable

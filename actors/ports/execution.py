@@ -13,7 +13,7 @@ from actors.domain.money import Paise
 from actors.domain.orders.cover import AccountPosition, OwnIntent, PositionKey
 from actors.domain.orders.log_events import LogWord
 from actors.domain.orders.order import OrderReport
-from actors.domain.orders.placement import AttemptOutcome
+from actors.domain.orders.placement_policy import AttemptOutcome
 from actors.domain.orders.price_band import PriceBand
 from actors.domain.strategy.events import Event
 from actors.ports.prices import FeedTicks

@@ -12,14 +12,12 @@ from actors.domain.prices.fanout import Delivery, TickFanout
 from actors.domain.prices.stop_loss import Tick
 from actors.ports.common import Clock
 from actors.ports.prices import FeedStatus, PriceMirror, TickReceiver, TickSource
+from actors.prices.price_mirroring import PriceMirroring
 
 log = logging.getLogger(__name__)
 
 FEED_PATIENCE_S = 2.0
 """A feed that does not answer for this long is as good as gone."""
-
-MIRROR_INTERVAL = timedelta(milliseconds=250)
-"""The mirror is for people: it need not see every tick."""
 
 SILENT_LIMIT = timedelta(seconds=30)
 """A strategy without a connection asks again every second."""
@@ -39,13 +37,12 @@ class RouterShell:
         self, instrument: Instrument, *, source: TickSource, strategies: TickReceiver, mirror: PriceMirror, clock: Clock
     ) -> None:
         self._instrument = instrument
-        self._source, self._strategies, self._mirror, self._clock = source, strategies, mirror, clock
+        self._source, self._strategies, self._clock = source, strategies, clock
+        self._mirroring = PriceMirroring(mirror, instrument.symbol)
         self._fanout = TickFanout()
         self._last: Tick | None = None
-        self._mirrored_at: datetime | None = None
         self._feed_live = False
         self._feed = FeedStatus(live=False)
-        self._shown: tuple[bool, datetime | None] | None = None
         self._followed_at = clock.now()
         self._asked_at: dict[int, datetime] = {}
         self._yielding: set[int] = set()
@@ -102,9 +99,7 @@ class RouterShell:
                 self._strategies.deliver(delivery.strategy_id, delivery.tick)
         if yielding:
             asyncio.get_running_loop().call_later(HEAD_START_S, self._deliver, yielding)
-        if self._mirrored_at is None or tick.received_at - self._mirrored_at >= MIRROR_INTERVAL:
-            self._mirrored_at = tick.received_at
-            self._mirror.show_price(self._instrument.symbol, tick, self.status)
+        self._mirroring.on_tick(tick, self.status)
 
     def _deliver(self, deliveries: Sequence[Delivery]) -> None:
         for delivery in deliveries:
@@ -119,6 +114,4 @@ class RouterShell:
             log.warning("router.feed_unreachable", extra={"symbol": self._instrument.symbol, "error": repr(error)})
             feed = FeedStatus(live=False)
         self._feed, self._feed_live = feed, feed.live
-        if (state := (feed.live, feed.late_since)) != self._shown:
-            self._shown = state
-            self._mirror.show_feed(self._instrument.symbol, self.status)
+        self._mirroring.on_feed(self.status)

@@ -86,10 +86,8 @@ Email = Annotated[
     AfterValidator(_parse_email),
     Field(examples=["asha@example.com"], json_schema_extra={"format": "email"}),
 ]
-_EncodableSecret = Annotated[SecretStr, AfterValidator(_check_unicode)]
-NewPassword = Annotated[_EncodableSecret, Field(min_length=8, max_length=256, examples=["correct horse battery"])]
-Password = Annotated[_EncodableSecret, Field(min_length=1, max_length=256, examples=["correct horse battery"])]
-Secret = Annotated[_EncodableSecret, Field(min_length=1, max_length=256)]
+EncodableSecret = Annotated[SecretStr, AfterValidator(_check_unicode)]
+Secret = Annotated[EncodableSecret, Field(min_length=1, max_length=256)]
 TimeOfDay = Annotated[
     time,
     BeforeValidator(_parse_time),

@@ -7,11 +7,11 @@ from typing import TypeVar
 
 from actors.domain.identifiers import Instrument
 from api.base.errors import ApiError
-from api.brokers.calls import BrokerCalls
+from api.brokers.broker_threads import BrokerCalls
 from broker.errors import ExpiredToken, InvalidToken
 from broker.kite.instruments import InstrumentLists, fetch_instruments
 from broker.kite.login import token_expiry
-from broker.market.listing import ListedInstrument
+from broker.market.instrument_list import ListedInstrument
 from broker.proxy import Proxy
 from config.settings import Settings
 from persistence.database.models.brokers import BrokerAccount

@@ -10,7 +10,7 @@ import structlog
 
 from api.base.errors import ApiError, InvalidField, unauthorized
 from api.base.translations import code_of
-from api.brokers.calls import BrokerCalls
+from api.brokers.broker_threads import BrokerCalls
 from api.brokers.lookups import credentials_of, is_past_its_morning, proxy_at
 from broker.errors import BrokerError, CredentialsMismatch, ExpiredToken, InvalidToken
 from broker.kite.login import BrokerLogin

@@ -8,7 +8,7 @@ from api.base.dependencies import PageQuery, Paging, resources
 from api.base.fields import StrategyStatusWord, Symbol
 from api.base.path_id import PathId
 from api.base.problems import problems
-from api.strategies.lifecycle import LifecycleService
+from api.strategies.held_and_closed import WordService
 from api.strategies.schemas import (
     OrderLogPage,
     StrategyAnswer,
@@ -22,8 +22,8 @@ from api.strategies.schemas import (
     StrategyStatus,
 )
 from api.strategies.service import StrategyService
+from api.strategies.start_and_stop import LifecycleService
 from api.strategies.status import order_log_answer, strategy_answer
-from api.strategies.word_service import WordService
 from api.users.dependencies import UserId
 from config.settings import Settings
 

@@ -9,9 +9,9 @@ import structlog
 from actors.domain.money import Paise, to_paise, to_rupees
 from actors.ports.engine import StrategyEngine
 from api.base.errors import ApiError, strategy_not_found, unauthorized
-from api.strategies.checks import StrategyChecks, terms_of
-from api.strategies.rules import Terms, check_moved_stop, check_tick
+from api.strategies.rule_facts import StrategyChecks, terms_of
 from api.strategies.schemas import StrategyCreateRequest, StrategyPatchRequest
+from api.strategies.strategy_rules import Terms, check_moved_stop, check_tick
 from config.settings import Settings
 from persistence.database.engine import Sessions, tenant_transaction
 from persistence.database.models.order_logs import OrderLog

@@ -13,7 +13,7 @@ from actors.domain.identifiers import Leg
 from actors.domain.money import round_rupees
 from actors.domain.orders.log_events import REPORTS, TRIGGERED, ExitCause, LogWord
 from actors.domain.orders.order import OrderEvent
-from actors.domain.orders.placement import AttemptOutcome
+from actors.domain.orders.placement_policy import AttemptOutcome
 from api.timeline.schemas import OutcomeWord, StrategyTimeline, TimelineAttempt, TimelineLeg, TimelineNote
 from api.timeline.summary import summary_of
 from persistence.database.models.order_logs import OrderLog

@@ -10,7 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from api.base.errors import ApiError, InvalidField, unauthorized
 from api.users.live_logins import LiveLogins
 from api.users.password_check import PasswordCheck, too_many_attempts
-from api.users.passwords import Passwords, resembles
+from api.users.password_hashing import Passwords
+from api.users.password_rules import LIKE_ADDRESS, resembles
 from api.users.tokens import AccessTokens, new_refresh_token, refresh_token_hash
 from persistence.database.engine import Sessions, tenant_transaction, transaction
 from persistence.database.models.users import RefreshToken, User
@@ -136,7 +137,7 @@ class AuthService:
         """
         user = await self._check.of_user(user_id, current, address, "password")
         if resembles(new, user.email):
-            raise InvalidField("new_password", "must not be your e-mail address")
+            raise InvalidField("new_password", LIKE_ADDRESS)
         password_hash = await self._passwords.hash(new)
         async with tenant_transaction(self._sessions, user.id) as session:
             await self._confirm(session, user, current)

@@ -5,8 +5,8 @@ from typing import Literal
 
 from pydantic import BaseModel, Field, SecretStr, ValidationInfo, field_validator
 
-from api.base.fields import Email, NewPassword, Password, Request, Secret
-from api.users.passwords import resembles
+from api.base.fields import Email, Request, Secret
+from api.users.password_rules import LIKE_ADDRESS, NewPassword, Password, resembles
 
 
 class RegisterRequest(Request):
@@ -19,7 +19,7 @@ class RegisterRequest(Request):
     @classmethod
     def _check_password(cls, password: SecretStr, others: ValidationInfo) -> SecretStr:
         if resembles(password.get_secret_value(), others.data.get("email", "")):
-            raise ValueError("must not be your e-mail address")
+            raise ValueError(LIKE_ADDRESS)
         return password
 
 

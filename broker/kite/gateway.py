@@ -19,19 +19,15 @@ from actors.domain.identifiers import Instrument
 from actors.domain.money import Paise, to_rupees
 from actors.domain.orders.cover import AccountPosition, PositionKey
 from actors.domain.orders.order import OrderReport
-from actors.domain.orders.placement import AttemptOutcome
+from actors.domain.orders.placement_policy import AttemptOutcome
 from actors.domain.orders.price_band import PriceBand
 from actors.ports.execution import BrokerLoginExpired, BrokerUnavailable, PlaceResult
 from actors.ports.strategy import OrderCommand
-from broker.kite.answers.book_rows import OddRows, book_of
+from broker.kite.answers.attempt_outcomes import is_login_error, outcome_of, reason_of
 from broker.kite.answers.exceptions import NeverSent
 from broker.kite.answers.holdings import holdings_of, positions_of, together
-from broker.kite.answers.mapping import (
-    band_of,
-    is_login_error,
-    outcome_of,
-    reason_of,
-)
+from broker.kite.answers.order_book import OddRows, book_of
+from broker.kite.answers.rows import band_of
 from broker.kite.connection import Destination
 from broker.kite.connection_pool import KiteSessions
 from broker.kite.credentials import KiteCredentials

@@ -18,7 +18,7 @@ from broker.errors import BrokerError, BrokerUnreachable
 from broker.exchange_time import IST
 from broker.kite.answers.broker_text import clean_status, clean_text
 from broker.kite.login import Timeout, explain, kite_client
-from broker.market.listing import DERIVATIVES_EXCHANGE, EXCHANGES, InstrumentTable, ListedInstrument
+from broker.market.instrument_list import DERIVATIVES_EXCHANGE, EXCHANGES, InstrumentTable, ListedInstrument
 
 RETRY_AFTER = timedelta(seconds=30)
 """While an older list serves: all callers would otherwise wait for the broker's silence, one after another."""

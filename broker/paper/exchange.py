@@ -13,8 +13,8 @@ from broker.paper.base.instruments import InstrumentList
 from broker.paper.book.book import OrderBook
 from broker.paper.faults.faults import FaultRegistry
 from broker.paper.market.market import Market, Tick
-from broker.paper.orders.rules import Rulebook
-from broker.paper.orders.session import TradingSession
+from broker.paper.orders.instrument_rules import Rulebook
+from broker.paper.orders.trading_session import TradingSession
 from broker.paper.outside.session_boundaries import SessionBoundaries
 from broker.paper.ticker.socket import TickerHub
 

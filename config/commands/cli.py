@@ -79,7 +79,7 @@ def api(data_dir: DataDir = None, api_host: ApiHost = None, api_port: ApiPort = 
         settings = joined_settings(data_dir, api_host=api_host, api_port=api_port)
         require(settings, "database_url", "redis_url", "ray_address")
         _check_calendar(settings)
-        from actors.runtime.hosts.process import tune
+        from actors.runtime.hosts.process_tuning import tune
         from api.app import create_app
         from api.server import serve
 

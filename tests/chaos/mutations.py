@@ -26,7 +26,7 @@ class Mutation:
     expected: tuple[str, ...]
 
 
-_PLACER, _POLICY = "actors/execution/orders/placer.py", "actors/domain/orders/placement.py"
+_PLACER, _POLICY = "actors/execution/orders/placer.py", "actors/domain/orders/placement_policy.py"
 
 MUTATIONS = (
     Mutation(

@@ -5,7 +5,7 @@ from tests.chaos.mutations import Edit, Mutation
 _PLACER, _AUDIT, _EVIDENCE = (
     "actors/execution/orders/placer.py",
     "actors/execution/watching/audit.py",
-    "actors/execution/account/evidence.py",
+    "actors/execution/account/position_evidence.py",
 )
 _CHASE, _COVER = "actors/execution/orders/exit_chase.py", "actors/domain/orders/cover.py"
 _PRICES = "actors/domain/prices/stop_loss.py"
@@ -109,7 +109,7 @@ OUTSIDE_MUTATIONS = (
         "the hours of the market",
         (
             Edit(
-                "actors/execution/orders/hours.py",
+                "actors/execution/orders/order_hours.py",
                 "    return None if closed is None else market_closed(",
                 "    return None if True else market_closed(",
             ),

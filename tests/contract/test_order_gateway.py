@@ -11,7 +11,7 @@ import pytest
 
 from actors.domain.identifiers import Instrument, Product
 from actors.domain.orders.order import Intent, OrderReport, OrderStage
-from actors.domain.orders.placement import AttemptOutcome
+from actors.domain.orders.placement_policy import AttemptOutcome
 from actors.domain.orders.price_band import PriceBand
 from actors.ports.execution import BrokerUnavailable, OrderGateway
 from broker.kite.credentials import KiteCredentials

@@ -17,7 +17,7 @@ import requests
 import schemathesis
 from email_validator import EmailNotValidError, validate_email
 
-from api.users.passwords import resembles
+from api.users.password_rules import resembles
 from tests.fuzz import PASSWORD
 
 Case: TypeAlias = schemathesis.Case[Any]

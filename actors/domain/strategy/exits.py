@@ -8,7 +8,7 @@ from datetime import datetime
 
 from actors.domain.orders.log_events import TRIGGERED, ExitCause, LogWord
 from actors.domain.orders.order import FailureKind, Order, OrderEvent
-from actors.domain.strategy import exit_waits
+from actors.domain.strategy import exit_retries
 from actors.domain.strategy.decisions import (
     ArmIntent,
     CancelTimers,
@@ -131,13 +131,13 @@ def exit_failed(state: StrategyState, kind: FailureKind, reason: str, now: datet
     status, detail = FAILURE_STATUS[kind]
     message = _FAILED_EXIT.get(kind, "Order Failed – position still open, retrying the exit")
     counted = replace(state, exit_tries=state.exit_tries + 1, probes=0, told_open=None)
-    probed = exit_waits.first_probe(counted.exit_tries)
-    again = probed if kind in PROBED else exit_waits.retry_pause(counted.exit_tries)
+    probed = exit_retries.first_probe(counted.exit_tries)
+    again = probed if kind in PROBED else exit_retries.retry_pause(counted.exit_tries)
     failed = replace(counted, phase=Phase.EXIT_FAILED, status=status, detail=detail, message=message, exit_alarmed=True)
     log = LogEvent(LogWord.ORDER_FAILED, reason, state.exits[-1].intent.id, quantity=state.open_quantity)
     decisions: list[Decision] = [CancelTimers(), SetTimer(Timer.RETRY, now + again), log]
     alarm = [] if state.exit_alarmed else [RaiseAlert("exit_failed", f"{message}: {reason}")]
-    return failed, decisions + alarm + ([] if kind in PROBED else exit_waits.refused_often(failed))
+    return failed, decisions + alarm + ([] if kind in PROBED else exit_retries.refused_often(failed))
 
 
 SESSION_EXPIRED = "Broker session expired – reconnect your broker; position still open, exit waiting"

@@ -16,7 +16,7 @@ from actors.domain.orders.log_events import ExitCause, LogWord
 from actors.domain.orders.order import FailureKind, OrderReport
 from actors.domain.prices.stop_loss import is_breached, move_start
 from actors.domain.session import LateExit, TriggerVerdict, trigger_verdict
-from actors.domain.strategy import entries, exit_waits, exits, recovery
+from actors.domain.strategy import entries, exit_retries, exits, recovery
 from actors.domain.strategy import events as ev
 from actors.domain.strategy.decisions import (
     Decision,
@@ -42,7 +42,7 @@ def step(state: StrategyState, event: Event, now: datetime) -> tuple[StrategySta
         raise IllegalEvent(f"{type(event).__name__} cannot happen while {state.phase}")
     after, decisions = _HANDLERS[type(event)](state, event, now)
     if after.no_buyers_since is not None or after.exit_tries:
-        after, told = exit_waits.afterwards(state, after, event)
+        after, told = exit_retries.afterwards(state, after, event)
         decisions = decisions + told
     if after.phase not in allowed:
         raise BrokenInvariant(f"{state.phase} became {after.phase} by {type(event).__name__}")
@@ -279,7 +279,7 @@ def _on_placement_failed(state: StrategyState, event: ev.PlacementFailed, now: d
     if state.closed_outside or event.kind is FailureKind.NOTHING_TO_SELL:
         return _on_closed_outside(failed, ev.PositionClosedOutside(event.reason), now)
     if event.kind is FailureKind.MARKET_CLOSED:
-        return exit_waits.for_market(failed, event, now)
+        return exit_retries.for_market(failed, event, now)
     return exits.exit_failed(failed, event.kind, event.reason, now)
 
 
@@ -391,6 +391,6 @@ _HANDLERS: Mapping[type[Event], Callable[[StrategyState, Any, datetime], Step]] 
     ev.ExitUncovered: _on_exit_uncovered,
     ev.CoverRead: _on_cover_read,
     ev.RunRecovered: recovery.resume,
-    ev.NoBuyers: exit_waits.no_buyers,
+    ev.NoBuyers: exit_retries.no_buyers,
     ev.StopLossTriggered: _on_stop_loss_triggered,
 }

@@ -3,7 +3,7 @@
 from collections import Counter
 
 from actors.domain.identifiers import IntentId, Leg
-from actors.domain.orders.placement import AttemptOutcome
+from actors.domain.orders.placement_policy import AttemptOutcome
 from actors.ports.common import Clock
 
 MOST_REQUESTS = 100

@@ -113,8 +113,9 @@ class StopGuard:
                 await self._tell_again(stop.command, find)
             return GuardAnswer()
         armed = self._armed.get(holding.strategy_id)
-        in_doubt = armed is not None and armed.in_doubt
-        if armed is None or _whose(armed.stop) != _whose(stop):
+        in_doubt = False
+        # a doubt of the first arming, when Redis did not answer, would have the exit wait for its quarantine
+        if armed is None or armed.in_doubt or _whose(armed.stop) != _whose(stop):
             doubt = await self._may_be_armed(stop, find)
             if doubt is None or self._known[holding.strategy_id].turn != turn or self._has_begun(stop.command):
                 return GuardAnswer()

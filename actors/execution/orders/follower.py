@@ -16,7 +16,7 @@ from actors.domain.orders.cover import position_key
 from actors.domain.orders.log_events import LogWord
 from actors.domain.orders.order import OrderReport, OrderStage, is_dead
 from actors.domain.orders.partly_read import is_listed_unread
-from actors.execution.account.evidence import AccountEvidence
+from actors.execution.account.position_evidence import AccountEvidence
 from actors.execution.account.trading_account import TradingAccount, with_tag
 from actors.execution.orders.exit_chase import ExitChase
 from actors.ports.common import Clock

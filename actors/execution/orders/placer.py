@@ -19,7 +19,7 @@ from actors.domain.orders.cover import name_of, position_key
 from actors.domain.orders.log_events import LogWord
 from actors.domain.orders.order import FailureKind, OrderReport, OrderStage, is_dead, precedence
 from actors.domain.orders.partly_read import may_hide
-from actors.domain.orders.placement import (
+from actors.domain.orders.placement_policy import (
     TOO_LATE,
     Adopt,
     AttemptOutcome,
@@ -35,10 +35,10 @@ from actors.domain.orders.placement import (
 )
 from actors.domain.strategy.events import Event, OrderQueued, PlacementFailed, PlacementUnresolved
 from actors.execution.account.budget import DayUsedUp
-from actors.execution.account.evidence import AccountEvidence
+from actors.execution.account.position_evidence import AccountEvidence
 from actors.execution.account.trading_account import TradingAccount, with_tag
 from actors.execution.orders.alarm_clock import AlarmClock
-from actors.execution.orders.hours import market_closed, refusal
+from actors.execution.orders.order_hours import market_closed, refusal
 from actors.ports.common import Clock
 from actors.ports.execution import Attempt, AttemptLog, BrokerLoginExpired, BrokerUnavailable, OrderNote, PlaceResult
 from actors.ports.strategy import OrderCommand

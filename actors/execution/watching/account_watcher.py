@@ -15,7 +15,7 @@ from actors.domain.orders.cover import PositionKey, position_key
 from actors.domain.orders.order import OrderReport
 from actors.domain.orders.partly_read import is_unread
 from actors.domain.strategy.events import Event, ExitUncovered, PositionClosedOutside
-from actors.execution.account.evidence import SETTLES_WITHIN, AccountEvidence, Reading
+from actors.execution.account.position_evidence import SETTLES_WITHIN, AccountEvidence, Reading
 from actors.execution.account.trading_account import TradingAccount
 from actors.execution.watching import audit
 from actors.execution.watching.alerts import alert_of, is_due_again

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from actors.domain.orders.placement import RetryPolicy
+from actors.domain.orders.placement_policy import RetryPolicy
 from actors.execution.account.budget import BudgetLimits
 from actors.execution.shell import ExecutionLimits
 from actors.ports.prices import FeedStatus

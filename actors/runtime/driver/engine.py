@@ -19,7 +19,7 @@ from actors.runtime.hosts import actor_classes
 from actors.runtime.names import Pools
 from actors.runtime.peers import Peers
 from actors.runtime.ray_ports import RayOrderExecution
-from actors.strategy.traders_word import guarded_again
+from actors.strategy.held_again import guarded_again
 from config.settings import Settings
 
 if TYPE_CHECKING:

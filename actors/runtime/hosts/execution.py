@@ -22,12 +22,12 @@ from actors.runtime.clients.broker_accounts import Accounts
 from actors.runtime.clients.trading_hours import Markets
 from actors.runtime.clients.update_streams import UpdateFollower
 from actors.runtime.clock import SystemClock
-from actors.runtime.hosts.process import tune
+from actors.runtime.hosts.process_tuning import tune
 from actors.runtime.names import Pools
 from actors.runtime.peers import Peers, own_host, own_name, own_node
-from actors.runtime.plane import link_ports
+from actors.runtime.plane import invitations, linked_orders
 from actors.runtime.plane.feed_link import LinkedFeedTicks
-from actors.runtime.plane.link import Invitation
+from actors.runtime.plane.invitations import Invitation
 from actors.runtime.plane.orders import OrderLinkServer
 from actors.waiting import every_second_or_when, until_answered
 
@@ -58,7 +58,7 @@ class ExecutionActor:
         self._execution = ExecutionShell(
             gateways=markets,
             claims=claims,
-            strategies=link_ports.LinkedStrategyEvents(self._links, peers),
+            strategies=linked_orders.LinkedStrategyEvents(self._links, peers),
             attempts=ray_ports.RayAttemptLog(peers, pools),
             records=self._records,
             streams=ExecutionStreams(
@@ -91,7 +91,7 @@ class ExecutionActor:
 
     async def invite(self, strategy_id: int, node: str) -> Invitation | None:
         """A link for the orders of a strategy that runs on this node; None if there is no way to make one."""
-        return link_ports.invitation(self._links.invite, str(strategy_id), node)
+        return invitations.invitation_for(self._links.invite, str(strategy_id), node)
 
     async def execute(self, command: OrderCommand) -> Event:
         """See `OrderExecution.execute`."""

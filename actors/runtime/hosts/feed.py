@@ -19,11 +19,11 @@ from actors.runtime.clients import connections
 from actors.runtime.clients.broker_accounts import Accounts
 from actors.runtime.clients.feed_accounts import FeedAccount, FeedAccounts
 from actors.runtime.clock import SystemClock
-from actors.runtime.hosts.process import tune
+from actors.runtime.hosts.process_tuning import tune
 from actors.runtime.names import Pools
 from actors.runtime.peers import Peers, own_host, own_node
-from actors.runtime.plane import link_ports
-from actors.runtime.plane.link import Invitation
+from actors.runtime.plane import invitations, linked_ticks
+from actors.runtime.plane.invitations import Invitation
 from actors.runtime.plane.ticks import TickSender
 from actors.waiting import every_second_or_when
 from broker.errors import BrokerError, BrokerRefused, CredentialsRejected
@@ -73,7 +73,7 @@ class MarketListener:
         self._peers = Peers()
         self._alerts = ray_ports.RayAttemptLog(self._peers, pools)
         self._ticks = TickSender(own_node(), own_host(), on_joined=self._on_joined, on_left=self._on_left)
-        self._routers = link_ports.LinkedTickReceivers(self._ticks, self._router_name, self._peers, "on_tick")
+        self._routers = linked_ticks.LinkedTickReceivers(self._ticks, self._router_name, self._peers, "on_tick")
         self._watchers: dict[str, set[str]] = {}
         self._clock = SystemClock()
         self._listener = FeedShell(
@@ -104,7 +104,7 @@ class MarketListener:
             self._tokens_wanted.set()
         status = self._listener.subscribe(instrument, armed=armed)
         self._asked_at[instrument.key] = self._loop.time()
-        return status, link_ports.invitation(self._ticks.invite, instrument.key, node)
+        return status, invitations.invitation_for(self._ticks.invite, instrument.key, node)
 
     async def watch(
         self, watcher: str, instrument: Instrument, node: str | None
@@ -113,7 +113,7 @@ class MarketListener:
         status, _ = await self.subscribe(instrument, True, None, None)
         receiver = f"{watcher}{_WATCHES}{instrument.key}"
         self._watchers.setdefault(instrument.key, set()).add(receiver)
-        return status, link_ports.invitation(self._ticks.invite, receiver, node)
+        return status, invitations.invitation_for(self._ticks.invite, receiver, node)
 
     def deliver(self, receiver: int | str, tick: Tick) -> None:
         """See `TickReceiver.deliver`: to the guards of the instrument, and to its router."""

@@ -17,7 +17,7 @@ from actors.ports.execution import Attempt, OrderNote
 from actors.ports.prices import FeedStatus
 from actors.ports.strategy import JournalEntry, LoadedRun, OrderCommand
 from actors.runtime.clients import connections, journal_mapping
-from actors.runtime.hosts.process import tune
+from actors.runtime.hosts.process_tuning import tune
 from persistence import errors
 from persistence.journal.records import LogRecord
 

@@ -13,11 +13,11 @@ from actors.runtime import names, ray_ports
 from actors.runtime.clock import SystemClock
 from actors.runtime.hosts.actor_options import actor_of
 from actors.runtime.hosts.light_logging import configure_light_logging
-from actors.runtime.hosts.process import end_own_actor, tune
+from actors.runtime.hosts.process_tuning import end_own_actor, tune
 from actors.runtime.names import Pools
 from actors.runtime.peers import Peers, own_host, own_node
-from actors.runtime.plane import link_ports
-from actors.runtime.plane.link import Invitation
+from actors.runtime.plane import invitations, linked_ticks
+from actors.runtime.plane.invitations import Invitation
 from actors.runtime.plane.ticks import TickSender
 from actors.waiting import every_second_or_when
 
@@ -39,13 +39,13 @@ class TickRouter:
             on_joined=lambda receiver: self._router.catch_up(int(receiver)),
             on_left=self._on_left,
         )
-        source = link_ports.LinkedTickSource(peers, names.feed_name(pools.suffix(broker)), self._on_tick)
+        source = linked_ticks.LinkedTickSource(peers, names.feed_name(pools.suffix(broker)), self._on_tick)
         self._changed = asyncio.Event()
         source.when_changed(self._changed.set)
         self._router = RouterShell(
             instrument,
             source=source,
-            strategies=link_ports.LinkedTickReceivers(self._ticks, _strategy_name, peers, "take_tick"),
+            strategies=linked_ticks.LinkedTickReceivers(self._ticks, _strategy_name, peers, "take_tick"),
             mirror=ray_ports.RayPriceMirror(peers, pools, broker),
             clock=SystemClock(),
         )
@@ -60,7 +60,7 @@ class TickRouter:
         """See `RouterShell.watch`; `strategy` is the handle to send ticks to as long as it has no link from `node`."""
         self._peers.meet(names.strategy_name(strategy_id), strategy)
         status = self._router.watch(strategy_id, stop_loss, yields=yields)
-        return status, link_ports.invitation(self._ticks.invite, str(strategy_id), node)
+        return status, invitations.invitation_for(self._ticks.invite, str(strategy_id), node)
 
     async def unwatch(self, strategy_id: int) -> None:
         """See `RouterShell.unwatch`."""

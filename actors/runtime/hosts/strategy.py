@@ -23,11 +23,11 @@ from actors.runtime import ray_ports
 from actors.runtime.clock import SystemClock
 from actors.runtime.hosts.crash_guard import CRASHES_OF_A_PROCESS, AlertsOnce, CrashPauses
 from actors.runtime.hosts.light_logging import configure_light_logging
-from actors.runtime.hosts.process import end_own_actor, tune
+from actors.runtime.hosts.process_tuning import end_own_actor, tune
 from actors.runtime.hosts.router import create_router
 from actors.runtime.names import Pools
 from actors.runtime.peers import Peers, own_node
-from actors.runtime.plane import link_ports
+from actors.runtime.plane import linked_orders, linked_ticks
 from actors.strategy.shell import StrategyShell
 from actors.waiting import until_answered
 
@@ -59,7 +59,7 @@ class StrategyActor:
         self._strategy_id = strategy_id
         self._pools, self._peers = pools, (peers := Peers())
         self._journal = AlertsOnce(ray_ports.RayJournal(peers, pools, strategy_id), time.monotonic)
-        self._execution = link_ports.LinkedOrderExecution(peers, pools, strategy_id, self._on_report)
+        self._execution = linked_orders.LinkedOrderExecution(peers, pools, strategy_id, self._on_report)
         self._is_new = True
         self._first_loaded = asyncio.Event()
         self._begin_incarnation()
@@ -172,7 +172,9 @@ class StrategyActor:
             self._set_loaded(None)
             return
         self._owner = loaded.run.user_id
-        prices = link_ports.LinkedPriceWatch(self._peers, self._pools, loaded.run.broker, self._on_tick, create_router)
+        prices = linked_ticks.LinkedPriceWatch(
+            self._peers, self._pools, loaded.run.broker, self._on_tick, create_router
+        )
         actor = StrategyShell(
             loaded, execution=self._execution, journal=self._journal, prices=prices, clock=SystemClock()
         )

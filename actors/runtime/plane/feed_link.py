@@ -10,7 +10,7 @@ from actors.ports.prices import FeedStatus
 from actors.runtime import names
 from actors.runtime.names import Pools
 from actors.runtime.peers import Peers
-from actors.runtime.plane import link_ports
+from actors.runtime.plane import linked_ticks
 from actors.waiting import every_second_or_when
 
 log = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ class _Following:
 
     def __init__(self, peers: Peers, feed: str, on_tick: Callable[[Tick], None]) -> None:
         self.status = _DEAD
-        self._source = link_ports.LinkedWatch(peers, feed, on_tick)
+        self._source = linked_ticks.LinkedWatch(peers, feed, on_tick)
         self._changed = asyncio.Event()
         self._source.when_changed(self._changed.set)
         self._task: asyncio.Task[None] | None = None

@@ -14,7 +14,8 @@ from actors.domain.strategy.events import Event
 from actors.ports.common import PeerUnavailable
 from actors.ports.strategy import OrderCommand
 from actors.runtime.plane.frames import FrameRefused, Kind, pack_numbered, unpack_numbered
-from actors.runtime.plane.link import Invitation, Link, LinkBroken, Listener, connect
+from actors.runtime.plane.invitations import Invitation, Listener, connect
+from actors.runtime.plane.link import Link, LinkBroken
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from actors.domain.prices.stop_loss import Tick
 from actors.ports.prices import FeedStatus
 from actors.runtime.plane.frames import FrameRefused, Kind, pack_status, pack_tick, unpack_status, unpack_tick
-from actors.runtime.plane.link import Invitation, Link, LinkBroken, Listener, connect
+from actors.runtime.plane.invitations import Invitation, Listener, connect
+from actors.runtime.plane.link import Link, LinkBroken
 
 log = logging.getLogger(__name__)
 

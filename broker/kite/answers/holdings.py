@@ -7,7 +7,7 @@ from typing import Any
 from actors.domain.identifiers import Product
 from actors.domain.orders.cover import NOTHING, AccountPosition, PositionKey
 from actors.domain.orders.partly_read import PartlyRead
-from broker.kite.answers.mapping import ODD, named_by, row_word, shares_of
+from broker.kite.answers.rows import ODD, named_by, row_word, shares_of
 
 _DEMAT_EXCHANGES = ("NSE", "BSE")
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from actors.domain.orders.order import OrderReport
-from broker.kite.answers.mapping import report_of
+from broker.kite.answers.rows import report_of
 from broker.kite.credentials import KiteCredentials
 from broker.kite.streams.market_feed import RawTick, ask_for_ticks, usable_ticks
 from broker.kite.streams.websocket import LinkCallbacks, MendedTicker, TickerLink, reactor

@@ -12,11 +12,11 @@ from broker.paper.accounts.records import Records
 from broker.paper.base.clock import ist_date
 from broker.paper.base.errors import input_error, order_error, too_many_requests, unknown_order
 from broker.paper.book.matcher import Matcher
-from broker.paper.book.walk import Walk
+from broker.paper.book.order_statuses import Walk
 from broker.paper.orders import order_form
+from broker.paper.orders.instrument_rules import Rulebook
 from broker.paper.orders.order import API, NO_EFFECTS, RESTING, Order, OrderEffects, OrderStatus, OrderTerms, Trade
-from broker.paper.orders.rules import Rulebook
-from broker.paper.orders.session import TradingSession
+from broker.paper.orders.trading_session import TradingSession
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

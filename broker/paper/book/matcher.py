@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from broker.paper.base.errors import order_error
-from broker.paper.orders import matching, order_form
+from broker.paper.orders import fill_rules, order_form
 from broker.paper.orders.order import OrderStatus, Trade
 
 if TYPE_CHECKING:
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from broker.paper.accounts.records import Records
     from broker.paper.base.clock import Clock
     from broker.paper.base.instruments import InstrumentList
+    from broker.paper.orders.instrument_rules import Rulebook
     from broker.paper.orders.order import Order, OrderTerms
-    from broker.paper.orders.rules import Rulebook
 
 FINAL = "Order cannot be {} as it is already {}."
 EXCHANGE_CANCEL = "Order cancelled by the exchange."
@@ -69,7 +69,7 @@ class Matcher:
         if not self._may_trade(order.instrument_token):
             return
         last = self._prices.last_paise(order.instrument_token)
-        if order.status is OrderStatus.TRIGGER_PENDING and matching.is_triggered(order.terms, last):
+        if order.status is OrderStatus.TRIGGER_PENDING and fill_rules.is_triggered(order.terms, last):
             self._trigger(order)
         self._fill_at(order, last)
 
@@ -82,7 +82,7 @@ class Matcher:
         if order.status is not OrderStatus.OPEN:
             return
         liquidity = self._liquidity(order, price_paise)
-        quantity = matching.fill_quantity(order, price_paise, liquidity, self._clock.now_ns())
+        quantity = fill_rules.fill_quantity(order, price_paise, liquidity, self._clock.now_ns())
         if quantity:
             self._prices.take_liquidity(order.instrument_token, quantity)
             self._rules.take(order.instrument_token, quantity, is_buy=order.terms.is_buy)
@@ -120,7 +120,7 @@ class Matcher:
     def as_limit(self, terms: OrderTerms) -> tuple[OrderTerms, list[str]] | None:
         """The LIMIT order that a protected one turns into, with its system tags; ``None``: the rules reject it."""
         instrument = order_form.tradable(terms.key, self._instruments)
-        price, tags = matching.as_limit(terms, instrument, self._prices.last_paise(instrument.token))
+        price, tags = fill_rules.as_limit(terms, instrument, self._prices.last_paise(instrument.token))
         allowed = self._rules.check_protected(instrument.token, price)
         if allowed is None:
             return None

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, IPvAnyAddress, model_validator
 
 from broker.paper.base.config import MAX_CLOCK_FACTOR
-from broker.paper.orders.session import Group
+from broker.paper.orders.trading_session import Group
 
 # A price must fit the signed 32-bit paise of a tick packet, negative test values included.
 Rupees = Annotated[float, Field(ge=-20_000_000, le=20_000_000)]

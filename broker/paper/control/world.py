@@ -11,7 +11,7 @@ from broker.paper.control import models
 from broker.paper.control.accounts_and_prices import instrument_called
 from broker.paper.kite_api.access import exchange_of
 from broker.paper.market.stamps import Stamping
-from broker.paper.orders.session import Group
+from broker.paper.orders.trading_session import Group
 
 if TYPE_CHECKING:
     from broker.paper.exchange import PaperExchange

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 from broker.paper.base.envelope import success
 from broker.paper.faults.book_view import BOOK_FAULT, rows_seen
 from broker.paper.kite_api.access import account_of, exchange_of, form_of, ordering_account_of
-from broker.paper.kite_api.gate import EFFECTS
+from broker.paper.kite_api.request_gate import EFFECTS
 from broker.paper.orders.order import NO_EFFECTS
 from broker.paper.orders.order_form import read_new_order
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from broker.paper.base.clock import NANOSECONDS
 from broker.paper.market.price_sources import HoldSource, PriceSource, WalkSource
 from broker.paper.market.stamps import Stamps
-from broker.paper.orders.rules import Rulebook
+from broker.paper.orders.instrument_rules import Rulebook
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

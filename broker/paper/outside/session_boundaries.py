@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING
 
 from broker.paper.base.clock import IST, NANOSECONDS, ist
 from broker.paper.orders.order import OrderStatus
-from broker.paper.orders.session import AUCTION_MATCH_AT, DAY_ENDED, HOURS, NO_STOPS, REFERENCE_FROM, Group, Phase
+from broker.paper.orders.trading_session import (
+    AUCTION_MATCH_AT,
+    DAY_ENDED,
+    HOURS,
+    NO_STOPS,
+    REFERENCE_FROM,
+    Group,
+    Phase,
+)
 from broker.paper.outside import trades as outside
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from broker.paper.base.instruments import InstrumentList
     from broker.paper.book.book import OrderBook
     from broker.paper.market.market import Market
-    from broker.paper.orders.rules import Rulebook
-    from broker.paper.orders.session import TradingSession
+    from broker.paper.orders.instrument_rules import Rulebook
+    from broker.paper.orders.trading_session import TradingSession
     from broker.paper.ticker.socket import TickerHub
 
 

@@ -17,11 +17,11 @@ from broker.paper.control import orders as control_orders
 from broker.paper.control import portfolio as control_portfolio
 from broker.paper.control import world as control_world
 from broker.paper.exchange import PaperExchange
+from broker.paper.kite_api import login as kite_login
 from broker.paper.kite_api import market as kite_market
 from broker.paper.kite_api import orders as kite_orders
 from broker.paper.kite_api import portfolio as kite_portfolio
-from broker.paper.kite_api import session as kite_session
-from broker.paper.kite_api.gate import CONTROL_PREFIX, Gate
+from broker.paper.kite_api.request_gate import CONTROL_PREFIX, Gate
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -59,7 +59,7 @@ def create_app(config: PaperConfig) -> FastAPI:
         control_orders,
         control_portfolio,
         control_world,
-        kite_session,
+        kite_login,
         kite_orders,
         kite_portfolio,
         kite_market,

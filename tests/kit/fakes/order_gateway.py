@@ -10,7 +10,7 @@ from actors.domain.identifiers import Instrument, Product, Side
 from actors.domain.money import Paise
 from actors.domain.orders.cover import AccountPosition, PositionKey, position_key
 from actors.domain.orders.order import OrderReport, OrderStage, OrderTerms
-from actors.domain.orders.placement import AttemptOutcome
+from actors.domain.orders.placement_policy import AttemptOutcome
 from actors.domain.orders.price_band import PriceBand
 from actors.ports.common import Clock
 from actors.ports.execution import BrokerLoginExpired, BrokerUnavailable, PlaceResult

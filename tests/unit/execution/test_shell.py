@@ -8,7 +8,7 @@ import pytest
 
 from actors.domain.identifiers import IntentId, Leg
 from actors.domain.orders.order import FailureKind, OrderEvent, OrderStage
-from actors.domain.orders.placement import AttemptOutcome
+from actors.domain.orders.placement_policy import AttemptOutcome
 from actors.domain.strategy.events import OrderReported
 from actors.execution.account.budget import BudgetLimits
 from actors.ports.common import PeerUnavailable

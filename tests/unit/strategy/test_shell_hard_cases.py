@@ -17,7 +17,7 @@ from actors.domain.identifiers import Instrument
 from actors.domain.money import Paise
 from actors.domain.orders.order import OrderEvent, OrderStage
 from actors.domain.orders.partly_read import OrderBook
-from actors.domain.orders.placement import AttemptOutcome
+from actors.domain.orders.placement_policy import AttemptOutcome
 from actors.domain.strategy.events import Event, OrderReported, PositionClosedOutside, StopLossMoved
 from actors.domain.strategy.state import Phase
 from actors.execution.account.budget import BudgetLimits, OrderBudget
@@ -25,7 +25,7 @@ from actors.ports.common import PeerUnavailable, StaleEpoch
 from actors.ports.execution import BrokerUnavailable, ClaimVerdict
 from actors.ports.prices import FeedStatus
 from actors.replay import RecordedTick, replay
-from broker.kite.answers.mapping import outcome_of
+from broker.kite.answers.attempt_outcomes import outcome_of
 from broker.kite.credentials import KiteCredentials
 from broker.kite.gateway import KiteEndpoint, KiteGateway
 from tests.kit.builders import NOW, a_report

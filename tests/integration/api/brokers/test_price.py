@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from actors.domain.identifiers import Instrument
 from api.base.clock import utc_now
-from api.brokers.calls import PRICE_PATIENCE_S
+from api.brokers.broker_threads import PRICE_PATIENCE_S
 from api.brokers.lookups import BrokerLookups
 from api.brokers.service import BrokerService
 from broker.errors import BrokerUnreachable, ExpiredToken, InvalidToken

@@ -13,7 +13,7 @@ from sqlalchemy import text
 from actors.domain.identifiers import Instrument
 from api.base.clock import utc_now
 from broker.kite.instruments import InstrumentLists
-from broker.market.listing import ListedInstrument
+from broker.market.instrument_list import ListedInstrument
 from persistence.database.engine import Sessions, transaction
 from persistence.mirror.mirror import RuntimeMirror
 from tests.integration.api_user import ApiUser

@@ -10,10 +10,10 @@ import pytest
 import requests
 import structlog
 
-from actors.domain.orders.placement import AttemptOutcome
+from actors.domain.orders.placement_policy import AttemptOutcome
 from actors.ports.execution import BrokerUnavailable
 from broker.errors import BrokerError, BrokerUnreachable, ProxyUnreachable
-from broker.kite.answers.mapping import outcome_of
+from broker.kite.answers.attempt_outcomes import outcome_of
 from broker.kite.credentials import KiteCredentials
 from broker.kite.gateway import KiteEndpoint, KiteGateway
 from broker.kite.login import check_access_token, exchange_request_token, kite_client, last_price

@@ -11,7 +11,7 @@ import pytest
 import structlog
 
 from actors.domain.identifiers import Instrument
-from actors.domain.orders.placement import AttemptOutcome
+from actors.domain.orders.placement_policy import AttemptOutcome
 from actors.ports.execution import BrokerUnavailable
 from broker.kite.connection import MAX_IDLE_S
 from broker.kite.credentials import KiteCredentials

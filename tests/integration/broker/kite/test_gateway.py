@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from actors.domain.identifiers import Product
-from actors.domain.orders.placement import AttemptOutcome
+from actors.domain.orders.placement_policy import AttemptOutcome
 from actors.ports.execution import BrokerLoginExpired, BrokerUnavailable
 from broker.kite.credentials import KiteCredentials
 from broker.kite.gateway import KiteEndpoint, KiteGateway

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from actors.domain.orders.placement import AttemptOutcome
+from actors.domain.orders.placement_policy import AttemptOutcome
 from actors.ports.execution import PlaceResult
 from broker.kite import connection
 from broker.kite.answers.exceptions import AnswerLost, NeverSent

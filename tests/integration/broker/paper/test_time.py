@@ -12,7 +12,7 @@ from kiteconnect import exceptions as kite_errors
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-from broker.paper.orders.session import (
+from broker.paper.orders.trading_session import (
     DAY_ENDED,
     LIMIT_ONLY,
     MARKET_CLOSED,

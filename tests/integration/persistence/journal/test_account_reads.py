@@ -11,7 +11,7 @@ from sqlmodel import col
 
 from actors.domain.orders.log_events import LogWord
 from actors.domain.orders.order import Order, OrderReport, OrderStage
-from actors.domain.orders.placement import AttemptOutcome
+from actors.domain.orders.placement_policy import AttemptOutcome
 from actors.domain.session import LateExit
 from actors.domain.strategy.reconciliation import adopt
 from actors.domain.strategy.spec import StrategyRun

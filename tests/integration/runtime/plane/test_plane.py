@@ -13,7 +13,8 @@ from actors.ports.common import PeerUnavailable
 from actors.ports.prices import FeedStatus
 from actors.ports.strategy import OrderCommand
 from actors.runtime.plane.frames import Kind, Sealer
-from actors.runtime.plane.link import TICKET_BYTES, Invitation, Link, LinkBroken, Listener, _proof, connect
+from actors.runtime.plane.invitations import TICKET_BYTES, Invitation, Listener, _proof, connect
+from actors.runtime.plane.link import Link, LinkBroken
 from actors.runtime.plane.orders import OrderLink, OrderLinkServer
 from actors.runtime.plane.ticks import MUTE_AFTER_S, TickLink, TickSender
 from tests.kit.builders import NOW, a_report, a_tick

@@ -7,7 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from actors.domain.orders.order import OrderStage
-from actors.domain.orders.placement import AttemptOutcome
+from actors.domain.orders.placement_policy import AttemptOutcome
 from actors.domain.strategy.state import Phase
 from actors.ports.execution import Attempt, PlaceResult
 from actors.ports.strategy import OrderCommand

@@ -14,7 +14,7 @@ from actors.domain.identifiers import Instrument
 from actors.domain.orders.order import OrderReport, OrderStage
 from actors.domain.orders.partly_read import is_listed_unread, is_unread, may_hide
 from broker.errors import BrokerRefused
-from broker.kite.answers.book_rows import book_of
+from broker.kite.answers.attempt_outcomes import reason_of
 from broker.kite.answers.broker_text import (
     LONGEST_TEXT,
     LONGEST_WORD,
@@ -25,7 +25,8 @@ from broker.kite.answers.broker_text import (
 )
 from broker.kite.answers.exceptions import AnswerLost, NeverSent
 from broker.kite.answers.holdings import holdings_of, positions_of
-from broker.kite.answers.mapping import reason_of, report_of
+from broker.kite.answers.order_book import book_of
+from broker.kite.answers.rows import report_of
 from broker.kite.instruments import instrument_table
 from broker.kite.login import explain
 from broker.kite.quotes import quotes_of, tokens_of

@@ -20,7 +20,7 @@ from broker.errors import (
 from broker.exchange_time import IST
 from broker.kite.instruments import RETRY_AFTER, InstrumentLists, instrument_table, list_day, underlyings
 from broker.kite.login import explain, token_expiry
-from broker.market.listing import InstrumentTable
+from broker.market.instrument_list import InstrumentTable
 
 INFY: dict[str, object] = {
     "instrument_token": 408065,

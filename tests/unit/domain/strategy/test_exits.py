@@ -27,7 +27,7 @@ from actors.domain.strategy.events import (
     Timer,
     TimerFired,
 )
-from actors.domain.strategy.exit_waits import EXIT_RETRY_DELAY
+from actors.domain.strategy.exit_retries import EXIT_RETRY_DELAY
 from actors.domain.strategy.exits import EXIT_FAILURE_LIMIT
 from actors.domain.strategy.machine import step
 from actors.domain.strategy.outcomes import PROBE_INTERVAL

@@ -9,7 +9,7 @@ import pytest
 from actors.domain.errors import DomainError
 from actors.domain.identifiers import Side
 from actors.domain.orders.order import FailureKind, OrderStage
-from actors.domain.orders.placement import Adopt, Placement, RetryPolicy, SendAt, after_look_up, begin
+from actors.domain.orders.placement_policy import Adopt, Placement, RetryPolicy, SendAt, after_look_up, begin
 from actors.domain.orders.position import PositionStatus
 from actors.domain.prices.fanout import TickFanout
 from actors.domain.prices.stop_loss import TickFilter
@@ -25,7 +25,7 @@ from actors.domain.strategy.events import (
     Timer,
     TimerFired,
 )
-from actors.domain.strategy.exit_waits import EXIT_RETRY_DELAY
+from actors.domain.strategy.exit_retries import EXIT_RETRY_DELAY
 from actors.domain.strategy.exits import EXIT_FAILURE_LIMIT
 from actors.domain.strategy.machine import step
 from actors.domain.strategy.reconciliation import expected_tags

@@ -61,6 +61,34 @@ async def test_a_claim_that_is_not_granted_after_all_is_an_alert() -> None:
     assert "claim_not_granted" in bench.attempts.alerts
 
 
+async def sold_after(bench: ExecutionBench, seconds: float) -> int:
+    """Orders that have left so long after the touch."""
+    bench.claims.verdict = ClaimVerdict.GRANTED
+    fall(bench)
+    await passing(seconds)
+    return len(bench.posted)
+
+
+@in_virtual_time
+async def test_a_claim_that_nobody_could_foresee_has_the_exit_look_first() -> None:
+    bench = await watched()
+    bench.claims.foreseen = ClaimVerdict.OWNED
+    await bench.actor.guard(a_holding(a_stop()))
+    assert await sold_after(bench, 1) == 0
+    await passing(3)
+    assert len(bench.posted) == 1
+
+
+@in_virtual_time
+async def test_a_doubt_of_the_first_arming_ends_with_the_next_renewal_that_redis_answers() -> None:
+    bench = await watched()
+    bench.claims.foreseen = ClaimVerdict.OWNED
+    await bench.actor.guard(a_holding(a_stop()))
+    bench.claims.foreseen = ClaimVerdict.GRANTED
+    assert (await bench.actor.guard(a_holding(a_stop()))).armed
+    assert await sold_after(bench, 1) == 1
+
+
 @in_virtual_time
 async def test_the_way_is_rehearsed_while_a_stop_is_armed_and_nothing_is_sent() -> None:
     bench = await watched()

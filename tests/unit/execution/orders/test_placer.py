@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from actors.domain.identifiers import Product
 from actors.domain.orders.order import FailureKind, Intent, OrderEvent, OrderStage
-from actors.domain.orders.placement import AttemptOutcome
+from actors.domain.orders.placement_policy import AttemptOutcome
 from actors.domain.strategy.events import OrderQueued, OrderReported
 from actors.execution.account.budget import BudgetLimits
 from tests.kit.builders import INFY, NOW, a_report

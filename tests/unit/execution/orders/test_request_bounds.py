@@ -9,7 +9,7 @@ import pytest
 
 from actors.domain.market_hours import MarketHours
 from actors.domain.orders.order import FailureKind, OrderReport, OrderStage
-from actors.domain.orders.placement import LookUpAt, Placement, RetryPolicy, after_look_up
+from actors.domain.orders.placement_policy import LookUpAt, Placement, RetryPolicy, after_look_up
 from actors.domain.session import SessionHours
 from actors.domain.strategy.events import OrderReported
 from actors.domain.strategy.state import Phase, StatusDetail

@@ -6,12 +6,12 @@ import pytest
 
 from actors.domain.identifiers import Product, Side
 from actors.domain.orders.order import FailureKind, OrderStage
-from actors.domain.orders.placement import RetryPolicy
+from actors.domain.orders.placement_policy import RetryPolicy
 from actors.domain.strategy.snapshot import dump_state
 from actors.domain.strategy.state import Phase, StatusDetail
 from actors.ports.engine import WordTaken
 from actors.ports.strategy import LoadedRun
-from actors.strategy.traders_word import guarded_again
+from actors.strategy.held_again import guarded_again
 from tests.kit.builders import BUY_AT, INFY, SELL_AT
 from tests.kit.execution import ExecutionBench, a_command
 from tests.kit.fakes.order_gateway import PARKED, REFUSED

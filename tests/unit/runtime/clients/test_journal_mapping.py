@@ -11,7 +11,7 @@ import pytest
 from actors.domain.identifiers import Instrument, Product
 from actors.domain.orders.log_events import ExitCause, LogWord
 from actors.domain.orders.order import FailureKind, Order, OrderEvent, OrderStage
-from actors.domain.orders.placement import AttemptOutcome
+from actors.domain.orders.placement_policy import AttemptOutcome
 from actors.domain.session import LateExit
 from actors.domain.strategy.decisions import LogEvent
 from actors.domain.strategy.snapshot import load_state

@@ -6,8 +6,8 @@ from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from broker.paper.orders import order_form
+from broker.paper.orders.instrument_rules import OUT_OF_BAND
 from broker.paper.orders.order import RESTING, OrderStatus
-from broker.paper.orders.rules import OUT_OF_BAND
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from api.strategies.shared_calls import KeyedLocks, SharedCalls
+from api.strategies.joined_requests import KeyedLocks, SharedCalls
 
 
 class Work:

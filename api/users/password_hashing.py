@@ -52,8 +52,3 @@ class Passwords:
 def _composed(password: str) -> str:
     """One spelling for what looks the same: keyboards write an accent as one character or as two (RFC 8265 §4.2)."""
     return unicodedata.normalize("NFC", password)
-
-
-def resembles(password: str, email: str) -> bool:
-    """Whether a password is the e-mail address or the part before its @: the first that anybody would try."""
-    return password.lower() in (email.lower(), email.lower().rpartition("@")[0])

@@ -13,7 +13,7 @@ import structlog
 from actors.domain.orders.order import OrderReport
 from actors.domain.orders.partly_read import OrderBook
 from broker.kite.answers.broker_text import clean_word, order_id_of
-from broker.kite.answers.mapping import ODD, count_of, own_tag, report_of
+from broker.kite.answers.rows import ODD, count_of, own_tag, report_of
 
 log = structlog.stdlib.get_logger(__name__)
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from actors.domain.market_hours import AUCTION_FROM
 from actors.domain.session import SessionHours
 from broker.exchange_time import IST
-from broker.market.session_rules import SessionRules, TimesRefused
+from broker.market.allowed_times import SessionRules, TimesRefused
 from broker.market.trading_calendar import REGULAR_HOURS, AlwaysOpen, Overrides, Sessions, TradingCalendar
 
 MONDAY = date(2026, 11, 23)

@@ -8,11 +8,11 @@ import structlog
 from actors.domain.money import to_rupees
 from actors.ports.engine import StopResult, StrategyEngine
 from api.base.errors import ApiError, unauthorized
-from api.strategies.checks import StartFacts, StrategyChecks, broker_not_connected
+from api.strategies.joined_requests import KeyedLocks, SharedCalls
 from api.strategies.new_run import first_intent, first_state, new_run
+from api.strategies.rule_facts import StartFacts, StrategyChecks, broker_not_connected
 from api.strategies.schemas import StrategyStarted, StrategyStatus
 from api.strategies.service import found
-from api.strategies.shared_calls import KeyedLocks, SharedCalls
 from api.strategies.status import status_before_start, status_of_run
 from config.capacity import Capacity
 from config.settings import Settings

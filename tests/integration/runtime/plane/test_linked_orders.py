@@ -8,7 +8,7 @@ from actors.runtime import names
 from actors.runtime.hosts.router import create_router
 from actors.runtime.names import Pools
 from actors.runtime.peers import Peers
-from actors.runtime.plane import link_ports
+from actors.runtime.plane import invitations, linked_orders, linked_ticks
 from actors.runtime.plane.orders import OrderLink
 from tests.kit.builders import INFY, a_report
 from tests.kit.execution import BUY, a_command
@@ -46,7 +46,7 @@ class StandingLink(OrderLink):
 
 async def test_a_command_goes_over_the_link_and_one_in_doubt_by_ray() -> None:
     peers, link = RecordingPeers(), StandingLink()
-    execution = link_ports.LinkedOrderExecution(peers, Pools(), 3, lambda _: None)
+    execution = linked_orders.LinkedOrderExecution(peers, Pools(), 3, lambda _: None)
     assert await execution.execute(a_command()) == FILLED
     assert peers.called == ["execution:0 execute"]  # there is no link yet
     execution._link = link
@@ -60,14 +60,14 @@ def test_a_machine_that_cannot_listen_invites_nobody() -> None:
     def invite(_peer: str, _node: str) -> Any:
         raise OSError("Cannot assign requested address")
 
-    assert link_ports.invitation(invite, "7", "node") is None
-    assert link_ports.invitation(lambda *_: None, "7", None) is None  # type: ignore[arg-type]
+    assert invitations.invitation_for(invite, "7", "node") is None
+    assert invitations.invitation_for(lambda *_: None, "7", None) is None  # type: ignore[arg-type]
 
 
 async def test_the_names_of_another_brokers_feed_and_routers_tell_the_broker() -> None:
     pools, peers = Pools(brokers=("paper", "kite")), RecordingPeers()
     for broker in ("paper", "kite", ""):
-        await link_ports.LinkedPriceWatch(peers, pools, broker, lambda _: None, create_router).unwatch(3, INFY)
+        await linked_ticks.LinkedPriceWatch(peers, pools, broker, lambda _: None, create_router).unwatch(3, INFY)
     assert peers.called == ["router:NSE:INFY unwatch", "router:NSE:INFY@kite unwatch", "router:NSE:INFY unwatch"]
     assert names.feed_names(pools) == ["feed:0", "feed:0@kite"]
     assert pools.suffix("another") == "@another", "a broker that is not offered has no prices, and nobody else's"

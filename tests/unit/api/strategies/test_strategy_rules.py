@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.base.errors import InvalidField
-from api.strategies.rules import (
+from api.strategies.strategy_rules import (
     Terms,
     check_listed,
     check_market_price,
@@ -19,7 +19,7 @@ from api.strategies.rules import (
     start_message,
 )
 from broker.exchange_time import IST
-from broker.market.listing import ListedInstrument
+from broker.market.instrument_list import ListedInstrument
 from broker.market.trading_calendar import AlwaysOpen, NseCalendar, TradingCalendar
 from config.settings import Settings
 

@@ -1,10 +1,9 @@
-"""The ports of the hot path over both planes: a link of the socket plane where there is one, else a Ray call.
+"""Ticks over both planes: they are asked for by a Ray call, and come over a link where there is one.
 
-Links are made by invitation (`actors.runtime.plane.link`), and made again when they break: the peer is looked up again
-by its name. Without a link everything still works, more slowly.
+Links are made by invitation (`actors.runtime.plane.invitations`), and made again when they break: the peer is looked
+up again by its name. Without a link ticks still come, as Ray calls.
 """
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -12,72 +11,16 @@ from typing import Any
 from actors.domain.identifiers import Instrument
 from actors.domain.money import Paise
 from actors.domain.prices.stop_loss import Tick
-from actors.domain.strategy.events import Event
 from actors.ports.common import PeerUnavailable
 from actors.ports.prices import FeedStatus
-from actors.ports.strategy import OrderCommand
-from actors.runtime import names, ray_ports
+from actors.runtime import names
 from actors.runtime.names import Pools
 from actors.runtime.peers import Peers, own_handle, own_name, own_node
-from actors.runtime.plane.link import Invitation, LinkBroken
-from actors.runtime.plane.orders import OrderLink, OrderLinkServer
+from actors.runtime.plane.invitations import Invitation
+from actors.runtime.plane.link import LinkBroken
 from actors.runtime.plane.ticks import TickLink, TickSender
 
 log = logging.getLogger(__name__)
-
-RELINK_S = 0.5
-"""Between tries to link to an execution actor that is restarting."""
-
-
-class LinkedOrderExecution(ray_ports.RayOrderExecution):
-    """`OrderExecution` for one strategy: its order commands go over a link while there is one."""
-
-    def __init__(self, peers: Peers, pools: Pools, strategy_id: int, on_report: Callable[[Event], None]) -> None:
-        super().__init__(peers, pools)
-        self._strategy_id = strategy_id
-        self._link = OrderLink(on_report)
-
-    def execute(self, command: OrderCommand) -> Awaitable[Event]:
-        """See `OrderExecution.execute`. A command in doubt goes the other way: perhaps the link cannot carry it."""
-        if self._link.alive and not command.look_up_first:
-            return self._link.execute(command)
-        return super().execute(command)
-
-    async def keep_linked(self, account_id: int) -> None:
-        """Keep a link to the account's execution actor, until cancelled."""
-        while True:
-            try:
-                invited: Invitation | None = await self._call(account_id, "invite", self._strategy_id, own_node())
-                if invited is None:
-                    return  # there is no way to link; commands go as Ray calls
-                await (await self._link.open(invited))
-            except Exception as error:  # noqa: BLE001 - whatever it was, commands go as Ray calls meanwhile
-                log.info("desk.not_linked", extra={"strategy_id": self._strategy_id, "error": repr(error)})
-            await asyncio.sleep(RELINK_S)
-
-
-def invitation(invite: Callable[[str, str], Invitation], peer: str, node: str | None) -> Invitation | None:
-    """An invitation for a peer on that node; None if none is wanted, or this machine cannot listen there."""
-    if node is None:
-        return None
-    try:
-        return invite(peer, node)
-    except OSError as error:
-        log.warning("plane.cannot_listen", extra={"peer": peer, "reason": str(error)})
-        return None
-
-
-class LinkedStrategyEvents:
-    """`StrategyEvents` for an execution actor."""
-
-    def __init__(self, links: OrderLinkServer, peers: Peers) -> None:
-        self._links, self._strategies = links, ray_ports.RayStrategies(peers)
-
-    async def report(self, strategy_id: int, event: Event) -> None:
-        """See `StrategyEvents.report`."""
-        if not self._links.report(strategy_id, event):
-            await self._strategies.report(strategy_id, event)
-
 
 Ask = Callable[[str | None], Awaitable[tuple[FeedStatus, Invitation | None]]]
 """Asks a sender of ticks, by a Ray call, for its ticks: given a node, also for an invitation to connect from there."""
@@ -106,30 +49,41 @@ class _Subscription:
         return status
 
     def close(self) -> None:
-        """Stop receiving ticks."""
+        """End the link."""
         self._link.close()
 
     def _change(self) -> None:
         self.on_change()
 
 
+class _Linked:
+    """What all who are sent ticks have in common."""
+
+    def __init__(self, peers: Peers, on_tick: Callable[[Tick], None]) -> None:
+        self._peers, self._subscription = peers, _Subscription(on_tick)
+
+    def when_changed(self, callback: Callable[[], None]) -> None:
+        """The callback is called when what was last answered may no longer be true."""
+        self._subscription.on_change = callback
+
+    def close(self) -> None:
+        """Stop receiving."""
+        self._subscription.close()
+
+
 StartRouter = Callable[[Instrument, Pools, str], object]
 """Makes the router of an instrument at a broker, unless there is one."""
 
 
-class LinkedPriceWatch:
+class LinkedPriceWatch(_Linked):
     """`PriceWatch` for one strategy, of its broker's prices. A router starts when the first strategy
     asks for it."""
 
     def __init__(
         self, peers: Peers, pools: Pools, broker: str, on_tick: Callable[[Tick], None], start_router: StartRouter
     ) -> None:
-        self._peers, self._pools, self._broker, self._start_router = peers, pools, broker, start_router
-        self._subscription = _Subscription(on_tick)
-
-    def when_changed(self, callback: Callable[[], None]) -> None:
-        """See `PriceWatch.when_changed`."""
-        self._subscription.on_change = callback
+        super().__init__(peers, on_tick)
+        self._pools, self._broker, self._start_router = pools, broker, start_router
 
     async def watch(
         self, strategy_id: int, instrument: Instrument, stop_loss: Paise | None, *, yields: bool = False
@@ -144,7 +98,7 @@ class LinkedPriceWatch:
 
     async def unwatch(self, strategy_id: int, instrument: Instrument) -> None:
         """See `PriceWatch.unwatch`."""
-        self._subscription.close()
+        self.close()
         await self._peers.call(self._name(instrument), "unwatch", strategy_id)
 
     def _router(self, instrument: Instrument) -> str:
@@ -159,16 +113,12 @@ class LinkedPriceWatch:
         return names.router_name(instrument.key, self._pools.suffix(self._broker))
 
 
-class LinkedTickSource:
+class LinkedTickSource(_Linked):
     """`TickSource` for a router: the feed of that name."""
 
     def __init__(self, peers: Peers, feed: str, on_tick: Callable[[Tick], None]) -> None:
-        self._peers, self._feed = peers, feed
-        self._subscription = _Subscription(on_tick)
-
-    def when_changed(self, callback: Callable[[], None]) -> None:
-        """The callback is called when what `subscribe` answered is no longer true."""
-        self._subscription.on_change = callback
+        super().__init__(peers, on_tick)
+        self._feed = feed
 
     async def subscribe(self, instrument: Instrument, *, armed: bool) -> FeedStatus:
         """See `TickSource.subscribe`."""
@@ -179,16 +129,12 @@ class LinkedTickSource:
         return await self._subscription.renew((instrument, armed), ask)
 
 
-class LinkedWatch:
+class LinkedWatch(_Linked):
     """One instrument's ticks from the feed of that name, for an execution actor: over a link, and by no other way."""
 
     def __init__(self, peers: Peers, feed: str, on_tick: Callable[[Tick], None]) -> None:
-        self._peers, self._feed = peers, feed
-        self._subscription = _Subscription(on_tick)
-
-    def when_changed(self, callback: Callable[[], None]) -> None:
-        """The callback is called when what `subscribe` answered may have changed."""
-        self._subscription.on_change = callback
+        super().__init__(peers, on_tick)
+        self._feed = feed
 
     async def subscribe(self, instrument: Instrument) -> FeedStatus:
         """Have the ticks sent; renewing is idempotent. Raises PeerUnavailable."""
@@ -197,10 +143,6 @@ class LinkedWatch:
             return await self._peers.call(self._feed, "watch", own_name(), instrument, node)
 
         return await self._subscription.renew(instrument, ask)
-
-    def close(self) -> None:
-        """Stop receiving."""
-        self._subscription.close()
 
 
 class LinkedTickReceivers:

@@ -13,8 +13,8 @@ from actors.domain.identifiers import Product
 from actors.domain.money import Paise, round_rupees, to_rupees
 from actors.domain.session import SessionTimes
 from api.base.errors import InvalidField
-from broker.market.listing import EXCHANGES, INDEX_SEGMENT, ListedInstrument
-from broker.market.session_rules import SessionRules, TimesRefused
+from broker.market.allowed_times import SessionRules, TimesRefused
+from broker.market.instrument_list import EXCHANGES, INDEX_SEGMENT, ListedInstrument
 from broker.market.trading_calendar import TradingCalendar
 from config.settings import Settings
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.domain.orders.order import FailureKind, OrderReport, OrderStage
-from actors.domain.orders.placement import (
+from actors.domain.orders.placement_policy import (
     Adopt,
     AttemptOutcome,
     GiveUp,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from api.users.passwords import resembles
+from api.users.password_rules import resembles
 from persistence.login_throttle import network_of
 
 
