@@ -98,6 +98,7 @@ class OutsideBench:
         self.feed = FakeFeedTicks()
         self._limits = ExecutionLimits(**{"awake": timedelta(0), **limits})
         self.execution = self.new_execution()
+        self.order_execution = DirectExecution(self.execution)
 
     def new_execution(self) -> ExecutionShell:
         """An execution actor that remembers nothing."""
@@ -111,7 +112,6 @@ class OutsideBench:
             clock=self.clock,
             limits=self._limits,
         )
-        self.order_execution = DirectExecution(self.execution)
         self._hearing = asyncio.create_task(self.execution.stops.keep_hearing())
         return self.execution
 
@@ -140,12 +140,16 @@ class OutsideBench:
             strategy.task.cancel()
             await asyncio.gather(strategy.task, return_exceptions=True)
         self.strategies.clear()
+        await self.execution_dies()
+        return left
+
+    async def execution_dies(self) -> None:
+        """Execution alone is gone, and is back with no memory; strategies go on, and call the new one."""
         dead: list[asyncio.Future[Any]] = [*self.execution._working.values(), *self.execution._background]
         for task in dead:
             task.cancel()
         await asyncio.gather(*dead, return_exceptions=True)
-        self.new_execution()
-        return left
+        self.order_execution.actor = self.new_execution()
 
     async def recovered(
         self, left: Mapping[int, tuple[Mapping[str, Any], int, Incarnation]], **run: Any

@@ -28,45 +28,45 @@ class DirectExecution:
     """`OrderExecution`: the execution actor without a process boundary."""
 
     def __init__(self, actor: ExecutionShell) -> None:
-        self._actor = actor
+        self.actor = actor
 
     def execute(self, command: OrderCommand) -> Awaitable[Event]:
         """See `OrderExecution.execute`."""
-        return self._actor.execute(command)
+        return self.actor.execute(command)
 
     async def cancel(self, account_id: int, intent_id: IntentId, order_id: str) -> None:
         """See `OrderExecution.cancel`."""
         try:
-            await self._actor.cancel(account_id, intent_id, order_id)
+            await self.actor.cancel(account_id, intent_id, order_id)
         except BrokerUnavailable as error:
             raise PeerUnavailable(str(error)) from error
 
     async def withdraw(self, account_id: int, intent_id: IntentId) -> None:
         """See `OrderExecution.withdraw`."""
-        self._actor.withdraw(intent_id)
+        self.actor.withdraw(intent_id)
 
     async def orders_by_tag(self, account_id: int, tags: Sequence[str]) -> Mapping[str, OrderReport]:
         """See `OrderExecution.orders_by_tag`."""
         try:
-            return await self._actor.orders_by_tag(account_id, tags)
+            return await self.actor.orders_by_tag(account_id, tags)
         except BrokerUnavailable as error:
             raise PeerUnavailable(str(error)) from error
 
     async def probe(self, account_id: int) -> bool:
         """See `OrderExecution.probe`."""
-        return await self._actor.probe(account_id)
+        return await self.actor.probe(account_id)
 
     async def cover(self, holding: Holding) -> Cover:
         """See `OrderExecution.cover`."""
         try:
-            return await self._actor.cover(holding)
+            return await self.actor.cover(holding)
         except BrokerUnavailable as error:
             raise PeerUnavailable(str(error)) from error
 
     async def guard(self, holding: Holding) -> GuardAnswer:
         """See `OrderExecution.guard`."""
         try:
-            return await self._actor.guard(holding)
+            return await self.actor.guard(holding)
         except BrokerUnavailable as error:
             raise PeerUnavailable(str(error)) from error
 

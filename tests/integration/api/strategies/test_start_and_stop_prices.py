@@ -18,7 +18,7 @@ from persistence.database.engine import Sessions, transaction
 from persistence.mirror.mirror import RuntimeMirror
 from tests.integration.api_user import ApiUser
 from tests.kit.fakes.strategy_engine import FakeEngine
-from tests.kit.paper import PaperExchange
+from tests.kit.paper import PaperExchange, eventually
 
 pytest_plugins = ["tests.integration.fixtures"]
 
@@ -53,10 +53,18 @@ def broker_silent(user: ApiUser, paper: PaperExchange, route: str) -> None:
 
 
 def sell_by_hand(user: ApiUser, paper: PaperExchange, quantity: int, product: str, symbol: str = "INFY") -> None:
+    """Sell in the broker's app, and wait for the fill: until then the position knows nothing of it."""
     assert user.paper is not None
-    paper.control.foreign_order(
-        user.paper.user_id, tradingsymbol=symbol, transaction_type="SELL", quantity=quantity, product=product
+    user_id = user.paper.user_id
+    order_id = paper.control.foreign_order(
+        user_id, tradingsymbol=symbol, transaction_type="SELL", quantity=quantity, product=product
     )
+
+    def filled() -> bool:
+        orders = paper.control.ledger(user_id)["accounts"][user_id]["orders"]
+        return any(order["order_id"] == order_id and order["status"] == "COMPLETE" for order in orders)
+
+    eventually(filled, what="the sale by hand")
 
 
 async def test_a_start_on_an_account_that_is_short_of_the_shares_is_refused_with_the_reason(

@@ -81,6 +81,23 @@ async def test_an_exit_that_the_broker_refuses_keeps_its_pause_whichever_guard_h
 
 
 @in_virtual_time
+async def test_execution_that_dies_with_a_refusal_untold_is_followed_by_one_more_request_and_one_sale() -> None:
+    bench = OutsideBench()
+    strategy = await armed(bench)
+    await passing(5)
+    bench.broker.script = [REFUSED]
+    hear(bench, BELOW)
+    await until(lambda: bench.sold == [10], within_s=1.0)
+    await bench.execution_dies()
+    assert strategy.state.phase is Phase.GUARDING  # it has heard of nothing
+    bench.tick(strategy, BELOW)
+    await until(lambda: strategy.state.phase is Phase.ENDED)
+    await passing(60)
+    assert (bench.sold, bench.net()) == ([10, 10], 0)
+    assert strategy.state.position_status is PositionStatus.EXITED_BY_SL
+
+
+@in_virtual_time
 async def test_stop_pressed_in_the_instant_of_the_touch_sells_once() -> None:
     bench = OutsideBench()
     strategy = await armed(bench)
