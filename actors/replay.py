@@ -16,7 +16,7 @@ from actors.domain.money import Paise, to_paise, to_rupees
 from actors.domain.orders.log_events import LogWord
 from actors.domain.orders.order import OrderReport, OrderStage
 from actors.domain.orders.position import Position
-from actors.domain.prices.stop_loss import Tick
+from actors.domain.prices.tick import Tick
 from actors.domain.strategy.decisions import ArmIntent, CancelTimers, Decision, LogEvent, SendOrder, SetTimer
 from actors.domain.strategy.events import (
     Event,

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from actors.domain.identifiers import Instrument
 from actors.domain.money import Paise
-from actors.domain.prices.stop_loss import Tick
+from actors.domain.prices.tick import Tick
 
 
 @dataclass(frozen=True, slots=True)

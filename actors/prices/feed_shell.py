@@ -8,8 +8,9 @@ import structlog
 from actors.domain.identifiers import Instrument
 from actors.domain.money import Paise
 from actors.domain.prices.feed_silence import SILENCE_LIMIT
-from actors.domain.prices.stop_loss import Tick, TickFilter
 from actors.domain.prices.stream_clock import StreamClock
+from actors.domain.prices.tick import Tick
+from actors.domain.prices.tick_filter import TickFilter
 from actors.ports.common import Clock
 from actors.ports.prices import FeedStatus, TickReceiver, TickStream
 

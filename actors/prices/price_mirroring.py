@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from actors.domain.prices.stop_loss import Tick
+from actors.domain.prices.tick import Tick
 from actors.ports.prices import FeedStatus, PriceMirror
 
 MIRROR_INTERVAL = timedelta(milliseconds=250)

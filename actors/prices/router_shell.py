@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from actors.domain.identifiers import Instrument
 from actors.domain.money import Paise
 from actors.domain.prices.fanout import Delivery, TickFanout
-from actors.domain.prices.stop_loss import Tick
+from actors.domain.prices.tick import Tick
 from actors.ports.common import Clock
 from actors.ports.prices import FeedStatus, PriceMirror, TickReceiver, TickSource
 from actors.prices.price_mirroring import PriceMirroring

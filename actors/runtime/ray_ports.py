@@ -6,7 +6,7 @@ from typing import Any
 from actors.domain.identifiers import IntentId
 from actors.domain.orders.cover import Cover
 from actors.domain.orders.order import OrderReport
-from actors.domain.prices.stop_loss import Tick
+from actors.domain.prices.tick import Tick
 from actors.domain.strategy.events import Event
 from actors.ports.execution import Attempt, OrderNote
 from actors.ports.prices import FeedStatus

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from actors.domain.orders.cover import Cover, Stake
 from actors.domain.orders.order import OrderEvent
-from actors.domain.prices.stop_loss import Tick
+from actors.domain.prices.tick import Tick
 from actors.domain.strategy.decisions import SendOrder
 from actors.domain.strategy.events import CoverRead, Event
 from actors.domain.strategy.spec import StrategyRun

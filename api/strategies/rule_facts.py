@@ -17,10 +17,11 @@ from actors.domain.session import SessionTimes
 from api.base.errors import ApiError
 from api.brokers.lookups import BrokerLookups
 from api.brokers.service import BrokerService
-from api.strategies.strategy_rules import Terms, check_listed, check_market_price, check_terms, spellings, start_message
+from api.strategies.strategy_rules import Terms, check_listed, check_market_price, check_terms, start_message
 from broker.errors import BrokerRefused, BrokerUnreachable, ExpiredToken, InvalidToken
 from broker.kite.login import token_expiry
 from broker.market.instrument_list import ListedInstrument
+from broker.market.symbol_spellings import spellings
 from broker.market.trading_calendar import TradingCalendar, TradingCalendars
 from config.settings import Settings
 from persistence.database.models.brokers import BrokerAccount

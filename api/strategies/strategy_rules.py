@@ -3,8 +3,6 @@
 The same rules hold when a strategy is written, changed and started; each refusal names the field at fault.
 """
 
-import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from decimal import Decimal
@@ -48,13 +46,6 @@ def check_listed(
     if not listed.tradable:
         raise InvalidField("symbol", "is not a share that can be bought in the ordinary market")
     return listed
-
-
-def spellings(tradingsymbol: str) -> Sequence[str]:
-    """What a symbol that is not listed may stand for: without what other programs add, or in another series of NSE."""
-    bare = re.sub(r"(-EQ|\.NS|\.BO|\.NSE|\.BSE)$", "", tradingsymbol)
-    names = [bare, *(f"{bare}-{series}" for series in ("BE", "BZ", "SM", "ST"))]
-    return [name for name in names if name != tradingsymbol]
 
 
 def check_tick(stop_loss: Paise, listed: ListedInstrument) -> None:

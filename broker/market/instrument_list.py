@@ -1,11 +1,11 @@
 """One row of a broker's instrument list: what the rules about a share depend on (row C1)."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from actors.domain.identifiers import Instrument
 from actors.domain.money import Paise
+from broker.market.nse_series import is_block_window, knows_intraday
 
 EXCHANGES = ("NSE", "BSE")
 """Where shares are traded; each has one segment of the same name for them."""
@@ -13,17 +13,6 @@ EXCHANGES = ("NSE", "BSE")
 DERIVATIVES_EXCHANGE = "NFO"
 
 INDEX_SEGMENT = "INDICES"
-
-_BLOCK_WINDOW = "BL"
-
-_NOT_INTRADAY = re.compile(r"BE|BZ|BL|SM|ST|SZ|GB|GS|TB|SG|IV|RR|[NYZ][0-9A-Z]")
-"""Series of NSE that know no intraday product: settled share for share, in the main market and on the SME platform;
-gold bonds, government securities and treasury bills; investment and real estate trusts; companies' bonds
-(kite.md §7.6).
-
-The series is the part of a tradingsymbol after its last hyphen, if there is one; real hyphens, as in BAJAJ-AUTO and
-MCDOWELL-N, are followed by something else.
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,21 +37,17 @@ class ListedInstrument:
     @property
     def tradable(self) -> bool:
         """False for what has a price and cannot be bought like a share: indices, and the block deal window."""
-        return self.segment == self.exchange and self.exchange in EXCHANGES and self._series != _BLOCK_WINDOW
+        return self.segment == self.exchange and self.exchange in EXCHANGES and not is_block_window(self.tradingsymbol)
 
     @property
     def intraday_allowed(self) -> bool:
         """False for the series that know no intraday product (MIS)."""
-        return self.exchange != "NSE" or not _NOT_INTRADAY.fullmatch(self._series)
+        return self.exchange != "NSE" or knows_intraday(self.tradingsymbol)
 
     @property
     def instrument(self) -> Instrument:
         """The identity that the engine trades by."""
         return Instrument(self.exchange, self.tradingsymbol, self.token)
-
-    @property
-    def _series(self) -> str:
-        return self.tradingsymbol.rpartition("-")[2] if "-" in self.tradingsymbol else ""
 
 
 InstrumentTable = Mapping[tuple[str, str], ListedInstrument]

@@ -8,7 +8,8 @@ _PLACER, _AUDIT, _EVIDENCE = (
     "actors/execution/account/position_evidence.py",
 )
 _CHASE, _COVER = "actors/execution/orders/exit_chase.py", "actors/domain/orders/cover.py"
-_PRICES = "actors/domain/prices/stop_loss.py"
+_STOP_LOSS = "actors/domain/prices/stop_loss.py"
+_TICK_FILTER = "actors/domain/prices/tick_filter.py"
 _SOLD_AT_ALL = ("short", "foreign")
 
 OUTSIDE_MUTATIONS = (
@@ -84,7 +85,7 @@ OUTSIDE_MUTATIONS = (
         "a trade counts however late it is heard",
         (
             Edit(
-                _PRICES,
+                _STOP_LOSS,
                 "    if tick.exchange_time < watched_since:\n",
                 "    if tick.exchange_time < max(watched_since, tick.received_at - timedelta(seconds=5)):\n",
             ),
@@ -96,11 +97,11 @@ OUTSIDE_MUTATIONS = (
         "stamps are judged by those of their stream",
         (
             Edit(
-                _PRICES,
+                _TICK_FILTER,
                 "received_at + AHEAD if lag is None else received_at + AHEAD - min(lag, _NONE)",
                 "received_at + AHEAD",
             ),
-            Edit(_PRICES, "(received_at + LARGEST_OFFSET if lag is None else possible)", "possible"),
+            Edit(_TICK_FILTER, "(received_at + LARGEST_OFFSET if lag is None else possible)", "possible"),
         ),
         ("guarding: the stamps are 4 s ahead",),
         ("late", "silent", "stuck"),

@@ -6,7 +6,7 @@ from typing import Any
 
 from actors.domain.identifiers import Instrument, Product
 from actors.domain.orders.order import OrderReport, OrderStage
-from actors.domain.prices.stop_loss import Tick
+from actors.domain.prices.tick import Tick
 from actors.domain.strategy.spec import StrategyRun
 
 NOW = datetime(2026, 11, 23, 4, 0, tzinfo=UTC)

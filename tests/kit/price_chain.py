@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from actors.domain.identifiers import Instrument
 from actors.domain.money import Paise
-from actors.domain.prices.stop_loss import Tick
+from actors.domain.prices.tick import Tick
 from actors.domain.strategy.events import TickReceived
 from actors.domain.strategy.state import Phase
 from actors.ports.prices import FeedStatus

@@ -9,7 +9,7 @@ from actors.domain.identifiers import Instrument, IntentId
 from actors.domain.market_hours import ALWAYS_OPEN, MarketHours
 from actors.domain.orders.cover import Cover
 from actors.domain.orders.order import OrderReport
-from actors.domain.prices.stop_loss import Tick
+from actors.domain.prices.tick import Tick
 from actors.domain.strategy.events import Event, TickReceived
 from actors.domain.strategy.state import Phase
 from actors.execution.shell import ExecutionShell

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from actors.domain.money import Paise
 from actors.domain.prices.stop_levels import StopLevels
-from actors.domain.prices.stop_loss import Tick
+from actors.domain.prices.tick import Tick
 
 CONFLATION = timedelta(milliseconds=250)
 """A subscriber whose stop is not touched gets at most one tick in this time."""

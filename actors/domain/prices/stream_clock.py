@@ -7,7 +7,7 @@ stop-loss (`stop_loss.watch_start`).
 
 from datetime import datetime, timedelta
 
-from actors.domain.prices.stop_loss import AHEAD
+from actors.domain.prices.tick_filter import AHEAD
 
 PERIOD = timedelta(seconds=5)
 """The lag is the least of this period and of the last one with a stamp: one late packet is no late feed."""

@@ -8,7 +8,7 @@ from enum import StrEnum
 from actors.domain.identifiers import IntentId
 from actors.domain.money import Paise
 from actors.domain.orders.order import FailureKind, OrderReport
-from actors.domain.prices.stop_loss import Tick
+from actors.domain.prices.tick import Tick
 
 
 class Timer(StrEnum):

@@ -13,7 +13,7 @@ import structlog
 from actors.domain.identifiers import Instrument
 from actors.domain.money import Paise
 from actors.domain.prices.stop_levels import StopLevels
-from actors.domain.prices.stop_loss import Tick
+from actors.domain.prices.tick import Tick
 from actors.execution.guarding.tick_streams import TickStreams
 from actors.ports.common import Clock
 from actors.ports.prices import FeedTicks

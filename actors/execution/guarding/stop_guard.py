@@ -17,7 +17,8 @@ import structlog
 from actors.domain.identifiers import Instrument, IntentId
 from actors.domain.money import Paise
 from actors.domain.orders.order import OrderReport
-from actors.domain.prices.stop_loss import Tick, is_breached
+from actors.domain.prices.stop_loss import is_breached
+from actors.domain.prices.tick import Tick
 from actors.domain.strategy.events import Event, OrderReported
 from actors.domain.token_day import token_day
 from actors.execution.guarding.guarded_market import GuardedMarket

@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 
 from actors.domain.identifiers import Instrument
-from actors.domain.prices.stop_loss import Tick
+from actors.domain.prices.tick import Tick
 from actors.domain.token_day import token_day
 from actors.ports.prices import FeedStatus
 from actors.prices.feed_shell import FeedShell

@@ -10,7 +10,7 @@ from typing import TypeVar
 import structlog
 
 from actors import failpoints
-from actors.domain.prices.stop_loss import Tick
+from actors.domain.prices.tick import Tick
 from actors.domain.session import LateExit
 from actors.ports.common import EntryRefused, PeerUnavailable, StaleEpoch
 from actors.ports.execution import Attempt, OrderNote

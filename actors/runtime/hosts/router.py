@@ -6,7 +6,7 @@ from typing import Any
 
 from actors.domain.identifiers import Instrument
 from actors.domain.money import Paise
-from actors.domain.prices.stop_loss import Tick
+from actors.domain.prices.tick import Tick
 from actors.ports.prices import FeedStatus
 from actors.prices.router_shell import RouterShell
 from actors.runtime import names, ray_ports

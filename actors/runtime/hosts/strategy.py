@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple, TypeVar
 
 from actors.domain.money import Paise
-from actors.domain.prices.stop_loss import Tick
+from actors.domain.prices.tick import Tick
 from actors.domain.strategy.events import Event, StopRequested, TickReceived
 from actors.domain.strategy.snapshot import RuntimeView, runtime_view
 from actors.ports.common import PeerUnavailable

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable
 
 from actors.domain.identifiers import Instrument
-from actors.domain.prices.stop_loss import Tick
+from actors.domain.prices.tick import Tick
 from actors.ports.prices import FeedStatus
 from actors.runtime import names
 from actors.runtime.names import Pools

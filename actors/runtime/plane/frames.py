@@ -18,7 +18,7 @@ from enum import Enum, IntEnum
 from hashlib import blake2b
 from typing import Any
 
-from actors.domain.prices.stop_loss import Tick
+from actors.domain.prices.tick import Tick
 from actors.ports.prices import FeedStatus
 
 SEAL_BYTES = 16

@@ -9,7 +9,7 @@ import socket
 from typing import TYPE_CHECKING
 
 from actors.domain.prices.fanout import conflated
-from actors.domain.prices.stop_loss import Tick
+from actors.domain.prices.tick import Tick
 from actors.runtime.plane.frames import FrameRefused, Kind, Opener, Sealer, pack_tick
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import Any
 
 from actors.domain.identifiers import Instrument
 from actors.domain.money import Paise
-from actors.domain.prices.stop_loss import Tick
+from actors.domain.prices.tick import Tick
 from actors.ports.common import PeerUnavailable
 from actors.ports.prices import FeedStatus
 from actors.runtime import names

@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from actors.domain.prices.stop_loss import Tick
+from actors.domain.prices.tick import Tick
 from actors.ports.prices import FeedStatus
 from actors.runtime.plane.frames import FrameRefused, Kind, pack_status, pack_tick, unpack_status, unpack_tick
 from actors.runtime.plane.invitations import Invitation, Listener, connect

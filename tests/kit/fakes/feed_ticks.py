@@ -6,7 +6,7 @@ from datetime import datetime
 
 from actors.domain.identifiers import Instrument
 from actors.domain.money import Paise
-from actors.domain.prices.stop_loss import Tick
+from actors.domain.prices.tick import Tick
 from actors.ports.prices import FeedStatus
 from tests.kit.builders import INFY
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from actors.domain.prices.stop_loss import Tick
+from actors.domain.prices.tick import Tick
 from actors.ports.prices import FeedStatus
 
 

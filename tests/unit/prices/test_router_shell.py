@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from actors.domain.prices.stop_loss import Tick
+from actors.domain.prices.tick import Tick
 from actors.ports.common import PeerUnavailable
 from actors.ports.prices import FeedStatus
 from actors.prices.router_shell import HEAD_START_S, IDLE_LIMIT, SILENT_LIMIT, RouterShell

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from actors.domain.prices.stop_loss import Tick  # noqa: TC001 - as everywhere in the tests
+from actors.domain.prices.tick import Tick  # noqa: TC001 - as everywhere in the tests
 from actors.domain.strategy.events import Event, OrderQueued, OrderReported
 from actors.ports.common import PeerUnavailable
 from actors.ports.prices import FeedStatus

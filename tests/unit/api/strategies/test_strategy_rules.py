@@ -15,7 +15,6 @@ from api.strategies.strategy_rules import (
     check_market_price,
     check_moved_stop,
     check_terms,
-    spellings,
     start_message,
 )
 from broker.exchange_time import IST
@@ -184,18 +183,3 @@ def test_an_order_above_the_freeze_quantity_has_a_code_of_its_own() -> None:
     with pytest.raises(InvalidField) as refused:
         check_terms(replace(TERMS, quantity=101), replace(INFY, freeze_quantity=100), AlwaysOpen(), NOW, SETTINGS)
     assert refused.value.code == "quantity_above_freeze"
-
-
-@pytest.mark.parametrize(
-    ("asked", "first"),
-    [
-        ("INFY-EQ", "INFY"),
-        ("INFY.NS", "INFY"),
-        ("INFY.BO", "INFY"),
-        ("RCOM", "RCOM-BE"),
-        ("BAJAJ-AUTO-EQ", "BAJAJ-AUTO"),
-    ],
-)
-def test_a_symbol_as_other_programs_write_it_is_recognised(asked: str, first: str) -> None:
-    assert spellings(asked)[0] == first
-    assert asked not in spellings(asked)

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from actors.domain.prices.fanout import CONFLATION, UNARMED_CONFLATION, Delivery, TickFanout
-from actors.domain.prices.stop_loss import Tick, is_breached
+from actors.domain.prices.stop_loss import is_breached
+from actors.domain.prices.tick import Tick
 from tests.kit.builders import NOW, a_tick
 
 MS = timedelta(milliseconds=1)

@@ -12,7 +12,7 @@ from actors.domain.orders.order import FailureKind, OrderStage
 from actors.domain.orders.placement_policy import Adopt, Placement, RetryPolicy, SendAt, after_look_up, begin
 from actors.domain.orders.position import PositionStatus
 from actors.domain.prices.fanout import TickFanout
-from actors.domain.prices.stop_loss import TickFilter
+from actors.domain.prices.tick_filter import TickFilter
 from actors.domain.strategy.decisions import CancelOrder, LogEvent, RaiseAlert, SendOrder, SetTimer
 from actors.domain.strategy.events import (
     IntentArmed,

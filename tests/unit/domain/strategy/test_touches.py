@@ -9,7 +9,7 @@ from actors.domain.errors import IllegalEvent
 from actors.domain.identifiers import IntentId, Leg
 from actors.domain.orders.order import FailureKind, OrderEvent, OrderStage
 from actors.domain.orders.position import PositionStatus
-from actors.domain.prices.stop_loss import Tick
+from actors.domain.prices.tick import Tick
 from actors.domain.strategy.decisions import (
     CancelTimers,
     EndRun,

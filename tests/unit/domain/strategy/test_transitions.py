@@ -7,7 +7,7 @@ import pytest
 
 from actors.domain.errors import IllegalEvent
 from actors.domain.orders.order import FailureKind, Order, OrderReport
-from actors.domain.prices.stop_loss import Tick
+from actors.domain.prices.tick import Tick
 from actors.domain.strategy.decisions import Decision
 from actors.domain.strategy.events import (
     BrokerRestored,

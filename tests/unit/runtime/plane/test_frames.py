@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from actors.domain.identifiers import IntentId, Leg, Product, Side
 from actors.domain.orders.order import FailureKind, OrderEvent
-from actors.domain.prices.stop_loss import Tick
+from actors.domain.prices.tick import Tick
 from actors.domain.strategy.events import (
     Event,
     OrderQueued,

@@ -1,0 +1,28 @@
+"""NSE's series of shares: which of them know no intraday product.
+
+The series is the part of a tradingsymbol after its last hyphen, if there is one; real hyphens, as in BAJAJ-AUTO and
+MCDOWELL-N, are followed by something else.
+"""
+
+import re
+
+_BLOCK_WINDOW = "BL"
+
+_NOT_INTRADAY = re.compile(r"BE|BZ|BL|SM|ST|SZ|GB|GS|TB|SG|IV|RR|[NYZ][0-9A-Z]")
+"""Series of NSE that know no intraday product: settled share for share, in the main market and on the SME platform;
+gold bonds, government securities and treasury bills; investment and real estate trusts; companies' bonds
+(kite.md §7.6)."""
+
+
+def is_block_window(tradingsymbol: str) -> bool:
+    """Whether it is the share's row of the block deal window, which is not bought like a share of the ordinary market."""
+    return _series(tradingsymbol) == _BLOCK_WINDOW
+
+
+def knows_intraday(tradingsymbol: str) -> bool:
+    """False for the series of NSE that know no intraday product (MIS)."""
+    return not _NOT_INTRADAY.fullmatch(_series(tradingsymbol))
+
+
+def _series(tradingsymbol: str) -> str:
+    return tradingsymbol.rpartition("-")[2] if "-" in tradingsymbol else ""
