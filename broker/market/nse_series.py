@@ -15,7 +15,7 @@ gold bonds, government securities and treasury bills; investment and real estate
 
 
 def is_block_window(tradingsymbol: str) -> bool:
-    """Whether it is the share's row of the block deal window, which is not bought like a share of the ordinary market."""
+    """Whether it is the row of the block deal window: not bought like a share of the ordinary market."""
     return _series(tradingsymbol) == _BLOCK_WINDOW
 
 
