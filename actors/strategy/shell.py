@@ -52,13 +52,15 @@ from actors.domain.strategy.machine import step
 from actors.domain.strategy.reconciliation import expected_tags
 from actors.domain.strategy.snapshot import load_state
 from actors.domain.strategy.state import Phase, StrategyState
-from actors.ports.common import Clock, EntryRefused, PeerUnavailable, StaleEpoch
+from actors.ports.common import Clock, PeerUnavailable, StaleEpoch
 from actors.ports.engine import WordTaken
 from actors.ports.prices import PriceWatch
-from actors.ports.strategy import Journal, JournalEntry, LoadedRun, LoggedEvent, OrderCommand, OrderExecution
+from actors.ports.strategy import Journal, LoadedRun, OrderCommand, OrderExecution
 from actors.strategy.execution_calls import PEER_RETRY_S, ExecutionCalls, order_command
 from actors.strategy.holding_reports import GuardCalls
+from actors.strategy.order_first import OrderFirst
 from actors.strategy.price_subscription import WatchCalls
+from actors.strategy.recorder import RunRecorder
 from actors.strategy.timers import WallClockTimers
 from actors.waiting import until_answered, within
 
@@ -67,19 +69,11 @@ log = logging.getLogger(__name__)
 ARMING_PATIENCE_S = 0.5
 """How long the stop-loss waits for the journal. The exit's tag is deterministic, so recovery finds it anyway."""
 
-ORDER_FIRST_S = 0.25
-"""How long records and subscriptions wait for the first report of an order that has left: when fifty stop-losses are
-touched at once, fifty records and subscriptions would take the cores from them. Recovery finds an order by its tag in
-any case (mechanism 3)."""
-
 CLOSING_TIMEOUT_S = 5.0
 """How long an ended strategy waits until its alerts and cancellations are taken over."""
 
 RECOVERY_ALERT_AFTER = timedelta(seconds=3)
 """A position that cannot be recovered for this long is not guarded, and an alert goes out."""
-
-LONGEST_REFUSAL_PAUSE_S = 30.0
-"""Between two tries to record what the journal refuses for its content."""
 
 FIRST_EPOCH = 1
 
@@ -101,21 +95,24 @@ class StrategyShell:
         self._calls = ExecutionCalls(execution, self._run.account_id, clock, self.post)
         self._guard = GuardCalls(execution, self._run, self._epoch, clock, self.post)
         about = (lambda: self._state.watched_since, lambda: self._guard.shared)
-        self._watch = WatchCalls(prices, self._run, self.post, self._orders_first, *about)
+        self._orders = OrderFirst()
+        self._watch = WatchCalls(prices, self._run, self.post, self._orders.wait, *about)
         self._posted = 0
         self._timers = WallClockTimers(clock, self.post)
-        self._unrecorded: list[LoggedEvent] = []
-        self._awaiting_record: list[asyncio.Future[None]] = []
-        self._refusals = 0
-        self._ended: EndRun | None = None
-        self._dirty = asyncio.Event()
-        self._order_heard_of = asyncio.Event()
-        self._order_heard_of.set()
         self._settled = asyncio.Event()
         self._over = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing_calls: set[asyncio.Task[None]] = set()
         self._about = {"strategy_id": self._run.strategy_id, "run_id": self._run.run_id, "epoch": self._epoch}
+        self._recorder = RunRecorder(
+            journal,
+            self._epoch,
+            clock,
+            self._orders,
+            state=lambda: self._state,
+            raise_alert=self._raise_alert,
+            about=self._about,
+        )
 
     @property
     def state(self) -> StrategyState:
@@ -162,10 +159,8 @@ class StrategyShell:
 
     async def _next_record(self) -> None:
         """Wait for a record that is made after now, or for the end of the run."""
-        recorded = asyncio.get_running_loop().create_future()
-        self._awaiting_record.append(recorded)
-        self._dirty.set()
-        settled = asyncio.create_task(self._over.wait())
+        recorded = self._recorder.next_record()
+        settled: asyncio.Future[Any] = asyncio.create_task(self._over.wait())
         await asyncio.wait([recorded, settled], return_when=asyncio.FIRST_COMPLETED)
         settled.cancel()
 
@@ -178,7 +173,7 @@ class StrategyShell:
         self._spawn(self._calls.warm_up())
         self.post(await self._recover())
         # what was recovered is taken in first: the router must not hear that no stop-loss is watched
-        work = (self._keep_recording(), self._consume(), self._watch.run(), self._guard.run())
+        work = (self._recorder.run(), self._consume(), self._watch.run(), self._guard.run())
         parts = [asyncio.create_task(part) for part in work]
         try:
             await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
@@ -239,17 +234,17 @@ class StrategyShell:
             self._raise_alert("event_refused", f"{type(event).__name__} refused while {before.phase}: {error}")
             return
         if isinstance(event, OrderReported | PlacementFailed | PlacementUnresolved | OrderQueued):
-            self._order_heard_of.set()
+            self._orders.heard_of()
         for decision in decisions:
             if isinstance(decision, SendOrder):
                 failpoints.hit("decide.after", self._run.strategy_id)
                 if decision.not_before is None or decision.not_before <= now:
-                    self._order_heard_of.clear()
+                    self._orders.left()
         self._guard.update(self._state, event.tick if isinstance(event, TickReceived) else None)
         for decision in decisions:
             self._carry_out(decision, event)
-        if decisions or not _same_to_people(before, self._state):
-            self._dirty.set()
+        if decisions or not _only_price_moved(before, self._state):
+            self._recorder.changed()
 
     def _carry_out(self, decision: Decision, cause: Event) -> None:
         match decision:
@@ -277,12 +272,12 @@ class StrategyShell:
             case WatchPrice(stop_loss):
                 self._watch.set_level(stop_loss)
             case LogEvent():
-                self._unrecorded.append(LoggedEvent(self._clock.now(), decision))
+                self._recorder.log(decision)
                 self._say(logging.INFO, "strategy.event", kind=decision.event, reason=decision.reason)
             case RaiseAlert(code, message):
                 self._raise_alert(code, message)
             case EndRun():
-                self._ended = decision
+                self._recorder.end(decision)
 
     def _command(self, send: SendOrder, cause: Event) -> OrderCommand:
         stake = self._guard.stake(self._state) if send.intent.side is Side.SELL else None
@@ -332,54 +327,7 @@ class StrategyShell:
         run = self._run
         await until_answered(lambda: self._journal.alert(run.user_id, run.strategy_id, code, message), PEER_RETRY_S)
 
-    # --- the journal ---------------------------------------------------------------------------------------------
 
-    async def _keep_recording(self) -> None:
-        """Record until the run's end is recorded. What happens while a record is on its way is in the next one."""
-        while True:
-            await self._dirty.wait()
-            await self._orders_first()
-            self._dirty.clear()
-            logs, self._unrecorded = tuple(self._unrecorded), []
-            waiting, self._awaiting_record = self._awaiting_record, []
-            end, now = self._ended, self._clock.now()
-            manual = end is not None and end.manual
-            entry = JournalEntry(self._state, self._epoch, now, logs, ended=end is not None, manual=manual)
-            try:
-                await self._record(entry)
-            except EntryRefused as error:
-                # nothing is lost: the next entry has these lines, and the state of then
-                self._unrecorded, self._awaiting_record = [*logs, *self._unrecorded], [*waiting, *self._awaiting_record]
-                self._dirty.set()
-                await self._await_next_try(error)
-                continue
-            self._refusals = 0
-            for recorded in waiting:
-                if not recorded.done():
-                    recorded.set_result(None)
-            if end is not None:
-                return
-
-    async def _await_next_try(self, error: EntryRefused) -> None:
-        """The journal refuses the content of an entry. The position is guarded all the same."""
-        self._refusals += 1
-        if self._refusals == 1:
-            self._raise_alert("record_refused", f"What happens cannot be recorded; the strategy goes on: {error}")
-        self._say(logging.ERROR, "strategy.record_refused", reason=str(error), times=self._refusals)
-        await asyncio.sleep(min(2.0 ** (self._refusals - 1), LONGEST_REFUSAL_PAUSE_S))
-
-    async def _orders_first(self) -> None:
-        await within(self._order_heard_of, ORDER_FIRST_S)
-        self._order_heard_of.set()  # one wait for one order
-
-    async def _record(self, entry: JournalEntry) -> None:
-        await until_answered(
-            lambda: self._journal.record(entry),
-            PEER_RETRY_S,
-            lambda error: self._say(logging.WARNING, "strategy.record_waits", reason=str(error)),
-        )
-
-
-def _same_to_people(before: StrategyState, after: StrategyState) -> bool:
-    """Whether only the price moved: that is mirrored by the router, not journalled."""
+def _only_price_moved(before: StrategyState, after: StrategyState) -> bool:
+    """That is mirrored by the router, not journalled."""
     return replace(after, last_price=before.last_price, last_tick_at=before.last_tick_at) == before
