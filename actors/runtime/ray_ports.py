@@ -23,33 +23,26 @@ class RayOrderExecution:
         self._peers, self._pools = peers, pools
 
     def execute(self, command: OrderCommand) -> Awaitable[Event]:
-        """See `OrderExecution.execute`."""
         return self._call(command.account_id, "execute", command)
 
     async def cancel(self, account_id: int, intent_id: IntentId, order_id: str) -> None:
-        """See `OrderExecution.cancel`."""
         await self._call(account_id, "cancel", account_id, intent_id, order_id)
 
     async def withdraw(self, account_id: int, intent_id: IntentId) -> None:
-        """See `OrderExecution.withdraw`."""
         await self._call(account_id, "withdraw", account_id, intent_id)
 
     async def orders_by_tag(self, account_id: int, tags: Sequence[str]) -> Mapping[str, OrderReport]:
-        """See `OrderExecution.orders_by_tag`."""
         reports: Mapping[str, OrderReport] = await self._call(account_id, "orders_by_tag", account_id, tags)
         return reports
 
     async def probe(self, account_id: int) -> bool:
-        """See `OrderExecution.probe`."""
         return bool(await self._call(account_id, "probe", account_id))
 
     async def cover(self, holding: Holding) -> Cover:
-        """See `OrderExecution.cover`."""
         cover: Cover = await self._call(holding.account_id, "cover", holding)
         return cover
 
     async def guard(self, holding: Holding) -> GuardAnswer:
-        """See `OrderExecution.guard`."""
         answer: GuardAnswer = await self._call(holding.account_id, "guard", holding)
         return answer
 
@@ -65,16 +58,13 @@ class RayJournal:
         self._ledger = names.ledger_name(strategy_id, pools)
 
     async def load(self, run_id: int) -> LoadedRun | None:
-        """See `Journal.load`."""
         loaded: LoadedRun | None = await self._peers.call(self._ledger, "load", run_id)
         return loaded
 
     async def record(self, entry: JournalEntry) -> None:
-        """See `Journal.record`."""
         await self._peers.call(self._ledger, "record", entry)
 
     async def alert(self, user_id: int, strategy_id: int, code: str, message: str) -> None:
-        """See `Journal.alert`."""
         await self._peers.call(self._ledger, "alert", user_id, strategy_id, code, message)
 
 
@@ -85,15 +75,12 @@ class RayAttemptLog:
         self._peers, self._pools = peers, pools
 
     def log_attempt(self, attempt: Attempt) -> None:
-        """See `AttemptLog.log_attempt`."""
         self._peers.tell(names.ledger_name(attempt.command.strategy_id, self._pools), "log_attempt", attempt)
 
     def log_note(self, note: OrderNote) -> None:
-        """See `AttemptLog.log_note`."""
         self._peers.tell(names.ledger_name(note.command.strategy_id, self._pools), "log_note", note)
 
     def alert(self, user_id: int, strategy_id: int, code: str, message: str) -> None:
-        """See `AttemptLog.alert`."""
         ledger = names.ledger_name(strategy_id, self._pools)
         self._peers.tell(ledger, "alert", user_id, strategy_id, code, message)
 
@@ -106,11 +93,9 @@ class RayPriceMirror:
         self._ledger = names.ledger_name(0, pools)
 
     def show_price(self, symbol: str, tick: Tick, status: FeedStatus) -> None:
-        """See `PriceMirror.show_price`."""
         self._peers.tell(self._ledger, "show_price", self._broker, symbol, tick, status)
 
     def show_feed(self, symbol: str, status: FeedStatus) -> None:
-        """See `PriceMirror.show_feed`."""
         self._peers.tell(self._ledger, "show_feed", self._broker, symbol, status)
 
 
@@ -121,5 +106,4 @@ class RayStrategies:
         self._peers = peers
 
     async def report(self, strategy_id: int, event: Event) -> None:
-        """See `StrategyEvents.report`."""
         await self._peers.call(names.strategy_name(strategy_id), "take_event", event)

@@ -105,7 +105,6 @@ class KiteGateway:
         return self._placed(sent_at, order, self._begin_order(order))
 
     def rehearse(self, command: OrderCommand) -> None:
-        """See `OrderGateway.rehearse`."""
         order = order_fields(command, self._endpoint.market_protection)
         if self._credentials is not None:
             self._client_of(self._credentials).rehearse_order(**order)

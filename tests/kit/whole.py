@@ -31,40 +31,33 @@ class DirectExecution:
         self.actor = actor
 
     def execute(self, command: OrderCommand) -> Awaitable[Event]:
-        """See `OrderExecution.execute`."""
         return self.actor.execute(command)
 
     async def cancel(self, account_id: int, intent_id: IntentId, order_id: str) -> None:
-        """See `OrderExecution.cancel`."""
         try:
             await self.actor.cancel(account_id, intent_id, order_id)
         except BrokerUnavailable as error:
             raise PeerUnavailable(str(error)) from error
 
     async def withdraw(self, account_id: int, intent_id: IntentId) -> None:
-        """See `OrderExecution.withdraw`."""
         self.actor.withdraw(intent_id)
 
     async def orders_by_tag(self, account_id: int, tags: Sequence[str]) -> Mapping[str, OrderReport]:
-        """See `OrderExecution.orders_by_tag`."""
         try:
             return await self.actor.orders_by_tag(account_id, tags)
         except BrokerUnavailable as error:
             raise PeerUnavailable(str(error)) from error
 
     async def probe(self, account_id: int) -> bool:
-        """See `OrderExecution.probe`."""
         return await self.actor.probe(account_id)
 
     async def cover(self, holding: Holding) -> Cover:
-        """See `OrderExecution.cover`."""
         try:
             return await self.actor.cover(holding)
         except BrokerUnavailable as error:
             raise PeerUnavailable(str(error)) from error
 
     async def guard(self, holding: Holding) -> GuardAnswer:
-        """See `OrderExecution.guard`."""
         try:
             return await self.actor.guard(holding)
         except BrokerUnavailable as error:
@@ -83,7 +76,6 @@ class WholeBench(ExecutionBench):
         self.actor._strategies = self
 
     async def report(self, strategy_id: int, event: Event) -> None:
-        """See `StrategyEvents.report`."""
         if strategy_id in self.actors:
             self.actors[strategy_id].post(event)
 

@@ -38,7 +38,6 @@ class TickStreams:
         return [account_id for account_id, tokens in self._tokens.items() if tokens and not self._is_up(account_id)]
 
     def subscribe(self, token: int) -> int:
-        """See `TickStream.subscribe`."""
         for account_id, tokens in self._tokens.items():
             if token in tokens:
                 return account_id
@@ -50,7 +49,6 @@ class TickStreams:
         return chosen
 
     def unsubscribe(self, token: int) -> None:
-        """See `TickStream.unsubscribe`."""
         for account_id, tokens in list(self._tokens.items()):
             if token in tokens:
                 self._set(account_id, tokens - {token})

@@ -22,7 +22,6 @@ class JournalRecords:
     ledger: RunLedger
 
     async def known_intents(self, account_id: int) -> Sequence[KnownIntent]:
-        """See `AccountRecords.known_intents`."""
         try:
             found = await self.ledger.known_intents(account_id)
         except DatabaseUnavailable as error:
@@ -35,7 +34,6 @@ class JournalRecords:
         ]
 
     async def accounts_in_use(self) -> Sequence[int]:
-        """See `AccountRecords.accounts_in_use`."""
         try:
             return await self.ledger.accounts_in_use()
         except DatabaseUnavailable as error:
@@ -49,7 +47,6 @@ class GuardsInMirror:
     mirror: RuntimeMirror
 
     async def show_guards(self, guards: Sequence[GuardShown]) -> None:
-        """See `GuardDisplay.show_guards`."""
         try:
             await self.mirror.show_guards([(g.strategy_id, g.run_id, ",".join(g.by), g.at.isoformat()) for g in guards])
         except MirrorUnavailable as error:

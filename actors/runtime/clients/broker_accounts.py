@@ -30,7 +30,6 @@ class Accounts:
         self._box = SecretBox.from_settings(settings)
 
     async def gateway(self, account_id: int) -> OrderGateway:
-        """See `OrderGateways.gateway`."""
         account = await self._account(account_id)
         endpoint = KiteEndpoint(
             self._settings.broker_root("kite" if account.broker == "kite" else "paper"),

@@ -68,7 +68,6 @@ class MirrorClaims:
     lease: ExecutionLease
 
     async def claim(self, command: OrderCommand, claim_id: str) -> ClaimVerdict:
-        """See `OrderClaims.claim`."""
         intent = command.intent
         if intent.id.leg is Leg.ENTRY and not await self.database.is_up():
             raise ClaimsUnavailable("PostgreSQL is down: new entries are halted")
@@ -99,7 +98,6 @@ class MirrorClaims:
         return ClaimVerdict.OWNED if mine else ClaimVerdict.REFUSED
 
     def claim_now(self, command: OrderCommand, claim_id: str) -> Coroutine[Any, Any, ClaimVerdict] | None:
-        """See `OrderClaims.claim_now`."""
         if not self.lease.held:
             return None
         answer = self.mirror.claim_now(*_words(command), claim_id=claim_id)
@@ -115,12 +113,10 @@ class MirrorClaims:
         return verdict()
 
     def rehearse(self, command: OrderCommand) -> None:
-        """See `OrderClaims.rehearse`."""
         if self.lease.held:
             self.mirror.rehearse_claim(*_words(command), claim_id="0" * 16)
 
     async def foresee(self, command: OrderCommand) -> ClaimVerdict:
-        """See `OrderClaims.foresee`."""
         try:
             verdict = await self.mirror.foresee(command.strategy_id, command.epoch, str(command.intent.id))
         except MirrorUnavailable:
@@ -128,14 +124,12 @@ class MirrorClaims:
         return ClaimVerdict(verdict)
 
     async def renew(self, command: OrderCommand) -> bool:
-        """See `OrderClaims.renew`."""
         try:
             return await self.mirror.renew(command.strategy_id, command.epoch, str(command.intent.id), CLAIM_TTL_S)
         except MirrorUnavailable:
             return True  # no other can have taken it; it is renewed when Redis is back
 
     async def release(self, command: OrderCommand) -> None:
-        """See `OrderClaims.release`."""
         try:
             await self.mirror.release(command.strategy_id, str(command.intent.id))
         except MirrorUnavailable:

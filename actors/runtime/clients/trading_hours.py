@@ -34,11 +34,9 @@ class Markets:
             await self._of(self._settings.calendar_for(broker))
 
     async def gateway(self, account_id: int) -> OrderGateway:
-        """See `OrderGateways.gateway`."""
         return await self._accounts.gateway(account_id)
 
     async def hours(self, account_id: int) -> MarketHours:
-        """See `OrderGateways.hours`."""
         return await self._of(self._settings.calendar_for(await self._accounts.broker(account_id)))
 
     async def _of(self, name: str) -> MarketHours:

@@ -69,7 +69,6 @@ class UpdateFollower:
         rehearse_message(functools.partial(asyncio.get_running_loop().call_soon_threadsafe, then))
 
     def leave(self, account_id: int) -> None:
-        """See `OrderUpdates.leave`."""
         if (found := self._followed.pop(account_id, None)) is not None:
             found[1].cancel()
 

@@ -60,7 +60,6 @@ class AlertsOnce:
         return loaded
 
     async def record(self, entry: JournalEntry) -> None:
-        """See `Journal.record`."""
         await self._journal.record(entry)
 
     async def alert(self, user_id: int, strategy_id: int, code: str, message: str) -> None:

@@ -94,31 +94,24 @@ class ExecutionActor:
         return invitations.invitation_for(self._links.invite, str(strategy_id), node)
 
     async def execute(self, command: OrderCommand) -> Event:
-        """See `OrderExecution.execute`."""
         return await self._execution.execute(command)
 
     async def cancel(self, account_id: int, intent_id: IntentId, order_id: str) -> None:
-        """See `OrderExecution.cancel`."""
         await _proven(self._execution.cancel(account_id, intent_id, order_id))
 
     async def withdraw(self, _account_id: int, intent_id: IntentId) -> None:
-        """See `OrderExecution.withdraw`."""
         self._execution.withdraw(intent_id)
 
     async def orders_by_tag(self, account_id: int, tags: Sequence[str]) -> Mapping[str, OrderReport]:
-        """See `OrderExecution.orders_by_tag`."""
         return await _proven(self._execution.orders_by_tag(account_id, tags))
 
     async def probe(self, account_id: int) -> bool:
-        """See `OrderExecution.probe`."""
         return await self._execution.probe(account_id)
 
     async def cover(self, holding: Holding) -> Cover:
-        """See `OrderExecution.cover`."""
         return await _proven(self._execution.cover(holding))
 
     async def guard(self, holding: Holding) -> GuardAnswer:
-        """See `OrderExecution.guard`."""
         return await _proven(self._execution.guard(holding))
 
     async def process_id(self) -> int:

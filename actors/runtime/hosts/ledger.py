@@ -51,7 +51,6 @@ class Ledger:
             self._notifier.add(url.get_secret_value())
 
     async def load(self, run_id: int) -> LoadedRun | None:
-        """See `Journal.load`."""
         try:
             record = await _answered(self._ledger.load_run(run_id))
         except errors.RunNotOpen:
@@ -59,7 +58,6 @@ class Ledger:
         return journal_mapping.loaded_run(record, self._zone, self._late_exit, self._missed_grace)
 
     async def record(self, entry: JournalEntry) -> None:
-        """See `Journal.record`."""
         strategy_id = entry.state.run.strategy_id
         failpoints.hit("record.before", strategy_id)
         update = journal_mapping.run_update(entry)
@@ -130,7 +128,6 @@ class Ledger:
             )
 
     async def show_feed(self, broker: str, symbol: str, status: FeedStatus) -> None:
-        """See `PriceMirror.show_feed`."""
         with contextlib.suppress(errors.MirrorUnavailable):
             await self._mirror.put_feed(symbol, connections.feed_state(status), broker=broker)
 

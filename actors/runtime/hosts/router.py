@@ -63,7 +63,6 @@ class TickRouter:
         return status, invitations.invitation_for(self._ticks.invite, str(strategy_id), node)
 
     async def unwatch(self, strategy_id: int) -> None:
-        """See `RouterShell.unwatch`."""
         self._router.unwatch(strategy_id)
 
     async def on_tick(self, tick: Tick) -> None:

@@ -98,11 +98,9 @@ class StrategyActor:
             return False
 
     async def move_stop(self, stop_loss: Paise) -> bool | None:
-        """See `StrategyShell.move_stop`."""
         return await self._of_this_incarnation(lambda actor: actor.move_stop(stop_loss))
 
     async def closed_by_trader(self, timeout_s: float) -> WordTaken:
-        """See `StrategyShell.closed_by_trader`."""
         taken = await self._of_this_incarnation(lambda actor: actor.closed_by_trader(timeout_s))
         return taken or WordTaken(done=False)
 

@@ -29,7 +29,6 @@ class LinkedFeedTicks:
         self._followed: dict[tuple[str, str], _Following] = {}
 
     def follow(self, broker: str, instrument: Instrument, on_tick: Callable[[Tick], None]) -> None:
-        """See `FeedTicks.follow`."""
         found = self._followed.get((broker, instrument.key))
         if found is None:
             feed = names.feed_name(self._pools.suffix(broker))
@@ -38,12 +37,10 @@ class LinkedFeedTicks:
         found.start()
 
     def leave(self, broker: str, key: str) -> None:
-        """See `FeedTicks.leave`."""
         if (found := self._followed.pop((broker, key), None)) is not None:
             found.stop()
 
     def status(self, broker: str, key: str) -> FeedStatus:
-        """See `FeedTicks.status`."""
         found = self._followed.get((broker, key))
         return found.status if found is not None else _DEAD
 

@@ -59,6 +59,5 @@ class LinkedStrategyEvents:
         self._links, self._strategies = links, ray_ports.RayStrategies(peers)
 
     async def report(self, strategy_id: int, event: Event) -> None:
-        """See `StrategyEvents.report`."""
         if not self._links.report(strategy_id, event):
             await self._strategies.report(strategy_id, event)

@@ -88,7 +88,6 @@ class LinkedPriceWatch(_Linked):
     async def watch(
         self, strategy_id: int, instrument: Instrument, stop_loss: Paise | None, *, yields: bool = False
     ) -> FeedStatus:
-        """See `PriceWatch.watch`."""
 
         async def ask(node: str | None) -> Any:
             name = self._router(instrument)
@@ -97,7 +96,6 @@ class LinkedPriceWatch(_Linked):
         return await self._subscription.renew((instrument, stop_loss, yields), ask)
 
     async def unwatch(self, strategy_id: int, instrument: Instrument) -> None:
-        """See `PriceWatch.unwatch`."""
         self.close()
         await self._peers.call(self._name(instrument), "unwatch", strategy_id)
 
@@ -121,7 +119,6 @@ class LinkedTickSource(_Linked):
         self._feed = feed
 
     async def subscribe(self, instrument: Instrument, *, armed: bool) -> FeedStatus:
-        """See `TickSource.subscribe`."""
 
         async def ask(node: str | None) -> Any:
             return await self._peers.call(self._feed, "subscribe", instrument, armed, own_handle(), node)
@@ -153,7 +150,6 @@ class LinkedTickReceivers:
         self._peers, self._method = peers, method
 
     def deliver(self, receiver: int | str, tick: Tick) -> None:
-        """See `TickReceiver.deliver`."""
         if not self._sender.send(str(receiver), tick):
             self._peers.tell(self._name_of(receiver), self._method, tick)
 

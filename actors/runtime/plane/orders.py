@@ -32,7 +32,6 @@ class OrderLinkServer:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def invite(self, strategy_id: str, node: str) -> Invitation:
-        """See `Listener.invite`."""
         return self._listener.invite(strategy_id, node)
 
     def report(self, strategy_id: int, event: Event) -> bool:

@@ -40,7 +40,6 @@ class TickSender:
         self._packed: tuple[Tick | None, bytes] = None, b""
 
     def invite(self, receiver: str, node: str) -> Invitation:
-        """See `Listener.invite`."""
         return self._listener.invite(receiver, node)
 
     def has(self, receiver: str) -> bool:

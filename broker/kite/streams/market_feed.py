@@ -72,7 +72,6 @@ class MarketFeed:
             connection.link.start(credentials)
 
     def subscribe(self, token: int) -> int:
-        """See `TickStream.subscribe`."""
         place = self._place_of(token)
         connection = self._connections[place]
         connection.tokens = connection.tokens | {token}
@@ -80,7 +79,6 @@ class MarketFeed:
         return place
 
     def unsubscribe(self, token: int) -> None:
-        """See `TickStream.unsubscribe`."""
         for connection in self._connections:
             if token in connection.tokens:
                 connection.tokens = connection.tokens - {token}

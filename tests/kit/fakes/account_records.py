@@ -16,13 +16,11 @@ class FakeRecords:
     failure: Exception | None = None
 
     async def known_intents(self, account_id: int) -> Sequence[KnownIntent]:
-        """See `AccountRecords.known_intents`."""
         if self.failure is not None:
             raise self.failure
         return list(self.intents) if account_id == ACCOUNT else []
 
     async def accounts_in_use(self) -> Sequence[int]:
-        """See `AccountRecords.accounts_in_use`."""
         if self.failure is not None:
             raise self.failure
         return [ACCOUNT] if self.intents else []

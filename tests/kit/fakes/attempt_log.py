@@ -14,13 +14,10 @@ class FakeAttemptLog:
     alerts: list[str] = field(default_factory=list)
 
     def log_attempt(self, attempt: Attempt) -> None:
-        """See `AttemptLog.log_attempt`."""
         self.attempts.append(attempt)
 
     def log_note(self, note: OrderNote) -> None:
-        """See `AttemptLog.log_note`."""
         self.notes.append(note)
 
     def alert(self, user_id: int, strategy_id: int, code: str, message: str) -> None:
-        """See `AttemptLog.alert`."""
         self.alerts.append(code)

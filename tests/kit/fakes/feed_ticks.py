@@ -19,15 +19,12 @@ class FakeFeedTicks:
     followed: dict[str, Callable[[Tick], None]] = field(default_factory=dict)
 
     def follow(self, broker: str, instrument: Instrument, on_tick: Callable[[Tick], None]) -> None:
-        """See `FeedTicks.follow`."""
         self.followed.setdefault(instrument.key, on_tick)
 
     def leave(self, broker: str, key: str) -> None:
-        """See `FeedTicks.leave`."""
         del self.followed[key]
 
     def status(self, broker: str, key: str) -> FeedStatus:
-        """See `FeedTicks.status`."""
         return FeedStatus(self.live and key in self.followed)
 
     def tick(self, price: Paise, at: datetime) -> None:

@@ -34,7 +34,6 @@ class FakeJournal:
         return [line.event.event for entry in self.records for line in entry.logs]
 
     async def load(self, run_id: int) -> LoadedRun | None:
-        """See `Journal.load`."""
         if run_id not in self.runs or run_id in self._ended:
             return None
         known = self.runs[run_id]
@@ -42,7 +41,6 @@ class FakeJournal:
         return self.runs[run_id]
 
     async def record(self, entry: JournalEntry) -> None:
-        """See `Journal.record`."""
         self.tried.append(entry)
         self.trace.append(f"record {entry.state.phase}")
         await asyncio.sleep(0.001)  # a commit takes time, in which other tasks run
@@ -53,7 +51,6 @@ class FakeJournal:
         self.records.append(entry)
 
     async def alert(self, user_id: int, strategy_id: int, code: str, message: str) -> None:
-        """See `Journal.alert`."""
         if self.alert_failures:
             raise self.alert_failures.pop(0)
         self.alerts.append((code, message))

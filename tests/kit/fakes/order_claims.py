@@ -34,14 +34,12 @@ class FakeClaims:
     _locks: dict[int, _Lock] = field(default_factory=dict)
 
     async def claim(self, command: OrderCommand, claim_id: str) -> ClaimVerdict:
-        """See `OrderClaims.claim`."""
         return _said(self._claim(command, claim_id))
 
     def rehearse(self, command: OrderCommand) -> None:
-        """See `OrderClaims.rehearse`."""
+        """There is nothing to keep warm."""
 
     def claim_now(self, command: OrderCommand, claim_id: str) -> Coroutine[Any, Any, ClaimVerdict] | None:
-        """See `OrderClaims.claim_now`."""
         if not self.leased:
             return None
         answer = self._claim(command, claim_id)
@@ -52,11 +50,9 @@ class FakeClaims:
         return verdict()
 
     async def foresee(self, command: OrderCommand) -> ClaimVerdict:
-        """See `OrderClaims.foresee`."""
         return _said(self._judged(command, None) if self.foreseen is None else self.foreseen)
 
     async def renew(self, command: OrderCommand) -> bool:
-        """See `OrderClaims.renew`."""
         self.renewals += 1
         lock = self._locks.get(command.strategy_id)
         if lock is not None and (lock.intent_id != command.intent.id or lock.epoch > command.epoch):
@@ -65,7 +61,6 @@ class FakeClaims:
         return True
 
     async def release(self, command: OrderCommand) -> None:
-        """See `OrderClaims.release`."""
         self.releases.append(command.intent.id)
         if command.intent.id in self.held:
             self.held.remove(command.intent.id)

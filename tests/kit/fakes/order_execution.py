@@ -39,7 +39,6 @@ class FakeExecution:
     _waiting: list[asyncio.Future[Event]] = field(default_factory=list)
 
     async def execute(self, command: OrderCommand) -> Event:
-        """See `OrderExecution.execute`."""
         self.commands.append(command)
         self.arrived.append(self.clock.now())
         self.trace.append(f"execute {command.intent.event}")
@@ -59,17 +58,14 @@ class FakeExecution:
             self._waiting.pop(0).set_exception(error)
 
     async def cancel(self, account_id: int, intent_id: IntentId, order_id: str) -> None:
-        """See `OrderExecution.cancel`."""
         if self.cancel_failures:
             raise self.cancel_failures.pop(0)
         self.cancelled.append(order_id)
 
     async def withdraw(self, account_id: int, intent_id: IntentId) -> None:
-        """See `OrderExecution.withdraw`."""
         self.withdrawn.append(intent_id)
 
     async def orders_by_tag(self, account_id: int, tags: Sequence[str]) -> Mapping[str, OrderReport]:
-        """See `OrderExecution.orders_by_tag`."""
         self.asked_for.append(tags)
         self.trace.append("read book")
         if self.book_failures:
@@ -77,7 +73,6 @@ class FakeExecution:
         return newest_by_tag(self.book, tags)
 
     async def probe(self, account_id: int) -> bool:
-        """See `OrderExecution.probe`."""
         self.probes += 1
         return self.alive
 
@@ -94,7 +89,6 @@ class FakeExecution:
         )
 
     async def guard(self, holding: Holding) -> GuardAnswer:
-        """See `OrderExecution.guard`."""
         self.guarded.append((self.clock.now(), holding))
         if self.guard_failures:
             raise self.guard_failures.pop(0)

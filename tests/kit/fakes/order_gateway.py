@@ -71,11 +71,9 @@ class FakeGateway:
         self._sold_as: dict[str, tuple[Instrument, Product, int]] = {}
 
     def rehearse(self, command: OrderCommand) -> None:
-        """See `OrderGateway.rehearse`."""
         self.rehearsed += 1
 
     async def place(self, command: OrderCommand) -> PlaceResult:
-        """See `OrderGateway.place`."""
         sent_at = self.clock.now()
         self.posts.append((sent_at, command))
         placing = self.script.pop(0) if self.script else Placing()
@@ -86,7 +84,6 @@ class FakeGateway:
         return PlaceResult(placing.outcome, sent_at, order_id if accepted else None, placing.reason)
 
     async def orders(self) -> Sequence[OrderReport]:
-        """See `OrderGateway.orders`."""
         self.reads.append(self.clock.now())
         if self.read_takes_s:
             await asyncio.sleep(self.read_takes_s)
@@ -95,7 +92,6 @@ class FakeGateway:
         return [report for report in self._book.values() if self._listed_at[report.order_id] <= now]
 
     async def widen_protection(self, order_id: str, percent: Decimal) -> None:
-        """See `OrderGateway.widen_protection`."""
         self._check()
         report = self._book.get(order_id)
         if report is None or report.stage.terminal:
@@ -107,7 +103,6 @@ class FakeGateway:
             self.fill(order_id, report.quantity)
 
     async def rest_at(self, order_id: str, limit: Paise) -> None:
-        """See `OrderGateway.rest_at`."""
         self._check()
         report = self._book.get(order_id)
         if report is None or report.stage.terminal:
@@ -115,7 +110,6 @@ class FakeGateway:
         self.rested.append((self.clock.now(), order_id, limit))
 
     async def price_band(self, instrument: Instrument) -> PriceBand:
-        """See `OrderGateway.price_band`."""
         self.band_reads.append(self.clock.now())
         self._check()
         if instrument not in self.bands:
@@ -123,7 +117,6 @@ class FakeGateway:
         return self.bands[instrument]
 
     async def cancel(self, order_id: str) -> None:
-        """See `OrderGateway.cancel`."""
         self._check()
         self.cancels.append(order_id)
         report = self._book.get(order_id)
@@ -132,7 +125,6 @@ class FakeGateway:
         self._book[order_id] = replace(report, stage=OrderStage.CANCELLED)
 
     async def positions(self, *, demat: bool) -> Mapping[PositionKey, AccountPosition]:
-        """See `OrderGateway.positions`."""
         self.position_reads += 1
         self._check()
         opening = self.opening if demat else {}
@@ -142,7 +134,6 @@ class FakeGateway:
         }
 
     async def keep_warm(self) -> None:
-        """See `OrderGateway.keep_warm`."""
         self.warmed.append(self.clock.now())
         self._check()
 

@@ -15,11 +15,9 @@ class FakeGateways:
     market: MarketHours = ALWAYS_OPEN
 
     async def hours(self, account_id: int) -> MarketHours:
-        """See `OrderGateways.hours`."""
         return self.market
 
     async def gateway(self, account_id: int) -> OrderGateway:
-        """See `OrderGateways.gateway`."""
         if self.down:
             raise BrokerUnavailable("the database does not answer")
         return self.only

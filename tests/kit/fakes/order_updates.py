@@ -18,20 +18,16 @@ class FakeUpdates:
     tokens: dict[int, frozenset[int]] = field(default_factory=dict)
 
     def follow(self, account_id: int, callbacks: StreamCallbacks) -> None:
-        """See `OrderUpdates.follow`."""
         self.followed.setdefault(account_id, callbacks)
 
     def subscribe(self, account_id: int, tokens: frozenset[int]) -> None:
-        """See `OrderUpdates.subscribe`."""
         if account_id in self.followed:
             self.tokens[account_id] = tokens
 
     def rehearse(self, then: Callable[[], None]) -> None:
-        """See `OrderUpdates.rehearse`."""
         then()
 
     def leave(self, account_id: int) -> None:
-        """See `OrderUpdates.leave`."""
         self.followed.pop(account_id, None)
         self.tokens.pop(account_id, None)
 

@@ -15,11 +15,9 @@ class FakePriceMirror:
     statuses: list[FeedStatus] = field(default_factory=list)
 
     def show_price(self, symbol: str, tick: Tick, status: FeedStatus) -> None:
-        """See `PriceMirror.show_price`."""
         self.shown.append((symbol, tick))
         self.statuses.append(status)
 
     def show_feed(self, symbol: str, status: FeedStatus) -> None:
-        """See `PriceMirror.show_feed`."""
         self.feed.append((symbol, status.live))
         self.statuses.append(status)

@@ -22,13 +22,11 @@ class FakePriceWatch:
     changed: Callable[[], None] = lambda: None
 
     def when_changed(self, callback: Callable[[], None]) -> None:
-        """See `PriceWatch.when_changed`."""
         self.changed = callback
 
     async def watch(
         self, strategy_id: int, instrument: Instrument, stop_loss: Paise | None, *, yields: bool = False
     ) -> FeedStatus:
-        """See `PriceWatch.watch`."""
         self.trace.append("watch")
         self.seen.append((self.clock.now(), stop_loss))
         if isinstance(self.answer, Exception):
@@ -36,5 +34,4 @@ class FakePriceWatch:
         return self.answer
 
     async def unwatch(self, strategy_id: int, instrument: Instrument) -> None:
-        """See `PriceWatch.unwatch`."""
         self.unwatched.append(strategy_id)

@@ -13,7 +13,6 @@ class FakeStrategies:
     failure: Exception | None = None
 
     async def report(self, strategy_id: int, event: Event) -> None:
-        """See `StrategyEvents.report`."""
         if self.failure is not None:
             raise self.failure
         self.events.append(event)

@@ -12,5 +12,4 @@ class FakeTickReceiver:
     delivered: list[tuple[int | str, Tick]] = field(default_factory=list)
 
     def deliver(self, receiver: int | str, tick: Tick) -> None:
-        """See `TickReceiver.deliver`."""
         self.delivered.append((receiver, tick))

@@ -17,7 +17,6 @@ class FakeTickSource:
     hangs: bool = False
 
     async def subscribe(self, instrument: Instrument, *, armed: bool) -> FeedStatus:
-        """See `TickSource.subscribe`."""
         self.subscribed.append(instrument)
         self.armed.append(armed)
         if self.hangs:

@@ -20,7 +20,6 @@ class FakeTickStream:
         return [token for connection in self._connections for token in connection]
 
     def subscribe(self, token: int) -> int:
-        """See `TickStream.subscribe`."""
         self.asked.append(token)
         for place, connection in enumerate(self._connections):
             if token in connection:
@@ -30,7 +29,6 @@ class FakeTickStream:
         return place
 
     def unsubscribe(self, token: int) -> None:
-        """See `TickStream.unsubscribe`."""
         for connection in self._connections:
             if token in connection:
                 connection.remove(token)
