@@ -28,7 +28,7 @@ def main() -> int:
     gives_way, broker = paths(GIVES_WAY), paths(OF_THE_BROKER)
     stack, cluster = paths(ON_THE_STACK), paths(ON_A_CLUSTER)
     rest = [str(TESTS), *(f"--ignore={path}" for path in [*gives_way, *broker, *stack, *cluster])]
-    commands = [["nice", "-n", "10", *_pytest(gives_way)], _pytest(broker)]
+    commands = [["nice", "-n", "5", *_pytest(gives_way)], _pytest(broker)]
     with tempfile.TemporaryDirectory() as directory:
         outputs = [Path(directory) / str(number) for number in range(len(commands))]
         beside = [_start(command, output) for command, output in zip(commands, outputs, strict=True)]
