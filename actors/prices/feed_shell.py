@@ -1,6 +1,6 @@
 """The shell around a broker's tick stream: hygiene before anything else, then each tick to its router."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
 import structlog
@@ -13,6 +13,7 @@ from actors.domain.prices.tick import Tick
 from actors.domain.prices.tick_filter import TickFilter
 from actors.ports.common import Clock
 from actors.ports.prices import FeedStatus, TickReceiver, TickStream
+from actors.prices.listing import Listing
 
 log = structlog.get_logger(__name__)
 
@@ -25,15 +26,12 @@ LAG_LIMIT = timedelta(seconds=5)
 TOKEN_PATIENCE = timedelta(seconds=5)
 """How long ticks of an instrument wait for the word that its token is still its own; then they count without it."""
 
-_TIMES_ABSENT = 2
-"""How many answers without an instrument prove that the broker does not list it: one may be incomplete."""
-
 
 @dataclass(slots=True)
 class _Followed:
     """An instrument, where its ticks come from, and what is known of its price and of its token.
 
-    `armed`: a stop-loss is watched. `held`: its ticks wait for its token; `token_of`: the day that the token is of.
+    `armed`: a stop-loss is watched. `held`: its ticks wait for its token.
     """
 
     instrument: Instrument
@@ -42,13 +40,7 @@ class _Followed:
     since: datetime
     held: bool
     last: Tick | None = None
-    token_of: date | None = None
-    absent: int = 0
-
-    @property
-    def listed(self) -> bool:
-        """Whether the broker lists it."""
-        return self.absent < _TIMES_ABSENT
+    listing: Listing = field(default_factory=Listing)
 
 
 class FeedShell:
@@ -135,7 +127,7 @@ class FeedShell:
             clock.lag(now),
             clock.newest,
             clock.late_since,
-            followed.listed,
+            followed.listing.listed,
         )
 
     def streams(self) -> dict[int, FeedStatus]:
@@ -222,7 +214,7 @@ class FeedShell:
 
     def unconfirmed(self, day: date) -> list[Instrument]:
         """Instruments whose token was not looked up on this day of the broker's list, or that it did not list."""
-        return [f.instrument for f in self._by_key.values() if f.token_of != day or not f.listed]
+        return [f.instrument for f in self._by_key.values() if not f.listing.is_confirmed(day)]
 
     def on_token(self, instrument: Instrument, token: int | None, day: date) -> bool:
         """What the broker says of an instrument's token today; None: it does not list it. Whether that is news.
@@ -233,9 +225,8 @@ class FeedShell:
         if followed is None:
             return False
         if token is None:
-            followed.absent += 1
-            return followed.absent == _TIMES_ABSENT
-        back, followed.absent, followed.token_of = not followed.listed, 0, day
+            return followed.listing.not_found()
+        back = followed.listing.found(day)
         changed = token != followed.instrument.token
         if changed:
             self._leave(followed)

@@ -10,17 +10,14 @@ from actors.domain.money import Paise
 from actors.domain.strategy.events import Event, FeedLost, FeedRestored
 from actors.domain.strategy.spec import StrategyRun
 from actors.ports.common import PeerUnavailable
-from actors.ports.prices import FeedStatus, PriceWatch
+from actors.ports.prices import PriceWatch
+from actors.strategy.price_trouble import PriceTrouble
 from actors.waiting import within
 
 log = logging.getLogger(__name__)
 
 WATCH_RENEWAL_S = 1.0
 """How often the subscription is renewed, besides whenever it is known to be lost."""
-
-UNHEARD_S = 8.0
-"""A stream that has not reached the BUY for this long says nothing that counts for the stop-loss. A dead one is known
-to be dead sooner."""
 
 _RETRY_S = 0.2
 """Between tries to reach a router that is restarting."""
@@ -47,14 +44,16 @@ class WatchCalls:
         yields: Callable[[], bool] = lambda: False,
     ) -> None:
         self._prices, self._run, self._post, self._orders_first = prices, run, post, orders_first
-        self._watched_since, self._yields = watched_since, yields
-        self._behind_since: float | None = None
-        self.feed_lag = timedelta(0)
-        """How far the stream was last known to be behind our clock."""
+        self._trouble, self._yields = PriceTrouble(run, watched_since), yields
         self._stop_loss: Paise | None = None
         self._changed = asyncio.Event()
         self._level_changed = asyncio.Event()
         prices.when_changed(self._changed.set)
+
+    @property
+    def feed_lag(self) -> timedelta:
+        """How far the stream was last known to be behind our clock."""
+        return self._trouble.feed_lag
 
     def set_level(self, stop_loss: Paise | None) -> None:
         """Watch for this stop-loss from now on; None: for the price alone."""
@@ -75,7 +74,7 @@ class WatchCalls:
                     status = await self._prices.watch(
                         self._run.strategy_id, self._run.instrument, self._stop_loss, yields=self._yields()
                     )
-                trouble, pause = self._trouble(status, asked_at), WATCH_RENEWAL_S
+                trouble, pause = self._trouble.found(status, asked_at), WATCH_RENEWAL_S
             except Exception as error:  # noqa: BLE001 - whatever broke in the router, the watch is renewed
                 about = {"strategy_id": self._run.strategy_id, "run_id": self._run.run_id, "error": repr(error)}
                 log.warning("strategy.watch_waits", extra=about)
@@ -89,26 +88,6 @@ class WatchCalls:
             await self._orders_first()
             # a lost link is not asked for at once again and again: two of us may take turns at one. A level is.
             await within(self._level_changed, asked_at + _RETRY_S - loop.time())
-
-    def _trouble(self, status: FeedStatus, now: float) -> FeedLost | None:
-        """What is wrong with the stream, if anything is. `now` is of the loop's clock."""
-        self.feed_lag = self.feed_lag if status.lag is None else status.lag
-        symbol, zone = self._run.instrument.symbol, self._run.buy_at.tzinfo
-        if not status.listed:
-            return FeedLost(f"the broker does not list {symbol} today", unlisted=True)
-        if not status.live:
-            return FeedLost("its connection is dead")
-        if status.late_since is not None:
-            since = f"since {status.late_since.astimezone(zone):%H:%M:%S}"
-            return FeedLost(f"{self.feed_lag.total_seconds():.1f} s behind our clock {since}", late=True)
-        watched = self._watched_since()
-        if watched is None or status.stream_at is None or status.stream_at >= watched:
-            self._behind_since = None
-            return None
-        self._behind_since = now if self._behind_since is None else self._behind_since
-        if now - self._behind_since <= UNHEARD_S:
-            return None
-        return FeedLost(f"nothing stamped at or after {watched.astimezone(zone):%H:%M:%S} has come", late=True)
 
     async def leave(self) -> None:
         """Stop following the price; a router that is gone has forgotten us anyway."""

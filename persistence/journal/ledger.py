@@ -31,6 +31,7 @@ from persistence.journal.records import (
     RunUpdate,
     strategy_status,
 )
+from persistence.journal.recovery_order import open_runs
 from persistence.mirror.fields import instrument_of, runtime_fields, strategy_fields
 from persistence.mirror.mirror import KEEP_ENDED_SECONDS, RunOrders, RuntimeMirror
 
@@ -234,11 +235,9 @@ class RunLedger(AccountReads):
         await self._mirror_run(run, strategy, broker, orders, delete=delete)
 
     async def running_runs(self) -> list[tuple[int, int]]:
-        """(run_id, strategy_id) of every open run: what holds shares first, then what buys soonest (row J1)."""
-        statement = select(col(Run.id), col(Run.strategy_id)).where(col(Run.ended_at).is_(None))
-        urgent_first = statement.order_by((col(Run.filled_quantity) > 0).desc(), col(Run.buy_at), col(Run.id))
+        """(run_id, strategy_id) of every open run, the most urgent first."""
         async with transaction(self._sessions) as session:
-            return [(row[0], row[1]) for row in await session.execute(urgent_first)]
+            return await open_runs(session)
 
     async def _mirror_run(
         self, run: Run, strategy: Strategy, broker: str | None, orders: RunOrders, *, delete: bool = False

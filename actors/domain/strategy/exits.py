@@ -4,10 +4,11 @@ Functions take a state and return (state, decisions), like `machine.step`, which
 """
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from actors.domain.orders.log_events import TRIGGERED, ExitCause, LogWord
 from actors.domain.orders.order import FailureKind, Order, OrderEvent
+from actors.domain.session import LateExit, TriggerVerdict, trigger_verdict
 from actors.domain.strategy import exit_retries
 from actors.domain.strategy.decisions import (
     ArmIntent,
@@ -28,6 +29,26 @@ EXIT_FAILURE_LIMIT = 3
 
 PROBED = frozenset({FailureKind.UNREACHABLE, FailureKind.SESSION_EXPIRED, FailureKind.HALTED})
 """Failures that are over when the broker answers for the account again: the exit goes out at that moment."""
+
+
+def timed_exit(state: StrategyState, now: datetime) -> Step:
+    """The sell time has come, or has been missed: on its day the position may still be sold, later it is held."""
+    due = state.run.sell_at
+    if trigger_verdict(due, now, state.run.missed_grace) is not TriggerVerdict.MISSED:
+        late_ms = int((now - due) / timedelta(milliseconds=1))
+        return begin_exit(state, ExitCause.SELL, f"{late_ms} ms after sell_at")
+    reason = f"missed execution: SELL was due at {due.isoformat()}"
+    missed: list[Decision] = [LogEvent(LogWord.MISSED_EXECUTION, reason), RaiseAlert("missed_execution", reason)]
+    same_session = now.astimezone(due.tzinfo).date() == due.date()
+    if state.run.late_exit is LateExit.SELL and same_session:
+        exiting, decisions = begin_exit(state, ExitCause.SELL, reason)
+        return exiting, decisions + missed
+    held = replace(
+        state,
+        detail=StatusDetail.MISSED_EXECUTION,
+        message="Missed execution – the sell time passed, the position is held under its stop-loss",
+    )
+    return held, missed
 
 
 def begin_exit(state: StrategyState, cause: ExitCause, reason: str, *, look_up_first: bool = False) -> Step:

@@ -6,7 +6,7 @@ them out; a request to the broker always comes before what can wait.
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from actors.domain.errors import BrokenInvariant, IllegalEvent, InvalidValue
@@ -15,7 +15,7 @@ from actors.domain.money import Paise, to_rupees
 from actors.domain.orders.log_events import ExitCause, LogWord
 from actors.domain.orders.order import FailureKind, OrderReport
 from actors.domain.prices.stop_loss import is_breached, move_start
-from actors.domain.session import LateExit, TriggerVerdict, trigger_verdict
+from actors.domain.session import TriggerVerdict, trigger_verdict
 from actors.domain.strategy import entries, exit_retries, exits, recovery
 from actors.domain.strategy import events as ev
 from actors.domain.strategy.decisions import (
@@ -80,31 +80,12 @@ def _buy_due(state: StrategyState, now: datetime) -> Step:
 def _sell_due(state: StrategyState, now: datetime) -> Step:
     match state.phase:
         case Phase.GUARDING:
-            return _timed_exit(state, now)
+            return exits.timed_exit(state, now)
         case Phase.ENTERING:
             return state, cancel_or_withdraw(state.entry)
         case Phase.PAUSED:
             return entries.missed(state, now)
     return state, []
-
-
-def _timed_exit(state: StrategyState, now: datetime) -> Step:
-    due = state.run.sell_at
-    if trigger_verdict(due, now, state.run.missed_grace) is not TriggerVerdict.MISSED:
-        late_ms = int((now - due) / timedelta(milliseconds=1))
-        return exits.begin_exit(state, ExitCause.SELL, f"{late_ms} ms after sell_at")
-    reason = f"missed execution: SELL was due at {due.isoformat()}"
-    missed: list[Decision] = [LogEvent(LogWord.MISSED_EXECUTION, reason), RaiseAlert("missed_execution", reason)]
-    same_session = now.astimezone(due.tzinfo).date() == due.date()
-    if state.run.late_exit is LateExit.SELL and same_session:
-        exiting, decisions = exits.begin_exit(state, ExitCause.SELL, reason)
-        return exiting, decisions + missed
-    held = replace(
-        state,
-        detail=StatusDetail.MISSED_EXECUTION,
-        message="Missed execution – the sell time passed, the position is held under its stop-loss",
-    )
-    return held, missed
 
 
 # --- ticks and the feed -------------------------------------------------------------------------------------------
@@ -213,7 +194,7 @@ def _on_intent_armed(state: StrategyState, event: ev.IntentArmed, now: datetime)
     if state.breach_seen:
         return exits.begin_exit(guarding, ExitCause.STOPLOSS, "stop-loss touched while the exit was being journalled")
     if now >= state.run.sell_at:
-        sold, decisions = _timed_exit(guarding, now)
+        sold, decisions = exits.timed_exit(guarding, now)
         return sold, decisions
     return guarding, []
 

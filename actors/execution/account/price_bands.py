@@ -5,7 +5,8 @@ import asyncio
 import structlog
 
 from actors.domain.identifiers import Instrument
-from actors.domain.orders.price_band import LOOK_INTERVAL, PriceBand
+from actors.domain.orders.no_buyers import LOOK_INTERVAL
+from actors.domain.orders.price_band import PriceBand
 from actors.ports.execution import BrokerUnavailable, OrderGateway
 
 log = structlog.get_logger(__name__)

@@ -9,16 +9,9 @@ import structlog
 
 from actors.domain.money import to_rupees
 from actors.domain.orders.log_events import LogWord
+from actors.domain.orders.no_buyers import CancelForRest, ParkedExit, RestAt, Widen, next_move
 from actors.domain.orders.order import OrderReport
-from actors.domain.orders.price_band import (
-    CancelForRest,
-    ParkedExit,
-    PriceBand,
-    RestAt,
-    Widen,
-    names_circuit,
-    next_move,
-)
+from actors.domain.orders.price_band import PriceBand, names_circuit
 from actors.domain.strategy.events import Event, NoBuyers
 from actors.execution.account.budget import ChasesUsedUp
 from actors.execution.account.trading_account import TradingAccount
@@ -31,7 +24,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class ExitChase:
-    """Moves one parked order, ever more rarely; the rules are those of `domain.price_band`.
+    """Moves one parked order, ever more rarely; the rules are those of `domain.orders.no_buyers`.
 
     `tell` is called when the order waits in the queue for buyers. `may_change` says whether the market takes changes.
     """

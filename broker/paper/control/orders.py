@@ -12,6 +12,7 @@ from broker.paper.control.accounts_and_prices import account_called
 from broker.paper.kite_api.access import exchange_of
 from broker.paper.orders.order import BY_HAND
 from broker.paper.outside import trades as outside
+from broker.paper.outside.square_off import close_positions
 
 if TYPE_CHECKING:
     from broker.paper.accounts.accounts import Account
@@ -73,7 +74,7 @@ async def square_off(request: Request, body: models.SquareOff) -> dict[str, list
     """
     exchange = exchange_of(request)
     account = account_called(exchange, body.user_id)
-    placed, cancelled = outside.square_off(exchange, account, body.product, request.url.path)
+    placed, cancelled = close_positions(exchange, account, body.product, request.url.path)
     return {"order_ids": placed, "cancelled": cancelled}
 
 

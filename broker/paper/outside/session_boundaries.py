@@ -22,7 +22,7 @@ from broker.paper.orders.trading_session import (
     Group,
     Phase,
 )
-from broker.paper.outside import trades as outside
+from broker.paper.outside.square_off import close_positions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -146,7 +146,7 @@ class SessionBoundaries:
     def _square_off(self, group: Group) -> None:
         tokens = {instrument.token for instrument in self._of(group)}
         for account in list(self._exchange.accounts):
-            outside.square_off(self._exchange, account, "MIS", SQUARE_OFF_PATH, tokens.__contains__)
+            close_positions(self._exchange, account, "MIS", SQUARE_OFF_PATH, tokens.__contains__)
 
     def _close(self, group: Group) -> None:
         tokens = {instrument.token for instrument in self._of(group)}

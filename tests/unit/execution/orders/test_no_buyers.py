@@ -8,15 +8,9 @@ from itertools import pairwise
 import pytest
 
 from actors.domain.identifiers import Product
+from actors.domain.orders.no_buyers import CancelForRest, ParkedExit, RestAt, Widen, next_move
 from actors.domain.orders.order import OrderStage
-from actors.domain.orders.price_band import (
-    CancelForRest,
-    ParkedExit,
-    PriceBand,
-    RestAt,
-    Widen,
-    next_move,
-)
+from actors.domain.orders.price_band import PriceBand
 from actors.domain.strategy.events import NoBuyers
 from actors.domain.strategy.machine import step
 from actors.domain.strategy.snapshot import runtime_view

@@ -28,7 +28,7 @@ actors.runtime.plane actors.runtime.plane.frames actors.runtime.plane.invitation
 actors.runtime.plane.linked_orders actors.runtime.plane.linked_ticks actors.runtime.plane.orders
 actors.runtime.plane.ticks actors.runtime.ray_ports actors.strategy actors.strategy.execution_calls
 actors.strategy.holding_reports actors.strategy.order_first actors.strategy.price_subscription
-actors.strategy.recorder actors.strategy.shell actors.strategy.timers actors.waiting
+actors.strategy.price_trouble actors.strategy.recorder actors.strategy.shell actors.strategy.timers actors.waiting
 """.split()  # noqa: SIM905 - read more easily as a paragraph
 """Everything of ours that a strategy or a router loads. Whoever adds a line pays for it once per strategy."""
 
