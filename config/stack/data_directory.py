@@ -79,7 +79,10 @@ class DataDirectoryLock:
 
 
 def find_running_stack(data_dir: Path) -> RunningStack | None:
-    """The stack that runs on a data directory now, or None."""
+    """The stack that runs on a data directory now, or None.
+
+    Without places while it is still starting: what a stack that was killed has written down is not its successor's.
+    """
     try:
         descriptor = os.open(data_dir / LOCK_FILE, os.O_RDONLY)
     except OSError:
@@ -87,7 +90,8 @@ def find_running_stack(data_dir: Path) -> RunningStack | None:
     try:
         if _try_lock(descriptor, fcntl.LOCK_SH):
             return None
-        return _read(descriptor)
+        running = _read(descriptor)
+        return running if running is None or _is_alive(running.pid) else RunningStack(running.pid)
     finally:
         os.close(descriptor)
 

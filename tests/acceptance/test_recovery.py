@@ -108,8 +108,8 @@ def test_stack_that_is_killed_comes_back_with_its_strategies_guarded() -> None:
             app.reconnect(urls)
             log = data_dir / "logs" / "api.log"
             eventually(lambda: "Recovery Complete" in log.read_text(), 60, "Recovery Complete")
-            recovered = next(line for line in log.read_text().splitlines()[::-1] if "Recovery Complete" in line)
-            assert json.loads(recovered)["found"] == 1
+            sweeps = [json.loads(line) for line in log.read_text().splitlines() if '"found"' in line]
+            assert sweeps[0]["found"] == 1, sweeps
             assert app.status(strategy_id)["position"] == "bought"
             app.exchange.set_price("NSE:SBIN", 789.00)
             eventually(lambda: app.status(strategy_id)["position"] == "exited_by_sl", 30, "stopped out")
