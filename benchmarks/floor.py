@@ -27,7 +27,7 @@ own, one a second."""
 BUY_IN_S, EACH_BUY_IN_S = 0.8, 0.1
 """From a run's beginning to its buy time, and for each further seat: what it takes until their actors wait for it."""
 
-BOUGHT_S, GUARDED_WITHIN_S = 0.3, 20.0
+BOUGHT_S, GUARDED_WITHIN_S = 0.3, 60.0
 
 
 @dataclass

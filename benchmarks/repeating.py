@@ -15,6 +15,9 @@ from actors.runtime.hosts.strategy import StrategyActor
 from actors.runtime.plane import linked_ticks
 from actors.strategy.shell import StrategyShell
 
+_LOOK_S = 0.25
+"""How often a waiting actor looks whether it guards. A hundred of them that looked every 10 ms took both cores."""
+
 
 class RepeatingHost(StrategyActor):
     """`StrategyActor`, told by `begin` which run comes next."""
@@ -36,7 +39,7 @@ class RepeatingHost(StrategyActor):
             and subscription._link.alive
             and subscription._asked_for == (actor.state.run.instrument, actor.state.stop_loss, True)
         ):
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(_LOOK_S)
 
     async def over(self) -> str:
         """Returns when the run has ended; how."""

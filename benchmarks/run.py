@@ -132,11 +132,12 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--only", default="")
     parser.add_argument("--shots", type=int, default=FULL.shots, help="samples of a stop-loss figure under load")
+    parser.add_argument("--crowd", type=int, default=FULL.crowd, help="strategies of --only two-hundred")
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--append", type=Path, help="add the figures of --only to this file")
     options = parser.parse_args()
     if options.only:
-        size = QUICK if options.quick else replace(FULL, shots=options.shots)
+        size = QUICK if options.quick else replace(FULL, shots=options.shots, crowd=options.crowd)
         missed = [_told(figure, options.append) for figure in figures(size, options.only)]
         sys.stdout.flush()
         os._exit(int(any(missed)))  # clients that are still open do not matter

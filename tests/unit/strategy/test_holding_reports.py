@@ -71,3 +71,14 @@ async def test_execution_that_does_not_answer_is_told_at_the_next_renewal() -> N
     await passing(3 * GUARD_RENEWAL_S)
     assert len(bench.execution.guarded) >= 3
     assert bench.actor.state.phase is Phase.GUARDING
+
+
+@in_virtual_time
+async def test_execution_that_is_too_busy_is_asked_ever_more_rarely_until_it_answers() -> None:
+    bench = StrategyBench()
+    bench.execution.guard_failures = [TimeoutError() for _ in range(6)]
+    await bench.guarding()
+    await passing(30)
+    tries = [at for at, _ in bench.execution.guarded]
+    pauses = [round((later - earlier).total_seconds()) for earlier, later in pairwise(tries)]
+    assert [pause for pause in pauses if pause][:3] == [4, 5, 5]
