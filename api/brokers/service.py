@@ -10,7 +10,7 @@ import structlog
 
 from api.base.errors import ApiError, InvalidField, unauthorized
 from api.base.translations import code_of
-from api.brokers.broker_threads import BrokerCalls
+from api.brokers.broker_threads import Asker, BrokerCalls
 from api.brokers.lookups import credentials_of, is_past_its_morning, proxy_at
 from broker.errors import BrokerError, CredentialsMismatch, ExpiredToken, InvalidToken
 from broker.kite.login import BrokerLogin
@@ -101,7 +101,7 @@ class BrokerService:
         broker = self._choose(request.broker, stored if request.api_key is None else None)
         try:
             keys = self._complete(broker, request, stored)
-            accepted = await self._validate(keys, request, stored)
+            accepted = await self._validate(Asker(user_id, broker, keys.proxy), keys, request, stored)
             account = await self._store_alone(user_id, keys, request, accepted, address)
         except (ApiError, BrokerError) as error:
             await self._record_failure(user_id, broker, code_of(error), address)
@@ -134,7 +134,7 @@ class BrokerService:
         known = api_key or (held.api_key if held else None)
         if known is None:
             raise InvalidField("api_key", f"is needed: no connection to {chosen} is stored")
-        return await self._calls.login_url(chosen, known), chosen
+        return self._calls.login_url(chosen, known), chosen
 
     async def disconnect(self, user_id: int, address: str) -> None:
         """Forget the connection and its secrets. 409 `strategies_running`."""
@@ -206,20 +206,20 @@ class BrokerService:
             raise InvalidField("proxy_url", "is not allowed on this server")
         return chosen
 
-    async def _validate(self, keys: _KeyPair, request: ConnectRequest, stored: BrokerAccount | None) -> BrokerLogin:
+    async def _validate(
+        self, asker: Asker, keys: _KeyPair, request: ConnectRequest, stored: BrokerAccount | None
+    ) -> BrokerLogin:
         if request.access_token is None:
             token = request.request_token or ""
-            return await self._calls.exchange_request_token(
-                keys.broker, keys.api_key, keys.api_secret, token, keys.proxy
-            )
+            return await self._calls.exchange_request_token(asker, keys.api_key, keys.api_secret, token)
         try:
-            accepted = await self._calls.check_access_token(keys.broker, keys.api_key, request.access_token, keys.proxy)
+            accepted = await self._calls.check_access_token(asker, keys.api_key, request.access_token)
         except InvalidToken as error:
             # Zerodha uses one text for both; a token that worked here before and is past its morning has expired.
             if stored and is_past_its_morning(stored, self._now()) and self._holds_token(stored, request.access_token):
                 raise ExpiredToken from error
             raise
-        if await self._calls.secret_is_refuted(keys.broker, keys.api_key, keys.api_secret, keys.proxy):
+        if await self._calls.secret_is_refuted(asker, keys.api_key, keys.api_secret):
             raise CredentialsMismatch
         return accepted
 
