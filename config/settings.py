@@ -158,6 +158,7 @@ class Settings(BaseSettings):
     api_docs: bool = True
     api_rate_per_minute: int = Field(default=6000, ge=0, le=1_000_000)
     auth_rate_per_minute: int = Field(default=600, ge=0, le=1_000_000)
+    api_statement_timeout_s: float = Field(default=5.0, ge=0, le=300)
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     paper_port: Port = 8085
     dashboard_port: Port = 8265

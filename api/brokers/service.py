@@ -11,6 +11,7 @@ import structlog
 from api.base.errors import ApiError, InvalidField, unauthorized
 from api.base.translations import code_of
 from api.brokers.broker_threads import Asker, BrokerCalls
+from api.brokers.connect_throttle import ConnectThrottle, too_many_connects
 from api.brokers.lookups import credentials_of, is_past_its_morning, proxy_at
 from broker.errors import BrokerError, CredentialsMismatch, ExpiredToken, InvalidToken
 from broker.kite.login import BrokerLogin
@@ -75,8 +76,10 @@ class BrokerService:
         mirror: RuntimeMirror,
         secret_box: SecretBox,
         calls: BrokerCalls,
+        throttle: ConnectThrottle,
         now: Callable[[], datetime],
     ) -> None:
+        self._throttle = throttle
         self._settings = settings
         self._sessions = sessions
         self._mirror = mirror
@@ -95,8 +98,10 @@ class BrokerService:
             InvalidField: `api_key` or `api_secret`, when it is left out and none is stored; `proxy_url`, when it is
                 given, or stored and left out, and proxies are not allowed.
             ApiError: 409 `broker_not_offered`; 409 `strategies_running` if the account would change
-                under running strategies; 409 `account_taken` if another user has connected it.
+                under running strategies; 409 `account_taken` if another user has connected it; 429
+                `too_many_attempts`.
         """
+        await self._check_attempts(user_id, request, address)
         stored = await self.account(user_id)
         broker = self._choose(request.broker, stored if request.api_key is None else None)
         try:
@@ -106,8 +111,16 @@ class BrokerService:
         except (ApiError, BrokerError) as error:
             await self._record_failure(user_id, broker, code_of(error), address)
             raise
+        await self._throttle.succeeded(user_id)
         await self._show_connected(user_id, connected=True)
         return account
+
+    async def _check_attempts(self, user_id: int, request: ConnectRequest, address: str) -> None:
+        refusal = await self._throttle.attempt(user_id)
+        if refusal:
+            if refusal.is_first:  # one line a window, so that a flood of attempts does not flood the log
+                await self._record_failure(user_id, request.broker or "", "too_many_attempts", address)
+            raise too_many_connects(refusal)
 
     async def account(self, user_id: int) -> BrokerAccount | None:
         """The user's connection, if any."""
