@@ -82,7 +82,7 @@ class BrokerCalls:
         return self._settings.broker_root(name), self._settings.order_timeout_s
 
     def login_url(self, broker: str, api_key: str) -> str:
-        """Where the user logs in at the broker. Asks nobody."""
+        """Where the user logs in at the broker. No broker is asked."""
         if broker == "kite":
             return login.login_url(api_key)
         root, _ = self.endpoint(broker)

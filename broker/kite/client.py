@@ -107,7 +107,7 @@ class KiteClient(KiteConnect):  # type: ignore[misc] # kiteconnect has no types
 
 
 class KiteLoginClient(KiteClient):
-    """The client before there is an access token: its requests name nobody."""
+    """The client before there is an access token: its requests have no Authorization."""
 
     def _authorization(self) -> dict[str, str]:
         return {}
@@ -143,7 +143,7 @@ def data_of(answer: Answer, secret: str) -> Any:
 
 
 def _unpacked(body: bytes) -> bytes:
-    # Kite's manual calls the list gzipped, without a word about a client that does not accept that.
+    # Kite's manual calls the list gzipped, and says nothing of clients that do not accept that.
     if not body.startswith(_GZIP):
         return body
     unpacking = zlib.decompressobj(zlib.MAX_WBITS | 16)

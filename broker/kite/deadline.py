@@ -19,6 +19,6 @@ def finished_by(deadline: float) -> Iterator[None]:
 
 
 def deadline_within(seconds: float) -> float:
-    """The instant of `time.monotonic()` by which a call ends: that of `finished_by`, else so many seconds from now."""
+    """The instant of `time.monotonic()` by which a call ends: that of `finished_by`, else `seconds` from now."""
     deadline = _deadline.get()
     return deadline if deadline is not None else time.monotonic() + seconds

@@ -74,7 +74,7 @@ def kite_client(
 def login_url(api_key: str, *, page: str = LOGIN_PAGE) -> str:
     """Where the owner of an API key logs in and gets a request token; `page` is for a broker other than Zerodha.
 
-    Asks nobody.
+    No broker is asked.
     """
     return f"{page}?api_key={quote(api_key, safe='')}&v=3"
 
