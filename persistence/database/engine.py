@@ -11,7 +11,7 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
-from psycopg.errors import InsufficientPrivilege, ProgramLimitExceeded, QueryCanceled
+from psycopg.errors import InsufficientPrivilege, LockNotAvailable, ProgramLimitExceeded, QueryCanceled
 from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.exc import DataError, IntegrityError, InterfaceError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -146,7 +146,7 @@ def _translated() -> Iterator[None]:
     except (OperationalError, InterfaceError, PoolTimeout) as error:
         if isinstance(getattr(error, "orig", None), ProgramLimitExceeded):
             raise RecordRefused("the database cannot store what was written: it is too long") from error
-        if isinstance(getattr(error, "orig", None), QueryCanceled):
+        if isinstance(getattr(error, "orig", None), QueryCanceled | LockNotAvailable):
             raise DatabaseBusy("a statement took longer than it may") from error
         raise DatabaseUnavailable("PostgreSQL does not answer") from error
     except IntegrityError as error:

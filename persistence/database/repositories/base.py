@@ -24,6 +24,11 @@ class Repository:
 
     async def _total(self, rows: Select[Any]) -> Total:
         """How many rows a query has, counted up to `MOST_COUNTED`."""
-        some = rows.with_only_columns(literal(1), maintain_column_froms=True).order_by(None).limit(MOST_COUNTED + 1).subquery()
+        some = (
+            rows.with_only_columns(literal(1), maintain_column_froms=True)
+            .order_by(None)
+            .limit(MOST_COUNTED + 1)
+            .subquery()
+        )
         count = await self._session.scalar(select(func.count()).select_from(some)) or 0
         return Total(min(count, MOST_COUNTED), count > MOST_COUNTED)
