@@ -52,7 +52,7 @@ def retention_of(settings: "Settings") -> "Retention":
 
 
 def report(found: "Sequence[OldRecords]", retention: "Retention", now: datetime) -> list[str]:
-    """What is beyond its retention, a line for each part of a table, and what becomes of it."""
+    """What is beyond its retention, a line for each part of a table, and whether it goes."""
     limits = {"order_logs": retention.order_logs, "audit_log": retention.audit_log, "logins": retention.logins}
     lines = [
         f"{table}: kept "
