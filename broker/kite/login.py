@@ -26,7 +26,6 @@ from broker.errors import (
 )
 from broker.exchange_time import IST
 from broker.kite.answers.broker_text import clean_text
-from broker.kite.answers.exceptions import NoTunnel
 from broker.kite.credentials import KiteCredentials
 from broker.proxy import Proxy
 
@@ -212,6 +211,8 @@ def explain(error: Exception) -> BrokerError:
     KeyError on a reply without its fields, …) says nothing about the credentials: the broker is unreachable.
     """
     from kiteconnect import exceptions
+
+    from broker.kite.answers.exceptions import NoTunnel
 
     if isinstance(error, NoTunnel):
         return ProxyUnreachable()

@@ -26,6 +26,8 @@ KEYS = {"order_logs": "recorded_at", "audit_log": "at"}
 
 PRIVILEGES = {"order_logs": "SELECT", "audit_log": "SELECT, INSERT"}
 
+FUNCTIONS = ("make_log_partition(text, timestamp)", "guard_log_partition(text)")
+
 INDEXES = {
     "order_logs": {
         "order_logs_run_id_idx": ["run_id"],
@@ -49,6 +51,8 @@ def upgrade() -> None:
     """Put a partitioned table in the place of each log, with all of its lines."""
     op.execute(GUARD_PARTITION)
     op.execute(MAKE_PARTITION)
+    for function in FUNCTIONS:
+        op.execute(f"REVOKE ALL ON FUNCTION {function} FROM PUBLIC")
     for table, key in KEYS.items():
         _replace(table, f"PARTITION BY RANGE ({key})", f"id, {key}")
         op.execute(f"CREATE TABLE {table}_default (LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS)")
@@ -63,8 +67,8 @@ def downgrade() -> None:
     for table in KEYS:
         _replace(table, "", "id")
         _take_lines_over(table)
-    op.execute("DROP FUNCTION make_log_partition(text, timestamp)")
-    op.execute("DROP FUNCTION guard_log_partition(text)")
+    for function in FUNCTIONS:
+        op.execute(f"DROP FUNCTION {function}")
 
 
 def _replace(table: str, partitioning: str, primary_key: str) -> None:
