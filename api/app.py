@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
 from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI
@@ -11,6 +12,7 @@ from fastapi.routing import APIRoute
 from starlette.types import ASGIApp
 
 from actors.ports.engine import StrategyEngine
+from api.base.clock import utc_now
 from api.base.metrics import Metrics
 from api.bootstrap import open_resources
 from api.brokers import routes as broker_routes
@@ -21,6 +23,7 @@ from api.edge.strict_json import strict_json
 from api.events import routes as event_routes
 from api.openapi.document import describe
 from api.operations import routes as operation_routes
+from api.operations.record_keeping import keep_records
 from api.operations.recovery_sweep import keep_recovering
 from api.strategies import routes as strategy_routes
 from api.timeline import routes as timeline_routes
@@ -65,12 +68,15 @@ def create_app(settings: Settings | None = None, engine: StrategyEngine | None =
         async with open_resources(settings, engine) as resources:
             app.state.resources = resources
             sweep = asyncio.create_task(keep_recovering(resources.engine, metrics), name="recovery sweep")
+            kept_for = timedelta(days=settings.login_retention_days)
+            records = asyncio.create_task(keep_records(resources.sessions, kept_for, utc_now), name="record keeping")
             try:
                 yield
             finally:
-                sweep.cancel()
-                with suppress(asyncio.CancelledError):
-                    await sweep
+                for task in (sweep, records):
+                    task.cancel()
+                    with suppress(asyncio.CancelledError):
+                        await task
 
     app = Application(
         metrics=metrics,

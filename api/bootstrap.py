@@ -11,6 +11,7 @@ import structlog
 from actors.ports.engine import StrategyEngine
 from api.base.clock import utc_now
 from api.brokers.broker_threads import BrokerCalls
+from api.brokers.connect_throttle import ConnectThrottle
 from api.brokers.lookups import BrokerLookups
 from api.brokers.service import BrokerService
 from api.events.reader import EventReader
@@ -76,7 +77,12 @@ async def open_resources(settings: Settings, engine: StrategyEngine | None) -> A
     calendars = calendars_of(settings)
     await asyncio.to_thread(migrate, settings.database_url)
     async with AsyncExitStack() as stack:
-        database = open_database(settings.database_url, pool_size=POOL_SIZE, max_overflow=MAX_OVERFLOW)
+        database = open_database(
+            settings.database_url,
+            pool_size=POOL_SIZE,
+            max_overflow=MAX_OVERFLOW,
+            statement_timeout_s=settings.api_statement_timeout_s,
+        )
         stack.push_async_callback(database.dispose)
         redis = open_redis(settings.redis_url)
         stack.push_async_callback(redis.aclose)
@@ -95,7 +101,7 @@ async def open_resources(settings: Settings, engine: StrategyEngine | None) -> A
         instruments = InstrumentLists(utc_now)
         calls = BrokerCalls(settings)
         stack.callback(calls.close)
-        brokers = BrokerService(settings, sessions, mirror, secret_box, calls, utc_now)
+        brokers = BrokerService(settings, sessions, mirror, secret_box, calls, ConnectThrottle(redis), utc_now)
         lookups = BrokerLookups(settings, secret_box, instruments, calls, utc_now)
         await brokers.report_unknown_keys()
         capacity = capacity_of(settings)

@@ -7,7 +7,8 @@ BrokerError
 │   └── CredentialsMismatch  the API secret does not belong to the API key
 ├── BrokerRefused            the broker understood and says no, for a reason it gives
 └── BrokerUnreachable        no usable answer: try again later (row H3)
-    └── ProxyUnreachable     the account's own proxy is in the way
+    ├── ProxyUnreachable     the account's own proxy is in the way
+    └── TooManyCalls         the user's other calls are in the way; the broker was not asked
 """
 
 
@@ -56,3 +57,10 @@ class ProxyUnreachable(BrokerUnreachable):
 
     def __str__(self) -> str:
         return "The proxy of the connection does not lead to the broker"
+
+
+class TooManyCalls(BrokerUnreachable):
+    """As many calls of the user as may be are under way, and none has ended in time. The broker was not asked."""
+
+    def __str__(self) -> str:
+        return "Too many of your questions to the broker are under way. Please wait a little."

@@ -158,6 +158,10 @@ class Settings(BaseSettings):
     api_docs: bool = True
     api_rate_per_minute: int = Field(default=6000, ge=0, le=1_000_000)
     auth_rate_per_minute: int = Field(default=600, ge=0, le=1_000_000)
+    api_statement_timeout_s: float = Field(default=5.0, ge=0, le=300)
+    order_log_retention_days: int = Field(default=1827, ge=0, le=36_525)
+    audit_log_retention_days: int = Field(default=1827, ge=0, le=36_525)
+    login_retention_days: int = Field(default=90, ge=31, le=36_525)
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     paper_port: Port = 8085
     dashboard_port: Port = 8265

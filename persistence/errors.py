@@ -2,6 +2,7 @@
 
 PersistenceError
 ├── DatabaseUnavailable   PostgreSQL does not answer; the call had no effect that can be relied on: call again
+│   └── DatabaseBusy      a statement took longer than it may; nothing of the transaction was written
 ├── MirrorUnavailable     Redis does not answer; what is only mirrored can be written again later
 ├── ConstraintViolated    the database refuses the row by the named constraint; repeating will not help
 ├── RecordRefused         the database refuses what was written for its content; the same again is refused again
@@ -19,6 +20,10 @@ class PersistenceError(Exception):
 
 class DatabaseUnavailable(PersistenceError):
     """PostgreSQL does not answer. Calls are idempotent, so the caller may repeat this one."""
+
+
+class DatabaseBusy(DatabaseUnavailable):
+    """A statement took longer than it may. PostgreSQL has given it up, and nothing of the transaction was written."""
 
 
 class MirrorUnavailable(PersistenceError):

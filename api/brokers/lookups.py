@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from actors.domain.identifiers import Instrument
 from api.base.errors import ApiError
-from api.brokers.broker_threads import BrokerCalls
+from api.brokers.broker_threads import Asker, BrokerCalls
 from broker.errors import ExpiredToken, InvalidToken
 from broker.kite.instruments import InstrumentLists, fetch_instruments
 from broker.kite.login import token_expiry
@@ -62,25 +62,21 @@ class BrokerLookups:
             UnreadableSecret: the stored credentials cannot be decrypted.
             ApiError: 409 `proxy_not_allowed`.
         """
-        broker = account.broker
-        return await self._asked(account, lambda keys, proxy: self._calls.last_price(broker, keys, instrument, proxy))
+        return await self._asked(account, lambda asker, keys: self._calls.last_price(asker, keys, instrument))
 
     async def shares_owed(self, account: BrokerAccount, instrument: Instrument, product: str) -> int:
         """By how many shares the account is short of an instrument in one product; raises as `last_price` does."""
-        broker = account.broker
-        return await self._asked(
-            account, lambda keys, proxy: self._calls.shares_owed(broker, keys, instrument, product, proxy)
-        )
+        return await self._asked(account, lambda asker, keys: self._calls.shares_owed(asker, keys, instrument, product))
 
     async def _asked(
-        self, account: BrokerAccount, question: Callable[[BrokerCredentials, Proxy | None], Awaitable[Answer]]
+        self, account: BrokerAccount, question: Callable[[Asker, BrokerCredentials], Awaitable[Answer]]
     ) -> Answer:
         credentials = credentials_of(self._secret_box, account)
         proxy = proxy_at(credentials.proxy_url)
         if proxy is not None and not self._settings.account_proxies:
             raise ApiError(409, "proxy_not_allowed", "The proxy of your connection is not allowed here any more")
         try:
-            return await question(credentials, proxy)
+            return await question(Asker(account.user_id, account.broker, proxy), credentials)
         except InvalidToken as error:
             if is_past_its_morning(account, self._now()):
                 raise ExpiredToken from error

@@ -10,7 +10,8 @@ import structlog
 
 from api.base.errors import ApiError, InvalidField, unauthorized
 from api.base.translations import code_of
-from api.brokers.broker_threads import BrokerCalls
+from api.brokers.broker_threads import Asker, BrokerCalls
+from api.brokers.connect_throttle import ConnectThrottle, too_many_connects
 from api.brokers.lookups import credentials_of, is_past_its_morning, proxy_at
 from broker.errors import BrokerError, CredentialsMismatch, ExpiredToken, InvalidToken
 from broker.kite.login import BrokerLogin
@@ -75,8 +76,10 @@ class BrokerService:
         mirror: RuntimeMirror,
         secret_box: SecretBox,
         calls: BrokerCalls,
+        throttle: ConnectThrottle,
         now: Callable[[], datetime],
     ) -> None:
+        self._throttle = throttle
         self._settings = settings
         self._sessions = sessions
         self._mirror = mirror
@@ -95,19 +98,29 @@ class BrokerService:
             InvalidField: `api_key` or `api_secret`, when it is left out and none is stored; `proxy_url`, when it is
                 given, or stored and left out, and proxies are not allowed.
             ApiError: 409 `broker_not_offered`; 409 `strategies_running` if the account would change
-                under running strategies; 409 `account_taken` if another user has connected it.
+                under running strategies; 409 `account_taken` if another user has connected it; 429
+                `too_many_attempts`.
         """
+        await self._check_attempts(user_id, request, address)
         stored = await self.account(user_id)
         broker = self._choose(request.broker, stored if request.api_key is None else None)
         try:
             keys = self._complete(broker, request, stored)
-            accepted = await self._validate(keys, request, stored)
+            accepted = await self._validate(Asker(user_id, broker, keys.proxy), keys, request, stored)
             account = await self._store_alone(user_id, keys, request, accepted, address)
         except (ApiError, BrokerError) as error:
             await self._record_failure(user_id, broker, code_of(error), address)
             raise
+        await self._throttle.succeeded(user_id)
         await self._show_connected(user_id, connected=True)
         return account
+
+    async def _check_attempts(self, user_id: int, request: ConnectRequest, address: str) -> None:
+        refusal = await self._throttle.attempt(user_id)
+        if refusal:
+            if refusal.is_first:  # one line a window, so that a flood of attempts does not flood the log
+                await self._record_failure(user_id, request.broker or "", "too_many_attempts", address)
+            raise too_many_connects(refusal)
 
     async def account(self, user_id: int) -> BrokerAccount | None:
         """The user's connection, if any."""
@@ -134,7 +147,7 @@ class BrokerService:
         known = api_key or (held.api_key if held else None)
         if known is None:
             raise InvalidField("api_key", f"is needed: no connection to {chosen} is stored")
-        return await self._calls.login_url(chosen, known), chosen
+        return self._calls.login_url(chosen, known), chosen
 
     async def disconnect(self, user_id: int, address: str) -> None:
         """Forget the connection and its secrets. 409 `strategies_running`."""
@@ -206,20 +219,20 @@ class BrokerService:
             raise InvalidField("proxy_url", "is not allowed on this server")
         return chosen
 
-    async def _validate(self, keys: _KeyPair, request: ConnectRequest, stored: BrokerAccount | None) -> BrokerLogin:
+    async def _validate(
+        self, asker: Asker, keys: _KeyPair, request: ConnectRequest, stored: BrokerAccount | None
+    ) -> BrokerLogin:
         if request.access_token is None:
             token = request.request_token or ""
-            return await self._calls.exchange_request_token(
-                keys.broker, keys.api_key, keys.api_secret, token, keys.proxy
-            )
+            return await self._calls.exchange_request_token(asker, keys.api_key, keys.api_secret, token)
         try:
-            accepted = await self._calls.check_access_token(keys.broker, keys.api_key, request.access_token, keys.proxy)
+            accepted = await self._calls.check_access_token(asker, keys.api_key, request.access_token)
         except InvalidToken as error:
             # Zerodha uses one text for both; a token that worked here before and is past its morning has expired.
             if stored and is_past_its_morning(stored, self._now()) and self._holds_token(stored, request.access_token):
                 raise ExpiredToken from error
             raise
-        if await self._calls.secret_is_refuted(keys.broker, keys.api_key, keys.api_secret, keys.proxy):
+        if await self._calls.secret_is_refuted(asker, keys.api_key, keys.api_secret):
             raise CredentialsMismatch
         return accepted
 

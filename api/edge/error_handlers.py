@@ -12,7 +12,7 @@ from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 
 from api.base.errors import ApiError, FieldProblem, InvalidField, InvalidRequest
-from api.base.translations import TRANSLATIONS
+from api.base.translations import RETRY_AFTER_S, TRANSLATIONS
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -44,7 +44,8 @@ async def _translated(_request: Request, error: Exception) -> JSONResponse:
     status, code, sentence = TRANSLATIONS[type(error)]
     if status >= 500:
         log.warning("request_not_served", code=code, cause=type(error.__cause__).__name__)
-    return _problem(status, sentence or str(error), code)
+    wait_s = RETRY_AFTER_S.get(type(error))
+    return _problem(status, sentence or str(error), code, {"Retry-After": str(wait_s)} if wait_s else None)
 
 
 async def _http_exception(request: Request, error: Exception) -> JSONResponse:

@@ -34,7 +34,7 @@ _ORDER_LOG = {
     "occurred_at": "2026-11-21T10:25:49.253314+05:30",
     "recorded_at": "2026-11-21T10:25:49.266286+05:30",
 }
-_PAGE = {"total": 1, "limit": 50, "offset": 0}
+_PAGE = {"total": 1, "total_capped": False, "limit": 50, "offset": 0}
 
 EXAMPLES: dict[str, dict[str, Any]] = {
     "RegisterRequest": _LOGIN,

@@ -81,7 +81,9 @@ async def list_strategies(
     rows, total = await opened.strategies.page(user_id, query.limit, query.offset, query.status, query.symbol)
     zone = opened.settings.zone
     strategies = [strategy_answer(row, zone) for row in rows]
-    return StrategyPage(strategies=strategies, total=total, limit=query.limit, offset=query.offset)
+    return StrategyPage(
+        strategies=strategies, total=total.number, total_capped=total.capped, limit=query.limit, offset=query.offset
+    )
 
 
 @router.get("/status/{strategy_id:id}", operation_id="strategy_status", responses=problems(401, 404))
@@ -131,4 +133,6 @@ async def orders(strategy_id: PathId, user_id: UserId, opened: Opened, paging: P
     """Everything that happened to the strategy's orders, oldest first."""
     lines, total = await opened.strategies.orders(user_id, strategy_id, paging.limit, paging.offset)
     answers = [order_log_answer(line, opened.settings.zone) for line in lines]
-    return OrderLogPage(orders=answers, total=total, limit=paging.limit, offset=paging.offset)
+    return OrderLogPage(
+        orders=answers, total=total.number, total_capped=total.capped, limit=paging.limit, offset=paging.offset
+    )

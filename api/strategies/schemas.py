@@ -150,7 +150,8 @@ class OrderLogAnswer(BaseModel):
 class Page(BaseModel):
     """One page of a longer list."""
 
-    total: int
+    total: int = Field(description="How many there are in all, counted up to 1000.")
+    total_capped: bool = Field(description="Whether there are more than `total`.")
     limit: int
     offset: int
 

@@ -18,6 +18,7 @@ from persistence.database.models.order_logs import OrderLog
 from persistence.database.models.runs import Run
 from persistence.database.models.strategies import Strategy
 from persistence.database.repositories.audit import AuditLog
+from persistence.database.repositories.base import Total
 from persistence.database.repositories.order_logs import OrderLogs
 from persistence.database.repositories.runs import Runs
 from persistence.database.repositories.strategies import Strategies
@@ -100,14 +101,14 @@ class StrategyService:
         offset: int,
         status: str | None = None,
         symbol: str | None = None,
-    ) -> tuple[Sequence[Strategy], int]:
+    ) -> tuple[Sequence[Strategy], Total]:
         """The user's strategies, newest first, and how many there are; of one status or symbol (`NSE:INFY`)."""
         exchange, _, tradingsymbol = (symbol or "").partition(":")
         traded = (exchange, tradingsymbol) if symbol else None
         async with tenant_transaction(self._sessions, user_id) as session:
             return await Strategies(session).page(user_id, limit, offset, status, traded)
 
-    async def orders(self, user_id: int, strategy_id: int, limit: int, offset: int) -> tuple[Sequence[OrderLog], int]:
+    async def orders(self, user_id: int, strategy_id: int, limit: int, offset: int) -> tuple[Sequence[OrderLog], Total]:
         """The order log of the user's strategy, oldest first, and how many lines there are; or 404."""
         async with tenant_transaction(self._sessions, user_id) as session:
             found(await Strategies(session).get(user_id, strategy_id))

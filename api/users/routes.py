@@ -94,7 +94,9 @@ async def activity(user_id: UserId, opened: Opened, page: Paging) -> ActivityLis
         ActivityEntry(at=line.at.astimezone(zone), action=line.action, subject=line.subject, address=line.address)
         for line in lines
     ]
-    return ActivityList(activity=entries, total=total, limit=page.limit, offset=page.offset)
+    return ActivityList(
+        activity=entries, total=total.number, total_capped=total.capped, limit=page.limit, offset=page.offset
+    )
 
 
 def _answer(issued: IssuedTokens) -> LoginAnswer:

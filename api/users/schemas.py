@@ -82,6 +82,7 @@ class ActivityList(BaseModel):
     """Part of the user's lines, newest first."""
 
     activity: list[ActivityEntry]
-    total: int
+    total: int = Field(description="How many there are in all, counted up to 1000.")
+    total_capped: bool = Field(description="Whether there are more than `total`.")
     limit: int
     offset: int

@@ -12,6 +12,7 @@ from persistence.database.engine import Sessions, tenant_transaction
 from persistence.database.models.audit import AuditEntry
 from persistence.database.models.strategies import Strategy
 from persistence.database.repositories.audit import AuditLog
+from persistence.database.repositories.base import Total
 from persistence.database.repositories.brokers import BrokerAccounts
 from persistence.database.repositories.runs import Runs
 from persistence.database.repositories.strategies import Strategies
@@ -40,7 +41,7 @@ class UserService:
         self._logins = logins
         self._now = now
 
-    async def activity(self, user_id: int, limit: int, offset: int) -> tuple[Sequence[AuditEntry], int]:
+    async def activity(self, user_id: int, limit: int, offset: int) -> tuple[Sequence[AuditEntry], Total]:
         """The user's lines of the audit log, newest first, and how many there are."""
         async with tenant_transaction(self._sessions, user_id) as session:
             return await AuditLog(session).page(user_id, limit, offset)

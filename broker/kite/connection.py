@@ -19,7 +19,7 @@ import h11
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from urllib3.util.wait import wait_for_read
 
-from broker.kite.answers.exceptions import AnswerLost, NeverSent
+from broker.kite.answers.exceptions import AnswerLost, NeverSent, NoTunnel
 from broker.proxy import Proxy
 
 MAX_IDLE_S = 50.0
@@ -95,7 +95,7 @@ class Destination:
         try:
             link = self._connect_to_any(proxy.host, proxy.port, deadline)
         except (OSError, ValueError) as error:
-            raise NeverSent(PROXY_UNREACHABLE) from error
+            raise NoTunnel(PROXY_UNREACHABLE) from error
         try:
             link.settimeout(_left(deadline, self.timeout_s[0]))
             link.sendall(proxy.tunnel_request(host, port))
@@ -105,10 +105,10 @@ class Destination:
                 raise ValueError("a tunnel that speaks before it is asked")
         except _NO_HTTP_ANSWER as error:
             link.close()
-            raise NeverSent(PROXY_SILENT) from error
+            raise NoTunnel(PROXY_SILENT) from error
         if not 200 <= status < 300:
             link.close()
-            raise NeverSent(f"{PROXY_REFUSED}: HTTP {status}")
+            raise NoTunnel(f"{PROXY_REFUSED}: HTTP {status}")
         return link
 
     def _connect_to_any(self, host: str, port: int, deadline: float) -> socket.socket:

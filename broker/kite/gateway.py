@@ -31,7 +31,8 @@ from broker.kite.answers.rows import band_of
 from broker.kite.connection import Destination
 from broker.kite.connection_pool import KiteSessions
 from broker.kite.credentials import KiteCredentials
-from broker.kite.order_client import BegunOrder, KiteOrderClient, finished_by
+from broker.kite.deadline import finished_by
+from broker.kite.order_client import BegunOrder, KiteOrderClient
 from broker.proxy import Proxy
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ Kite writes the list once a day before the session; tokens are reused, so a list
 
 import asyncio
 import csv
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -17,11 +18,14 @@ from actors.domain.money import round_to_paise
 from broker.errors import BrokerError, BrokerUnreachable
 from broker.exchange_time import IST
 from broker.kite.answers.broker_text import clean_status, clean_text
+from broker.kite.deadline import finished_by
 from broker.kite.login import Timeout, explain, kite_client
 from broker.market.instrument_list import DERIVATIVES_EXCHANGE, EXCHANGES, InstrumentTable, ListedInstrument
 
 RETRY_AFTER = timedelta(seconds=30)
 """While an older list serves: all callers would otherwise wait for the broker's silence, one after another."""
+LIST_PATIENCE_S = 60.0
+"""How long all lists together may take to arrive: some ten megabytes, over whatever line the operator has."""
 LIST_READY = timedelta(hours=8)
 """After midnight IST: from then on the day's list is there (kite.md §1.4: about 08:30; tokens are flushed before)."""
 
@@ -89,16 +93,19 @@ def list_day(now: datetime) -> date:
 
 
 def fetch_instruments(api_key: str, access_token: str, *, root: str, timeout_s: Timeout) -> InstrumentTable:
-    """Download the lists of all `EXCHANGES`, and which shares have futures; blocking.
+    """Download the lists of all `EXCHANGES`, and which shares have futures; blocking, for `LIST_PATIENCE_S` at most.
 
     Raises:
         BrokerError: if that fails.
     """
     try:
-        kite = kite_client(api_key, access_token, root=root, timeout_s=timeout_s)
-        rows = [row for exchange in EXCHANGES for row in kite.instruments(exchange)]
-        # Not parsed by the client: it spends seconds on the dates of some 80 000 options that are not needed here.
-        derivatives = kite._get("market.instruments", url_args={"exchange": DERIVATIVES_EXCHANGE})  # noqa: SLF001
+        with (
+            finished_by(time.monotonic() + LIST_PATIENCE_S),
+            kite_client(api_key, access_token, root=root, timeout_s=timeout_s) as kite,
+        ):
+            rows = [row for exchange in EXCHANGES for row in kite.instruments(exchange)]
+            # Not parsed by the client: it spends seconds on the dates of some 80 000 options that are not needed here.
+            derivatives = kite._get("market.instruments", url_args={"exchange": DERIVATIVES_EXCHANGE})  # noqa: SLF001
         return instrument_table(rows, underlyings(derivatives.decode("utf-8")))
     except Exception as error:
         raise explain(error) from error

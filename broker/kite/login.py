@@ -1,10 +1,12 @@
 """Credentials at the broker: is an access token good, and what is a request token worth (rows B1, B2).
 
-Uses the real client, blocking: call it from a thread. Importing `kiteconnect` always loads its ticker, hence Twisted
+Blocking, but for `login_url`: call it from a thread. Importing `kiteconnect` always loads its ticker, hence Twisted
 (0.2 s, 22 MB, nothing started), because its `__init__` does; so it is imported at the first call and not before.
 """
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
 from decimal import Decimal
@@ -24,10 +26,14 @@ from broker.errors import (
 )
 from broker.exchange_time import IST
 from broker.kite.answers.broker_text import clean_text
+from broker.kite.credentials import KiteCredentials
 from broker.proxy import Proxy
 
 TOKEN_FLUSH = time(6, 0)
 """Access tokens die at 06:00 IST, whenever they were made (kite.md §6.2)."""
+
+LOGIN_PAGE = "https://kite.zerodha.com/connect/login"
+"""Where Zerodha's customers log in (the same that `kiteconnect` names)."""
 
 Timeout = tuple[float, float]
 """Seconds to connect, and seconds between two bytes of the answer."""
@@ -43,32 +49,33 @@ class BrokerLogin:
     access_token: str = field(repr=False)
 
 
+@contextmanager
 def kite_client(
     api_key: str, access_token: str | None, *, root: str, timeout_s: Timeout, proxy: Proxy | None = None
-) -> Any:
-    """A `kiteconnect.KiteConnect` of our making: never in debug mode, which logs credentials.
+) -> Iterator[Any]:
+    """A client of the broker (`broker.kite.client`), whose connections are closed at the end of the block.
 
-    It goes where the settings say and nowhere else, through the proxy if there is one: a redirect is an error, and TLS
-    certificates are verified.
+    It goes where the settings say and nowhere else, through the proxy if there is one. Each of its calls ends by the
+    deadline of the thread (`broker.kite.deadline`), or takes the sum of `timeout_s` at most.
     """
-    from kiteconnect import KiteConnect
+    from broker.kite.client import KiteClient, KiteLoginClient
+    from broker.kite.connection import Destination
+    from broker.kite.connection_pool import KiteSessions
 
-    proxies = None if proxy is None else {"http": proxy.url, "https": proxy.url}
-    kite = KiteConnect(api_key, access_token=access_token, root=root, timeout=timeout_s, debug=False, proxies=proxies)
-    kite.reqsession.max_redirects = 0  # followed, one would carry the Authorization header to another path of the host
-    # an entry in ~/.netrc would replace our Authorization header, and the environment's NO_PROXY go round the proxy
-    kite.reqsession.trust_env = False
-    return kite
+    sessions = KiteSessions(Destination(root, timeout_s, proxy))
+    kind = KiteClient if access_token is not None else KiteLoginClient
+    try:
+        yield kind(KiteCredentials(api_key, access_token or "", proxy), sessions)
+    finally:
+        sessions.close()
 
 
-def login_url(api_key: str, *, page: str | None = None) -> str:
-    """Where the owner of an API key logs in and gets a request token; `page` is for a broker other than Zerodha."""
-    # The client puts the key into the URL as it is, and knows only its own login page.
-    kite = kite_client(quote(api_key, safe=""), None, root="", timeout_s=(1, 1))
-    if page is not None:
-        kite._default_login_uri = page  # noqa: SLF001
-    address: str = kite.login_url()
-    return address
+def login_url(api_key: str, *, page: str = LOGIN_PAGE) -> str:
+    """Where the owner of an API key logs in and gets a request token; `page` is for a broker other than Zerodha.
+
+    No broker is asked.
+    """
+    return f"{page}?api_key={quote(api_key, safe='')}&v=3"
 
 
 def check_access_token(
@@ -83,7 +90,8 @@ def check_access_token(
         BrokerRefused, BrokerUnreachable: for any other answer, or none.
     """
     try:
-        profile = kite_client(api_key, access_token, root=root, timeout_s=timeout_s, proxy=proxy).profile()
+        with kite_client(api_key, access_token, root=root, timeout_s=timeout_s, proxy=proxy) as kite:
+            profile = kite.profile()
         return BrokerLogin(_word(profile["user_id"]), access_token)
     except Exception as error:
         raise explain(error) from error
@@ -106,8 +114,8 @@ def exchange_request_token(
         BrokerRefused, BrokerUnreachable: for any other answer, or none.
     """
     try:
-        kite = kite_client(api_key, None, root=root, timeout_s=timeout_s, proxy=proxy)
-        session = kite.generate_session(request_token, api_secret=api_secret)
+        with kite_client(api_key, None, root=root, timeout_s=timeout_s, proxy=proxy) as kite:
+            session = kite.generate_session(request_token, api_secret=api_secret)
         return BrokerLogin(_word(session["user_id"]), _word(session["access_token"]))
     except Exception as error:
         explained = explain(error)
@@ -150,8 +158,8 @@ def last_price(
         BrokerRefused, BrokerUnreachable: for any other answer, or none.
     """
     try:
-        kite = kite_client(api_key, access_token, root=root, timeout_s=timeout_s, proxy=proxy)
-        quotes = kite.ltp(instrument.key)
+        with kite_client(api_key, access_token, root=root, timeout_s=timeout_s, proxy=proxy) as kite:
+            quotes = kite.ltp(instrument.key)
         row = quotes.get(instrument.key)
         price = Decimal(0) if row is None else Decimal(str(row["last_price"]))
         return price if price.is_finite() and price > 0 else None
@@ -179,16 +187,18 @@ def shares_owed(
         BrokerRefused, BrokerUnreachable: for any other answer, or none.
     """
     try:
-        kite = kite_client(api_key, access_token, root=root, timeout_s=timeout_s, proxy=proxy)
         wanted = (instrument.exchange, instrument.tradingsymbol, product)
-        rows = kite.positions()["net"]
-        held = sum(
-            int(row["quantity"]) for row in rows if (row["exchange"], row["tradingsymbol"], row["product"]) == wanted
-        )
-        if held < 0 and product == Product.CNC:
-            # demat shares may be sold on either exchange, wherever they are listed
-            opened = [row for row in kite.holdings() if row["tradingsymbol"] == instrument.tradingsymbol]
-            held += sum(int(row["opening_quantity"]) for row in opened)
+        with kite_client(api_key, access_token, root=root, timeout_s=timeout_s, proxy=proxy) as kite:
+            rows = kite.positions()["net"]
+            held = sum(
+                int(row["quantity"])
+                for row in rows
+                if (row["exchange"], row["tradingsymbol"], row["product"]) == wanted
+            )
+            if held < 0 and product == Product.CNC:
+                # demat shares may be sold on either exchange, wherever they are listed
+                opened = [row for row in kite.holdings() if row["tradingsymbol"] == instrument.tradingsymbol]
+                held += sum(int(row["opening_quantity"]) for row in opened)
         return max(0, -held)
     except Exception as error:
         raise explain(error) from error
@@ -197,13 +207,14 @@ def shares_owed(
 def explain(error: Exception) -> BrokerError:
     """What an exception out of `kiteconnect` means for credentials.
 
-    Only the text separates the causes (kite.md §6.5). What is not one of the client's own exceptions (`requests.*`,
+    Only the text separates the causes (kite.md §6.5). What is not one of the client's own exceptions (`NeverSent`,
     KeyError on a reply without its fields, …) says nothing about the credentials: the broker is unreachable.
     """
     from kiteconnect import exceptions
-    from requests.exceptions import ProxyError
 
-    if isinstance(error, ProxyError):
+    from broker.kite.answers.exceptions import NoTunnel
+
+    if isinstance(error, NoTunnel):
         return ProxyUnreachable()
     if not isinstance(error, exceptions.KiteException):
         return BrokerUnreachable()

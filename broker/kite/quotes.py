@@ -35,11 +35,12 @@ def market_quotes(
     Raises:
         BrokerError: whatever went wrong (`login.explain`).
     """
-    kite = kite_client(
-        credentials.api_key, credentials.access_token, root=root, timeout_s=timeout_s, proxy=credentials.proxy
-    )
+    keys = [instrument.key for instrument in instruments[:MOST_AT_ONCE]]
     try:
-        rows = kite.quote([instrument.key for instrument in instruments[:MOST_AT_ONCE]])
+        with kite_client(
+            credentials.api_key, credentials.access_token, root=root, timeout_s=timeout_s, proxy=credentials.proxy
+        ) as kite:
+            rows = kite.quote(keys)
         return quotes_of(instruments, rows)
     except Exception as error:
         raise explain(error) from error
@@ -80,11 +81,12 @@ def market_tokens(
     Raises:
         BrokerError: whatever went wrong (`login.explain`).
     """
-    kite = kite_client(
-        credentials.api_key, credentials.access_token, root=root, timeout_s=timeout_s, proxy=credentials.proxy
-    )
+    keys = [instrument.key for instrument in instruments[:MOST_AT_ONCE]]
     try:
-        rows = kite.ltp([instrument.key for instrument in instruments[:MOST_AT_ONCE]])
+        with kite_client(
+            credentials.api_key, credentials.access_token, root=root, timeout_s=timeout_s, proxy=credentials.proxy
+        ) as kite:
+            rows = kite.ltp(keys)
         return tokens_of(instruments, rows)
     except Exception as error:
         raise explain(error) from error

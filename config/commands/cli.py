@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from config.commands.demo import demo
+from config.commands.prune import prune
 from config.commands.replay import replay
 from config.commands.users import add_user, reset_password
 
@@ -29,6 +30,7 @@ app = typer.Typer(
 
 app.command()(demo)
 app.command()(replay)
+app.command()(prune)
 app.command("add-user")(add_user)
 app.command("reset-password")(reset_password)
 

@@ -7,17 +7,18 @@ One request, or one call of the engine's ledger, is one transaction: only the ed
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import Any
 
 from alembic import command
 from alembic.config import Config
-from psycopg.errors import InsufficientPrivilege, ProgramLimitExceeded
-from sqlalchemy import create_engine, text
+from psycopg.errors import InsufficientPrivilege, LockNotAvailable, ProgramLimitExceeded, QueryCanceled
+from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.exc import DataError, IntegrityError, InterfaceError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 from persistence.database.models import tables  # noqa: F401 - foreign keys need all tables
-from persistence.errors import ConstraintViolated, DatabaseUnavailable, RecordRefused, SchemaRefused
+from persistence.errors import ConstraintViolated, DatabaseBusy, DatabaseUnavailable, RecordRefused, SchemaRefused
 
 Sessions = async_sessionmaker[AsyncSession]
 
@@ -34,20 +35,31 @@ _CONNECTING = {"connect_timeout": 5, "client_encoding": "utf8"}
 
 
 def open_database(
-    database_url: str, *, pool_size: int = 10, max_overflow: int = 10, pool_timeout_s: float = 5.0
+    database_url: str,
+    *,
+    pool_size: int = 10,
+    max_overflow: int = 10,
+    pool_timeout_s: float = 5.0,
+    statement_timeout_s: float = 0,
 ) -> AsyncEngine:
     """An engine for `postgresql+psycopg://…`; nothing connects before the first use. Close it with `dispose()`.
 
     `pool_size` connections are kept, `max_overflow` more are opened under load, and a caller waits at most
-    `pool_timeout_s` seconds for one.
+    `pool_timeout_s` seconds for one. A statement, with its waits for locks, has `statement_timeout_s` seconds; 0: any
+    time.
     """
+    connecting: dict[str, Any] = dict(_CONNECTING)
+    if statement_timeout_s:
+        others = make_url(database_url).query.get("options", ())
+        limit = f"-c statement_timeout={max(1, round(statement_timeout_s * 1000))}"
+        connecting["options"] = " ".join([*([others] if isinstance(others, str) else others), limit])
     return create_async_engine(
         database_url,
         pool_size=pool_size,
         max_overflow=max_overflow,
         pool_timeout=pool_timeout_s,
         pool_pre_ping=True,
-        connect_args=_CONNECTING,
+        connect_args=connecting,
         hide_parameters=True,
     )
 
@@ -63,6 +75,7 @@ async def transaction(sessions: Sessions) -> AsyncIterator[AsyncSession]:
 
     Raises:
         DatabaseUnavailable: if PostgreSQL does not answer; nothing of the block can be relied on.
+        DatabaseBusy: if a statement took longer than the engine's `statement_timeout_s`.
         ConstraintViolated: if a row breaks a rule of the schema.
         RecordRefused: if PostgreSQL cannot store a value, in whatever row it is.
     """
@@ -133,6 +146,8 @@ def _translated() -> Iterator[None]:
     except (OperationalError, InterfaceError, PoolTimeout) as error:
         if isinstance(getattr(error, "orig", None), ProgramLimitExceeded):
             raise RecordRefused("the database cannot store what was written: it is too long") from error
+        if isinstance(getattr(error, "orig", None), QueryCanceled | LockNotAvailable):
+            raise DatabaseBusy("a statement took longer than it may") from error
         raise DatabaseUnavailable("PostgreSQL does not answer") from error
     except IntegrityError as error:
         diagnosis = getattr(error.orig, "diag", None)

@@ -46,6 +46,10 @@ class NeverSent(Exception):
     """No byte of the request has left us, and none will. The text holds neither address nor credentials."""
 
 
+class NoTunnel(NeverSent):
+    """The account's own proxy is why: it cannot be reached, or lets nothing through to the broker."""
+
+
 class AnswerLost(Exception):
     """The request left us, at least in part, and no whole answer came back."""
 

@@ -22,7 +22,11 @@ class AuditEntry(TableModel, table=True):
     """Which user did what from where; append-only. Holds no secret and no password."""
 
     __tablename__ = "audit_log"
-    __table_args__ = (CheckConstraint("action <> ''", name="action"), Index(None, "user_id", "id"))
+    __table_args__ = (
+        CheckConstraint("action <> ''", name="action"),
+        Index(None, "user_id", "id"),
+        {"postgresql_partition_by": "RANGE (at)"},
+    )
 
     id: int = id_field()
     user_id: int | None = reference_field("users.id", nullable=True)
@@ -30,4 +34,4 @@ class AuditEntry(TableModel, table=True):
     subject: str = text_field(default="")
     detail: dict[str, Any] = json_field()
     address: str | None = text_field(nullable=True)
-    at: datetime = instant_field(now=True)
+    at: datetime = instant_field(now=True, partitions=True)

@@ -47,10 +47,15 @@ def reference_field(target: str, *, nullable: bool = False, ondelete: str | None
     return Field(default=None, sa_column=Column(BigInteger, foreign_key, nullable=nullable))
 
 
-def instant_field(*, nullable: bool = False, now: bool = False) -> Any:
-    """A timestamptz; `now`: of the transaction, unless another is given."""
+def instant_field(*, nullable: bool = False, now: bool = False, partitions: bool = False) -> Any:
+    """A timestamptz; `now`: of the transaction, unless another is given; `partitions`: by which the table is cut.
+
+    PostgreSQL wants the column by which a table is cut in its primary key.
+    """
     default = func.now() if now else None
-    return Field(default=None, sa_column=Column(DateTime(timezone=True), nullable=nullable, server_default=default))
+    instant = DateTime(timezone=True)
+    column = Column(instant, nullable=nullable, server_default=default, primary_key=partitions)
+    return Field(default=None, sa_column=column)
 
 
 def text_field(*, nullable: bool = False, default: str | None = None, unique: bool | None = None) -> Any:

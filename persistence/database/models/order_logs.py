@@ -31,6 +31,7 @@ class OrderLog(TableModel, table=True):
         CheckConstraint("event <> ''", name="event"),
         Index(None, "user_id", "strategy_id", "id"),
         Index(None, "run_id"),
+        {"postgresql_partition_by": "RANGE (recorded_at)"},
     )
 
     id: int = id_field()
@@ -47,4 +48,4 @@ class OrderLog(TableModel, table=True):
     reason: str | None = text_field(nullable=True)
     detail: dict[str, Any] = json_field()
     occurred_at: datetime = instant_field()
-    recorded_at: datetime = instant_field(now=True)
+    recorded_at: datetime = instant_field(now=True, partitions=True)

@@ -8,6 +8,7 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Index,
     UniqueConstraint,
+    text,
 )
 from sqlmodel import Field
 
@@ -45,6 +46,8 @@ class Login(TableModel, table=True):
         CheckConstraint("end_reason IS NULL OR ended_at IS NOT NULL", name="ended_at"),
         UniqueConstraint("id", "user_id"),
         Index(None, "user_id", "address"),
+        Index(None, "ended_at"),
+        Index("logins_open_started_at", "started_at", postgresql_where=text("ended_at IS NULL")),
     )
 
     id: uuid.UUID = Field(primary_key=True)

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 import structlog
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlmodel import col
 
 from persistence.database.models.audit import AuditEntry
-from persistence.database.repositories.base import Repository
+from persistence.database.repositories.base import Repository, Total
 
 
 class AuditLog(Repository):
@@ -23,9 +23,9 @@ class AuditLog(Repository):
         self._session.add(AuditEntry(user_id=user_id, action=action, subject=subject, detail=detail, address=address))
         await self._session.flush()
 
-    async def page(self, user_id: int, limit: int, offset: int) -> tuple[Sequence[AuditEntry], int]:
+    async def page(self, user_id: int, limit: int, offset: int) -> tuple[Sequence[AuditEntry], Total]:
         """The user's own lines, newest first, and how many there are."""
         mine = col(AuditEntry.user_id) == user_id
         newest_first = select(AuditEntry).where(mine).order_by(col(AuditEntry.id).desc())
-        total = await self._session.scalar(select(func.count()).select_from(AuditEntry).where(mine))
-        return (await self._session.scalars(newest_first.limit(limit).offset(offset))).all(), total or 0
+        total = await self._total(newest_first)
+        return (await self._session.scalars(newest_first.limit(limit).offset(offset))).all(), total

@@ -8,7 +8,7 @@ from sqlmodel import col
 
 from persistence.database.models.runs import Run
 from persistence.database.models.strategies import Strategy
-from persistence.database.repositories.base import Repository
+from persistence.database.repositories.base import Repository, Total
 
 
 class Strategies(Repository):
@@ -34,16 +34,16 @@ class Strategies(Repository):
         offset: int,
         status: str | None = None,
         traded: tuple[str, str] | None = None,
-    ) -> tuple[Sequence[Strategy], int]:
+    ) -> tuple[Sequence[Strategy], Total]:
         """The user's strategies, newest first, and how many there are; of one status or (exchange, tradingsymbol)."""
         wanted = [col(Strategy.user_id) == user_id, col(Strategy.deleted_at).is_(None)]
         if status is not None:
             wanted.append(col(Strategy.status) == status)
         if traded is not None:
             wanted.append(tuple_(col(Strategy.exchange), col(Strategy.tradingsymbol)) == traded)
-        statement = select(Strategy).where(*wanted).order_by(col(Strategy.id).desc()).limit(limit).offset(offset)
-        total = await self._session.scalar(select(func.count()).select_from(Strategy).where(*wanted))
-        return (await self._session.scalars(statement)).all(), total or 0
+        newest_first = select(Strategy).where(*wanted).order_by(col(Strategy.id).desc())
+        total = await self._total(newest_first)
+        return (await self._session.scalars(newest_first.limit(limit).offset(offset))).all(), total
 
     async def lock_count(self, user_id: int) -> int:
         """How many strategies the user has; no other counts them, or the running ones, in this transaction."""

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import requests
 import structlog
+from kiteconnect import KiteConnect
 
 from actors.domain.orders.placement_policy import AttemptOutcome
 from actors.ports.execution import BrokerUnavailable
@@ -16,7 +17,7 @@ from broker.errors import BrokerError, BrokerUnreachable, ProxyUnreachable
 from broker.kite.answers.attempt_outcomes import outcome_of
 from broker.kite.credentials import KiteCredentials
 from broker.kite.gateway import KiteEndpoint, KiteGateway
-from broker.kite.login import check_access_token, exchange_request_token, kite_client, last_price
+from broker.kite.login import check_access_token, exchange_request_token, last_price
 from broker.proxy import Proxy
 from tests.kit.builders import INFY, a_run
 from tests.kit.execution import a_command
@@ -119,8 +120,7 @@ def test_so_do_profile_session_and_quotes(exchange: PaperExchange, proxy: Forwar
     assert last_price(paper.api_key, paper.access_token, INFY, **where)
     token = exchange.control.request_token(paper.user_id)
     assert exchange_request_token(paper.api_key, paper.api_secret, token, **where).broker_user_id == paper.user_id
-    paths = [passage.target.removeprefix(exchange.url).partition("?")[0] for passage in proxy.passed]
-    assert paths == ["/user/profile", "/quote/ltp", "/session/token"]
+    assert proxy.passed == 3 * [Passage("CONNECT", authority(exchange.url))]
 
 
 def test_a_proxy_that_leads_nowhere_is_told_apart_from_a_broker_that_does_not_answer(exchange: PaperExchange) -> None:
@@ -239,7 +239,8 @@ def test_of_a_proxy_error_of_requests_only_a_refused_connection_is_definite(
     """The stock client forwards to a broker without TLS, and calls a reply that was lost a ProxyError as well."""
 
     def outcome(root: str, way: Proxy) -> AttemptOutcome:
-        client = kite_client("key", "token", root=root, timeout_s=(1, 5), proxy=way)
+        ways = {"http": way.url, "https": way.url}
+        client = KiteConnect("key", "token", root=root, timeout=(1, 5), proxies=ways)
         with pytest.raises(requests.exceptions.ProxyError) as failure:
             client.place_order("regular", "NSE", "INFY", "BUY", 1, "MIS", "MARKET")
         return outcome_of(failure.value)

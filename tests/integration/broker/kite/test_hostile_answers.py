@@ -12,7 +12,7 @@ from actors.domain.orders.placement_policy import AttemptOutcome
 from actors.ports.execution import PlaceResult
 from broker.kite import connection
 from broker.kite.answers.exceptions import AnswerLost, NeverSent
-from broker.kite.order_client import finished_by
+from broker.kite.deadline import finished_by
 from tests.kit.execution import a_command
 from tests.kit.hostile_http import HostileBroker, hostile_broker, self_signed_certificate
 from tests.kit.kite import GOOD, a_client, a_gateway, error, order

@@ -1,0 +1,38 @@
+"""How often a user may connect a broker: each attempt is a question to the broker and a line of the audit log."""
+
+from redis.asyncio import Redis
+
+from api.base.errors import ApiError
+from persistence.login_throttle import LoginThrottle, Refusal, ThrottleLimits
+
+_WINDOW_S = 300
+_FAILURES = 10
+_CONNECTS = 60
+
+
+class ConnectThrottle:
+    """Counts attempts before the broker is asked, so that many at once are no way around it.
+
+    Ten failures in five minutes, which a success forgets, and sixty connects in all. Without Redis no user is
+    throttled, as at the login: a user who cannot renew the token of a held position is the greater harm.
+    """
+
+    def __init__(self, redis: Redis) -> None:
+        self._failures = LoginThrottle(redis, ThrottleLimits(per_pair=_FAILURES, window_s=_WINDOW_S))
+        self._connects = LoginThrottle(redis, ThrottleLimits(per_pair=_CONNECTS, window_s=_WINDOW_S))
+
+    async def attempt(self, user_id: int) -> Refusal | None:
+        """Count an attempt. None: it may go on, and counts as failed unless `succeeded` follows."""
+        # "known": counted for the user alone, from whatever address, and waits do not grow
+        failed = await self._failures.attempt(f"connect-failed:{user_id}", "", known=True)
+        return failed or await self._connects.attempt(f"connect:{user_id}", "", known=True)
+
+    async def succeeded(self, user_id: int) -> None:
+        """The broker was connected: the failures before are forgotten."""
+        await self._failures.succeeded(f"connect-failed:{user_id}", "", known=True)
+
+
+def too_many_connects(refusal: Refusal) -> ApiError:
+    """429, with the seconds to wait."""
+    headers = {"Retry-After": str(refusal.wait_s)}
+    return ApiError(429, "too_many_attempts", "Too many attempts to connect. Please wait a little.", headers)

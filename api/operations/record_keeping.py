@@ -1,0 +1,35 @@
+"""Record keeping: the months of the logs are made ahead of time, and logins that have ended are forgotten."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import structlog
+
+from persistence.database.engine import Sessions
+from persistence.database.partitions import make_months
+from persistence.database.retention import forget_logins
+from persistence.errors import PersistenceError
+
+log = structlog.stdlib.get_logger(__name__)
+
+EVERY_S = 3600.0
+
+
+async def keep_records(
+    sessions: Sessions, login_retention: timedelta, now: Callable[[], datetime], every_s: float = EVERY_S
+) -> None:
+    """Keep records until cancelled: at once, then every `every_s` seconds. Any number of processes may do so.
+
+    Records of trades are not removed here: that is the operator's command `tradeactors prune`.
+    """
+    while True:
+        try:
+            made = await make_months(sessions, now())
+            forgotten = await forget_logins(sessions, now() - login_retention)
+        except PersistenceError as error:  # the default partitions take the lines meanwhile
+            log.warning("records_not_kept", error=type(error).__name__, reason=str(error))
+        else:
+            if made or forgotten:
+                log.info("records_kept", months_made=made, logins_forgotten=forgotten)
+        await asyncio.sleep(every_s)
