@@ -54,6 +54,7 @@ class GuardCalls:
         self._holding = self._told = holding_of(run, epoch, Stake(run.run_id, 0, run.entry_intent().tag))
         self._answer = GuardAnswer()
         self._listed: Tick | None = None
+        self._failures = 0
         self._changed = asyncio.Event()
         self._answered = asyncio.Event()
 
@@ -109,7 +110,7 @@ class GuardCalls:
             self._changed.clear()
             if self._holding.quantity or self._told.quantity:
                 await self.tell()
-            await within(self._changed, GUARD_RENEWAL_S if self._settled else _ARM_AGAIN_S)
+            await within(self._changed, self._pause_s)
 
     @property
     def shared(self) -> bool:
@@ -117,8 +118,11 @@ class GuardCalls:
         return self._holding.stop is not None and self._answer.armed and self._answer.hears
 
     @property
-    def _settled(self) -> bool:
-        return self._holding.stop is None or self.shared
+    def _pause_s(self) -> float:
+        if self._holding.stop is None or self.shared:
+            return GUARD_RENEWAL_S
+        # execution that is too busy to answer in time must not be asked ever more by all strategies at once
+        return min(GUARD_RENEWAL_S, _ARM_AGAIN_S * 2.0**self._failures)
 
     async def tell(self) -> None:
         """Tell it once; a failure is mended by the next renewal."""
@@ -130,8 +134,9 @@ class GuardCalls:
             about = {"strategy_id": holding.strategy_id, "run_id": holding.run_id, "error": repr(error)}
             log.warning("strategy.guard_not_told", extra=about)
             self._answer = GuardAnswer()
+            self._failures += 1
         else:
-            self._told, self._answer = holding, answer
+            self._told, self._answer, self._failures = holding, answer, 0
         self._answered.set()
 
     async def confirmed(self, timeout_s: float = CONFIRMED_WITHIN_S) -> bool | None:
