@@ -28,7 +28,7 @@ class Baseline(Protocol):
 
 
 def shots(exchange: Control, baseline: Baseline, count: int) -> list[list[float]]:
-    """So many falls of a market that ticks once a second: milliseconds from each tick to the arrival of its orders.
+    """`count` falls of a market that ticks once a second: milliseconds from each tick to the arrival of its orders.
 
     One more comes before them, as before ours: the connection on which orders leave is open after it.
     """

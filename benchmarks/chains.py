@@ -1,7 +1,7 @@
 """What stands beside our chain: the same stations with plain Ray calls between them, and with Redis pub/sub.
 
 Each does less than ours: no state machine, no journal, no claim, no order book, no budget; a tick comes in over the
-same KiteTicker, and an order goes out over the same warm session.
+same KiteTicker, and an order goes out over the same warm connection.
 """
 
 import asyncio
@@ -121,7 +121,7 @@ class Strategy:
 
 
 class Execution:
-    """Orders over one warm session for each strategy."""
+    """Orders over one warm connection for each strategy."""
 
     def __init__(self, root: str, credentials: list[tuple[str, str]], listen: bool) -> None:
         from broker.kite.credentials import KiteCredentials
@@ -180,7 +180,7 @@ def a_command(number: int, order: int) -> OrderCommand:
 
 
 class Chain:
-    """The stations of one kind, `ray` or `redis`, with so many strategies, each of an account of its own."""
+    """The stations of one kind, `ray` or `redis`, with `strategies` strategies, each of an account of its own."""
 
     def __init__(self, kind: str, exchange: Control, strategies: int) -> None:
         import ray
@@ -202,7 +202,7 @@ class Chain:
         self.breach(1)
 
     def breach(self, count: int) -> None:
-        """From now on so many of them sell when the price falls."""
+        """From now on `count` of them sell when the price falls."""
         import ray
 
         stops = [STOP if number < count else FAR_STOP for number in range(len(self._strategies))]

@@ -1,17 +1,17 @@
 """A Kite-compatible exchange that does as little as it can, and stamps: the judge of every latency here.
 
 It notes the wall clock (`time.time_ns`) before it writes a tick to the first of the sockets that subscribed the
-instrument, and when the last byte of an order has arrived, before it answers any. Orders fill at once; everybody holds
-enough of everything. One process, one asyncio loop, no framework: what it costs, the measurement pays for.
+instrument, and when the last byte of an order has arrived, before it answers any. Orders fill at once; every account
+holds enough of everything. One process, one asyncio loop, no framework: what it costs, the measurement pays for.
 
 Beside Kite's calls, each `POST` with a JSON object:
 
 * `/bench/market {"key", "paise"}`: from now on the instrument has this price, and ticks about once a second.
-* `/bench/still {"key"}`: it ticks no more.
+* `/bench/still {"key"}`: it no longer ticks.
 * `/bench/tick {"key", "paise"}`: one tick at once; answers its stamp.
 * `/bench/fall {"key", "paise", "orders", "within_s", "kill", "now"}`: the next regular tick (or one at once) has this
-  price; in the instant before it is written, the processes of `kill` get SIGKILL. Answers when so many sell orders have
-  arrived, or the time is up, so that whoever measures sleeps meanwhile: `{"stamp", "sockets", "sold": [tag, stamp]}`.
+  price; in the instant before it is written, the processes of `kill` get SIGKILL. Answers when `orders` sell orders
+  have arrived, or the time is up, so that the benchmark sleeps meanwhile: `{"stamp", "sockets", "sold": [tag, stamp]}`.
 * `GET /bench/orders` answers and forgets the orders that have arrived: `[tag, side, symbol, stamp]`;
   `GET /bench/listeners?key=` how many sockets have subscribed an instrument.
 """
@@ -53,7 +53,7 @@ BETWEEN_TICKS_S = (0.9, 1.1)
 
 @dataclass
 class Fall:
-    """A tick that is awaited, what it sets off, and the answer to whoever asked for it."""
+    """A tick that is awaited, what it sets off, and the answer to the process that asked for it."""
 
     key: str
     paise: int
@@ -99,7 +99,7 @@ class Exchange:
             self.markets[key] = asyncio.create_task(self._keep_ticking(key))
 
     def close_market(self, key: str) -> None:
-        """It ticks no more."""
+        """It no longer ticks."""
         if (ticking := self.markets.pop(key, None)) is not None:
             ticking.cancel()
 
@@ -190,7 +190,7 @@ class Exchange:
                 session.send_message(_TEXT, update)
 
     def positions(self) -> list[dict[str, Any]]:
-        """The same for everybody."""
+        """The same for every account."""
         rows = [i for i in self.instruments if not i.is_index]
         return [
             {"exchange": i.exchange, "tradingsymbol": i.symbol, "product": "MIS", "quantity": HELD} for i in rows[:40]

@@ -45,7 +45,7 @@ class Control:
         self._ask("POST", "/bench/market", {"key": key, "paise": paise})
 
     def close_market(self, key: str) -> None:
-        """It ticks no more."""
+        """It no longer ticks."""
         self._ask("POST", "/bench/still", {"key": key})
 
     def tick(self, key: str, paise: int) -> int:
@@ -62,7 +62,7 @@ class Control:
         now: bool = False,
         within_s: float = 60.0,
     ) -> Breach:
-        """The next regular tick, or one that comes now, has this price: sleep until so many have sold.
+        """The next regular tick, or one that comes now, has this price: sleep until `orders` have sold.
 
         Raises TimeoutError if they have not within `within_s`.
         """

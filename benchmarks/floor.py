@@ -21,8 +21,8 @@ from tests.kit.stack import running_stack  # first of what imports Ray: it puts 
 KEY, SYMBOL = "NSE:INFY", "INFY"
 PARTS = (Part.POSTGRES, Part.VALKEY, Part.RAY, Part.API)
 FLOW_TICKS, FLOW_S = 20, 0.01
-"""What a warm shot has before the tick that breaches: so many ticks, a hundred a second. A cold one has the market's
-own, one a second."""
+"""What a warm shot has before the tick that breaches: `FLOW_TICKS` ticks, a hundred a second. A cold one has the
+market's own, one a second."""
 
 BUY_IN_S, EACH_BUY_IN_S = 0.8, 0.1
 """From a run's beginning to its buy time, and for each further seat: what it takes until their actors wait for it."""
@@ -84,12 +84,12 @@ class Floor:
         self._sessions = sessions_of(self._database)
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Close the database."""
         self.loop.run_until_complete(self._database.dispose())
         self.loop.close()
 
     def take_seats(self, count: int) -> list[Seat]:
-        """So many more traders, each with a strategy and its actor, ready to begin runs."""
+        """`count` more traders, each with a strategy and its actor, ready to begin runs."""
         import ray
 
         from actors.runtime.names import Pools
@@ -138,7 +138,7 @@ class Floor:
     # --- runs -----------------------------------------------------------------------------------------------------
 
     def begin(self, seats: Sequence[Seat], buy_in: float | None = None, stop: int = STOP) -> list[Shot]:
-        """A new run for each seat, all with the same buy time, so many seconds from now."""
+        """A new run for each seat, all with the same buy time, `buy_in` seconds from now."""
         import ray
 
         buy_at = datetime.now(UTC) + timedelta(seconds=buy_in if buy_in is not None else buy_in_s(len(seats)))
@@ -170,9 +170,9 @@ class Floor:
         return opened
 
     def shoot(self, seats: Sequence[Seat], buy_in: float | None = None, *, warm: bool = False) -> list[Shot]:
-        """Buy, let the price fall through the stop-loss of all at once, and wait until everybody is out.
+        """Buy, let the price fall through the stop-loss of all at once, and wait until every seat is out.
 
-        Nobody asks anybody anything from the moment at which all guard to the arrival of the last order.
+        The benchmark asks no process anything from the moment at which all guard to the arrival of the last order.
         """
         import ray
 
@@ -217,7 +217,7 @@ class Floor:
     def _await_guards(self, shots: Sequence[Shot]) -> None:
         import ray
 
-        time.sleep(max(0.0, shots[0].buy_at_ns / 1e9 + BOUGHT_S - time.time()))  # nobody asks while they buy
+        time.sleep(max(0.0, shots[0].buy_at_ns / 1e9 + BOUGHT_S - time.time()))  # the floor asks nothing while they buy
         guarding = {shot.seat.actor.guarding.remote(): shot for shot in shots}
         _, waiting = ray.wait(list(guarding), num_returns=len(shots), timeout=GUARDED_WITHIN_S)
         assert not waiting, self.loop.run_until_complete(self._told_of([guarding[ref].run_id for ref in waiting]))
@@ -243,7 +243,7 @@ class Floor:
         )
 
     def attempts(self) -> dict[int, tuple[datetime, datetime]]:
-        """By run: when the tick that triggered the stop-loss arrived at whoever decided, and when execution sent it."""
+        """By run: when the triggering tick arrived at the guard that decided, and when execution sent the stop-loss."""
         return self.loop.run_until_complete(self._attempts())
 
     async def _attempts(self) -> dict[int, tuple[datetime, datetime]]:
@@ -292,7 +292,7 @@ def buy_in_s(seats: int) -> float:
 
 
 class ApiLoad:
-    """Somebody who polls the status of a strategy so many times a second, in a process of their own."""
+    """A client that polls the status of a strategy `per_second` times a second, in a process of its own."""
 
     def __init__(self, url: str, headers: dict[str, str], strategy_id: int, per_second: int) -> None:
         target = f"{url}/strategy/status/{strategy_id}"

@@ -14,7 +14,7 @@ COUNT, WATCH_S = 8, 40.0
 
 
 def footprint(deployment: Deployment) -> list[Figure]:
-    """So many strategies that wait for their buy time, and as many empty actors, at the same time."""
+    """`COUNT` strategies that wait for their buy time, and as many empty actors, at the same time."""
     import ray
 
     trader = deployment.trader()

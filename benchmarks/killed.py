@@ -119,7 +119,7 @@ def _until(http: httpx.Client, seat: Seat, field: str, wanted: str) -> None:
 
 
 def _until_whole(floor: Floor) -> None:
-    """Whoever was killed is back."""
+    """Wait until every killed process is back."""
     until = time.monotonic() + _ENOUGH_S
     for name in (names.execution_name(0, Pools()), names.feed_name(), names.ledger_name(0, Pools())):
         _pid(name)

@@ -15,7 +15,7 @@ def order_id(deployment: Deployment, runs: int) -> Figure:
     """Real strategies over the API: a timed BUY and a stop-loss each."""
     trader = deployment.trader()
     deployment.exchange.set_price(f"NSE:{SYMBOL}", PRICE)
-    trader.strategy(SYMBOL, buy_in=600, sell_in=1200).stop()  # router, feed and execution come to life with the first
+    trader.strategy(SYMBOL, buy_in=600, sell_in=1200).stop()  # router, feed and execution start with the first
     taken: list[float] = []
     for _ in range(runs):
         strategy = trader.strategy(SYMBOL, buy_in=3, stop_loss=STOP, quantity=1)

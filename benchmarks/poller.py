@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 
 def main() -> None:
-    """Whoever is late asks at once, so the rate holds on the average."""
+    """A poll that is late asks at once, so the rate holds on the average."""
     target, authorization, per_second = sys.argv[1], sys.argv[2], float(sys.argv[3])
     url = urlsplit(target)
     http = HTTPConnection(url.netloc, timeout=10)

@@ -20,7 +20,7 @@ STACK_OF = 50
 
 
 def whole_stack() -> Figure:
-    """A stack of its own, with so many strategies that wait; every process of it is killed at once."""
+    """A stack of its own, with `STACK_OF` strategies that wait; every process of it is killed at once."""
     with temporary_data_dir() as data_dir:
         mine, its = multiprocessing.Pipe()
         owner = multiprocessing.get_context("spawn").Process(target=_hold_stack, args=(its, data_dir))

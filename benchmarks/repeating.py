@@ -20,7 +20,7 @@ _LOOK_S = 0.25
 
 
 class RepeatingHost(StrategyActor):
-    """`StrategyActor`, told by `begin` which run comes next."""
+    """`StrategyActor` that hears from `begin` which run comes next."""
 
     async def begin(self, run_id: int) -> None:
         """Live this run; the one before it must have ended. Returns when it waits for its buy time."""

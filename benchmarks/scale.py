@@ -3,8 +3,8 @@
 python -m benchmarks.scale [--strategies N] [--minutes M] [--report FILE]
 
 Each stroke kills something with SIGKILL: mostly a strategy that holds a position, whose price then lies at its stop,
-so that the exchange's stamp of the sale says how long nobody guarded it; else a router, the feed, a ledger, execution,
-or a whole node. Whoever was sold out is replaced. At the end the exchange's ledger is the judge.
+so that the exchange's stamp of the sale says how long it was unguarded; else a router, the feed, a ledger, execution,
+or a whole node. A strategy that was sold out is replaced. At the end the exchange's ledger is the judge.
 """
 
 import argparse
@@ -178,7 +178,7 @@ def _end(seen: Run) -> None:
 
 
 def _judged(seen: Run) -> Run:
-    """The exchange's ledger: every tag one order, every strategy bought once and sold once, nobody short or long."""
+    """The exchange's ledger: every tag one order, every strategy bought and sold once, no account is short or long."""
     for trader in seen.traders:
         account = seen.cluster.deployment.exchange.ledger(user_id=trader.account.user_id)
         orders = account["accounts"][trader.account.user_id]["orders"]

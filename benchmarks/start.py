@@ -20,9 +20,7 @@ def start(deployment: Deployment, runs: int) -> Figure:
     from actors.runtime.driver.warm_workers import prestart
 
     trader = deployment.trader()
-    trader.strategy(
-        "TCS", buy_in=600, sell_in=1200
-    ).stop()  # the router of the symbol comes to life with its first strategy
+    trader.strategy("TCS", buy_in=600, sell_in=1200).stop()  # the router of the symbol starts with its first strategy
     time.sleep(REFILL_S)
     warm, bare = [], []
     for _ in range(runs):

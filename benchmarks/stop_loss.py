@@ -1,7 +1,7 @@
 """Tick received -> stop-loss order on the wire, for one who is breached, and for many at once.
 
-All of it is cold, as in life: the market ticks once a second, the tick that counts is one of those, and nobody is asked
-anything meanwhile. What stands beside it is shot the same way.
+All of it is cold, as in life: the market ticks once a second, the tick that counts is one of those, and the benchmark
+asks no process anything meanwhile. What stands beside it is shot the same way.
 """
 
 from collections.abc import Iterator, Sequence
@@ -28,9 +28,9 @@ Taken = dict[str, list[list[float]]]
 
 
 def one_breached(floor: Floor, subscribers: int, count: int) -> Figure:
-    """One stop-loss of a symbol on which so many hold a position: our rows.
+    """One stop-loss of a symbol on which `subscribers` strategies hold a position: our rows.
 
-    So many shots under load, a third as many of each other kind. `floor` has as many seats.
+    `count` shots under load, a third as many of each other kind. `floor` has a seat for each subscriber.
     """
     seat, *others = floor.seats[:subscribers]
     if others:
@@ -114,7 +114,7 @@ def others_with_one(floor: Floor, count: int) -> Taken:
 
 
 def others_with_many(floor: Floor, positions: int, count: int, volleys: int) -> tuple[Taken, Taken]:
-    """The same for so many positions, of which one is breached, under load; and of which all are, without."""
+    """The same for `positions` positions, of which one is breached, under load; and of which all are, without."""
     exchange, one, every = floor.exchange, {}, {}
     with PlainScript(exchange, positions, 1) as script, _load(floor, (POLLS,)):
         one[f"{SCRIPT}, {LOADED}"] = shots(exchange, script, count)

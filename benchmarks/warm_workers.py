@@ -34,7 +34,7 @@ def idle_workers() -> int:
 
 
 def prestart(actor: Any, count: int) -> None:
-    """Ask the one node for so many idle workers for the job of this actor."""
+    """Ask the one node for `count` idle workers for the job of this actor."""
     import ray
     from ray._private.grpc_utils import init_grpc_channel
     from ray.core.generated import common_pb2, node_manager_pb2, node_manager_pb2_grpc

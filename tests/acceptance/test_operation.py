@@ -29,7 +29,7 @@ def test_the_doctor_finds_a_stack_that_we_started_sound(stack: Stack) -> None:
 def test_starts_take_warm_workers_and_the_pool_is_filled_up_again(
     stack: Stack, deployment: Deployment, trader: Trader
 ) -> None:
-    trader.strategy("INFY", buy_in=600, sell_in=1200).stop()  # its router lives from now on
+    trader.strategy("INFY", buy_in=600, sell_in=1200).stop()  # its router runs from now on
     full = 4  # of six; those that end others have just left
     eventually(lambda: len(idle_workers(stack)) >= full, 60, "the pool is full")
     before: set[int] = set()
@@ -63,7 +63,7 @@ def test_an_actor_without_a_run_is_ended_after_its_time_and_no_other_is(
     from actors.runtime.driver import engine
 
     class Leftover:
-        """Lives on, whatever became of its run."""
+        """An actor that keeps running, whatever happened to its run."""
 
         def __repr__(self) -> str:
             return "leftover"
@@ -97,7 +97,7 @@ def loaded_libraries(pid: int) -> set[str]:
 
 
 def idle_workers(stack: Stack) -> set[int]:
-    """Pids of the workers of this stack's Ray that nobody uses."""
+    """Pids of the workers of this stack's Ray that no actor uses."""
     data_dir, found = str(stack.settings.data_dir).encode(), set()
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():

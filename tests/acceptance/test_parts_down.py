@@ -11,7 +11,7 @@ from tests.kit.trader import Deployment, Trader
 
 @contextmanager
 def without_postgresql(deployment: Deployment) -> Iterator[None]:
-    """PostgreSQL throws everybody out and lets nobody in: what a client sees of a server that is down."""
+    """PostgreSQL ends every connection and accepts no new one: what a client sees of a server that is down."""
     url = deployment.settings.database_url.replace("postgresql+psycopg://", "postgresql://", 1)
     with psycopg.connect(url) as asking:
         (name,) = asking.execute("select current_database()").fetchone() or ("",)

@@ -159,7 +159,7 @@ class _Stream:
                     elif name:
                         event[name] = value.strip()
         except (httpx.StreamError, httpx.TransportError, RuntimeError):
-            return  # closed under the reader, which is how a test lets go of it
+            return  # the test has closed the stream under the reader: a test ends it this way
 
     def positions(self, strategy_id: int) -> list[str]:
         """The positions that were pushed for a strategy, in order."""
@@ -190,7 +190,7 @@ def _walk_with_secrets(deployment: Deployment, trader: Trader) -> dict[str, str]
     strategy = trader.strategy("INFY", buy_in=8)  # the first strategy of a session starts cold
     strategy.until_position("bought")
     deployment.exchange.expire_token(trader.account.user_id)
-    strategy.stop()  # the broker refuses the session: the error path of the execution
+    strategy.stop()  # the broker refuses the access token: the error path of the execution
     strategy.until(lambda s: s["status_detail"] == "broker_session_expired")
     fresh = f"canary-fresh-token-{trader.account.user_id}"
     deployment.exchange.set_token(trader.account.user_id, fresh)

@@ -1,4 +1,4 @@
-"""What the trader and the broker do behind the engine's back, on the whole stack: nobody is ever short (row M1)."""
+"""What the trader and the broker do behind the engine's back, on the whole stack: no account is ever short (row M1)."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The tick path on the real stack: no touch is lost when a part of it dies, and nobody injects a tick or an order."""
+"""The tick path on the real stack: no touch is lost when a part of it dies; no stranger injects a tick or an order."""
 
 import os
 import signal

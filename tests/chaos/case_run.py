@@ -40,7 +40,7 @@ class Market:
 
 
 QUIET = Market("TCS", 3120.00, FAR_STOP, FAR_STOP)
-"""For cases that do not wait for a fall; nobody moves it."""
+"""For cases that do not wait for a fall; no case moves its price."""
 
 FALLING = (Market("SBIN", 800.00, 790.00, 789.00), Market("ITC", 400.00, 395.00, 394.00))
 """A case that is stopped out has one of these to itself."""
@@ -176,7 +176,7 @@ class CaseRun:
         return {name: getattr(self.trader.account, name) for name in ("api_key", "api_secret")}
 
     def _ask_to_stop(self) -> None:
-        """STOP, pressed again until it is heard: an actor may be starting anew."""
+        """STOP, pressed again until it is heard: an actor may be starting again."""
 
         def heard() -> bool:
             try:

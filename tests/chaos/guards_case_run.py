@@ -29,7 +29,7 @@ BUY_IN_S, SELL_IN_S = 10.0, 32.0
 """From START to the entry, and to a timed SELL that falls due in the instant of the touch."""
 
 ARMED_WITHIN_S = 45.0
-"""Both guards are back so soon after whatever happened in the case before."""
+"""Both guards are back within this time after whatever happened in the case before."""
 
 RESTS_S = 8.0
 """How long an exit rests at the exchange: who was killed is back before it fills."""
@@ -39,19 +39,20 @@ LOST_FOR_S, NOTICED_WITHIN_S = 6.0, 9.0
 """A connection stays open without a byte, until it is reset: longer than anybody believes in it. Then it comes back."""
 
 QUIET_FOR_S, QUIET_NOTICED_WITHIN_S = 30.0, 18.0
-"""A stream brings heartbeats and no tick: so long, and so soon the feed is asked instead (`QUIET_LIMIT`)."""
+"""A stream brings heartbeats and no tick for `QUIET_FOR_S`; within `QUIET_NOTICED_WITHIN_S` the feed is asked
+instead (`QUIET_LIMIT`)."""
 
 FROZEN_S = 3 * WITHIN_S
 """A strategy that is frozen thaws so late that its own exit would be seen as late."""
 
 FEED_NOTICED_WITHIN_S = 2.0
-"""So soon a strategy notices that its feed, or its router, has died."""
+"""Within this time a strategy notices that its feed, or its router, has died."""
 
 STANDS_STILL_S = 2.5
-"""So long a stop-loss that was moved below the price is seen not to sell: two ticks."""
+"""For this time a stop-loss that was moved below the price is seen not to sell: two ticks."""
 
 LEAVES_WITHIN_NS = 300_000_000
-"""An exit that had left before the lower level was confirmed arrives so soon after it, on a busy machine."""
+"""An exit that had left before the lower level was confirmed arrives within this time after it, on a busy machine."""
 
 
 @dataclass
@@ -66,7 +67,7 @@ class GuardsCaseRun(CaseView):
     """From the touch to the arrival of our first SELL."""
 
     noticed_at: datetime | None = None
-    """From when on nobody takes for alive what the case has killed or cut off."""
+    """From when on no process takes for alive what the case has killed or cut off."""
 
     _ended: bool = False
     _struck: bool = False
@@ -243,7 +244,7 @@ class GuardsCaseRun(CaseView):
         return time.time_ns()
 
     def _lower(self) -> int:
-        """Either the old level was touched first, or it holds no more and the new one must."""
+        """Either the old level was touched first, or it no longer holds and the new one must."""
         with ThreadPoolExecutor(1) as beside:
             moved = beside.submit(self._move_stop, LOWERED)
             touched_ns = self._set_price(FALLEN)
@@ -286,7 +287,7 @@ class GuardsCaseRun(CaseView):
         self._ended = True
 
     def verdict(self) -> list[str]:
-        """Every way in which a promise was broken, as a sentence; what crosses in one moment nobody can prevent."""
+        """Every way in which a promise was broken, as a sentence; no process can prevent what crosses in one moment."""
         if not hasattr(self, "strategy"):
             return self.problems
         said = broken_promises(self.deployment, self._user, ended=self._ended)

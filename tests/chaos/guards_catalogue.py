@@ -1,7 +1,7 @@
 """The third dimension of the matrix: who dies, or what happens, in the very instant in which a stop-loss is touched.
 
-Not the whole product: each step between arming and fill is crossed with everybody who can die at it, and everybody
-with everybody else, each pair at least once (`guards_cases`).
+Not the whole product: each step between arming and fill is crossed with every process that can die at it, and every
+process with every other, each pair at least once (`guards_cases`).
 """
 
 from collections.abc import Iterator, Mapping
@@ -56,8 +56,8 @@ POINTS: Mapping[str, Victim] = {
 """Failpoints on the way from the touch to the fill, and who comes by there."""
 
 WITHIN_S, WITHIN_KILLS_OF_EXECUTION_S, WITHIN_A_MOVE_S, WITHIN_AN_OUTAGE_S = 1.0, 6.0, 2.0, 6.0
-"""From the touch to the exit: as long as one guard stands; while Ray starts the place anew that every order leaves
-from; with a level that holds from the next tick on; and until streams that break come back by themselves."""
+"""From the touch to the exit: as long as one guard stands; while Ray starts the process again that every order
+leaves from; with a level that holds from the next tick on; and until streams that break come back by themselves."""
 
 
 @dataclass(frozen=True)

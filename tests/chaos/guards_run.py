@@ -51,7 +51,7 @@ class GuardsResult(CaseResult[GuardsCase]):
 
     @property
     def words(self) -> str:
-        """What became of it, in one line."""
+        """The result of the case, in one line."""
         if self.passed:
             return "ok" if self.unguarded_s is None else f"ok, exit after {_ms(self.unguarded_s)}"
         return "; ".join(self.problems) or f"not tried, {self.untried}"
@@ -82,7 +82,7 @@ class GuardsFlow:
         yield from self._rounds(again)
 
     def _rounds(self, wanted: Iterable[GuardsCase]) -> Iterator[GuardsResult]:
-        # a timed SELL falls due at its time, whoever else has not had his instant yet
+        # a timed SELL falls due at its time, whichever other case has not had its instant yet
         in_order = sorted(wanted, key=lambda case: case.event is not Event.SOLD_ON_TIME)
         for first in range(0, len(in_order), len(SYMBOLS)):
             if time.monotonic() < self._until:

@@ -304,7 +304,7 @@ class OutsideCaseRun(OutsideView):
             self.problems.append(f"late: the exit came {took:.0f} s after the touch")
 
     def _see_the_lock(self) -> None:
-        """Nobody buys the locked share for a while; meanwhile another of the account falls; then buyers come."""
+        """No buyer takes the locked share for a while; meanwhile another of the account falls; then buyers come."""
         assert self.healthy is not None
         eventually(lambda: self._ours("SELL"), 30, "the exit at the circuit")
         moves, until = len(self._moves()), time.monotonic() + LOCKED_S
@@ -345,7 +345,7 @@ class OutsideCaseRun(OutsideView):
             self.problems.append(f"late: the exit left {late:.1f} s after the market had opened")
 
     def _fill_the_waiting_sale(self) -> None:
-        """The run is over and its shares are sold: now his own order opens a short of his, and somebody must say so."""
+        """The run is over and its shares are sold: now his own order opens a short of his; the engine must say so."""
         self.deployment.exchange.set_price(f"NSE:{self.slot.symbol}", ABOVE)
         self._expect_alert("position_short")
 

@@ -75,7 +75,7 @@ STEPS: Mapping[Happening, tuple[Step, ...]] = {
     _H.SECOND_USER: (_S.BEFORE, _S.GUARDING, _S.PARKED),
     _H.CLOSES: (_S.GUARDING,),
 }
-"""At which steps each can happen. Nobody can sell what is not bought, or edit an order that is not there."""
+"""At which steps each can happen. A trader cannot sell what is not bought, or edit an order that is not there."""
 
 OF_THE_FEED = frozenset({_H.LAGS, _H.CLOCK, _H.AWAY})
 """What all who trade on the exchange feel: such a case has the stack to itself."""

@@ -15,8 +15,9 @@ _DEAD = {"REJECTED", "CANCELLED"}
 _FINAL = {"COMPLETE", *_DEAD}
 
 LEAVES_WITHIN_NS, LOOKS_WITHIN_NS = 200_000_000, 2_000_000_000
-"""An order that arrives so soon after a sale by hand had left before its update could be heard; a fill so soon after it
-comes before the watcher's look. Nobody can prevent a short then (window W4 of the order protocol)."""
+"""An order that arrives within `LEAVES_WITHIN_NS` after a sale by hand had left before its update could be heard; a
+fill within `LOOKS_WITHIN_NS` after it comes before the watcher's look. The engine cannot prevent a short then (window
+W4 of the order protocol)."""
 
 Key = tuple[str, str]
 """Tradingsymbol and product."""
@@ -24,7 +25,7 @@ Key = tuple[str, str]
 
 @dataclass
 class Line:
-    """One position over time. `own`: all shares that are there; `ours`: those of our runs that nobody has sold."""
+    """One position over time. `own`: all shares that are there; `ours`: those of our runs that are not sold yet."""
 
     own: int = 0
     ours: int = 0

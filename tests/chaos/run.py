@@ -43,7 +43,7 @@ _EXPLAINED = (
 
 @dataclass
 class Result:
-    """What became of a case: nothing in `problems` is a pass; `untried` says why it proves nothing."""
+    """The result of a case: nothing in `problems` is a pass; `untried` says why it proves nothing."""
 
     case: Case
     seconds: float
@@ -134,7 +134,7 @@ def result_of(case_run: CaseRun) -> Result:
 
 
 def run_sixty(deployment: Deployment) -> Result:
-    """Sixty stop-losses of one account in one instant: all get out within the budget, each told when."""
+    """Sixty stop-losses of one account in one instant: all get out within the budget, and the log of each says when."""
     surge, begun = Surge(deployment, stops=SIXTY, buys=0), time.monotonic()
     result = Result(Case(Action.STOPLOSS, Fault(f"{SIXTY} stop-losses of one account at once")), 0.0)
     deployment.exchange.clear_faults()

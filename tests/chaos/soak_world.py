@@ -96,7 +96,7 @@ class World:
         self.deployment.exchange.set_price(f"NSE:{symbol}", self.prices[symbol])
 
     def _lock(self, symbol: str, now: float) -> None:
-        """The share falls to its lower circuit, where nobody buys."""
+        """The share falls to its lower circuit, where it has no buyer."""
         if symbol in self.locked:
             return
         lower = round(round(self.prices[symbol] * (1 - BAND) / TICK) * TICK, 2)

@@ -13,7 +13,7 @@ _LOST: tuple[str, dict[str, Any]] = ("accepted-drop", {})
 
 
 class StoppedMeanwhile(CaseRun):
-    """STOP is pressed while nobody knows what became of the stop-loss order: it must not sell a second time."""
+    """STOP is pressed while no process knows what happened to the stop-loss order: it must not sell a second time."""
 
     CASE = Case(
         Action.STOPLOSS, Fault("lost, listed late, STOP pressed", (_LOST, ("late-visibility", {"seconds": 0.9})))
@@ -30,7 +30,7 @@ class StoppedMeanwhile(CaseRun):
 
 
 class AllDeadAtOnce(StoppedMeanwhile):
-    """Strategy, execution and ledger die with a stop-loss order on its way that nobody has recorded.
+    """Strategy, execution and ledger die with a stop-loss order on its way that no process has recorded.
 
     The first readings of the order book do not show it either, and positions cannot be read: what is left is the
     claim, which says that an order may have been sent.

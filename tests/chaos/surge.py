@@ -96,7 +96,7 @@ class Surge:
         return self._out_of_turn(requests)
 
     def _late(self, requests: list[dict[str, Any]]) -> list[str]:
-        """Stop-losses that left later than the budget asks for, or than their trader was told."""
+        """Stop-losses that left later than the budget asks for, or than the log had said to their trader."""
         left = {r["form"]["tag"]: _second(r) for r in requests if _is(r, FALLING, "SELL")}
         late = max(left.values()) - self.fell_ns // _NANOSECONDS
         slow = f"slow: the last of {len(left)} left {late} s after the fall"

@@ -15,7 +15,7 @@ GUARDED_WITHIN_S = 15.0
 """A lost node is noticed in two seconds; its actors start cold on nodes with two busy cores between them."""
 
 STOPPED_WITHIN_S = 12.0
-"""Without the head nobody can tell whether the actor's process has ended, and STOP waits a moment for that."""
+"""Without the head no process can tell whether the actor's process has ended, and STOP waits a moment for that."""
 
 
 def test_orders_leave_from_the_gateway_node_only_and_ticks_cross_nodes(cluster: Cluster, trader: Trader) -> None:

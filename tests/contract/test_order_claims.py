@@ -47,7 +47,7 @@ async def locks(request: pytest.FixtureRequest) -> AsyncIterator[Locks]:
     lease, none = ExecutionLease(mirror, name), ExecutionLease(absent, name)
     keeping = [asyncio.create_task(kept.keep()) for kept in (lease, none)]
     async with asyncio.timeout(5):
-        while not lease.held:  # noqa: ASYNC110 - a lease tells nobody that it is held
+        while not lease.held:  # noqa: ASYNC110 - a lease notifies no caller when it is held
             await asyncio.sleep(0.01)
     health = DatabaseHealth(ledger)
     yield Locks(

@@ -44,7 +44,7 @@ FAULTS = {
 
 
 class Broker(Protocol):
-    """A broker that does as it is told."""
+    """A broker that does what the test asks of it."""
 
     @property
     def gateway(self) -> OrderGateway:
@@ -52,7 +52,7 @@ class Broker(Protocol):
         ...
 
     def next_order(self, placing: Placing) -> None:
-        """What becomes of the next request."""
+        """Choose what happens to the next request."""
 
     def down(self, *, down: bool) -> None:
         """Whether it answers."""
@@ -79,7 +79,7 @@ class FakeBroker:
 
 
 class PaperBroker:
-    """The paper exchange, through the real client; a broker that is not there is a port nobody listens on."""
+    """The paper exchange, through the real client; a broker that is not there is a port that no process listens on."""
 
     def __init__(self, exchange: PaperExchange) -> None:
         self._control, self._account = exchange.control, exchange.control.new_account()
@@ -220,7 +220,7 @@ async def test_a_parked_order_fills_when_its_protection_is_widened(broker: Broke
 async def test_a_parked_order_can_be_put_into_the_queue_at_a_price(broker: Broker) -> None:
     intent, order_id = await parked(broker)
     band = await broker.gateway.price_band(INFY)
-    await broker.gateway.rest_at(order_id, band.lower)  # a BUY: nobody sells so low
+    await broker.gateway.rest_at(order_id, band.lower)  # a BUY: no seller goes this low
     await cancelled(broker, order_id)
     await becomes(broker, intent, OrderStage.CANCELLED, 0)
     with pytest.raises(BrokerUnavailable):

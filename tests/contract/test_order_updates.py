@@ -23,7 +23,7 @@ SBIN_TOKEN = 779521
 
 
 class Broker(Protocol):
-    """A broker whose stream does as it is told."""
+    """A broker whose stream does what the test asks of it."""
 
     @property
     def updates(self) -> OrderUpdates:
@@ -140,7 +140,7 @@ class Follower:
         await until(lambda: (order_id, OrderStage.COMPLETE) in [(u.order_id, u.stage) for u in self.updates])
 
     async def hears_ticks(self, broker: Broker, token: int, count: int = 2) -> None:
-        """Wait for so many further ticks of the instrument."""
+        """Wait for `count` further ticks of the instrument."""
         wanted = self.tokens.count(token) + count
         await until(lambda: self.tokens.count(token) >= wanted, broker.trade)
 

@@ -48,7 +48,7 @@ TICK, MAX_STOP, MAX_QUANTITY = 5.0, 1000.0, 5000
 """What suits all of them: ticks, prices above 1000 and below 10,000 rupees, orders below MAX_NOTIONAL."""
 
 ENDING = {"change_password", "delete_account", "disconnect_broker"}
-"""Operations that would leave a tenant without a login or a broker: somebody else tries them."""
+"""Operations that would leave a tenant without a login or a broker: a spare tenant tries them."""
 
 _session = requests.Session()
 _turn, _address = itertools.count(), itertools.count(1)
@@ -127,7 +127,7 @@ def before_call(_context: object, case: Case, kwargs: Json) -> None:
 
 @schemathesis.hook
 def after_call(_context: object, case: Case, response: schemathesis.Response) -> None:
-    """Note whose a new strategy is, which are gone, and who is of no more use."""
+    """Note whose a new strategy is, which are gone, and which tenant is no longer of use."""
     operation = _operation(case)
     if operation == "create_strategy" and response.status_code == 201:
         asked_with = response.request.headers["Authorization"]
@@ -221,8 +221,8 @@ def _to_tick(price: float) -> float:
 
 
 def _repair_connection(body: Json) -> None:
-    """The pair of keys, one token, and no proxy, which the operator allows to nobody by default; every other time those
-    of an account that there is.
+    """The pair of keys, one token, and no proxy, which the operator allows to no user by default; every other time
+    those of an account that there is.
     """
     if next(_turn) % 2:
         body.clear()

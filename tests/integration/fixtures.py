@@ -64,7 +64,7 @@ async def app(settings: Settings, engine: FakeEngine) -> AsyncIterator[FastAPI]:
 @pytest.fixture
 async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
     """Speaks to the application as an app does; faults of the server come as answers."""
-    # An address of its own, lest tests throttle each other.
+    # Each client has an address of its own, so that tests do not throttle each other.
     address = f"2001:db8:{secrets.randbelow(65536):x}:{secrets.randbelow(65536):x}::1"
     transport = httpx.ASGITransport(app, raise_app_exceptions=False, client=(address, 50_000))
     async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:

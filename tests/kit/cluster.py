@@ -142,7 +142,7 @@ class Cluster:
         cluster.connect(self.deployment.settings.model_copy(update={"ray_node_address": HOSTS[node]}))
 
     def node_of(self, actor: str) -> str:
-        """The name of the node that a named actor lives on."""
+        """The name of the node that a named actor runs on."""
         pid = self.deployment.actor_pid(actor)
         return next(name for name, node in self.nodes.items() if pid in node.pids())
 

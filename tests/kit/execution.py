@@ -54,7 +54,7 @@ async def held(gateway: OrderGateway, product: Product, *, demat: bool = True) -
 class ExecutionBench:
     """One account at one broker, in virtual time. The default limits are those of production.
 
-    But for `awake`: virtual time passes only when nothing is left to do, so nobody can stay awake until it has.
+    But for `awake`: virtual time passes only when nothing is left to do, so execution cannot stay awake until it has.
     """
 
     def __init__(self, start: datetime = NOW, *, market: MarketHours = ALWAYS_OPEN, **limits: Any) -> None:

@@ -17,7 +17,7 @@ from tests.kit.paper import REPOSITORY, PaperCredentials, eventually
 
 
 class FeedProcess:
-    """The feed, and everything its callbacks told, each with the `time.monotonic()` of the call."""
+    """The feed, and everything its callbacks reported, each with the `time.monotonic()` of the call."""
 
     def __init__(
         self, ws_root: str, *, updates: bool = False, most_instruments: int = 3000, trusts: Path | None = None

@@ -70,7 +70,7 @@ def hostile_broker(certificate: Path | None = None) -> Iterator[HostileBroker]:
 
 
 def self_signed_certificate(folder: Path) -> Path:
-    """A certificate for 127.0.0.1 that nobody vouches for, with its key, as one PEM file."""
+    """A certificate for 127.0.0.1 that no authority vouches for, with its key, as one PEM file."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "evil.example")])
     now = dt.datetime.now(dt.UTC)

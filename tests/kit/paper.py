@@ -86,7 +86,7 @@ class PaperControl:
         return result
 
     def set_liquidity(self, instrument: str, per_tick: int | None) -> None:
-        """Let so many shares trade per tick; ``None`` is no limit."""
+        """Let `per_tick` shares trade per tick; ``None`` is no limit."""
         self._call("POST", "/market", json={"instrument": instrument, "liquidity_per_tick": per_tick})
 
     def fault(self, kind: str, match: dict[str, Any] | None = None, **fields: Any) -> dict[str, Any]:

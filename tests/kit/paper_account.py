@@ -37,7 +37,7 @@ class PaperAccount:
         return KiteConnect(self.credentials.api_key, access_token=access_token, root=self._paper.url)
 
     def place(self, tag: str | None = None, **changes: Any) -> str:
-        """Send an order, a protected market buy of ten INFY unless told otherwise; its id."""
+        """Send an order, a protected market buy of ten INFY unless `changes` say otherwise; its id."""
         order = {**MARKET_BUY, **changes}
         if order["order_type"] in ("LIMIT", "SL"):
             del order["market_protection"]
@@ -84,7 +84,7 @@ class PaperAccount:
         return dict(row)
 
     def requests(self) -> list[dict[str, Any]]:
-        """The account's order requests, whoever sent them."""
+        """The account's order requests, from every sender."""
         rows: list[dict[str, Any]] = self._paper.control.ledger(self.user_id)["requests"]
         return rows
 

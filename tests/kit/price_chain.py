@@ -24,7 +24,7 @@ _HEARTBEAT_S = 1.0
 class PriceChain:
     """A strategy that hears its prices the way it does in production. `feed_up`: heartbeats and ticks arrive.
 
-    `lag_s`: so long after the trade does a tick arrive; `offset_s`: so far is our clock ahead of the exchange's.
+    `lag_s`: a tick arrives this long after its trade; `offset_s`: our clock is this far ahead of the exchange's.
     """
 
     def __init__(self, *, lag_s: float = 0.3, offset_s: float = 0.0) -> None:

@@ -30,7 +30,7 @@ class Passage:
 
 @dataclass
 class ForwardProxy:
-    """`user` and `password`, if set, are wanted of everybody; `leaves_by` is the address of its own connections.
+    """`user` and `password`, if set, are wanted of every client; `leaves_by` is the address of its own connections.
 
     `refuses`: answers everything with this status. `trouble`: closes a connection without an answer, or passes the
     request on and closes instead of the answer.

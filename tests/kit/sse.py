@@ -31,7 +31,7 @@ class EventSource:
     @classmethod
     @asynccontextmanager
     async def open(cls, client: httpx.AsyncClient, path: str, headers: Mapping[str, str]) -> AsyncIterator[Self]:
-        """Connect; leaving the block goes away without a word, as an app does."""
+        """Connect; leaving the block ends the connection without a notice, as an app does."""
         async with client.stream("GET", path, headers=dict(headers), timeout=PATIENCE_S) as response:
             yield cls(response)
 

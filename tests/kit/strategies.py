@@ -54,7 +54,7 @@ class StrategyBench:
         await asyncio.wait_for(self.task, 3600)
 
     async def ordered(self, count: int = 1) -> OrderCommand:
-        """The latest command to execution, once there are so many."""
+        """The latest command to execution, once there are `count` of them."""
         await until(lambda: len(self.execution.commands) >= count, within_s=700)
         return self.execution.commands[count - 1]
 

@@ -104,7 +104,7 @@ def _on_loops(
 
 
 async def until(condition: Callable[[], object], within_s: float = 60.0) -> None:
-    """Return when the condition holds; fail when it does not within so many virtual seconds."""
+    """Return when the condition holds; fail when it does not within `within_s` virtual seconds."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + within_s
     while not condition():

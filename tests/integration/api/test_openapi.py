@@ -26,7 +26,7 @@ OPERATIONS = {
     for method, operation in methods.items()
 }
 OPEN = {"register", "login", "refresh", "logout", "healthz", "readyz", "metrics"}
-"""All that may be asked without an access token. Whoever adds to it has thought about it."""
+"""All that may be asked without an access token. A developer who adds to it has thought about it."""
 
 SECRETS = re.compile(r"secret|password|token|hash|box|(^|_)key$|user_id$", re.IGNORECASE)
 NO_SECRETS = {

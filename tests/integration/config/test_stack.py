@@ -47,7 +47,7 @@ def databases(data_dir: Path) -> Stack:
 
 @contextmanager
 def starter(data_dir: Path) -> Iterator["subprocess.Popen[str]"]:
-    """Another process that runs a stack and would go on for ever."""
+    """Another process that runs a stack and would go on without limit."""
     process = subprocess.Popen([sys.executable, "-c", STARTER, str(data_dir)], stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None

@@ -13,7 +13,7 @@ from tests.kit.builders import INFY
 
 @dataclass
 class FakeFeedTicks:
-    """`FeedTicks`: `tick` hands a trade to whoever follows the instrument."""
+    """`FeedTicks`: `tick` hands a trade to the guard that follows the instrument."""
 
     live: bool = True
     followed: dict[str, Callable[[Tick], None]] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""A journal that keeps what it records, fails as it is told, and can stop answering."""
+"""A journal that keeps what it records, fails as the test asks, and can stop answering."""
 
 import asyncio
 from dataclasses import dataclass, field, replace

@@ -1,4 +1,4 @@
-"""A broker of our own behind `OrderGateway`: an order book, positions, and a script of what becomes of requests."""
+"""A broker of our own behind `OrderGateway`: an order book, positions, and a script of what happens to requests."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ PRICE = Decimal("1500.00")
 
 @dataclass(frozen=True)
 class Placing:
-    """What becomes of one request: its answer, whether the broker has the order, and what it does with it."""
+    """What happens to one request: its answer, whether the broker has the order, and what it does with it."""
 
     outcome: AttemptOutcome = AttemptOutcome.ACCEPTED
     lands: bool = True
@@ -138,7 +138,7 @@ class FakeGateway:
         self._check()
 
     def list(self, report: OrderReport) -> None:
-        """Put an order of somebody else, or of an earlier incarnation, into the book, or take one further."""
+        """Put an order of another sender, or of an earlier incarnation, into the book, or take one further."""
         self._book[report.order_id] = report
         self._listed_at.setdefault(report.order_id, self.clock.now())
 

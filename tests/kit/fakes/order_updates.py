@@ -12,7 +12,7 @@ from tests.kit.builders import INFY
 
 @dataclass
 class FakeUpdates:
-    """`OrderUpdates`: `hear` hands an update to whoever follows the account, `reconnect` says that the stream broke."""
+    """`OrderUpdates`: `hear` hands an update to the follower of the account, `reconnect` says that the stream broke."""
 
     followed: dict[int, StreamCallbacks] = field(default_factory=dict)
     tokens: dict[int, frozenset[int]] = field(default_factory=dict)
@@ -36,7 +36,7 @@ class FakeUpdates:
         self.followed[account_id].on_update(report)
 
     def reconnect(self, account_id: int) -> None:
-        """The stream is connected anew."""
+        """The stream is connected again."""
         self.followed[account_id].on_connected()
 
     def tick(self, account_id: int, price: Paise, at: datetime, token: int = INFY.token) -> None:

@@ -7,7 +7,7 @@ from actors.ports.prices import TooManyInstruments
 
 @dataclass
 class FakeTickStream:
-    """`TickStream`, with so many instruments on each of so many connections. `asked`: every subscription."""
+    """`TickStream` with room for `most_instruments` on each of `most_connections`. `asked`: every subscription."""
 
     most_instruments: int = 3000
     most_connections: int = 3

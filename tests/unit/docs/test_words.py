@@ -57,7 +57,7 @@ def test_documents_use_plain_words() -> None:
 
 
 def test_docstrings_and_comments_use_plain_words() -> None:
-    modules = [module for folder in CODE for module in sorted((ROOT / folder).rglob("*.py"))]
+    modules = [module for folder in (*CODE, "tests", "benchmarks") for module in sorted((ROOT / folder).rglob("*.py"))]
     assert len(modules) > 100
     found = [fault for module in modules for fault in _faults(module, _said(module.read_text(encoding="utf-8")))]
     assert not found, "\n".join(found)

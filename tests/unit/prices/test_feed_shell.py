@@ -177,7 +177,7 @@ def test_the_latest_tick_is_kept_for_a_router_that_starts_again(feed: Feed) -> N
 
 
 class Quiet(Feed):
-    """A feed that lives, with an armed instrument that has ticked once and then no more."""
+    """A feed that runs, with an armed instrument that has ticked once and not again."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -194,7 +194,7 @@ class Quiet(Feed):
 def test_an_armed_instrument_without_a_tick_is_asked_about_once_in_a_while() -> None:
     feed = Quiet()
     assert feed.listener.quiet() == [INFY]
-    assert not feed.listener.on_quote(INFY, 150000, NOW)  # nobody has traded since
+    assert not feed.listener.on_quote(INFY, 150000, NOW)  # there was no trade since
     assert feed.listener.quiet() == []
     feed.hear(QUIET_LIMIT)
     feed.hear(timedelta(seconds=1))

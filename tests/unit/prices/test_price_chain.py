@@ -77,7 +77,7 @@ async def test_a_touch_while_the_feed_was_away_sells_when_it_is_back() -> None:
     chain.feed_up = False
     chain.listener.on_lost(0, "1006")
     await passing(3)
-    stamp = chain.exchange_now.replace(microsecond=0)  # the one trade at 785, which nobody hears
+    stamp = chain.exchange_now.replace(microsecond=0)  # the one trade at 785, which no process hears
     await passing(7)
     assert told(chain) == ["feed_lost"]
     assert chain.bench.sent == [OrderEvent.BUY]

@@ -105,7 +105,7 @@ async def test_an_event_that_cannot_be_is_refused_with_an_alert_and_changes_noth
     await passing(1)
     assert bench.actor.state == before
     assert [code for code, _ in bench.journal.alerts] == ["event_refused"]
-    await bench.ordered()  # and it lives on
+    await bench.ordered()  # and the strategy runs on
 
 
 # --- the trader -------------------------------------------------------------------------------------------------------

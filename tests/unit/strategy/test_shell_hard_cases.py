@@ -112,7 +112,7 @@ async def test_an_order_that_may_exist_is_looked_up_though_the_claim_is_refused(
     assert bench.posted == []
 
 
-# --- 4. an error nobody foresaw ends the care for an open position, silently ------------------------------------------
+# --- 4. an unforeseen error ends the care for an open position, silently ----------------------------------------------
 
 
 @pytest.mark.parametrize("row", [{}, {"order_id": "1", "status": "OPEN", "quantity": None}])
@@ -176,11 +176,11 @@ async def test_an_order_refused_for_an_old_session_goes_out_under_the_new_one() 
         return "1900000000000000001"
 
     gateway = ScriptedKite(answer, "of yesterday", "of today")
-    await gateway.orders()  # the session was warmed up before the user logged in anew
+    await gateway.orders()  # the connection was warmed up before the user logged in again
     assert (await gateway.place(a_command(a_sell()))).outcome is AttemptOutcome.ACCEPTED
 
 
-# --- 6. an exit that stops working without a word ---------------------------------------------------------------------
+# --- 6. an exit that stops working unnoticed --------------------------------------------------------------------------
 
 
 @in_virtual_time
@@ -302,7 +302,7 @@ async def test_a_move_given_to_a_superseded_actor_returns() -> None:
     assert moving.done()
 
 
-# --- 9. the trader is told late, or wrongly ---------------------------------------------------------------------------
+# --- 9. the trader is notified late, or wrongly -----------------------------------------------------------------------
 
 
 @in_virtual_time

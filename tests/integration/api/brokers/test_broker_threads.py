@@ -38,7 +38,7 @@ async def client(settings: Settings, engine: FakeEngine) -> AsyncIterator[httpx.
 
 
 async def slow_connects(user: ApiUser, dripping: DrippingProxy, count: int, broker: str) -> list[httpx.Response]:
-    """So many at once, each through the dripping proxy."""
+    """`count` requests at once, each through the dripping proxy."""
     body = {"api_key": "key", "api_secret": "secret", "access_token": "token", "proxy_url": dripping.proxy.url}
     return await asyncio.gather(*(user.call("POST", "/broker/connect", broker=broker, **body) for _ in range(count)))
 

@@ -219,7 +219,7 @@ async def test_a_user_has_so_many_streams_and_no_more(trader: ApiUser, app: Fast
         for events in streams:
             await events.until("snapshot_end")
     async with asyncio.timeout(10):
-        while app.state.resources.events._feeds:  # noqa: ASYNC110 - the server says to nobody when a client is gone
+        while app.state.resources.events._feeds:  # noqa: ASYNC110 - the server reports to no test when a client is gone
             await asyncio.sleep(0.01)
     async with stream(trader) as events:
         await events.until("snapshot_end")

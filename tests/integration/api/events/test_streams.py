@@ -65,7 +65,7 @@ async def change(mirror: RuntimeMirror, run: Run, position: str) -> None:
 
 
 async def positions(pushed: AsyncIterator[PushedEvent], last: str) -> list[str]:
-    """The positions told of, up to `last`."""
+    """The positions that were pushed, up to `last`."""
     told: list[str] = []
     async with asyncio.timeout(PATIENCE_S):
         while last not in told:
@@ -219,7 +219,7 @@ async def _follow(service: EventsService, user_id: int) -> None:
 
 async def _until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(PATIENCE_S):
-        while not condition():  # noqa: ASYNC110 - nobody says so
+        while not condition():  # noqa: ASYNC110 - no event says so
             await asyncio.sleep(0.01)
 
 

@@ -126,7 +126,7 @@ async def test_a_stop_between_commit_and_mirror_of_a_start_leaves_no_keys(
 
 
 class HeldEngine(FakeEngine):
-    """Moves the stop at once, and answers the first to ask only when it is let go."""
+    """Moves the stop at once, and answers the first to ask only when the test sets `go_on`."""
 
     def hold(self) -> None:
         self.first_moved, self.go_on = asyncio.Event(), asyncio.Event()

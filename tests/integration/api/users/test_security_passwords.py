@@ -43,12 +43,12 @@ def from_address(app: FastAPI, address: str) -> httpx.AsyncClient:
 
 
 def an_address() -> str:
-    """An address that nobody else uses."""
+    """An address that no other client uses."""
     return f"2001:db8:{secrets.randbelow(65536):x}:{secrets.randbelow(65536):x}::1"
 
 
 def an_email() -> str:
-    """An e-mail address that nobody has registered."""
+    """An e-mail address that no user has registered."""
     return f"{secrets.token_hex(8)}@example.com"
 
 

@@ -25,7 +25,7 @@ ANOTHER_SECRET = "another secret, also long enough for HS256"
 
 
 class Forger:
-    """Holds a genuine token and signs variations of it, with the right secret unless told otherwise."""
+    """Holds a genuine token and signs variations of it, with the right secret unless the test gives another."""
 
     def __init__(self, genuine: str, secret: str) -> None:
         self.genuine = genuine

@@ -102,7 +102,7 @@ async def test_everything_of_an_account_goes_through_its_proxy(exchange: PaperEx
     assert len(await account.gateway.orders()) == 1
     await account.gateway.positions()
     await account.gateway.keep_warm()
-    assert (await account.place())[0] is ACCEPTED  # on a warm session
+    assert (await account.place())[0] is ACCEPTED  # on a warm connection
     tunnels = {passage.target for passage in proxy.passed}
     assert (set(proxy.methods()), tunnels) == ({"CONNECT"}, {authority(exchange.url)})
     proxy.hang_up()

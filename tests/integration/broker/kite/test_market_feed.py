@@ -86,7 +86,7 @@ def test_it_reconnects_every_two_seconds_and_subscribes_again() -> None:
 
 
 def _knocks(port: int, count: int) -> list[float]:
-    """When somebody tried to connect to the port, so many times; every one is turned away."""
+    """When the feed tried to connect to the port, `count` times; every attempt is turned away."""
     instants: list[float] = []
     with create_server(("127.0.0.1", port)) as listening:
         listening.settimeout(10)
@@ -135,7 +135,7 @@ def test_refused_credentials_are_told_and_new_ones_connect(exchange: PaperExchan
 
 
 class TlsServer:
-    """A server with a certificate that nobody vouches for; it notes every byte that a client entrusts to it."""
+    """A server with a certificate that no authority vouches for; it notes every byte that a client entrusts to it."""
 
     def __init__(self, folder: Path) -> None:
         key, certificate = folder / "key.pem", folder / "cert.pem"

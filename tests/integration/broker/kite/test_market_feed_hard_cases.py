@@ -17,7 +17,7 @@ def slow_exchange() -> Iterator[PaperExchange]:
 
 
 def test_a_connection_that_is_new_has_the_whole_silence_limit(slow_exchange: PaperExchange) -> None:
-    """Nobody knows yet when it was heard last, so the watchdog takes it for silent and costs two seconds of prices."""
+    """The feed knows no last message of it yet, so the watchdog takes it for silent and costs two seconds of prices."""
     with FeedProcess(slow_exchange.ws_url) as feed:
         feed.start(slow_exchange.control.new_account())
         feed.wait_for("heard")

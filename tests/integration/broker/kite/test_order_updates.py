@@ -61,7 +61,7 @@ def is_filled(order_id: str, updates: list[OrderReport]) -> bool:
 
 
 class Listener:
-    """A stream of its own, and everything it told."""
+    """A stream of its own, and everything it reported."""
 
     def __init__(self, exchange: PaperExchange) -> None:
         self.updates: list[OrderReport] = []

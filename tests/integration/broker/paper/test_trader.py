@@ -40,7 +40,7 @@ def resting(account: PaperAccount, **changes: Any) -> str:
 
 
 def half_filled(account: PaperAccount, paper: PaperExchange, filled: int = 4) -> str:
-    """Our limit order of ten at the market, of which some have filled and no more do."""
+    """Our limit order of ten at the market, of which some have filled and no others do."""
     paper.control.set_liquidity("NSE:INFY", filled)
     order_id = account.place("OURS", order_type="LIMIT", price=PRICE)
     eventually(lambda: account.row(order_id)["filled_quantity"] == filled)

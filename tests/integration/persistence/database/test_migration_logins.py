@@ -1,4 +1,4 @@
-"""Migration 0002 on a database that is in use: nobody is logged out by it, and no revoked token comes back."""
+"""Migration 0002 on a database that is in use: it logs no user out, and no revoked token comes back."""
 
 from collections.abc import Iterator
 

@@ -307,7 +307,7 @@ def ordinary_user(postgres_url: str) -> Iterator[str]:
 
 @pytest.fixture
 async def grant(postgres_url: str, ordinary_user: str) -> AsyncIterator[Callable[[], None]]:
-    """What the administrator does when told to."""
+    """What the administrator does when the test asks for it."""
     name = make_url(ordinary_user).username
     admin = create_engine(postgres_url, isolation_level="AUTOCOMMIT")
 

@@ -105,7 +105,7 @@ async def test_what_is_on_its_way_over_an_earlier_link_is_not_lost_with_it(price
     await prices.join()
     breach = a_tick(100000, NOW)
     invitation = prices.sender.invite("7", HERE)
-    assert prices.sender.send("7", breach)  # the receiver is busy connecting anew, and has not read it
+    assert prices.sender.send("7", breach)  # the receiver is busy connecting again, and has not read it
     await prices.link.open(invitation, LIVE)
     await until(lambda: prices.ticks == [breach])
 
@@ -230,7 +230,7 @@ async def test_an_invitation_to_another_is_worth_nothing_here(bench: ListenerBen
 
 
 async def test_frames_injected_into_a_tcp_connection_end_it(bench: ListenerBench) -> None:
-    """Whoever sits between two nodes can write into the stream; without the key that is all."""
+    """An attacker between two nodes can write into the stream; without the key that is all."""
     invitation = bench.listener.invite("7", ELSEWHERE)
     link = await let_in(bench, invitation)
     link.send(Kind.REPORT, b"true")

@@ -1,4 +1,4 @@
-"""What becomes of the BUY, row by row (docs/requirements.md)."""
+"""What happens to the BUY, row by row (docs/requirements.md)."""
 
 from datetime import timedelta
 from decimal import Decimal

@@ -218,7 +218,7 @@ def test_late_fill_of_an_earlier_exit_ends_a_failed_one() -> None:
     assert play(flat, TimerFired(Timer.RETRY, now), at=now).phase is Phase.ENDED
 
 
-# --- 5. What the trader is told --------------------------------------------------------------------------------------
+# --- 5. What the trader hears ----------------------------------------------------------------------------------------
 
 
 def test_exit_of_a_dead_incarnation_is_shown_as_the_stop_loss_it_was() -> None:

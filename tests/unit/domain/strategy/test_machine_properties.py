@@ -332,7 +332,7 @@ class StrategyRuns(RuleBasedStateMachine):
             assert self.broker.net() == 0 or self.state.closed_outside or self.late_fill()
 
     def settle(self) -> Iterator[None]:
-        """STOP, a broker that does as it is told, and time: every run must come to its end (row I1)."""
+        """STOP, a broker that does what it is asked, and time: every run must come to its end (row I1)."""
         self.feed(StopRequested())
         for _ in range(40):
             if self.state.phase is Phase.ENDED:

@@ -210,7 +210,7 @@ def test_recovery_after_recovery_changes_nothing() -> None:
 def test_an_order_that_another_incarnation_has_sent_is_followed_once(
     before: StrategyState, known: OrderReported, phase: Phase
 ) -> None:
-    """Its end goes to whoever asked for it: one that was cut off, and ends before it hears it."""
+    """Its end goes to the incarnation that asked for it: one that was cut off, and ends before it hears it."""
     at = BUY_AT if phase is Phase.ENTERING else LATER
     told, decisions = step(before, known, at)
     (follow,) = of(decisions, SendOrder)

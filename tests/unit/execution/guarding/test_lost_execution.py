@@ -62,7 +62,7 @@ async def test_a_claim_that_is_not_granted_after_all_is_an_alert() -> None:
 
 
 async def sold_after(bench: ExecutionBench, seconds: float) -> int:
-    """Orders that have left so long after the touch."""
+    """Orders that have left by `seconds` after the touch."""
     bench.claims.verdict = ClaimVerdict.GRANTED
     fall(bench)
     await passing(seconds)

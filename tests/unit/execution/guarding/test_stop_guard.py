@@ -237,7 +237,7 @@ async def test_execution_that_hears_nothing_does_not_say_that_it_guards() -> Non
     bench.updates.reconnect(2)
     bench.updates.followed[2].on_heard()
     assert by(bench, strategy) == ("strategy", "execution")
-    await passing(6)  # the connection is silent, and nobody says that it broke
+    await passing(6)  # the connection is silent, and no report says that it broke
     assert by(bench, strategy) == ("strategy",)
 
 

@@ -222,7 +222,7 @@ def test_an_exit_that_is_stuck_at_the_close_costs_nothing_until_the_next_open(po
         leaving = [moment for moment, _ in bench.broker.posts[sent:]]
         assert len(leaving) == positions
         assert at(MONDAY, 9, 15) <= leaving[0] < at(MONDAY, 9, 15, 1)
-        assert len(set(leaving)) > positions // 3  # those that were told of their shares by one look leave together
+        assert len(set(leaving)) > positions // 3  # those that heard of their shares by one look leave together
         assert max(leaving) - at(MONDAY, 9, 15) < 3 * SECOND
 
     scenario()

@@ -168,7 +168,7 @@ def test_locked_shares_use_little_of_the_day_and_a_healthy_stop_loss_leaves_at_o
         for number in range(1, locked + 1):
             bench.tick(number, LOWER)
         await passing(hours * HOUR)
-        assert requests(bench) < 5 * (locked + 1)  # of 5000 a day, and no more come: the orders rest
+        assert requests(bench) < 5 * (locked + 1)  # of 5000 a day, and no others come: the orders rest
         for number in range(1, locked + 1):
             assert bench.actors[number].state.detail is StatusDetail.NO_BUYERS
             assert bench.alerts(number).count("no_buyers") == 1
@@ -183,7 +183,7 @@ def test_locked_shares_use_little_of_the_day_and_a_healthy_stop_loss_leaves_at_o
     scenario()
 
 
-# --- what the trader is told ------------------------------------------------------------------------------------------
+# --- what the trader hears --------------------------------------------------------------------------------------------
 
 
 def test_a_wait_for_buyers_is_shown_and_told_once_and_its_end_is_logged_once() -> None:

@@ -12,7 +12,7 @@ AT_REST = 6
     ("expected", "recent", "available", "workers"),
     [
         (0, 0, 24 * GB, AT_REST),
-        (0, 1, 24 * GB, AT_REST),  # a lone START is replaced, no more
+        (0, 1, 24 * GB, AT_REST),  # a lone START is replaced, and no worker is added
         (0, 3, 24 * GB, AT_REST + 2),
         (0, 50, 24 * GB, 2 * AT_REST),
         (14, 0, 24 * GB, AT_REST + 14),

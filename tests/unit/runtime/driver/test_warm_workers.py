@@ -77,7 +77,7 @@ async def test_a_strategy_that_was_started_is_expected_no_more(raylet: Raylet) -
     await until(lambda: raylet.idle == AT_REST + 1)
     raylet.idle -= 1
     pool.taken("n", 1)
-    raylet.idle -= 1  # one that nobody tells of: a router, say. It is found when the workers are counted.
+    raylet.idle -= 1  # one that no process reports: a router, say. It is found when the workers are counted.
     await until(lambda: raylet.asked[-1] == (1, LASTING))
     assert raylet.idle == AT_REST
     await pool.close()

@@ -30,7 +30,7 @@ actors.runtime.plane.ticks actors.runtime.ray_ports actors.strategy actors.strat
 actors.strategy.holding_reports actors.strategy.order_first actors.strategy.price_subscription
 actors.strategy.price_trouble actors.strategy.recorder actors.strategy.shell actors.strategy.timers actors.waiting
 """.split()  # noqa: SIM905 - read more easily as a paragraph
-"""Everything of ours that a strategy or a router loads. Whoever adds a line pays for it once per strategy."""
+"""Everything of ours that a strategy or a router loads. A developer who adds a line pays for it once per strategy."""
 
 
 def test_a_strategys_process_imports_ray_and_these_modules_and_nothing_else() -> None:
