@@ -98,7 +98,8 @@ def _of_a_crowd(size: Size) -> Figure:
     with running_exchange() as exchange, trading_floor.open_floor(exchange) as floor:
         while missing := size.crowd - len(floor.seats):
             floor.take_seats(min(TAKEN_AT_ONCE, missing))
-        return all_breached([floor.shoot(floor.seats) for _ in range(size.volleys)], p50_ms=60)
+        buy_in = 20 + trading_floor.buy_in_s(size.crowd)  # the machine is full of them
+        return all_breached([floor.shoot(floor.seats, buy_in) for _ in range(size.volleys)], p50_ms=60)
 
 
 def _in_a_session(size: Size, only: str) -> Iterator[Figure]:
