@@ -7,7 +7,7 @@ import structlog
 
 from actors.domain.identifiers import Instrument
 from actors.domain.money import Paise
-from actors.domain.prices.feed_silence import SILENCE_LIMIT
+from actors.domain.prices.feed_silence import SILENCE_LIMIT, is_quiet
 from actors.domain.prices.stream_clock import StreamClock
 from actors.domain.prices.tick import Tick
 from actors.domain.prices.tick_filter import TickFilter
@@ -16,9 +16,6 @@ from actors.ports.prices import FeedStatus, TickReceiver, TickStream
 from actors.prices.listing import Listing
 
 log = structlog.get_logger(__name__)
-
-QUIET_LIMIT = timedelta(seconds=15)
-"""A liquid instrument ticks every second, a thin one may be quiet for minutes: after this long, ask for its quote."""
 
 LAG_LIMIT = timedelta(seconds=5)
 """A feed whose stamps are further behind our clock is late, unless the settings say otherwise."""
@@ -185,7 +182,7 @@ class FeedShell:
             for followed in self._followed.values()
             if followed.armed
             and self.live(followed.connection)
-            and now - max(followed.since, followed.last.received_at if followed.last else followed.since) > QUIET_LIMIT
+            and is_quiet(followed.since, followed.last.received_at if followed.last else None, now)
         ]
 
     def on_quote(self, instrument: Instrument, price: Paise, traded_at: datetime) -> bool:

@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 
 from actors.domain.identifiers import Instrument
-from actors.domain.prices.feed_silence import SILENCE_LIMIT
+from actors.domain.prices.feed_silence import QUIET_LIMIT, SILENCE_LIMIT
 from actors.ports.prices import FeedStatus
-from actors.prices.feed_shell import QUIET_LIMIT, TOKEN_PATIENCE, FeedShell
+from actors.prices.feed_shell import TOKEN_PATIENCE, FeedShell
 from tests.kit.builders import INFY, NOW
 from tests.kit.fakes.clock import ManualWallClock
 from tests.kit.fakes.tick_receiver import FakeTickReceiver

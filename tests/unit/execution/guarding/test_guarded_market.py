@@ -3,9 +3,9 @@
 from datetime import timedelta
 
 from actors.domain.orders.position import PositionStatus
+from actors.domain.prices.feed_silence import QUIET_LIMIT
 from actors.domain.strategy.state import Phase
 from actors.execution.guarding.guarded_market import FIRST_TICK_WITHIN
-from actors.prices.feed_shell import QUIET_LIMIT
 from tests.kit.builders import INFY
 from tests.kit.outside import Incarnation, OutsideBench
 from tests.kit.virtual_time import in_virtual_time, passing, until
