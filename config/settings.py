@@ -9,7 +9,6 @@ import os
 import re
 from collections.abc import Mapping
 from datetime import time
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -28,6 +27,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from config.secret_store import StoredSecrets, create_secrets, is_fernet_key, read_secrets
+from config.values import encrypted_beyond_this_machine, socket_root, split, time_of_day, web_root
 
 PREFIX = "TRADEACTORS_"
 ENV_FILE = ".env"
@@ -52,49 +52,12 @@ class SettingsError(Exception):
         self.problems = tuple(problems)
 
 
-def _web_root(value: str) -> str:
-    if value and not (value.startswith(("http://", "https://")) and urlsplit(value).hostname):
-        raise ValueError("must be an http:// or https:// address")
-    return value.rstrip("/")
-
-
-def _socket_root(value: str) -> str:
-    if value and not (value.startswith(("ws://", "wss://")) and urlsplit(value).hostname):
-        raise ValueError("must be a ws:// or wss:// address")
-    return value.rstrip("/")
-
-
-def _encrypted_beyond_this_machine(value: str) -> str:
-    """Keys and tokens go there. Raises ValueError."""
-    address = urlsplit(value)
-    if address.scheme in ("http", "ws") and not _is_loopback(address.hostname or ""):
-        raise ValueError("must be encrypted (https, wss): API keys and tokens go there; only this machine needs no TLS")
-    return value
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _split(value: object) -> object:
-    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
-
-
-def _time_of_day(value: object) -> object:
-    if isinstance(value, str) and not re.fullmatch(r"\d\d:\d\d(:\d\d)?", value):
-        raise ValueError("must be a time of day such as 15:20")
-    return value
-
-
 Port = Annotated[int, Field(ge=0, le=65535)]
-WebRoot = Annotated[str, AfterValidator(_web_root)]
-SocketRoot = Annotated[str, AfterValidator(_socket_root)]
-KiteWebRoot = Annotated[WebRoot, AfterValidator(_encrypted_beyond_this_machine)]
-KiteSocketRoot = Annotated[SocketRoot, AfterValidator(_encrypted_beyond_this_machine)]
-TimeOfDay = Annotated[time, BeforeValidator(_time_of_day)]
+WebRoot = Annotated[str, AfterValidator(web_root)]
+SocketRoot = Annotated[str, AfterValidator(socket_root)]
+KiteWebRoot = Annotated[WebRoot, AfterValidator(encrypted_beyond_this_machine)]
+KiteSocketRoot = Annotated[SocketRoot, AfterValidator(encrypted_beyond_this_machine)]
+TimeOfDay = Annotated[time, BeforeValidator(time_of_day)]
 
 
 class Settings(BaseSettings):
@@ -172,7 +135,7 @@ class Settings(BaseSettings):
 
     _split_lists = field_validator(
         "brokers", "encryption_keys", "alert_urls", "order_timeout_s", "cors_origins", mode="before"
-    )(_split)
+    )(split)
 
     @field_validator("database_url")
     @classmethod
