@@ -83,8 +83,8 @@ def create_app(settings: Settings | None = None, engine: StrategyEngine | None =
         cors_origins=settings.cors_origins,
         lifespan=lifespan,
         title="TradeActors",
-        docs_url=DOCS_PATH if settings.api_docs else None,
-        openapi_url="/openapi.json" if settings.api_docs else None,
+        docs_url=DOCS_PATH if settings.docs_served else None,
+        openapi_url="/openapi.json" if settings.docs_served else None,
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
         redirect_slashes=False,  # one path for each call: a redirect would repeat the request, token and all

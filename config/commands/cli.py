@@ -143,12 +143,12 @@ def rotate_keys(
     """Put the stored broker credentials under a new encryption key; the stack may run meanwhile."""
     import asyncio
 
-    from config.settings import ENV_FILE, Settings
+    from config.settings import given_settings
 
     with plain_failures():
         settings = joined_settings(data_dir)
         require(settings, "database_url")
-        set_by_operator = bool(Settings(_env_file=ENV_FILE).encryption_keys)
+        set_by_operator = bool(given_settings().encryption_keys)
         from persistence.secrets import key_rotation
 
         own = not set_by_operator

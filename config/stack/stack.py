@@ -31,7 +31,7 @@ from config.stack.postgres import (
     postgres_command,
 )
 from config.stack.ray import RayPlan, await_ray, plan_ray, ray_command
-from config.stack.valkey import ValkeyPlan, await_valkey, valkey_command
+from config.stack.valkey import ValkeyPlan, await_valkey, plan_valkey, valkey_command
 
 __all__ = ["Part", "Stack", "StackError"]
 
@@ -145,7 +145,7 @@ class Stack:
         self._check_ports()
         settings, logs = self.settings, self.log_directory
         logs.mkdir(mode=0o700, exist_ok=True)
-        gcs, valkey, api, paper, dashboard = free_ports(5)
+        gcs, api, paper, dashboard = free_ports(4)
         update: dict[str, object] = {
             "api_port": settings.api_port or api,
             "paper_port": settings.paper_port or paper,
@@ -155,13 +155,18 @@ class Stack:
             self._postgres = plan_postgres(settings.data_dir, logs)
             update["database_url"] = self._postgres.url()
         if Part.VALKEY in self._parts:
-            password = create_secrets(settings.data_dir).redis_password
-            self._valkey = ValkeyPlan(settings.data_dir / "valkey", valkey, password, logs)
+            self._valkey = plan_valkey(settings.data_dir, self._redis_password(), logs)
             update["redis_url"] = self._valkey.url_with_password
         if Part.RAY in self._parts:
             self._ray = plan_ray(gcs, settings.dashboard_port or dashboard, logs)
             update["ray_address"] = self._ray.address
         self.settings = settings.model_copy(update=update)
+
+    def _redis_password(self) -> str:
+        try:
+            return create_secrets(self.settings.data_dir).redis_password
+        except ValueError as refused:
+            raise StackError(f"{refused}.") from refused
 
     def _check_ports(self) -> None:
         settings = self.settings
@@ -269,7 +274,7 @@ class Stack:
 
     def _remove_unused_directories(self) -> None:
         # Planned but never handed to a guardian, which would have removed them.
-        planned = [plan.sockets for plan in (self._postgres,) if plan] + [
+        planned = [plan.sockets for plan in (self._postgres, self._valkey) if plan] + [
             plan.session_root for plan in (self._ray,) if plan
         ]
         for directory in planned:
