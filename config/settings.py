@@ -287,7 +287,7 @@ def load_settings(
     """Read and check all settings; `overrides` (by attribute name) win over the environment.
 
     JWT_SECRET and ENCRYPTION_KEYS are given by the operator or else come from DATA_DIR/secrets.json, which `up` keeps.
-    With `secrets="create"` that file is made when the database is embedded; "engine" asks for the keys alone, since only
+    With `secrets="create"` that file is made when the database is embedded; "engine" asks for the keys alone, as only
     the API signs tokens; with "optional" both may stay empty.
 
     Raises:

@@ -88,8 +88,8 @@ def _refuse_what_others_own(data_dir: Path) -> None:
     owner = data_dir.stat().st_uid
     if owner != os.geteuid():  # even for root, which may look after the directory of a user but starts nothing on it
         raise StackError(
-            f"TRADEACTORS_DATA_DIR: {data_dir} belongs to the user with the id {owner}, who may have put secrets of his "
-            "own there; start as that user, or use another directory."
+            f"TRADEACTORS_DATA_DIR: {data_dir} belongs to the user with the id {owner}, who may have put secrets "
+            "there; start as that user, or use another directory."
         )
 
 

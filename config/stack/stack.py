@@ -23,6 +23,7 @@ from config.stack.guarded_process import (
     free_ports,
     require_free_port,
 )
+from config.stack.paper import paper_command
 from config.stack.postgres import (
     PostgresPlan,
     await_postgres,
@@ -227,15 +228,8 @@ class Stack:
         await_ray(self._ray, head, self._stopping)
 
     def _start_paper(self) -> None:
-        ledger = self.settings.data_dir / "paper" / "ledger.jsonl"
-        ledger.parent.mkdir(mode=0o700, exist_ok=True)
-        port = self.settings.paper_port
-        argv = ("-P", "-m", "broker.paper", "--host", "127.0.0.1", "--port", str(port), "--ledger", str(ledger))
-        log = self.log_directory / "paper.log"
-        process = self._launch(
-            Part.PAPER, Command("The paper exchange", (sys.executable, *argv), log, self.environment)
-        )
-        self._await_answer(process, "127.0.0.1", port, "/paper/health")
+        process = self._launch(Part.PAPER, paper_command(self.settings, self.log_directory, self.environment))
+        self._await_answer(process, "127.0.0.1", self.settings.paper_port, "/paper/health")
 
     def _start_api(self) -> None:
         argv = (sys.executable, "-P", "-m", "config.commands.cli", "api")

@@ -15,8 +15,8 @@ from config.stack.guarded_process import Command, GuardedProcess, StackError, sh
 class ValkeyPlan:
     """Where the server listens and keeps its data. The password is kept out of argument lists and environments.
 
-    It listens in a directory of its own and on no port: a port that is free when it is chosen may be another user's when
-    the server starts, and that user would then get the password.
+    It listens in a directory of its own and on no port: a port that is free when it is chosen may be another user's
+    when the server starts, and that user would then get the password.
     """
 
     data: Path

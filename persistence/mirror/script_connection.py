@@ -24,7 +24,7 @@ class ScriptUnavailable(Exception):
 
 
 class ScriptConnection:
-    """Runs a few scripts, over plain `redis://` or `unix://`; with any other URL each call says that it is unavailable."""
+    """Runs a few scripts, over plain `redis://` or `unix://`; with other URLs each call says that it is unavailable."""
 
     def __init__(self, redis_url: str, scripts: Sequence[str], timeout_s: float) -> None:
         self._url, self._scripts, self._timeout_s = urlsplit(redis_url), scripts, timeout_s

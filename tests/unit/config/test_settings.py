@@ -294,50 +294,6 @@ def test_a_damaged_secrets_file_stops_the_start_and_is_kept(tmp_path: Path) -> N
     assert (tmp_path / "data" / SECRETS_FILE).read_text() == "{"
 
 
-def test_planted_secrets_stop_the_start_in_one_sentence(tmp_path: Path) -> None:
-    create_secrets(tmp_path / "data")
-    (tmp_path / "data" / SECRETS_FILE).chmod(0o666)
-
-    for policy in ("create", "required", "engine"):
-        with pytest.raises(SettingsError, match="may be written by others") as raised:
-            load_settings(secrets=policy)
-        assert len(raised.value.problems) == 1
-        assert "\n" not in str(raised.value)
-
-
-def test_a_ray_node_needs_no_secret_that_only_the_api_uses() -> None:
-    settings = load_settings(secrets="engine", database_url=EXTERNAL, encryption_keys=KEY)
-
-    assert not settings.jwt_secret.get_secret_value()
-    with pytest.raises(SettingsError, match="TRADEACTORS_JWT_SECRET"):
-        load_settings(database_url=EXTERNAL, encryption_keys=KEY)
-    with pytest.raises(SettingsError, match="TRADEACTORS_ENCRYPTION_KEYS"):
-        load_settings(secrets="engine", database_url=EXTERNAL)
-
-
-def test_secrets_may_be_files_so_that_no_environment_holds_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    files = {"DATABASE_URL": EXTERNAL, "JWT_SECRET": JWT_SECRET, "ENCRYPTION_KEYS": f"{KEY},{OTHER_KEY}\n"}
-    for name, value in files.items():
-        (tmp_path / f"{PREFIX}{name}").write_text(value)
-    monkeypatch.setenv(f"{PREFIX}SECRETS_DIR", str(tmp_path))
-
-    settings = load_settings()
-
-    assert settings.database_url == EXTERNAL
-    assert settings.jwt_secret.get_secret_value() == JWT_SECRET
-    assert [key.get_secret_value() for key in settings.encryption_keys] == [KEY, OTHER_KEY]
-    monkeypatch.setenv(f"{PREFIX}DATABASE_URL", f"{EXTERNAL}2")
-    assert load_settings().database_url == f"{EXTERNAL}2"
-    (tmp_path / f"{PREFIX}JWT_SECERT").write_text(JWT_SECRET)
-    with pytest.raises(SettingsError, match="did you mean TRADEACTORS_JWT_SECRET"):
-        load_settings()
-    monkeypatch.setenv(f"{PREFIX}SECRETS_DIR", str(tmp_path / "away"))
-    with pytest.raises(SettingsError, match="TRADEACTORS_SECRETS_DIR .* is not a directory"):
-        load_settings()
-
-
 @pytest.mark.parametrize(
     ("brokers", "api_docs", "served"),
     [("paper", None, True), ("kite", None, False), ("paper,kite", None, False), ("kite", True, True)],
