@@ -13,6 +13,7 @@ import pytest
 from kiteconnect import KiteConnect
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
+from websockets.typing import Origin
 
 from config.stack.paper import TOKEN_FILE, paper_command, paper_token
 from tests.kit.paper import PaperControl, PaperExchange
@@ -82,7 +83,7 @@ def test_a_page_of_another_site_uses_kites_side_neither(paper: PaperExchange) ->
         assert (refused.status_code, refused.json()["error_type"]) == (403, "PermissionException")
     with pytest.raises(InvalidStatus, match="403"):
         connect(f"{paper.ws_url}/?api_key={account.api_key}&access_token={account.access_token}",
-                origin="https://attacker.example", proxy=None)  # fmt: skip
+                origin=Origin("https://attacker.example"), proxy=None)  # fmt: skip
 
 
 def test_the_login_page_still_opens_from_the_page_of_an_app(paper: PaperExchange) -> None:
