@@ -27,7 +27,7 @@ REBOUND = {"Host": "attacker.example:8085"}
 """What a page sends whose own name leads to 127.0.0.1 since it was loaded."""
 
 CROSS_SITE = {"Origin": "https://attacker.example", "Sec-Fetch-Site": "cross-site", "Content-Type": "text/plain"}
-"""What a `fetch` with mode no-cors sends, before which a browser asks nobody."""
+"""What a `fetch` with mode no-cors sends, before which a browser sends no preflight."""
 
 PRICE = {"instrument": "NSE:INFY", "price": 1.0}
 
