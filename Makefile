@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 UV_COMPILE := uv pip compile pyproject.toml - --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet
 
-.PHONY: cluster scale outside guards help demo up test chaos mutations teeth bench lint types imports openapi format lock clean
+.PHONY: cluster scale outside guards help demo up test chaos mutations teeth bench lint types imports openapi format lock audit clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -60,12 +60,20 @@ format: $(VENV)/.dev ## Apply ruff's fixes and format
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-lock: ## Write both lock files again from pyproject.toml (needs uv)
+lock: ## Write the lock files again from pyproject.toml (needs uv)
 	echo "setuptools>=80" | $(UV_COMPILE) -o requirements.lock
 	echo "setuptools>=80" | $(UV_COMPILE) --extra dev -c requirements.lock -o requirements-dev.lock
+	echo "pip-audit>=2.10" | $(subst pyproject.toml,,$(UV_COMPILE)) -o requirements-audit.lock
+
+audit: ## Look for published weaknesses of what is locked (asks PyPI)
+	@test -x .audit/bin/python || $(PYTHON) -m venv .audit
+	@.audit/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes --only-binary :all: \
+		-r requirements-audit.lock
+	@.audit/bin/pip-audit --require-hashes --disable-pip --ignore-vuln PYSEC-2020-25 \
+		--requirement requirements.lock --requirement requirements-dev.lock
 
 clean: ## Remove the virtual environment and caches
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	rm -rf $(VENV) .audit .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
 
 # --no-build-isolation: the build backend comes from the hashed lock too.
 define install

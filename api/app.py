@@ -22,6 +22,7 @@ from api.edge.rate_limit import RateLimits
 from api.edge.strict_json import strict_json
 from api.events import routes as event_routes
 from api.openapi.document import describe
+from api.openapi.page import docs_router
 from api.operations import routes as operation_routes
 from api.operations.record_keeping import keep_records
 from api.operations.recovery_sweep import keep_recovering
@@ -83,8 +84,8 @@ def create_app(settings: Settings | None = None, engine: StrategyEngine | None =
         cors_origins=settings.cors_origins,
         lifespan=lifespan,
         title="TradeActors",
-        docs_url=DOCS_PATH if settings.api_docs else None,
-        openapi_url="/openapi.json" if settings.api_docs else None,
+        docs_url=None,
+        openapi_url="/openapi.json" if settings.docs_served else None,
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
         redirect_slashes=False,  # one path for each call: a redirect would repeat the request, token and all
@@ -101,6 +102,8 @@ def create_app(settings: Settings | None = None, engine: StrategyEngine | None =
     ):
         _include(app, router)
     app.include_router(operation_routes.router)
+    if settings.docs_served:
+        app.include_router(docs_router(DOCS_PATH, app.title))
     return app
 
 

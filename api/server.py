@@ -7,6 +7,8 @@ from contextlib import suppress
 import uvicorn
 from fastapi import FastAPI
 
+from api.edge.http_protocol import BoundedHttpProtocol
+
 GRACE_S = 10
 """How long requests under way may take to end once the process is asked to stop."""
 
@@ -43,7 +45,7 @@ def api_server(app: FastAPI, host: str, port: int) -> ApiServer:
         host=host,
         port=port,
         loop="uvloop",
-        http="httptools",
+        http=BoundedHttpProtocol,
         access_log=False,
         log_config=None,
         server_header=False,

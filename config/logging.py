@@ -35,10 +35,27 @@ _TEXTS = ("event", "exception")
 _CHATTY = ("kiteconnect", "urllib3", "twisted", "autobahn", "httpx", "httpcore", "alembic.runtime.plugins")
 
 
+_READABLE = r"(?:https?|wss?|postgres(?:ql)?|rediss?|unix|file|tcp|ipc|grpc)(?:\+\w+)?"
+"""Schemes of addresses whose path may be read. Those of notifications (tgram, slack, ntfy …) have tokens in it."""
+
+_HOOKS = "|".join(
+    (
+        r"hooks\.slack\.com/",
+        r"[\w.-]*discord(?:app)?\.com/api/webhooks/",
+        r"api\.telegram\.org/bot",
+        r"[\w.-]+\.webhook\.office\.com/",
+    )
+)
+"""Where the addresses begin that services give out for notifications; the rest of each is its token."""
+
 _NAMES = "|".join(sorted((name.replace("_", "[_-]?") for name in SECRET_KEYS), key=len, reverse=True))
 _IN_TEXT = re.compile(
     rf"""
-    (?P<address>://[^\s:/@]*:) [^\s/]+ (?=@)                  # postgresql://user:...@host, whatever is in it
+    (?P<database>\b(?:postgres(?:ql)?|rediss?|unix)(?:\+\w+)?://[^\s:/@]*:) \S+ (?=@)  # their clients take a / in it
+    | (?P<hook>https?://(?:{_HOOKS})) [^\s'"]+
+    | (?P<notified>(?<![a-z0-9+.-])(?!{_READABLE}:)[a-z][a-z0-9+.-]*://) \S+  # its user, host or path is the token
+    | (?P<address>://[^\s:/@]*:) [^\s/]+ (?=@)                # http://user:...@host, whatever is in it
+    | (?P<token>\bhttps?://) [^\s:/@]+ (?=@)                  # https://...@host
     | (?P<told>                                                # what may be told, and the value that may not:
         (?:^|(?<=[^a-z0-9])) (?:{_NAMES}) ["']? \s*[=:]\s*     # password='...', and authorization: token ...
         (?: (?:bearer|token|basic)\s+ )?
@@ -54,7 +71,7 @@ _IN_TEXT = re.compile(
 
 def redact_text(text: str) -> str:
     """The text with what looks like the value of a secret taken out, whatever wrote it: a library's exception, say."""
-    return _IN_TEXT.sub(lambda found: (found["told"] or found["address"] or "") + REDACTED, text)
+    return _IN_TEXT.sub(lambda found: (found[found.lastgroup] if found.lastgroup else "") + REDACTED, text)
 
 
 def redact_secrets(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import secrets
+import stat
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -30,10 +31,12 @@ def read_secrets(data_dir: Path) -> StoredSecrets | None:
     """The secrets kept in a data directory, or None when it has none (or another user's that we may not read).
 
     Raises:
-        ValueError: the file is damaged.
+        ValueError: the file is damaged, or others may have written it: a known secret would make them any user.
     """
     path = data_dir / SECRETS_FILE
     try:
+        refuse_what_others_may_write(data_dir)
+        refuse_what_others_may_write(path)
         content = json.loads(path.read_text(encoding="utf-8"))
         return StoredSecrets(
             jwt_secret=content["jwt_secret"],
@@ -48,10 +51,33 @@ def read_secrets(data_dir: Path) -> StoredSecrets | None:
         ) from damaged
 
 
+def refuse_what_others_may_write(path: Path) -> None:
+    """Let nothing be read from a directory or file whose content is another user's choice.
+
+    Root may look after the directory of another user, as it can with everything of his.
+
+    Raises:
+        ValueError: it belongs to another user, or its mode lets others write.
+        OSError: it is not there, or cannot be looked at.
+    """
+    status = path.stat()
+    if status.st_uid not in (os.geteuid(), 0) and os.geteuid() != 0:
+        raise ValueError(f"{path} belongs to the user with the id {status.st_uid}; use one of your own")
+    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise ValueError(
+            f"{path} may be written by others (mode {stat.S_IMODE(status.st_mode):04o}), so what it holds cannot be "
+            f"trusted; if nobody has changed it: chmod go-w '{path}'"
+        )
+
+
 def create_secrets(data_dir: Path) -> StoredSecrets:
     """The secrets of a data directory, made (with the directory, mode 0700) when there are none yet.
 
     Two processes that race agree on the file of the first.
+
+    Raises:
+        ValueError: as `read_secrets`.
+        OSError: the directory cannot be used.
     """
     existing = read_secrets(data_dir)
     if existing is not None:

@@ -1,15 +1,15 @@
 """Every setting of the product, checked once at the start.
 
 Each setting is an environment variable with the prefix ``TRADEACTORS_`` or a line of ``.env`` in the current
-directory; the environment wins. A part whose URL is empty is *embedded*: `tradeactors up` starts it on this machine.
+directory, or a file in SECRETS_DIR; the environment wins, then ``.env``. A part whose URL is empty is *embedded*:
+`tradeactors up` starts it on this machine.
 """
 
 import difflib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import time
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -28,13 +28,14 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from config.secret_store import StoredSecrets, create_secrets, is_fernet_key, read_secrets
+from config.values import encrypted_beyond_this_machine, socket_root, split, time_of_day, web_root
 
 PREFIX = "TRADEACTORS_"
 ENV_FILE = ".env"
 
 Broker = Literal["kite", "paper"]
 Calendar = Literal["XNSE", "24x7"]
-SecretsPolicy = Literal["required", "create", "optional"]
+SecretsPolicy = Literal["required", "engine", "create", "optional"]
 
 _ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?")
 _IST_NAMES = frozenset({"Asia/Kolkata", "Asia/Calcutta"})
@@ -52,49 +53,12 @@ class SettingsError(Exception):
         self.problems = tuple(problems)
 
 
-def _web_root(value: str) -> str:
-    if value and not (value.startswith(("http://", "https://")) and urlsplit(value).hostname):
-        raise ValueError("must be an http:// or https:// address")
-    return value.rstrip("/")
-
-
-def _socket_root(value: str) -> str:
-    if value and not (value.startswith(("ws://", "wss://")) and urlsplit(value).hostname):
-        raise ValueError("must be a ws:// or wss:// address")
-    return value.rstrip("/")
-
-
-def _encrypted_beyond_this_machine(value: str) -> str:
-    """Keys and tokens go there. Raises ValueError."""
-    address = urlsplit(value)
-    if address.scheme in ("http", "ws") and not _is_loopback(address.hostname or ""):
-        raise ValueError("must be encrypted (https, wss): API keys and tokens go there; only this machine needs no TLS")
-    return value
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _split(value: object) -> object:
-    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
-
-
-def _time_of_day(value: object) -> object:
-    if isinstance(value, str) and not re.fullmatch(r"\d\d:\d\d(:\d\d)?", value):
-        raise ValueError("must be a time of day such as 15:20")
-    return value
-
-
 Port = Annotated[int, Field(ge=0, le=65535)]
-WebRoot = Annotated[str, AfterValidator(_web_root)]
-SocketRoot = Annotated[str, AfterValidator(_socket_root)]
-KiteWebRoot = Annotated[WebRoot, AfterValidator(_encrypted_beyond_this_machine)]
-KiteSocketRoot = Annotated[SocketRoot, AfterValidator(_encrypted_beyond_this_machine)]
-TimeOfDay = Annotated[time, BeforeValidator(_time_of_day)]
+WebRoot = Annotated[str, AfterValidator(web_root)]
+SocketRoot = Annotated[str, AfterValidator(socket_root)]
+KiteWebRoot = Annotated[WebRoot, AfterValidator(encrypted_beyond_this_machine)]
+KiteSocketRoot = Annotated[SocketRoot, AfterValidator(encrypted_beyond_this_machine)]
+TimeOfDay = Annotated[time, BeforeValidator(time_of_day)]
 
 
 class Settings(BaseSettings):
@@ -155,7 +119,7 @@ class Settings(BaseSettings):
 
     api_host: str = "127.0.0.1"
     api_port: Port = 8000
-    api_docs: bool = True
+    api_docs: bool | None = None
     api_rate_per_minute: int = Field(default=6000, ge=0, le=1_000_000)
     auth_rate_per_minute: int = Field(default=600, ge=0, le=1_000_000)
     api_statement_timeout_s: float = Field(default=5.0, ge=0, le=300)
@@ -166,13 +130,14 @@ class Settings(BaseSettings):
     paper_port: Port = 8085
     dashboard_port: Port = 8265
     data_dir: Path = Path("~/.local/share/tradeactors")
+    secrets_dir: Path | None = None
     log_format: Literal["json", "console"] = "json"
     alert_urls: Annotated[tuple[SecretStr, ...], NoDecode] = ()
     failpoints: Path | None = None
 
     _split_lists = field_validator(
         "brokers", "encryption_keys", "alert_urls", "order_timeout_s", "cors_origins", mode="before"
-    )(_split)
+    )(split)
 
     @field_validator("database_url")
     @classmethod
@@ -240,7 +205,7 @@ class Settings(BaseSettings):
                 raise ValueError(f"key {number} of {len(value)} is not 32 bytes in urlsafe base64")
         return value
 
-    @field_validator("data_dir", "calendar_overrides", "failpoints", "feed_credentials_file")
+    @field_validator("data_dir", "secrets_dir", "calendar_overrides", "failpoints", "feed_credentials_file")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser().absolute()
@@ -285,6 +250,11 @@ class Settings(BaseSettings):
         return self.registration == "open" or (self.registration is None and "kite" not in self.brokers)
 
     @property
+    def docs_served(self) -> bool:
+        """Whether the API describes itself to browsers: API_DOCS, else only where no broker has real money."""
+        return "kite" not in self.brokers if self.api_docs is None else self.api_docs
+
+    @property
     def zone(self) -> ZoneInfo:
         """The time zone in which users write their buy and sell times."""
         return ZoneInfo(self.timezone)
@@ -316,27 +286,50 @@ def load_settings(
 ) -> Settings:
     """Read and check all settings; `overrides` (by attribute name) win over the environment.
 
-    JWT_SECRET and ENCRYPTION_KEYS come from the environment or else from DATA_DIR/secrets.json, which `up` keeps.
-    With `secrets="create"` that file is made when the database is embedded; with "optional" they may stay empty.
+    JWT_SECRET and ENCRYPTION_KEYS are given by the operator or else come from DATA_DIR/secrets.json, which `up` keeps.
+    With `secrets="create"` that file is made when the database is embedded; "engine" asks for the keys alone, as only
+    the API signs tokens; with "optional" both may stay empty.
 
     Raises:
-        SettingsError: an unknown variable, an invalid value or a missing secret.
+        SettingsError: an unknown variable, an invalid value, a missing secret, or one that others may have planted.
     """
-    problems = _unknown_variables(env_file)
+    return _with_secrets(given_settings(env_file, **overrides), secrets)
+
+
+def given_settings(env_file: str | None = ENV_FILE, **overrides: Any) -> Settings:
+    """The settings as the operator gives them, without what DATA_DIR keeps.
+
+    Raises:
+        SettingsError: an unknown variable or an invalid value.
+    """
+    variables = {**(dotenv_values(env_file) if env_file else {}), **os.environ}
+    files = _secrets_directory(variables)
+    problems = _unknown_variables([*variables, *(path.name for path in files.iterdir())] if files else variables)
+    given = {name: value for name, value in overrides.items() if value is not None}
     try:
-        settings = Settings(_env_file=env_file, **{k: v for k, v in overrides.items() if v is not None})
+        settings = Settings(_env_file=env_file, _secrets_dir=files, **given)
     except ValidationError as invalid:
         raise SettingsError(problems + _sentences(invalid)) from None
     if problems:
         raise SettingsError(problems)
-    return _with_secrets(settings, secrets)
+    return settings
 
 
-def _unknown_variables(env_file: str | None) -> list[str]:
-    present = set(os.environ) | (set(dotenv_values(env_file)) if env_file else set())
+def _secrets_directory(variables: Mapping[str, str | None]) -> Path | None:
+    name = f"{PREFIX}SECRETS_DIR"
+    given = next((value for variable, value in variables.items() if value and variable.upper() == name), None)
+    if given is None:
+        return None
+    directory = Path(given).expanduser().absolute()
+    if not directory.is_dir() or not os.access(directory, os.R_OK | os.X_OK):
+        raise SettingsError([f"{name} {directory} is not a directory that can be read."])
+    return directory
+
+
+def _unknown_variables(names: Iterable[str]) -> list[str]:
     known = {name.upper() for name in Settings.model_fields}
     problems = []
-    for name in sorted(name for name in present if name.upper().startswith(PREFIX)):
+    for name in sorted({name for name in names if name.upper().startswith(PREFIX)}):
         bare = name.upper().removeprefix(PREFIX)
         if bare not in known:
             near = difflib.get_close_matches(bare, known, n=1)
@@ -355,7 +348,8 @@ def _sentences(invalid: ValidationError) -> list[str]:
 
 def _with_secrets(settings: Settings, policy: SecretsPolicy) -> Settings:
     filled = _fill(settings, _stored_secrets(settings, policy))
-    missing = [name for name in ("jwt_secret", "encryption_keys") if not _is_set(getattr(filled, name))]
+    wanted = ("encryption_keys",) if policy == "engine" else ("jwt_secret", "encryption_keys")
+    missing = [name for name in wanted if not _is_set(getattr(filled, name))]
     if missing and policy != "optional":
         raise SettingsError(
             [f"{PREFIX}{name.upper()} is required, because {PREFIX}DATABASE_URL is set or no `tradeactors up` has made "
@@ -384,9 +378,9 @@ def _fill(settings: Settings, stored: StoredSecrets | None) -> Settings:
     if not settings.encryption_keys:
         update["encryption_keys"] = tuple(SecretStr(key) for key in stored.encryption_keys)
     address = urlsplit(settings.redis_url)
-    # `up` hands out redis://default@host:port so that the password is in no process's environment.
+    # `up` hands out unix://default@/path so that the password is in no process's environment.
     if address.username and address.password is None:
-        user, host = quote(address.username), f"{address.hostname}:{address.port or 6379}"
+        user, host = quote(address.username), address.netloc.rpartition("@")[2]
         update["redis_url"] = urlunsplit(address._replace(netloc=f"{user}:{quote(stored.redis_password)}@{host}"))
     return settings.model_copy(update=update)
 

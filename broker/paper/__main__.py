@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from broker.paper.base.config import PaperConfig
+from broker.paper.serving.callers import read_token
 from broker.paper.serving.server import run
 
 if TYPE_CHECKING:
@@ -25,10 +26,16 @@ def _on_or_off(text: str) -> bool:
     return text == "on"
 
 
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
 OPTIONS: dict[str, tuple[Callable[[str], Any], str]] = {
     "host": (str, "address to bind"),
     "port": (int, "port to bind, 0 = any free one"),
     "ledger_path": (Path, "journal file; without it the ledger is in memory"),
+    "token_path": (Path, "file with the token that the control API asks for; without it, it asks for none"),
+    "allowed_hosts": (_names, "names by which the exchange may be called, beside those of this machine; comma list"),
     "instruments_path": (Path, "instrument list in Kite's CSV format"),
     "seed": (int, "seed of the random walks"),
     "default_source": (str, "walk or hold"),
@@ -76,9 +83,12 @@ def parse(arguments: list[str] | None) -> PaperConfig:
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind, default=defaults[name], help=text)
     given = vars(parser.parse_args(arguments))
     try:
-        return PaperConfig(**given)
+        config = PaperConfig(**given)
+        if config.token_path is not None:
+            read_token(config.token_path)
     except ValueError as error:
         parser.error(str(error))
+    return config
 
 
 if __name__ == "__main__":

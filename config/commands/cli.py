@@ -143,12 +143,12 @@ def rotate_keys(
     """Put the stored broker credentials under a new encryption key; the stack may run meanwhile."""
     import asyncio
 
-    from config.settings import ENV_FILE, Settings
+    from config.settings import given_settings
 
     with plain_failures():
         settings = joined_settings(data_dir)
         require(settings, "database_url")
-        set_by_operator = bool(Settings(_env_file=ENV_FILE).encryption_keys)
+        set_by_operator = bool(given_settings().encryption_keys)
         from persistence.secrets import key_rotation
 
         own = not set_by_operator
@@ -182,16 +182,18 @@ def _print_places(console: "Console", stack: "Stack") -> None:
     from rich.table import Table
 
     from config.ray_settings import TOKEN_FILE
+    from config.stack.paper import TOKEN_FILE as PAPER_TOKEN_FILE
 
     table = Table.grid(padding=(0, 2))
     urls = stack.urls
-    table.add_row("API", f"{urls['API']}/docs")
+    table.add_row("API", f"{urls['API']}/docs" if stack.settings.docs_served else urls["API"])
     if "dashboard" in urls:
         table.add_row("Ray dashboard", f"{urls['dashboard']}  (token: {stack.settings.data_dir / TOKEN_FILE})")
     if "paper exchange" in urls:
         table.add_row("Paper exchange", urls["paper exchange"])
         table.add_row("  credentials", 'api_key "paper", api_secret "paper-secret", access_token "paper-token"')
         table.add_row("  another account", f"POST {urls['paper exchange']}/paper/accounts with the body {{}}")
+        table.add_row("  control token", f"{stack.settings.data_dir / PAPER_TOKEN_FILE}  (Authorization: Bearer ...)")
     table.add_row("Logs", str(stack.log_directory))
     table.add_row("Stop", "Ctrl-C")
     console.print(Panel(table, title="TradeActors is up", expand=False))

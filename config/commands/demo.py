@@ -104,9 +104,12 @@ class _Demo:
         import httpx
         from rich.live import Live
 
+        from config.stack.paper import paper_token
+
+        control = {"Authorization": f"Bearer {paper_token(self._stack.settings.data_dir)}"}
         async with (
             httpx.AsyncClient(base_url=self._stack.urls["API"], timeout=40) as api,
-            httpx.AsyncClient(base_url=self._stack.urls["paper exchange"], timeout=10) as exchange,
+            httpx.AsyncClient(base_url=self._stack.urls["paper exchange"], headers=control, timeout=10) as exchange,
         ):
             await self._onboard(api, exchange)
             await self._start_strategies(api, exchange)

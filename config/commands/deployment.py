@@ -19,7 +19,7 @@ def joined_settings(data_dir: Path | None, **overrides: Any) -> "Settings":
     if running is not None:
         for name, value in running.environment.items():
             os.environ.setdefault(name, value)
-    return load_settings(data_dir=data_dir, **overrides)
+    return load_settings(secrets="engine", data_dir=data_dir, **overrides)
 
 
 def require(settings: "Settings", *names: str) -> None:

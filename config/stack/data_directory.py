@@ -7,6 +7,7 @@ import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from config.secret_store import refuse_what_others_may_write
 from config.stack.guarded_process import StackError
 
 LOCK_FILE = "stack.lock"
@@ -43,10 +44,11 @@ class DataDirectoryLock:
 
         Raises:
             AlreadyRunningError: a living process holds it.
-            StackError: the directory cannot be used, or parts of a killed stack do not end.
+            StackError: the directory cannot be used or is another user's, or parts of a killed stack do not end.
         """
         try:
             data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _refuse_what_others_own(data_dir)
             self.descriptor = os.open(data_dir / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as refused:
             raise StackError(f"Cannot use {data_dir} (TRADEACTORS_DATA_DIR): {refused.strerror}.") from refused
@@ -76,6 +78,19 @@ class DataDirectoryLock:
             if time.monotonic() > deadline:
                 raise StackError(f"Parts of the stack of the dead process {holder.pid} do not end; stop them by hand.")
             time.sleep(_POLL_S)
+
+
+def _refuse_what_others_own(data_dir: Path) -> None:
+    try:
+        refuse_what_others_may_write(data_dir)
+    except ValueError as refused:
+        raise StackError(f"TRADEACTORS_DATA_DIR: {refused}.") from refused
+    owner = data_dir.stat().st_uid
+    if owner != os.geteuid():  # even for root, which may look after the directory of a user but starts nothing on it
+        raise StackError(
+            f"TRADEACTORS_DATA_DIR: {data_dir} belongs to the user with the id {owner}, who may have put secrets "
+            "there; start as that user, or use another directory."
+        )
 
 
 def find_running_stack(data_dir: Path) -> RunningStack | None:

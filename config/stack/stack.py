@@ -23,6 +23,7 @@ from config.stack.guarded_process import (
     free_ports,
     require_free_port,
 )
+from config.stack.paper import paper_command
 from config.stack.postgres import (
     PostgresPlan,
     await_postgres,
@@ -31,7 +32,7 @@ from config.stack.postgres import (
     postgres_command,
 )
 from config.stack.ray import RayPlan, await_ray, plan_ray, ray_command
-from config.stack.valkey import ValkeyPlan, await_valkey, valkey_command
+from config.stack.valkey import ValkeyPlan, await_valkey, plan_valkey, valkey_command
 
 __all__ = ["Part", "Stack", "StackError"]
 
@@ -145,7 +146,7 @@ class Stack:
         self._check_ports()
         settings, logs = self.settings, self.log_directory
         logs.mkdir(mode=0o700, exist_ok=True)
-        gcs, valkey, api, paper, dashboard = free_ports(5)
+        gcs, api, paper, dashboard = free_ports(4)
         update: dict[str, object] = {
             "api_port": settings.api_port or api,
             "paper_port": settings.paper_port or paper,
@@ -155,13 +156,18 @@ class Stack:
             self._postgres = plan_postgres(settings.data_dir, logs)
             update["database_url"] = self._postgres.url()
         if Part.VALKEY in self._parts:
-            password = create_secrets(settings.data_dir).redis_password
-            self._valkey = ValkeyPlan(settings.data_dir / "valkey", valkey, password, logs)
+            self._valkey = plan_valkey(settings.data_dir, self._redis_password(), logs)
             update["redis_url"] = self._valkey.url_with_password
         if Part.RAY in self._parts:
             self._ray = plan_ray(gcs, settings.dashboard_port or dashboard, logs)
             update["ray_address"] = self._ray.address
         self.settings = settings.model_copy(update=update)
+
+    def _redis_password(self) -> str:
+        try:
+            return create_secrets(self.settings.data_dir).redis_password
+        except ValueError as refused:
+            raise StackError(f"{refused}.") from refused
 
     def _check_ports(self) -> None:
         settings = self.settings
@@ -222,15 +228,8 @@ class Stack:
         await_ray(self._ray, head, self._stopping)
 
     def _start_paper(self) -> None:
-        ledger = self.settings.data_dir / "paper" / "ledger.jsonl"
-        ledger.parent.mkdir(mode=0o700, exist_ok=True)
-        port = self.settings.paper_port
-        argv = ("-P", "-m", "broker.paper", "--host", "127.0.0.1", "--port", str(port), "--ledger", str(ledger))
-        log = self.log_directory / "paper.log"
-        process = self._launch(
-            Part.PAPER, Command("The paper exchange", (sys.executable, *argv), log, self.environment)
-        )
-        self._await_answer(process, "127.0.0.1", port, "/paper/health")
+        process = self._launch(Part.PAPER, paper_command(self.settings, self.log_directory, self.environment))
+        self._await_answer(process, "127.0.0.1", self.settings.paper_port, "/paper/health")
 
     def _start_api(self) -> None:
         argv = (sys.executable, "-P", "-m", "config.commands.cli", "api")
@@ -269,7 +268,7 @@ class Stack:
 
     def _remove_unused_directories(self) -> None:
         # Planned but never handed to a guardian, which would have removed them.
-        planned = [plan.sockets for plan in (self._postgres,) if plan] + [
+        planned = [plan.sockets for plan in (self._postgres, self._valkey) if plan] + [
             plan.session_root for plan in (self._ray,) if plan
         ]
         for directory in planned:

@@ -3,40 +3,56 @@
 import importlib.util
 import os
 import socket
+import tempfile
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from config.stack.guarded_process import Command, GuardedProcess, StackError
+from config.stack.guarded_process import Command, GuardedProcess, StackError, short_temporary_directory
 
 
 @dataclass(frozen=True)
 class ValkeyPlan:
-    """Where the server listens and keeps its data. The password is kept out of argument lists and environments."""
+    """Where the server listens and keeps its data. The password is kept out of argument lists and environments.
+
+    It listens in a directory of its own and on no port: a port that is free when it is chosen may be another user's
+    when the server starts, and that user would then get the password.
+    """
 
     data: Path
-    port: int
+    sockets: Path
     password: str = field(repr=False)
     logs: Path
 
     @property
     def url(self) -> str:
         """The address without the password, which `load_settings` adds from DATA_DIR/secrets.json."""
-        return f"redis://default@127.0.0.1:{self.port}/0"
+        return f"unix://default@{self.socket}"
 
     @property
     def url_with_password(self) -> str:
         """The address as a client needs it."""
-        return f"redis://default:{self.password}@127.0.0.1:{self.port}/0"
+        return f"unix://default:{self.password}@{self.socket}"
+
+    @property
+    def socket(self) -> Path:
+        """Where it listens."""
+        return self.sockets / "valkey.sock"
+
+
+def plan_valkey(data_dir: Path, password: str, logs: Path) -> ValkeyPlan:
+    """Decide where everything is and make the socket directory (short, private, new for each run)."""
+    sockets = Path(tempfile.mkdtemp(prefix="ta-vk-", dir=short_temporary_directory()))
+    return ValkeyPlan(data_dir / "valkey", sockets, password, logs)
 
 
 def valkey_command(plan: ValkeyPlan) -> Command:
     """The server, in the foreground, with an append-only file that loses at most one second in a crash."""
     plan.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     lines = [
-        "bind 127.0.0.1",
-        f"port {plan.port}",
-        "protected-mode yes",
+        "port 0",
+        f'unixsocket "{plan.socket}"',
+        "unixsocketperm 700",
         f"requirepass {plan.password}",
         f'dir "{plan.data}"',
         "appendonly yes",
@@ -49,7 +65,8 @@ def valkey_command(plan: ValkeyPlan) -> Command:
     handle = os.open(configuration, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(handle, "w", encoding="utf-8") as stream:
         stream.write("\n".join(lines) + "\n")
-    return Command("Valkey", (str(_server_program()), str(configuration)), plan.logs / "valkey.log")
+    argv = (str(_server_program()), str(configuration))
+    return Command("Valkey", argv, plan.logs / "valkey.log", remove=(plan.sockets,))
 
 
 def await_valkey(plan: ValkeyPlan, server: GuardedProcess, cancelled: threading.Event) -> None:
@@ -74,7 +91,9 @@ def _server_program() -> Path:
 def _answers(plan: ValkeyPlan) -> bool:
     # Two commands by hand: importing the redis client would cost more than starting the server.
     try:
-        with socket.create_connection(("127.0.0.1", plan.port), timeout=1) as connection:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(1)
+            connection.connect(str(plan.socket))
             connection.sendall(f"AUTH {plan.password}\r\nPING\r\n".encode())
             with connection.makefile("rb") as answers:
                 return [answers.readline(), answers.readline()] == [b"+OK\r\n", b"+PONG\r\n"]

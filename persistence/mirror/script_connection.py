@@ -24,7 +24,7 @@ class ScriptUnavailable(Exception):
 
 
 class ScriptConnection:
-    """Runs a few scripts. Plain `redis://` over TCP only; with any other URL every call says that it is unavailable."""
+    """Runs a few scripts, over plain `redis://` or `unix://`; with other URLs each call says that it is unavailable."""
 
     def __init__(self, redis_url: str, scripts: Sequence[str], timeout_s: float) -> None:
         self._url, self._scripts, self._timeout_s = urlsplit(redis_url), scripts, timeout_s
@@ -92,7 +92,8 @@ class ScriptConnection:
     def _connect_soon(self) -> None:
         now = asyncio.get_running_loop().time()
         idle = self._connecting is None or self._connecting.done()
-        plain = self._url.scheme == "redis" and not self._url.query  # a query may even name another database
+        # a query may even name another database
+        plain = self._url.scheme in ("redis", "unix") and not self._url.query
         if plain and idle and now - self._tried_at >= _RECONNECT_S:
             self._tried_at = now
             self._connecting = asyncio.create_task(self._connect())
@@ -101,10 +102,13 @@ class ScriptConnection:
         url, loop, link = self._url, asyncio.get_running_loop(), _Link()
         try:
             async with asyncio.timeout(self._timeout_s * 2):
-                await loop.create_connection(lambda: link, url.hostname or "127.0.0.1", url.port or 6379)
+                if url.scheme == "unix":
+                    await loop.create_unix_connection(lambda: link, unquote(url.path))
+                else:
+                    await loop.create_connection(lambda: link, url.hostname or "127.0.0.1", url.port or 6379)
                 if url.password is not None:
                     await link.ask("AUTH", *([unquote(url.username)] if url.username else []), unquote(url.password))
-                if database := url.path.strip("/"):
+                if url.scheme == "redis" and (database := url.path.strip("/")):
                     await link.ask("SELECT", database)
                 self._shas = {script: await link.ask("SCRIPT", "LOAD", script) for script in self._scripts}
         except BaseException as error:

@@ -14,6 +14,7 @@ import httpx
 
 from config.settings import PREFIX
 from config.stack.data_directory import find_running_stack
+from config.stack.paper import paper_token
 from tests.kit.paper import PaperControl, eventually
 from tests.kit.stack import temporary_data_dir
 
@@ -58,15 +59,15 @@ def _processes_of(data_dir: Path) -> list[int]:
 class App:
     """The trader's app, which outlives the stack."""
 
-    def __init__(self, urls: dict[str, str]) -> None:
+    def __init__(self, urls: dict[str, str], data_dir: Path) -> None:
         self.token = ""
-        self.reconnect(urls)
+        self.reconnect(urls, data_dir)
 
-    def reconnect(self, urls: dict[str, str]) -> None:
+    def reconnect(self, urls: dict[str, str], data_dir: Path) -> None:
         self.http = httpx.Client(base_url=urls["API"], timeout=45)
         if self.token:
             self.http.headers["Authorization"] = f"Bearer {self.token}"
-        self.exchange = PaperControl(urls["paper exchange"])
+        self.exchange = PaperControl(urls["paper exchange"], paper_token(data_dir))
 
     def ok(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         answer = self.http.request(method, path, json=body)
@@ -91,7 +92,7 @@ def test_stack_that_is_killed_comes_back_with_its_strategies_guarded() -> None:
 
     with temporary_data_dir() as data_dir:
         with up(data_dir) as (process, urls):
-            app = App(urls)
+            app = App(urls, data_dir)
             app.sign_up()
             app.exchange.set_price("NSE:SBIN", 800.00)
             buy_at = datetime.now(ZoneInfo("Asia/Kolkata")) + timedelta(seconds=6)
@@ -105,7 +106,7 @@ def test_stack_that_is_killed_comes_back_with_its_strategies_guarded() -> None:
         eventually(lambda: not _processes_of(data_dir), 20, "no process is left behind")
 
         with up(data_dir) as (_, urls):
-            app.reconnect(urls)
+            app.reconnect(urls, data_dir)
             log = data_dir / "logs" / "api.log"
             eventually(lambda: "Recovery Complete" in log.read_text(), 60, "Recovery Complete")
             sweeps = [json.loads(line) for line in log.read_text().splitlines() if '"found"' in line]

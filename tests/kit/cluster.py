@@ -26,6 +26,7 @@ from config.ray_settings import CLUSTER_SETTINGS, TOKEN_FILE, ray_environment
 from config.secret_store import write_once
 from config.settings import PREFIX, Settings
 from config.stack.guarded_process import answers_ok, free_ports, short_temporary_directory
+from config.stack.paper import paper_token
 from config.stack.stack import Part, Stack
 from tests.kit.alerts import AlertInbox
 from tests.kit.paper import PaperControl, eventually
@@ -190,7 +191,7 @@ def running_cluster(**settings: Any) -> Iterator[Cluster]:
         everything.enter_context(environment(variables))
         client = redis.Redis.from_url(stack.settings.redis_url, decode_responses=True, socket_timeout=30)
         everything.callback(client.close)
-        exchange = PaperControl(stack.settings.broker_root("paper"))
+        exchange = PaperControl(stack.settings.broker_root("paper"), paper_token(data_dir))
         deployment = Deployment(stack.settings, "", exchange, client, alerts)
         cluster = Cluster(deployment, variables, address, directory)
         everything.callback(cluster.close)

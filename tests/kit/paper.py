@@ -48,9 +48,11 @@ class PaperCredentials:
 class PaperControl:
     """The control API of a running exchange, one method per call. ``http`` is the client behind it."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, token: str | None = None) -> None:
+        """``token``: what ``paper_token`` in DATA_DIR holds, for the exchange of a stack."""
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         # The machine's proxy settings must not come between a test and 127.0.0.1.
-        self.http = httpx.Client(base_url=f"{url}/paper", timeout=10.0, trust_env=False)
+        self.http = httpx.Client(base_url=f"{url}/paper", headers=headers, timeout=10.0, trust_env=False)
 
     def _call(self, method: str, path: str, **arguments: Any) -> Any:
         response = self.http.request(method, path, **arguments)

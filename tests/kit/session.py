@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from config.settings import PREFIX
+from config.stack.paper import paper_token
 from config.stack.stack import Stack
 from tests.kit.alerts import AlertInbox
 from tests.kit.paper import PaperControl
@@ -33,7 +34,7 @@ def deployment_of(stack: Stack, alerts: AlertInbox) -> Deployment:
 
     cluster.connect(stack.settings)
     client = redis.Redis.from_url(stack.settings.redis_url, decode_responses=True, socket_timeout=30)
-    exchange = PaperControl(stack.urls["paper exchange"])
+    exchange = PaperControl(stack.urls["paper exchange"], paper_token(stack.settings.data_dir))
     return Deployment(stack.settings, stack.urls["API"], exchange, client, alerts)
 
 

@@ -22,7 +22,7 @@ _HOT_PATH_TIMEOUT_S = 0.25
 
 def process_settings() -> Settings:
     """The settings of this process, with its logging set up by them."""
-    settings = load_settings()
+    settings = load_settings(secrets="engine")
     configure_logging(settings.log_format)
     return settings
 

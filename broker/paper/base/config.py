@@ -22,6 +22,8 @@ class PaperConfig:
     host: str = "127.0.0.1"
     port: int = 8085
     ledger_path: Path | None = None
+    token_path: Path | None = None  # a file with the token of the control API; None: any local program may use it
+    allowed_hosts: tuple[str, ...] = ()  # names by which it may be called, beside `host` and this machine's
     instruments_path: Path = DATA_DIRECTORY / "instruments.csv"
 
     seed: int = 1

@@ -5,8 +5,9 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from fastapi import FastAPI, Request, Response, WebSocket
+from fastapi import Depends, FastAPI, Request, Response, WebSocket
 from fastapi.exception_handlers import http_exception_handler
+from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
 
 from broker.paper.base.envelope import failure
@@ -22,6 +23,8 @@ from broker.paper.kite_api import market as kite_market
 from broker.paper.kite_api import orders as kite_orders
 from broker.paper.kite_api import portfolio as kite_portfolio
 from broker.paper.kite_api.request_gate import CONTROL_PREFIX, Gate
+from broker.paper.serving import docs
+from broker.paper.serving.callers import Callers, read_token
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -34,6 +37,9 @@ def create_app(config: PaperConfig) -> FastAPI:
 
     The exchange itself (ledger, prices, sockets) starts and stops with the application's lifespan, and is
     ``app.state.exchange``. Faults that break connections need the protocols of ``server.run``.
+
+    Raises:
+        ValueError: the token of the control API cannot be read.
     """
     exchange = PaperExchange(config)
 
@@ -48,28 +54,24 @@ def create_app(config: PaperConfig) -> FastAPI:
     app = FastAPI(
         title="Paper exchange",
         lifespan=lifespan,
-        docs_url=f"{CONTROL_PREFIX}/docs",
+        docs_url=None,
         openapi_url=f"{CONTROL_PREFIX}/openapi.json",
         redoc_url=None,
     )
     app.state.exchange = exchange
-    for part in (
-        accounts_and_prices,
-        control_faults,
-        control_orders,
-        control_portfolio,
-        control_world,
-        kite_login,
-        kite_orders,
-        kite_portfolio,
-        kite_market,
-    ):
-        app.include_router(part.router)
+    token = None if config.token_path is None else read_token(config.token_path)
+    # `Callers` asks for the token; this lets the page at DOCS_PATH ask its visitor for it.
+    asks = [] if token is None else [Depends(HTTPBearer(auto_error=False))]
+    for part in (accounts_and_prices, control_faults, control_orders, control_portfolio, control_world):
+        app.include_router(part.router, dependencies=asks)
+    for page in (kite_login, kite_orders, kite_portfolio, kite_market, docs):
+        app.include_router(page.router)
     app.add_api_websocket_route("/", _ticker)
     app.add_api_websocket_route("/ws", _ticker)
     app.add_exception_handler(KiteError, _kite_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_middleware(Gate, exchange=exchange)
+    app.add_middleware(Callers, hosts=(config.host, *config.allowed_hosts), token=token)
     return app
 
 

@@ -10,6 +10,7 @@ import uvicorn
 
 from broker.paper.base.transport import PaperHttpProtocol, PaperWebSocketProtocol
 from broker.paper.serving.app import create_app
+from broker.paper.serving.callers import LOCAL_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,11 +25,11 @@ SHUTDOWN_SECONDS = 2
 def run(config: PaperConfig, on_listening: Callable[[int], None] | None = None) -> None:
     """Serve until SIGINT or SIGTERM. ``on_listening`` gets the port once the socket is bound.
 
-    The control API has no authentication, so the host should stay 127.0.0.1.
+    Without ``token_path`` the control API has no authentication, so the host should then stay 127.0.0.1.
     """
     listener = _bind(config.host, config.port)
     port: int = listener.getsockname()[1]
-    if config.host not in ("127.0.0.1", "localhost", "::1"):
+    if config.token_path is None and config.host not in LOCAL_NAMES:
         logger.warning("control_api_exposed", host=config.host)
     server = uvicorn.Server(_uvicorn_config(config))
     if on_listening is not None:

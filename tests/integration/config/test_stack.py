@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -117,6 +118,34 @@ def test_the_databases_let_nobody_else_in(data_dir: Path) -> None:
         assert password not in " ".join(processes_of(data_dir))
         assert password not in str(stack.environment)
         assert run_sql(stack, "SHOW listen_addresses") == [("",)]
+
+
+def test_a_stranger_on_the_port_that_valkey_would_have_taken_is_told_no_password(data_dir: Path) -> None:
+    with databases(data_dir) as stack:
+        address = urlsplit(stack.environment["TRADEACTORS_REDIS_URL"])
+        directory = Path(address.path).parent
+        assert valkey(stack).config_get("port") == {"port": "0"}  # there is no port that he could take first
+        assert address.scheme == "unix"
+        assert directory.stat().st_mode & 0o077 == 0
+        assert directory.stat().st_uid == os.geteuid()
+    assert not directory.exists()
+
+
+@pytest.mark.parametrize("mode", [0o775, 0o707])
+def test_a_data_directory_that_others_may_write_starts_nothing(data_dir: Path, mode: int) -> None:
+    stack = databases(data_dir)
+    data_dir.chmod(mode)
+    with pytest.raises(StackError, match=r"^TRADEACTORS_DATA_DIR: [^\n]* may be written by others [^\n]*\.$"), stack:
+        pass
+    assert not (data_dir / "logs").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory away")
+def test_root_starts_nothing_on_the_data_directory_of_another_user(data_dir: Path) -> None:
+    stack = databases(data_dir)
+    os.chown(data_dir, 65534, 65534)
+    with pytest.raises(StackError, match=r"^TRADEACTORS_DATA_DIR: [^\n]* belongs to the user with the id 65534"), stack:
+        pass
 
 
 def test_killing_the_starter_leaves_no_process_and_the_next_start_recovers(data_dir: Path) -> None:

@@ -14,6 +14,7 @@ from config.settings import _SECRET_FIELDS, PREFIX, Settings
 FILE = Path(__file__).parents[3] / "docs" / "kuberay.yaml"
 IMAGE = "<registry>/tradeactors:<tag>"
 TOKEN_DIRECTORY = "/etc/tradeactors/ray"
+SECRETS_DIRECTORY = "/etc/tradeactors/secrets"
 ONE_MACHINE_ONLY = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"}
 HEAD_STORAGE = {"RAY_gcs_storage"}  # here it is a Redis, which KubeRay tells the head of
 WANTED = {
@@ -114,7 +115,6 @@ def test_no_secret_is_in_the_file(documents: dict[tuple[str, str], Document], po
     secret = {PREFIX + name.upper() for name in _SECRET_FIELDS} | {"RAY_AUTH_TOKEN"}
     for container in containers_of(pods):
         assert not environment_of(container, documents).keys() & secret
-        assert {"secretRef": {"name": "tradeactors"}} in container["envFrom"]
     assert "password" not in str(documents["RayCluster", NAMESPACE]["spec"]["headGroupSpec"]).lower()
     password = documents["RayCluster", NAMESPACE]["spec"]["gcsFaultToleranceOptions"]["redisPassword"]
     assert list(password) == ["valueFrom"]
@@ -176,3 +176,132 @@ def test_what_a_site_must_fill_in_is_marked() -> None:
     marked = re.findall(r"<(?!<)([^>\n]*)>", "\n".join(lines))
     assert {"registry", "tag", "ray-redis-host", "static-egress-node-label"} <= set(marked)
     assert all(re.fullmatch(r"[a-z0-9-]+", name) for name in marked), marked
+
+
+# --- secrets where they are used ---------------------------------------------------------------------------------
+
+
+def secrets_of(pod: Document) -> set[str]:
+    """The Secrets that a pod can read, Ray's token apart."""
+    (container,) = pod["containers"]
+    assert not [source for source in container["envFrom"] if "secretRef" in source]
+    assert not [entry for entry in container["env"] if "valueFrom" in entry]
+    mounted = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+    found = set()
+    for volume in pod["volumes"]:
+        sources = volume.get("projected", {}).get("sources", []) + ([volume] if "secret" in volume else [])
+        names = {source["secret"].get("name") or source["secret"]["secretName"] for source in sources}
+        if names and names != {"tradeactors-ray"}:
+            assert mounted[volume["name"]] == SECRETS_DIRECTORY
+            found |= names
+    return found
+
+
+def test_secrets_go_only_where_they_are_used_and_never_by_the_environment(pods: dict[str, Document]) -> None:
+    assert {name: secrets_of(pod) for name, pod in pods.items()} == {
+        "head": set(),
+        "strategies": {"tradeactors"},
+        "order-gateways": {"tradeactors"},
+        "api": {"tradeactors", "tradeactors-api"},  # which signs tokens
+        "doctor": {"tradeactors"},
+    }
+
+
+def test_every_process_looks_for_its_secrets_where_they_are_mounted(
+    documents: dict[tuple[str, str], Document], pods: dict[str, Document]
+) -> None:
+    for container in containers_of(pods):
+        assert environment_of(container, documents)[f"{PREFIX}SECRETS_DIR"] == SECRETS_DIRECTORY
+
+
+# --- the closed network ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def labels(documents: dict[tuple[str, str], Document], cluster: Document) -> dict[str, dict[str, str]]:
+    """The labels of every pod, by what it is for, with those that KubeRay adds."""
+    workers = {
+        group["groupName"]: group["template"]["metadata"]["labels"]
+        | {"ray.io/cluster": NAMESPACE, "ray.io/node-type": "worker", "ray.io/group": group["groupName"]}
+        for group in cluster["workerGroupSpecs"]
+    }
+    head = cluster["headGroupSpec"]["template"]["metadata"]["labels"]
+    return {
+        "head": head | {"ray.io/cluster": NAMESPACE, "ray.io/node-type": "head", "ray.io/group": "headgroup"},
+        **workers,
+        "api": documents["Deployment", "tradeactors-api"]["spec"]["template"]["metadata"]["labels"],
+        "doctor": documents["Job", "tradeactors-doctor"]["spec"]["template"]["metadata"]["labels"],
+        "stranger": {"app": "another"},
+    }
+
+
+def selects(selector: Document, labels: dict[str, str]) -> bool:
+    return selector.get("matchLabels", {}).items() <= labels.items() and all(
+        (labels.get(wanted["key"]) in wanted["values"]) is (wanted["operator"] == "In")
+        for wanted in selector.get("matchExpressions", [])
+    )
+
+
+def rules_for(documents: dict[tuple[str, str], Document], labels: dict[str, str], kind: str) -> list[Document] | None:
+    """The rules of a direction that hold for a pod; None where no policy closes it."""
+    policies = [
+        document["spec"]
+        for (document_kind, _), document in documents.items()
+        if document_kind == "NetworkPolicy"
+        and kind in document["spec"]["policyTypes"]
+        and selects(document["spec"]["podSelector"], labels)
+    ]
+    return [rule for policy in policies for rule in policy.get(kind.lower(), [])] if policies else None
+
+
+def callers_of(
+    documents: dict[tuple[str, str], Document], labels: dict[str, dict[str, str]], pod: str
+) -> tuple[set[str], list[Document]]:
+    """Which of our pods reach one, and the rules for others."""
+    rules = rules_for(documents, labels[pod], "Ingress")
+    assert rules is not None, f"{pod} is open to all"
+    assert all(rule.get("from") for rule in rules), "a rule without `from` lets all in"
+    pairs = [(source, rule) for rule in rules for source in rule["from"]]
+    selectors = [source["podSelector"] for source, _ in pairs if source.keys() == {"podSelector"}]
+    inside = {name for name, own in labels.items() if any(selects(selector, own) for selector in selectors)}
+    return inside, [rule for source, rule in pairs if source.keys() != {"podSelector"}]
+
+
+def test_rays_ports_belong_to_our_pods_alone(
+    documents: dict[tuple[str, str], Document], labels: dict[str, dict[str, str]]
+) -> None:
+    ours = set(labels) - {"stranger"}
+    for pod in ours:
+        inside, others = callers_of(documents, labels, pod)
+        assert inside == ours
+        if pod != "api":
+            assert others == []
+
+
+def test_the_api_is_reached_from_the_ingress_alone_and_at_its_port(
+    documents: dict[tuple[str, str], Document], labels: dict[str, dict[str, str]]
+) -> None:
+    _, (rule,) = callers_of(documents, labels, "api")
+    assert rule["from"] == [
+        {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "<ingress-namespace>"}}}
+    ]
+    assert [port["port"] for port in rule["ports"]] == [8000]
+
+
+def test_pods_reach_what_they_need_and_the_metadata_of_no_cloud(
+    documents: dict[tuple[str, str], Document], labels: dict[str, dict[str, str]]
+) -> None:
+    reached = {}
+    for pod in set(labels) - {"stranger"}:
+        rules = rules_for(documents, labels[pod], "Egress")
+        assert rules is not None, f"{pod} reaches everything"
+        assert all(rule.get("to") for rule in rules), "a rule without `to` leads everywhere"
+        blocks = [(target["ipBlock"], rule) for rule in rules for target in rule["to"] if "ipBlock" in target]
+        reached[pod] = {(block["cidr"], port["port"]) for block, rule in blocks for port in rule["ports"]}
+        for block, _ in blocks:
+            if block["cidr"] == "0.0.0.0/0":
+                assert {"169.254.0.0/16", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"} <= set(block["except"])
+    assert reached.pop("head") == {("<ray-redis-network>", 6379)}
+    outside = {("0.0.0.0/0", 443), ("::/0", 443)}
+    databases = {("<database-network>", 5432), ("<database-network>", 6379)}
+    assert all(found == outside | databases for found in reached.values()), reached

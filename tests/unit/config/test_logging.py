@@ -84,5 +84,45 @@ def test_a_password_is_redacted_whatever_is_in_it(password: str) -> None:
     )
 
 
+@pytest.mark.parametrize("password", ["a/b", "a/b@c/d", "/"])
+def test_the_password_of_a_database_may_have_a_slash(password: str) -> None:
+    for scheme in ("postgresql+psycopg", "postgresql", "redis", "rediss", "unix"):
+        assert redact_text(f"cannot reach {scheme}://ta:{password}@db:5432/x") == (
+            f"cannot reach {scheme}://ta:{REDACTED}@db:5432/x"
+        )
+
+
+@pytest.mark.parametrize(
+    ("said", "left"),
+    [
+        ("tgram://123456789:AAbbCC/-1001", f"tgram://{REDACTED}"),
+        ("sent to discord://4174216298/JHMHI8qBe7bk2ZwO5U711o3dV_js!", f"sent to discord://{REDACTED}"),
+        ("slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ/#x failed", f"slack://{REDACTED} failed"),
+        ("pover://user@token", f"pover://{REDACTED}"),
+        ("mailtos://me:secret@example.com", f"mailtos://{REDACTED}"),
+        ("https://hooks.slack.com/services/T0/B0/xyz: 404", f"https://hooks.slack.com/{REDACTED} 404"),
+        ("https://discord.com/api/webhooks/12/abc", f"https://discord.com/api/webhooks/{REDACTED}"),
+        ("POST https://api.telegram.org/bot12:AA/sendMessage", f"POST https://api.telegram.org/bot{REDACTED}"),
+        ("https://abcdef@sentry.example/1", f"https://{REDACTED}@sentry.example/1"),
+    ],
+)
+def test_a_token_in_the_address_of_a_notification_is_redacted(said: str, left: str) -> None:
+    assert redact_text(said) == left
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "GET https://api.kite.trade/orders?mail=a@b.c",
+        "http://127.0.0.1:8085/paper/health",
+        "postgresql+psycopg://postgres@/tradeactors?host=/tmp/ta-pg-1",
+        "unix://default@/tmp/ta-vk-1/valkey.sock",
+        "ws://127.0.0.1:8085/",
+    ],
+)
+def test_an_address_without_a_secret_is_left_as_it_is(said: str) -> None:
+    assert redact_text(said) == said
+
+
 def test_an_unquoted_password_is_redacted_to_its_end() -> None:
     assert redact_text("password=pa,ss;word, user=ta") == f"password={REDACTED}, user=ta"

@@ -1,3 +1,4 @@
+import fnmatch
 import importlib.util
 import json
 import re
@@ -80,3 +81,10 @@ def test_what_a_site_must_fill_in_is_marked(cluster: dict[str, Any]) -> None:
     token = cluster["file_mounts"]["~/tradeactors_ray_token"]
     for value in (provider["head_ip"], *provider["worker_ips"], *auth.values(), token):
         assert re.fullmatch(r"<[a-z0-9-]+>", value)
+
+
+@pytest.mark.parametrize("name", [".env", ".env.production", "client.pem", "tls.key"])
+def test_no_secret_of_the_operators_directory_is_copied_to_the_nodes(cluster: dict[str, Any], name: str) -> None:
+    # rsync compares a pattern without a slash with the last part of a path, in every directory
+    patterns = [pattern for pattern in cluster["rsync_exclude"] if "/" not in pattern]
+    assert any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)

@@ -1,13 +1,28 @@
 """DATA_DIR/secrets.json: keys are added and removed without ever losing one, or the file."""
 
 import json
+import os
 import stat
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
 import pytest
 
 from config.secret_store import SECRETS_FILE, change_keys, create_secrets, read_secrets
+from tests.kit.stack import temporary_data_dir
+
+AS_ANOTHER_USER = """
+import os, sys
+from pathlib import Path
+from config.secret_store import refuse_what_others_may_write
+os.setuid(65533)
+try:
+    refuse_what_others_may_write(Path(sys.argv[1]) / "secrets.json")
+except ValueError as refused:
+    print(refused)
+"""
 
 
 def test_a_change_keeps_everything_else_and_the_mode(tmp_path: Path) -> None:
@@ -48,6 +63,26 @@ def test_a_file_that_is_not_there_or_damaged_is_not_replaced(tmp_path: Path) -> 
     with pytest.raises(ValueError, match="damaged"):
         change_keys(tmp_path, lambda keys: keys)
     assert (tmp_path / SECRETS_FILE).read_text() == "{"
+
+
+@pytest.mark.parametrize(("name", "mode"), [(SECRETS_FILE, 0o666), (SECRETS_FILE, 0o620), ("", 0o777), ("", 0o770)])
+def test_secrets_that_others_may_have_planted_are_not_taken(tmp_path: Path, name: str, mode: int) -> None:
+    create_secrets(tmp_path)
+    (tmp_path / name).chmod(mode)
+    for use in (read_secrets, create_secrets):
+        with pytest.raises(ValueError, match=f"may be written by others .mode {mode:04o}.*chmod go-w"):
+            use(tmp_path)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_secrets_of_another_user_are_not_taken() -> None:
+    with temporary_data_dir() as data_dir:  # which others can reach
+        create_secrets(data_dir)
+        os.chown(data_dir / SECRETS_FILE, 65534, 65534)
+        data_dir.chmod(0o755)
+        line = [sys.executable, "-c", AS_ANOTHER_USER, str(data_dir)]
+        taken = subprocess.run(line, capture_output=True, text=True, check=False)
+        assert "belongs to the user with the id 65534" in taken.stdout, taken.stderr
 
 
 def test_a_link_is_followed_not_replaced(tmp_path: Path) -> None:

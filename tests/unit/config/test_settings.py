@@ -277,6 +277,9 @@ def test_a_redis_address_with_a_user_only_gets_the_kept_password(tmp_path: Path)
     assert load(redis_url="redis://default@127.0.0.1:7000/0").redis_url == (
         f"redis://default:{password}@127.0.0.1:7000/0"
     )
+    assert load(redis_url="unix://default@/tmp/ta-vk/valkey.sock").redis_url == (
+        f"unix://default:{password}@/tmp/ta-vk/valkey.sock"
+    )
     assert load(redis_url="redis://127.0.0.1:7000/0").redis_url == "redis://127.0.0.1:7000/0"
     assert load(redis_url="redis://:own@127.0.0.1/0").redis_url == "redis://:own@127.0.0.1/0"
 
@@ -289,6 +292,16 @@ def test_a_damaged_secrets_file_stops_the_start_and_is_kept(tmp_path: Path) -> N
         load_settings(secrets="create")
 
     assert (tmp_path / "data" / SECRETS_FILE).read_text() == "{"
+
+
+@pytest.mark.parametrize(
+    ("brokers", "api_docs", "served"),
+    [("paper", None, True), ("kite", None, False), ("paper,kite", None, False), ("kite", True, True)],
+)
+def test_the_api_describes_itself_where_no_real_orders_go_out_unless_it_is_set(
+    brokers: str, api_docs: bool | None, served: bool
+) -> None:
+    assert load(brokers=brokers, api_docs=api_docs).docs_served is served
 
 
 def test_a_data_directory_that_cannot_be_made_is_a_settings_error(tmp_path: Path) -> None:

@@ -1,11 +1,14 @@
 """Bodies, numbers, ids and methods that mean no good, sent to the application behind uvicorn."""
 
+import contextlib
 import itertools
+import socket
 from collections.abc import AsyncIterator, Iterator
 
 import httpx
 import pytest
 
+from api.edge.http_protocol import MAX_HEADER_BYTES
 from api.edge.middleware import MAX_BODY_BYTES
 from tests.integration.api_user import PASSWORD, ApiUser
 from tests.integration.served import served, settings_of
@@ -140,3 +143,56 @@ async def test_an_id_that_no_reader_of_json_takes_exactly_is_refused(web_user: A
 async def test_a_word_is_no_id_for_another_method(web: httpx.AsyncClient, path: str) -> None:
     answer = await web.patch(f"/strategy/{path}")
     assert (answer.status_code, answer.headers["Allow"]) == (405, "POST" if path in {"create", "start"} else "GET")
+
+
+# --- headers without end -----------------------------------------------------------------------------------------
+
+CHUNKED = (
+    b"POST /auth/login HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+)
+ENDLESS = {
+    "many headers": (b"GET /healthz HTTP/1.1\r\nHost: a\r\n", b"X-More: " + b"x" * 1000 + b"\r\n"),
+    "one header": (b"GET /healthz HTTP/1.1\r\nHost: a\r\nX-More: ", b"x" * 1000),
+    "the request line": (b"GET /healthz?", b"x" * 1000),
+    "empty lines before a request": (b"", b"\r\n" * 500),
+    "trailers": (CHUNKED + b"2\r\n{}\r\n0\r\n", b"X-More: " + b"x" * 1000 + b"\r\n"),
+    "one trailer": (CHUNKED + b"2\r\n{}\r\n0\r\nX-More: ", b"x" * 1000),
+}
+
+
+@pytest.mark.parametrize("kind", ENDLESS)
+def test_headers_without_end_take_no_memory_that_strategies_need(real_server: str, kind: str) -> None:
+    head, more = ENDLESS[kind]
+    address = ("127.0.0.1", int(real_server.rpartition(":")[2]))
+    with socket.create_connection(address, timeout=20) as client:
+        client.sendall(head)
+        sent = 0
+        with contextlib.suppress(ConnectionError):  # the server has closed the connection
+            while sent < 8 * 1024 * 1024:
+                client.sendall(more * 16)
+                sent += len(more) * 16
+        heard = b""
+        with contextlib.suppress(ConnectionError):
+            heard = client.recv(1000)
+    # What the sockets of both sides hold is not read by the server.
+    assert sent < 8 * 1024 * 1024
+    assert heard == b"" or heard.split()[1] in (b"431", b"422")
+
+
+def test_headers_that_end_but_are_too_many_get_an_answer(real_server: str) -> None:
+    with httpx.Client(base_url=real_server, trust_env=False) as client:
+        fits = client.get("/healthz", headers={"X-More": "x" * (MAX_HEADER_BYTES - 1000)})
+        refused = client.get("/healthz", headers={"X-More": "x" * MAX_HEADER_BYTES})
+        again = client.get("/healthz")
+    assert (fits.status_code, refused.status_code, again.status_code) == (200, 431, 200)
+    assert (refused.json()["code"], refused.headers["Connection"]) == ("headers_too_large", "close")
+
+
+async def test_a_body_does_not_count_as_headers(web: httpx.AsyncClient) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(1000):
+            yield b"x" * 60
+
+    for _ in range(3):  # on one connection
+        answer = await web.post("/auth/login", content=chunks(), headers=JSON)
+        assert answer.status_code == 422

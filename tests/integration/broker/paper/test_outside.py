@@ -169,7 +169,7 @@ def test_the_ledger_says_of_every_request_what_it_was_and_what_became_of_it(kite
 def test_half_a_request_is_never_executed(kite: Any, paper: PaperExchange) -> None:
     form = "exchange=NSE&tradingsymbol=INFY&transaction_type=BUY&product=MIS&order_type=LIMIT&price=100&quantity=1000"
     head = (
-        "POST /orders/regular HTTP/1.1\r\nHost: paper\r\nX-Kite-Version: 3\r\n"
+        "POST /orders/regular HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Kite-Version: 3\r\n"
         f"Authorization: token {kite.api_key}:{kite.access_token}\r\n"
         f"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {len(form)}\r\n\r\n"
     )

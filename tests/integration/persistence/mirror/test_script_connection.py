@@ -2,11 +2,15 @@
 
 import asyncio
 import itertools
+import threading
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
+from config.stack.guarded_process import GuardedProcess
+from config.stack.valkey import await_valkey, plan_valkey, valkey_command
 from persistence.errors import MirrorUnavailable
 from persistence.mirror.claims import Claim
 from persistence.mirror.mirror import RuntimeMirror
@@ -160,3 +164,19 @@ async def test_the_mirror_claims_by_it_and_by_the_slow_way_alike(redis_url: str)
     await mirror.settle_run(905)
     await mirror.release(905, "905-ENTRY-1")
     await mirror.close()
+
+
+async def test_claims_go_over_a_unix_socket_as_they_do_over_tcp(tmp_path: Path) -> None:
+    plan = plan_valkey(tmp_path, "secret-of-this-server", tmp_path)
+    server = GuardedProcess(valkey_command(plan))
+    try:
+        await asyncio.to_thread(await_valkey, plan, server, threading.Event())
+        connection = ScriptConnection(plan.url_with_password, (CLAIM,), timeout_s=0.5)
+        with pytest.raises(ScriptUnavailable):
+            await connection.run(CLAIM, KEYS, arguments("910-ENTRY-1"))
+        assert connection._connecting is not None
+        await connection._connecting
+        assert await connection.run(CLAIM, KEYS, arguments("910-ENTRY-1")) == "granted"
+        await connection.close()
+    finally:
+        server.stop()

@@ -1,0 +1,30 @@
+"""The paper exchange on this machine: its command, and the token of its control API."""
+
+import secrets
+import sys
+from pathlib import Path
+
+from config.secret_store import write_once
+from config.settings import Settings
+from config.stack.guarded_process import Command
+
+TOKEN_FILE = "paper_token"  # noqa: S105 - the name of the file
+
+
+def paper_command(settings: Settings, logs: Path, environment: dict[str, str]) -> Command:
+    """The exchange, on 127.0.0.1, with its journal and the token of its control API in DATA_DIR."""
+    ledger = settings.data_dir / "paper" / "ledger.jsonl"
+    ledger.parent.mkdir(mode=0o700, exist_ok=True)
+    paper_token(settings.data_dir)
+    argv = (
+        *(sys.executable, "-P", "-m", "broker.paper"),
+        *("--host", "127.0.0.1", "--port", str(settings.paper_port)),
+        *("--ledger-path", str(ledger), "--token-path", str(settings.data_dir / TOKEN_FILE)),
+    )
+    return Command("The paper exchange", argv, logs / "paper.log", environment)
+
+
+def paper_token(data_dir: Path) -> str:
+    """The token that `/paper/…` of the embedded exchange asks for; made once, in a file of mode 0600."""
+    write_once(data_dir / TOKEN_FILE, secrets.token_urlsafe(32) + "\n")
+    return (data_dir / TOKEN_FILE).read_text(encoding="ascii").strip()

@@ -1,0 +1,46 @@
+"""What one value of a setting must look like: each check raises ValueError with what the value must be."""
+
+import re
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+
+def web_root(value: str) -> str:
+    """An http or https address, without a slash at its end. Raises ValueError."""
+    if value and not (value.startswith(("http://", "https://")) and urlsplit(value).hostname):
+        raise ValueError("must be an http:// or https:// address")
+    return value.rstrip("/")
+
+
+def socket_root(value: str) -> str:
+    """An address of WebSockets, without a slash at its end. Raises ValueError."""
+    if value and not (value.startswith(("ws://", "wss://")) and urlsplit(value).hostname):
+        raise ValueError("must be a ws:// or wss:// address")
+    return value.rstrip("/")
+
+
+def encrypted_beyond_this_machine(value: str) -> str:
+    """An address that keys and tokens go to. Raises ValueError."""
+    address = urlsplit(value)
+    if address.scheme in ("http", "ws") and not _is_loopback(address.hostname or ""):
+        raise ValueError("must be encrypted (https, wss): API keys and tokens go there; only this machine needs no TLS")
+    return value
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def split(value: object) -> object:
+    """The parts of a text between its commas; anything else as it is."""
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def time_of_day(value: object) -> object:
+    """A text that is a time of day, or anything else as it is. Raises ValueError."""
+    if isinstance(value, str) and not re.fullmatch(r"\d\d:\d\d(:\d\d)?", value):
+        raise ValueError("must be a time of day such as 15:20")
+    return value
