@@ -128,6 +128,7 @@ class Settings(BaseSettings):
     login_retention_days: int = Field(default=90, ge=31, le=36_525)
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     paper_port: Port = 8085
+    paper_token: bool = False
     dashboard_port: Port = 8265
     data_dir: Path = Path("~/.local/share/tradeactors")
     secrets_dir: Path | None = None

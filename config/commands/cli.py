@@ -193,7 +193,10 @@ def _print_places(console: "Console", stack: "Stack") -> None:
         table.add_row("Paper exchange", urls["paper exchange"])
         table.add_row("  credentials", 'api_key "paper", api_secret "paper-secret", access_token "paper-token"')
         table.add_row("  another account", f"POST {urls['paper exchange']}/paper/accounts with the body {{}}")
-        table.add_row("  control token", f"{stack.settings.data_dir / PAPER_TOKEN_FILE}  (Authorization: Bearer ...)")
+        if stack.settings.paper_token:
+            table.add_row(
+                "  control token", f"{stack.settings.data_dir / PAPER_TOKEN_FILE}  (Authorization: Bearer ...)"
+            )
     table.add_row("Logs", str(stack.log_directory))
     table.add_row("Stop", "Ctrl-C")
     console.print(Panel(table, title="TradeActors is up", expand=False))

@@ -12,19 +12,20 @@ TOKEN_FILE = "paper_token"  # noqa: S105 - the name of the file
 
 
 def paper_command(settings: Settings, logs: Path, environment: dict[str, str]) -> Command:
-    """The exchange, on 127.0.0.1, with its journal and the token of its control API in DATA_DIR."""
+    """The exchange, on 127.0.0.1, with its journal and, where PAPER_TOKEN wants one, the token of its controls."""
     ledger = settings.data_dir / "paper" / "ledger.jsonl"
     ledger.parent.mkdir(mode=0o700, exist_ok=True)
+    token = ("--token-path", str(settings.data_dir / TOKEN_FILE)) if settings.paper_token else ()
     paper_token(settings.data_dir)
     argv = (
         *(sys.executable, "-P", "-m", "broker.paper"),
         *("--host", "127.0.0.1", "--port", str(settings.paper_port)),
-        *("--ledger-path", str(ledger), "--token-path", str(settings.data_dir / TOKEN_FILE)),
+        *("--ledger-path", str(ledger), *token),
     )
     return Command("The paper exchange", argv, logs / "paper.log", environment)
 
 
 def paper_token(data_dir: Path) -> str:
-    """The token that `/paper/…` of the embedded exchange asks for; made once, in a file of mode 0600."""
+    """The token that `/paper/…` of the embedded exchange may ask for; made once, in a file of mode 0600."""
     write_once(data_dir / TOKEN_FILE, secrets.token_urlsafe(32) + "\n")
     return (data_dir / TOKEN_FILE).read_text(encoding="ascii").strip()

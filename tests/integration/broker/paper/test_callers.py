@@ -120,7 +120,7 @@ def test_with_a_token_another_user_of_the_machine_controls_nothing(guarded: tupl
 
 
 def test_the_stack_starts_it_with_a_token_that_only_its_owner_reads(tmp_path: Path) -> None:
-    command = paper_command(stack_settings(tmp_path, paper_port=1), tmp_path, {})
+    command = paper_command(stack_settings(tmp_path, paper_port=1, paper_token=True), tmp_path, {})
     file = tmp_path / TOKEN_FILE
     assert str(file) in command.argv
     assert file.stat().st_mode & 0o777 == 0o600
