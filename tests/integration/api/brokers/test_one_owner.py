@@ -18,6 +18,7 @@ from persistence.database.repositories.brokers import ACCOUNT_TAKEN, BrokerAccou
 from persistence.errors import ConstraintViolated, SchemaRefused
 from tests.integration.api_user import ApiUser
 from tests.integration.apps import at, serving
+from tests.integration.persistence.database.new_database import database_of_before, new_database
 from tests.integration.rows import NOW, new_user
 from tests.kit.fakes.strategy_engine import FakeEngine
 from tests.kit.paper import PaperCredentials, PaperExchange
@@ -172,19 +173,12 @@ SELECT strategy.user_id, strategy.id, account.id, '0123456789abcdef', :at, :unti
 @pytest.fixture
 def upgrading(postgres_url: str) -> Iterator[Engine]:
     """A database of the version before, with three users of one account."""
-    admin = create_engine(postgres_url, isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        connection.execute(text("CREATE DATABASE shared_accounts"))
-    engine = create_engine(admin.url.set(database="shared_accounts"))
-    with engine.connect() as connection:
-        move(connection, "0004")
-        connection.execute(text(DOUBLES))
-        connection.commit()
-    yield engine
-    engine.dispose()
-    with admin.connect() as connection:
-        connection.execute(text("DROP DATABASE shared_accounts"))
-    admin.dispose()
+    with new_database(postgres_url) as url:
+        engine = create_engine(url)
+        with engine.connect() as connection:
+            database_of_before(connection, "0004", DOUBLES)
+        yield engine
+        engine.dispose()
 
 
 def move(connection: Connection, revision: str) -> None:

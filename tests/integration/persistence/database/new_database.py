@@ -1,10 +1,15 @@
 """A database of a test's own, on the server that all tests share."""
 
+import asyncio
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
-from sqlalchemy import create_engine, text
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, create_engine, text
+
+from persistence.database.engine import Sessions, migrate, migration_config, open_database, sessions_of
 
 
 @contextmanager
@@ -20,3 +25,23 @@ def new_database(postgres_url: str) -> Iterator[str]:
         with admin.connect() as connection:
             connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
         admin.dispose()
+
+
+@asynccontextmanager
+async def migrated_database(postgres_url: str) -> AsyncIterator[Sessions]:
+    """Sessions on a database of the test's own that has every migration."""
+    with new_database(postgres_url) as url:
+        await asyncio.to_thread(migrate, url)
+        engine = open_database(url, pool_size=3)
+        yield sessions_of(engine)
+        await engine.dispose()
+
+
+def database_of_before(connection: Connection, revision: str, rows: str) -> Config:
+    """Migrate as far as `revision`, put in what was stored then; with the answer the migrations go on from there."""
+    config = migration_config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)
+    connection.execute(text(rows))
+    connection.commit()
+    return config

@@ -13,17 +13,13 @@ from sqlalchemy.exc import DBAPIError, ProgrammingError
 from persistence.database.engine import (
     TENANT_ROLE,
     Sessions,
-    migrate,
-    migration_config,
-    open_database,
-    sessions_of,
     tenant_transaction,
     transaction,
 )
 from persistence.database.models.runs import Run
 from persistence.database.partitions import LOGS, make_months, month_of, months_ahead, partitions_of
 from persistence.errors import ConstraintViolated
-from tests.integration.persistence.database.new_database import new_database
+from tests.integration.persistence.database.new_database import database_of_before, migrated_database, new_database
 from tests.integration.rows import new_run
 
 NOW = datetime.now(UTC)
@@ -68,11 +64,8 @@ def empty(postgres_url: str) -> Iterator[Engine]:
 @pytest.fixture
 async def own(postgres_url: str) -> AsyncIterator[Sessions]:
     """A migrated database of the test's own."""
-    with new_database(postgres_url) as url:
-        await asyncio.to_thread(migrate, url)
-        engine = open_database(url, pool_size=3)
-        yield sessions_of(engine)
-        await engine.dispose()
+    async with migrated_database(postgres_url) as sessions:
+        yield sessions
 
 
 @pytest.fixture
@@ -95,11 +88,7 @@ def contents(connection: Connection) -> dict[str, tuple[str, int]]:
 
 def test_an_old_database_migrates_and_all_of_its_lines_are_there_and_back(empty: Engine) -> None:
     with empty.connect() as connection:
-        config = migration_config()
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0006")
-        connection.execute(text(OLD_ROWS))
-        connection.commit()
+        config = database_of_before(connection, "0006", OLD_ROWS)
         before = contents(connection)
         assert {log: rows for log, (_, rows) in before.items()} == {"order_logs": 80, "audit_log": 63}
         command.upgrade(config, "head")
@@ -116,11 +105,7 @@ def test_an_old_database_migrates_and_all_of_its_lines_are_there_and_back(empty:
 
 def test_ids_go_on_after_the_migration(empty: Engine) -> None:
     with empty.connect() as connection:
-        config = migration_config()
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0006")
-        connection.execute(text(OLD_ROWS))
-        connection.commit()
+        config = database_of_before(connection, "0006", OLD_ROWS)
         command.upgrade(config, "head")
         line = connection.scalar(
             text(

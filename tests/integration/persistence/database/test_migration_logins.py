@@ -6,7 +6,7 @@ import pytest
 from alembic import command
 from sqlalchemy import Connection, Engine, create_engine, text
 
-from persistence.database.engine import migration_config
+from tests.integration.persistence.database.new_database import database_of_before, new_database
 
 FAMILIES = """
 INSERT INTO users (email, password_hash) VALUES ('asha@example.com', 'x');
@@ -24,24 +24,15 @@ FROM users, (VALUES
 @pytest.fixture
 def database(postgres_url: str) -> Iterator[Engine]:
     """An empty database."""
-    admin = create_engine(postgres_url, isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        connection.execute(text("CREATE DATABASE upgrading"))
-    engine = create_engine(admin.url.set(database="upgrading"))
-    yield engine
-    engine.dispose()
-    with admin.connect() as connection:
-        connection.execute(text("DROP DATABASE upgrading"))
-    admin.dispose()
+    with new_database(postgres_url) as url:
+        engine = create_engine(url)
+        yield engine
+        engine.dispose()
 
 
 def test_families_of_refresh_tokens_become_logins_and_back(database: Engine) -> None:
     with database.connect() as connection:
-        config = migration_config()
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0001")
-        connection.execute(text(FAMILIES))
-        connection.commit()
+        config = database_of_before(connection, "0001", FAMILIES)
         before = _tokens(connection, "family_id", "revoked_at IS NOT NULL")
         command.upgrade(config, "0002")
         logins = connection.execute(text("SELECT right(id::text, 1), started_at::date::text, ended_at IS NOT NULL "

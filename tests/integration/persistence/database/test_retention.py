@@ -1,6 +1,5 @@
 """Which records are removed, and which never: younger ones, those of open runs, and everything in a dry run."""
 
-import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -10,12 +9,12 @@ from sqlalchemy import text
 
 from config.commands.prune import report, retention_of
 from config.settings import Settings
-from persistence.database.engine import Sessions, migrate, open_database, sessions_of, transaction
+from persistence.database.engine import Sessions, transaction
 from persistence.database.models.runs import Run
 from persistence.database.partitions import month_of
 from persistence.database.retention import OldRecords, Retention, forget_logins, old_records, prune
 from persistence.errors import DatabaseBusy
-from tests.integration.persistence.database.new_database import new_database
+from tests.integration.persistence.database.new_database import migrated_database
 from tests.integration.rows import new_run, new_user
 
 NOW = datetime.now(UTC)
@@ -27,11 +26,8 @@ YOUNGER = NOW - timedelta(days=300)
 @pytest.fixture
 async def own(postgres_url: str) -> AsyncIterator[Sessions]:
     """A migrated database of the test's own."""
-    with new_database(postgres_url) as url:
-        await asyncio.to_thread(migrate, url)
-        engine = open_database(url, pool_size=3)
-        yield sessions_of(engine)
-        await engine.dispose()
+    async with migrated_database(postgres_url) as sessions:
+        yield sessions
 
 
 async def run_of(sessions: Sessions, began: datetime, *, ended: bool) -> Run:
