@@ -112,6 +112,13 @@ class LoginThrottle:
         except RedisError:
             log.warning("login_throttle_unavailable")
 
+    async def take_back(self, account: str, address: str) -> None:
+        """An attempt from an address that the account knows is not to count: nothing was found out by it."""
+        try:
+            await self._take_back(keys=[_pair_key(account, address)])
+        except RedisError:
+            log.warning("login_throttle_unavailable")
+
     async def failed(self, address: str) -> None:
         """The address used something else than a password that is not good."""
         try:

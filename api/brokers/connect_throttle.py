@@ -13,8 +13,10 @@ _CONNECTS = 60
 class ConnectThrottle:
     """Counts attempts before the broker is asked, so that many at once are no way around it.
 
-    Ten failures in five minutes, which a success forgets, and sixty connects in all. Without Redis no user is
-    throttled, as at the login: a user who cannot renew the token of a held position is the greater harm.
+    Ten failures in five minutes, which a success forgets, and sixty connects in all. An outage of the broker is no
+    failure: with an expired token no exit leaves, so the user may try again as soon as the broker is back. Without
+    Redis no user is throttled, as at the login: a user who cannot renew the token of a held position is the greater
+    harm.
     """
 
     def __init__(self, redis: Redis) -> None:
@@ -26,6 +28,10 @@ class ConnectThrottle:
         # "known": counted for the user alone, from whatever address, and waits do not grow
         failed = await self._failures.attempt(f"connect-failed:{user_id}", "", known=True)
         return failed or await self._connects.attempt(f"connect:{user_id}", "", known=True)
+
+    async def not_answered(self, user_id: int) -> None:
+        """The broker did not answer, which is no failure of the user's."""
+        await self._failures.take_back(f"connect-failed:{user_id}", "")
 
     async def succeeded(self, user_id: int) -> None:
         """The broker was connected: the failures before are forgotten."""

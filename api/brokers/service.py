@@ -13,7 +13,7 @@ from api.base.translations import code_of
 from api.brokers.broker_threads import Asker, BrokerCalls
 from api.brokers.connect_throttle import ConnectThrottle, too_many_connects
 from api.brokers.lookups import credentials_of, is_past_its_morning, proxy_at
-from broker.errors import BrokerError, CredentialsMismatch, ExpiredToken, InvalidToken
+from broker.errors import BrokerError, BrokerUnreachable, CredentialsMismatch, ExpiredToken, InvalidToken
 from broker.kite.login import BrokerLogin
 from broker.proxy import Proxy
 from config.settings import Broker, Settings
@@ -109,6 +109,8 @@ class BrokerService:
             accepted = await self._validate(Asker(user_id, broker, keys.proxy), keys, request, stored)
             account = await self._store_alone(user_id, keys, request, accepted, address)
         except (ApiError, BrokerError) as error:
+            if isinstance(error, BrokerUnreachable):
+                await self._throttle.not_answered(user_id)
             await self._record_failure(user_id, broker, code_of(error), address)
             raise
         await self._throttle.succeeded(user_id)

@@ -61,3 +61,13 @@ async def test_connects_that_succeed_have_an_end_too(trader: ApiUser, sessions: 
     assert statuses == sorted(statuses)
     assert (statuses[0], statuses[-1]) == (200, 429)
     assert await lines_about_connects(sessions, trader) <= 62  # one for each of the two limits that refuse
+
+
+async def test_an_outage_of_the_broker_keeps_nobody_out_after_it(trader: ApiUser, paper: PaperExchange) -> None:
+    paper.control.outage(on=True)
+    try:
+        answers = [await trader.connect() for _ in range(15)]
+    finally:
+        paper.control.outage(on=False)
+    assert {(answer.status_code, answer.json()["code"]) for answer in answers} == {(503, "broker_unreachable")}
+    assert (await trader.connect()).status_code == 200
