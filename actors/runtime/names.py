@@ -5,6 +5,7 @@ from dataclasses import dataclass
 NAMESPACE = "tradeactors"
 
 _FEED = "feed:0"
+_EXECUTION = "execution:"
 _STRATEGY = "strategy:"
 _ROUTER = "router:"
 
@@ -51,7 +52,12 @@ def feed_names(pools: Pools) -> list[str]:
 
 def execution_name(account_id: int, pools: Pools) -> str:
     """The pool member that serves the account, always the same: it holds its connections and its order budget."""
-    return f"execution:{account_id % pools.execution}"
+    return f"{_EXECUTION}{account_id % pools.execution}"
+
+
+def is_execution(name: str) -> bool:
+    """Whether this is the name of an execution actor."""
+    return name.startswith(_EXECUTION)
 
 
 def ledger_name(strategy_id: int, pools: Pools) -> str:
@@ -61,4 +67,4 @@ def ledger_name(strategy_id: int, pools: Pools) -> str:
 
 def pool_names(pools: Pools) -> tuple[list[str], list[str]]:
     """Every execution and every ledger actor."""
-    return [f"execution:{n}" for n in range(pools.execution)], [f"ledger:{n}" for n in range(pools.ledger)]
+    return [f"{_EXECUTION}{n}" for n in range(pools.execution)], [f"ledger:{n}" for n in range(pools.ledger)]

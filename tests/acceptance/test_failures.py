@@ -3,6 +3,8 @@
 import os
 import signal
 
+import psutil
+
 from tests.kit.paper import eventually
 from tests.kit.trader import Deployment, Trader
 
@@ -177,6 +179,31 @@ def test_execution_killed_while_a_buy_hangs_leaves_one_order_and_a_guarded_posit
     assert strategy.until_stopped()["position"] == "exited_by_sl"
     assert (strategy.sides(), strategy.net()) == (["BUY", "SELL"], 0)
     assert len(strategy.requests()) == 2
+
+
+def _spare_processes(beside: int) -> set[int]:
+    """Workers of the same Ray node that were begun for execution and are no actor yet."""
+    return {
+        worker.pid
+        for worker in psutil.Process(beside).parent().children()
+        if worker.name().startswith("ray::IDLE") and "WORKER_IMPORTS_AHEAD" in worker.environ()
+    }
+
+
+def test_execution_that_dies_is_back_in_a_process_that_has_waited_for_it(
+    deployment: Deployment, trader: Trader
+) -> None:
+    deployment.exchange.set_price("NSE:SBIN", 800.00)
+    strategy = trader.strategy("SBIN", buy_in=3, stop_loss=790.00)
+    strategy.until_position("bought")
+    killed = deployment.actor_pid("execution:0")
+    spares = eventually(lambda: _spare_processes(killed), 30, "a spare process waits")
+    os.kill(killed, signal.SIGKILL)
+    strategy.set_price(789.00)
+    eventually(lambda: _alive_again(deployment, "execution:0", killed), 20, "execution is back")
+    assert deployment.actor_pid("execution:0") in spares
+    assert strategy.until_stopped()["position"] == "exited_by_sl"
+    assert (strategy.sides(), strategy.net()) == (["BUY", "SELL"], 0)
 
 
 def test_strategy_killed_while_its_stop_loss_hangs_sells_once(deployment: Deployment, trader: Trader) -> None:

@@ -41,13 +41,14 @@ class TradingAccount:
         self._book = SharedRead(self._read, _READ_SPACING_S)
         self._warm_until = 0.0
 
-    async def read_book(self) -> Sequence[OrderReport]:
-        """The whole order book, by a read that begins after this call.
+    async def read_book(self, since: float | None = None) -> Sequence[OrderReport]:
+        """The whole order book, by a read that begins after this call, or has begun after `since` (the loop's time)
+        and just now: two reads must be as far apart in any case.
 
         Raises:
             BrokerUnavailable: the read failed.
         """
-        return await self._book.next()
+        return await (self._book.next() if since is None else self._book.since(since))
 
     async def _read(self) -> Sequence[OrderReport]:
         return await self.gateway.orders()
@@ -119,13 +120,23 @@ class ShareReservations:
 
 
 class SharedRead(Generic[T]):
-    """One read for all who ask before it begins. `next` gives one that begins after the call."""
+    """One read for all who ask before it begins. `next` gives one that begins after the call; `since` also one that
+    began after an earlier instant, if no other may begin yet."""
 
     def __init__(self, read: Callable[[], Awaitable[T]], spacing_s: float) -> None:
         self._call, self._spacing_s = read, spacing_s
         self._next: asyncio.Task[T] | None = None
         self._reading = asyncio.Lock()
         self._last_read_at = 0.0
+        self._latest: tuple[float, T] | None = None
+
+    async def since(self, instant: float) -> T:
+        """The latest read if it began after the instant (the loop's time). Raises what the read raises."""
+        if self._latest is not None:
+            began_at, value = self._latest
+            if instant <= began_at and asyncio.get_running_loop().time() < began_at + self._spacing_s:
+                return value
+        return await self.next()
 
     async def next(self) -> T:
         """The next read. Raises what the read raises."""
@@ -141,8 +152,10 @@ class SharedRead(Generic[T]):
             if spacing > 0:
                 await asyncio.sleep(spacing)
             self._next = None  # a caller that asks from now on needs a later read
-            self._last_read_at = loop.time()
-            return await self._call()
+            began_at = self._last_read_at = loop.time()
+            value = await self._call()
+            self._latest = began_at, value
+            return value
 
 
 def _retrieve(read: "asyncio.Task[T]") -> None:

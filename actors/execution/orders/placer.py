@@ -146,6 +146,7 @@ class OrderPlacer:
     async def _attempt(
         self, placement: Placement, leaves_by: datetime | None
     ) -> OrderReport | PlacementFailed | tuple[Placement, Move]:
+        began_at = asyncio.get_running_loop().time()
         repeated = _requests(placement) > 0 or self.command.look_up_first or self.command.look_once
         if repeated and (closed := self._closed()) is not None:
             return closed
@@ -159,7 +160,7 @@ class OrderPlacer:
         except TimeoutError:
             return self._too_late(placement)
         if repeated:
-            found = await self._find()
+            found = await self._find(since=began_at)  # the look at the shares may have read the book just now
             if found:
                 return self._adopted(found)
             if found is None and self._doubtful:
@@ -250,11 +251,11 @@ class OrderPlacer:
 
     # --- what is known --------------------------------------------------------------------------------------------
 
-    async def _find(self) -> list[OrderReport] | None:
+    async def _find(self, *, since: float | None = None) -> list[OrderReport] | None:
         """The orders of the book that carry the tag; None if the book could not be read, which proves nothing."""
         tag = self.command.intent.tag
         try:
-            book = await self.account.read_book()
+            book = await self.account.read_book(since)
         except BrokerUnavailable as error:
             self._login_expired = isinstance(error, BrokerLoginExpired)
             log.warning("execution.look_up_failed", intent=str(self.command.intent.id), reason=str(error))

@@ -1,24 +1,24 @@
 """Idle workers kept ready on every node, so that a START finds a process which has imported everything already.
 
 An actor that starts cold takes most of a second of both cores. Ray starts idle workers ahead when a node's raylet is
-asked to (`PrestartWorkers`), for the one job whose actors may have them, and keeps them for as long as it was asked. So
-each process that creates strategies has its pools, and fills them up again after each START.
+asked to, for the one job whose actors may have them, and keeps them for as long as it was asked. So each process that
+creates strategies has its pools, and fills them up again after each START.
 """
 
 import asyncio
-import functools
 from collections import Counter, deque
 from typing import Any
 
 import grpc
 import ray
 import structlog
-from ray._private.grpc_utils import init_grpc_channel  # the one way to a raylet that knows the cluster's token
 from ray._private.state import state as ray_state
-from ray.core.generated import common_pb2, gcs_pb2, node_manager_pb2, node_manager_pb2_grpc
+from ray.core.generated import common_pb2, gcs_pb2
 from ray.exceptions import RayError
 
 from actors.runtime.driver import pool_size
+from actors.runtime.idle_workers import prestart
+from actors.runtime.names import is_execution
 from actors.waiting import within
 from config.capacity import available_memory
 
@@ -35,8 +35,6 @@ _COUNT_S = 20.0
 
 _PACE_S = 1.0
 """Between two workers that are begun beyond those at rest: together they take half of a core at most."""
-
-_TIMEOUT_S = 5.0
 
 
 class WarmPool:
@@ -133,7 +131,8 @@ def _available(node: dict[str, Any], idle: int) -> int:
 
 
 def idle_workers() -> Counter[str]:
-    """How many workers of each node are no actor's, whichever job they are for."""
+    """How many workers of each node are no actor's, whichever job they are for. Not counted are the spare processes
+    that execution actors keep (`hosts.spare_process`): no strategy can have them."""
     accessor = ray_state._connect_and_get_accessor()  # noqa: SLF001 - as `ray.nodes` does
     idle: Counter[str] = Counter()
     for packed in accessor.get_worker_table():
@@ -142,22 +141,5 @@ def idle_workers() -> Counter[str]:
             idle[worker.worker_address.node_id.hex()] += 1
     for actor in ray_state.actor_table(None).values():
         if actor["State"] == "ALIVE":
-            idle[actor["Address"]["NodeID"]] -= 1
+            idle[actor["Address"]["NodeID"]] -= 2 if is_execution(actor["Name"]) else 1
     return idle
-
-
-@functools.lru_cache(maxsize=256)
-def _raylet(address: str) -> Any:
-    return node_manager_pb2_grpc.NodeManagerServiceStub(init_grpc_channel(address))
-
-
-def prestart(node: dict[str, Any], count: int, keep_s: int = _KEEP_S) -> None:
-    """Ask a node's raylet for `count` idle workers for this process's job, kept for `keep_s`. Raises grpc.RpcError."""
-    request = node_manager_pb2.PrestartWorkersRequest(
-        language=common_pb2.PYTHON,
-        job_id=bytes.fromhex(ray.get_runtime_context().get_job_id()),
-        num_workers=count,
-        keep_alive_duration_secs=keep_s,
-    )
-    request.runtime_env_info.serialized_runtime_env = "{}"
-    _raylet(f"{node['NodeManagerAddress']}:{node['NodeManagerPort']}").PrestartWorkers(request, timeout=_TIMEOUT_S)

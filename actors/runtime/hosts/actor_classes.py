@@ -3,7 +3,7 @@
 from typing import Any
 
 from actors.runtime import names
-from actors.runtime.hosts.actor_options import actor_of
+from actors.runtime.hosts.actor_options import actor_of, environment_of
 from actors.runtime.hosts.remote_classes import ExecutionActor, Ledger, MarketListener
 from actors.runtime.hosts.strategy import StrategyActor
 from actors.runtime.names import Pools
@@ -24,7 +24,11 @@ def create_strategy(run_id: int, strategy_id: int, pools: Pools) -> Any:
 def create_pools(pools: Pools) -> list[Any]:
     """The actors that every strategy relies on: execution, ledgers, and the feed of each broker."""
     execution, ledgers = names.pool_names(pools)
-    gateway = {"resources": {ORDER_GATEWAY: 0.001}, "max_concurrency": _CONCURRENT_CALLS}
+    gateway = {
+        "resources": {ORDER_GATEWAY: 0.001},
+        "max_concurrency": _CONCURRENT_CALLS,
+        "runtime_env": environment_of("actors.runtime.hosts.execution"),
+    }
     return [
         *(actor_of(Ledger, name, max_concurrency=_CONCURRENT_CALLS) for name in ledgers),
         *(actor_of(ExecutionActor, name, pools, **gateway) for name in execution),

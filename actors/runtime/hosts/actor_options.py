@@ -7,6 +7,8 @@ not none, so that a head node with `--num-cpus 0` carries none of them and its d
 """
 
 import functools
+import importlib
+import os
 from typing import Any
 
 import ray
@@ -22,9 +24,23 @@ _COMMON: dict[str, Any] = {
     "num_cpus": 0.001,
 }
 
+_IMPORTS = "WORKER_IMPORTS_AHEAD"
+
 _remote_class = functools.cache(ray.remote)  # each new one would be exported to the cluster again
 
 
 def actor_of(host: type, name: str, *arguments: Any, **options: Any) -> Any:
     """The actor of that name, made if there is none."""
     return _remote_class(host).options(name=name, **(_COMMON | options)).remote(*arguments)
+
+
+def environment_of(module: str) -> dict[str, Any]:
+    """A Ray runtime environment whose idle workers have imported this module when they become an actor.
+
+    Every idle worker imports `actor_classes`, and with it this module, before it is anybody's.
+    """
+    return {"env_vars": {_IMPORTS: module}}
+
+
+if _module := os.environ.get(_IMPORTS):
+    importlib.import_module(_module)

@@ -23,6 +23,7 @@ from actors.runtime.clients.trading_hours import Markets
 from actors.runtime.clients.update_streams import UpdateFollower
 from actors.runtime.clock import SystemClock
 from actors.runtime.hosts.process_tuning import tune
+from actors.runtime.hosts.spare_process import keep_spare
 from actors.runtime.names import Pools
 from actors.runtime.peers import Peers, own_host, own_name, own_node
 from actors.runtime.plane import invitations, linked_orders
@@ -70,6 +71,7 @@ class ExecutionActor:
         self._hearing = asyncio.create_task(self._execution.stops.keep_hearing())
         self._rehearsing = asyncio.create_task(self._execution.rehearsal.run())
         self._watching = asyncio.create_task(self._watch_again(pools))
+        self._keeping_spare = asyncio.create_task(keep_spare())
         self._showing = asyncio.create_task(self._keep_showing(GuardsInMirror(claims.mirror)))
 
     async def _keep_showing(self, display: GuardDisplay) -> None:

@@ -48,7 +48,7 @@ class LinkedOrderExecution(ray_ports.RayOrderExecution):
                     return  # there is no way to link; commands go as Ray calls
                 await (await self._link.open(invited))
             except Exception as error:  # noqa: BLE001 - whatever it was, commands go as Ray calls meanwhile
-                log.info("desk.not_linked", extra={"strategy_id": self._strategy_id, "error": repr(error)})
+                log.info("execution.not_linked", extra={"strategy_id": self._strategy_id, "error": repr(error)})
             await asyncio.sleep(RELINK_S)
 
 

@@ -54,6 +54,22 @@ async def test_reads_keep_their_distance() -> None:
 
 
 @in_virtual_time
+async def test_a_read_that_began_after_an_instant_stands_for_as_long_as_no_other_may_begin() -> None:
+    account, gateway, _ = a_trading_account()
+    loop = asyncio.get_running_loop()
+    await account.read_book(loop.time())
+    await passing(0.1)
+    before = loop.time()
+    await account.read_book(0.0)
+    assert len(gateway.reads) == 1
+    await account.read_book(before)
+    assert len(gateway.reads) == 2
+    await passing(0.2)
+    await account.read_book(before)
+    assert len(gateway.reads) == 3
+
+
+@in_virtual_time
 async def test_a_read_that_fails_fails_for_those_who_waited_for_it_and_for_nobody_else() -> None:
     account, gateway, _ = a_trading_account()
     gateway.read_takes_s, gateway.down = 0.5, True

@@ -111,6 +111,16 @@ async def test_an_exit_in_doubt_whose_session_expires_says_so_and_goes_on_after_
 
 
 @in_virtual_time
+async def test_an_exit_of_a_lost_execution_leaves_after_two_looks_at_the_book() -> None:
+    """One for the order, one for the shares, which is later and shows the order too; a third would cost 0.15 s."""
+    bench = ExecutionBench()
+    await bench.filled(a_command(a_sell(), look_once=True))
+    (sent_at,) = bench.posted_at
+    assert len([at for at in bench.broker.reads if at - NOW <= sent_at]) == 3  # the watcher of the account begins, too
+    assert sent_at <= timedelta(milliseconds=300)
+
+
+@in_virtual_time
 async def test_two_orders_under_a_tag_raise_an_alert_and_the_live_one_is_followed() -> None:
     bench = ExecutionBench()
     for order_id in ("1", "2"):

@@ -1,6 +1,7 @@
 """What a strategy's process imports costs memory as many times as there are strategies."""
 
 import inspect
+import os
 import subprocess
 import sys
 from types import ModuleType
@@ -8,6 +9,7 @@ from types import ModuleType
 import pytest
 
 from actors.runtime.hosts import execution, feed, ledger, remote_classes
+from actors.runtime.hosts.actor_options import environment_of
 
 OURS = """
 actors actors.domain actors.domain.errors actors.domain.identifiers actors.domain.market_hours actors.domain.money
@@ -40,6 +42,16 @@ def test_a_strategys_process_imports_ray_and_these_modules_and_nothing_else() ->
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.split() == sorted(OURS)
+
+
+def test_an_idle_worker_imports_ahead_what_its_environment_names() -> None:
+    environment = environment_of("actors.runtime.hosts.execution")["env_vars"]
+    script = "import sys, actors.runtime.hosts.actor_classes; print('actors.execution.shell' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True, text=True, timeout=60, check=True, env=dict(os.environ) | environment,
+    )  # fmt: skip
+    assert done.stdout.strip() == "True"
 
 
 @pytest.mark.parametrize(
