@@ -98,8 +98,13 @@ def possible_guards() -> Iterator[GuardsCase]:
     for step in (GUARDING, TOUCHED, RESTING):
         yield from (GuardsCase(step, killed) for killed in _KILLED)
     for point, owner in POINTS.items():
-        yield from (GuardsCase(point, killed) for killed in _KILLED if owner in killed)
+        yield from (GuardsCase(point, killed) for killed in _KILLED if owner in killed and _is_reached(point, killed))
     yield from (GuardsCase(TOUCHED, event=event) for event in Event)
+
+
+def _is_reached(point: str, killed: tuple[Victim, ...]) -> bool:
+    """A strategy whose router has died hears of no price before execution has sold: there is nothing to decide."""
+    return not (point == "decide.before" and Victim.ROUTER in killed)
 
 
 def guards_cases() -> list[GuardsCase]:
