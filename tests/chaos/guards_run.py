@@ -71,7 +71,7 @@ class GuardsFlow:
         self._last: GuardsCaseRun | None = None
 
     def run_all(self, wanted: Iterable[GuardsCase]) -> Iterator[GuardsResult]:
-        """Live every case, those that did not happen as they were meant to once more; no round begins after `until`."""
+        """Run every case, those that did not happen as they were meant to once more; no round begins after `until`."""
         again: list[GuardsCase] = []
         for result in self._rounds(wanted):
             if result.untried:
@@ -131,7 +131,7 @@ def _end(pair: tuple[GuardsCaseRun, GuardsResult]) -> None:
 
 
 def run_guards(cases: list[GuardsCase], until: float, tell: Callable[[str], None]) -> Iterator[GuardsResult]:
-    """Live every case on a stack of its own."""
+    """Run every case on a stack of its own."""
     if cases:
         with running_session(api_rate_per_minute=0, auth_rate_per_minute=0) as (_, deployment):
             warm_up(deployment)

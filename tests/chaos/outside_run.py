@@ -77,7 +77,7 @@ class OutsideFlow:
             self._slots.put(slot)
 
     def run_all(self, wanted: Iterable[OutsideCase]) -> Iterator[OutsideResult]:
-        """Live every case, those that did not happen as they were meant to once more; none begins after `until`."""
+        """Run every case, those that did not happen as they were meant to once more; none begins after `until`."""
         cases = list(wanted)
         again: list[OutsideCase] = []
         for result in self._run_once(cases):
@@ -100,7 +100,7 @@ class OutsideFlow:
                 yield from (result for result in pool.map(self.run, batch) if result is not None)
 
     def run(self, case: OutsideCase) -> OutsideResult | None:
-        """Live one case; None after `until`."""
+        """Run one case; None after `until`."""
         if time.monotonic() > self._until:
             return None
         slot = self._slots.get()
@@ -113,7 +113,7 @@ class OutsideFlow:
 def run_everywhere(
     cases: list[OutsideCase], until: float = float("inf"), when_up: Callable[[], None] = lambda: None
 ) -> Iterator[OutsideResult]:
-    """Live every case on a stack that suits it. `when_up` is called once the stack of this process runs."""
+    """Run every case on a stack that suits it. `when_up` is called once the stack of this process runs."""
     if usual := [case for case in cases if not case.needs_hours]:
         with running_session(**_UNLIMITED) as (_, deployment):
             when_up()
@@ -157,7 +157,7 @@ def _closing_soon(directory: Path) -> Closing:
 
 
 def result_of(case_run: OutsideCaseRun) -> OutsideResult:
-    """Live it, and have it judged."""
+    """Run it, and have it judged."""
     begun = time.monotonic()
     result = OutsideResult(case_run.case)
     try:

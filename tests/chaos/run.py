@@ -54,7 +54,7 @@ class Result:
 def run_all(
     deployment: Deployment, wanted: Iterable[Case], console: Console | None = None, journal: Path | None = None
 ) -> list[Result]:
-    """Live every case, those that did not happen as they were meant to once more."""
+    """Run every case, those that did not happen as they were meant to once more."""
     results = {result.case.name: result for result in _run_cases(deployment, list(wanted), console, journal)}
     again = [result.case for result in results.values() if result.untried]
     if again:
@@ -102,7 +102,7 @@ class _Flow:
             self._falling.put(market)
 
     def run(self, case: Case) -> Result:
-        """Live one case, in a market of its own if the price is to fall there."""
+        """Run one case, in a market of its own if the price is to fall there."""
         if case.action is not Action.STOPLOSS:
             return self._run(case, QUIET)
         market = self._falling.get()
@@ -117,7 +117,7 @@ class _Flow:
 
 
 def result_of(case_run: CaseRun) -> Result:
-    """Live it, and have it judged."""
+    """Run it, and have it judged."""
     begun = time.monotonic()
     result = Result(case_run.case, 0.0)
     try:

@@ -235,7 +235,7 @@ class Soak:
 
 
 def soak(minutes: float, strategies: int, seed: int) -> Soak:
-    """Live a day, and come back with what was seen."""
+    """Run a day, and come back with what was seen."""
     begun = time.monotonic()
     unlimited = {"api_rate_per_minute": 0, "auth_rate_per_minute": 0}
     with running_session(calendar="24x7", orders_per_day=PER_DAY, **unlimited) as (_, deployment):

@@ -47,7 +47,7 @@ class Records:
         portfolio.roll(ist_date(self._clock.now_ns()))
         return portfolio
 
-    def live(self, user_id: str) -> list[Order]:
+    def working(self, user_id: str) -> list[Order]:
         """Orders of an account to which something can still happen, oldest first."""
         return [order for order in self.by_user[user_id] if not order.is_terminal]
 

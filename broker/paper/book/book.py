@@ -104,12 +104,12 @@ class OrderBook:
 
     def available_margin(self, account: Account) -> int:
         """Money free for new orders, in paise."""
-        live = self._records.live(account.user_id)
+        live = self._records.working(account.user_id)
         return self._funds.available(account, self.portfolio(account.user_id), live)
 
-    def live(self, user_id: str) -> list[Order]:
+    def working(self, user_id: str) -> list[Order]:
         """Orders of an account to which something can still happen, oldest first."""
-        return self._records.live(user_id)
+        return self._records.working(user_id)
 
     def resting(self, token: int) -> list[Order]:
         """Orders of an instrument that wait for the market, in the order of the queue."""
@@ -129,7 +129,7 @@ class OrderBook:
         if portfolio.widens(terms):
             self._rules.check_product(terms, instrument)
             self._session.check_cutoff(terms, instrument)
-        self._funds.check(account, terms, portfolio, self._records.live(account.user_id))
+        self._funds.check(account, terms, portfolio, self._records.working(account.user_id))
         now = self._clock.now_ns()
         order = Order(
             order_id=str(self._records.next_id()),

@@ -151,6 +151,6 @@ class SessionBoundaries:
     def _close(self, group: Group) -> None:
         tokens = {instrument.token for instrument in self._of(group)}
         for account in list(self._exchange.accounts):
-            for order in self._exchange.book.live(account.user_id):
+            for order in self._exchange.book.working(account.user_id):
                 if order.instrument_token in tokens:
                     self._exchange.book.cancel_by_exchange(order, DAY_ENDED)

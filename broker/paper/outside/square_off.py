@@ -33,7 +33,7 @@ def close_positions(
     """
     live = [
         order
-        for order in exchange.book.live(account.user_id)
+        for order in exchange.book.working(account.user_id)
         if order.terms.product == product and concerns(order.instrument_token)
     ]
     for order in live:
