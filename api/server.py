@@ -18,6 +18,10 @@ KEEP_ALIVE_S = 5
 MAX_CONNECTIONS = 4096
 """Beyond it 503 at once, rather than a process that has run out of memory or file handles."""
 
+DEAD_PEER_S = 15
+"""How long what was sent may stay unacknowledged. An event stream sends something every 15 seconds: a peer that has
+lost its network holds its connection for half a minute, and not for the quarter of an hour of Linux."""
+
 _STARTUP_FAILED = 3
 """The exit status that uvicorn's own command gives."""
 
@@ -31,6 +35,13 @@ class ApiServer(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
         super().__init__(config)
         self._app = app
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen; every connection takes over the patience with a dead peer."""
+        await super().startup(sockets)
+        for server in getattr(self, "servers", ()):
+            for listener in server.sockets:
+                listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_PEER_S * 1000)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop: no new connections, streams to their end, the rest within its grace."""

@@ -31,11 +31,13 @@ _STATUSES_AT_ONCE = 50
 
 @dataclass(frozen=True, slots=True)
 class PushedEvent:
-    """One event as the client gets it. `event_id`: where to go on from after it, if that is possible."""
+    """One event as the client gets it. `event_id`: where to go on from after it, if that is possible. `retry_s`: how
+    long a client that connects again by itself is to wait before it does."""
 
     name: str
     data: EventData
     event_id: str | None = None
+    retry_s: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

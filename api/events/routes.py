@@ -12,7 +12,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from api.base.dependencies import resources
 from api.base.problems import problem_response
 from api.events.reader import PushedEvent
-from api.events.schemas import EventId, EventsQuery, SnapshotEnd, StrategyDeleted
+from api.events.schemas import EventId, EventsQuery, SnapshotEnd, StrategyDeleted, StreamReplaced
 from api.events.streams import EventsService
 from api.users.dependencies import Claims
 
@@ -35,11 +35,12 @@ _DATA = {
             {"$ref": "#/components/schemas/StrategyStatus"},
             StrategyDeleted.model_json_schema(),
             SnapshotEnd.model_json_schema(),
+            StreamReplaced.model_json_schema(),
         ]
     },
 }
 _STREAM: dict[str, Any] = {
-    "description": "Events named `snapshot`, `snapshot_end`, `strategy` and `deleted`",
+    "description": "Events named `snapshot`, `snapshot_end`, `strategy`, `deleted` and `replaced`",
     "content": {"text/event-stream": {"itemSchema": {"properties": {"data": _DATA}}}},
 }
 
@@ -72,4 +73,5 @@ async def events(
     Without an id to go on from, it begins with a snapshot.
     """
     async for event in pushed:
-        yield ServerSentEvent(event=event.name, data=event.data, id=event.event_id)
+        retry_ms = None if event.retry_s is None else event.retry_s * 1000
+        yield ServerSentEvent(event=event.name, data=event.data, id=event.event_id, retry=retry_ms)

@@ -30,4 +30,10 @@ class SnapshotEnd(BaseModel):
     strategies: int
 
 
-EventData = StrategyStatus | StrategyDeleted | SnapshotEnd
+class StreamReplaced(BaseModel):
+    """Data of a `replaced` event, the last of a stream: a newer one of the same user has taken its place."""
+
+    detail: str = "A newer event stream of yours took the place of this one"
+
+
+EventData = StrategyStatus | StrategyDeleted | SnapshotEnd | StreamReplaced

@@ -12,8 +12,8 @@ from datetime import datetime
 
 import structlog
 
-from api.base.errors import ApiError
 from api.events.reader import Batch, EventReader, PushedEvent
+from api.events.schemas import StreamReplaced
 from api.users.tokens import AccessClaims
 from persistence.errors import DatabaseUnavailable, MirrorUnavailable
 from persistence.mirror.event_stream import EventStream
@@ -27,7 +27,10 @@ RESUBSCRIBE_S = 1.0
 """Between the tries to listen for wake-ups while Redis does not answer."""
 
 STREAMS_PER_USER = 5
-"""In one process: a phone, a tablet, a browser, and some that have lost their network and do not know it yet."""
+"""In one process. With one more, the oldest makes way: it is likely that of a phone which has lost its network."""
+
+REPLACED_RETRY_S = 60
+"""How soon a browser whose stream has made way may connect again by itself: six devices must not take turns."""
 
 _CANCEL_AGAIN_S = 0.2
 
@@ -48,7 +51,7 @@ class EventFeed:
         self._reader, self._claims, self._is_live, self._now = reader, claims, is_live, now
         self._heartbeat_s = heartbeat_s
         self._woken = asyncio.Event()
-        self._ended = False
+        self._ended = self._replaced = False
         self._next_check = time.monotonic() + heartbeat_s
         self._batch = Batch((), "")
 
@@ -61,18 +64,26 @@ class EventFeed:
         self._ended = True
         self._woken.set()
 
+    def make_way(self) -> None:
+        """No event follows but the one that says why."""
+        self._replaced = True
+        self.end()
+
     async def begin(self, last_id: str | None) -> None:
         """Read the first events. Raises what `EventReader.read` raises."""
         self._batch = await self._reader.read(self._claims.user_id, last_id)
 
     async def events(self, *, follow: bool) -> AsyncIterator[PushedEvent]:
-        """What there is; with `follow` also what comes, until the login ends, its token expires or `end` is called."""
+        """What there is; with `follow` also what comes, until the login ends, its token expires, or `end` or `make_way`
+        is called."""
         while True:
             for event in self._batch.events:
                 yield event
             if not self._batch.more and not (follow and await self._wait()):
-                return
+                break
             await self._read_on()
+        if self._replaced:
+            yield PushedEvent("replaced", StreamReplaced(), retry_s=REPLACED_RETRY_S)
 
     async def _read_on(self) -> None:
         last_id = self._batch.last_id
@@ -118,7 +129,8 @@ class EventsService:
         """`is_live` tells whether a login goes on; it may raise DatabaseUnavailable."""
         self._reader, self._stream, self._is_live, self._now = reader, stream, is_live, now
         self._heartbeat_s = heartbeat_s
-        self._feeds: dict[int, set[EventFeed]] = {}
+        self._feeds: dict[int, dict[EventFeed, None]] = {}
+        """Of each user, oldest first."""
         self._ending = False
         self._listening: asyncio.Task[None] | None = None
 
@@ -141,27 +153,27 @@ class EventsService:
 
     @asynccontextmanager
     async def open(self, claims: AccessClaims, last_id: str | None) -> AsyncIterator[EventFeed]:
-        """A stream of the user's events after `last_id`, or from a snapshot on.
+        """A stream of the user's events after `last_id`, or from a snapshot on; the user's oldest may end for it.
 
         Raises:
-            ApiError: 429 `too_many_streams`.
             MirrorUnavailable, DatabaseUnavailable: there is nothing to begin with.
         """
         feed = EventFeed(self._reader, claims, self._is_live, self._now, self._heartbeat_s)
-        mine = self._feeds.setdefault(claims.user_id, set())
+        mine = self._feeds.setdefault(claims.user_id, {})
         if len(mine) >= STREAMS_PER_USER:
-            retry_after = {"Retry-After": str(round(HEARTBEAT_S))}
-            raise ApiError(429, "too_many_streams", "Too many event streams are open; close one", retry_after)
-        mine.add(feed)
+            oldest = next(iter(mine))
+            del mine[oldest]
+            oldest.make_way()
+        mine[feed] = None
         try:
             await feed.begin(last_id)
             if self._ending:
                 feed.end()
             yield feed
         finally:
-            mine.discard(feed)
-            if not mine:
-                self._feeds.pop(claims.user_id, None)
+            mine.pop(feed, None)
+            if not mine and self._feeds.get(claims.user_id) is mine:
+                del self._feeds[claims.user_id]
 
     async def _listen(self) -> None:
         lost = False

@@ -1,6 +1,7 @@
 """`GET /strategy/events` over HTTP, on the real database and Redis: every change, to its owner alone (row K1)."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import replace
@@ -207,22 +208,31 @@ async def test_two_users_at_once_see_their_own_strategies_and_nothing_else(
         assert ids(await events.rest()) <= set(owned["asha"])
 
 
-async def test_a_user_has_so_many_streams_and_no_more(trader: ApiUser, app: FastAPI, paper: PaperExchange) -> None:
+async def test_dead_phones_lock_nobody_out_of_the_event_stream(
+    trader: ApiUser, app: FastAPI, paper: PaperExchange
+) -> None:
     other = await another_trader(trader, paper)
     async with AsyncExitStack() as opened:
         streams = [await opened.enter_async_context(stream(trader)) for _ in range(STREAMS_PER_USER)]
-        refused = await trader.call("GET", EVENTS)
-        assert (refused.status_code, refused.json()["code"]) == (429, "too_many_streams")
-        assert int(refused.headers["retry-after"]) > 0
-        async with stream(other, "?follow=false") as events:
-            assert [event.name for event in await events.rest()] == ["snapshot_end"]
-        for events in streams:
-            await events.until("snapshot_end")
+        async with stream(trader) as newest, stream(other, "?follow=false") as of_another:
+            await newest.until("snapshot_end")
+            assert [event.name for event in await streams[0].rest()] == ["snapshot_end", "replaced"]
+            assert [event.name for event in await of_another.rest()] == ["snapshot_end"]
+            for events in streams[1:]:
+                await events.until("snapshot_end")
     async with asyncio.timeout(10):
         while app.state.resources.events._feeds:  # noqa: ASYNC110 - the server reports to no test when a client is gone
             await asyncio.sleep(0.01)
+
+
+async def test_a_peer_that_acknowledges_nothing_is_given_up(trader: ApiUser, server: ApiServer) -> None:
     async with stream(trader) as events:
         await events.until("snapshot_end")
+        (patience_ms,) = {
+            connection.transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+            for connection in server.server_state.connections
+        }
+        assert patience_ms == 15_000
 
 
 async def test_a_stream_ends_with_its_access_token(trader: ApiUser, app: FastAPI, settings: Settings) -> None:

