@@ -63,6 +63,12 @@ def _session(text: str) -> SessionHours:
         raise typer.BadParameter("write HH:MM-HH:MM") from None
 
 
+def _svg(text: str) -> Path:
+    if Path(text).suffix.lower() != ".svg":
+        raise typer.BadParameter("write a name that ends in .svg")
+    return Path(text)
+
+
 def replay(  # noqa: PLR0913 - each is an option of the command
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="One-minute bars: CSV, or JSON of Kite")],
     *,
@@ -85,6 +91,9 @@ def replay(  # noqa: PLR0913 - each is an option of the command
         typer.Option(parser=_session, metavar="HH:MM-HH:MM", help="A special session; else 09:15-15:30"),
     ] = None,
     symbol: Annotated[str | None, typer.Option(help="Which symbol of a file of several")] = None,
+    chart: Annotated[
+        Path | None, typer.Option(parser=_svg, metavar="FILE.svg", help="Draw the day with buy, stop-loss and sale")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table")] = False,
 ) -> None:
     """Run one strategy over a recorded day, in virtual time, with the code that trades."""
@@ -99,6 +108,8 @@ def replay(  # noqa: PLR0913 - each is an option of the command
         recording = read_recording(file, ReadingOptions(day, zone or IST, stamps, session, symbol))
         ticks = walked(recording.bars, recording.spacing, recording.closes)
         result = play(ticks, buy, sell, to_paise(stop), qty, recording.symbol)
+        if chart is not None:
+            _draw(chart, file, recording, result)
     except InvalidValue as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None
@@ -106,6 +117,21 @@ def replay(  # noqa: PLR0913 - each is an option of the command
         typer.echo(json.dumps(_as_json(recording, result), indent=2))
     else:
         _print_table(recording, result)
+        if chart is not None:
+            typer.echo(f"The day is drawn in {_printable(str(chart))}")
+
+
+def _draw(chart: Path, file: Path, recording: "Recording", result: "Replay") -> None:
+    from actors.domain.errors import InvalidValue
+    from actors.replay.chart.picture import picture
+
+    drawn = picture(recording.bars, recording.spacing, recording.closes, result, _result(result))
+    try:
+        if chart.exists() and chart.samefile(file):
+            raise InvalidValue(f"{_printable(str(chart))} is the recording; name another file for the chart")
+        chart.write_text(drawn, encoding="utf-8")
+    except OSError as error:
+        raise InvalidValue(f"{_printable(str(chart))} cannot be written: {error.strerror}") from error
 
 
 def _as_json(recording: "Recording", result: "Replay") -> dict[str, object]:
@@ -163,3 +189,9 @@ def _title(result: "Replay") -> str:
     day: datetime = run.buy_at
     stop = run.stop_loss / Decimal(100)
     return f"{run.quantity} {run.instrument.symbol} on {day:%d %b %Y}, stop-loss ₹{stop:.2f}"
+
+
+def _printable(text: str) -> str:
+    from actors.replay.files.faults import plain
+
+    return plain(text)

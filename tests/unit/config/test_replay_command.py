@@ -68,6 +68,24 @@ def test_a_buy_in_a_gap_is_said(tmp_path: Path) -> None:
     assert "No bar holds 09:30:00: the BUY takes the next one, of 09:39:00." in replayed(a_file(tmp_path, gap)).stdout
 
 
+def test_the_chart_is_written_and_named(tmp_path: Path) -> None:
+    chart = tmp_path / "day.svg"
+    assert replayed(YESBANK, "--chart", str(chart)).stdout.splitlines()[-1] == f"The day is drawn in {chart}"
+    assert chart.read_text(encoding="utf-8").startswith("<?xml")
+    json.loads(replayed(YESBANK, "--chart", str(chart), "--json").output)
+
+
+def test_a_chart_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    chart = tmp_path / "no folder" / "day.svg"
+    assert refused(YESBANK, "--chart", str(chart)) == f"{chart} cannot be written: No such file or directory"
+
+
+def test_a_chart_never_takes_the_place_of_the_recording(tmp_path: Path) -> None:
+    recording = a_file(tmp_path, YESBANK.read_bytes(), "day.svg")
+    assert refused(recording, "--chart", str(recording)).endswith("is the recording; name another file for the chart")
+    assert recording.read_bytes() == YESBANK.read_bytes()
+
+
 @pytest.mark.parametrize("name", ["[bold]-day.csv", "-.csv", "\x1b[2J-.csv", os.fsdecode(b"\xff\xfe-day.csv")])
 def test_a_file_may_have_any_name(tmp_path: Path, name: str) -> None:
     result = replayed(a_file(tmp_path, ours_of(*minutes(*range(375))), name), day=(*DAY[:4], "--stop", "90", *DAY[6:]))
@@ -102,6 +120,7 @@ def test_a_strategy_that_makes_no_sense_is_refused_in_one_sentence(tmp_path: Pat
         ("--session", "18:00"),
         ("--session", "19:00-18:00"),
         ("--stamps", "middle"),
+        ("--chart", "day.csv"),
         ("--stop", "NaN"),
         ("--stop", "1e999999"),
         ("--stop", "-1"),
