@@ -4,8 +4,7 @@ import asyncio
 import ssl
 import threading
 from collections.abc import Callable
-from datetime import datetime, time, timedelta
-from decimal import Decimal
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -24,7 +23,6 @@ from actors.execution.account.budget import BudgetLimits, OrderBudget
 from actors.ports.common import PeerUnavailable, StaleEpoch
 from actors.ports.execution import BrokerUnavailable, ClaimVerdict
 from actors.ports.prices import FeedStatus
-from actors.replay import RecordedTick, replay
 from broker.kite.answers.attempt_outcomes import outcome_of
 from broker.kite.credentials import KiteCredentials
 from broker.kite.gateway import KiteEndpoint, KiteGateway
@@ -326,11 +324,3 @@ async def test_a_new_second_is_used_only_some_way_into_it_by_those_who_need_not_
     await passing(0.002)
     await budget.acquire(OrderEvent.BUY)
     assert clock.now() - NOW >= timedelta(seconds=1, milliseconds=10)
-
-
-def test_a_replay_can_buy_at_the_first_price_of_the_recording() -> None:
-    opening = datetime.fromisoformat("2019-07-09T09:15:00+05:30")
-    recording = [RecordedTick(opening + timedelta(seconds=i), 9500 + i) for i in range(3)]
-    result = replay(recording, time(9, 15), time(9, 15, 2), 9000, 10, "YESBANK")
-    assert [(d.event, d.price) for d in result.decisions] == [("BUY", 9500), ("SELL", 9502)]
-    assert result.position.pnl == Decimal("0.20")

@@ -4,17 +4,17 @@ Ticks come before timers of the same instant, so a stop-loss wins over a SELL (r
 price of its own instant.
 """
 
-import csv
+import dataclasses
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
-from pathlib import Path
+from datetime import datetime, time
 
 from actors.domain.errors import InvalidValue
 from actors.domain.identifiers import Instrument, Product
-from actors.domain.money import Paise, to_paise, to_rupees
+from actors.domain.money import Paise, round_rupees, to_rupees
 from actors.domain.orders.log_events import LogWord
-from actors.domain.orders.order import OrderReport, OrderStage
+from actors.domain.orders.order import OrderEvent, OrderReport, OrderStage
 from actors.domain.orders.position import Position
 from actors.domain.prices.tick import Tick
 from actors.domain.strategy.decisions import ArmIntent, CancelTimers, Decision, LogEvent, SendOrder, SetTimer
@@ -30,19 +30,11 @@ from actors.domain.strategy.events import (
 )
 from actors.domain.strategy.machine import step
 from actors.domain.strategy.spec import StrategyRun
-from actors.domain.strategy.state import Phase, StrategyState
+from actors.domain.strategy.state import StrategyState
+from actors.replay.ticks import RecordedTick
 
-_BAR = timedelta(minutes=1)
 _SHOWN = frozenset({LogWord.MISSED_EXECUTION, LogWord.ORDER_FAILED})
 _REPLAY_INSTRUMENT_TOKEN = 1
-
-
-@dataclass(frozen=True, slots=True)
-class RecordedTick:
-    """One price of the recording, in paise, at its market time."""
-
-    at: datetime
-    price: Paise
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,50 +50,59 @@ class ReplayedDecision:
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """What came of the day. `state` is the strategy's last."""
+    """How the day went. `state` is the strategy's last; `notes` are sentences about what the recording did not hold."""
 
     decisions: tuple[ReplayedDecision, ...]
     state: StrategyState
+    notes: tuple[str, ...] = ()
 
     @property
     def position(self) -> Position:
         """Quantities, averages and profit."""
         return self.state.position
 
-
-def read_bars(path: Path) -> list[RecordedTick]:
-    """The ticks of a CSV `time_ist,open,high,low,close,volume`; a bar is walked open → low → high → close.
-
-    Raises:
-        InvalidValue: the file is not such a recording, or its bars are out of order.
-    """
-    ticks: list[RecordedTick] = []
-    with path.open(newline="", encoding="utf-8") as file:
-        for line, row in enumerate(csv.DictReader(file), start=2):
-            try:
-                start = datetime.fromisoformat(row["time_ist"])
-                prices = [to_paise(row[name]) for name in ("open", "low", "high", "close")]
-            except (KeyError, TypeError, ValueError, ArithmeticError) as error:
-                columns = "time_ist,open,high,low,close,volume"
-                raise InvalidValue(f"{path.name}, line {line}: not a bar of {columns}") from error
-            if start.tzinfo is None or (ticks and start <= ticks[-1].at):
-                raise InvalidValue(f"{path.name}, line {line}: times must carry an offset and rise")
-            ticks += [RecordedTick(start + _BAR * i / 4, price) for i, price in enumerate(prices)]
-    if not ticks:
-        raise InvalidValue(f"{path.name} holds no bars")
-    return ticks
+    @property
+    def sold_by_time(self) -> bool:
+        """Whether the timed SELL closed the position."""
+        return any(decision.event == OrderEvent.SELL for decision in self.decisions)
 
 
 def replay(
     ticks: Sequence[RecordedTick], buy: time, sell: time, stop_loss: Paise, quantity: int, symbol: str
 ) -> Replay:
-    """Run one strategy over the recording. STOP is pressed at its end if something is still open.
+    """Run one strategy over the recording. An order whose time is in a gap takes the next price.
+
+    What the strategy holds when the recording ends before the SELL stays open: no price says what it would fetch.
 
     Raises:
         InvalidValue: the strategy or the recording cannot be used.
     """
     first = ticks[0].at
-    run = StrategyRun(
+    wanted = _run(ticks, buy, sell, stop_loss, quantity, symbol)
+    if wanted.buy_at < first:
+        raise InvalidValue(f"the recording has no price yet at {buy:%H:%M:%S}; its first is of {first:%H:%M:%S}")
+    notes: list[str] = []
+    buy_at = _at_a_price(ticks, "BUY", wanted.buy_at, notes)
+    if buy_at is None or buy_at >= wanted.sell_at:
+        missing = f"The recording has no price from the BUY at {buy:%H:%M:%S} to "
+        missing += "its end" if buy_at is None else f"the SELL at {sell:%H:%M:%S}"
+        return _Player(wanted).idle(ticks, f"{missing}: nothing was bought")
+    sell_notes: list[str] = []
+    sell_at = _at_a_price(ticks, "SELL", wanted.sell_at, sell_notes)
+    run = dataclasses.replace(wanted, buy_at=buy_at, sell_at=sell_at or wanted.sell_at)
+    played = _Player(run).play(ticks)
+    if played.sold_by_time:
+        notes += sell_notes
+    if played.position.open_quantity:
+        notes.append(_still_open(played, ticks[-1], sell))
+    return dataclasses.replace(played, notes=tuple(notes))
+
+
+def _run(
+    ticks: Sequence[RecordedTick], buy: time, sell: time, stop_loss: Paise, quantity: int, symbol: str
+) -> StrategyRun:
+    first = ticks[0].at
+    return StrategyRun(
         run_id=1,
         strategy_id=1,
         user_id=1,
@@ -114,7 +115,27 @@ def replay(
         sell_at=datetime.combine(first.date(), sell, first.tzinfo),
         tag_key=b"replay",
     )
-    return _Player(run).play(ticks)
+
+
+def _at_a_price(ticks: Sequence[RecordedTick], order: str, due: datetime, notes: list[str]) -> datetime | None:
+    """When an order that is due in a gap finds a price: the instant of the next one, or None if there is none."""
+    after = bisect_right(ticks, due, key=lambda tick: tick.at)
+    if due < ticks[after - 1].until:
+        return due
+    if after == len(ticks):
+        return None
+    found = ticks[after].at
+    notes.append(f"No bar holds {due:%H:%M:%S}: the {order} takes the next one, of {found:%H:%M:%S}")
+    return found
+
+
+def _still_open(played: Replay, last: RecordedTick, sell: time) -> str:
+    position = played.position
+    worth = round_rupees((to_rupees(last.price) - (position.buy_price or 0)) * position.open_quantity)
+    return (
+        f"The recording ends at {last.until:%H:%M:%S}, and the SELL at {sell:%H:%M:%S} is not in it: nothing was sold. "
+        f"At the last price, ₹{to_rupees(last.price)}, the profit or loss would be ₹{worth}"
+    )
 
 
 class _Player:
@@ -134,11 +155,14 @@ class _Player:
             self._price = tick.price
             single = Tick.single(_REPLAY_INSTRUMENT_TOKEN, tick.price, tick.at, tick.at)
             self._take_in(TickReceived(single), tick.at)
-        end = ticks[-1].at
-        self._fire_timers(before=end + timedelta(microseconds=1))
-        if self._state.phase is not Phase.ENDED:
-            self._take_in(StopRequested(), end)
+        self._fire_timers(before=ticks[-1].until)
         return Replay(tuple(self._decisions), self._state)
+
+    def idle(self, ticks: Sequence[RecordedTick], note: str) -> Replay:
+        """The day on which the BUY had no price: the strategy is stopped at its end."""
+        self._take_in(RunRecovered(first=True), ticks[0].at)
+        self._take_in(StopRequested(), ticks[-1].until)
+        return Replay((), self._state, (note,))
 
     def _fire_timers(self, before: datetime) -> None:
         while self._timers:

@@ -1,0 +1,73 @@
+"""Texts become prices and volumes, or are refused: nothing is guessed, nothing goes over a float."""
+
+import re
+from decimal import ROUND_HALF_UP, Decimal
+
+from actors.domain.money import Paise
+from actors.replay.files.faults import NotARecording, shown
+
+HIGHEST_PRICE = Decimal(10_000_000)
+"""In rupees. The dearest share ever listed cost a thirtieth of it."""
+
+_PLAIN = re.compile(r"\+?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,2})?", re.ASCII)
+_NEGATIVE = re.compile(r"-[\d.,]+([eE][+-]?\d{1,2})?", re.ASCII)
+_GROUPED = re.compile(r"\d{1,3}(,\d{2,3})*,\d{3}(\.\d+)?", re.ASCII)
+_DECIMAL_COMMA = re.compile(r"\d{1,3}(\.\d{3})*,\d{1,2}|\d+,\d{1,2}", re.ASCII)
+_VOLUME = re.compile(r"(\d[\d,]*(\.\d*)?([eE]\+?\d{1,2})?)\s*[KMBkmb]?", re.ASCII)
+_NOTHING = frozenset({"", "nan", "null", "none", "na", "n/a", "-"})
+_LONGEST = 32
+_FLOAT32_STEP = Decimal(2) ** -23
+_LEAST_NOISE = Decimal("0.00001")
+
+
+def is_nothing(text: str) -> bool:
+    """Whether a cell says that there is no value, as pandas writes a minute without trades."""
+    return text.strip().lower() in _NOTHING
+
+
+def read_price(name: str, text: str) -> tuple[Paise, bool]:
+    """A price in paise, and whether it was rounded: by less than the noise of a 32-bit float, which yfinance leaves.
+
+    Raises:
+        NotARecording: it is no price, is not above zero, or is between two paise.
+    """
+    text = text.strip()
+    if len(text) > _LONGEST or _NEGATIVE.fullmatch(text):
+        why = "a price is above zero" if len(text) <= _LONGEST else "it is no price"
+        raise NotARecording(f"the {name} is {shown(text)}: {why}")
+    rupees = _decimal(name, text)
+    if rupees <= 0:
+        raise NotARecording(f"the {name} is {shown(text)}: a price is above zero")
+    if rupees > HIGHEST_PRICE:
+        raise NotARecording(f"the {name} is {shown(text)}: no share costs more than {HIGHEST_PRICE:,} rupees")
+    paise = (rupees * 100).to_integral_value(rounding=ROUND_HALF_UP)
+    noise = abs(paise - rupees * 100) / 100
+    if paise < 1 or noise > max(_LEAST_NOISE, rupees * _FLOAT32_STEP):
+        raise NotARecording(f"the {name} is {shown(text)}: prices are whole paise")
+    return int(paise), bool(noise)
+
+
+def read_volume(text: str) -> int | None:
+    """The shares that were traded, or None if the cell does not say, or says it in thousands or millions.
+
+    Raises:
+        NotARecording: it is no number, or a negative one.
+    """
+    text = text.strip()
+    if is_nothing(text):
+        return None
+    if _NEGATIVE.fullmatch(text):
+        raise NotARecording(f"the volume is {shown(text)}: it cannot be negative")
+    if len(text) > _LONGEST or not (number := _VOLUME.fullmatch(text)):
+        raise NotARecording(f"the volume is {shown(text)}: it is no number")
+    return int(Decimal(number[1].replace(",", ""))) if number[1] == text else None
+
+
+def _decimal(name: str, text: str) -> Decimal:
+    if _PLAIN.fullmatch(text):
+        return Decimal(text)
+    if _GROUPED.fullmatch(text):
+        return Decimal(text.replace(",", ""))
+    if _DECIMAL_COMMA.fullmatch(text):
+        return Decimal(text.replace(".", "").replace(",", "."))
+    raise NotARecording(f"the {name} is {shown(text)}: it is no price")

@@ -1,0 +1,120 @@
+"""The rows of a file, one by one: those of the wanted day become bars, of the others only the days are counted."""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import date, datetime
+
+from actors.domain.errors import InvalidValue
+from actors.replay.bar import Bar
+from actors.replay.files.amounts import is_nothing, read_price, read_volume
+from actors.replay.files.columns import Columns
+from actors.replay.files.faults import NotARecording, plain, shown
+from actors.replay.files.options import ReadingOptions
+from actors.replay.files.times import TimeReader
+
+_PRICE_NAMES = ("open", "high", "low", "close")
+
+
+class Collection:
+    """What is known of a file so far. `dropped` counts rows that say nothing, by the reason."""
+
+    def __init__(self, header: Sequence[str], columns: Columns, options: ReadingOptions) -> None:
+        self._header = list(header)
+        self._columns = columns
+        self._options = options
+        self._times = TimeReader(options.zone)
+        self._before: tuple[datetime, list[str]] | None = None
+        self._all_symbols: dict[str, None] = {}
+        self.bars: list[Bar] = []
+        self.days: Counter[date] = Counter()
+        self.dropped: Counter[str] = Counter()
+        self.rounded = 0
+
+    @property
+    def symbols(self) -> Sequence[str]:
+        """Those that the file names, as far as they were wanted."""
+        return list(self._all_symbols)
+
+    @property
+    def times_carry_offset(self) -> bool:
+        """Whether the times say their zone."""
+        return bool(self._times.carries_offset)
+
+    def add(self, cells: Sequence[str]) -> None:
+        """Take in one row.
+
+        Raises:
+            NotARecording: it cannot be used, or contradicts the rows before it.
+        """
+        if not any(cell.strip() for cell in cells):
+            return
+        if list(cells) == self._header or self._is_yfinance_header(cells):
+            self.dropped["header again"] += bool(self._before)
+            return
+        self._check_width(cells)
+        if not self._wants(cells):
+            return
+        at = self._times.read(" ".join(cells[index].strip() for index in self._columns.time))
+        prices = [cells[index] for index in self._columns.prices]
+        if all(is_nothing(price) for price in prices):
+            self.dropped["without prices"] += 1
+            return
+        if self._repeats(at, prices):
+            self.dropped["twice in the file"] += 1
+            return
+        day = at.date()
+        self.days[day] += 1
+        if day == (self._options.day or next(iter(self.days))):
+            self.bars.append(self._bar(at, prices, cells))
+
+    def _is_yfinance_header(self, cells: Sequence[str]) -> bool:
+        """Whether it is the second or third line that yfinance writes: `Ticker,INFY.NS,…` and `Datetime,,,`."""
+        if self._before or self._header[0] != "Price":
+            return False
+        if cells[0] == "Ticker":
+            self._see_symbol(*dict.fromkeys(cell for cell in cells[1:] if cell))
+        return cells[0] == "Ticker" or (cells[0] in {"Datetime", "Date"} and not any(cells[1:]))
+
+    def _check_width(self, cells: Sequence[str]) -> None:
+        wide = len(self._header)
+        if len(cells) <= self._columns.last or any(cell.strip() for cell in cells[wide:]):
+            raise NotARecording(f"it has {len(cells)} cells under {wide} columns")
+
+    def _wants(self, cells: Sequence[str]) -> bool:
+        if self._columns.symbol is None:
+            return True
+        symbol = cells[self._columns.symbol].strip()
+        if self._options.symbol is not None and symbol.casefold() != self._options.symbol.casefold():
+            return False
+        self._see_symbol(symbol)
+        return True
+
+    def _see_symbol(self, *symbols: str) -> None:
+        self._all_symbols |= dict.fromkeys(plain(symbol) for symbol in symbols)
+        if len(self._all_symbols) > 1:
+            first, second = self.symbols[:2]
+            raise NotARecording(f"it holds {shown(first)} and {shown(second)}: choose one with --symbol")
+
+    def _repeats(self, at: datetime, prices: list[str]) -> bool:
+        before, self._before = self._before, (at, prices)
+        if before is None or at > before[0]:
+            return False
+        if at < before[0]:
+            raise NotARecording(
+                f"{at:%d %b %Y %H:%M:%S} comes after {before[0]:%d %b %Y %H:%M:%S}: "
+                "times must rise; sort the file by time"
+            )
+        if prices != before[1]:
+            raise NotARecording(f"a second and different bar of {at:%d %b %Y %H:%M:%S}")
+        return True
+
+    def _bar(self, at: datetime, prices: Sequence[str], cells: Sequence[str]) -> Bar:
+        read = [read_price(name, text) for name, text in zip(_PRICE_NAMES, prices, strict=True)]
+        opened, high, low, close = (price for price, _ in read)
+        self.rounded += any(rounded for _, rounded in read)
+        index = self._columns.volume
+        volume = read_volume(cells[index]) if index is not None and index < len(cells) else None
+        try:
+            return Bar(at, opened, high, low, close, volume)
+        except InvalidValue as error:
+            raise NotARecording(str(error)) from error

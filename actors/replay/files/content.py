@@ -1,0 +1,182 @@
+"""The bytes of a file become text: compression, encoding, and how much is read at most."""
+
+import gzip
+import io
+import lzma
+import stat
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, BinaryIO, TextIO, cast
+
+from actors.replay.files.faults import NotARecording, plain
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+MOST_BYTES = 200_000_000
+"""How much of a file is read at most, once it is unpacked: some three million bars."""
+
+LONGEST_LINE = 65_536
+"""How many characters a line may have."""
+
+MOST_LINES = 5_000_000
+"""How many lines a file may have: five years of a share's minutes, ten times over."""
+
+_HEAD = 4096
+_ENCODINGS = (
+    (b"\xef\xbb\xbf", "utf-8-sig"),
+    (b"\xff\xfe\x00\x00", "utf-32"),
+    (b"\x00\x00\xfe\xff", "utf-32"),
+    (b"\xff\xfe", "utf-16"),
+    (b"\xfe\xff", "utf-16"),
+)
+_NO_TEXT = (
+    (b"%PDF", "a PDF document"),
+    (b"PAR1", "a Parquet file"),
+    (b"\x89HDF", "an HDF5 file"),
+    (b"SQLite format 3", "an SQLite database"),
+    (b"\xd0\xcf\x11\xe0", "a workbook of an older Excel"),
+    (b"\x1f\x8b", "packed twice"),
+    (b"PK\x03\x04", "packed twice"),
+    (b"BZh", "packed by bzip2"),
+    (b"\xfd7zXZ", "packed by xz"),
+    (b"\x28\xb5\x2f\xfd", "packed by zstd"),
+    (b"7z\xbc\xaf", "packed by 7-Zip"),
+)
+_UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, struct.error, RuntimeError)
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """The text of a file, with the line ends of Unix. `packing` and `encoding` are said to the user."""
+
+    text: TextIO
+    is_json: bool
+    encoding: str
+    packing: str
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Content]:
+    """The content of a file, while the block runs.
+
+    Raises:
+        NotARecording: it cannot be read, is too large, or is no text. Also out of the block, which reads the text.
+    """
+    with ExitStack() as open_files:
+        try:
+            file = open_files.enter_context(path.open("rb"))
+            status = path.stat()
+            packing, stream = _unpacked(file, open_files)
+            if not packing and stat.S_ISREG(status.st_mode) and status.st_size > MOST_BYTES:
+                raise _too_large()
+            counted = io.BufferedReader(_Counted(stream), _HEAD * 16)
+            head = counted.peek(_HEAD)[:_HEAD]
+            encoding = _encoding(head)
+            text = open_files.enter_context(io.TextIOWrapper(counted, encoding=encoding, newline=None))
+            yield Content(text, _looks_like_json(head, encoding), encoding, packing)
+        except UnicodeDecodeError as error:
+            raise NotARecording(f"it is no text in {_label(error.encoding)}") from error
+        except UnicodeError as error:
+            raise NotARecording("it is no text in UTF-16 or UTF-32") from error
+        except _UNREADABLE as error:
+            raise NotARecording(f"it cannot be read: {_reason(error)}") from error
+
+
+def lines(text: TextIO) -> Iterator[str]:
+    """The lines, with their ends.
+
+    Raises:
+        NotARecording: a line is too long, or there are too many of them.
+    """
+    number = 0
+    while line := text.readline(LONGEST_LINE + 1):
+        number += 1
+        if number > MOST_LINES:
+            raise NotARecording(f"it has more than {MOST_LINES:,} lines; cut out the days that are needed")
+        if len(line) > LONGEST_LINE:
+            raise NotARecording(f"it is longer than {LONGEST_LINE:,} characters", f"line {number}")
+        yield line
+
+
+class _Counted(io.RawIOBase):
+    """A stream that ends in a refusal where it goes on for too long, as a packed file of zeros does."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._left = MOST_BYTES
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        view = memoryview(buffer)
+        data = self._stream.read(len(view))
+        self._left -= len(data)
+        if self._left < 0:
+            raise _too_large()
+        view[: len(data)] = data
+        return len(data)
+
+
+def _too_large() -> NotARecording:
+    return NotARecording(f"it holds more than {MOST_BYTES // 1_000_000} MB; cut out the days that are needed")
+
+
+def _unpacked(file: BinaryIO, open_files: ExitStack) -> tuple[str, IO[bytes]]:
+    head = cast("io.BufferedReader", file).peek(4)
+    if head.startswith(b"\x1f\x8b"):
+        return "gzip", cast("IO[bytes]", open_files.enter_context(gzip.GzipFile(fileobj=file)))
+    if head.startswith(b"PK\x03\x04"):
+        return "zip", _only_member(open_files.enter_context(zipfile.ZipFile(file)), open_files)
+    return "", file
+
+
+def _only_member(archive: zipfile.ZipFile, open_files: ExitStack) -> IO[bytes]:
+    members = [member for member in archive.infolist() if not member.is_dir()]
+    if any(member.filename == "[Content_Types].xml" for member in members):
+        raise NotARecording("it is an Excel workbook; save the sheet as CSV")
+    if len(members) != 1:
+        raise NotARecording(f"it is a zip of {len(members)} files; unpack the one that is meant")
+    if members[0].compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
+        raise NotARecording("it is a zip of a kind that is not read; unpack it")
+    if members[0].flag_bits & 1:
+        raise NotARecording("it is a zip with a password; unpack it")
+    return open_files.enter_context(archive.open(members[0]))
+
+
+def _encoding(head: bytes) -> str:
+    for mark, encoding in _ENCODINGS:
+        if head.startswith(mark):
+            return encoding
+    for mark, kind in _NO_TEXT:
+        if head.startswith(mark):
+            raise NotARecording(f"it is {kind}, not text")
+    if b"\x00" not in head:
+        return "utf-8"
+    # Text of plain letters in UTF-16 without a mark has a zero in every second byte.
+    even, odd = head[0::2].count(0), head[1::2].count(0)
+    if odd > len(head) // 4 and not even:
+        return "utf-16-le"
+    if even > len(head) // 4 and not odd:
+        return "utf-16-be"
+    raise NotARecording("it is no text: it holds zero bytes")
+
+
+def _looks_like_json(head: bytes, encoding: str) -> bool:
+    return head.decode(encoding, errors="ignore").lstrip("\ufeff \t\r\n")[:1] in {"{", "["}
+
+
+def _label(encoding: str) -> str:
+    return encoding.upper().removesuffix("-SIG")
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return plain(str(error)) or "it is damaged"

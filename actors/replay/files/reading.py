@@ -1,0 +1,93 @@
+"""A file becomes a recording: the bars of one day, and what was understood of the file."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from actors.replay.bar import Bar
+from actors.replay.files import judgement
+from actors.replay.files.collection import Collection
+from actors.replay.files.content import Content, opened
+from actors.replay.files.faults import NotARecording, plain, shown
+from actors.replay.files.forms import form_of
+from actors.replay.files.options import ReadingOptions
+from actors.replay.files.rows import Table, table_of_json, table_of_lines
+from actors.replay.files.understanding import Understanding
+from broker.market.trading_calendar import REGULAR_HOURS
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """The bars of one session, in their order; each lasts `spacing`, but none beyond `closes`."""
+
+    symbol: str
+    bars: tuple[Bar, ...]
+    spacing: timedelta
+    closes: datetime
+    understood: Understanding
+
+
+def read_recording(path: Path, options: ReadingOptions | None = None) -> Recording:
+    """The recorded day of a file, whatever form it has.
+
+    Raises:
+        NotARecording: it is none, in a sentence that begins with the file's name.
+    """
+    options = options or ReadingOptions()
+    with _named(path), opened(path) as content:
+        table = table_of_json(content.text) if content.is_json else table_of_lines(content.text)
+        collection = Collection(table.header, table.columns, options)
+        for number, cells in table.rows:
+            try:
+                collection.add(cells)
+            except NotARecording as fault:
+                raise NotARecording(fault.why, f"{table.unit} {number}") from fault
+        return _recording(path, content, table, collection, options)
+
+
+def _recording(
+    path: Path, content: Content, table: Table, collection: Collection, options: ReadingOptions
+) -> Recording:
+    if not collection.days and options.symbol is not None:
+        raise NotARecording(f"it holds no bars of {shown(options.symbol)}")
+    judgement.the_day(collection.days, options.day)
+    hours = options.session or REGULAR_HOURS
+    spacing = judgement.spacing_of(collection.bars)
+    stamps = options.stamps or judgement.guessed_stamps(collection.bars, spacing, hours)
+    bars = judgement.from_start(collection.bars, spacing, stamps)
+    naive = not collection.times_carry_offset
+    hint = (
+        f"its times carry no offset and are taken for {options.zone}: name their zone with --tz, such as --tz UTC"
+        if naive
+        else "name a special session with --session, such as --session 18:00-19:15"
+    )
+    session = judgement.in_session(bars, hours, regular=options.session is None, hint=hint)
+    symbol = next(iter(collection.symbols), None)
+    understood = Understanding(
+        form=form_of(content, table, times_carry_offset=not naive),
+        symbol=symbol,
+        bars=len(session.bars),
+        days=len(collection.days),
+        first=session.bars[0].start,
+        last=session.bars[-1].start,
+        spacing=spacing,
+        zone=str(options.zone) if naive else None,
+        stamps=stamps,
+        stamps_guessed=options.stamps is None,
+        gaps=judgement.gaps_of(session, spacing),
+        left_out=session.left_out,
+        dropped=dict(collection.dropped),
+        rounded=collection.rounded,
+    )
+    named = symbol or plain(path.name.partition("-")[0].partition(".")[0])
+    return Recording(named, session.bars, spacing, session.closes, understood)
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except NotARecording as fault:
+        raise NotARecording(str(fault), plain(path.name)) from fault

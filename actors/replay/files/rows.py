@@ -1,0 +1,124 @@
+"""Text becomes rows of cells: lines with separators, or JSON as Kite's historical API answers."""
+
+import csv
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import TextIO
+
+from actors.replay.files.columns import Columns, columns_of, has_prices
+from actors.replay.files.content import lines
+from actors.replay.files.faults import NotARecording, shown
+
+MOST_OF_JSON = 32_000_000
+"""How many characters of JSON are read at most: it must be held as a whole. Half a million bars."""
+
+SEPARATORS = ",;\t|"
+_LINES_BEFORE_THE_HEADER = 20
+_CANDLE = ("timestamp", "open", "high", "low", "close", "volume", "oi")
+
+Rows = Iterator[tuple[int, Sequence[str]]]
+"""Rows with their numbers, as `Table.unit` counts them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows under a header. `unit` is what their numbers count: lines or candles."""
+
+    header: Sequence[str]
+    columns: Columns
+    rows: Rows
+    unit: str
+    separator: str = ""
+
+
+def table_of_lines(text: TextIO) -> Table:
+    """The table of a text with separators, whose header may come after a few other lines.
+
+    Raises:
+        NotARecording: there is no header; out of `rows`: a row cannot be read.
+    """
+    source = lines(text)
+    before: list[str] = []
+    for number, line in enumerate(islice(source, _LINES_BEFORE_THE_HEADER), start=1):
+        before.append(line)
+        for separator in SEPARATORS:
+            header = _split(line, separator)
+            if has_prices(header):
+                columns = _at("line", number, header)
+                return Table(header, columns, _csv_rows(source, separator, number), "line", separator)
+    if not any(line.strip() for line in before):
+        raise NotARecording("it is empty")
+    found = next(line for line in before if line.strip()).strip()
+    raise NotARecording(f"no line names the columns open, high, low and close; the first is {shown(found)}")
+
+
+def table_of_json(text: TextIO) -> Table:
+    """The table of `{"data": {"candles": [[time, open, high, low, close, volume], …]}}`, or of a list of objects.
+
+    Raises:
+        NotARecording: it is no such JSON.
+    """
+    written = text.read(MOST_OF_JSON + 1)
+    if len(written) > MOST_OF_JSON:
+        most = f"{MOST_OF_JSON // 1_000_000} MB"
+        raise NotARecording(f"it holds more than {most} of JSON; cut out the days that are needed")
+    try:
+        document = json.loads(written.removeprefix("\ufeff"), parse_float=str, parse_int=str, parse_constant=str)
+    except json.JSONDecodeError as error:
+        raise NotARecording(f"it is no JSON: {error.msg}", f"line {error.lineno}, column {error.colno}") from error
+    except RecursionError as error:
+        raise NotARecording("it is JSON that is nested too deeply") from error
+    candles = _candles(document)
+    if not candles:
+        raise NotARecording("it is JSON without candles")
+    first = candles[0]
+    header = list(first) if isinstance(first, dict) else _CANDLE[: len(first) if isinstance(first, list) else 0]
+    if not has_prices(header):
+        raise NotARecording("its candles are not [time, open, high, low, close, volume]", "candle 1")
+    return Table(header, _at("candle", 1, header), _json_rows(candles, header), "candle")
+
+
+def _at(unit: str, number: int, header: Sequence[str]) -> Columns:
+    try:
+        return columns_of(header)
+    except NotARecording as fault:
+        raise NotARecording(fault.why, f"{unit} {number}") from fault
+
+
+def _split(line: str, separator: str) -> list[str]:
+    try:
+        return next(csv.reader([line], delimiter=separator), [])
+    except csv.Error:
+        return []
+
+
+def _csv_rows(source: Iterator[str], separator: str, before: int) -> Rows:
+    reader = csv.reader(source, delimiter=separator)
+    try:
+        for cells in reader:
+            yield before + reader.line_num, cells
+    except csv.Error as error:
+        raise NotARecording(f"it cannot be split into cells: {error}", f"line {before + reader.line_num}") from error
+
+
+def _candles(document: object) -> list[object]:
+    for name in ("data", "candles"):
+        if isinstance(document, dict) and name in document:
+            document = document[name]
+    return document if isinstance(document, list) else []
+
+
+def _json_rows(candles: Sequence[object], header: Sequence[str]) -> Rows:
+    for number, candle in enumerate(candles, start=1):
+        values: list[object]
+        if isinstance(candle, dict):
+            values = [candle.get(name) for name in header]
+        elif isinstance(candle, list):
+            values = candle
+        else:
+            values = [candle]
+        if any(isinstance(value, (dict, list, bool)) for value in values):
+            raise NotARecording("it holds more than texts and numbers", f"candle {number}")
+        yield number, ["" if value is None else str(value) for value in values]

@@ -1,0 +1,120 @@
+"""Texts become instants of the exchange: ISO, day first, apart or together, and Unix seconds."""
+
+import re
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+
+from actors.replay.files.faults import NotARecording, shown
+from broker.exchange_time import IST
+
+_ISO = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:?\d{2})?", re.ASCII)
+_CLOCK = r"(?P<hour>\d{1,2}):?(?P<minute>\d{2})(:?(?P<second>\d{2})([.,]\d+)?)?\s*(?P<half>[AaPp][Mm])?"
+_ZONE = r"\s*(?P<zone>Z|UTC|GMT|IST|[+-]\d{2}:?\d{2})?"
+_AFTER = rf"([T\s,]+{_CLOCK}{_ZONE})?"
+_MONTH = r"(?P<month>\d{1,2}|[A-Za-z]{3,9})"
+_WRITTEN = (
+    re.compile(rf"(?P<year>\d{{4}})[-/.](?P<month>\d{{1,2}})[-/.](?P<day>\d{{1,2}}){_AFTER}", re.ASCII),
+    re.compile(rf"(?P<year>\d{{4}})(?P<month>\d{{2}})(?P<day>\d{{2}}){_AFTER}", re.ASCII),
+    re.compile(rf"(?P<day>\d{{1,2}})[-/. ]{_MONTH}[-/. ](?P<year>\d{{4}}){_AFTER}", re.ASCII),
+)
+_UNIX = re.compile(r"(\d{9,10})(\d{3})?(\.\d{1,9})?", re.ASCII)
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_FIRST_YEAR, _LAST_YEAR = 1990, 2100
+_LONGEST = 64
+_NOON = 12
+
+
+class TimeReader:
+    """Reads the times of one file, which all carry an offset, or none does: those are of `zone`."""
+
+    def __init__(self, zone: tzinfo) -> None:
+        self._zone = zone
+        self._fixed = zone.utcoffset(None) is not None or zone is IST
+        self.carries_offset: bool | None = None
+        """Whether the times say their zone; None before the first."""
+
+    def read(self, text: str) -> datetime:
+        """The instant, in the exchange's time zone.
+
+        Raises:
+            NotARecording: it is no time, or a date alone; it is of another kind than the times before it; or it is
+                none, or one of two, in `zone`, whose clocks were changed.
+        """
+        text = text.strip()
+        try:
+            moment = self._parsed(text)
+        except NotARecording:
+            raise
+        except ValueError as error:
+            raise NotARecording(f"{shown(text)} is no time: {error}") from error
+        if not _FIRST_YEAR <= moment.year < _LAST_YEAR:
+            raise NotARecording(f"{shown(text)} is of the year {moment.year}")
+        carries_offset = moment.tzinfo is not None
+        if self.carries_offset is None:
+            self.carries_offset = carries_offset
+        if carries_offset is not self.carries_offset:
+            here, before = ("an", "none") if carries_offset else ("no", "one")
+            raise NotARecording(f"{shown(text)} has {here} offset, and the times before it have {before}")
+        return (moment if carries_offset else self._in_zone(moment, text)).astimezone(IST)
+
+    def _parsed(self, text: str) -> datetime:
+        if _ISO.fullmatch(text):
+            return datetime.fromisoformat(text)
+        if len(text) > _LONGEST:
+            raise NotARecording(f"{shown(text)} is no time")
+        if unix := _UNIX.fullmatch(text):
+            return datetime.fromtimestamp(int(unix[1]), UTC)
+        for form in _WRITTEN:
+            if written := form.fullmatch(text):
+                return _moment(written, text)
+        raise NotARecording(f"{shown(text)} is no time")
+
+    def _in_zone(self, naive: datetime, text: str) -> datetime:
+        moment = naive.replace(tzinfo=self._zone)
+        if self._fixed:
+            return moment
+        if moment.astimezone(UTC).astimezone(self._zone).replace(tzinfo=None) != naive:
+            raise NotARecording(f"{shown(text)} does not exist in {self._zone}, whose clocks were put forward")
+        if moment.utcoffset() != moment.replace(fold=1).utcoffset():
+            raise NotARecording(f"{shown(text)} happened twice in {self._zone}, whose clocks were put back")
+        return moment
+
+
+def _moment(written: re.Match[str], text: str) -> datetime:
+    if written["hour"] is None:
+        raise NotARecording(
+            f"{shown(text)} has no time of day: a daily bar cannot time a BUY or a SELL; one-minute bars can"
+        )
+    zone = _offset(written["zone"])
+    hour = _hour(int(written["hour"]), written["half"])
+    second = int(written["second"] or 0)
+    day = int(written["year"]), _month(written["month"], text), int(written["day"])
+    return datetime(*day, hour, int(written["minute"]), second, tzinfo=zone)
+
+
+def _month(text: str, whole: str) -> int:
+    if text.isdigit():
+        if int(text) > len(_MONTHS):
+            raise NotARecording(f"{shown(whole)} has the month {text}: dates are read day first, or year first")
+        return int(text)
+    if text[:3].lower() not in _MONTHS:
+        raise NotARecording(f"{shown(whole)} has no month that is known")
+    return _MONTHS.index(text[:3].lower()) + 1
+
+
+def _hour(hour: int, half: str | None) -> int:
+    if half is None:
+        return hour
+    if not 1 <= hour <= _NOON:
+        raise ValueError("an hour before am or pm is 1 to 12")
+    return hour % _NOON + (_NOON if half.lower() == "pm" else 0)
+
+
+def _offset(text: str | None) -> tzinfo | None:
+    if text is None:
+        return None
+    if text in {"Z", "UTC", "GMT"}:
+        return UTC
+    if text == "IST":
+        return IST
+    sign = -1 if text[0] == "-" else 1
+    return timezone(sign * timedelta(hours=int(text[1:3]), minutes=int(text[-2:])))
