@@ -79,7 +79,7 @@ async def briefly_throttled(app: FastAPI, redis_url: str) -> AsyncIterator[FastA
     """The application with windows of one second and three attempts, and any number of requests a minute."""
     resources: Resources = app.state.resources
     limits = ThrottleLimits(
-        per_account=3, per_address=3, window_s=1, registrations_per_address=3, registration_window_s=1
+        per_account=3, per_address=3, windows_s=(1,), registrations_per_address=3, registration_window_s=1
     )
     passwords = Passwords()
     async with Redis.from_url(redis_url, decode_responses=True) as redis:
@@ -139,7 +139,7 @@ async def test_an_address_that_the_owner_uses_may_not_guess_without_end(user: Ap
 
 
 async def test_a_user_who_goes_on_guessing_waits_longer_each_time(redis_url: str) -> None:
-    limits = ThrottleLimits(per_pair=2, per_address=1_000_000, window_s=1, most_growth=5)
+    limits = ThrottleLimits(per_pair=2, per_address=1_000_000, windows_s=(1, 3, 5))
     account, address = an_email(), an_address()
     waits: list[int] = []
     async with Redis.from_url(redis_url, decode_responses=True) as redis, asyncio.timeout(60):
