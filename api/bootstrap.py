@@ -22,8 +22,8 @@ from api.strategies.service import StrategyService
 from api.strategies.start_and_stop import LifecycleService
 from api.users.auth_service import AuthService
 from api.users.live_logins import LiveLogins
-from api.users.password_check import PasswordCheck
-from api.users.password_hashing import Passwords
+from api.users.passwords.check import PasswordCheck
+from api.users.passwords.hashing import Passwords
 from api.users.tokens import AccessTokens
 from api.users.user_service import UserService
 from broker.kite.instruments import InstrumentLists

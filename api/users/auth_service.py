@@ -9,9 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.base.errors import ApiError, InvalidField, unauthorized
 from api.users.live_logins import LiveLogins
-from api.users.password_check import PasswordCheck, too_many_attempts
-from api.users.password_hashing import Passwords
-from api.users.password_rules import LIKE_ADDRESS, resembles
+from api.users.passwords.check import PasswordCheck, too_many_attempts
+from api.users.passwords.hashing import Passwords
+from api.users.passwords.rules import LIKE_ADDRESS, resembles
 from api.users.tokens import AccessTokens, new_refresh_token, refresh_token_hash
 from persistence.database.engine import Sessions, tenant_transaction, transaction
 from persistence.database.models.users import RefreshToken, User

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pydantic import SecretStr, ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api.users.password_hashing import Passwords
+from api.users.passwords.hashing import Passwords
 from api.users.schemas import RegisterRequest
 from persistence.database.engine import open_database, sessions_of, transaction
 from persistence.database.repositories.audit import AuditLog

@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import BaseModel, Field, SecretStr, ValidationInfo, field_validator
 
 from api.base.fields import Email, Request, Secret
-from api.users.password_rules import LIKE_ADDRESS, NewPassword, Password, resembles
+from api.users.passwords.rules import LIKE_ADDRESS, NewPassword, Password, resembles
 
 
 class RegisterRequest(Request):

@@ -7,7 +7,7 @@ import structlog
 
 from api.base.errors import ApiError, unauthorized
 from api.users.live_logins import LiveLogins
-from api.users.password_check import PasswordCheck
+from api.users.passwords.check import PasswordCheck
 from persistence.database.engine import Sessions, tenant_transaction
 from persistence.database.models.audit import AuditEntry
 from persistence.database.models.strategies import Strategy

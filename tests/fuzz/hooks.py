@@ -17,7 +17,8 @@ import requests
 import schemathesis
 from email_validator import EmailNotValidError, validate_email
 
-from api.users.password_rules import resembles
+from api.users.passwords.common import is_common
+from api.users.passwords.rules import resembles
 from tests.fuzz import PASSWORD
 
 Case: TypeAlias = schemathesis.Case[Any]
@@ -184,7 +185,7 @@ def _repair_account(body: Json) -> None:
         body["email"] = "user@example.com"
     if next(_turn) % 4:
         body["email"] = f"{next(_turn)}.{body['email']}"[:254] if len(body["email"]) < 50 else body["email"]
-    if resembles(body["password"], body["email"]):
+    if resembles(body["password"], body["email"]) or is_common(body["password"]):
         body["password"] = PASSWORD
 
 
@@ -240,6 +241,8 @@ def _repair_password(body: Json) -> None:
     """Every tenth time the right one."""
     if next(_turn) % 10 == 0:
         body["current_password" if "current_password" in body else "password"] = PASSWORD
+    if is_common(body.get("new_password", PASSWORD)):
+        body["new_password"] = PASSWORD
 
 
 _REPAIRS = {

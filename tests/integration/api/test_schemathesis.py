@@ -89,7 +89,7 @@ def _cheap_passwords() -> Iterator[None]:
     """Argon2 at its least cost: it has tests of its own, and would take a third of the time of this one."""
     with pytest.MonkeyPatch.context() as patch:
         cheapest = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
-        patch.setattr("api.users.password_hashing.PasswordHasher", lambda **_: cheapest)
+        patch.setattr("api.users.passwords.hashing.PasswordHasher", lambda **_: cheapest)
         yield
 
 

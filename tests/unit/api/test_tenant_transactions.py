@@ -9,9 +9,9 @@ API = Path(__file__).parents[3] / "api"
 FOR_NO_SINGLE_USER = {
     "users/auth_service.py register": "there is no user yet",
     "users/auth_service.py _owner": "looks for the user of a refresh token",
-    "users/password_check.py _check": "looks for the user of an e-mail address",
-    "users/password_check.py _is_known": "an attempt on an address that may be nobody's",
-    "users/password_check.py _record": "an attempt on an address that may be nobody's",
+    "users/passwords/check.py _check": "looks for the user of an e-mail address",
+    "users/passwords/check.py _is_known": "an attempt on an address that may be nobody's",
+    "users/passwords/check.py _record": "an attempt on an address that may be nobody's",
     "users/operator.py add_user": "there is no user yet; the operator's command, not the API",
     "users/operator.py reset_password": "looks for the user of an e-mail address; the operator's command, not the API",
     "operations/routes.py _places": "counts for all users",

@@ -19,7 +19,7 @@ from sqlmodel import col
 from api.base.clock import utc_now
 from api.edge.rate_limit import RateLimits
 from api.users.auth_service import AuthService
-from api.users.password_hashing import Passwords
+from api.users.passwords.hashing import Passwords
 from persistence.database.engine import Sessions, transaction
 from persistence.database.models.audit import AuditEntry
 from persistence.database.models.users import User

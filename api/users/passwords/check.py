@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.base.errors import ApiError, unauthorized
-from api.users.password_hashing import Passwords
+from api.users.passwords.hashing import Passwords
 from persistence.database.engine import Sessions, transaction
 from persistence.database.models.users import User
 from persistence.database.repositories.audit import AuditLog
