@@ -13,6 +13,7 @@ from api.base.translations import code_of
 from api.brokers.broker_threads import Asker, BrokerCalls
 from api.brokers.connect_throttle import ConnectThrottle, too_many_connects
 from api.brokers.lookups import credentials_of, is_past_its_morning, proxy_at
+from api.users.dependencies import RequirePassword
 from broker.errors import BrokerError, BrokerUnreachable, CredentialsMismatch, ExpiredToken, InvalidToken
 from broker.kite.login import BrokerLogin
 from broker.proxy import Proxy
@@ -87,18 +88,20 @@ class BrokerService:
         self._now = now
         self._calls = calls
 
-    async def connect(self, user_id: int, request: ConnectRequest, address: str) -> BrokerAccount:
+    async def connect(
+        self, user_id: int, request: ConnectRequest, address: str, require_password: RequirePassword
+    ) -> BrokerAccount:
         """Validate at the broker, then store in place of what was there. On any failure nothing is stored.
 
         The same account at the broker keeps its id: what runs goes on, with the new token as soon as the broker has
-        refused the old one.
+        refused the old one. `require_password` is called unless key, proxy and account are those stored.
 
         Raises:
             CredentialsRejected, BrokerRefused, BrokerUnreachable: as the broker answers (row B2).
             InvalidField: `api_key` or `api_secret`, when it is left out and none is stored; `proxy_url`, when it is
                 given, or stored and left out, and proxies are not allowed.
-            ApiError: 409 `broker_not_offered`; 409 `strategies_running` if the account would change
-                under running strategies; 409 `account_taken` if another user has connected it; 429
+            ApiError: 403 `password_needed`; 409 `broker_not_offered`; 409 `strategies_running` if the account would
+                change under running strategies; 409 `account_taken` if another user has connected it; 429
                 `too_many_attempts`.
         """
         await self._check_attempts(user_id, request, address)
@@ -106,7 +109,11 @@ class BrokerService:
         broker = self._choose(request.broker, stored if request.api_key is None else None)
         try:
             keys = self._complete(broker, request, stored)
+            if not self._are_stored(keys, stored):  # asked before the broker: a request token is good once
+                await require_password()
             accepted = await self._validate(Asker(user_id, broker, keys.proxy), keys, request, stored)
+            if stored and accepted.broker_user_id != stored.broker_user_id:  # one key may serve several accounts
+                await require_password()
             account = await self._store_alone(user_id, keys, request, accepted, address)
         except (ApiError, BrokerError) as error:
             if isinstance(error, BrokerUnreachable):
@@ -211,6 +218,11 @@ class BrokerService:
             raise InvalidField("api_secret", "is needed: none is stored for this api_key")
         stored_url = held.proxy_url if held and held.api_key == api_key else None
         return _KeyPair(broker, api_key, api_secret, self._proxy_url(request, stored_url))
+
+    def _are_stored(self, keys: _KeyPair, stored: BrokerAccount | None) -> bool:
+        """Whether key and proxy are those of the connection there is. A new secret of the same key opens nothing."""
+        held = self._held(stored, keys.broker)
+        return held is not None and (held.api_key, held.proxy_url) == (keys.api_key, keys.proxy_url)
 
     def _proxy_url(self, request: ConnectRequest, stored: str | None) -> str | None:
         """The one that is given; else, unless it is taken away, the one that is stored for this key."""

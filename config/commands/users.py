@@ -1,16 +1,23 @@
-"""`tradeactors add-user` and `reset-password`: the operator adds users and resets passwords, past the API."""
+"""`tradeactors add-user`, `invite` and `reset-password`: what the operator does for users, past the API."""
 
 import asyncio
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from api.users.operator import GivenCode
 
 Email = Annotated[str, typer.Argument(help="The e-mail address that the user logs in with.")]
 DataDir = Annotated[Path | None, typer.Option(help="Where everything is kept. [TRADEACTORS_DATA_DIR]")]
 Ask = Annotated[
     bool, typer.Option("--ask", help="Ask for the password (or read a line of standard input) instead of making one.")
+]
+
+AskReset = Annotated[
+    bool, typer.Option("--ask", help="Ask for the new password and set it now; every login of the user ends.")
 ]
 
 
@@ -30,20 +37,41 @@ def add_user(email: Email, data_dir: DataDir = None, ask: Ask = False) -> None:
             typer.echo(f"Password: {password}")
 
 
-def reset_password(email: Email, data_dir: DataDir = None, ask: Ask = False) -> None:
-    """Give a user a new password and end all logins; running strategies go on."""
+def invite(email: Email, data_dir: DataDir = None) -> None:
+    """Let one address register where registration is closed; a code is printed once, good for seven days."""
     from api.users import operator
     from config.commands.failures import plain_failures
 
     with plain_failures():
-        database_url, password = _database_url(data_dir), _asked() if ask else operator.new_password()
+        database_url = _database_url(data_dir)
         try:
-            ended = asyncio.run(operator.reset_password(database_url, email, password))
+            given = asyncio.run(operator.invite(database_url, email))
+        except operator.UserRefused as refusal:
+            raise _failed(refusal) from None
+        _print_code(given, "may register with this invitation")
+
+
+def reset_password(email: Email, data_dir: DataDir = None, ask: AskReset = False) -> None:
+    """Let a user set a new password, with a code that is printed once; running strategies go on."""
+    from api.users import operator
+    from config.commands.failures import plain_failures
+
+    with plain_failures():
+        database_url = _database_url(data_dir)
+        try:
+            if not ask:
+                _print_code(asyncio.run(operator.give_reset_code(database_url, email)), "may set a new password")
+                return
+            ended = asyncio.run(operator.reset_password(database_url, email, _asked()))
         except operator.UserRefused as refusal:
             raise _failed(refusal) from None
         typer.echo(f"The password is changed; logins that ended: {ended}.")
-        if not ask:
-            typer.echo(f"Password: {password}")
+
+
+def _print_code(given: "GivenCode", leave: str) -> None:
+    ends = f"{given.expires_at.astimezone():%Y-%m-%d %H:%M %Z}"
+    typer.echo(f"{given.email} {leave}, once, until {ends}.")
+    typer.echo(f"Code: {given.code}")
 
 
 def _database_url(data_dir: Path | None) -> str:
