@@ -136,7 +136,7 @@ async def open_resources(settings: Settings, engine: StrategyEngine | None) -> A
                 logins,
                 throttle,
                 utc_now,
-                registration_open=settings.registration_open,
+                registration=settings.registration_mode,
             ),
             users=UserService(sessions, mirror, check, logins, utc_now),
             brokers=brokers,

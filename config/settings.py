@@ -27,7 +27,7 @@ from pydantic import (
 )
 from pydantic_settings import NoDecode, SettingsConfigDict
 
-from config.login_settings import LoginSettings
+from config.login_settings import LoginSettings, Registration
 from config.secret_store import StoredSecrets, create_secrets, is_fernet_key, read_secrets
 from config.values import encrypted_beyond_this_machine, socket_root, split, time_of_day, web_root
 
@@ -245,9 +245,9 @@ class Settings(LoginSettings):
         return self.feed_broker or ("kite" if "kite" in self.brokers else self.brokers[0])
 
     @property
-    def registration_open(self) -> bool:
-        """Whether anybody may open an account: REGISTRATION, else only where no broker has real money."""
-        return self.registration == "open" or (self.registration is None and "kite" not in self.brokers)
+    def registration_mode(self) -> Registration:
+        """Who may register: REGISTRATION, else anyone only where no broker has real money."""
+        return self.registration or ("invited" if "kite" in self.brokers else "open")
 
     @property
     def docs_served(self) -> bool:

@@ -112,9 +112,9 @@ class LoginThrottle:
     async def registration(self, address: str) -> int:
         """Count a registration. 0: it may go on; otherwise the seconds until one may."""
         limits, windows = self._limits, (self._limits.registration_window_s,)
+        most = limits.registrations_per_address
         counted = [
             _Counted("address", f"throttle:register:address:{network}", Limit(times * most, windows))
-            for most in (limits.registrations_per_address,)
             for network, times in networks_of(address)
         ]
         # Last, so that one address that is refused does not use up what is left for all.

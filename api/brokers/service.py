@@ -13,7 +13,8 @@ from api.base.translations import code_of
 from api.brokers.broker_threads import Asker, BrokerCalls
 from api.brokers.connect_throttle import ConnectThrottle, too_many_connects
 from api.brokers.lookups import credentials_of, is_past_its_morning, proxy_at
-from api.users.dependencies import RequirePassword
+from api.brokers.password_rule import PasswordRule, account_name, is_password_needed
+from api.users.dependencies import HasRecentPassword
 from broker.errors import BrokerError, BrokerUnreachable, CredentialsMismatch, ExpiredToken, InvalidToken
 from broker.kite.login import BrokerLogin
 from broker.proxy import Proxy
@@ -89,12 +90,12 @@ class BrokerService:
         self._calls = calls
 
     async def connect(
-        self, user_id: int, request: ConnectRequest, address: str, require_password: RequirePassword
+        self, user_id: int, request: ConnectRequest, address: str, has_recent_password: HasRecentPassword
     ) -> BrokerAccount:
         """Validate at the broker, then store in place of what was there. On any failure nothing is stored.
 
         The same account at the broker keeps its id: what runs goes on, with the new token as soon as the broker has
-        refused the old one. `require_password` is called unless key, proxy and account are those stored.
+        refused the old one. Another account in its place wants a recent password (`api.brokers.password_rule`).
 
         Raises:
             CredentialsRejected, BrokerRefused, BrokerUnreachable: as the broker answers (row B2).
@@ -109,15 +110,13 @@ class BrokerService:
         broker = self._choose(request.broker, stored if request.api_key is None else None)
         try:
             keys = self._complete(broker, request, stored)
-            if not self._are_stored(keys, stored):  # asked before the broker: a request token is good once
-                await require_password()
+            rule = PasswordRule(self._settings.confirm_connect, recent=await has_recent_password())
+            rule.check_before_login(stored, broker, same_credentials=self._are_stored(keys, stored))
             accepted = await self._validate(Asker(user_id, broker, keys.proxy), keys, request, stored)
-            if stored and accepted.broker_user_id != stored.broker_user_id:  # one key may serve several accounts
-                await require_password()
-            account = await self._store_alone(user_id, keys, request, accepted, address)
+            account = await self._store_alone(user_id, keys, request, accepted, rule, address)
         except (ApiError, BrokerError) as error:
-            if isinstance(error, BrokerUnreachable):
-                await self._throttle.not_answered(user_id)
+            if isinstance(error, BrokerUnreachable) or is_password_needed(error):
+                await self._throttle.take_back(user_id)
             await self._record_failure(user_id, broker, code_of(error), address)
             raise
         await self._throttle.succeeded(user_id)
@@ -161,13 +160,15 @@ class BrokerService:
     async def disconnect(self, user_id: int, address: str) -> None:
         """Forget the connection and its secrets. 409 `strategies_running`."""
         async with tenant_transaction(self._sessions, user_id) as session:
-            if await Users(session).lock_live(user_id) is None:
+            if await Users(session).lock_for_change(user_id) is None:
                 raise unauthorized("token_invalid", "Invalid token")
             accounts = BrokerAccounts(session)
-            if await accounts.of_user(user_id, lock=True) is not None:
+            if (account := await accounts.of_user(user_id, lock=True)) is not None:
                 if await Runs(session).any_open(user_id):
                     raise ApiError(409, "strategies_running", "Stop your strategies before disconnecting the broker")
                 await accounts.remove(user_id)
+                name = account_name(account.broker, account.broker_user_id)
+                await Users(session).set_disconnected_account(user_id, name)
                 await AuditLog(session).add("broker_disconnect", user_id=user_id, address=address)
         await self._show_connected(user_id, connected=False)
 
@@ -251,21 +252,34 @@ class BrokerService:
         return accepted
 
     async def _store_alone(
-        self, user_id: int, keys: _KeyPair, request: ConnectRequest, accepted: BrokerLogin, address: str
+        self,
+        user_id: int,
+        keys: _KeyPair,
+        request: ConnectRequest,
+        accepted: BrokerLogin,
+        rule: PasswordRule,
+        address: str,
     ) -> BrokerAccount:
         # The database judges, not a look beforehand: of two who connect at once one must lose.
         try:
-            return await self._store(user_id, keys, request, accepted, address)
+            return await self._store(user_id, keys, request, accepted, rule, address)
         except ConstraintViolated as error:
             if error.constraint != ACCOUNT_TAKEN:
                 raise
             raise _account_taken(keys.broker) from error
 
     async def _store(
-        self, user_id: int, keys: _KeyPair, request: ConnectRequest, accepted: BrokerLogin, address: str
+        self,
+        user_id: int,
+        keys: _KeyPair,
+        request: ConnectRequest,
+        accepted: BrokerLogin,
+        rule: PasswordRule,
+        address: str,
     ) -> BrokerAccount:
         async with tenant_transaction(self._sessions, user_id) as session:
-            if await Users(session).lock_live(user_id) is None:
+            user = await Users(session).lock_for_change(user_id)  # of two first connections, the later sees the other
+            if user is None:
                 raise unauthorized("token_invalid", "Invalid token")
             accounts = BrokerAccounts(session)
             account = await accounts.of_user(user_id, lock=True)
@@ -274,6 +288,8 @@ class BrokerService:
                 raise ApiError(409, "broker_not_connected", "Connect your broker first")
             if account and await _would_switch(Runs(session), account, keys.broker, accepted.broker_user_id):
                 raise ApiError(409, "strategies_running", "Stop your strategies before connecting another account")
+            before = account_name(account.broker, account.broker_user_id) if account else user.disconnected_account
+            rule.check_account(before, account_name(keys.broker, accepted.broker_user_id))
             await accounts.keep_keys()
             self._secret_box.refresh()
             account = await accounts.put(user_id, self._row(user_id, account, keys, accepted))

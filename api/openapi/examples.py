@@ -228,7 +228,7 @@ _ERRORS_OF_ONE: dict[tuple[str, str], tuple[str, str]] = {
     ("login", "401"): _WRONG_PASSWORD,
     ("login", "429"): ("too_many_attempts", "Too many attempts. Please wait."),
     ("refresh", "401"): ("invalid_credentials", "Please log in again"),
-    ("register", "403"): ("registration_closed", "Accounts are opened here by the operator's invitation only"),
+    ("register", "403"): ("invitation_needed", "Accounts are opened here by the operator's invitation only"),
     ("reset_password", "401"): ("reset_code_invalid", "This code is not good, was used or has ended"),
     ("end_login", "404"): ("login_not_found", "No such login"),
     ("delete_account", "409"): _STRATEGIES_RUN,

@@ -13,6 +13,7 @@ from api.users.passwords.check import PasswordCheck, too_many_attempts
 from api.users.passwords.hashing import Passwords
 from api.users.passwords.rules import LIKE_ADDRESS, resembles
 from api.users.tokens import code_hash, secret_hash
+from config.login_settings import Registration
 from persistence.database.engine import Sessions, tenant_transaction, transaction
 from persistence.database.models.users import Login, RefreshToken, User
 from persistence.database.repositories.audit import AuditLog
@@ -36,9 +37,9 @@ class AuthService:
         throttle: LoginThrottle,
         now: Callable[[], datetime],
         *,
-        registration_open: bool = True,
+        registration: Registration = "open",
     ) -> None:
-        self._registration_open = registration_open
+        self._registration = registration
         self._sessions = sessions
         self._passwords = passwords
         self._tokens = tokens
@@ -51,10 +52,13 @@ class AuthService:
         """Store a new user and log in. Nothing about the address is said before an invitation that is needed is good.
 
         Raises:
-            ApiError: 403 `registration_closed`, `invitation_invalid`; 409 `email_taken`; 429 when too many register.
+            ApiError: 403 `registration_closed`, `invitation_needed`, `invitation_invalid`; 409 `email_taken`; 429 when
+                too many register.
         """
-        if invitation is None and not self._registration_open:
-            raise ApiError(403, "registration_closed", "Accounts are opened here by the operator's invitation only")
+        if self._registration == "closed":
+            raise ApiError(403, "registration_closed", "Accounts are opened here by the operator only")
+        if invitation is None and self._registration == "invited":
+            raise ApiError(403, "invitation_needed", "Accounts are opened here by the operator's invitation only")
         wait_s = await self._throttle.registration(client.address)
         if wait_s:
             raise too_many_attempts(wait_s)
@@ -64,10 +68,9 @@ class AuthService:
         password_hash = await self._passwords.hash(password, client.has_left)
         try:
             async with transaction(self._sessions) as session:
-                if code is not None and not await Invitations(session).take(email, code, self._now()):
-                    raise _invitation_invalid()
+                taken = {} if code is None else await self._take_invitation(session, email, code)
                 user = await Users(session).add(email, password_hash)
-                await AuditLog(session).add("register", user_id=user.id, address=client.address)
+                await AuditLog(session).add("register", user_id=user.id, address=client.address, **taken)
                 return await self._tokens.start(session, user.id, client)
         except ConstraintViolated as error:
             if error.constraint != "users_email_key":
@@ -153,7 +156,7 @@ class AuthService:
             raise InvalidField("new_password", LIKE_ADDRESS)
         password_hash = await self._passwords.hash(new, client.has_left)
         async with tenant_transaction(self._sessions, user.id) as session:
-            stored = await Users(session).lock_password(user.id)
+            stored = await Users(session).lock_for_change(user.id)
             if stored is None or stored.reset_code_hash != hashed:  # used, replaced or void since it was looked up
                 raise _reset_code_invalid()
             await Users(session).set_password_hash(user.id, password_hash)
@@ -161,6 +164,7 @@ class AuthService:
             await AuditLog(session).add("password_reset", user_id=user.id, address=client.address)
             issued = await self._tokens.start(session, user.id, client)
         self._logins.ended(ended)
+        await self._check.forget_failures(user, client)
         return issued
 
     async def user(self, user_id: int) -> User:
@@ -173,7 +177,7 @@ class AuthService:
 
     async def _confirm(self, session: AsyncSession, user: User, password: str, client: Client) -> None:
         # The password was checked before this transaction: it may have been changed, or the user deleted, since.
-        stored = await Users(session).lock_password(user.id)
+        stored = await Users(session).lock_for_change(user.id)
         same = stored is not None and stored.password_hash == user.password_hash
         kept = stored.password_hash if stored else None
         if not same and not await self._passwords.matches(kept, password, client.has_left):
@@ -186,6 +190,13 @@ class AuthService:
     async def _is_invited(self, email: str, code: bytes) -> bool:
         async with transaction(self._sessions) as session:
             return await Invitations(session).is_good(email, code, self._now())
+
+    async def _take_invitation(self, session: AsyncSession, email: str, code: bytes) -> dict[str, str]:
+        """Use the invitation up; what the audit log says of it."""
+        number = await Invitations(session).take(email, code, self._now())
+        if number is None:
+            raise _invitation_invalid()
+        return {"invitation": str(number)}
 
     async def _of_reset_code(self, code: bytes) -> User | None:
         async with transaction(self._sessions) as session:

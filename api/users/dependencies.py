@@ -1,6 +1,7 @@
 """The user behind a request, the client and the address that it came from, and what they must have done before."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import Annotated, Protocol
 
 from fastapi import Depends, Request
@@ -108,18 +109,14 @@ async def password_place(request: Request) -> AsyncIterator[None]:
 PasswordPlace = Depends(password_place, scope="function")
 """For the `dependencies` of each route that hashes or compares a password."""
 
-RequirePassword = Callable[[], Awaitable[None]]
-"""Raises ApiError 403 `password_needed` unless the user gave the password a moment ago, in this login."""
+HasRecentPassword = Callable[[], Awaitable[bool]]
+"""Whether the user gave the password in the last five minutes, in the login of this request. Costs a query."""
 
 
-async def require_recent_password(request: Request, claims: Claims) -> RequirePassword:
-    """What a service calls once it finds that an access token alone is not enough for what it is asked."""
+async def has_recent_password(request: Request, claims: Claims) -> HasRecentPassword:
+    """What a service asks where an access token alone may not be enough for what it is to do."""
     opened: UsedForPasswords = request.app.state.resources
-
-    async def require() -> None:
-        await opened.own_logins.require_recent_password(claims)
-
-    return require
+    return partial(opened.own_logins.has_recent_password, claims)
 
 
-RecentPassword = Annotated[RequirePassword, Depends(require_recent_password)]
+RecentPassword = Annotated[HasRecentPassword, Depends(has_recent_password)]

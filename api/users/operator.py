@@ -76,8 +76,9 @@ async def invite(database_url: str, email: str) -> GivenCode:
         async with transaction(sessions_of(engine)) as session:
             if await Users(session).by_email(asked) is not None:
                 raise UserRefused(f"{asked} is already registered.")
-            await Invitations(session).put(asked, code_hash(code), now, now + INVITATION_LIFETIME)
-            await AuditLog(session).add("invitation", user_id=None, subject=asked, by=_BY)
+            number = await Invitations(session).put(asked, code_hash(code), now, now + INVITATION_LIFETIME)
+            # Without the address: lines of the audit log are kept when a user is deleted.
+            await AuditLog(session).add("invitation", user_id=None, subject=_BY, invitation=str(number))
     finally:
         await engine.dispose()
     return GivenCode(asked, code, now + INVITATION_LIFETIME)
@@ -122,7 +123,7 @@ async def reset_password(database_url: str, email: str, password: str) -> int:
 
 async def _replace(session: AsyncSession, email: str, password_hash: str) -> int:
     found = await Users(session).by_email(email)
-    user = found and await Users(session).lock_password(found.id)
+    user = found and await Users(session).lock_for_change(found.id)
     if user is None:
         raise UserRefused(f"Nobody has registered as {email}.")
     await Users(session).set_password_hash(user.id, password_hash)

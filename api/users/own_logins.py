@@ -75,15 +75,14 @@ class OwnLogins:
             await Logins(session).confirm(claims.user_id, claims.login_id, now)
         return now + CONFIRMED_FOR
 
-    async def require_recent_password(self, claims: AccessClaims) -> None:
-        """Refuse what an access token alone must not do: the password was given a moment ago, in this login.
+    async def has_recent_password(self, claims: AccessClaims) -> bool:
+        """Whether the password was given in the last five minutes in this login, and not its access token alone.
 
         Raises:
-            ApiError: 403 `password_needed`.
+            ApiError: 401 `token_invalid` if the login is not there any more.
         """
         async with tenant_transaction(self._sessions, claims.user_id) as session:
             confirmed_at = await Logins(session).confirmed_at(claims.user_id, claims.login_id)
         if confirmed_at is None:
             raise unauthorized("token_invalid", "Invalid token")
-        if self._now() >= confirmed_at + CONFIRMED_FOR:
-            raise ApiError(403, "password_needed", "Please give your password again (POST /auth/confirm)")
+        return self._now() < confirmed_at + CONFIRMED_FOR

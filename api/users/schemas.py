@@ -15,7 +15,8 @@ class RegisterRequest(Request):
     email: Email
     password: NewPassword
     invitation: Secret | None = Field(
-        default=None, description="the code of the operator's invitation, which is needed where registration is closed"
+        default=None,
+        description="the code of the operator's invitation, needed where REGISTRATION is `invited`",
     )
 
     @field_validator("password")

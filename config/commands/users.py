@@ -9,6 +9,11 @@ import typer
 
 if TYPE_CHECKING:
     from api.users.operator import GivenCode
+    from config.settings import Settings
+
+_CLOSED = (
+    "REGISTRATION is closed: an invitation opens no account here. Use `tradeactors add-user`, or set it to invited."
+)
 
 Email = Annotated[str, typer.Argument(help="The e-mail address that the user logs in with.")]
 DataDir = Annotated[Path | None, typer.Option(help="Where everything is kept. [TRADEACTORS_DATA_DIR]")]
@@ -27,7 +32,7 @@ def add_user(email: Email, data_dir: DataDir = None, ask: Ask = False) -> None:
     from config.commands.failures import plain_failures
 
     with plain_failures():
-        database_url, password = _database_url(data_dir), _asked() if ask else operator.new_password()
+        database_url, password = _settings(data_dir).database_url, _asked() if ask else operator.new_password()
         try:
             kept = asyncio.run(operator.add_user(database_url, email, password))
         except operator.UserRefused as refusal:
@@ -38,14 +43,16 @@ def add_user(email: Email, data_dir: DataDir = None, ask: Ask = False) -> None:
 
 
 def invite(email: Email, data_dir: DataDir = None) -> None:
-    """Let one address register where registration is closed; a code is printed once, good for seven days."""
+    """Let one address register where REGISTRATION is `invited`; a code is printed once, good for seven days."""
     from api.users import operator
     from config.commands.failures import plain_failures
 
     with plain_failures():
-        database_url = _database_url(data_dir)
+        settings = _settings(data_dir)
+        if settings.registration_mode == "closed":
+            raise _failed(_CLOSED)
         try:
-            given = asyncio.run(operator.invite(database_url, email))
+            given = asyncio.run(operator.invite(settings.database_url, email))
         except operator.UserRefused as refusal:
             raise _failed(refusal) from None
         _print_code(given, "may register with this invitation")
@@ -57,7 +64,7 @@ def reset_password(email: Email, data_dir: DataDir = None, ask: AskReset = False
     from config.commands.failures import plain_failures
 
     with plain_failures():
-        database_url = _database_url(data_dir)
+        database_url = _settings(data_dir).database_url
         try:
             if not ask:
                 _print_code(asyncio.run(operator.give_reset_code(database_url, email)), "may set a new password")
@@ -74,12 +81,12 @@ def _print_code(given: "GivenCode", leave: str) -> None:
     typer.echo(f"Code: {given.code}")
 
 
-def _database_url(data_dir: Path | None) -> str:
+def _settings(data_dir: Path | None) -> "Settings":
     from config.commands.deployment import joined_settings, require
 
     settings = joined_settings(data_dir)
     require(settings, "database_url")
-    return settings.database_url
+    return settings
 
 
 def _asked() -> str:
@@ -88,6 +95,6 @@ def _asked() -> str:
     return sys.stdin.readline().rstrip("\r\n")
 
 
-def _failed(refusal: Exception) -> typer.Exit:
+def _failed(refusal: object) -> typer.Exit:
     typer.echo(str(refusal), err=True)
     return typer.Exit(1)

@@ -46,6 +46,10 @@ class PasswordCheck:
             lambda session: Users(session).by_id(user_id), f"user:{user_id}", password, client, purpose
         )
 
+    async def forget_failures(self, user: User, client: Client) -> None:
+        """The user has come back in without the password: failures from the same address do not keep the user out."""
+        await self._throttle.succeeded(_account_of(user), client.address, known=True)
+
     async def _check(self, find: _Find, unknown: str, password: str, client: Client, purpose: str) -> User:
         account, known = await self._counted_as(find, unknown, client.address)
         refusal = await self._throttle.attempt(account, client.address, known=known)
@@ -68,13 +72,18 @@ class PasswordCheck:
         async with transaction(self._sessions) as session:
             user = await find(session)
             known = await Logins(session).is_known(user.id if user else None, network_of(address))
-            return f"email:{user.email if user else unknown}", known
+            return _account_of(user) if user else f"email:{unknown}", known
 
     async def _record(self, action: str, find: _Find, client: Client, purpose: str, **detail: str) -> None:
         async with transaction(self._sessions) as session:
             user = await find(session)
             user_id = user.id if user else None
             await AuditLog(session).add(action, user_id=user_id, subject=purpose, address=client.address, **detail)
+
+
+def _account_of(user: User) -> str:
+    """What the throttle counts the user's attempts under."""
+    return f"email:{user.email}"
 
 
 def too_many_attempts(wait_s: int) -> ApiError:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import secrets
 import sys
 import threading
 import unicodedata
@@ -28,7 +29,9 @@ are few."""
 MOST_WAITING = 40
 """How many wait for that at most: about a second of work. A longer queue makes honest users wait for a flood."""
 
-_RETRY_AFTER_S = 2
+_RETRY_AFTER_S = range(2, 7)
+"""How many seconds those are asked to wait who find no place: spread, so that they do not all come back at once."""
+
 _NICENESS = 15
 
 
@@ -63,7 +66,7 @@ class Passwords:
         """Whether there is a place now. Raises as `place` does when there is none."""
         if self._places == 0:
             sentence = "Too many are logging in at this moment. Please try again."
-            raise ApiError(503, "passwords_busy", sentence, {"Retry-After": str(_RETRY_AFTER_S)})
+            raise ApiError(503, "passwords_busy", sentence, {"Retry-After": str(secrets.choice(_RETRY_AFTER_S))})
 
     async def hash(self, password: str, has_left: HasLeft = stays) -> str:
         """The text to store for a password. Raises ClientLeft if the client has left when its turn comes."""

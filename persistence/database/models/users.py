@@ -33,6 +33,7 @@ class User(TableModel, table=True):
     """A tenant (row A1). E-mail addresses are kept in lower case.
 
     `reset_code_hash` is the SHA-256 of the code with which the user may set a new password, if the operator gave one.
+    `disconnected_account`: broker and broker's user id of the account that the user disconnected last.
     """
 
     __tablename__ = "users"
@@ -47,6 +48,7 @@ class User(TableModel, table=True):
     password_hash: str = text_field()
     created_at: datetime = instant_field(now=True)
     deleted_at: datetime | None = instant_field(nullable=True)
+    disconnected_account: str | None = text_field(nullable=True)
     reset_code_hash: bytes | None = Field(default=None, unique=True, nullable=True)
     reset_code_expires_at: datetime | None = instant_field(nullable=True)
 

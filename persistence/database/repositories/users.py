@@ -40,6 +40,11 @@ class Users(Repository):
         good = (col(User.reset_code_hash) == code_hash, col(User.reset_code_expires_at) > now)
         return await self._session.scalar(select(User).where(*good, col(User.deleted_at).is_(None)))
 
+    async def set_disconnected_account(self, user_id: int, account: str) -> None:
+        """Note the broker account that the user disconnects."""
+        values = {"disconnected_account": account}
+        await self._session.execute(update(User).where(col(User.id) == user_id).values(values))
+
     async def by_id(self, user_id: int) -> User | None:
         """The user, unless it was deleted."""
         return await self._session.scalar(self._live(user_id))
@@ -51,8 +56,8 @@ class Users(Repository):
         """
         return await self._session.scalar(self._live(user_id).with_for_update(read=True, key_share=True))
 
-    async def lock_password(self, user_id: int) -> User | None:
-        """As `lock_live`, and no other changes the password in this transaction."""
+    async def lock_for_change(self, user_id: int) -> User | None:
+        """As `lock_live`, and no other transaction changes the password or the broker account meanwhile."""
         return await self._session.scalar(self._live(user_id).with_for_update(key_share=True))
 
     async def lock_for_deletion(self, user_id: int) -> User | None:
@@ -63,7 +68,7 @@ class Users(Repository):
         """Forget who the user was: the address is free again, no password fits. The id stays, for the logs."""
         values = {
             "email": f"deleted-{user_id}@deleted.invalid", "password_hash": "deleted", "deleted_at": at,
-            "reset_code_hash": None, "reset_code_expires_at": None,
+            "reset_code_hash": None, "reset_code_expires_at": None, "disconnected_account": None,
         }  # fmt: skip
         await self._session.execute(update(User).where(col(User.id) == user_id).values(values))
 
@@ -164,23 +169,28 @@ class Logins(Repository):
 class Invitations(Repository):
     """The operator's invitations to register, by e-mail address."""
 
-    async def put(self, email: str, code_hash: bytes, now: datetime, expires_at: datetime) -> None:
-        """Invite an address, in place of an earlier invitation of it. Invitations that are too old are forgotten."""
+    async def put(self, email: str, code_hash: bytes, now: datetime, expires_at: datetime) -> int:
+        """Invite an address, in place of an earlier invitation of it; the invitation's id.
+
+        Invitations that are too old are forgotten.
+        """
         forgotten = or_(col(Invitation.email) == email, col(Invitation.expires_at) <= now)
         await self._session.execute(delete(Invitation).where(forgotten))
-        self._session.add(Invitation(email=email, code_hash=code_hash, invited_at=now, expires_at=expires_at))
+        invitation = Invitation(email=email, code_hash=code_hash, invited_at=now, expires_at=expires_at)
+        self._session.add(invitation)
         await self._session.flush()
+        return invitation.id
 
     async def is_good(self, email: str, code_hash: bytes, now: datetime) -> bool:
         """Whether a code is that of an address's invitation, and still good."""
         right = (col(Invitation.email) == email, col(Invitation.code_hash) == code_hash)
         return bool(await self._session.scalar(select(exists().where(*right, col(Invitation.expires_at) > now))))
 
-    async def take(self, email: str, code_hash: bytes, now: datetime) -> bool:
-        """Use up the invitation of an address; whether its code is the right one and still good."""
+    async def take(self, email: str, code_hash: bytes, now: datetime) -> int | None:
+        """Use up the invitation of an address; its id, if its code is the right one and still good."""
         right = (col(Invitation.email) == email, col(Invitation.code_hash) == code_hash)
         taken = delete(Invitation).where(*right, col(Invitation.expires_at) > now).returning(col(Invitation.id))
-        return await self._session.scalar(taken) is not None
+        return await self._session.scalar(taken)
 
 
 class RefreshTokens(Repository):
@@ -206,12 +216,16 @@ class RefreshTokens(Repository):
         return await self._session.scalar(statement)
 
     async def lock(self, user_id: int, token_hash: bytes) -> tuple[RefreshToken, Login] | None:
-        """The user's token with its login, which goes on; both are locked, so that the token is used at most once."""
-        statement = select(RefreshToken, Login).join(Login, col(Login.id) == col(RefreshToken.login_id))
+        """The user's token with its login, which goes on; both are locked, so that the token is used at most once.
+
+        The login first, as where it is ended (`Logins.end`): two devices would wait for each other otherwise.
+        """
         mine = (col(RefreshToken.user_id) == user_id, col(RefreshToken.token_hash) == token_hash)
-        found = await self._session.execute(statement.where(*mine, col(Login.ended_at).is_(None)).with_for_update())
-        row = found.first()
-        return None if row is None else (row[0], row[1])
+        its_login = select(col(RefreshToken.login_id)).where(*mine).scalar_subquery()
+        live = (col(Login.id) == its_login, col(Login.user_id) == user_id, col(Login.ended_at).is_(None))
+        login = await self._session.scalar(select(Login).where(*live).with_for_update())
+        token = await self._session.scalar(select(RefreshToken).where(*mine).with_for_update()) if login else None
+        return None if login is None or token is None else (token, login)
 
     async def remove_expired(self, user_id: int, now: datetime) -> None:
         """Forget the user's tokens that are too old to matter even if they were kept."""

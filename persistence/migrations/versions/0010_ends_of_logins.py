@@ -1,4 +1,4 @@
-"""What a user sees of a login, and when it was used and confirmed last.
+"""What a user sees of a login, when it was used and confirmed last, and which broker account was disconnected.
 
 Revision ID: 0010
 Revises: 0009
@@ -19,7 +19,9 @@ ENDS = (*ENDS_BEFORE, "ended_by_user", "expired")
 
 
 def upgrade() -> None:
-    """New columns of logins. One that goes on was last used when its newest refresh token was issued."""
+    """New columns of users and logins. A login that goes on was last used when its newest refresh token was issued."""
+    op.add_column("users", sa.Column("disconnected_account", sa.Text(), nullable=True))
+    op.execute(f"GRANT UPDATE (disconnected_account) ON users TO {ROLE}")
     op.add_column("logins", sa.Column("number", sa.BigInteger(), sa.Identity(always=True), nullable=False))
     op.create_unique_constraint("logins_number_key", "logins", ["number"])
     op.add_column("logins", sa.Column("last_address", sa.Text(), nullable=True))
@@ -44,6 +46,7 @@ def downgrade() -> None:
         op.drop_column("logins", name)
     op.drop_constraint("logins_number_key", "logins")
     op.drop_column("logins", "number")
+    op.drop_column("users", "disconnected_account")
 
 
 def _allow_ends(ends: tuple[str, ...]) -> None:

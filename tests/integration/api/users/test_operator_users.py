@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from sqlalchemy import text
 
 from config.settings import PREFIX, Settings
@@ -36,7 +37,7 @@ def tradeactors(*arguments: str, given: str = "", **variables: str) -> tuple[int
     return done.returncode, done.stdout, done.stderr
 
 
-async def operator(settings: Settings, *arguments: str, given: str = "") -> tuple[int, str, str]:
+async def operator(settings: Settings, *arguments: str, given: str = "", **more: str) -> tuple[int, str, str]:
     """The same, at the database of the settings."""
     variables = {
         "DATABASE_URL": settings.database_url,
@@ -44,7 +45,7 @@ async def operator(settings: Settings, *arguments: str, given: str = "") -> tupl
         "JWT_SECRET": settings.jwt_secret.get_secret_value(),
         "ENCRYPTION_KEYS": settings.encryption_keys[0].get_secret_value(),
     }
-    return await asyncio.to_thread(lambda: tradeactors(*arguments, given=given, **variables))
+    return await asyncio.to_thread(lambda: tradeactors(*arguments, given=given, **variables, **more))
 
 
 def an_email() -> str:
@@ -87,6 +88,9 @@ async def test_registration_closes_and_the_operator_opens_accounts_nevertheless(
     async with serving(settings, engine, registration="closed") as client:
         answer = await client.post("/auth/register", json={"email": email, "password": PASSWORD})
         assert (answer.status_code, answer.json()["code"]) == (403, "registration_closed")
+        invited = {"email": email, "password": PASSWORD, "invitation": "7KQ2-XWMA-9TBC-4HRP-ZE63-VNJD"}
+        answer = await client.post("/auth/register", json=invited)
+        assert (answer.status_code, answer.json()["code"]) == (403, "registration_closed"), "with a code, too"
         code, out, _ = await operator(settings, "add-user", email.upper())
         assert code == 0
         assert email in out
@@ -187,11 +191,12 @@ async def test_a_code_that_is_not_good_says_the_same_whatever_is_wrong(
     assert (answer.status_code, answer.json()) == (401, expected)
 
 
-async def test_where_registration_is_closed_nobody_learns_who_has_an_account(
-    user: ApiUser, settings: Settings, engine: FakeEngine
+@pytest.mark.parametrize("registration", ["invited", "closed"])
+async def test_where_not_all_may_register_the_answer_says_not_who_has_an_account(
+    user: ApiUser, settings: Settings, engine: FakeEngine, registration: str
 ) -> None:
     _, out, _ = await operator(settings, "invite", an_email())
-    async with serving(settings, engine, registration="closed") as client:
+    async with serving(settings, engine, registration=registration) as client:
         for invitation in ({}, {"invitation": given_code(out)}, {"invitation": "7KQ2-XWMA-9TBC-4HRP-ZE63-VNJD"}):
             answers = [
                 await client.post("/auth/register", json={"email": email, "password": PASSWORD} | invitation)
@@ -209,7 +214,9 @@ async def test_an_invitation_opens_registration_once_and_for_its_own_address(
     code, out, _ = await operator(settings, "invite", email.upper())
     assert (code, f"{email} may register with this invitation, once, until" in out) == (0, True)
     invited = {"email": email, "password": PASSWORD, "invitation": given_code(out)}
-    async with serving(settings, engine, registration="closed") as client:
+    async with serving(settings, engine, registration="invited") as client:
+        without = await client.post("/auth/register", json={"email": email, "password": PASSWORD})
+        assert (without.status_code, without.json()["code"]) == (403, "invitation_needed")
         for changes in ({"email": an_email()}, {"invitation": "7KQ2-XWMA-9TBC-4HRP-ZE63-VNJD"}):
             answer = await client.post("/auth/register", json=invited | changes)
             assert (answer.status_code, answer.json()["code"]) == (403, "invitation_invalid")
@@ -228,7 +235,7 @@ async def test_an_invitation_that_has_ended_or_was_replaced_is_refused(
     async with transaction(sessions) as session:
         late = "UPDATE invitations SET invited_at = now() - interval '8 days', expires_at = now() WHERE email = :email"
         await session.execute(text(late), {"email": ended})
-    async with serving(settings, engine, registration="closed") as client:
+    async with serving(settings, engine, registration="invited") as client:
         for email, code in codes.items():
             body = {"email": email, "password": PASSWORD, "invitation": code}
             answer = await client.post("/auth/register", json=body)
@@ -260,6 +267,47 @@ async def test_who_is_registered_is_not_invited(user: ApiUser, settings: Setting
     assert (code, out, err) == (1, "", f"{user.email} is already registered.\n")
     code, out, err = await operator(settings, "invite", "not-an-address")
     assert (code, out, err) == (1, "", "Email is not a valid e-mail address.\n")
+
+
+async def test_no_code_is_given_that_would_open_no_account(settings: Settings, sessions: Sessions) -> None:
+    email = an_email()
+    code, out, err = await operator(settings, "invite", email, REGISTRATION="closed")
+    assert (code, out) == (1, "")
+    assert err.startswith("REGISTRATION is closed")
+    async with transaction(sessions) as session:
+        kept = text("SELECT count(*) FROM invitations WHERE email = :email")
+        assert await session.scalar(kept, {"email": email}) == 0
+
+
+async def test_the_audit_log_names_an_invitation_and_no_address(
+    client: httpx.AsyncClient, settings: Settings, sessions: Sessions
+) -> None:
+    email = an_email()
+    _, out, _ = await operator(settings, "invite", email)
+    body = {"email": email, "password": PASSWORD, "invitation": given_code(out)}
+    assert (await client.post("/auth/register", json=body)).status_code == 201
+    lines = text(
+        "SELECT action, subject FROM audit_log WHERE detail ->> 'invitation' = (SELECT detail ->> 'invitation' "
+        "FROM audit_log JOIN users ON users.id = user_id WHERE email = :email) ORDER BY audit_log.id"
+    )
+    async with transaction(sessions) as session:
+        assert [tuple(line) for line in await session.execute(lines, {"email": email})] == [
+            ("invitation", "operator"), ("register", ""),
+        ]  # fmt: skip
+        named = text("SELECT count(*) FROM audit_log WHERE audit_log::text LIKE :email")
+        assert await session.scalar(named, {"email": f"%{email}%"}) == 0, "it is kept when the user is deleted"
+
+
+async def test_who_guessed_too_often_and_was_let_in_with_a_code_can_log_in_with_the_new_password(
+    app: FastAPI, user: ApiUser, settings: Settings
+) -> None:
+    transport = httpx.ASGITransport(app, client=("203.0.113.77", 50_000))
+    async with httpx.AsyncClient(transport=transport, base_url="http://api") as elsewhere:
+        assert [await log_in(elsewhere, user.email, "forgotten") for _ in range(11)] == [401] * 10 + [429]
+        _, out, _ = await operator(settings, "reset-password", user.email)
+        answer = await elsewhere.post("/auth/reset", json={"code": given_code(out), "new_password": NEW_PASSWORD})
+        assert answer.status_code == 200
+        assert await log_in(elsewhere, user.email, NEW_PASSWORD) == 200
 
 
 async def test_nobody_is_reset_who_is_not_there(settings: Settings) -> None:

@@ -13,6 +13,8 @@ from starlette.types import Message
 
 from persistence.database.engine import Sessions, transaction
 from persistence.database.models.audit import AuditEntry
+from persistence.database.models.users import User
+from persistence.database.repositories.users import Users
 from persistence.login_throttle import LoginThrottle, ThrottleLimits
 from tests.integration.api_user import PASSWORD, ApiUser
 
@@ -70,6 +72,31 @@ async def test_a_flood_of_logins_from_many_networks_is_refused_at_once_and_a_sto
     assert done.index("stopped") < served_last, "STOP waits for no queue of passwords"
     refused_last = len(done) - 1 - done[::-1].index("503")
     assert refused_last < served_last, "a refusal waits for none either"
+
+
+async def test_a_hundred_and_twenty_users_who_log_in_in_the_same_second_are_all_let_in(
+    app: FastAPI, user: ApiUser, sessions: Sessions
+) -> None:
+    emails = [f"{secrets.token_hex(8)}@example.com" for _ in range(120)]
+    async with transaction(sessions) as session:
+        known = await Users(session).by_email(user.email)
+        assert known is not None
+        session.add_all(User(email=email, password_hash=known.password_hash) for email in emails)
+    refused = 0
+
+    async def log_in(number: int, email: str) -> None:
+        """Log in as an app does that keeps to `Retry-After`."""
+        nonlocal refused
+        body = {"email": email, "password": PASSWORD}
+        async with from_address(app, f"198.51.100.{number}") as client:
+            while (answer := await client.post("/auth/login", json=body)).status_code == 503:
+                refused += 1
+                await asyncio.sleep(int(answer.headers["Retry-After"]))
+        assert answer.status_code == 200
+
+    async with asyncio.timeout(240):
+        await asyncio.gather(*(log_in(number, email) for number, email in enumerate(emails)))
+    assert refused > 0, "there are more of them than places"
 
 
 async def test_every_request_that_a_password_decides_about_takes_a_place_in_the_queue(

@@ -1,11 +1,11 @@
 """Logins that last too long, are not seen, or do too much. Each test is named after the threat that it answers."""
 
-import uuid
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import httpx
 from fastapi import FastAPI
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, select, text, update
 from sqlmodel import col
 
 from api.base.errors import ApiError
@@ -14,14 +14,13 @@ from api.users.client import Client
 from api.users.live_logins import LiveLogins
 from api.users.login_tokens import IssuedTokens, LoginLifetime, LoginTokens
 from api.users.passwords.hashing import Passwords
-from api.users.tokens import AccessTokens
+from api.users.tokens import AccessTokens, secret_hash
 from persistence.database.engine import Sessions, transaction
-from persistence.database.models.audit import AuditEntry
-from persistence.database.models.brokers import BrokerAccount
-from persistence.database.models.users import Login
+from persistence.database.models.users import Login, RefreshToken
 from persistence.login_throttle import LoginThrottle
 from persistence.mirror.mirror import open_redis
 from tests.integration.api_user import PASSWORD, ApiUser
+from tests.integration.locks import until_waiting
 
 pytest_plugins = ["tests.integration.fixtures"]
 
@@ -158,69 +157,19 @@ async def test_where_tokens_are_renewed_shows_in_the_list(app: FastAPI, user: Ap
     assert str(login["last_used_at"]) > str(login["started_at"])
 
 
-async def make_old(sessions: Sessions, user: ApiUser, app: FastAPI) -> None:
-    """Let the password have been given six minutes ago."""
-    claims = app.state.resources.tokens.check(user.tokens["access_token"])
+async def test_a_refresh_on_one_device_and_its_end_on_another_do_not_wait_for_each_other(
+    user: ApiUser, sessions: Sessions
+) -> None:
+    phone = await second_device(user)
+    (lost, _) = await logins_of(user)
     async with transaction(sessions) as session:
-        login = update(Login).where(col(Login.id) == claims.login_id)
-        await session.execute(login.values(confirmed_at=datetime.now(UTC) - timedelta(minutes=6)))
-
-
-NEEDED = (403, "password_needed")
-
-
-async def test_a_stolen_access_token_connects_no_other_broker_account(
-    app: FastAPI, trader: ApiUser, sessions: Sessions
-) -> None:
-    await make_old(sessions, trader, app)
-    assert trader.paper is not None
-    for changes in ({"api_key": "the thief's own"}, {"broker": "kite", "api_key": "the thief's own"}):
-        answer = await trader.connect(**changes)
-        assert answer.status_code in (403, 409)
-        if "broker" not in changes:
-            assert (answer.status_code, answer.json()["code"]) == NEEDED
-    status = (await trader.call("GET", "/broker/status")).json()
-    assert status["broker_user_id"] == trader.paper.user_id
-    assert (await trader.connect()).status_code == 200, "a new token of the same key wants no password"
-    refresh = await trader.call("POST", "/broker/connect", access_token=trader.paper.access_token)
-    assert refresh.status_code == 200
-    assert (await trader.call("DELETE", "/broker")).status_code == 204
-    answer = await trader.connect()
-    assert (answer.status_code, answer.json()["code"]) == NEEDED, "to disconnect first is no way around it"
-
-
-async def test_the_password_given_again_counts_for_five_minutes_in_its_own_login(
-    app: FastAPI, trader: ApiUser, sessions: Sessions
-) -> None:
-    thief = ApiUser(trader.client, trader.email, dict(trader.tokens), trader.paper)
-    owner = await second_device(trader)
-    owner.paper = trader.paper
-    await trader.call("DELETE", "/broker")
-    for device in (thief, owner):
-        await make_old(sessions, device, app)
-        answer = await device.connect()
-        assert (answer.status_code, answer.json()["code"]) == NEEDED
-    wrong = await owner.call("POST", "/auth/confirm", password="a guess")
-    assert (wrong.status_code, wrong.json()["code"]) == (401, "invalid_credentials")
-    confirmed = await owner.call("POST", "/auth/confirm", password=PASSWORD)
-    assert confirmed.status_code == 200
-    left = datetime.fromisoformat(confirmed.json()["confirmed_until"]) - datetime.now(UTC)
-    assert timedelta(minutes=4) < left <= timedelta(minutes=5)
-    assert (await thief.connect()).json()["code"] == "password_needed"
-    assert (await owner.connect()).status_code == 200
-
-
-async def test_a_token_of_another_account_under_the_same_key_wants_the_password(
-    app: FastAPI, trader: ApiUser, sessions: Sessions
-) -> None:
-    await make_old(sessions, trader, app)
-    async with transaction(sessions) as session:  # a key that serves several accounts: the stored one is another's
-        claims = app.state.resources.tokens.check(trader.tokens["access_token"])
-        mine = update(BrokerAccount).where(col(BrokerAccount.user_id) == claims.user_id)
-        await session.execute(mine.values(broker_user_id=f"X{uuid.uuid4().hex[:8]}"))
-    answer = await trader.connect()
-    assert (answer.status_code, answer.json()["code"]) == NEEDED
-    async with transaction(sessions) as session:
-        failed = select(func.count()).select_from(AuditEntry)
-        failed = failed.filter_by(user_id=claims.user_id, action="broker_connect_failed")
-        assert await session.scalar(failed) == 1
+        ending = update(Login).where(col(Login.number) == lost["login_id"])
+        await session.execute(ending.values(ended_at=datetime.now(UTC), end_reason="ended_by_user"))
+        body = {"refresh_token": phone.tokens["refresh_token"]}
+        refreshing = asyncio.create_task(phone.client.post("/auth/refresh", json=body))
+        await until_waiting(sessions, 1)
+        tokens = delete(RefreshToken).where(col(RefreshToken.token_hash) == secret_hash(body["refresh_token"]))
+        await session.execute(text("SET LOCAL lock_timeout = '500ms'"))
+        await session.execute(tokens)
+    answer = await refreshing
+    assert (answer.status_code, answer.json()["code"]) == (401, "invalid_credentials")

@@ -82,7 +82,7 @@ async def briefly_throttled(app: FastAPI, redis_url: str) -> AsyncIterator[FastA
     """The application with windows of one second and three attempts, and any number of requests a minute."""
     resources: Resources = app.state.resources
     limits = ThrottleLimits(
-        per_account=3, per_address=3, windows_s=(1,), registrations_per_address=3, registration_window_s=1
+        per_pair=3, per_account=3, per_address=3, windows_s=(1,), registrations_per_address=3, registration_window_s=1
     )
     passwords = Passwords()
     async with Redis.from_url(redis_url, decode_responses=True) as redis:

@@ -6,7 +6,7 @@ import pytest
 from alembic import command
 from sqlalchemy import Engine, create_engine, text
 
-from persistence.database.engine import migration_config
+from tests.integration.persistence.database.new_database import database_of_before, new_database
 
 LOGINS = """
 INSERT INTO users (email, password_hash) VALUES ('asha@example.com', 'x');
@@ -32,24 +32,15 @@ FROM logins ORDER BY id
 @pytest.fixture
 def database(postgres_url: str) -> Iterator[Engine]:
     """An empty database."""
-    admin = create_engine(postgres_url, isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        connection.execute(text("CREATE DATABASE login_ends"))
-    engine = create_engine(admin.url.set(database="login_ends"))
-    yield engine
-    engine.dispose()
-    with admin.connect() as connection:
-        connection.execute(text("DROP DATABASE login_ends"))
-    admin.dispose()
+    with new_database(postgres_url) as url:
+        engine = create_engine(url)
+        yield engine
+        engine.dispose()
 
 
 def test_logins_of_before_go_on_from_when_their_tokens_were_last_renewed(database: Engine) -> None:
     with database.connect() as connection:
-        config = migration_config()
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0009")
-        connection.execute(text(LOGINS))
-        connection.commit()
+        config = database_of_before(connection, "0009", LOGINS)
         command.upgrade(config, "0011")
         assert [tuple(row) for row in connection.execute(text(SEEN))] == [
             ("a", "192.0.2.1", "2026-11-20", "2026-11-25", True, "", True),

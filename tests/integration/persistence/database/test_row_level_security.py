@@ -33,7 +33,8 @@ OWN = {"users": "id = :me", "intents": "run_id IN (SELECT id FROM runs WHERE use
 """How the rows of a user are found, where it is not by `user_id`."""
 
 WRITABLE = {
-    "users": "email = 'taken@over.example', reset_code_hash = NULL, reset_code_expires_at = NULL",
+    "users": "email = 'taken@over.example', disconnected_account = '', reset_code_hash = NULL, "
+    "reset_code_expires_at = NULL",
     "logins": "ended_at = now(), last_used_at = now(), last_address = '', confirmed_at = now()",
     "refresh_tokens": "used_at = now()",
     "broker_accounts": "secrets_box = ''",
