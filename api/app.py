@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.dependencies.models import Dependant
@@ -29,9 +29,13 @@ from api.operations.recovery_sweep import keep_recovering
 from api.strategies import routes as strategy_routes
 from api.timeline import routes as timeline_routes
 from api.users import routes as user_routes
-from api.users.dependencies import access_claims, limit_address
+from api.users.dependencies import PasswordPlace, access_claims, limit_address
+from api.users.tokens import AccessTokens, TokenExpired, TokenInvalid
 from config.logging import configure_logging
 from config.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from api.users.passwords.hashing import Passwords
 
 
 class Application(FastAPI):
@@ -39,18 +43,39 @@ class Application(FastAPI):
 
     def __init__(self, *, metrics: Metrics, cors_origins: Sequence[str], **options: Any) -> None:
         self._metrics = metrics
+        self.tokens: AccessTokens | None = None  # these two once everything is opened
+        self.passwords: Passwords | None = None
         self._cors_origins = cors_origins
         super().__init__(**options)
 
     def build_middleware_stack(self) -> ASGIApp:
         """Put the edge around all of Starlette's middleware, its handling of faults included."""
-        return with_edge(super().build_middleware_stack(), self._metrics, self._cors_origins)
+        return with_edge(
+            super().build_middleware_stack(),
+            self._metrics,
+            self._cors_origins,
+            self._is_good_token,
+            self._check_place,
+        )
 
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI document."""
         if self.openapi_schema is None:
             self.openapi_schema = describe(self.routes)
         return self.openapi_schema
+
+    def _is_good_token(self, text: str) -> bool:
+        if self.tokens is None:
+            return False
+        try:
+            self.tokens.check(text)
+        except (TokenExpired, TokenInvalid):
+            return False
+        return True
+
+    def _check_place(self, path: str) -> None:
+        if self.passwords is not None and path in _OPEN_PASSWORD_PATHS:
+            self.passwords.check_place()
 
 
 def create_app(settings: Settings | None = None, engine: StrategyEngine | None = None) -> FastAPI:
@@ -68,6 +93,7 @@ def create_app(settings: Settings | None = None, engine: StrategyEngine | None =
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with open_resources(settings, engine) as resources:
             app.state.resources = resources
+            application.tokens, application.passwords = resources.tokens, resources.passwords
             sweep = asyncio.create_task(keep_recovering(resources.engine, metrics), name="recovery sweep")
             kept_for = timedelta(days=settings.login_retention_days)
             records = asyncio.create_task(keep_records(resources.sessions, kept_for, utc_now), name="record keeping")
@@ -79,7 +105,7 @@ def create_app(settings: Settings | None = None, engine: StrategyEngine | None =
                     with suppress(asyncio.CancelledError):
                         await task
 
-    app = Application(
+    app = application = Application(
         metrics=metrics,
         cors_origins=settings.cors_origins,
         lifespan=lifespan,
@@ -133,3 +159,11 @@ def _reads_body(route: object) -> bool:
 
 def _asks_for_claims(dependant: Dependant) -> bool:
     return dependant.call is access_claims or any(map(_asks_for_claims, dependant.dependencies))
+
+
+_OPEN_PASSWORD_PATHS = frozenset(
+    route.path
+    for route in user_routes.router.routes
+    if isinstance(route, APIRoute) and PasswordPlace in route.dependencies and not needs_token(route)
+)
+"""Requests that need a place in the queue of passwords, and no token."""

@@ -22,8 +22,10 @@ from api.strategies.service import StrategyService
 from api.strategies.start_and_stop import LifecycleService
 from api.users.auth_service import AuthService
 from api.users.live_logins import LiveLogins
-from api.users.password_check import PasswordCheck
-from api.users.password_hashing import Passwords
+from api.users.login_tokens import LoginLifetime, LoginTokens
+from api.users.own_logins import OwnLogins
+from api.users.passwords.check import PasswordCheck
+from api.users.passwords.hashing import Passwords
 from api.users.tokens import AccessTokens
 from api.users.user_service import UserService
 from broker.kite.instruments import InstrumentLists
@@ -53,6 +55,8 @@ class Resources:
     engine: StrategyEngine
     tokens: AccessTokens
     logins: LiveLogins
+    own_logins: OwnLogins
+    passwords: Passwords
     auth: AuthService
     users: UserService
     brokers: BrokerService
@@ -97,6 +101,9 @@ async def open_resources(settings: Settings, engine: StrategyEngine | None) -> A
         logins = LiveLogins(sessions, token_lifetime)
         stack.push_async_callback(logins.close)
         throttle = LoginThrottle(redis)
+        check = PasswordCheck(sessions, passwords, throttle)
+        lifetime = LoginLifetime(timedelta(days=settings.login_days), timedelta(days=settings.login_unused_days))
+        login_tokens = LoginTokens(tokens, lifetime, utc_now)
         secret_box = SecretBox.from_settings(settings)
         instruments = InstrumentLists(utc_now)
         calls = BrokerCalls(settings)
@@ -120,10 +127,18 @@ async def open_resources(settings: Settings, engine: StrategyEngine | None) -> A
             engine=engine,
             tokens=tokens,
             logins=logins,
+            own_logins=OwnLogins(sessions, check, logins, lifetime, utc_now),
+            passwords=passwords,
             auth=AuthService(
-                sessions, passwords, tokens, logins, throttle, utc_now, registration_open=settings.registration_open
+                sessions,
+                passwords,
+                login_tokens,
+                logins,
+                throttle,
+                utc_now,
+                registration=settings.registration_mode,
             ),
-            users=UserService(sessions, mirror, PasswordCheck(sessions, passwords, throttle), logins, utc_now),
+            users=UserService(sessions, mirror, check, logins, utc_now),
             brokers=brokers,
             lookups=lookups,
             strategies=StrategyService(settings, sessions, mirror, engine, checks),

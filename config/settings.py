@@ -25,8 +25,9 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
 
+from config.login_settings import LoginSettings, Registration
 from config.secret_store import StoredSecrets, create_secrets, is_fernet_key, read_secrets
 from config.values import encrypted_beyond_this_machine, socket_root, split, time_of_day, web_root
 
@@ -61,7 +62,7 @@ KiteSocketRoot = Annotated[SocketRoot, AfterValidator(encrypted_beyond_this_mach
 TimeOfDay = Annotated[time, BeforeValidator(time_of_day)]
 
 
-class Settings(BaseSettings):
+class Settings(LoginSettings):
     """All settings, immutable. Build it with `load_settings`, which also finds unknown names and the secrets.
 
     Names ending in ``_s`` are seconds. A port of 0 lets the stack choose a free one.
@@ -93,9 +94,7 @@ class Settings(BaseSettings):
 
     jwt_secret: SecretStr = SecretStr("")
     encryption_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
-    access_token_minutes: int = Field(default=15, ge=1, le=1440)
     account_proxies: bool = False
-    registration: Literal["open", "closed"] | None = None
 
     order_rate_per_second: int = Field(default=10, ge=1, le=100)
     orders_per_minute: int = Field(default=400, ge=1, le=10_000)
@@ -246,9 +245,9 @@ class Settings(BaseSettings):
         return self.feed_broker or ("kite" if "kite" in self.brokers else self.brokers[0])
 
     @property
-    def registration_open(self) -> bool:
-        """Whether anybody may open an account: REGISTRATION, else only where no broker has real money."""
-        return self.registration == "open" or (self.registration is None and "kite" not in self.brokers)
+    def registration_mode(self) -> Registration:
+        """Who may register: REGISTRATION, else anyone only where no broker has real money."""
+        return self.registration or ("invited" if "kite" in self.brokers else "open")
 
     @property
     def docs_served(self) -> bool:

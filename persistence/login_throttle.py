@@ -1,56 +1,44 @@
-"""How often a password may be tried: counters in Redis that forget by themselves."""
+"""How often a password may be tried, and by which networks: counted before the password is looked at."""
 
 import hashlib
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
-from ipaddress import IPv6Address, ip_address, ip_network
-from typing import Literal
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from typing import Literal, TypeVar
 
 import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from persistence.throttle_counters import Counters, Limit, MemoryCounters, RedisCounters
+
 log = structlog.stdlib.get_logger(__name__)
 
-_IPV6_PREFIX = 64
-"""The smallest network a provider gives to one customer, who may use any address of it."""
+_Result = TypeVar("_Result")
 
-_TAKE_BACK = "if redis.call('EXISTS', KEYS[1]) == 1 then return redis.call('DECR', KEYS[1]) end return 0"
-"""KEYS counter. One that was forgotten meanwhile must not come back without an expiry."""
+_IPV6_PREFIXES = (64, 56, 48)
+"""The networks that a provider gives to one customer, who may use any address of it: the smallest, the usual one of a
+line, and the largest (RFC 6177)."""
 
-_COUNT = """
-local count = redis.call('INCR', KEYS[1])
-if count == 1 then redis.call('EXPIRE', KEYS[1], ARGV[2]) end
-if count == tonumber(ARGV[1]) + 1 and ARGV[3] == '1' then
-    local refused = redis.call('INCR', KEYS[2])
-    redis.call('EXPIRE', KEYS[2], ARGV[4])
-    local wait = tonumber(ARGV[2]) * math.min(3 ^ (refused - 1), tonumber(ARGV[5]))
-    redis.call('EXPIRE', KEYS[1], string.format('%d', wait))
-end
-return {count, redis.call('TTL', KEYS[1])}
-"""
-"""KEYS counter, refusals; ARGV limit, window, whether windows grow, how long refusals are remembered, the most growth.
-
-The count and the seconds that it lasts. The first attempt beyond the limit makes the window longer, three times as long
-after each refusal that is remembered.
-"""
+_GROWTH = (1, 2, 4)
+"""How many times as much is let through from each of them as from one address."""
 
 
 @dataclass(frozen=True, slots=True)
 class ThrottleLimits:
-    """Attempts within `window_s` seconds from the first: of one address on one account, on an account from all
-    addresses that its owner never used, and failures per address; and registrations.
+    """Attempts on passwords: of one address on one account, on an account from all addresses that its owner never used,
+    and failures per address. Registrations: per address, and in all.
 
-    Where a guesser was refused, the next windows are 3, 9 and at most `most_growth` times as long, until nothing was
-    refused for `memory_s`.
+    The windows are seconds; where a guesser was refused, the next one holds, until nothing was refused for `memory_s`.
     """
 
     per_pair: int = 10
     per_account: int = 30
     per_address: int = 100
-    window_s: int = 300
-    most_growth: int = 12
+    windows_s: tuple[int, ...] = (300, 900, 3600)
     memory_s: int = 86_400
     registrations_per_address: int = 120
+    registrations_in_all: int = 600
     registration_window_s: int = 60
 
 
@@ -63,91 +51,103 @@ class Refusal:
     is_first: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    kind: Literal["account", "address"]
+    key: str
+    limit: Limit
+
+
 class LoginThrottle:
     """Counts attempts before the password is looked at, so that many at once are no way around it.
 
-    Without Redis no user is throttled: a user who cannot stop a running strategy is the greater harm. For the same
-    reason the owner's own addresses are counted apart: what others do to the account never keeps its owner out there.
+    All ways to try a password of an account share its counters. While Redis is away each process counts in its memory.
+    The owner's own addresses are counted apart: what others do to the account never keeps its owner out there, since a
+    user who cannot stop a running strategy is the greater harm.
     """
 
     def __init__(self, redis: Redis, limits: ThrottleLimits | None = None) -> None:
-        self._redis = redis
         self._limits = limits or ThrottleLimits()
-        self._take_back = redis.register_script(_TAKE_BACK)
-        self._add = redis.register_script(_COUNT)
+        self._shared = RedisCounters(redis)
+        self._own = MemoryCounters()
 
     async def attempt(self, account: str, address: str, *, known: bool) -> Refusal | None:
         """Count an attempt on an account. None: it may go on, and counts as failed unless `succeeded` follows.
 
         `known`: the account was logged in to from this address before.
         """
-        limits = self._limits
-        counters: list[tuple[Literal["account", "address"], str, int, bool]] = [
-            ("account", _pair_key(account, address), limits.per_pair, not known)
-        ]
+        counted = [self._pair(account, address, known=known)]
         if not known:
-            counters = [
-                ("address", _address_key(address), limits.per_address, False),
-                *counters,
-                ("account", _account_key(account), limits.per_account, True),
-            ]
-        try:
-            for limit, key, most, grows in counters:
-                count, wait_s = await self._count(key, most, grows=grows)
-                if count > most:
-                    return await self._refusal(limit, key, wait_s)
-        except RedisError:
-            log.warning("login_throttle_unavailable")
-        return None
+            growing = Limit(self._limits.per_account, self._limits.windows_s, self._limits.memory_s)
+            counted = [*self._failures(address), *counted, _Counted("account", _account_key(account), growing)]
+        return await self._on_counters(lambda counters: _first_refusal(counters, counted))
 
     async def succeeded(self, account: str, address: str, *, known: bool) -> None:
         """The password was right: the address has not failed on this account, and this attempt not on any count.
 
         What others have tried on the account is not forgotten: they would be given as many attempts again.
         """
-        try:
-            await self._redis.delete(_pair_key(account, address))
-            for key in () if known else (_address_key(address), _account_key(account)):
-                await self._take_back(keys=[key])
-        except RedisError:
-            log.warning("login_throttle_unavailable")
+        taken_back = [] if known else [*(one.key for one in self._failures(address)), _account_key(account)]
+
+        async def forgive(counters: Counters) -> None:
+            await counters.forget(_pair_key(account, address))
+            for key in taken_back:
+                await counters.take_back(key)
+
+        await self._on_counters(forgive)
 
     async def take_back(self, account: str, address: str) -> None:
         """An attempt from an address that the account knows is not to count: nothing was found out by it."""
-        try:
-            await self._take_back(keys=[_pair_key(account, address)])
-        except RedisError:
-            log.warning("login_throttle_unavailable")
+        await self._on_counters(lambda counters: counters.take_back(_pair_key(account, address)))
 
     async def failed(self, address: str) -> None:
         """The address used something else than a password that is not good."""
-        try:
-            await self._count(_address_key(address), self._limits.per_address)
-        except RedisError:
-            log.warning("login_throttle_unavailable")
+
+        async def count(counters: Counters) -> None:
+            for one in self._failures(address):
+                await counters.add(one.key, one.limit)
+
+        await self._on_counters(count)
 
     async def registration(self, address: str) -> int:
         """Count a registration. 0: it may go on; otherwise the seconds until one may."""
-        key, window_s = _registration_key(address), self._limits.registration_window_s
-        most = self._limits.registrations_per_address
+        limits, windows = self._limits, (self._limits.registration_window_s,)
+        most = limits.registrations_per_address
+        counted = [
+            _Counted("address", f"throttle:register:address:{network}", Limit(times * most, windows))
+            for network, times in networks_of(address)
+        ]
+        # Last, so that one address that is refused does not use up what is left for all.
+        counted.append(_Counted("address", "throttle:register:all", Limit(limits.registrations_in_all, windows)))
+        refusal = await self._on_counters(lambda counters: _first_refusal(counters, counted))
+        return refusal.wait_s if refusal else 0
+
+    def _pair(self, account: str, address: str, *, known: bool) -> _Counted:
+        windows = self._limits.windows_s[:1] if known else self._limits.windows_s
+        return _Counted(
+            "account", _pair_key(account, address), Limit(self._limits.per_pair, windows, self._limits.memory_s)
+        )
+
+    def _failures(self, address: str) -> Iterator[_Counted]:
+        for network, times in networks_of(address):
+            limit = Limit(times * self._limits.per_address, self._limits.windows_s[:1])
+            yield _Counted("address", f"throttle:login:address:{network}", limit)
+
+    async def _on_counters(self, count: Callable[[Counters], Awaitable[_Result]]) -> _Result:
         try:
-            count, wait_s = await self._count(key, most, window_s=window_s)
-            if count > most:
-                return wait_s
+            return await count(self._shared)
         except RedisError:
             log.warning("login_throttle_unavailable")
-        return 0
+            return await count(self._own)
 
-    async def _refusal(self, limit: Literal["account", "address"], key: str, wait_s: int) -> Refusal:
-        is_first = await self._redis.set(f"{key}:refused", "1", nx=True, ex=wait_s)
-        return Refusal(limit, wait_s, bool(is_first))
 
-    async def _count(self, key: str, most: int, *, grows: bool = False, window_s: int | None = None) -> tuple[int, int]:
-        """How often, and the seconds until it is forgotten."""
-        limits = self._limits
-        window = [window_s or limits.window_s, int(grows), limits.memory_s, limits.most_growth]
-        count, wait_s = await self._add(keys=[key, f"{key}:refusals"], args=[most, *window])
-        return int(count), max(1, int(wait_s))
+async def _first_refusal(counters: Counters, counted: list[_Counted]) -> Refusal | None:
+    for one in counted:
+        count, wait_s = await counters.add(one.key, one.limit)
+        if count > one.limit.most:
+            refused, _ = await counters.add(f"{one.key}:refused", Limit(1, (wait_s,)))
+            return Refusal(one.kind, wait_s, refused == 1)
+    return None
 
 
 def _account_key(account: str) -> str:
@@ -158,22 +158,28 @@ def _pair_key(account: str, address: str) -> str:
     return f"{_account_key(account)}:{network_of(address)}"
 
 
-def _address_key(address: str) -> str:
-    return f"throttle:login:address:{network_of(address)}"
-
-
-def _registration_key(address: str) -> str:
-    return f"throttle:register:address:{network_of(address)}"
-
-
 def network_of(address: str) -> str:
-    """What is counted as one address: all of a customer's IPv6 network, and an IPv4 address in either notation."""
+    """What is counted as one address: all of an IPv6 customer's /64, and an IPv4 address in either notation."""
+    return networks_of(address)[0][0]
+
+
+def networks_of(address: str) -> list[tuple[str, int]]:
+    """The networks that an address is counted in, the smallest first, and how many times its limit each may have.
+
+    A customer with a /48 has 65,536 networks of /64: limits on those alone would be none.
+    """
+    parsed = _parsed(address)
+    if not isinstance(parsed, IPv6Address):
+        return [(str(parsed), 1)]
+    return [
+        (str(ip_network((parsed.packed, prefix), strict=False)), times)
+        for prefix, times in zip(_IPV6_PREFIXES, _GROWTH, strict=True)
+    ]
+
+
+def _parsed(address: str) -> IPv4Address | IPv6Address | str:
     try:
         parsed = ip_address(address)
     except ValueError:  # a Unix socket, or a test
         return address
-    if not isinstance(parsed, IPv6Address):
-        return str(parsed)
-    if parsed.ipv4_mapped:
-        return str(parsed.ipv4_mapped)
-    return str(ip_network((parsed.packed, _IPV6_PREFIX), strict=False))
+    return (isinstance(parsed, IPv6Address) and parsed.ipv4_mapped) or parsed

@@ -39,6 +39,10 @@ class ApiError(Exception):
         self.headers = dict(headers or {})
 
 
+class ClientLeft(Exception):
+    """The connection of the request has ended before its work was begun: no answer can be given."""
+
+
 class InvalidField(Exception):
     """A field whose fault only shows when it is compared with what the server knows (row C1)."""
 

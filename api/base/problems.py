@@ -9,13 +9,13 @@ Responses = dict[int | str, dict[str, Any]]
 _SENTENCES = {
     401: "The token or the credentials are not accepted",
     403: "The broker refuses, or the operator does",
-    404: "No such strategy of yours",
+    404: "No such strategy or login of yours",
     408: "The body came too slowly",
     409: "Not in this state",
     413: "The body has more than 64 KiB",
     422: "A field is not acceptable",
     429: "Too many requests or attempts; `Retry-After` says how long to wait",
-    503: "A part that is needed does not answer; try again",
+    503: "A part that is needed does not answer, or too many ask at once; try again",
 }
 
 

@@ -14,14 +14,13 @@ class ConnectThrottle:
     """Counts attempts before the broker is asked, so that many at once are no way around it.
 
     Ten failures in five minutes, which a success forgets, and sixty connects in all. An outage of the broker is no
-    failure: with an expired token no exit leaves, so the user may try again as soon as the broker is back. Without
-    Redis no user is throttled, as at the login: a user who cannot renew the token of a held position is the greater
-    harm.
+    failure: with an expired token no exit leaves, so the user may try again as soon as the broker is back. Nor is it
+    one that the password is asked for. While Redis is away each process counts in its memory, as at the login.
     """
 
     def __init__(self, redis: Redis) -> None:
-        self._failures = LoginThrottle(redis, ThrottleLimits(per_pair=_FAILURES, window_s=_WINDOW_S))
-        self._connects = LoginThrottle(redis, ThrottleLimits(per_pair=_CONNECTS, window_s=_WINDOW_S))
+        self._failures = LoginThrottle(redis, ThrottleLimits(per_pair=_FAILURES, windows_s=(_WINDOW_S,)))
+        self._connects = LoginThrottle(redis, ThrottleLimits(per_pair=_CONNECTS, windows_s=(_WINDOW_S,)))
 
     async def attempt(self, user_id: int) -> Refusal | None:
         """Count an attempt. None: it may go on, and counts as failed unless `succeeded` follows."""
@@ -29,8 +28,8 @@ class ConnectThrottle:
         failed = await self._failures.attempt(f"connect-failed:{user_id}", "", known=True)
         return failed or await self._connects.attempt(f"connect:{user_id}", "", known=True)
 
-    async def not_answered(self, user_id: int) -> None:
-        """The broker did not answer, which is no failure of the user's."""
+    async def take_back(self, user_id: int) -> None:
+        """The attempt is no failure of the user's: the broker did not answer, or the password is asked for first."""
         await self._failures.take_back(f"connect-failed:{user_id}", "")
 
     async def succeeded(self, user_id: int) -> None:

@@ -16,7 +16,7 @@ from api.brokers.schemas import (
     BrokerStatusAnswer,
 )
 from api.brokers.service import BrokerService, ConnectRequest
-from api.users.dependencies import Address, UserId
+from api.users.dependencies import Address, RecentPassword, UserId
 from broker.kite.login import token_expiry
 from config.settings import Settings
 
@@ -34,10 +34,13 @@ Opened = Annotated[Used, Depends(resources)]
 
 
 @router.post("/connect", operation_id="connect_broker", responses=problems(401, 403, 409))
-async def connect(body: BrokerConnectRequest, user_id: UserId, opened: Opened, address: Address) -> BrokerConnectAnswer:
+async def connect(
+    body: BrokerConnectRequest, user_id: UserId, opened: Opened, address: Address, has_recent_password: RecentPassword
+) -> BrokerConnectAnswer:
     """Connect a broker account, in place of the one there was. Nothing is stored unless the broker accepts it.
 
-    On the next morning a new token of the same account is enough: running strategies go on with it.
+    Another account in place of the one that is connected wants a password that was given in the last five minutes. On
+    the next morning a new token of the same account is enough: running strategies go on with it.
     """
     request = ConnectRequest(
         broker=body.broker,
@@ -48,7 +51,7 @@ async def connect(body: BrokerConnectRequest, user_id: UserId, opened: Opened, a
         proxy_url=_plain(body.proxy_url),
         keeps_proxy="proxy_url" not in body.model_fields_set,
     )
-    account = await opened.brokers.connect(user_id, request, address)
+    account = await opened.brokers.connect(user_id, request, address, has_recent_password)
     return BrokerConnectAnswer(broker=account.broker, broker_user_id=account.broker_user_id)
 
 

@@ -13,6 +13,8 @@ from api.base.translations import code_of
 from api.brokers.broker_threads import Asker, BrokerCalls
 from api.brokers.connect_throttle import ConnectThrottle, too_many_connects
 from api.brokers.lookups import credentials_of, is_past_its_morning, proxy_at
+from api.brokers.password_rule import PasswordRule, account_name, is_password_needed
+from api.users.dependencies import HasRecentPassword
 from broker.errors import BrokerError, BrokerUnreachable, CredentialsMismatch, ExpiredToken, InvalidToken
 from broker.kite.login import BrokerLogin
 from broker.proxy import Proxy
@@ -87,18 +89,20 @@ class BrokerService:
         self._now = now
         self._calls = calls
 
-    async def connect(self, user_id: int, request: ConnectRequest, address: str) -> BrokerAccount:
+    async def connect(
+        self, user_id: int, request: ConnectRequest, address: str, has_recent_password: HasRecentPassword
+    ) -> BrokerAccount:
         """Validate at the broker, then store in place of what was there. On any failure nothing is stored.
 
         The same account at the broker keeps its id: what runs goes on, with the new token as soon as the broker has
-        refused the old one.
+        refused the old one. Another account in its place wants a recent password (`api.brokers.password_rule`).
 
         Raises:
             CredentialsRejected, BrokerRefused, BrokerUnreachable: as the broker answers (row B2).
             InvalidField: `api_key` or `api_secret`, when it is left out and none is stored; `proxy_url`, when it is
                 given, or stored and left out, and proxies are not allowed.
-            ApiError: 409 `broker_not_offered`; 409 `strategies_running` if the account would change
-                under running strategies; 409 `account_taken` if another user has connected it; 429
+            ApiError: 403 `password_needed`; 409 `broker_not_offered`; 409 `strategies_running` if the account would
+                change under running strategies; 409 `account_taken` if another user has connected it; 429
                 `too_many_attempts`.
         """
         await self._check_attempts(user_id, request, address)
@@ -106,11 +110,13 @@ class BrokerService:
         broker = self._choose(request.broker, stored if request.api_key is None else None)
         try:
             keys = self._complete(broker, request, stored)
+            rule = PasswordRule(self._settings.confirm_connect, recent=await has_recent_password())
+            rule.check_before_login(stored, broker, same_credentials=self._are_stored(keys, stored))
             accepted = await self._validate(Asker(user_id, broker, keys.proxy), keys, request, stored)
-            account = await self._store_alone(user_id, keys, request, accepted, address)
+            account = await self._store_alone(user_id, keys, request, accepted, rule, address)
         except (ApiError, BrokerError) as error:
-            if isinstance(error, BrokerUnreachable):
-                await self._throttle.not_answered(user_id)
+            if isinstance(error, BrokerUnreachable) or is_password_needed(error):
+                await self._throttle.take_back(user_id)
             await self._record_failure(user_id, broker, code_of(error), address)
             raise
         await self._throttle.succeeded(user_id)
@@ -154,13 +160,15 @@ class BrokerService:
     async def disconnect(self, user_id: int, address: str) -> None:
         """Forget the connection and its secrets. 409 `strategies_running`."""
         async with tenant_transaction(self._sessions, user_id) as session:
-            if await Users(session).lock_live(user_id) is None:
+            if await Users(session).lock_for_change(user_id) is None:
                 raise unauthorized("token_invalid", "Invalid token")
             accounts = BrokerAccounts(session)
-            if await accounts.of_user(user_id, lock=True) is not None:
+            if (account := await accounts.of_user(user_id, lock=True)) is not None:
                 if await Runs(session).any_open(user_id):
                     raise ApiError(409, "strategies_running", "Stop your strategies before disconnecting the broker")
                 await accounts.remove(user_id)
+                name = account_name(account.broker, account.broker_user_id)
+                await Users(session).set_disconnected_account(user_id, name)
                 await AuditLog(session).add("broker_disconnect", user_id=user_id, address=address)
         await self._show_connected(user_id, connected=False)
 
@@ -212,6 +220,11 @@ class BrokerService:
         stored_url = held.proxy_url if held and held.api_key == api_key else None
         return _KeyPair(broker, api_key, api_secret, self._proxy_url(request, stored_url))
 
+    def _are_stored(self, keys: _KeyPair, stored: BrokerAccount | None) -> bool:
+        """Whether key and proxy are those of the connection there is. A new secret of the same key opens nothing."""
+        held = self._held(stored, keys.broker)
+        return held is not None and (held.api_key, held.proxy_url) == (keys.api_key, keys.proxy_url)
+
     def _proxy_url(self, request: ConnectRequest, stored: str | None) -> str | None:
         """The one that is given; else, unless it is taken away, the one that is stored for this key."""
         chosen = stored if request.keeps_proxy else request.proxy_url
@@ -239,21 +252,34 @@ class BrokerService:
         return accepted
 
     async def _store_alone(
-        self, user_id: int, keys: _KeyPair, request: ConnectRequest, accepted: BrokerLogin, address: str
+        self,
+        user_id: int,
+        keys: _KeyPair,
+        request: ConnectRequest,
+        accepted: BrokerLogin,
+        rule: PasswordRule,
+        address: str,
     ) -> BrokerAccount:
         # The database judges, not a look beforehand: of two who connect at once one must lose.
         try:
-            return await self._store(user_id, keys, request, accepted, address)
+            return await self._store(user_id, keys, request, accepted, rule, address)
         except ConstraintViolated as error:
             if error.constraint != ACCOUNT_TAKEN:
                 raise
             raise _account_taken(keys.broker) from error
 
     async def _store(
-        self, user_id: int, keys: _KeyPair, request: ConnectRequest, accepted: BrokerLogin, address: str
+        self,
+        user_id: int,
+        keys: _KeyPair,
+        request: ConnectRequest,
+        accepted: BrokerLogin,
+        rule: PasswordRule,
+        address: str,
     ) -> BrokerAccount:
         async with tenant_transaction(self._sessions, user_id) as session:
-            if await Users(session).lock_live(user_id) is None:
+            user = await Users(session).lock_for_change(user_id)  # of two first connections, the later sees the other
+            if user is None:
                 raise unauthorized("token_invalid", "Invalid token")
             accounts = BrokerAccounts(session)
             account = await accounts.of_user(user_id, lock=True)
@@ -262,6 +288,8 @@ class BrokerService:
                 raise ApiError(409, "broker_not_connected", "Connect your broker first")
             if account and await _would_switch(Runs(session), account, keys.broker, accepted.broker_user_id):
                 raise ApiError(409, "strategies_running", "Stop your strategies before connecting another account")
+            before = account_name(account.broker, account.broker_user_id) if account else user.disconnected_account
+            rule.check_account(before, account_name(keys.broker, accepted.broker_user_id))
             await accounts.keep_keys()
             self._secret_box.refresh()
             account = await accounts.put(user_id, self._row(user_id, account, keys, accepted))

@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 
-from api.base.errors import ApiError, FieldProblem, InvalidField, InvalidRequest
+from api.base.errors import ApiError, ClientLeft, FieldProblem, InvalidField, InvalidRequest
 from api.base.translations import RETRY_AFTER_S, TRANSLATIONS
 
 log = structlog.stdlib.get_logger(__name__)
@@ -26,6 +26,7 @@ def install_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(InvalidField, _invalid_field)
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(HTTPException, _http_exception)
+    app.add_exception_handler(ClientLeft, _client_left)
     for kind in TRANSLATIONS:
         app.add_exception_handler(kind, _translated)
     app.add_exception_handler(Exception, _internal_error)
@@ -107,10 +108,18 @@ def _length_message(problem: Mapping[str, Any]) -> str | None:
     return f"must have at most {limits['max_length']} characters"
 
 
+async def _client_left(request: Request, _error: Exception) -> JSONResponse:
+    log.info("client_left", route=_route_of(request))
+    return _problem(499, "The client has left.", "client_left")  # never delivered
+
+
 async def _internal_error(request: Request, error: Exception) -> JSONResponse:
-    route = getattr(request.scope.get("route"), "path_format", None)
     if isinstance(error, ExceptionGroup) and error.split(BrokenResourceError)[1] is None:
-        log.info("client_left", route=route)  # in the middle of an event stream, as FastAPI puts it
-        return _problem(499, "The client has left.", "client_left")  # never delivered
+        return await _client_left(request, error)  # in the middle of an event stream, as FastAPI puts it
+    route = _route_of(request)
     log.error("request_failed", error=type(error).__name__, method=request.method, route=route, exc_info=error)
     return _problem(500, "Something went wrong on our side.", "internal_error")
+
+
+def _route_of(request: Request) -> str | None:
+    return getattr(request.scope.get("route"), "path_format", None)

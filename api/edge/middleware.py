@@ -7,7 +7,7 @@ import asyncio
 import json
 import re
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 
 import structlog
@@ -18,6 +18,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.base.metrics import Metrics, MetricsMiddleware
+from api.edge.places import PlacesWithToken
 
 MAX_BODY_BYTES = 64 * 1024
 BODY_TIMEOUT_S = 10.0
@@ -25,6 +26,8 @@ BODY_TIMEOUT_S = 10.0
 
 REQUEST_ID = "X-Request-ID"
 DOCS_PATH = "/docs"
+PROBES = ("/healthz", "/readyz", "/metrics")
+"""What the operator's machines ask; a reverse proxy keeps it away from the public."""
 
 TOO_LARGE = f"A request may have {MAX_BODY_BYTES // 1024} KiB"
 
@@ -44,9 +47,15 @@ SECURITY_HEADERS: Mapping[str, str] = {
 _HSTS = "max-age=63072000"
 
 
-def with_edge(app: ASGIApp, metrics: Metrics, cors_origins: Sequence[str]) -> ASGIApp:
-    """The application within its edge; from the outside in: request id, headers, metrics, CORS, body."""
-    app = BodyLimit(AnsweredFaults(app))
+def with_edge(
+    app: ASGIApp,
+    metrics: Metrics,
+    cors_origins: Sequence[str],
+    is_good_token: Callable[[str], bool],
+    check_place: Callable[[str], None],
+) -> ASGIApp:
+    """The application within its edge; from the outside in: request id, headers, metrics, CORS, places, body."""
+    app = PlacesWithToken(BodyLimit(AnsweredFaults(app)), is_good_token, check_place, always=PROBES)
     if cors_origins:
         app = _with_cors(app, cors_origins)
     app = SecurityHeaders(MetricsMiddleware(app, metrics))

@@ -11,7 +11,7 @@ from limits.storage import MemoryStorage
 from limits.strategies import FixedWindowRateLimiter
 
 from api.base.errors import ApiError
-from persistence.login_throttle import network_of
+from persistence.login_throttle import networks_of
 
 STOP_OPERATION = "stop_strategy"
 
@@ -21,7 +21,7 @@ class RateLimits:
 
     def __init__(self, per_user: int, per_address: int) -> None:
         self._user_item = RateLimitItemPerMinute(per_user, namespace="user") if per_user else None
-        self._address_item = RateLimitItemPerMinute(per_address, namespace="address") if per_address else None
+        self._per_address = per_address
         self._limiter = FixedWindowRateLimiter(MemoryStorage())
 
     def count_user(self, user_id: int, operation: str | None) -> None:
@@ -33,8 +33,9 @@ class RateLimits:
         self._count(self._user_item, str(user_id), "stop" if operation == STOP_OPERATION else "any")
 
     def count_address(self, address: str) -> None:
-        """Count a request of an address (an IPv6 customer's network is one). Raises as `count_user`."""
-        self._count(self._address_item, network_of(address))
+        """Count a request of an address, and of the larger IPv6 networks that it is in. Raises as `count_user`."""
+        for network, times in networks_of(address) if self._per_address else ():
+            self._count(RateLimitItemPerMinute(times * self._per_address, namespace="address"), network)
 
     def _count(self, item: RateLimitItemPerMinute | None, *key: str) -> None:
         if item is None or self._limiter.hit(item, *key):

@@ -37,13 +37,33 @@ _ORDER_LOG = {
 _PAGE = {"total": 1, "total_capped": False, "limit": 50, "offset": 0}
 
 EXAMPLES: dict[str, dict[str, Any]] = {
-    "RegisterRequest": _LOGIN,
+    "RegisterRequest": _LOGIN | {"invitation": None},
     "LoginRequest": _LOGIN,
     "RefreshRequest": {"refresh_token": "kq0Z1pW3yq8m1V0cJc1o5v3m4Zt6dTn2xQe7uFhYb9A"},
     "PasswordChangeRequest": {
         "current_password": "correct horse battery",
         "new_password": "a better battery, stapled",
     },
+    "PasswordResetRequest": {
+        "code": "7KQ2-XWMA-9TBC-4HRP-ZE63-VNJD",
+        "new_password": "a better battery, stapled",
+    },
+    "ConfirmRequest": {"password": "correct horse battery"},
+    "ConfirmAnswer": {"confirmed_until": "2026-11-21T10:30:15.710114+05:30"},
+    "LoginList": {
+        "logins": [
+            {
+                "login_id": 1,
+                "current": True,
+                "started_at": "2026-11-21T10:25:15.710114+05:30",
+                "last_used_at": "2026-11-21T10:40:02.118201+05:30",
+                "address": "192.0.2.1",
+                "user_agent": "Mozilla/5.0 (Android 16; Mobile; rv:148.0) Gecko/148.0 Firefox/148.0",
+            },
+        ]
+    }
+    | _PAGE,
+    "LoginsEnded": {"ended": 2},
     "DeleteAccountRequest": {"password": "correct horse battery"},
     "LoginAnswer": {
         "access_token": "header.claims.signature",
@@ -208,6 +228,9 @@ _ERRORS_OF_ONE: dict[tuple[str, str], tuple[str, str]] = {
     ("login", "401"): _WRONG_PASSWORD,
     ("login", "429"): ("too_many_attempts", "Too many attempts. Please wait."),
     ("refresh", "401"): ("invalid_credentials", "Please log in again"),
+    ("register", "403"): ("invitation_needed", "Accounts are opened here by the operator's invitation only"),
+    ("reset_password", "401"): ("reset_code_invalid", "This code is not good, was used or has ended"),
+    ("end_login", "404"): ("login_not_found", "No such login"),
     ("delete_account", "409"): _STRATEGIES_RUN,
     ("connect_broker", "401"): ("broker_token_expired", "Token expired, please refresh"),
     ("connect_broker", "409"): _STRATEGIES_RUN,

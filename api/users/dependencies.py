@@ -1,12 +1,17 @@
-"""The user behind a request, and the address that it came from."""
+"""The user behind a request, the client and the address that it came from, and what they must have done before."""
 
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import Annotated, Protocol
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from api.base.errors import unauthorized
+from api.users.client import Client
 from api.users.live_logins import LiveLogins
+from api.users.own_logins import OwnLogins
+from api.users.passwords.hashing import Passwords
 from api.users.tokens import AccessClaims, AccessTokens, TokenExpired, TokenInvalid
 
 
@@ -16,6 +21,16 @@ class UsedForClaims(Protocol):
     tokens: AccessTokens
     logins: LiveLogins
 
+
+class UsedForPasswords(Protocol):
+    """What the requests about passwords use of `api.bootstrap.Resources`."""
+
+    passwords: Passwords
+    own_logins: OwnLogins
+
+
+_MOST_OF_AGENT = 120
+"""How much of a User-Agent is kept, in characters: browser and system stand at its beginning, or soon after."""
 
 _bearer = HTTPBearer(
     auto_error=False,
@@ -73,3 +88,35 @@ Address = Annotated[str, Depends(client_address)]
 async def limit_address(request: Request, address: Address) -> None:
     """One request more of an address: for routes without a token. 429 `rate_limited`."""
     request.app.state.rate_limits.count_address(address)
+
+
+async def request_client(request: Request, address: Address) -> Client:
+    """The client, for requests about passwords and logins."""
+    agent = "".join(filter(str.isprintable, request.headers.get("user-agent", "")))
+    return Client(address, agent[:_MOST_OF_AGENT].strip(), request.is_disconnected)
+
+
+RequestClient = Annotated[Client, Depends(request_client)]
+
+
+async def password_place(request: Request) -> AsyncIterator[None]:
+    """A place in the queue of requests that a password decides about. 503 `passwords_busy` when it is full."""
+    opened: UsedForPasswords = request.app.state.resources
+    async with opened.passwords.place():
+        yield
+
+
+PasswordPlace = Depends(password_place, scope="function")
+"""For the `dependencies` of each route that hashes or compares a password."""
+
+HasRecentPassword = Callable[[], Awaitable[bool]]
+"""Whether the user gave the password in the last five minutes, in the login of this request. Costs a query."""
+
+
+async def has_recent_password(request: Request, claims: Claims) -> HasRecentPassword:
+    """What a service asks where an access token alone may not be enough for what it is to do."""
+    opened: UsedForPasswords = request.app.state.resources
+    return partial(opened.own_logins.has_recent_password, claims)
+
+
+RecentPassword = Annotated[HasRecentPassword, Depends(has_recent_password)]

@@ -1,19 +1,35 @@
-"""What the operator does with users past the API: adds them, and gives one a new password (rows A1, A2)."""
+"""What the operator does with users past the API: adds and invites them, and lets one back in (rows A1, A2)."""
 
 import secrets
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 
-from pydantic import SecretStr, ValidationError
+from pydantic import SecretStr, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api.users.password_hashing import Passwords
+from api.base.fields import Email
+from api.users.passwords.hashing import Passwords
 from api.users.schemas import RegisterRequest
+from api.users.tokens import code_hash, new_code
 from persistence.database.engine import open_database, sessions_of, transaction
 from persistence.database.repositories.audit import AuditLog
-from persistence.database.repositories.users import Logins, Users
+from persistence.database.repositories.users import Invitations, Logins, Users
 from persistence.errors import ConstraintViolated
 
 _BY = "operator"
+
+INVITATION_LIFETIME = timedelta(days=7)
+RESET_CODE_LIFETIME = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class GivenCode:
+    """A code for a user, shown once; it is good once, until `expires_at`."""
+
+    email: str
+    code: str = field(repr=False)
+    expires_at: datetime
 
 
 class UserRefused(Exception):
@@ -47,6 +63,48 @@ async def add_user(database_url: str, email: str, password: str) -> str:
     return asked
 
 
+async def invite(database_url: str, email: str) -> GivenCode:
+    """Let one address register where registration is closed, with a code. An earlier invitation of it is void.
+
+    Raises:
+        UserRefused: the address is not acceptable, or is registered already.
+        DatabaseUnavailable: if PostgreSQL does not answer.
+    """
+    asked, now, code = _address(email), datetime.now(UTC), new_code()
+    engine = open_database(database_url, pool_size=1)
+    try:
+        async with transaction(sessions_of(engine)) as session:
+            if await Users(session).by_email(asked) is not None:
+                raise UserRefused(f"{asked} is already registered.")
+            number = await Invitations(session).put(asked, code_hash(code), now, now + INVITATION_LIFETIME)
+            # Without the address: lines of the audit log are kept when a user is deleted.
+            await AuditLog(session).add("invitation", user_id=None, subject=_BY, invitation=str(number))
+    finally:
+        await engine.dispose()
+    return GivenCode(asked, code, now + INVITATION_LIFETIME)
+
+
+async def give_reset_code(database_url: str, email: str) -> GivenCode:
+    """Let a user set a new password with a code. Nothing ends before it is used; an earlier code is void.
+
+    Raises:
+        UserRefused: no user has this address.
+        DatabaseUnavailable: if PostgreSQL does not answer.
+    """
+    asked, now, code = _address(email), datetime.now(UTC), new_code()
+    engine = open_database(database_url, pool_size=1)
+    try:
+        async with transaction(sessions_of(engine)) as session:
+            user = await Users(session).by_email(asked)
+            if user is None:
+                raise UserRefused(f"Nobody has registered as {asked}.")
+            await Users(session).set_reset_code(user.id, code_hash(code), now + RESET_CODE_LIFETIME)
+            await AuditLog(session).add("password_reset_code", user_id=user.id, subject=_BY)
+    finally:
+        await engine.dispose()
+    return GivenCode(asked, code, now + RESET_CODE_LIFETIME)
+
+
 async def reset_password(database_url: str, email: str, password: str) -> int:
     """Give a user another password and end all logins; how many there were. What runs goes on.
 
@@ -65,7 +123,7 @@ async def reset_password(database_url: str, email: str, password: str) -> int:
 
 async def _replace(session: AsyncSession, email: str, password_hash: str) -> int:
     found = await Users(session).by_email(email)
-    user = found and await Users(session).lock_password(found.id)
+    user = found and await Users(session).lock_for_change(found.id)
     if user is None:
         raise UserRefused(f"Nobody has registered as {email}.")
     await Users(session).set_password_hash(user.id, password_hash)
@@ -74,13 +132,29 @@ async def _replace(session: AsyncSession, email: str, password_hash: str) -> int
     return len(ended)
 
 
+def _address(email: str) -> str:
+    try:
+        return TypeAdapter(Email).validate_python(email)
+    except ValidationError:
+        raise UserRefused("Email is not a valid e-mail address.") from None
+
+
+def _message(fault: ErrorDetails) -> str:
+    limits = fault.get("ctx", {})
+    if fault["type"] == "too_short":
+        return f"must have at least {limits['min_length']} characters"
+    if fault["type"] == "too_long":
+        return f"must have at most {limits['max_length']} characters"
+    return fault["msg"].removeprefix("Value error, ")
+
+
 async def _checked(email: str, password: str) -> tuple[str, str]:
     """The address as it is kept, and the hash of the password; by the rules of `POST /auth/register`."""
     try:
         asked = RegisterRequest(email=email, password=SecretStr(password))
     except ValidationError as invalid:
         faults = invalid.errors(include_input=False, include_url=False)
-        sentences = [f"{fault['loc'][0]} {fault['msg'].removeprefix('Value error, ')}" for fault in faults]
+        sentences = [f"{fault['loc'][0]} {_message(fault)}" for fault in faults]
         raise UserRefused(f"{'; '.join(sentences)}.".capitalize()) from None
     passwords = Passwords()
     try:

@@ -5,16 +5,25 @@ from typing import Annotated, Protocol
 from fastapi import APIRouter, Depends, Response
 
 from api.base.dependencies import Paging, resources
+from api.base.path_id import PathId
 from api.base.problems import problems
-from api.users.auth_service import AuthService, IssuedTokens
-from api.users.dependencies import Address, Claims, UserId
+from api.users.auth_service import AuthService
+from api.users.dependencies import Address, Claims, PasswordPlace, RequestClient, UserId
+from api.users.login_tokens import IssuedTokens
+from api.users.own_logins import OwnLogins
 from api.users.schemas import (
     ActivityEntry,
     ActivityList,
+    ConfirmAnswer,
+    ConfirmRequest,
     DeleteAccountRequest,
     LoginAnswer,
+    LoginEntry,
+    LoginList,
     LoginRequest,
+    LoginsEnded,
     PasswordChangeRequest,
+    PasswordResetRequest,
     RefreshRequest,
     RegisterRequest,
     ValidateAnswer,
@@ -30,34 +39,42 @@ class Used(Protocol):
 
     auth: AuthService
     users: UserService
+    own_logins: OwnLogins
     settings: Settings
 
 
 Opened = Annotated[Used, Depends(resources)]
 
 
-@router.post("/register", status_code=201, operation_id="register", responses=problems(403, 409, 429))
-async def register(body: RegisterRequest, opened: Opened, address: Address) -> LoginAnswer:
+@router.post(
+    "/register",
+    status_code=201,
+    operation_id="register",
+    responses=problems(403, 409, 429),
+    dependencies=[PasswordPlace],
+)
+async def register(body: RegisterRequest, opened: Opened, client: RequestClient) -> LoginAnswer:
     """Open an account and log in."""
-    return _answer(await opened.auth.register(body.email, body.password.get_secret_value(), address))
+    invitation = body.invitation.get_secret_value() if body.invitation else None
+    return _answer(await opened.auth.register(body.email, body.password.get_secret_value(), client, invitation))
 
 
-@router.post("/login", operation_id="login", responses=problems(401, 429))
-async def login(body: LoginRequest, opened: Opened, address: Address) -> LoginAnswer:
+@router.post("/login", operation_id="login", responses=problems(401, 429), dependencies=[PasswordPlace])
+async def login(body: LoginRequest, opened: Opened, client: RequestClient) -> LoginAnswer:
     """Log in with e-mail and password."""
-    return _answer(await opened.auth.login(body.email, body.password.get_secret_value(), address))
+    return _answer(await opened.auth.login(body.email, body.password.get_secret_value(), client))
 
 
 @router.post("/refresh", operation_id="refresh", responses=problems(401))
-async def refresh(body: RefreshRequest, opened: Opened, address: Address) -> LoginAnswer:
+async def refresh(body: RefreshRequest, opened: Opened, client: RequestClient) -> LoginAnswer:
     """Exchange a refresh token for new tokens. It is good once: using it again ends the login."""
-    return _answer(await opened.auth.refresh(body.refresh_token.get_secret_value(), address))
+    return _answer(await opened.auth.refresh(body.refresh_token.get_secret_value(), client))
 
 
 @router.post("/logout", status_code=204, operation_id="logout")
-async def logout(body: RefreshRequest, opened: Opened, address: Address) -> Response:
+async def logout(body: RefreshRequest, opened: Opened, client: RequestClient) -> Response:
     """End the login of a refresh token, and its access tokens with it."""
-    await opened.auth.logout(body.refresh_token.get_secret_value(), address)
+    await opened.auth.logout(body.refresh_token.get_secret_value(), client)
     return Response(status_code=204)
 
 
@@ -69,19 +86,75 @@ async def validate(claims: Claims, opened: Opened) -> ValidateAnswer:
     return ValidateAnswer(user_id=user.id, email=user.email, expires_at=expires_at)
 
 
-@router.post("/password", operation_id="change_password", responses=problems(401, 429))
+@router.post("/password", operation_id="change_password", responses=problems(401, 429), dependencies=[PasswordPlace])
 async def change_password(
-    body: PasswordChangeRequest, user_id: UserId, opened: Opened, address: Address
+    body: PasswordChangeRequest, user_id: UserId, opened: Opened, client: RequestClient
 ) -> LoginAnswer:
     """Set another password. Every login of the user ends; the answer begins a new one."""
     current, new = body.current_password.get_secret_value(), body.new_password.get_secret_value()
-    return _answer(await opened.auth.change_password(user_id, current, new, address))
+    return _answer(await opened.auth.change_password(user_id, current, new, client))
 
 
-@router.post("/delete", status_code=204, operation_id="delete_account", responses=problems(401, 409, 429))
-async def delete_account(body: DeleteAccountRequest, user_id: UserId, opened: Opened, address: Address) -> Response:
+@router.post("/reset", operation_id="reset_password", responses=problems(401, 429), dependencies=[PasswordPlace])
+async def reset_password(body: PasswordResetRequest, opened: Opened, client: RequestClient) -> LoginAnswer:
+    """Set another password with a code of the operator's. Every login of the user ends; the answer begins a new one."""
+    code, new = body.code.get_secret_value(), body.new_password.get_secret_value()
+    return _answer(await opened.auth.reset_password(code, new, client))
+
+
+@router.post("/confirm", operation_id="confirm_password", responses=problems(401, 429), dependencies=[PasswordPlace])
+async def confirm(body: ConfirmRequest, claims: Claims, opened: Opened, client: RequestClient) -> ConfirmAnswer:
+    """Give the password again, for what an access token alone must not do. It counts for five minutes."""
+    until = await opened.own_logins.confirm(claims, body.password.get_secret_value(), client)
+    return ConfirmAnswer(confirmed_until=until.astimezone(opened.settings.zone))
+
+
+@router.get("/logins", operation_id="list_logins", responses=problems(401))
+async def logins(claims: Claims, opened: Opened, page: Paging) -> LoginList:
+    """The logins that go on, the one used last first."""
+    found, total = await opened.own_logins.page(claims.user_id, page.limit, page.offset)
+    zone = opened.settings.zone
+    entries = [
+        LoginEntry(
+            login_id=login.number,
+            current=login.id == claims.login_id,
+            started_at=login.started_at.astimezone(zone),
+            last_used_at=login.last_used_at.astimezone(zone),
+            address=login.last_address,
+            user_agent=login.user_agent,
+        )
+        for login in found
+    ]
+    return LoginList(
+        logins=entries, total=total.number, total_capped=total.capped, limit=page.limit, offset=page.offset
+    )
+
+
+@router.delete("/logins", operation_id="end_other_logins", responses=problems(401))
+async def end_other_logins(claims: Claims, opened: Opened, address: Address) -> LoginsEnded:
+    """Log out everywhere else. Every login but the one that asks ends."""
+    return LoginsEnded(ended=await opened.own_logins.end_others(claims, address))
+
+
+@router.delete("/logins/{login_id:id}", status_code=204, operation_id="end_login", responses=problems(401, 404))
+async def end_login(login_id: PathId, user_id: UserId, opened: Opened, address: Address) -> Response:
+    """End one login, and its tokens with it."""
+    await opened.own_logins.end(user_id, login_id, address)
+    return Response(status_code=204)
+
+
+@router.post(
+    "/delete",
+    status_code=204,
+    operation_id="delete_account",
+    responses=problems(401, 409, 429),
+    dependencies=[PasswordPlace],
+)
+async def delete_account(
+    body: DeleteAccountRequest, user_id: UserId, opened: Opened, client: RequestClient
+) -> Response:
     """Delete the account while nothing runs. The records of trades are kept, the address can register again."""
-    await opened.users.delete(user_id, body.password.get_secret_value(), address)
+    await opened.users.delete(user_id, body.password.get_secret_value(), client)
     return Response(status_code=204)
 
 

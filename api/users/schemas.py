@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import BaseModel, Field, SecretStr, ValidationInfo, field_validator
 
 from api.base.fields import Email, Request, Secret
-from api.users.password_rules import LIKE_ADDRESS, NewPassword, Password, resembles
+from api.users.passwords.rules import LIKE_ADDRESS, NewPassword, Password, resembles
 
 
 class RegisterRequest(Request):
@@ -14,6 +14,10 @@ class RegisterRequest(Request):
 
     email: Email
     password: NewPassword
+    invitation: Secret | None = Field(
+        default=None,
+        description="the code of the operator's invitation, needed where REGISTRATION is `invited`",
+    )
 
     @field_validator("password")
     @classmethod
@@ -41,6 +45,19 @@ class PasswordChangeRequest(Request):
 
     current_password: Password
     new_password: NewPassword
+
+
+class PasswordResetRequest(Request):
+    """A code of the operator's, which is good once, and the password that shall be."""
+
+    code: Secret
+    new_password: NewPassword
+
+
+class ConfirmRequest(Request):
+    """The password once more, for what an access token alone must not do."""
+
+    password: Password
 
 
 class DeleteAccountRequest(Request):
@@ -86,3 +103,39 @@ class ActivityList(BaseModel):
     total_capped: bool = Field(description="Whether there are more than `total`.")
     limit: int
     offset: int
+
+
+class ConfirmAnswer(BaseModel):
+    """The password was right."""
+
+    confirmed_until: datetime
+
+
+class LoginEntry(BaseModel):
+    """A login that goes on."""
+
+    login_id: int
+    current: bool = Field(description="Whether it is the one that asks.")
+    started_at: datetime
+    last_used_at: datetime = Field(description="When its tokens were last renewed, at most every few minutes.")
+    address: str | None = Field(
+        description="The network that its tokens last went to: an IPv4 address, or a /64 of IPv6.",
+        examples=["192.0.2.1"],
+    )
+    user_agent: str = Field(description="What the program called itself at the login, cut short; may be empty.")
+
+
+class LoginList(BaseModel):
+    """Part of the user's logins, the one used last first."""
+
+    logins: list[LoginEntry]
+    total: int = Field(description="How many there are in all, counted up to 1000.")
+    total_capped: bool = Field(description="Whether there are more than `total`.")
+    limit: int
+    offset: int
+
+
+class LoginsEnded(BaseModel):
+    """How many logins have ended."""
+
+    ended: int

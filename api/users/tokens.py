@@ -21,6 +21,8 @@ _LEEWAY = timedelta(seconds=5)
 """How far the clock of another API process, which issued the token, may be ahead of ours. Expiry has no leeway."""
 _SECRET_BYTES = 32
 _REFRESH_BYTES = 32
+_CODE_LETTERS = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"  # 32
+_CODE_LENGTH = 24
 _REMEMBERED = 4096
 """Tokens whose signature need not be looked at again: a phone that polls uses the same one for a quarter of an hour."""
 
@@ -63,9 +65,10 @@ class AccessTokens:
         self._signed = functools.lru_cache(_REMEMBERED)(self._verify)
         self._key_id = hashlib.sha256(b"tradeactors jwt key" + secret.encode()).hexdigest()[:8]
 
-    def issue(self, user_id: int, login_id: uuid.UUID) -> AccessToken:
-        """A token for a user's login."""
+    def issue(self, user_id: int, login_id: uuid.UUID, ends_at: datetime) -> AccessToken:
+        """A token for a user's login, which ends at the latest at `ends_at`: no token outlasts it."""
         issued_at = self._now()
+        lifetime = min(self._lifetime, ends_at - issued_at)
         claims = {
             "iss": ISSUER,
             "aud": AUDIENCE,
@@ -73,11 +76,11 @@ class AccessTokens:
             "sid": login_id.hex,
             "iat": issued_at,
             "nbf": issued_at,
-            "exp": issued_at + self._lifetime,
+            "exp": issued_at + lifetime,
             "jti": uuid.uuid4().hex,
         }
         text = jwt.encode(claims, self._secret, _ALGORITHM, headers={"kid": self._key_id, "typ": _TYPE})
-        return AccessToken(text, int(self._lifetime.total_seconds()))
+        return AccessToken(text, int(lifetime.total_seconds()))
 
     def check(self, text: str) -> AccessClaims:
         """What the token says.
@@ -124,6 +127,17 @@ def new_refresh_token() -> str:
     return secrets.token_urlsafe(_REFRESH_BYTES)
 
 
-def refresh_token_hash(token: str) -> bytes:
-    """What the database knows a refresh token by."""
+def new_code() -> str:
+    """A code of the operator's: 120 random bits, of letters and digits that are not easily taken for each other."""
+    letters = "".join(secrets.choice(_CODE_LETTERS) for _ in range(_CODE_LENGTH))
+    return "-".join(letters[at : at + 4] for at in range(0, _CODE_LENGTH, 4))
+
+
+def code_hash(code: str) -> bytes:
+    """What the database knows a code by, however it was typed: capitals, spaces and hyphens do not matter."""
+    return secret_hash("".join(code.split()).replace("-", "").upper())
+
+
+def secret_hash(token: str) -> bytes:
+    """What the database knows a refresh token by. A plain hash is enough for what cannot be guessed."""
     return hashlib.sha256(token.encode()).digest()

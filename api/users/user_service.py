@@ -6,8 +6,9 @@ from datetime import datetime
 import structlog
 
 from api.base.errors import ApiError, unauthorized
+from api.users.client import Client
 from api.users.live_logins import LiveLogins
-from api.users.password_check import PasswordCheck
+from api.users.passwords.check import PasswordCheck
 from persistence.database.engine import Sessions, tenant_transaction
 from persistence.database.models.audit import AuditEntry
 from persistence.database.models.strategies import Strategy
@@ -46,7 +47,7 @@ class UserService:
         async with tenant_transaction(self._sessions, user_id) as session:
             return await AuditLog(session).page(user_id, limit, offset)
 
-    async def delete(self, user_id: int, password: str, address: str) -> None:
+    async def delete(self, user_id: int, password: str, client: Client) -> None:
         """Forget the user; order log and audit log are records of trades, and are kept under the bare id.
 
         A START that races this waits for it and finds no user (`Users.lock_live`), or is seen by it as an open run.
@@ -55,7 +56,7 @@ class UserService:
             ApiError: 401 `invalid_credentials` if the password is wrong; 429 when throttled; 409
                 `strategies_running`.
         """
-        user = await self._check.of_user(user_id, password, address, "delete")
+        user = await self._check.of_user(user_id, password, client, "delete")
         async with tenant_transaction(self._sessions, user.id) as session:
             stored = await Users(session).lock_for_deletion(user.id)
             if stored is None or stored.password_hash != user.password_hash:
@@ -66,7 +67,7 @@ class UserService:
             strategies = await Strategies(session).remove_all(user.id)
             ended = await Logins(session).end(user.id, self._now(), "account_deleted")
             await Users(session).erase(user.id, self._now())
-            await AuditLog(session).add("account_deleted", user_id=user.id, address=address)
+            await AuditLog(session).add("account_deleted", user_id=user.id, address=client.address)
         self._logins.ended(ended)
         await self._clear_mirror(user.id, strategies)
 

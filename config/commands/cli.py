@@ -10,7 +10,7 @@ import typer
 from config.commands.demo import demo
 from config.commands.prune import prune
 from config.commands.replay import replay
-from config.commands.users import add_user, reset_password
+from config.commands.users import add_user, invite, reset_password
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,6 +32,7 @@ app.command()(demo)
 app.command()(replay)
 app.command()(prune)
 app.command("add-user")(add_user)
+app.command()(invite)
 app.command("reset-password")(reset_password)
 
 DataDir = Annotated[Path | None, typer.Option(help="Where everything is kept. [TRADEACTORS_DATA_DIR]")]

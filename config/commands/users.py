@@ -1,16 +1,28 @@
-"""`tradeactors add-user` and `reset-password`: the operator adds users and resets passwords, past the API."""
+"""`tradeactors add-user`, `invite` and `reset-password`: what the operator does for users, past the API."""
 
 import asyncio
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from api.users.operator import GivenCode
+    from config.settings import Settings
+
+_CLOSED = (
+    "REGISTRATION is closed: an invitation opens no account here. Use `tradeactors add-user`, or set it to invited."
+)
 
 Email = Annotated[str, typer.Argument(help="The e-mail address that the user logs in with.")]
 DataDir = Annotated[Path | None, typer.Option(help="Where everything is kept. [TRADEACTORS_DATA_DIR]")]
 Ask = Annotated[
     bool, typer.Option("--ask", help="Ask for the password (or read a line of standard input) instead of making one.")
+]
+
+AskReset = Annotated[
+    bool, typer.Option("--ask", help="Ask for the new password and set it now; every login of the user ends.")
 ]
 
 
@@ -20,7 +32,7 @@ def add_user(email: Email, data_dir: DataDir = None, ask: Ask = False) -> None:
     from config.commands.failures import plain_failures
 
     with plain_failures():
-        database_url, password = _database_url(data_dir), _asked() if ask else operator.new_password()
+        database_url, password = _settings(data_dir).database_url, _asked() if ask else operator.new_password()
         try:
             kept = asyncio.run(operator.add_user(database_url, email, password))
         except operator.UserRefused as refusal:
@@ -30,28 +42,51 @@ def add_user(email: Email, data_dir: DataDir = None, ask: Ask = False) -> None:
             typer.echo(f"Password: {password}")
 
 
-def reset_password(email: Email, data_dir: DataDir = None, ask: Ask = False) -> None:
-    """Give a user a new password and end all logins; running strategies go on."""
+def invite(email: Email, data_dir: DataDir = None) -> None:
+    """Let one address register where REGISTRATION is `invited`; a code is printed once, good for seven days."""
     from api.users import operator
     from config.commands.failures import plain_failures
 
     with plain_failures():
-        database_url, password = _database_url(data_dir), _asked() if ask else operator.new_password()
+        settings = _settings(data_dir)
+        if settings.registration_mode == "closed":
+            raise _failed(_CLOSED)
         try:
-            ended = asyncio.run(operator.reset_password(database_url, email, password))
+            given = asyncio.run(operator.invite(settings.database_url, email))
+        except operator.UserRefused as refusal:
+            raise _failed(refusal) from None
+        _print_code(given, "may register with this invitation")
+
+
+def reset_password(email: Email, data_dir: DataDir = None, ask: AskReset = False) -> None:
+    """Let a user set a new password, with a code that is printed once; running strategies go on."""
+    from api.users import operator
+    from config.commands.failures import plain_failures
+
+    with plain_failures():
+        database_url = _settings(data_dir).database_url
+        try:
+            if not ask:
+                _print_code(asyncio.run(operator.give_reset_code(database_url, email)), "may set a new password")
+                return
+            ended = asyncio.run(operator.reset_password(database_url, email, _asked()))
         except operator.UserRefused as refusal:
             raise _failed(refusal) from None
         typer.echo(f"The password is changed; logins that ended: {ended}.")
-        if not ask:
-            typer.echo(f"Password: {password}")
 
 
-def _database_url(data_dir: Path | None) -> str:
+def _print_code(given: "GivenCode", leave: str) -> None:
+    ends = f"{given.expires_at.astimezone():%Y-%m-%d %H:%M %Z}"
+    typer.echo(f"{given.email} {leave}, once, until {ends}.")
+    typer.echo(f"Code: {given.code}")
+
+
+def _settings(data_dir: Path | None) -> "Settings":
     from config.commands.deployment import joined_settings, require
 
     settings = joined_settings(data_dir)
     require(settings, "database_url")
-    return settings.database_url
+    return settings
 
 
 def _asked() -> str:
@@ -60,6 +95,6 @@ def _asked() -> str:
     return sys.stdin.readline().rstrip("\r\n")
 
 
-def _failed(refusal: Exception) -> typer.Exit:
+def _failed(refusal: object) -> typer.Exit:
     typer.echo(str(refusal), err=True)
     return typer.Exit(1)

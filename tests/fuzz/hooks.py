@@ -17,7 +17,8 @@ import requests
 import schemathesis
 from email_validator import EmailNotValidError, validate_email
 
-from api.users.password_rules import resembles
+from api.users.passwords.common import is_common
+from api.users.passwords.rules import resembles
 from tests.fuzz import PASSWORD
 
 Case: TypeAlias = schemathesis.Case[Any]
@@ -47,7 +48,7 @@ SYMBOLS = ("INFY", "NSE:TCS", "M&M", "NSE:BAJAJ-AUTO")
 TICK, MAX_STOP, MAX_QUANTITY = 5.0, 1000.0, 5000
 """What suits all of them: ticks, prices above 1000 and below 10,000 rupees, orders below MAX_NOTIONAL."""
 
-ENDING = {"change_password", "delete_account", "disconnect_broker"}
+ENDING = {"change_password", "delete_account", "disconnect_broker", "end_login", "end_other_logins"}
 """Operations that would leave a tenant without a login or a broker: a spare tenant tries them."""
 
 _session = requests.Session()
@@ -71,6 +72,14 @@ def _spare_tenant() -> Tenant:
         answer.raise_for_status()
         _spare.append(Tenant(email, answer.json()["access_token"], {}))
     return _spare[0]
+
+
+def _login_id(tenant: Tenant) -> int:
+    """The login that the tenant's token belongs to."""
+    headers = _forwarded() | {"Authorization": tenant.authorization}
+    answer = requests.get(f"{URL}/auth/logins", headers=headers, timeout=TIMEOUT_S)
+    answer.raise_for_status()
+    return int(answer.json()["logins"][0]["login_id"])
 
 
 def _forwarded() -> dict[str, str]:
@@ -123,6 +132,8 @@ def before_call(_context: object, case: Case, kwargs: Json) -> None:
     repair = _REPAIRS.get(operation)
     if repair is not None and isinstance(case.body, dict):
         repair(case.body)
+    if operation == "end_login" and next(_turn) % 3 == 0:
+        case.path_parameters["login_id"] = _login_id(_spare_tenant())
 
 
 @schemathesis.hook
@@ -182,9 +193,10 @@ def _repair_account(body: Json) -> None:
         validate_email(body["email"], check_deliverability=False)
     except EmailNotValidError:
         body["email"] = "user@example.com"
+    body.pop("invitation", None)
     if next(_turn) % 4:
         body["email"] = f"{next(_turn)}.{body['email']}"[:254] if len(body["email"]) < 50 else body["email"]
-    if resembles(body["password"], body["email"]):
+    if resembles(body["password"], body["email"]) or is_common(body["password"]):
         body["password"] = PASSWORD
 
 
@@ -240,6 +252,13 @@ def _repair_password(body: Json) -> None:
     """Every tenth time the right one."""
     if next(_turn) % 10 == 0:
         body["current_password" if "current_password" in body else "password"] = PASSWORD
+    _repair_new_password(body)
+
+
+def _repair_new_password(body: Json) -> None:
+    """None that is guessed first."""
+    if is_common(body.get("new_password", PASSWORD)):
+        body["new_password"] = PASSWORD
 
 
 _REPAIRS = {
@@ -249,5 +268,7 @@ _REPAIRS = {
     "patch_strategy": _repair_change,
     "connect_broker": _repair_connection,
     "change_password": _repair_password,
+    "confirm_password": _repair_password,
+    "reset_password": _repair_new_password,
     "delete_account": _repair_password,
 }

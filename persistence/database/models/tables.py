@@ -6,10 +6,11 @@ from persistence.database.models.brokers import BrokerAccount
 from persistence.database.models.order_logs import OrderLog
 from persistence.database.models.runs import Intent, Run
 from persistence.database.models.strategies import Strategy
-from persistence.database.models.users import Login, RefreshToken, User
+from persistence.database.models.users import Invitation, Login, RefreshToken, User
 
 TABLES: tuple[type[TableModel], ...] = (
     User,
+    Invitation,
     Login,
     RefreshToken,
     BrokerAccount,

@@ -1,13 +1,14 @@
 """Queries of users, their logins and refresh tokens."""
 
 import uuid
+from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Select, delete, exists, select, update
+from sqlalchemy import Select, delete, exists, or_, select, update
 from sqlmodel import col
 
-from persistence.database.models.users import Login, RefreshToken, User
-from persistence.database.repositories.base import Repository
+from persistence.database.models.users import Invitation, Login, RefreshToken, User
+from persistence.database.repositories.base import Repository, Total
 
 
 class Users(Repository):
@@ -25,8 +26,24 @@ class Users(Repository):
         return await self._session.scalar(select(User).where(col(User.email) == email))
 
     async def set_password_hash(self, user_id: int, password_hash: str) -> None:
-        """Replace the stored hash: of another password, or a stronger one of the same."""
-        await self._session.execute(update(User).where(col(User.id) == user_id).values(password_hash=password_hash))
+        """Replace the stored hash: of another password, or a stronger one of the same. A code to reset it is void."""
+        values = {"password_hash": password_hash, "reset_code_hash": None, "reset_code_expires_at": None}
+        await self._session.execute(update(User).where(col(User.id) == user_id).values(values))
+
+    async def set_reset_code(self, user_id: int, code_hash: bytes, expires_at: datetime) -> None:
+        """Store the code with which the user may set a new password until then, in place of any before it."""
+        values = {"reset_code_hash": code_hash, "reset_code_expires_at": expires_at}
+        await self._session.execute(update(User).where(col(User.id) == user_id).values(values))
+
+    async def of_reset_code(self, code_hash: bytes, now: datetime) -> User | None:
+        """The user, not deleted, whom a code that is still good was given to."""
+        good = (col(User.reset_code_hash) == code_hash, col(User.reset_code_expires_at) > now)
+        return await self._session.scalar(select(User).where(*good, col(User.deleted_at).is_(None)))
+
+    async def set_disconnected_account(self, user_id: int, account: str) -> None:
+        """Note the broker account that the user disconnects."""
+        values = {"disconnected_account": account}
+        await self._session.execute(update(User).where(col(User.id) == user_id).values(values))
 
     async def by_id(self, user_id: int) -> User | None:
         """The user, unless it was deleted."""
@@ -39,8 +56,8 @@ class Users(Repository):
         """
         return await self._session.scalar(self._live(user_id).with_for_update(read=True, key_share=True))
 
-    async def lock_password(self, user_id: int) -> User | None:
-        """As `lock_live`, and no other changes the password in this transaction."""
+    async def lock_for_change(self, user_id: int) -> User | None:
+        """As `lock_live`, and no other transaction changes the password or the broker account meanwhile."""
         return await self._session.scalar(self._live(user_id).with_for_update(key_share=True))
 
     async def lock_for_deletion(self, user_id: int) -> User | None:
@@ -49,7 +66,10 @@ class Users(Repository):
 
     async def erase(self, user_id: int, at: datetime) -> None:
         """Forget who the user was: the address is free again, no password fits. The id stays, for the logs."""
-        values = {"email": f"deleted-{user_id}@deleted.invalid", "password_hash": "deleted", "deleted_at": at}
+        values = {
+            "email": f"deleted-{user_id}@deleted.invalid", "password_hash": "deleted", "deleted_at": at,
+            "reset_code_hash": None, "reset_code_expires_at": None, "disconnected_account": None,
+        }  # fmt: skip
         await self._session.execute(update(User).where(col(User.id) == user_id).values(values))
 
     @staticmethod
@@ -61,10 +81,47 @@ class Users(Repository):
 class Logins(Repository):
     """Logins, from the password to the logout."""
 
-    async def start(self, login_id: uuid.UUID, user_id: int, at: datetime, address: str | None = None) -> None:
-        """Store a new login; `address` is the network that the password came from."""
-        self._session.add(Login(id=login_id, user_id=user_id, started_at=at, address=address))
+    async def start(
+        self, login_id: uuid.UUID, user_id: int, at: datetime, address: str | None = None, user_agent: str = ""
+    ) -> Login:
+        """Store a new login; `address` is the network that the password came from. Its password counts as confirmed."""
+        login = Login(
+            id=login_id, user_id=user_id, address=address, last_address=address, user_agent=user_agent,
+            started_at=at, last_used_at=at, confirmed_at=at,
+        )  # fmt: skip
+        self._session.add(login)
         await self._session.flush()
+        return login
+
+    async def used(self, user_id: int, login_id: uuid.UUID, at: datetime, address: str) -> None:
+        """Note that new tokens of the login were handed out to that network."""
+        await self._set(user_id, login_id, last_used_at=at, last_address=address)
+
+    async def confirm(self, user_id: int, login_id: uuid.UUID, at: datetime) -> None:
+        """Note that the user has given the password again in this login."""
+        await self._set(user_id, login_id, confirmed_at=at)
+
+    async def confirmed_at(self, user_id: int, login_id: uuid.UUID) -> datetime | None:
+        """When the user last gave the password in this login; None if it is not one of the user's."""
+        mine = (col(Login.user_id) == user_id, col(Login.id) == login_id)
+        return await self._session.scalar(select(col(Login.confirmed_at)).where(*mine))
+
+    async def page(
+        self, user_id: int, started_after: datetime, used_after: datetime, limit: int, offset: int
+    ) -> tuple[Sequence[Login], Total]:
+        """The user's logins that go on, the one used last first, and how many there are."""
+        live = (
+            col(Login.user_id) == user_id, col(Login.ended_at).is_(None),
+            col(Login.started_at) > started_after, col(Login.last_used_at) > used_after,
+        )  # fmt: skip
+        newest_first = select(Login).where(*live).order_by(col(Login.last_used_at).desc(), col(Login.number).desc())
+        rows = (await self._session.scalars(newest_first.limit(limit).offset(offset))).all()
+        return rows, await self._total(newest_first)
+
+    async def id_of(self, user_id: int, number: int) -> uuid.UUID | None:
+        """The id of the user's login of that number."""
+        mine = (col(Login.user_id) == user_id, col(Login.number) == number)
+        return await self._session.scalar(select(col(Login.id)).where(*mine))
 
     async def is_known(self, user_id: int | None, address: str) -> bool:
         """Whether a login of the user has begun at that network before. Unknown users cost the same query."""
@@ -77,14 +134,24 @@ class Logins(Repository):
         live = (col(Login.id) == login_id, col(Login.ended_at).is_(None), col(User.deleted_at).is_(None))
         return await self._session.scalar(statement.where(col(User.id) == user_id, *live)) is not None
 
-    async def end(self, user_id: int, at: datetime, reason: str, login_id: uuid.UUID | None = None) -> list[uuid.UUID]:
-        """End one login of the user or, without `login_id`, all of them; the ids of those that went on until now.
+    async def end(
+        self,
+        user_id: int,
+        at: datetime,
+        reason: str,
+        login_id: uuid.UUID | None = None,
+        *,
+        but: uuid.UUID | None = None,
+    ) -> list[uuid.UUID]:
+        """End one login of the user or, without `login_id`, all of them `but` one; the ids of those that went on.
 
         Their refresh tokens are forgotten. `reason` is one of the words of `logins.end_reason`.
         """
         statement = update(Login).where(col(Login.user_id) == user_id, col(Login.ended_at).is_(None))
         if login_id is not None:
             statement = statement.where(col(Login.id) == login_id)
+        if but is not None:
+            statement = statement.where(col(Login.id) != but)
         ended = await self._session.scalars(
             statement.values(ended_at=at, end_reason=reason).returning(col(Login.id)),
             execution_options={"synchronize_session": False},
@@ -93,6 +160,37 @@ class Logins(Repository):
         tokens = (col(RefreshToken.user_id) == user_id, col(RefreshToken.login_id).in_(ids))
         await self._session.execute(delete(RefreshToken).where(*tokens))
         return ids
+
+    async def _set(self, user_id: int, login_id: uuid.UUID, **values: object) -> None:
+        mine = (col(Login.user_id) == user_id, col(Login.id) == login_id)
+        await self._session.execute(update(Login).where(*mine).values(values))
+
+
+class Invitations(Repository):
+    """The operator's invitations to register, by e-mail address."""
+
+    async def put(self, email: str, code_hash: bytes, now: datetime, expires_at: datetime) -> int:
+        """Invite an address, in place of an earlier invitation of it; the invitation's id.
+
+        Invitations that are too old are forgotten.
+        """
+        forgotten = or_(col(Invitation.email) == email, col(Invitation.expires_at) <= now)
+        await self._session.execute(delete(Invitation).where(forgotten))
+        invitation = Invitation(email=email, code_hash=code_hash, invited_at=now, expires_at=expires_at)
+        self._session.add(invitation)
+        await self._session.flush()
+        return invitation.id
+
+    async def is_good(self, email: str, code_hash: bytes, now: datetime) -> bool:
+        """Whether a code is that of an address's invitation, and still good."""
+        right = (col(Invitation.email) == email, col(Invitation.code_hash) == code_hash)
+        return bool(await self._session.scalar(select(exists().where(*right, col(Invitation.expires_at) > now))))
+
+    async def take(self, email: str, code_hash: bytes, now: datetime) -> int | None:
+        """Use up the invitation of an address; its id, if its code is the right one and still good."""
+        right = (col(Invitation.email) == email, col(Invitation.code_hash) == code_hash)
+        taken = delete(Invitation).where(*right, col(Invitation.expires_at) > now).returning(col(Invitation.id))
+        return await self._session.scalar(taken)
 
 
 class RefreshTokens(Repository):
@@ -117,11 +215,17 @@ class RefreshTokens(Repository):
         statement = select(col(RefreshToken.user_id)).where(col(RefreshToken.token_hash) == token_hash)
         return await self._session.scalar(statement)
 
-    async def lock(self, user_id: int, token_hash: bytes) -> RefreshToken | None:
-        """The user's token of a login that goes on; both are locked, so that the token is used at most once."""
-        statement = select(RefreshToken).join(Login, col(Login.id) == col(RefreshToken.login_id))
+    async def lock(self, user_id: int, token_hash: bytes) -> tuple[RefreshToken, Login] | None:
+        """The user's token with its login, which goes on; both are locked, so that the token is used at most once.
+
+        The login first, as where it is ended (`Logins.end`): two devices would wait for each other otherwise.
+        """
         mine = (col(RefreshToken.user_id) == user_id, col(RefreshToken.token_hash) == token_hash)
-        return await self._session.scalar(statement.where(*mine, col(Login.ended_at).is_(None)).with_for_update())
+        its_login = select(col(RefreshToken.login_id)).where(*mine).scalar_subquery()
+        live = (col(Login.id) == its_login, col(Login.user_id) == user_id, col(Login.ended_at).is_(None))
+        login = await self._session.scalar(select(Login).where(*live).with_for_update())
+        token = await self._session.scalar(select(RefreshToken).where(*mine).with_for_update()) if login else None
+        return None if login is None or token is None else (token, login)
 
     async def remove_expired(self, user_id: int, now: datetime) -> None:
         """Forget the user's tokens that are too old to matter even if they were kept."""

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -15,12 +16,14 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from api.app import create_app
+from api.users.tokens import code_hash, new_code
 from config.settings import Settings
 from persistence.database.engine import Sessions, transaction
 from persistence.database.models.base import TableModel
 from persistence.database.models.runs import Intent, Run
 from persistence.database.models.users import User
 from persistence.database.repositories.runs import Runs
+from persistence.database.repositories.users import Users
 from persistence.mirror.keys import events_key, runtime_key, strategy_key, user_key
 from tests.integration.api_user import PASSWORD, ApiUser
 from tests.integration.persistence.journal.test_ledger import bought
@@ -36,7 +39,7 @@ OPERATIONS = {
     for method, operation in methods.items()
 }
 IDS = re.compile(r"(^|[_-])ids?$", re.IGNORECASE)
-TRIED = ("strategy_id", "run_id")
+TRIED = ("strategy_id", "run_id", "login_id")
 """Ids of rows: with another tenant's, the answer is 404."""
 
 HARMLESS = {"last_event_id": "0-0", "last-event-id": "0-0"}
@@ -54,6 +57,7 @@ class Tenant:
     user_id: int
     ids: dict[str, int]
     words: tuple[str, ...]
+    reset_code: str
 
     def own(self, field: str) -> Any:
         """What this user would send in a field of that name, or None."""
@@ -66,6 +70,7 @@ class Tenant:
             "api_key": self.user.paper.api_key,
             "api_secret": self.user.paper.api_secret,
             "access_token": self.user.paper.access_token,
+            "code": self.reset_code,
         }.get(field)
 
 
@@ -81,11 +86,14 @@ async def make_tenant(
     user_id = (await user.call("GET", "/auth/validate")).json()["user_id"]
     async with transaction(sessions) as session:
         run = await Runs(session).open_of(user_id, strategy_id)
+        code = new_code()
+        await Users(session).set_reset_code(user_id, code_hash(code), datetime.now(UTC) + timedelta(hours=1))
     assert run is not None
     assert engine.ledger is not None
     await engine.ledger.record(replace(bought(run), symbol=symbol))
-    ids = {"strategy_id": strategy_id, "run_id": run.id}
-    return Tenant(user, user_id, ids, (user.email, user.paper.user_id, symbol))
+    logins = (await user.call("GET", "/auth/logins")).json()["logins"]
+    ids = {"strategy_id": strategy_id, "run_id": run.id, "login_id": logins[0]["login_id"]}
+    return Tenant(user, user_id, ids, (user.email, user.paper.user_id, symbol), code)
 
 
 def fields_of(operation: dict[str, Any]) -> dict[str, Any]:

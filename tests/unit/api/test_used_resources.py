@@ -16,6 +16,10 @@ from api.users import routes as users
 USED = [module.Used for module in (brokers, events, operations, strategies, timeline, users)]
 
 
-@pytest.mark.parametrize("used", [*USED, users_dependencies.UsedForClaims], ids=lambda used: used.__module__)
+@pytest.mark.parametrize(
+    "used",
+    [*USED, users_dependencies.UsedForClaims, users_dependencies.UsedForPasswords],
+    ids=lambda used: f"{used.__module__} {used.__name__}",
+)
 def test_what_a_room_uses_is_opened(used: Any) -> None:
     assert get_type_hints(used).items() <= get_type_hints(Resources).items()

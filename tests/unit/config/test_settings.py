@@ -365,16 +365,17 @@ def test_keys_and_tokens_leave_this_machine_encrypted_only(name: str, value: str
 
 
 @pytest.mark.parametrize(
-    ("brokers", "registration", "is_open"),
+    ("brokers", "registration", "mode"),
     [
-        ("paper", None, True),
-        ("kite", None, False),
-        ("paper,kite", None, False),
-        ("paper,kite", "open", True),
-        ("paper", "closed", False),
+        ("paper", None, "open"),
+        ("kite", None, "invited"),
+        ("paper,kite", None, "invited"),
+        ("paper,kite", "open", "open"),
+        ("paper", "invited", "invited"),
+        ("kite", "closed", "closed"),
     ],
 )
-def test_registration_is_closed_where_real_orders_go_out_unless_it_is_set(
-    brokers: str, registration: str | None, is_open: bool
+def test_where_real_orders_go_out_only_the_invited_register_unless_it_is_set(
+    brokers: str, registration: str | None, mode: str
 ) -> None:
-    assert load(brokers=brokers, registration=registration).registration_open is is_open
+    assert load(brokers=brokers, registration=registration).registration_mode == mode

@@ -238,7 +238,7 @@ async def test_a_peer_that_acknowledges_nothing_is_given_up(trader: ApiUser, ser
 async def test_a_stream_ends_with_its_access_token(trader: ApiUser, app: FastAPI, settings: Settings) -> None:
     claims = app.state.resources.tokens.check(trader.tokens["access_token"])
     tokens = AccessTokens(settings.jwt_secret.get_secret_value(), timedelta(seconds=2), utc_now)
-    trader.tokens["access_token"] = tokens.issue(claims.user_id, claims.login_id).text
+    trader.tokens["access_token"] = tokens.issue(claims.user_id, claims.login_id, utc_now() + timedelta(days=1)).text
     async with stream(trader) as events:
         assert [event.name for event in await events.rest()] == ["snapshot_end"]
     assert (await trader.call("GET", EVENTS)).json()["code"] == "token_expired"

@@ -5,6 +5,7 @@ import dataclasses
 import json
 import secrets
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import argon2
@@ -19,7 +20,9 @@ from sqlmodel import col
 from api.base.clock import utc_now
 from api.edge.rate_limit import RateLimits
 from api.users.auth_service import AuthService
-from api.users.password_hashing import Passwords
+from api.users.login_tokens import LoginLifetime, LoginTokens
+from api.users.passwords.check import PasswordCheck
+from api.users.passwords.hashing import Passwords
 from persistence.database.engine import Sessions, transaction
 from persistence.database.models.audit import AuditEntry
 from persistence.database.models.users import User
@@ -79,14 +82,14 @@ async def briefly_throttled(app: FastAPI, redis_url: str) -> AsyncIterator[FastA
     """The application with windows of one second and three attempts, and any number of requests a minute."""
     resources: Resources = app.state.resources
     limits = ThrottleLimits(
-        per_account=3, per_address=3, window_s=1, registrations_per_address=3, registration_window_s=1
+        per_pair=3, per_account=3, per_address=3, windows_s=(1,), registrations_per_address=3, registration_window_s=1
     )
     passwords = Passwords()
     async with Redis.from_url(redis_url, decode_responses=True) as redis:
         auth = AuthService(
             resources.sessions,
             passwords,
-            resources.tokens,
+            LoginTokens(resources.tokens, LoginLifetime(timedelta(days=90), timedelta(days=14)), utc_now),
             resources.logins,
             LoginThrottle(redis, limits),
             utc_now,
@@ -139,7 +142,7 @@ async def test_an_address_that_the_owner_uses_may_not_guess_without_end(user: Ap
 
 
 async def test_a_user_who_goes_on_guessing_waits_longer_each_time(redis_url: str) -> None:
-    limits = ThrottleLimits(per_pair=2, per_address=1_000_000, window_s=1, most_growth=5)
+    limits = ThrottleLimits(per_pair=2, per_address=1_000_000, windows_s=(1, 3, 5))
     account, address = an_email(), an_address()
     waits: list[int] = []
     async with Redis.from_url(redis_url, decode_responses=True) as redis, asyncio.timeout(60):
@@ -152,6 +155,53 @@ async def test_a_user_who_goes_on_guessing_waits_longer_each_time(redis_url: str
                 refusal = await throttle.attempt(account, address, known=False)
             waits.append(refusal.wait_s)
     assert waits == [1, 3, 5]
+
+
+async def test_the_waits_of_a_stranger_grow_to_an_hour(redis_url: str) -> None:
+    account, address = an_email(), an_address()
+    waits: list[int] = []
+    async with Redis.from_url(redis_url, decode_responses=True) as redis:
+        throttle = LoginThrottle(redis)
+        for _ in range(3):
+            for _ in range(10):
+                assert await throttle.attempt(account, address, known=False) is None
+            refusal = await throttle.attempt(account, address, known=False)
+            assert refusal is not None
+            waits.append(refusal.wait_s)
+            async for key in redis.scan_iter("throttle:login:*"):  # the window passes
+                if not key.endswith(":refusals"):
+                    await redis.delete(key)
+    assert waits == [300, 900, 3600]
+
+
+async def test_while_redis_is_away_a_process_counts_in_its_memory(app: FastAPI, user: ApiUser) -> None:
+    resources: Resources = app.state.resources
+    gone = Redis.from_url("redis://127.0.0.1:1", socket_connect_timeout=0.1)
+    throttle = LoginThrottle(gone)
+    check = PasswordCheck(resources.sessions, resources.passwords, throttle)
+    auth = resources.auth
+    auth._check, auth._throttle = check, throttle
+    answers = []
+    for _ in range(50):
+        async with from_address(app, an_address()) as client:
+            answers.append(await client.post("/auth/login", json={"email": user.email, "password": "a guess"}))
+    assert [outcome(answer) for answer in answers] == [WRONG] * 30 + [THROTTLED] * 20
+    right = {"email": user.email, "password": PASSWORD}
+    assert (await user.client.post("/auth/login", json=right)).status_code == 200, "where its owner has logged in"
+    await gone.aclose()
+
+
+async def test_all_ways_to_guess_a_password_share_one_counter(user: ApiUser) -> None:
+    ways: list[tuple[str, dict[str, str]]] = [
+        ("/auth/login", {"email": user.email, "password": "a guess"}),
+        ("/auth/password", {"current_password": "a guess", "new_password": "the thief's own"}),
+        ("/auth/delete", {"password": "a guess"}),
+        ("/auth/confirm", {"password": "a guess"}),
+    ]
+    answers = [await user.call("POST", path, **body) for path, body in (ways * 3)[:10]]
+    assert [outcome(answer) for answer in answers] == [WRONG] * 10
+    for path, body in ways:
+        assert outcome(await user.call("POST", path, **body)) == THROTTLED, path
 
 
 async def test_guessing_many_times_at_once_is_no_way_around_the_throttle(

@@ -25,7 +25,7 @@ from tests.integration.rows import new_run
 
 pytest_plugins = ["tests.integration.fixtures"]
 
-OF_NO_TENANT = {"alembic_version"}
+OF_NO_TENANT = {"alembic_version", "invitations"}
 TENANT_TABLES = (
     "users", "logins", "refresh_tokens", "broker_accounts", "strategies", "runs", "intents", "order_logs", "audit_log",
 )  # fmt: skip
@@ -33,8 +33,9 @@ OWN = {"users": "id = :me", "intents": "run_id IN (SELECT id FROM runs WHERE use
 """How the rows of a user are found, where it is not by `user_id`."""
 
 WRITABLE = {
-    "users": "email = 'taken@over.example'",
-    "logins": "ended_at = now()",
+    "users": "email = 'taken@over.example', disconnected_account = '', reset_code_hash = NULL, "
+    "reset_code_expires_at = NULL",
+    "logins": "ended_at = now(), last_used_at = now(), last_address = '', confirmed_at = now()",
     "refresh_tokens": "used_at = now()",
     "broker_accounts": "secrets_box = ''",
     "strategies": "quantity = 1",

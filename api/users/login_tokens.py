@@ -1,0 +1,90 @@
+"""The tokens of a login: begun with a password, exchanged again and again, until the login is too old or unused."""
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from api.users.client import Client
+from api.users.tokens import AccessTokens, new_refresh_token, secret_hash
+from persistence.database.models.users import Login, RefreshToken
+from persistence.database.repositories.audit import AuditLog
+from persistence.database.repositories.users import Logins, RefreshTokens
+from persistence.login_throttle import network_of
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedTokens:
+    """What a login hands out."""
+
+    access_token: str = field(repr=False)
+    expires_in: int
+    refresh_token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class LoginLifetime:
+    """How long a login goes on: at most `longest` from its password, and `unused` from when it last got tokens."""
+
+    longest: timedelta
+    unused: timedelta
+
+    def goes_on(self, login: Login, now: datetime) -> bool:
+        """Whether a login that has not been ended is still good."""
+        return now < min(self.end_of(login), login.last_used_at + self.unused)
+
+    def end_of(self, login: Login) -> datetime:
+        """When the login ends however much it is used."""
+        return login.started_at + self.longest
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """The result of a refresh: the login goes on with `issued`, or the logins of `ended` end with it."""
+
+    issued: IssuedTokens | None = None
+    ended: tuple[uuid.UUID, ...] = ()
+
+
+class LoginTokens:
+    """Begins logins and exchanges their tokens, each within a transaction of the user."""
+
+    def __init__(self, tokens: AccessTokens, lifetime: LoginLifetime, now: Callable[[], datetime]) -> None:
+        self._tokens = tokens
+        self._lifetime = lifetime
+        self._now = now
+
+    async def start(self, session: AsyncSession, user_id: int, client: Client) -> IssuedTokens:
+        """Begin a login of a user who has just given the password."""
+        login = await Logins(session).start(
+            uuid.uuid4(), user_id, self._now(), network_of(client.address), client.user_agent
+        )
+        return await self._issue(session, login)
+
+    async def rotate(self, session: AsyncSession, stored: RefreshToken, login: Login, client: Client) -> Rotation:
+        """Exchange a refresh token of a login that was not ended; both are locked."""
+        now = self._now()
+        if not self._lifetime.goes_on(login, now):
+            return await self._end(session, login, "expired", "login_expired", client)
+        if stored.expires_at <= now:
+            return Rotation()
+        if stored.used_at is not None:
+            return await self._end(session, login, "token_reused", "refresh_token_reused", client)
+        stored.used_at = now
+        await RefreshTokens(session).remove_expired(login.user_id, now)
+        await Logins(session).used(login.user_id, login.id, now, network_of(client.address))
+        return Rotation(issued=await self._issue(session, login))
+
+    async def _end(self, session: AsyncSession, login: Login, reason: str, action: str, client: Client) -> Rotation:
+        ended = await Logins(session).end(login.user_id, self._now(), reason, login.id)
+        await AuditLog(session).add(action, user_id=login.user_id, address=client.address)
+        return Rotation(ended=tuple(ended))
+
+    async def _issue(self, session: AsyncSession, login: Login) -> IssuedTokens:
+        refresh_token, now, ends_at = new_refresh_token(), self._now(), self._lifetime.end_of(login)
+        expires_at = min(ends_at, now + self._lifetime.unused)
+        await RefreshTokens(session).add(login.user_id, secret_hash(refresh_token), login.id, now, expires_at)
+        access = self._tokens.issue(login.user_id, login.id, ends_at)
+        return IssuedTokens(access.text, access.expires_in, refresh_token)
