@@ -3,7 +3,9 @@
 from typing import Annotated, Any
 
 from fastapi import Query, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from api.base.fields import Request as RequestFields
 
 
 async def resources(request: Request) -> Any:
@@ -14,10 +16,8 @@ async def resources(request: Request) -> Any:
     return request.app.state.resources
 
 
-class PageQuery(BaseModel):
+class PageQuery(RequestFields):
     """Which part of a longer list."""
-
-    model_config = ConfigDict(extra="forbid")
 
     limit: int = Field(default=50, ge=1, le=200)
     offset: int = Field(default=0, ge=0, le=1_000_000)

@@ -3,18 +3,17 @@
 from datetime import datetime
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
+from api.base.dependencies import PageQuery
 from api.base.fields import MAX_ID
 
 LegWord = Literal["ENTRY", "EXIT"]
 OutcomeWord = Literal["waiting", "not_sent", "sent", "working", "filled", "rejected", "cancelled", "failed", "missed"]
 
 
-class TimelineQuery(BaseModel):
-    """Which run; the latest, if none is named."""
-
-    model_config = ConfigDict(extra="forbid")
+class TimelineQuery(PageQuery):
+    """Which run; the latest, if none is named. The page is one of the exits and one of the notes, newest first."""
 
     run_id: int | None = Field(default=None, gt=0, le=MAX_ID)
 
