@@ -18,8 +18,8 @@ from api.bootstrap import open_resources
 from api.brokers import routes as broker_routes
 from api.edge.error_handlers import install_error_handlers
 from api.edge.middleware import DOCS_PATH, with_edge
-from api.edge.rate_limit import RateLimits
 from api.edge.strict_json import strict_json
+from api.edge.work_budget import WorkBudget
 from api.events import routes as event_routes
 from api.openapi.document import describe
 from api.openapi.page import docs_router
@@ -29,7 +29,7 @@ from api.operations.recovery_sweep import keep_recovering
 from api.strategies import routes as strategy_routes
 from api.timeline import routes as timeline_routes
 from api.users import routes as user_routes
-from api.users.dependencies import access_claims, limit_address
+from api.users.dependencies import access_claims, limit_address, user_of_token
 from config.logging import configure_logging
 from config.settings import Settings, load_settings
 
@@ -44,7 +44,7 @@ class Application(FastAPI):
 
     def build_middleware_stack(self) -> ASGIApp:
         """Put the edge around all of Starlette's middleware, its handling of faults included."""
-        return with_edge(super().build_middleware_stack(), self._metrics, self._cors_origins)
+        return with_edge(super().build_middleware_stack(), self._metrics, self._cors_origins, user_of_token)
 
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI document."""
@@ -91,7 +91,7 @@ def create_app(settings: Settings | None = None, engine: StrategyEngine | None =
         redirect_slashes=False,  # one path for each call: a redirect would repeat the request, token and all
     )
     app.state.metrics = metrics
-    app.state.rate_limits = RateLimits(settings.api_rate_per_minute, settings.auth_rate_per_minute)
+    app.state.work_budget = WorkBudget.from_settings(settings)
     install_error_handlers(app)
     for router in (  # most asked first
         strategy_routes.router,

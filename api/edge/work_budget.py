@@ -1,0 +1,121 @@
+"""What one user's requests may take of the process: so much work in a time, and so many of them at once.
+
+A list of two hundred rows costs the event loop ten times as much as a status, so requests are weighed, not counted.
+"""
+
+import asyncio
+from contextlib import ExitStack
+from functools import cache
+from inspect import isclass
+from math import ceil
+from typing import Any, get_type_hints
+
+from fastapi import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from api.base.dependencies import PageQuery
+from api.base.errors import ApiError
+from api.base.urgent import is_urgent
+from api.edge.rate_limit import LeakyBuckets, RateLimits
+from api.edge.requests_at_once import RequestsAtOnce
+from config.settings import Settings
+
+ROWS_OF_A_UNIT = 20
+"""How many rows of a list are one unit of work; everything else costs one."""
+
+SNAPSHOT_UNITS = 10
+"""What opening a stream of events costs: it may begin with a snapshot of everything that runs."""
+
+HEAVY_UNITS = 5
+HEAVY_AT_ONCE = 2
+"""How many requests of so many units are in work at the same time, of all users together. Each keeps the event loop for
+some milliseconds at a time, and a STOP waits for each of its answers from the database behind all that are ready."""
+
+REFUSALS_PER_MINUTE = 300
+"""How many requests of a user are refused at once; beyond that the refusal is held back, for it costs work as well."""
+
+HELD_BACK_S = 2.0
+"""How long: a client that goes on asking is slowed down by its own open connections."""
+
+_MOST_ROWS = 200
+_STREAM = "strategy_events"
+_LEAVING = "work_budget_leaving"
+
+
+class WorkBudget:
+    """Admits the requests of users, whose tokens have been checked before."""
+
+    def __init__(self, rates: RateLimits, at_once: RequestsAtOnce) -> None:
+        self._rates, self._at_once = rates, at_once
+        self._refusals = LeakyBuckets(REFUSALS_PER_MINUTE)
+        self._heavy = asyncio.Semaphore(HEAVY_AT_ONCE)
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> "WorkBudget":
+        """With the limits of `API_RATE_PER_MINUTE`, `AUTH_RATE_PER_MINUTE` and `API_REQUESTS_AT_ONCE`."""
+        rates = RateLimits(settings.api_rate_per_minute, settings.auth_rate_per_minute)
+        return cls(rates, RequestsAtOnce(settings.api_requests_at_once))
+
+    async def admit(self, user_id: int, request: Request) -> None:
+        """Count a request, and wait in line while others of the same user are in work; it counts until its answer ends.
+
+        STOP waits for none. Streams last; the process counts them apart (`too_many_streams`).
+
+        Raises:
+            ApiError: 429 `rate_limited`, with the seconds to wait.
+        """
+        urgent = is_urgent(request.scope)
+        units = 1 if urgent else work_units(request)
+        try:
+            self._rates.count_user(user_id, units, urgent=urgent)
+        except ApiError:
+            if self._refusals.pour(user_id, 1):
+                await asyncio.sleep(HELD_BACK_S)
+            raise
+        if urgent or request.scope["route"].operation_id == _STREAM:
+            return
+        leaving: ExitStack = request.scope[_LEAVING]
+        leaving.callback(await self._at_once.enter(user_id))
+        if units >= HEAVY_UNITS:
+            await self._heavy.acquire()
+            leaving.callback(self._heavy.release)
+
+    def count_address(self, address: str) -> None:
+        """Count a request without a token. Raises as `admit`."""
+        self._rates.count_address(address)
+
+
+class LeavingMiddleware:
+    """Ends the work of every request that `WorkBudget` has admitted, however the request ends."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        with ExitStack() as leaving:
+            scope[_LEAVING] = leaving
+            await self._app(scope, receive, send)
+
+
+def work_units(request: Request) -> int:
+    """How much work a request asks for, by its route and the rows it wants; what is refused later costs the least."""
+    route = request.scope["route"]
+    if route.operation_id == _STREAM:
+        return SNAPSHOT_UNITS
+    rows = _usual_rows(route.endpoint)
+    if rows and (wanted := request.query_params.get("limit")):
+        rows = min(int(wanted), _MOST_ROWS) if wanted.isdecimal() and len(wanted) <= len(str(_MOST_ROWS)) else 1
+    return max(1, ceil(rows / ROWS_OF_A_UNIT))
+
+
+@cache
+def _usual_rows(endpoint: Any) -> int:
+    """How many rows an operation answers without a `limit`; 0 if it answers no list."""
+    for kind in get_type_hints(endpoint).values():
+        if isclass(kind) and issubclass(kind, PageQuery):
+            return int(kind.model_fields["limit"].default)
+    return 0
