@@ -87,7 +87,12 @@ async def open_resources(settings: Settings, engine: StrategyEngine | None) -> A
             statement_timeout_s=settings.api_statement_timeout_s,
         )
         stack.push_async_callback(database.dispose)
-        reserve = open_database(settings.database_url, pool_size=RESERVED_CONNECTIONS, max_overflow=0)
+        reserve = open_database(
+            settings.database_url,
+            pool_size=RESERVED_CONNECTIONS,
+            max_overflow=0,
+            statement_timeout_s=settings.api_statement_timeout_s,
+        )
         stack.push_async_callback(reserve.dispose)
         redis = open_redis(settings.redis_url)
         stack.push_async_callback(redis.aclose)

@@ -1,6 +1,6 @@
 """What the routes of every room are given: what the process has opened, and which part of a list is meant."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from fastapi import Query, Request
 from pydantic import Field
@@ -17,7 +17,9 @@ async def resources(request: Request) -> Any:
 
 
 class PageQuery(RequestFields):
-    """Which part of a longer list."""
+    """Which part of a longer list. `rows_each`: how many rows are read for one of its items."""
+
+    rows_each: ClassVar[int] = 1
 
     limit: int = Field(default=50, ge=1, le=200)
     offset: int = Field(default=0, ge=0, le=1_000_000)

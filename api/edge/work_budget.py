@@ -37,7 +37,7 @@ REFUSALS_PER_MINUTE = 300
 HELD_BACK_S = 2.0
 """How long: a client that goes on asking is slowed down by its own open connections."""
 
-_MOST_ROWS = 200
+_MOST_ITEMS = 200
 _STREAM = "strategy_events"
 _LEAVING = "work_budget_leaving"
 
@@ -106,16 +106,17 @@ def work_units(request: Request) -> int:
     route = request.scope["route"]
     if route.operation_id == _STREAM:
         return SNAPSHOT_UNITS
-    rows = _usual_rows(route.endpoint)
-    if rows and (wanted := request.query_params.get("limit")):
-        rows = min(int(wanted), _MOST_ROWS) if wanted.isdecimal() and len(wanted) <= len(str(_MOST_ROWS)) else 1
-    return max(1, ceil(rows / ROWS_OF_A_UNIT))
+    page = _page_of(route.endpoint)
+    if page is None:
+        return 1
+    items, wanted = int(page.model_fields["limit"].default), request.query_params.get("limit")
+    if wanted:
+        items = min(int(wanted), _MOST_ITEMS) if wanted.isdecimal() and len(wanted) <= len(str(_MOST_ITEMS)) else 1
+    return max(1, ceil(items * page.rows_each / ROWS_OF_A_UNIT))
 
 
 @cache
-def _usual_rows(endpoint: Any) -> int:
-    """How many rows an operation answers without a `limit`; 0 if it answers no list."""
-    for kind in get_type_hints(endpoint).values():
-        if isclass(kind) and issubclass(kind, PageQuery):
-            return int(kind.model_fields["limit"].default)
-    return 0
+def _page_of(endpoint: Any) -> type[PageQuery] | None:
+    """How an operation is asked for a part of a list; None if it answers no list."""
+    pages = (kind for kind in get_type_hints(endpoint).values() if isclass(kind) and issubclass(kind, PageQuery))
+    return next(pages, None)

@@ -1,0 +1,42 @@
+"""Pages of the order log are found by their order: of a strategy and of a run by time, and the lines of a leg.
+
+It is made after 0009: its number was given before those of the partitions.
+
+Revision ID: 0007
+Revises: 0009
+Create Date: 2026-12-13
+"""
+
+from alembic import op
+
+revision = "0007"
+down_revision = "0009"
+branch_labels = None
+depends_on = None
+
+NEW = {
+    "order_logs_user_id_strategy_id_occurred_at_id_idx": ["user_id", "strategy_id", "occurred_at", "id"],
+    "order_logs_run_id_leg_seq_idx": ["run_id", "leg", "seq"],
+    "order_logs_run_id_occurred_at_id_idx": ["run_id", "occurred_at", "id"],
+}
+OLD = {
+    "order_logs_user_id_strategy_id_id_idx": ["user_id", "strategy_id", "id"],
+    "order_logs_run_id_idx": ["run_id"],
+}
+
+
+def upgrade() -> None:
+    """The new indexes serve whatever the old ones served: they begin with the same columns."""
+    _replace(OLD, NEW)
+
+
+def downgrade() -> None:
+    """The indexes as they were."""
+    _replace(NEW, OLD)
+
+
+def _replace(before: dict[str, list[str]], after: dict[str, list[str]]) -> None:
+    for name, columns in after.items():
+        op.create_index(name, "order_logs", columns)
+    for name in before:
+        op.drop_index(name, table_name="order_logs")
