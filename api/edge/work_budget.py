@@ -23,7 +23,7 @@ from config.settings import Settings
 ROWS_OF_A_UNIT = 20
 """How many rows of a list are one unit of work; everything else costs one."""
 
-SNAPSHOT_UNITS = 10
+SNAPSHOT_UNITS = 25
 """What opening a stream of events costs: it may begin with a snapshot of everything that runs."""
 
 HEAVY_UNITS = 5
