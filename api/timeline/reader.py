@@ -1,8 +1,5 @@
 """The timeline of a user's strategy, read from the database: it stays for as long as the order log does."""
 
-import asyncio
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import tzinfo
 
 from api.base.errors import ApiError
@@ -13,14 +10,8 @@ from persistence.database.engine import Sessions, tenant_transaction
 from persistence.database.models.runs import Run
 from persistence.database.repositories.runs import Runs
 from persistence.database.repositories.strategies import Strategies
-from persistence.database.repositories.timelines import RunPage, Timelines
+from persistence.database.repositories.timelines import Timelines
 from persistence.mirror.fields import instrument_of
-
-LINES_IN_THE_LOOP = 200
-"""A page of more lines is put together in a thread: others' requests go on meanwhile."""
-
-_thread = ThreadPoolExecutor(1, thread_name_prefix="timeline")
-"""One, since only one computes at a time; its own, since STOP may need asyncio's."""
 
 
 async def read_timeline(
@@ -38,7 +29,7 @@ async def read_timeline(
             return timeline_before_start(strategy_id, asked.limit, asked.offset)
         page = await Timelines(session).page(run, asked.limit, asked.offset)
     symbol = instrument_of(strategy).symbol
-    return await _put_together(page, lambda: timeline_of_run(run, symbol, page, zone, asked.limit, asked.offset))
+    return timeline_of_run(run, symbol, page, zone, asked.limit, asked.offset)
 
 
 async def _run_of(runs: Runs, user_id: int, strategy_id: int, run_id: int | None) -> Run | None:
@@ -48,10 +39,3 @@ async def _run_of(runs: Runs, user_id: int, strategy_id: int, run_id: int | None
     if run is None:
         raise ApiError(404, "run_not_found", "No such run of this strategy")
     return run
-
-
-async def _put_together(page: RunPage, build: Callable[[], StrategyTimeline]) -> StrategyTimeline:
-    lines = len(page.notes) + sum(len(leg.lines) for leg in page.lines.values())
-    if lines <= LINES_IN_THE_LOOP:
-        return build()
-    return await asyncio.get_running_loop().run_in_executor(_thread, build)

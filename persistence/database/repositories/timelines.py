@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from sqlalchemy import ColumnElement, Select, exists, func, select, tuple_
+from sqlalchemy.orm import aliased
 from sqlmodel import col
 
 from actors.domain.identifiers import Leg
@@ -139,27 +140,14 @@ class Timelines(Repository):
             func.row_number().over(partition_by=kind, order_by=back),
         )
         attempts = func.count().filter(col(OrderLog.event).in_(OrderEvent)).over(partition_by=leg)
-        placed = (
-            _of_run(run)
-            .where(of_legs)
-            .with_only_columns(*leg, *time, place.label("place"), attempts.label("attempts"))
-            .subquery()
+        placed = _of_run(run).where(of_legs).add_columns(place.label("place"), attempts.label("attempts")).subquery()
+        rank = func.row_number().over(
+            partition_by=(placed.c.leg, placed.c.seq), order_by=(placed.c.place, placed.c.id.desc())
         )
-        ranked = select(
-            placed.c.id,
-            placed.c.attempts,
-            func.row_number()
-            .over(partition_by=(placed.c.leg, placed.c.seq), order_by=(placed.c.place, placed.c.id.desc()))
-            .label("rank"),
-        ).subquery()
-        few = (
-            _of_run(run)
-            .join(ranked, ranked.c.id == col(OrderLog.id))
-            .where(ranked.c.rank <= LINES_OF_A_LEG)
-            .add_columns(ranked.c.attempts)
-        )
+        ranked = select(placed, rank.label("rank")).subquery()
+        few = select(aliased(OrderLog, ranked), ranked.c.attempts).where(ranked.c.rank <= LINES_OF_A_LEG)
         found: dict[LegKey, tuple[list[OrderLog], int]] = {}
-        for line, count in await self._session.execute(few.order_by(*time)):
+        for line, count in await self._session.execute(few.order_by(ranked.c.occurred_at, ranked.c.id)):
             found.setdefault((line.leg, line.seq), ([], count))[0].append(line)
         return {key: LegLines(lines, count) for key, (lines, count) in found.items()}
 

@@ -1,4 +1,4 @@
-"""Timelines of runs that are far longer than a page: what is read and told is bounded, and nothing is lost."""
+"""Timelines of runs that are far longer than a page: what is read and answered is bounded, and nothing is lost."""
 
 import asyncio
 import time
@@ -8,33 +8,15 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import text
 
-from persistence.database.engine import Sessions, transaction
+from persistence.database.engine import Sessions
 from persistence.database.models.runs import Run
+from tests.integration.api.timeline.long_runs import record, record_exits
 from tests.integration.api.timeline.test_timeline import open_run, timeline
 from tests.integration.api_user import ApiUser
 
 pytest_plugins = ["tests.integration.fixtures"]
 
-_INTENTS = """
-INSERT INTO intents (run_id, leg, seq, side, quantity, cause, tag, state, order_id, filled_quantity, reason)
-SELECT :run, 'EXIT', n, 'SELL', 10, CAST(:cause AS text), 'L' || :run || 'X' || n, 'rejected', 'order-' || n, 0,
-       'RMS: blocked'
-FROM generate_series(1, :exits) AS n
-"""
-_ATTEMPTS = """
-INSERT INTO order_logs (user_id, strategy_id, run_id, leg, seq, event, order_id, status, detail, occurred_at)
-SELECT :user, :strategy, :run, 'EXIT', n, CAST(:cause AS text), 'order-' || n, 'accepted',
-       jsonb_build_object('sent_at', at, 'triggered_at', at), at + interval '10 ms'
-FROM generate_series(1, :exits) AS n, LATERAL (SELECT CAST(:at AS timestamptz) + n * interval '15 s' AS at) AS due
-"""
-_REJECTIONS = """
-INSERT INTO order_logs (user_id, strategy_id, run_id, leg, seq, event, order_id, status, reason, occurred_at)
-SELECT :user, :strategy, :run, 'EXIT', n, 'ORDER_REJECTED', 'order-' || n, 'REJECTED', 'RMS: blocked ' || n,
-       CAST(:at AS timestamptz) + n * interval '15 s' + interval '20 ms'
-FROM generate_series(1, :exits) AS n
-"""
 _DECISION = """
 INSERT INTO order_logs (user_id, strategy_id, run_id, leg, seq, event, reason, detail, occurred_at)
 VALUES (:user, :strategy, :run, 'EXIT', 1, 'SELL_TRIGGERED', 'STOP pressed', '{"exit_cause": "STOP"}', :at)
@@ -50,20 +32,6 @@ INSERT INTO order_logs (user_id, strategy_id, run_id, leg, seq, event, status, d
 SELECT :user, :strategy, :run, 'EXIT', 1, 'STOPLOSS', 'not_sent', jsonb_build_object('sent_at', at), at
 FROM generate_series(1, 2000) AS n, LATERAL (SELECT CAST(:at AS timestamptz) + n * interval '1 s' AS at) AS due
 """
-
-
-async def record(sessions: Sessions, run: Run, *statements: str, **values: Any) -> None:
-    """Rows of the run."""
-    about = {"run": run.id, "user": run.user_id, "strategy": run.strategy_id, "at": run.buy_at}
-    async with transaction(sessions) as session:
-        for statement in statements:
-            used = {name: value for name, value in (about | values).items() if f":{name}" in statement}
-            await session.execute(text(statement), used)
-
-
-async def record_exits(sessions: Sessions, run: Run, exits: int, cause: str = "STOPLOSS") -> None:
-    """Exits that the broker took and rejected, each with two lines, as an exit that is tried again and again leaves."""
-    await record(sessions, run, _INTENTS, _ATTEMPTS, _REJECTIONS, exits=exits, cause=cause)
 
 
 async def started_run(trader: ApiUser, sessions: Sessions) -> tuple[int, Run]:
@@ -152,9 +120,7 @@ async def test_what_stop_sells_is_called_so_on_every_page(trader: ApiUser, sessi
     await record(sessions, run, _DECISION)
     legs, _ = await whole_timeline(trader, strategy_id)
     assert {leg["cause"] for leg in legs[1:]} == {"STOP"}
-    await record(
-        sessions, run, "UPDATE intents SET cause = 'STOPLOSS' WHERE run_id = :run AND leg = 'EXIT' AND seq = 40"
-    )
+    await record(sessions, run, _OTHER_CAUSE)
     legs, _ = await whole_timeline(trader, strategy_id)
     assert [leg["cause"] for leg in legs[1:]] == ["STOP"] * 39 + ["STOPLOSS"] + ["SELL"] * 80
 

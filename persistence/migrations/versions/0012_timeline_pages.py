@@ -1,15 +1,13 @@
 """Pages of the order log are found by their order: of a strategy and of a run by time, and the lines of a leg.
 
-It is made after 0009: its number was given before those of the partitions.
-
-Revision ID: 0007
+Revision ID: 0012
 Revises: 0009
 Create Date: 2026-12-13
 """
 
 from alembic import op
 
-revision = "0007"
+revision = "0012"
 down_revision = "0009"
 branch_labels = None
 depends_on = None
@@ -26,7 +24,7 @@ OLD = {
 
 
 def upgrade() -> None:
-    """The new indexes serve whatever the old ones served: they begin with the same columns."""
+    """In every month, also in those to come. The new indexes begin with the columns of the old ones."""
     _replace(OLD, NEW)
 
 
