@@ -10,7 +10,7 @@ import structlog
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.base.errors import ApiError
+from api.base.errors import overloaded
 from api.base.urgent import is_urgent
 
 log = structlog.stdlib.get_logger(__name__)
@@ -50,9 +50,10 @@ class Admission:
                 self._beyond -= Counter({user_id: 1})
         else:
             log.warning("request_refused", in_work=self._in_work)
-            refusal = _overloaded()
+            refusal = overloaded()
             body = {"detail": refusal.detail, "code": refusal.code}
-            await JSONResponse(body, refusal.status, refusal.headers)(scope, receive, send)
+            headers = refusal.headers | {"Connection": "close"}  # its body is not read
+            await JSONResponse(body, refusal.status, headers)(scope, receive, send)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._in_work += 1
@@ -70,8 +71,3 @@ class Admission:
             return None
         user_id = self._user_of(scope)
         return user_id if user_id is not None and self._beyond[user_id] < RESERVED_PER_USER else None
-
-
-def _overloaded() -> ApiError:
-    headers = {"Retry-After": "1", "Connection": "close"}
-    return ApiError(503, "overloaded", "The service has too much to do right now. Please try again.", headers)

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.base.metrics import Metrics, MetricsMiddleware
 from api.edge.admission import Admission, UserOf
-from api.edge.work_budget import LeavingMiddleware
+from api.edge.work_budget import WorkEnds
 
 MAX_BODY_BYTES = 64 * 1024
 BODY_TIMEOUT_S = 10.0
@@ -48,7 +48,7 @@ _HSTS = "max-age=63072000"
 
 def with_edge(app: ASGIApp, metrics: Metrics, cors_origins: Sequence[str], user_of: UserOf) -> ASGIApp:
     """The application within its edge; from the outside in: request id, headers, metrics, CORS, admission, body."""
-    app = Admission(LeavingMiddleware(BodyLimit(AnsweredFaults(app))), user_of)
+    app = Admission(WorkEnds(BodyLimit(AnsweredFaults(app))), user_of)
     if cors_origins:
         app = _with_cors(app, cors_origins)
     app = SecurityHeaders(MetricsMiddleware(app, metrics))

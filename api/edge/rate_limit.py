@@ -13,7 +13,7 @@ from api.base.errors import ApiError
 from persistence.login_throttle import network_of
 
 BURST_S = 5.0
-"""The work of so many seconds may come at once, and no more: the rest is spread over the minute."""
+"""How many seconds of work may come at once: the rest is spread over the minute."""
 
 ADDRESS_BURST_S = 15.0
 """The same of the requests of an address: all phones of an office come back at once when its network does."""

@@ -1,4 +1,4 @@
-"""What one user's requests may take of the process: so much work in a time, and so many of them at once.
+"""What one user's requests may take of the process: how much work in a time, and how many of them at once.
 
 A list of two hundred rows costs the event loop ten times as much as a status, so requests are weighed, not counted.
 """
@@ -11,10 +11,10 @@ from math import ceil
 from typing import Any, get_type_hints
 
 from fastapi import Request
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.base.dependencies import PageQuery
-from api.base.errors import ApiError
+from api.base.errors import ApiError, overloaded
 from api.base.urgent import is_urgent
 from api.edge.rate_limit import LeakyBuckets, RateLimits
 from api.edge.requests_at_once import RequestsAtOnce
@@ -28,8 +28,11 @@ SNAPSHOT_UNITS = 25
 
 HEAVY_UNITS = 5
 HEAVY_AT_ONCE = 2
-"""How many requests of so many units are in work at the same time, of all users together. Each keeps the event loop for
+"""How many requests of that weight are served at the same time, of all users together. Each keeps the event loop for
 some milliseconds at a time, and a STOP waits for each of its answers from the database behind all that are ready."""
+
+HEAVY_LINE = 1000
+"""How many of them wait, of all users together."""
 
 REFUSALS_PER_MINUTE = 300
 """How many requests of a user are refused at once; beyond that the refusal is held back, for it costs work as well."""
@@ -37,6 +40,7 @@ REFUSALS_PER_MINUTE = 300
 HELD_BACK_S = 2.0
 """How long: a client that goes on asking is slowed down by its own open connections."""
 
+_ALL_USERS = 0
 _MOST_ITEMS = 200
 _STREAM = "strategy_events"
 _LEAVING = "work_budget_leaving"
@@ -48,7 +52,7 @@ class WorkBudget:
     def __init__(self, rates: RateLimits, at_once: RequestsAtOnce) -> None:
         self._rates, self._at_once = rates, at_once
         self._refusals = LeakyBuckets(REFUSALS_PER_MINUTE)
-        self._heavy = asyncio.Semaphore(HEAVY_AT_ONCE)
+        self._heavy = RequestsAtOnce(HEAVY_AT_ONCE, line=HEAVY_LINE, refusal=overloaded)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "WorkBudget":
@@ -57,12 +61,12 @@ class WorkBudget:
         return cls(rates, RequestsAtOnce(settings.api_requests_at_once))
 
     async def admit(self, user_id: int, request: Request) -> None:
-        """Count a request, and wait in line while others of the same user are in work; it counts until its answer ends.
+        """Count a request, and wait in line while others are served; it is served until its answer begins.
 
         STOP waits for none. Streams last; the process counts them apart (`too_many_streams`).
 
         Raises:
-            ApiError: 429 `rate_limited`, with the seconds to wait.
+            ApiError: 429 `rate_limited`, 503 `overloaded`; both with the seconds to wait.
         """
         urgent = is_urgent(request.scope)
         units = 1 if urgent else work_units(request)
@@ -77,16 +81,18 @@ class WorkBudget:
         leaving: ExitStack = request.scope[_LEAVING]
         leaving.callback(await self._at_once.enter(user_id))
         if units >= HEAVY_UNITS:
-            await self._heavy.acquire()
-            leaving.callback(self._heavy.release)
+            leaving.callback(await self._heavy.enter(_ALL_USERS))
 
     def count_address(self, address: str) -> None:
         """Count a request without a token. Raises as `admit`."""
         self._rates.count_address(address)
 
 
-class LeavingMiddleware:
-    """Ends the work of every request that `WorkBudget` has admitted, however the request ends."""
+class WorkEnds:
+    """Middleware that ends the work of a request which `WorkBudget` has admitted: when its answer begins, or it fails.
+
+    Sending the answer is none: a client that reads slowly, or never, must not keep the place of another.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -98,7 +104,12 @@ class LeavingMiddleware:
             return
         with ExitStack() as leaving:
             scope[_LEAVING] = leaving
-            await self._app(scope, receive, send)
+
+            async def leave_and_send(message: Message) -> None:
+                leaving.close()
+                await send(message)
+
+            await self._app(scope, receive, leave_and_send)
 
 
 def work_units(request: Request) -> int:

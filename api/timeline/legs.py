@@ -36,7 +36,7 @@ _OUTCOMES: dict[str, OutcomeWord] = {
 
 
 def timeline_of_run(run: Run, symbol: str, page: RunPage, zone: tzinfo, limit: int, offset: int) -> StrategyTimeline:
-    """`page` is the run's, of the newest `limit` exits and notes but for `offset`; instants are told in `zone`."""
+    """`page` is the run's, of the newest `limit` exits and notes but for `offset`; instants are in `zone`."""
     shown = _Shown(run, page, zone)
     entry, first, last = (shown.leg(intent) for intent in (page.entry, page.first_exit, page.last_exit))
     legs = [] if entry is None else [entry]

@@ -15,7 +15,7 @@ _END_S = 30.0
 
 @contextmanager
 def served_apart(settings: Settings) -> Iterator[str]:
-    """The URL of an application in another process, with an engine that remembers what it was asked."""
+    """The URL of an application in another process, whose engine sells nothing: STOP may be pressed often."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(settings, theirs), name="served api", daemon=True)
@@ -31,6 +31,6 @@ def served_apart(settings: Settings) -> Iterator[str]:
 
 def _serve(settings: Settings, told: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends it
-    with served(settings) as url:
+    with served(settings, flat_on_stop=False) as url:
         told.send(url)
         told.recv()

@@ -1,132 +1,29 @@
-"""One user who asks for as much as the limits allow, and another who presses STOP: in a real server process."""
+"""How much one user may ask of the API at a time, and that STOP is served whatever else is asked."""
 
 import asyncio
-import multiprocessing
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from datetime import time as time_of_day
-from multiprocessing.synchronize import Event
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 
-import httpx
-import pytest
 from fastapi import FastAPI
-from sqlalchemy import insert, select, text
+from sqlalchemy import select, text
 from sqlmodel import col
+from starlette.types import Message
 
 from api.bootstrap import MAX_OVERFLOW, POOL_SIZE, Resources
 from api.edge.admission import MOST_AT_ONCE
 from config.settings import Settings
 from persistence.database.engine import Sessions, transaction
 from persistence.database.models.strategies import Strategy
-from persistence.database.models.users import User
+from tests.integration.api.kept_strategies import keep_strategies
 from tests.integration.api_user import ApiUser
 from tests.integration.apps import serving
-from tests.integration.served import settings_of
-from tests.integration.served_apart import served_apart
 from tests.kit.fakes.strategy_engine import FakeEngine
 
 pytest_plugins = ["tests.integration.fixtures"]
 
-KEPT = 200
-WATCHED_S = 6.0
-QUICK_S = 0.2
-FLOOD = "/strategy/list?limit=200"
-
-
-@pytest.fixture(scope="module")
-def real_server(postgres_url: str, redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of the application in a process of its own; no broker is asked."""
-    folder = tmp_path_factory.mktemp("api")
-    with served_apart(settings_of(postgres_url, redis_url, "http://127.0.0.1:9", folder)) as url:
-        yield url
-
-
-@pytest.fixture
-async def web(real_server: str) -> AsyncIterator[httpx.AsyncClient]:
-    """Speaks HTTP to it."""
-    async with httpx.AsyncClient(base_url=real_server, trust_env=False, timeout=60) as client:
-        yield client
-
-
-async def keep_strategies(sessions: Sessions, user: ApiUser, count: int) -> list[int]:
-    """The ids of so many strategies that the user keeps."""
-    async with transaction(sessions) as session:
-        user_id = await session.scalar(select(col(User.id)).where(col(User.email) == user.email))
-        row = {
-            "user_id": user_id,
-            "exchange": "NSE",
-            "tradingsymbol": "INFY",
-            "instrument_token": 408065,
-            "product": "MIS",
-            "buy_time": time_of_day(9, 30),
-            "sell_time": time_of_day(15, 10),
-            "stop_loss_paise": 149_050,
-            "quantity": 10,
-        }
-        stored = await session.scalars(insert(Strategy).returning(col(Strategy.id)), [row] * count)
-        return list(stored)
-
-
-async def _ask_on(client: httpx.AsyncClient, ended: Event, answers: Counter[int]) -> None:
-    while not ended.is_set():
-        answers[(await client.get(FLOOD)).status_code] += 1
-
-
-async def _ask_over(url: str, token: str, connections: int, begun: Event, ended: Event) -> None:
-    headers, answers = {"Authorization": f"Bearer {token}"}, Counter[int]()
-    async with AsyncExitStack() as stack:
-        clients = [httpx.AsyncClient(base_url=url, headers=headers, trust_env=False) for _ in range(connections)]
-        for client in clients:
-            client.timeout = httpx.Timeout(60)
-            await stack.enter_async_context(client)
-        begun.set()
-        await asyncio.gather(*(_ask_on(client, ended, answers) for client in clients))
-    assert set(answers) <= {200, 429}, answers
-    assert answers[200], "the flood was served as far as the limits allow"
-
-
-def _flood(url: str, token: str, connections: int, begun: Event, ended: Event) -> None:
-    asyncio.run(_ask_over(url, token, connections, begun, ended))
-
-
-@contextmanager
-def flood(url: str, user: ApiUser, connections: int) -> Iterator[None]:
-    """A user in another process asks for lists over so many connections, each as soon as it has its answer."""
-    context = multiprocessing.get_context("spawn")
-    begun, ended = context.Event(), context.Event()
-    arguments = (url, user.tokens["access_token"], connections, begun, ended)
-    process = context.Process(target=_flood, args=arguments, daemon=True)
-    process.start()
-    try:
-        assert begun.wait(60)
-        yield
-    finally:
-        ended.set()
-        process.join(60)
-    assert process.exitcode == 0
-
-
-@pytest.mark.parametrize("connections", [4, 32])
-async def test_one_user_at_the_limit_does_not_delay_anothers_stop(
-    web: httpx.AsyncClient, real_server: str, sessions: Sessions, connections: int
-) -> None:
-    greedy, trader = await ApiUser.register(web), await ApiUser.register(web)
-    await keep_strategies(sessions, greedy, KEPT)
-    (strategy_id,) = await keep_strategies(sessions, trader, 1)
-    took_s = []
-    with flood(real_server, greedy, connections):
-        until = time.monotonic() + WATCHED_S
-        while time.monotonic() < until:
-            begun = time.perf_counter()
-            answer = await trader.call("POST", "/strategy/stop", strategy_id=strategy_id)
-            took_s.append(time.perf_counter() - begun)
-            assert answer.status_code == 200
-            await asyncio.sleep(0.02)
-    took_s.sort()
-    p50, p99 = took_s[len(took_s) // 2], took_s[int(len(took_s) * 0.99)]
-    assert p99 < QUICK_S, f"{len(took_s)} STOPs, p50 {p50:.3f} s, p99 {p99:.3f} s"
+LARGE_LIST = "/strategy/list?limit=200"
 
 
 @asynccontextmanager
@@ -184,7 +81,7 @@ async def test_a_stop_is_served_when_the_process_has_all_the_connections_it_may_
 async def test_a_burst_of_lists_is_weighed_by_its_rows(settings: Settings, engine: FakeEngine) -> None:
     async with serving(settings, engine, api_rate_per_minute=600, api_requests_at_once=0) as client:
         user, other = await ApiUser.register(client), await ApiUser.register(client)
-        large = [await user.call("GET", FLOOD) for _ in range(8)]
+        large = [await user.call("GET", LARGE_LIST) for _ in range(8)]
         small = [await other.call("GET", "/strategy/list?limit=20") for _ in range(8)]
     assert [answer.status_code for answer in large][:5] == [200] * 5
     assert {answer.status_code for answer in large[6:]} == {429}
@@ -208,3 +105,37 @@ async def test_who_goes_on_after_refusals_has_to_wait_for_them(settings: Setting
         answers = await asyncio.gather(*(user.call("GET", "/broker/status") for _ in range(60)))
         assert Counter(answer.status_code for answer in answers) == {200: 1, 429: 59}
         assert time.perf_counter() - begun > 1.5
+
+
+async def test_clients_that_never_read_their_answers_keep_no_place(app: FastAPI, user: ApiUser) -> None:
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "scheme": "http",
+        "path": "/strategy/list",
+        "raw_path": b"/strategy/list",
+        "root_path": "",
+        "query_string": b"limit=200",
+        "headers": [(b"authorization", f"Bearer {user.tokens['access_token']}".encode())],
+        "client": ("192.0.2.1", 50_000),
+    }
+
+    async def receive() -> Message:
+        return {"type": "http.request"}
+
+    async def ask(answered: asyncio.Event) -> None:
+        async def send(_message: Message) -> None:
+            answered.set()
+            await asyncio.Event().wait()
+
+        await app(scope | {"state": {}}, receive, send)
+
+    answered = [asyncio.Event() for _ in range(8)]
+    crowd = [asyncio.create_task(ask(event)) for event in answered]
+    try:
+        await asyncio.wait_for(asyncio.gather(*(event.wait() for event in answered)), 5)
+        assert (await user.call("GET", LARGE_LIST)).status_code == 200
+    finally:
+        for task in crowd:
+            task.cancel()
+        await asyncio.gather(*crowd, return_exceptions=True)

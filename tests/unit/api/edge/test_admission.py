@@ -17,7 +17,7 @@ STOP = ("POST", "/strategy/stop")
 
 
 class Process:
-    """An application whose requests do not end, behind an admission of so many; `connections` are those of a server."""
+    """An application whose requests do not end, behind an admission; `connections` are those of a server."""
 
     def __init__(self, most: int, reserved: int) -> None:
         self.state = SimpleNamespace(connections=set[object]())
@@ -29,7 +29,7 @@ class Process:
         await asyncio.Event().wait()
 
     async def is_served(self, request: tuple[str, str], user: int | None = None) -> bool:
-        """Whether the request is in work now; else it was refused."""
+        """Whether the request is being served; else it was refused."""
         method, path = request
         scope: dict[str, Any] = {"type": "http", "method": method, "path": path, "user": user, "app": self}
 

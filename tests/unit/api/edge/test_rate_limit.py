@@ -28,7 +28,7 @@ def clock() -> Seconds:
 
 
 def poured(buckets: LeakyBuckets, times: int, units: float = 1) -> int:
-    """How many of so many pours are taken."""
+    """How many pours are taken."""
     return sum(buckets.pour("asha", units) == 0 for _ in range(times))
 
 

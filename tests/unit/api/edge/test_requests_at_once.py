@@ -1,4 +1,4 @@
-"""How many requests of one user are in work at once."""
+"""How many requests of one user are served at once."""
 
 import asyncio
 from contextlib import suppress
@@ -13,7 +13,7 @@ ASHA, RAVI = 1, 2
 
 
 async def entered(requests: RequestsAtOnce, user_id: int = ASHA) -> list[int]:
-    """Ten requests that never end; after a moment, those that are in work."""
+    """Ten requests that never end; after a moment, those that are let in."""
     inside: list[int] = []
 
     async def request(number: int) -> None:
@@ -45,7 +45,7 @@ async def test_the_next_in_line_comes_when_one_ends() -> None:
         leave = await task
     leave()
     (await requests.enter(ASHA))()
-    assert not requests._users, "nothing is kept of a user whose requests have ended"
+    assert not requests._served, "nothing is kept of a user whose requests have ended"
 
 
 @in_virtual_time
@@ -65,7 +65,7 @@ async def test_a_line_has_an_end_and_a_wait_too() -> None:
     assert [error.code for error in late if isinstance(error, ApiError)] == ["rate_limited"] * 2
     leave()
     (await requests.enter(ASHA))()
-    assert not requests._users
+    assert not requests._served
 
 
 @in_virtual_time
@@ -89,7 +89,7 @@ async def _leaves_the_line(order: str) -> None:
     if order == "end":
         leave()
     (await asyncio.wait_for(second, 1))()
-    assert not requests._users
+    assert not requests._served
 
 
 @in_virtual_time
