@@ -107,6 +107,13 @@ async def test_who_goes_on_after_refusals_has_to_wait_for_them(settings: Setting
         assert time.perf_counter() - begun > 1.5
 
 
+async def test_an_app_that_asks_for_several_things_at_once_gets_them_all(user: ApiUser, sessions: Sessions) -> None:
+    await keep_strategies(sessions, user, 60)
+    paths = ["/strategy/list?limit=50", "/broker/status", "/strategy/list?limit=50&offset=50"] * 5
+    answers = await asyncio.gather(*(user.call("GET", path) for path in paths))
+    assert {answer.status_code for answer in answers} == {200}
+
+
 async def test_clients_that_never_read_their_answers_keep_no_place(app: FastAPI, user: ApiUser) -> None:
     scope = {
         "type": "http",
