@@ -63,7 +63,7 @@ class WorkBudget:
     async def admit(self, user_id: int, request: Request) -> None:
         """Count a request, and wait in line while others are served; it is served until its answer begins.
 
-        STOP waits for none. Streams last; the process counts them apart (`too_many_streams`).
+        STOP waits for none. Streams last; the process counts them apart.
 
         Raises:
             ApiError: 429 `rate_limited`, 503 `overloaded`; both with the seconds to wait.
