@@ -18,8 +18,8 @@ from api.bootstrap import open_resources
 from api.brokers import routes as broker_routes
 from api.edge.error_handlers import install_error_handlers
 from api.edge.middleware import DOCS_PATH, with_edge
-from api.edge.rate_limit import RateLimits
 from api.edge.strict_json import strict_json
+from api.edge.work_budget import WorkBudget
 from api.events import routes as event_routes
 from api.openapi.document import describe
 from api.openapi.page import docs_router
@@ -29,8 +29,7 @@ from api.operations.recovery_sweep import keep_recovering
 from api.strategies import routes as strategy_routes
 from api.timeline import routes as timeline_routes
 from api.users import routes as user_routes
-from api.users.dependencies import PasswordPlace, access_claims, limit_address
-from api.users.tokens import AccessTokens, TokenExpired, TokenInvalid
+from api.users.dependencies import PasswordPlace, access_claims, limit_address, user_of_token
 from config.logging import configure_logging
 from config.settings import Settings, load_settings
 
@@ -43,35 +42,20 @@ class Application(FastAPI):
 
     def __init__(self, *, metrics: Metrics, cors_origins: Sequence[str], **options: Any) -> None:
         self._metrics = metrics
-        self.tokens: AccessTokens | None = None  # these two once everything is opened
-        self.passwords: Passwords | None = None
+        self.passwords: Passwords | None = None  # once everything is opened
         self._cors_origins = cors_origins
         super().__init__(**options)
 
     def build_middleware_stack(self) -> ASGIApp:
         """Put the edge around all of Starlette's middleware, its handling of faults included."""
-        return with_edge(
-            super().build_middleware_stack(),
-            self._metrics,
-            self._cors_origins,
-            self._is_good_token,
-            self._check_place,
-        )
+        inner = super().build_middleware_stack()
+        return with_edge(inner, self._metrics, self._cors_origins, user_of_token, self._check_place)
 
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI document."""
         if self.openapi_schema is None:
             self.openapi_schema = describe(self.routes)
         return self.openapi_schema
-
-    def _is_good_token(self, text: str) -> bool:
-        if self.tokens is None:
-            return False
-        try:
-            self.tokens.check(text)
-        except (TokenExpired, TokenInvalid):
-            return False
-        return True
 
     def _check_place(self, path: str) -> None:
         if self.passwords is not None and path in _OPEN_PASSWORD_PATHS:
@@ -93,7 +77,7 @@ def create_app(settings: Settings | None = None, engine: StrategyEngine | None =
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with open_resources(settings, engine) as resources:
             app.state.resources = resources
-            application.tokens, application.passwords = resources.tokens, resources.passwords
+            application.passwords = resources.passwords
             sweep = asyncio.create_task(keep_recovering(resources.engine, metrics), name="recovery sweep")
             kept_for = timedelta(days=settings.login_retention_days)
             records = asyncio.create_task(keep_records(resources.sessions, kept_for, utc_now), name="record keeping")
@@ -117,7 +101,7 @@ def create_app(settings: Settings | None = None, engine: StrategyEngine | None =
         redirect_slashes=False,  # one path for each call: a redirect would repeat the request, token and all
     )
     app.state.metrics = metrics
-    app.state.rate_limits = RateLimits(settings.api_rate_per_minute, settings.auth_rate_per_minute)
+    app.state.work_budget = WorkBudget.from_settings(settings)
     install_error_handlers(app)
     for router in (  # most asked first
         strategy_routes.router,

@@ -43,6 +43,9 @@ log = structlog.stdlib.get_logger(__name__)
 POOL_SIZE = 10
 MAX_OVERFLOW = 10
 
+RESERVED_CONNECTIONS = 5
+"""For STOP, and for the question whether a login goes on: queries of others must not keep a trader from stopping."""
+
 
 @dataclass(frozen=True, slots=True)
 class Resources:
@@ -88,6 +91,13 @@ async def open_resources(settings: Settings, engine: StrategyEngine | None) -> A
             statement_timeout_s=settings.api_statement_timeout_s,
         )
         stack.push_async_callback(database.dispose)
+        reserve = open_database(
+            settings.database_url,
+            pool_size=RESERVED_CONNECTIONS,
+            max_overflow=0,
+            statement_timeout_s=settings.api_statement_timeout_s,
+        )
+        stack.push_async_callback(reserve.dispose)
         redis = open_redis(settings.redis_url)
         stack.push_async_callback(redis.aclose)
         passwords = Passwords()
@@ -98,7 +108,8 @@ async def open_resources(settings: Settings, engine: StrategyEngine | None) -> A
         sessions, mirror = sessions_of(database), RuntimeMirror(redis, default_broker=settings.brokers[0])
         token_lifetime = timedelta(minutes=settings.access_token_minutes)
         tokens = AccessTokens(settings.jwt_secret.get_secret_value(), token_lifetime, utc_now)
-        logins = LiveLogins(sessions, token_lifetime)
+        reserved = sessions_of(reserve)
+        logins = LiveLogins(reserved, token_lifetime)
         stack.push_async_callback(logins.close)
         throttle = LoginThrottle(redis)
         check = PasswordCheck(sessions, passwords, throttle)
@@ -143,7 +154,7 @@ async def open_resources(settings: Settings, engine: StrategyEngine | None) -> A
             lookups=lookups,
             strategies=StrategyService(settings, sessions, mirror, engine, checks),
             words=WordService(sessions, engine),
-            lifecycle=LifecycleService(settings, capacity, sessions, mirror, engine, checks, utc_now),
+            lifecycle=LifecycleService(settings, capacity, sessions, reserved, mirror, engine, checks, utc_now),
             events=events,
         )
 

@@ -15,9 +15,6 @@ GRACE_S = 10
 KEEP_ALIVE_S = 5
 """How long a connection may be idle between two requests."""
 
-MAX_CONNECTIONS = 4096
-"""Beyond it 503 at once, rather than a process that has run out of memory or file handles."""
-
 DEAD_PEER_S = 15
 """How long what was sent may stay unacknowledged. An event stream sends something every 15 seconds: a peer that has
 lost its network holds its connection for half a minute, and not for the quarter of an hour of Linux."""
@@ -35,6 +32,7 @@ class ApiServer(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
         super().__init__(config)
         self._app = app
+        app.state.connections = self.server_state.connections  # `api.edge.admission` counts them
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen; every connection takes over the patience with a dead peer."""
@@ -62,7 +60,6 @@ def api_server(app: FastAPI, host: str, port: int) -> ApiServer:
         server_header=False,
         ws="none",
         timeout_keep_alive=KEEP_ALIVE_S,
-        limit_concurrency=MAX_CONNECTIONS,
         timeout_graceful_shutdown=GRACE_S,
     )
     return ApiServer(config, app)

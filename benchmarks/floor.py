@@ -266,6 +266,7 @@ def open_floor(exchange: Control, **settings: Any) -> Iterator[Floor]:
         "paper_ws_root": exchange.ws_root,
         "brokers": "paper",
         "api_rate_per_minute": 0,
+        "api_requests_at_once": 0,
         "auth_rate_per_minute": 0,
         "access_token_minutes": 1440,
         "execution_actors": 1,

@@ -46,7 +46,7 @@ def whole_stack() -> Figure:
 
 def _settings(data_dir: Path) -> Settings:
     room = {"max_running": 1000, "max_running_total": 1000}  # all of one user
-    return stack_settings(data_dir, api_rate_per_minute=0, auth_rate_per_minute=0, **room)
+    return stack_settings(data_dir, api_rate_per_minute=0, api_requests_at_once=0, auth_rate_per_minute=0, **room)
 
 
 def _hold_stack(pipe: Connection, data_dir: Path) -> None:

@@ -109,7 +109,8 @@ def _in_a_session(size: Size, only: str) -> Iterator[Figure]:
     from benchmarks.start import start
     from benchmarks.status_polls import status_polls
 
-    with running_session(api_rate_per_minute=0, auth_rate_per_minute=0, failpoints="") as (_, deployment):
+    unlimited = {"api_rate_per_minute": 0, "api_requests_at_once": 0, "auth_rate_per_minute": 0}
+    with running_session(**unlimited, failpoints="") as (_, deployment):
         parts: dict[str, Callable[[], Figure | list[Figure]]] = {
             "order-id": lambda: order_id(deployment, size.runs),
             "start": lambda: start(deployment, size.starts),

@@ -125,7 +125,13 @@ class Run:
 def run(strategies: int, minutes: float) -> Run:
     """Start, kill, stop, and come back with what was seen."""
     random.seed(20261128)
-    unlimited = {"api_rate_per_minute": 0, "auth_rate_per_minute": 0, "execution_actors": 1, "ledger_actors": 2}
+    unlimited = {
+        "api_rate_per_minute": 0,
+        "api_requests_at_once": 0,
+        "auth_rate_per_minute": 0,
+        "execution_actors": 1,
+        "ledger_actors": 2,
+    }
     with running_cluster(**unlimited) as cluster:
         for name in NODES:
             cluster.start_node(name, gateway=name == "gateway")

@@ -125,6 +125,7 @@ class Settings(LoginSettings):
     order_log_retention_days: int = Field(default=1827, ge=0, le=36_525)
     audit_log_retention_days: int = Field(default=1827, ge=0, le=36_525)
     login_retention_days: int = Field(default=90, ge=31, le=36_525)
+    api_requests_at_once: int = Field(default=4, ge=0, le=1000)
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     paper_port: Port = 8085
     paper_token: bool = False

@@ -1,9 +1,11 @@
 """What the routes of every room are given: what the process has opened, and which part of a list is meant."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from fastapi import Query, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from api.base.fields import Request as RequestFields
 
 
 async def resources(request: Request) -> Any:
@@ -14,10 +16,10 @@ async def resources(request: Request) -> Any:
     return request.app.state.resources
 
 
-class PageQuery(BaseModel):
-    """Which part of a longer list."""
+class PageQuery(RequestFields):
+    """Which part of a longer list. `rows_each`: how many rows are read for one of its items."""
 
-    model_config = ConfigDict(extra="forbid")
+    rows_each: ClassVar[int] = 1
 
     limit: int = Field(default=50, ge=1, le=200)
     offset: int = Field(default=0, ge=0, le=1_000_000)

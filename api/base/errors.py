@@ -61,3 +61,9 @@ def strategy_not_found() -> ApiError:
 def unauthorized(code: str, detail: str) -> ApiError:
     """401 with the challenge that RFC 6750 asks for."""
     return ApiError(401, code, detail, {"WWW-Authenticate": "Bearer"})
+
+
+def overloaded() -> ApiError:
+    """503 of a process that has more to do than it can."""
+    headers = {"Retry-After": "1"}
+    return ApiError(503, "overloaded", "The service has too much to do right now. Please try again.", headers)

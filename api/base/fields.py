@@ -20,6 +20,7 @@ from pydantic import (
     SecretStr,
     StringConstraints,
     WithJsonSchema,
+    field_validator,
 )
 
 from actors.domain.errors import InvalidValue
@@ -30,6 +31,9 @@ MAX_PRICE = Decimal(10_000_000)
 MAX_QUANTITY = 10_000_000
 MAX_ID = 2**53 - 1
 """The largest integer that every reader of JSON takes exactly (RFC 8259 §6)."""
+NO_NUL = "must not hold a NUL character"
+"""PostgreSQL stores none, and no keyboard types one."""
+
 _SYMBOL = re.compile(r"([!-9;-~]+:)?[!-9;-~]([ -9;-~]*[!-9;-~])?")
 """Printable ASCII with at most one colon: what exchanges use, and nothing that PostgreSQL refuses to store."""
 _TIME = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?")
@@ -72,6 +76,12 @@ def _parse_price(number: Any) -> Decimal:
     except InvalidValue as error:
         raise ValueError("must have at most two decimals") from error
     return price
+
+
+def _has_nul(value: Any) -> bool:
+    if isinstance(value, str):
+        return "\0" in value
+    return isinstance(value, list) and any(map(_has_nul, value))
 
 
 def _parse_symbol(text: str) -> str:
@@ -119,6 +129,13 @@ PositionWord = Literal["none", "buying", "bought", "selling", "sold", "exited_by
 
 
 class Request(BaseModel):
-    """Base of all request bodies."""
+    """Base of all request bodies and queries."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _refuse_nul(cls, value: Any) -> Any:
+        if _has_nul(value):
+            raise ValueError(NO_NUL)
+        return value

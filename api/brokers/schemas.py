@@ -4,7 +4,7 @@ import re
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BaseModel, Field, SecretStr, model_validator
 
 from api.base.fields import Request
 from broker.proxy import Proxy
@@ -83,10 +83,8 @@ class BrokerConnectAnswer(BaseModel):
     broker_user_id: str
 
 
-class BrokerLoginQuery(BaseModel):
+class BrokerLoginQuery(Request):
     """Which broker to log in at, with which app."""
-
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     broker: BrokerName | None = None
     api_key: ApiKey | None = Field(default=None, description="default: that of the connection")

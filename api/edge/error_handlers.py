@@ -12,6 +12,7 @@ from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 
 from api.base.errors import ApiError, ClientLeft, FieldProblem, InvalidField, InvalidRequest
+from api.base.fields import NO_NUL
 from api.base.translations import RETRY_AFTER_S, TRANSLATIONS
 
 log = structlog.stdlib.get_logger(__name__)
@@ -53,6 +54,8 @@ async def _http_exception(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this type only
     if error.status_code == 400:  # FastAPI could not read the body: nested too deeply, not UTF-8, a number too long
         return _unprocessable([FieldProblem(field="body", message="is not valid JSON")])
+    if error.status_code == 404 and "\0" in request.scope["path"]:
+        return _unprocessable([FieldProblem(field="path", message=NO_NUL)])
     headers = dict(error.headers or {})
     if error.status_code == 405:
         headers["Allow"] = ", ".join(sorted(_allowed_methods(request)))

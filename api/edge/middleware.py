@@ -18,7 +18,9 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.base.metrics import Metrics, MetricsMiddleware
+from api.edge.admission import Admission, UserOf
 from api.edge.places import PlacesWithToken
+from api.edge.work_budget import WorkEnds
 
 MAX_BODY_BYTES = 64 * 1024
 BODY_TIMEOUT_S = 10.0
@@ -51,11 +53,13 @@ def with_edge(
     app: ASGIApp,
     metrics: Metrics,
     cors_origins: Sequence[str],
-    is_good_token: Callable[[str], bool],
+    user_of: UserOf,
     check_place: Callable[[str], None],
 ) -> ASGIApp:
-    """The application within its edge; from the outside in: request id, headers, metrics, CORS, places, body."""
-    app = PlacesWithToken(BodyLimit(AnsweredFaults(app)), is_good_token, check_place, always=PROBES)
+    """The application within its edge; from the outside in: request id, headers, metrics, CORS, admission, places,
+    body."""
+    app = WorkEnds(BodyLimit(AnsweredFaults(app)))
+    app = Admission(PlacesWithToken(app, user_of, check_place, always=PROBES), user_of)
     if cors_origins:
         app = _with_cors(app, cors_origins)
     app = SecurityHeaders(MetricsMiddleware(app, metrics))

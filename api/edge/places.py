@@ -5,11 +5,11 @@ What cannot be served is refused here, before its body is read: a refusal costs 
 
 from collections.abc import Callable, Collection
 
-from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.base.errors import ApiError
+from api.edge.admission import UserOf
 
 MOST_WITHOUT_TOKEN = 512
 """How many requests without a good token a process serves at once, of the 4096 that it serves at all. A login takes
@@ -18,7 +18,6 @@ half a second, and the slowest phone some seconds."""
 _BUSY = ApiError(
     503, "server_busy", "Too many requests are served at this moment. Please try again.", {"Retry-After": "2"}
 )
-_BEARER = "bearer "
 
 
 class PlacesWithToken:
@@ -30,17 +29,17 @@ class PlacesWithToken:
     def __init__(
         self,
         app: ASGIApp,
-        is_good: Callable[[str], bool],
+        user_of: UserOf,
         check: Callable[[str], None],
         always: Collection[str] = (),
         most: int = MOST_WITHOUT_TOKEN,
     ) -> None:
-        """`is_good`: whether a text is an access token that has not expired. `always`: paths that are never refused.
+        """`always`: paths that are never refused.
 
         `check` is called with the path of a request without one, and raises the ApiError that it is refused with.
         """
         self._app = app
-        self._is_good = is_good
+        self._user_of = user_of
         self._check = check
         self._always = frozenset(always)
         self._most = most
@@ -48,7 +47,7 @@ class PlacesWithToken:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] != "http" or scope["path"] in self._always or self._has_token(scope):
+        if scope["type"] != "http" or scope["path"] in self._always or self._user_of(scope) is not None:
             await self._app(scope, receive, send)
         elif (refusal := self._refusal(scope["path"])) is not None:
             problem = {"detail": refusal.detail, "code": refusal.code}
@@ -68,7 +67,3 @@ class PlacesWithToken:
         except ApiError as refusal:
             return refusal
         return None
-
-    def _has_token(self, scope: Scope) -> bool:
-        given = Headers(scope=scope).get("authorization", "")
-        return given[: len(_BEARER)].lower() == _BEARER and self._is_good(given[len(_BEARER) :].strip())

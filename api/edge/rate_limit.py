@@ -1,44 +1,93 @@
-"""How many requests a minute: per user, with STOP counted apart, and per address where there is no user yet.
+"""How much work a user may ask for in a time, and how often an address may call where there is no user yet.
 
 Counted in the memory of the process: a status poll must not cost another round trip to Redis.
 """
 
 import time
+from collections.abc import Callable, Hashable
 from math import ceil
 
-from limits import RateLimitItemPerMinute
-from limits.storage import MemoryStorage
-from limits.strategies import FixedWindowRateLimiter
+from cachetools import TTLCache
 
 from api.base.errors import ApiError
 from persistence.login_throttle import networks_of
 
-STOP_OPERATION = "stop_strategy"
+BURST_S = 5.0
+"""How many seconds of work may come at once: the rest is spread over the minute."""
+
+ADDRESS_BURST_S = 15.0
+"""The same of the requests of an address: all phones of an office come back at once when its network does."""
+
+LEAST_BURST = 20
+"""Units that may come at once however low the limit is, within the limit of a whole minute."""
+
+_REMEMBERED = 50_000
+"""Users and addresses with a bucket that is not empty, at some 200 bytes each."""
+
+
+class LeakyBuckets:
+    """For each key a bucket that work is poured into; it leaks at a steady rate, and takes no more than it can hold.
+
+    The library `limits` has windows of a time only, in which everything may come in the first instant.
+    """
+
+    def __init__(self, per_minute: int, clock: Callable[[], float] = time.monotonic, burst_s: float = BURST_S) -> None:
+        """`per_minute` is what leaks out in a minute; `clock` counts seconds."""
+        self._per_s = per_minute / 60
+        self._holds = max(self._per_s * burst_s, min(per_minute, LEAST_BURST))
+        self._clock = clock
+        self._empty_at: TTLCache[Hashable, float] = TTLCache(_REMEMBERED, self._holds / self._per_s, timer=clock)
+
+    def pour(self, key: Hashable, units: float) -> float:
+        """Take the work and return 0, or take nothing and return how many seconds it would have to wait.
+
+        Work that no bucket could hold is taken by an empty one.
+        """
+        now = self._clock()
+        filled = max(self._empty_at.get(key, now), now) + min(units, self._holds) / self._per_s
+        too_much_s = filled - now - self._holds / self._per_s
+        if too_much_s > 1e-6:  # seconds are floats
+            return too_much_s
+        self._empty_at[key] = filled
+        return 0.0
 
 
 class RateLimits:
-    """Counts the requests of this process; a limit of 0 lets any number through."""
+    """Limits of this process; one of 0 lets any number through."""
 
-    def __init__(self, per_user: int, per_address: int) -> None:
-        self._user_item = RateLimitItemPerMinute(per_user, namespace="user") if per_user else None
-        self._per_address = per_address
-        self._limiter = FixedWindowRateLimiter(MemoryStorage())
+    def __init__(self, per_user: int, per_address: int, clock: Callable[[], float] = time.monotonic) -> None:
+        """Units of work of a user, and requests of an address, a minute."""
+        self._users = LeakyBuckets(per_user, clock) if per_user else None
+        self._urgent = LeakyBuckets(per_user, clock) if per_user else None
+        self._networks: dict[int, LeakyBuckets] = {}
+        self._per_address, self._clock = per_address, clock
 
-    def count_user(self, user_id: int, operation: str | None) -> None:
-        """Count a request of a user. STOP has a limit of its own: a flood of polls must not keep anyone from stopping.
+    def count_user(self, user_id: int, units: int = 1, *, urgent: bool = False) -> None:
+        """Count work of a user. STOP has a limit of its own: a flood of polls must not keep anyone from stopping.
 
         Raises:
             ApiError: 429 `rate_limited`, with the seconds to wait.
         """
-        self._count(self._user_item, str(user_id), "stop" if operation == STOP_OPERATION else "any")
+        _count(self._urgent if urgent else self._users, user_id, units)
 
     def count_address(self, address: str) -> None:
         """Count a request of an address, and of the larger IPv6 networks that it is in. Raises as `count_user`."""
         for network, times in networks_of(address) if self._per_address else ():
-            self._count(RateLimitItemPerMinute(times * self._per_address, namespace="address"), network)
+            _count(self._buckets(times), network, 1)
 
-    def _count(self, item: RateLimitItemPerMinute | None, *key: str) -> None:
-        if item is None or self._limiter.hit(item, *key):
-            return
-        seconds = max(1, ceil(self._limiter.get_window_stats(item, *key).reset_time - time.time()))
-        raise ApiError(429, "rate_limited", "Too many requests. Please wait.", {"Retry-After": str(seconds)})
+    def _buckets(self, times: int) -> LeakyBuckets:
+        """Those of networks that may make so many times the requests of an address."""
+        if times not in self._networks:
+            self._networks[times] = LeakyBuckets(times * self._per_address, self._clock, ADDRESS_BURST_S)
+        return self._networks[times]
+
+
+def _count(buckets: LeakyBuckets | None, key: Hashable, units: int) -> None:
+    wait_s = buckets.pour(key, units) if buckets else 0.0
+    if wait_s:
+        raise rate_limited("Too many requests. Please wait.", wait_s)
+
+
+def rate_limited(sentence: str, wait_s: float) -> ApiError:
+    """The answer to what is too much at the moment; nothing was done."""
+    return ApiError(429, "rate_limited", sentence, {"Retry-After": str(max(1, ceil(wait_s)))})

@@ -1,7 +1,7 @@
 """What a stream of events has to say next: what came after the last one it gave, or a snapshot to begin with."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
@@ -26,7 +26,8 @@ PAGE = 100
 NEWEST = 50
 """How many of the user's newest strategies a snapshot holds, besides every one that runs."""
 
-_STATUSES_AT_ONCE = 50
+STATUSES_AT_ONCE = 50
+"""How many statuses of a snapshot are put together at a time: the event loop serves others in between."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,15 +92,16 @@ class EventReader:
         position = await self._stream.position(user_id)
         async with tenant_transaction(self._sessions, user_id) as session:
             strategies = await Strategies(session).watched(user_id, NEWEST)
-            runs = await Runs(session).latest_of_each(user_id, [strategy.id for strategy in strategies])
-        mirrored: list[tuple[dict[str, str], dict[str, str]]] = []
-        for start in range(0, len(strategies), _STATUSES_AT_ONCE):
-            ids = [strategy.id for strategy in strategies[start : start + _STATUSES_AT_ONCE]]
-            mirrored += await self._mirror.get_statuses(ids)
-        events = [
-            PushedEvent("snapshot", self._present(strategy, runs.get(strategy.id), runtime, price))
-            for strategy, (runtime, price) in zip(strategies, mirrored, strict=True)
-        ]
+            runs: dict[int, Run] = {}
+            for some in _parts(strategies):
+                runs |= await Runs(session).latest_of_each(user_id, [strategy.id for strategy in some])
+        events: list[PushedEvent] = []
+        for some in _parts(strategies):
+            mirrored = await self._mirror.get_statuses([strategy.id for strategy in some])
+            events += [
+                PushedEvent("snapshot", self._present(strategy, runs.get(strategy.id), runtime, price))
+                for strategy, (runtime, price) in zip(some, mirrored, strict=True)
+            ]
         # Only the end carries an id: a client that saw half a snapshot must get all of it again.
         end = PushedEvent("snapshot_end", SnapshotEnd(strategies=len(events)), position)
         return Batch((*events, end), position)
@@ -115,6 +117,11 @@ class EventReader:
 
     def _status(self, strategy_id: int, runtime: Mapping[str, str], price: Mapping[str, str]) -> StrategyStatus:
         return status_of_run(strategy_id, runtime, price, self._now(), self._zone)
+
+
+def _parts(strategies: Sequence[Strategy]) -> Iterator[Sequence[Strategy]]:
+    for start in range(0, len(strategies), STATUSES_AT_ONCE):
+        yield strategies[start : start + STATUSES_AT_ONCE]
 
 
 def _priced_by(runtime: Mapping[str, str]) -> tuple[str, str]:

@@ -2,17 +2,16 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
+from api.base.fields import Request
 from api.strategies.schemas import StrategyStatus
 
 EventId = Annotated[str, Field(pattern="^[0-9]{1,15}-[0-9]{1,15}$", examples=["1795236949266-0"])]
 
 
-class EventsQuery(BaseModel):
+class EventsQuery(Request):
     """`last_event_id`: for clients that cannot set the header. `follow`: false answers what there is, and ends."""
-
-    model_config = ConfigDict(extra="forbid")
 
     last_event_id: EventId | None = None
     follow: bool = True

@@ -180,8 +180,10 @@ EXAMPLES: dict[str, dict[str, Any]] = {
                         "reason": None,
                     }
                 ],
+                "attempts_total": 1,
             }
         ],
+        "legs_total": 2,
         "notes": [
             {
                 "at": "2026-11-21T10:25:49.236012+05:30",
@@ -189,6 +191,10 @@ EXAMPLES: dict[str, dict[str, Any]] = {
                 "reason": "price ₹1495.00 at or below ₹1500.00",
             }
         ],
+        "notes_total": 1,
+        "notes_total_capped": False,
+        "limit": 50,
+        "offset": 0,
     },
     "Alive": {"status": "ok"},
     "Readiness": {

@@ -48,14 +48,17 @@ class LifecycleService:
         settings: Settings,
         capacity: Capacity,
         sessions: Sessions,
+        reserved: Sessions,
         mirror: RuntimeMirror,
         engine: StrategyEngine,
         checks: StrategyChecks,
         now: Callable[[], datetime],
     ) -> None:
+        """`reserved` are connections to the database that STOP shares with nothing that could use them up."""
         self._settings = settings
         self._capacity = capacity
         self._sessions = sessions
+        self._reserved = reserved
         self._mirror = mirror
         self._engine = engine
         self._checks = checks
@@ -93,7 +96,7 @@ class LifecycleService:
 
     async def stop(self, user_id: int, strategy_id: int) -> tuple[StrategyStatus, bool]:
         """Row I1: the status afterwards, and whether the position is flat (else the exit is still working)."""
-        async with tenant_transaction(self._sessions, user_id) as session:
+        async with tenant_transaction(self._reserved, user_id) as session:
             strategy = found(await Strategies(session).get(user_id, strategy_id))
             run = await Runs(session).open_of(user_id, strategy_id)
             if run is not None:
@@ -105,9 +108,9 @@ class LifecycleService:
                     stop_loss=str(to_rupees(strategy.stop_loss_paise)),
                 )
         if run is None:
-            return await self._stored_status(user_id, strategy_id, {}), True
+            return await self._stored_status(self._reserved, user_id, strategy_id, {}), True
         result = await self._stopping.run(run.id, lambda: self._engine.stop(strategy_id, STOP_TIMEOUT_S))
-        return await self._stored_status(user_id, strategy_id, dict(result.status)), result.flat
+        return await self._stored_status(self._reserved, user_id, strategy_id, dict(result.status)), result.flat
 
     async def status(self, user_id: int, strategy_id: int) -> StrategyStatus:
         """Row L1, from Redis if it has it (one round trip), else from the database."""
@@ -118,10 +121,12 @@ class LifecycleService:
         else:
             if runtime.get("user_id") == str(user_id) and runtime.get("updated_at"):
                 return status_of_run(strategy_id, runtime, price, self._now(), self._settings.zone)
-        return await self._stored_status(user_id, strategy_id, {})
+        return await self._stored_status(self._sessions, user_id, strategy_id, {})
 
-    async def _stored_status(self, user_id: int, strategy_id: int, newer: dict[str, str]) -> StrategyStatus:
-        async with tenant_transaction(self._sessions, user_id) as session:
+    async def _stored_status(
+        self, sessions: Sessions, user_id: int, strategy_id: int, newer: dict[str, str]
+    ) -> StrategyStatus:
+        async with tenant_transaction(sessions, user_id) as session:
             strategy = found(await Strategies(session).get(user_id, strategy_id))
             run = await Runs(session).latest_of(user_id, strategy_id)
         if run is None:

@@ -1,7 +1,8 @@
 """A run's legs and notes out of its row, its intents and its order log: why a trade did or did not happen.
 
-Pure: rows in, the answer out. Every line of the log ends up in a leg or in the notes: attempts and the instants of
-orders in legs; whatever gives a reason, and whatever no leg shows, in the notes.
+Pure: rows in, the answer out. Every line of the log belongs to a leg or to the notes
+(`persistence.database.repositories.timelines`): attempts and the instants of orders to legs; whatever gives a reason,
+and whatever no leg shows, to the notes.
 """
 
 from collections.abc import Sequence
@@ -15,12 +16,10 @@ from actors.domain.orders.log_events import REPORTS, TRIGGERED, ExitCause, LogWo
 from actors.domain.orders.order import OrderEvent
 from actors.domain.orders.placement_policy import AttemptOutcome
 from api.timeline.schemas import OutcomeWord, StrategyTimeline, TimelineAttempt, TimelineLeg, TimelineNote
-from api.timeline.summary import summary_of
+from api.timeline.summary import RunLegs, summary_of
 from persistence.database.models.order_logs import OrderLog
 from persistence.database.models.runs import Intent, Run
-
-_STOP_IN_OLD_LINES = "STOP pressed"
-"""The reason of a decision to sell on STOP, in lines that were written before they named what an exit is for."""
+from persistence.database.repositories.timelines import STOP_IN_OLD_LINES, LegLines, RunPage
 
 _ATTEMPTS = frozenset(OrderEvent)
 _DECISIONS = frozenset({*TRIGGERED.values(), LogWord.EXIT_CONTINUED})
@@ -36,33 +35,33 @@ _OUTCOMES: dict[str, OutcomeWord] = {
 }
 
 
-def timeline_of_run(
-    run: Run, symbol: str, intents: Sequence[Intent], lines: Sequence[OrderLog], zone: tzinfo
-) -> StrategyTimeline:
-    """`intents` and `lines` are the run's own, in their order; instants of the answer are in `zone`."""
-    legs: list[TimelineLeg] = []
-    for intent in intents:
-        own = [line for line in lines if (line.leg, line.seq) == (intent.leg, intent.seq)]
-        legs.append(_Leg(run, intent, own, legs[-1].cause if legs else None, zone).shown())
-    known = {(intent.leg, intent.seq) for intent in intents}
-    notes = [
-        TimelineNote(at=line.occurred_at.astimezone(zone), event=line.event, reason=_reason(line))
-        for line in lines
-        if not _in_leg(line, known)
-    ]
+def timeline_of_run(run: Run, symbol: str, page: RunPage, zone: tzinfo, limit: int, offset: int) -> StrategyTimeline:
+    """`page` is the run's, of the newest `limit` exits and notes but for `offset`; instants are in `zone`."""
+    shown = _Shown(run, page, zone)
+    entry, first, last = (shown.leg(intent) for intent in (page.entry, page.first_exit, page.last_exit))
+    legs = [] if entry is None else [entry]
+    cause: str | None = ExitCause.STOP if page.after_stop else None
+    for intent in page.exits:
+        legs.append(_Leg(run, intent, shown.lines(intent), cause, zone).shown())
+        cause = legs[-1].cause
     return StrategyTimeline(
         strategy_id=run.strategy_id,
         run_id=run.id,
         started_at=run.started_at.astimezone(zone),
         ended_at=None if run.ended_at is None else run.ended_at.astimezone(zone),
         message=run.message,
-        summary=summary_of(run, symbol, legs, notes, zone),
+        summary=summary_of(RunLegs(run, symbol, entry, first, last, page.all_exits, page.failure, zone)),
         legs=legs,
-        notes=notes,
+        legs_total=page.all_exits.number + (entry is not None),
+        notes=[TimelineNote(at=_at(line, zone), event=line.event, reason=_reason(line)) for line in page.notes],
+        notes_total=page.notes_total.number,
+        notes_total_capped=page.notes_total.capped,
+        limit=limit,
+        offset=offset,
     )
 
 
-def timeline_before_start(strategy_id: int) -> StrategyTimeline:
+def timeline_before_start(strategy_id: int, limit: int, offset: int) -> StrategyTimeline:
     """Of a strategy that never ran."""
     return StrategyTimeline(
         strategy_id=strategy_id,
@@ -72,15 +71,17 @@ def timeline_before_start(strategy_id: int) -> StrategyTimeline:
         message="Not started yet",
         summary="Not started yet.",
         legs=[],
+        legs_total=0,
         notes=[],
+        notes_total=0,
+        notes_total_capped=False,
+        limit=limit,
+        offset=offset,
     )
 
 
-def _in_leg(line: OrderLog, known: set[tuple[str, int]]) -> bool:
-    """Whether a leg says all that the line says."""
-    if line.leg is None or line.seq is None or (line.leg, line.seq) not in known:
-        return False
-    return line.event in _ATTEMPTS or (line.event in REPORTS and not line.reason)
+def _at(line: OrderLog, zone: tzinfo) -> datetime:
+    return line.occurred_at.astimezone(zone)
 
 
 def _reason(line: OrderLog) -> str | None:
@@ -93,7 +94,22 @@ def _asked_by_trader(line: OrderLog) -> bool:
     if line.event != LogWord.SELL_TRIGGERED:
         return False
     cause = line.detail.get("exit_cause")
-    return cause == ExitCause.STOP or (cause is None and line.reason == _STOP_IN_OLD_LINES)
+    return cause == ExitCause.STOP or (cause is None and line.reason == STOP_IN_OLD_LINES)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """Single legs of a page."""
+
+    run: Run
+    page: RunPage
+    zone: tzinfo
+
+    def lines(self, intent: Intent) -> LegLines:
+        return self.page.lines.get((intent.leg, intent.seq), LegLines())
+
+    def leg(self, intent: Intent | None) -> TimelineLeg | None:
+        return None if intent is None else _Leg(self.run, intent, self.lines(intent), None, self.zone).shown()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +118,13 @@ class _Leg:
 
     run: Run
     intent: Intent
-    lines: Sequence[OrderLog]
+    read: LegLines
     cause_before: str | None
     zone: tzinfo
+
+    @property
+    def lines(self) -> Sequence[OrderLog]:
+        return self.read.lines
 
     def shown(self) -> TimelineLeg:
         intent, attempts = self.intent, [self._attempt(line) for line in self.lines if line.event in _ATTEMPTS]
@@ -129,13 +149,14 @@ class _Leg:
             average_price=None if intent.average_price is None else float(round_rupees(intent.average_price)),
             outcome=self._outcome(),
             attempts=attempts,
+            attempts_total=self.read.attempts,
         )
 
     def _attempt(self, line: OrderLog) -> TimelineAttempt:
         return TimelineAttempt(
             status=line.status,
             sent_at=self._instant(line.detail.get("sent_at")),
-            answered_at=line.occurred_at.astimezone(self.zone),
+            answered_at=_at(line, self.zone),
             order_id=line.order_id,
             reason=line.reason,
         )

@@ -34,4 +34,4 @@ async def timeline(
     asked: Annotated[TimelineQuery, Query()],
 ) -> StrategyTimeline:
     """When each leg of a run was due, decided, sent, acknowledged and filled, with every attempt and reason."""
-    return await read_timeline(opened.sessions, opened.settings.zone, user_id, strategy_id, asked.run_id)
+    return await read_timeline(opened.sessions, opened.settings.zone, user_id, strategy_id, asked)

@@ -1,21 +1,23 @@
 """`GET /strategy/{strategy_id}/timeline`: why a trade did or did not happen. Instants that have not come are null."""
 
 from datetime import datetime
-from typing import Literal
+from typing import ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
+from api.base.dependencies import PageQuery
 from api.base.fields import MAX_ID
 
 LegWord = Literal["ENTRY", "EXIT"]
 OutcomeWord = Literal["waiting", "not_sent", "sent", "working", "filled", "rejected", "cancelled", "failed", "missed"]
 
 
-class TimelineQuery(BaseModel):
-    """Which run; the latest, if none is named."""
+class TimelineQuery(PageQuery):
+    """Which run; the latest, if none is named. The newest exits and notes, of either `limit`, but for `offset`."""
 
-    model_config = ConfigDict(extra="forbid")
+    rows_each: ClassVar[int] = 5
 
+    limit: int = Field(default=50, ge=1, le=50)
     run_id: int | None = Field(default=None, gt=0, le=MAX_ID)
 
 
@@ -47,6 +49,7 @@ class TimelineLeg(BaseModel):
     average_price: float | None
     outcome: OutcomeWord
     attempts: list[TimelineAttempt]
+    attempts_total: int = Field(description="`attempts` holds the first and the last of each kind.")
 
 
 class TimelineNote(BaseModel):
@@ -58,7 +61,10 @@ class TimelineNote(BaseModel):
 
 
 class StrategyTimeline(BaseModel):
-    """A run from START to its end. Of a strategy that never ran, `run_id` is null and there are no legs."""
+    """A run from START to its end. Of a strategy that never ran, `run_id` is null and there are no legs.
+
+    The entry comes with every page.
+    """
 
     strategy_id: int
     run_id: int | None
@@ -67,4 +73,9 @@ class StrategyTimeline(BaseModel):
     message: str
     summary: str
     legs: list[TimelineLeg]
+    legs_total: int
     notes: list[TimelineNote]
+    notes_total: int = Field(description="How many there are in all, counted up to 1000.")
+    notes_total_capped: bool = Field(description="Whether there are more than `notes_total`.")
+    limit: int
+    offset: int

@@ -1,14 +1,14 @@
 """A run in one plain sentence: what was bought and sold, when, and if not, why."""
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import tzinfo
 
-from actors.domain.identifiers import Leg
 from actors.domain.money import round_rupees, to_rupees
-from actors.domain.orders.log_events import ExitCause, LogWord
+from actors.domain.orders.log_events import ExitCause
 from actors.domain.strategy.state import StatusDetail
-from api.timeline.schemas import TimelineLeg, TimelineNote
+from api.timeline.schemas import TimelineLeg
 from persistence.database.models.runs import Run
+from persistence.database.repositories.timelines import Exits
 
 _TIME = "%H:%M:%S"
 _HOW: dict[str, str] = {
@@ -16,37 +16,48 @@ _HOW: dict[str, str] = {
     ExitCause.SELL: "at the sell time",
     ExitCause.STOP: "on STOP",
 }
-_WHY = frozenset({LogWord.ORDER_FAILED, LogWord.ORDER_REJECTED, LogWord.ORDER_CANCELLED})
 
 
-def summary_of(run: Run, symbol: str, legs: Sequence[TimelineLeg], notes: Sequence[TimelineNote], zone: tzinfo) -> str:
-    """The sentence for a run whose `legs` and `notes` are known already; times of day are in `zone`."""
-    entry = next((leg for leg in legs if leg.leg == Leg.ENTRY), None)
-    if entry is None:  # its intent is stored with the run, so only a run made by hand has none
-        return run.message
-    if not entry.filled_quantity:
-        return f"{_not_bought(run, symbol, entry, notes, zone)}."
-    exits = [leg for leg in legs if leg.leg == Leg.EXIT]
-    return f"{_bought(symbol, entry)}; {_sold(run, entry.filled_quantity, exits, zone)}."
+@dataclass(frozen=True, slots=True)
+class RunLegs:
+    """What the sentence about a run is made of; `failure` is the last reason why an order failed."""
+
+    run: Run
+    symbol: str
+    entry: TimelineLeg | None
+    first_exit: TimelineLeg | None
+    last_exit: TimelineLeg | None
+    exits: Exits
+    failure: str | None
+    zone: tzinfo
 
 
-def _not_bought(run: Run, symbol: str, entry: TimelineLeg, notes: Sequence[TimelineNote], zone: tzinfo) -> str:
+def summary_of(of: RunLegs) -> str:
+    """The sentence; times of day are in the zone of the exchange."""
+    if of.entry is None:  # its intent is stored with the run, so only a run made by hand has none
+        return of.run.message
+    if not of.entry.filled_quantity:
+        return f"{_not_bought(of, of.entry)}."
+    return f"{_bought(of.symbol, of.entry)}; {_sold(of, of.entry.filled_quantity)}."
+
+
+def _not_bought(of: RunLegs, entry: TimelineLeg) -> str:
+    run, symbol = of.run, of.symbol
     if run.ended_at is not None:
-        return f"Did not buy {symbol}: {_why_not(run, entry, notes, zone)}"
+        return f"Did not buy {symbol}: {_why_not(of, entry)}"
     if entry.outcome == "waiting":
-        return f"Waiting to buy {entry.quantity} {symbol} at {run.buy_at.astimezone(zone):%H:%M:%S on %Y-%m-%d}"
+        return f"Waiting to buy {entry.quantity} {symbol} at {run.buy_at.astimezone(of.zone):%H:%M:%S on %Y-%m-%d}"
     if entry.outcome == "failed":
         return f"Not bought {symbol} yet: {run.message}"
     return f"Buying {entry.quantity} {symbol}{_when(entry)}: {_unfilled(run)}"
 
 
-def _why_not(run: Run, entry: TimelineLeg, notes: Sequence[TimelineNote], zone: tzinfo) -> str:
+def _why_not(of: RunLegs, entry: TimelineLeg) -> str:
     if entry.outcome == "missed":
-        return f"its time {run.buy_at.astimezone(zone):{_TIME}} had passed before it could be acted on"
-    if run.status_detail == StatusDetail.STOPPED_BY_USER:
+        return f"its time {of.run.buy_at.astimezone(of.zone):{_TIME}} had passed before it could be acted on"
+    if of.run.status_detail == StatusDetail.STOPPED_BY_USER:
         return "stopped before anything was bought"
-    reasons = [note.reason for note in notes if note.event in _WHY and note.reason]
-    return f"{reasons[-1] if reasons else run.message}{_attempts(entry)}"
+    return f"{of.failure or of.run.message}{_attempts(entry)}"
 
 
 def _bought(symbol: str, entry: TimelineLeg) -> str:
@@ -55,27 +66,27 @@ def _bought(symbol: str, entry: TimelineLeg) -> str:
     return f"Bought {quantity} {symbol}{_at(entry.average_price)}{_when(entry)}{_attempts(entry)}"
 
 
-def _sold(run: Run, bought: int, exits: Sequence[TimelineLeg], zone: tzinfo) -> str:
-    sold = sum(leg.filled_quantity for leg in exits)
-    if not sold:
-        return _unsold(run, exits, zone)
-    first, orders = exits[0], sum(leg.filled_quantity > 0 for leg in exits)
+def _sold(of: RunLegs, bought: int) -> str:
+    run, first, sold = of.run, of.first_exit, of.exits.sold
+    if first is None or not sold:
+        return _unsold(of)
     quantity = f"{sold} of {bought} " if sold < bought else ""
     price = None if run.sell_price is None else float(round_rupees(run.sell_price))
-    parts = f" in {orders} orders" if orders > 1 else ""
+    parts = f" in {of.exits.orders} orders" if of.exits.orders > 1 else ""
     done = f"sold {quantity}{_how(first)}{_at(price)}{parts}{_when(first)}"
     return done if sold >= bought else f"{done}; the rest: {run.message}"
 
 
-def _unsold(run: Run, exits: Sequence[TimelineLeg], zone: tzinfo) -> str:
+def _unsold(of: RunLegs) -> str:
+    run, first, last = of.run, of.first_exit, of.last_exit
     if run.status_detail == StatusDetail.CLOSED_OUTSIDE:
         return "closed outside TradeActors"
     if run.status_detail == StatusDetail.MISSED_EXECUTION:
         return run.message
-    if not exits or exits[-1].outcome == "waiting":
+    if first is None or last is None or last.outcome == "waiting":
         stop_loss = to_rupees(run.stop_loss_paise)
-        return f"held until {run.sell_at.astimezone(zone):{_TIME}}, or the stop-loss at {stop_loss}"
-    return f"selling {_how(exits[0])}{_when(exits[0])}: {_unfilled(run)}"
+        return f"held until {run.sell_at.astimezone(of.zone):{_TIME}}, or the stop-loss at {stop_loss}"
+    return f"selling {_how(first)}{_when(first)}: {_unfilled(run)}"
 
 
 def _unfilled(run: Run) -> str:
@@ -100,4 +111,4 @@ def _when(leg: TimelineLeg) -> str:
 
 
 def _attempts(leg: TimelineLeg) -> str:
-    return f" (after {len(leg.attempts)} attempts)" if len(leg.attempts) > 1 else ""
+    return f" (after {leg.attempts_total} attempts)" if leg.attempts_total > 1 else ""

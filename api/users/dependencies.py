@@ -6,6 +6,9 @@ from typing import Annotated, Protocol
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security.utils import get_authorization_scheme_param
+from starlette.datastructures import Headers
+from starlette.types import Scope
 
 from api.base.errors import unauthorized
 from api.users.client import Client
@@ -43,7 +46,7 @@ _bearer = HTTPBearer(
 async def access_claims(
     request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 ) -> AccessClaims:
-    """The claims of an access token whose login goes on, for one request more of its user.
+    """The claims of an access token whose login goes on, for one request more of its user, when its turn has come.
 
     Counted after authentication: forged tokens use up no user's requests. One dependency, because each costs every
     request 30 microseconds.
@@ -62,11 +65,23 @@ async def access_claims(
         raise unauthorized("token_invalid", "Invalid token") from error
     if not await opened.logins.is_live(claims):
         raise unauthorized("token_invalid", "This login has ended. Please log in again.")
-    request.app.state.rate_limits.count_user(claims.user_id, request.scope["route"].operation_id)
+    await request.app.state.work_budget.admit(claims.user_id, request)
     return claims
 
 
 Claims = Annotated[AccessClaims, Depends(access_claims)]
+
+
+def user_of_token(scope: Scope) -> int | None:
+    """The user of a request's access token, which is not asked whether its login goes on; None if it is not valid."""
+    scheme, text = get_authorization_scheme_param(Headers(scope=scope).get("authorization"))
+    opened: UsedForClaims | None = getattr(scope["app"].state, "resources", None)
+    if opened is None or scheme.lower() != "bearer":
+        return None
+    try:
+        return opened.tokens.check(text).user_id
+    except (TokenExpired, TokenInvalid):
+        return None
 
 
 async def current_user_id(claims: Claims) -> int:
@@ -87,7 +102,7 @@ Address = Annotated[str, Depends(client_address)]
 
 async def limit_address(request: Request, address: Address) -> None:
     """One request more of an address: for routes without a token. 429 `rate_limited`."""
-    request.app.state.rate_limits.count_address(address)
+    request.app.state.work_budget.count_address(address)
 
 
 async def request_client(request: Request, address: Address) -> Client:

@@ -133,7 +133,7 @@ def _end(pair: tuple[GuardsCaseRun, GuardsResult]) -> None:
 def run_guards(cases: list[GuardsCase], until: float, tell: Callable[[str], None]) -> Iterator[GuardsResult]:
     """Run every case on a stack of its own."""
     if cases:
-        with running_session(api_rate_per_minute=0, auth_rate_per_minute=0) as (_, deployment):
+        with running_session(api_rate_per_minute=0, api_requests_at_once=0, auth_rate_per_minute=0) as (_, deployment):
             warm_up(deployment)
             yield from GuardsFlow(deployment, until, tell).run_all(cases)
 

@@ -103,7 +103,7 @@ def _run_here(names: Sequence[str], answer: Path) -> None:
     if outside.keys() >= set(names):
         answer.write_text(json.dumps(verdicts), encoding="utf-8")
         return
-    with running_session(api_rate_per_minute=0, auth_rate_per_minute=0) as (_, deployment):
+    with running_session(api_rate_per_minute=0, api_requests_at_once=0, auth_rate_per_minute=0) as (_, deployment):
         _check_that_ray_runs(REPOSITORY)
         run.warm_up(deployment)
         for result in run.run_all(deployment, [by_name[name] for name in names if name in by_name]):

@@ -34,7 +34,7 @@ from tests.kit.trader import Deployment
 
 _IST = ZoneInfo("Asia/Kolkata")
 
-_UNLIMITED: dict[str, Any] = {"api_rate_per_minute": 0, "auth_rate_per_minute": 0}
+_UNLIMITED: dict[str, Any] = {"api_rate_per_minute": 0, "api_requests_at_once": 0, "auth_rate_per_minute": 0}
 PATIENCE_S = 600.0
 
 OPEN_FOR_S = 130.0

@@ -243,7 +243,7 @@ def main() -> int:
     passed = _passed(options.journal, wanted)
     missing = [case for case in wanted if case.name not in passed]
     console.print(f"{len(wanted)} cases, {len(missing)} to be run")
-    with running_session(api_rate_per_minute=0, auth_rate_per_minute=0) as (_, deployment):
+    with running_session(api_rate_per_minute=0, api_requests_at_once=0, auth_rate_per_minute=0) as (_, deployment):
         warm_up(deployment)
         done = run_all(deployment, missing, console, options.journal)
         if not options.cut and options.only in {"", "sixty"}:

@@ -237,7 +237,7 @@ class Soak:
 def soak(minutes: float, strategies: int, seed: int) -> Soak:
     """Run a day, and come back with what was seen."""
     begun = time.monotonic()
-    unlimited = {"api_rate_per_minute": 0, "auth_rate_per_minute": 0}
+    unlimited = {"api_rate_per_minute": 0, "api_requests_at_once": 0, "auth_rate_per_minute": 0}
     with running_session(calendar="24x7", orders_per_day=PER_DAY, **unlimited) as (_, deployment):
         accounts = []
         for number in range(ACCOUNTS):

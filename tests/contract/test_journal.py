@@ -5,22 +5,17 @@ A strategy calls its ledger through Ray (`ray_ports.RayJournal`), which these te
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
-from datetime import timedelta
-from zoneinfo import ZoneInfo
 
-import apprise
 import pytest
 from sqlalchemy import select
 from sqlmodel import col
 
 from actors.domain.orders.log_events import LogWord
-from actors.domain.session import LateExit
 from actors.domain.strategy.decisions import LogEvent
 from actors.domain.strategy.snapshot import load_state
 from actors.domain.strategy.state import StrategyState
 from actors.ports.common import StaleEpoch
 from actors.ports.strategy import Journal, JournalEntry, LoadedRun, LoggedEvent
-from actors.runtime.hosts.ledger import Ledger
 from persistence.database.engine import Sessions, open_database, sessions_of, transaction
 from persistence.database.models.order_logs import OrderLog
 from persistence.journal.ledger import RunLedger
@@ -29,17 +24,7 @@ from tests.integration.rows import new_run
 from tests.kit.builders import NOW, a_run
 from tests.kit.databases import PATIENT_S
 from tests.kit.fakes.journal import FakeJournal
-
-
-class LedgerOfTest(Ledger):
-    """The ledger without the process that it tunes and the settings that it reads."""
-
-    def __init__(self, ledger: RunLedger, mirror: RuntimeMirror) -> None:
-        self._ledger, self._mirror = ledger, mirror
-        self._zone = ZoneInfo("Asia/Kolkata")
-        self._late_exit, self._missed_grace = LateExit.SELL, timedelta(seconds=5)
-        self._unmirrored, self._repair = {}, None
-        self._notifier = apprise.Apprise()
+from tests.kit.ledgers import LedgerOfTest
 
 
 @dataclass

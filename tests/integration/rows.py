@@ -20,15 +20,19 @@ async def new_user(sessions: Sessions) -> User:
     return user
 
 
-async def new_run(sessions: Sessions, *, like: Run | None = None, symbol: str = "INFY") -> Run:
-    """An open run with an armed ENTRY; of a new user, strategy and account, or of those of another run."""
+async def new_run(
+    sessions: Sessions, *, like: Run | None = None, user_id: int | None = None, symbol: str = "INFY"
+) -> Run:
+    """An open run with an armed ENTRY; of a new strategy and account and a new or known user, or of another run's."""
     async with transaction(sessions) as session:
         if like is None:
-            user = User(email=f"{secrets.token_hex(8)}@example.com", password_hash="$argon2id$none")
-            session.add(user)
-            await session.flush()
+            if user_id is None:
+                user = User(email=f"{secrets.token_hex(8)}@example.com", password_hash="$argon2id$none")
+                session.add(user)
+                await session.flush()
+                user_id = user.id
             account = BrokerAccount(
-                user_id=user.id,
+                user_id=user_id,
                 broker="paper",
                 broker_user_id=f"AB{secrets.token_hex(6)}",
                 api_key_hint="ey01",
@@ -37,7 +41,7 @@ async def new_run(sessions: Sessions, *, like: Run | None = None, symbol: str = 
                 token_obtained_at=NOW,
             )
             strategy = Strategy(
-                user_id=user.id,
+                user_id=user_id,
                 exchange="NSE",
                 tradingsymbol=symbol,
                 instrument_token=408065,
@@ -50,7 +54,7 @@ async def new_run(sessions: Sessions, *, like: Run | None = None, symbol: str = 
             )
             session.add_all([account, strategy])
             await session.flush()
-            owner, account_id, strategy_id = user.id, account.id, strategy.id
+            owner, account_id, strategy_id = user_id, account.id, strategy.id
         else:
             assert like.broker_account_id is not None
             owner, account_id, strategy_id = like.user_id, like.broker_account_id, like.strategy_id

@@ -38,13 +38,16 @@ def settings_of(postgres_url: str, redis_url: str, paper_url: str, data_dir: Pat
 
 
 @contextmanager
-def served(settings: Settings) -> Iterator[str]:
-    """The URL of an application that uvicorn serves in a thread, with an engine that remembers what it was asked."""
+def served(settings: Settings, *, flat_on_stop: bool = True) -> Iterator[str]:
+    """The URL of an application that uvicorn serves in a thread, with an engine that remembers what it was asked.
+
+    `flat_on_stop`: whether STOP sells at once.
+    """
     started: Future[tuple[ApiServer, asyncio.AbstractEventLoop, str]] = Future()
 
     def run() -> None:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(settings, started))
+            runner.run(_serve(settings, started, flat_on_stop))
 
     thread = threading.Thread(target=run, name="served api", daemon=True)
     thread.start()
@@ -57,11 +60,13 @@ def served(settings: Settings) -> Iterator[str]:
         assert not thread.is_alive(), "the server has not ended"
 
 
-async def _serve(settings: Settings, started: "Future[tuple[ApiServer, asyncio.AbstractEventLoop, str]]") -> None:
+async def _serve(
+    settings: Settings, started: "Future[tuple[ApiServer, asyncio.AbstractEventLoop, str]]", flat_on_stop: bool
+) -> None:
     try:
         database = open_database(settings.database_url, pool_size=5)
         mirror = RuntimeMirror.connect(settings.redis_url, timeout_s=PATIENT_S)
-        app = create_app(settings, FakeEngine(RunLedger(sessions_of(database), mirror)))
+        app = create_app(settings, FakeEngine(RunLedger(sessions_of(database), mirror), flat_on_stop=flat_on_stop))
         server = api_server(app, "127.0.0.1", 0)
         serving = asyncio.create_task(server.serve())
         while not server.started:

@@ -18,6 +18,7 @@ class Timer(StrEnum):
     SELL = "sell"
     ENTRY_PATIENCE = "entry_patience"
     RETRY = "retry"
+    MOVE_LOG = "move_log"
 
 
 @dataclass(frozen=True, slots=True)

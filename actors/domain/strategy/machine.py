@@ -15,6 +15,7 @@ from actors.domain.money import Paise, to_rupees
 from actors.domain.orders.log_events import ExitCause, LogWord
 from actors.domain.orders.order import FailureKind, OrderReport
 from actors.domain.prices.stop_loss import is_breached, move_start
+from actors.domain.prices.stop_move_log import StopMoveLog
 from actors.domain.session import TriggerVerdict, trigger_verdict
 from actors.domain.strategy import entries, exit_retries, exits, recovery
 from actors.domain.strategy import events as ev
@@ -26,7 +27,15 @@ from actors.domain.strategy.decisions import (
     WatchPrice,
 )
 from actors.domain.strategy.events import Event, Timer
-from actors.domain.strategy.outcomes import Step, cancel_or_withdraw, follow_adopted, probe, report_log
+from actors.domain.strategy.outcomes import (
+    Step,
+    cancel_or_withdraw,
+    follow_adopted,
+    log_move,
+    move_line,
+    probe,
+    report_log,
+)
 from actors.domain.strategy.state import TRANSITIONS, Phase, RunStatus, StatusDetail, StrategyState
 
 
@@ -44,6 +53,8 @@ def step(state: StrategyState, event: Event, now: datetime) -> tuple[StrategySta
     if after.no_buyers_since is not None or after.exit_tries:
         after, told = exit_retries.afterwards(state, after, event)
         decisions = decisions + told
+    if after.move_log.level is not None and not isinstance(event, ev.StopLossMoved):
+        after, decisions = log_move(after, decisions, now)
     if after.phase not in allowed:
         raise BrokenInvariant(f"{state.phase} became {after.phase} by {type(event).__name__}")
     return after, tuple(decisions)
@@ -158,10 +169,12 @@ def _on_stop_loss_moved(state: StrategyState, event: ev.StopLossMoved, now: date
         watched_since=None if since is None else move_start(since, now, event.feed_lag),
         level_set_at=None if since is None else now,
     )
-    log = LogEvent(LogWord.STOP_LOSS_MOVED, f"₹{to_rupees(state.stop_loss)} to ₹{to_rupees(event.stop_loss)}")
-    if state.phase in {Phase.ARMING, Phase.GUARDING}:
-        return moved, [WatchPrice(event.stop_loss), log]
-    return moved, [log]
+    watch = [WatchPrice(event.stop_loss)] if state.phase in {Phase.ARMING, Phase.GUARDING} else []
+    known = state.stop_loss if state.move_log.level is None else state.move_log.level
+    if (later := state.move_log.next_line_at(now)) is not None:
+        unlogged = replace(moved, move_log=replace(state.move_log, level=known))
+        return unlogged, [*watch, SetTimer(Timer.MOVE_LOG, later)]
+    return replace(moved, move_log=StopMoveLog(at=now)), [*watch, move_line(known, event.stop_loss)]
 
 
 # --- the trader and the journal -------------------------------------------------------------------------------------

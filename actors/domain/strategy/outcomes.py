@@ -1,5 +1,5 @@
 """What the way into a position and the way out of it share: how an order is undone, reported and followed, what a
-failure shows, how a broker that does not answer is asked, and how a run ends.
+failure shows, how a broker that does not answer is asked, how moves of the stop-loss are logged, and how a run ends.
 
 Functions take a state and return (state, decisions), like `machine.step`.
 """
@@ -7,9 +7,11 @@ Functions take a state and return (state, decisions), like `machine.step`.
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from actors.domain.money import Paise, to_rupees
 from actors.domain.orders import log_events
 from actors.domain.orders.log_events import LogWord
 from actors.domain.orders.order import FailureKind, Order, OrderEvent
+from actors.domain.prices.stop_move_log import StopMoveLog
 from actors.domain.strategy.decisions import (
     CancelOrder,
     CancelTimers,
@@ -116,3 +118,24 @@ def end(state: StrategyState, now: datetime) -> Step:
         decisions.append(RaiseAlert("oversold", oversold))
     decisions.append(LogEvent(LogWord.RUN_ENDED, message, quantity=position.sold, price=position.sell_price))
     return ended, [*decisions, EndRun(manual=state.stop_requested)]
+
+
+def log_move(state: StrategyState, decisions: list[Decision], now: datetime) -> Step:
+    """Log the move that has no line yet, once it is due, or before anything else is logged of the run.
+
+    Also when the timers are forgotten: its own is among them.
+    """
+    known = state.move_log.level
+    others = any(isinstance(decision, LogEvent | SendOrder | EndRun | CancelTimers) for decision in decisions)
+    if known is None or (state.move_log.next_line_at(now) is not None and not others):
+        return state, decisions
+    logged = replace(state, move_log=StopMoveLog(at=now))
+    if known == state.stop_loss:
+        return logged, decisions
+    at = next((n for n, decision in enumerate(decisions) if isinstance(decision, LogEvent)), len(decisions))
+    return logged, [*decisions[:at], move_line(known, state.stop_loss), *decisions[at:]]
+
+
+def move_line(before: Paise, after: Paise) -> LogEvent:
+    """The line about a move of the stop-loss."""
+    return LogEvent(LogWord.STOP_LOSS_MOVED, f"₹{to_rupees(before)} to ₹{to_rupees(after)}")

@@ -12,6 +12,7 @@ from typing import Any
 from actors.domain.identifiers import IntentId, Leg, Side
 from actors.domain.money import Paise, round_rupees
 from actors.domain.orders.order import FailureKind, Intent, Order, OrderEvent, OrderStage
+from actors.domain.prices.stop_move_log import StopMoveLog
 from actors.domain.strategy.spec import StrategyRun
 from actors.domain.strategy.state import Phase, RunStatus, StatusDetail, StrategyState
 
@@ -94,6 +95,7 @@ def dump_state(state: StrategyState) -> dict[str, Any]:
         "no_buyers_since": state.no_buyers_since.isoformat() if state.no_buyers_since else None,
         "told_open": state.told_open.isoformat() if state.told_open else None,
         "exit_tries": state.exit_tries,
+        "logged_stop": state.move_log.level,
     }
 
 
@@ -139,6 +141,7 @@ def _load_later(data: Mapping[str, Any]) -> dict[str, Any]:
         "no_buyers_since": datetime.fromisoformat(no_buyers_since) if no_buyers_since else None,
         "told_open": datetime.fromisoformat(told_open) if told_open else None,
         "exit_tries": data.get("exit_tries", 0),
+        "move_log": StopMoveLog(data.get("logged_stop")),
     }
 
 

@@ -15,6 +15,7 @@ from actors.domain.money import Paise
 from actors.domain.orders.cover import Stake
 from actors.domain.orders.order import Order, OrderEvent
 from actors.domain.orders.position import Position, PositionStatus, fold_position
+from actors.domain.prices.stop_move_log import NO_MOVES, StopMoveLog
 from actors.domain.strategy import events as ev
 from actors.domain.strategy.spec import StrategyRun
 
@@ -93,7 +94,7 @@ class StrategyState:
     incarnation has heard that the broker holds no BUY. `below_stop`: the BUY was withdrawn since the price
     had fallen to the stop-loss. `no_buyers_since`: the exit waits in the queue at the circuit. `told_open`: the trader
     knows that the exit waits until then. `exit_tries`: placements of the exit in a row that failed. `probes`: looks at
-    the broker in a row that had no answer.
+    the broker in a row that had no answer. `move_log`: which moves of the stop-loss the log knows.
     """
 
     run: StrategyRun
@@ -132,6 +133,7 @@ class StrategyState:
     feed_late: bool = False
     feed_told: bool = False
     unlisted: bool = False
+    move_log: StopMoveLog = NO_MOVES
 
     @classmethod
     def scheduled(cls, run: StrategyRun) -> Self:

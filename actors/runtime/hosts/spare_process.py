@@ -41,4 +41,5 @@ async def keep_spare() -> None:
 
 def _ask() -> None:
     (node,) = (node for node in ray.nodes() if node["NodeID"] == own_node())  # type: ignore[no-untyped-call]
-    prestart(node, 1, _KEEP_S, ray.get_runtime_context().get_runtime_env_string())
+    environment: str = ray.get_runtime_context().get_runtime_env_string()  # type: ignore[no-untyped-call]
+    prestart(node, 1, _KEEP_S, environment)

@@ -29,8 +29,9 @@ class OrderLog(TableModel, table=True):
         ForeignKeyConstraint(["run_id", "strategy_id", "user_id"], ["runs.id", "runs.strategy_id", "runs.user_id"]),
         CheckConstraint("leg IS NULL OR leg IN ('ENTRY', 'EXIT')", name="leg"),
         CheckConstraint("event <> ''", name="event"),
-        Index(None, "user_id", "strategy_id", "id"),
-        Index(None, "run_id"),
+        Index(None, "user_id", "strategy_id", "occurred_at", "id"),
+        Index(None, "run_id", "leg", "seq"),
+        Index(None, "run_id", "occurred_at", "id"),
         {"postgresql_partition_by": "RANGE (recorded_at)"},
     )
 

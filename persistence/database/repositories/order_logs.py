@@ -6,7 +6,6 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from persistence.database.models.order_logs import OrderLog
-from persistence.database.models.runs import Run
 from persistence.database.repositories.base import Repository, Total
 
 
@@ -19,9 +18,3 @@ class OrderLogs(Repository):
         oldest_first = select(OrderLog).where(*mine).order_by(col(OrderLog.occurred_at), col(OrderLog.id))
         total = await self._total(oldest_first)
         return (await self._session.scalars(oldest_first.limit(limit).offset(offset))).all(), total
-
-    async def of_run(self, run: Run) -> Sequence[OrderLog]:
-        """Every line of a run, oldest first."""
-        mine = (col(OrderLog.user_id) == run.user_id, col(OrderLog.run_id) == run.id)
-        lines = select(OrderLog).where(*mine).order_by(col(OrderLog.occurred_at), col(OrderLog.id))
-        return (await self._session.scalars(lines)).all()

@@ -1,45 +1,42 @@
 """Queries of runs."""
 
 from collections.abc import Sequence
+from typing import Any, cast
 
 from sqlalchemy import exists, func, select
+from sqlalchemy.orm import QueryableAttribute, defer
 from sqlmodel import col
 
 from persistence.database.models.runs import Intent, Run
 from persistence.database.repositories.base import Repository
 
+_RUN = select(Run).options(defer(cast("QueryableAttribute[Any]", Run.state), raiseload=True))
+
 
 class Runs(Repository):
-    """STARTs of strategies."""
+    """STARTs of strategies. What is found has no `state`, which grows with the orders of a run and is its actor's."""
 
     async def open_of(self, user_id: int, strategy_id: int) -> Run | None:
         """The run that has not ended, if any."""
-        statement = select(Run).where(
-            col(Run.strategy_id) == strategy_id, col(Run.user_id) == user_id, col(Run.ended_at).is_(None)
-        )
-        return await self._session.scalar(statement)
+        mine = (col(Run.strategy_id) == strategy_id, col(Run.user_id) == user_id, col(Run.ended_at).is_(None))
+        return await self._session.scalar(_RUN.where(*mine))
 
     async def latest_of(self, user_id: int, strategy_id: int) -> Run | None:
         """The last run, open or ended."""
-        statement = select(Run).where(col(Run.strategy_id) == strategy_id, col(Run.user_id) == user_id)
+        statement = _RUN.where(col(Run.strategy_id) == strategy_id, col(Run.user_id) == user_id)
         return await self._session.scalar(statement.order_by(col(Run.id).desc()).limit(1))
 
     async def latest_of_each(self, user_id: int, strategy_ids: Sequence[int]) -> dict[int, Run]:
         """As `latest_of`, of several strategies, by their ids; those that never ran are left out."""
         mine = (col(Run.user_id) == user_id, col(Run.strategy_id).in_(strategy_ids))
         latest = select(func.max(col(Run.id))).where(*mine).group_by(col(Run.strategy_id))
-        runs = await self._session.scalars(select(Run).where(col(Run.id).in_(latest), *mine))
+        runs = await self._session.scalars(_RUN.where(col(Run.id).in_(latest), *mine))
         return {run.strategy_id: run for run in runs}
 
     async def of_strategy(self, user_id: int, strategy_id: int, run_id: int) -> Run | None:
         """One run of the user's strategy, open or ended."""
         mine = (col(Run.id) == run_id, col(Run.strategy_id) == strategy_id, col(Run.user_id) == user_id)
-        return await self._session.scalar(select(Run).where(*mine))
-
-    async def intents(self, run: Run) -> Sequence[Intent]:
-        """What the run has wished to trade: the entry, then its exits in their order."""
-        wanted = select(Intent).where(col(Intent.run_id) == run.id)
-        return (await self._session.scalars(wanted.order_by(col(Intent.leg), col(Intent.seq)))).all()
+        return await self._session.scalar(_RUN.where(*mine))
 
     async def count_open(self, user_id: int) -> int:
         """How many strategies of the user run. Exact only under `Strategies.lock_count`."""

@@ -72,7 +72,13 @@ class Report:
 def report(postgres_url: str, redis_url: str, paper: PaperExchange, tmp_path_factory: pytest.TempPathFactory) -> Report:
     """The run."""
     folder = tmp_path_factory.mktemp("schemathesis")
-    unlimited = {"api_rate_per_minute": 0, "auth_rate_per_minute": 0, "max_strategies": 100_000, "max_running": 100_000}
+    unlimited = {
+        "api_rate_per_minute": 0,
+        "api_requests_at_once": 0,
+        "auth_rate_per_minute": 0,
+        "max_strategies": 100_000,
+        "max_running": 100_000,
+    }
     quick = f"{postgres_url}&options=-csynchronous_commit%3Doff"  # nothing here has to outlive a crash
     settings = settings_of(quick, redis_url, paper.url, folder, access_token_minutes=60, **unlimited)
     with _cheap_passwords(), capture_logs() as log, served(settings) as url:

@@ -94,7 +94,7 @@ async def test_a_method_that_is_not_known_is_answered_with_those_that_are(web: h
         pytest.param(b'{"email": "a@example.com", "password": ' + b"9" * 5000 + b"}", "is not valid JSON", id="huge"),
         pytest.param(b'{"email": "a@example.com", "password": "\\ud800"}', "Unicode", id="half a surrogate pair"),
         pytest.param(b'{"email": "\\udfff@example.com", "password": "x"}', "email", id="half a pair in the address"),
-        pytest.param(b'{"email": "a\\u0000@example.com", "password": "x"}', "e-mail", id="NUL"),
+        pytest.param(b'{"email": "a\\u0000@example.com", "password": "x"}', "NUL", id="NUL"),
         pytest.param(b'{"email": "a@example.com", "password": "x", "admin": true}', "not known", id="one more field"),
     ],
 )  # fmt: skip
@@ -128,7 +128,7 @@ async def test_a_number_that_is_no_sensible_one_is_refused(web_user: ApiUser, fi
     assert answer.json()["errors"][0]["field"] == ("body" if number == "NaN" else field)
 
 
-@pytest.mark.parametrize("path_id", ["0", "-1", "01", "9" * 17, "9" * 5000, "1.0", "NaN", "%00", "%ff", "1%2f", "٣"])
+@pytest.mark.parametrize("path_id", ["0", "-1", "01", "9" * 17, "9" * 5000, "1.0", "NaN", "%ff", "1%2f", "٣"])
 async def test_an_id_that_is_none_is_no_path(web_user: ApiUser, path_id: str) -> None:
     answer = await web_user.call("GET", f"/strategy/{path_id}")
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")

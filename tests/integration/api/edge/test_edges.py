@@ -166,7 +166,7 @@ def is_limited(answer: httpx.Response) -> bool:
 
 
 async def test_a_flood_of_polls_is_limited_and_never_keeps_its_user_from_stopping(slow_user: ApiUser) -> None:
-    polls = [await slow_user.call("GET", "/strategy/list") for _ in range(8)]
+    polls = [await slow_user.call("GET", "/strategy/status/1") for _ in range(8)]
     assert [is_limited(answer) for answer in polls] == [False] * 5 + [True] * 3
     stops = [await slow_user.call("POST", "/strategy/stop", strategy_id=1) for _ in range(7)]
     assert [answer.status_code for answer in stops] == [404] * 5 + [429] * 2
@@ -202,7 +202,9 @@ async def test_calls_without_a_token_are_limited_by_address(slow_user: ApiUser) 
 
 
 async def test_a_limit_of_zero_is_none(settings: Settings, engine: FakeEngine) -> None:
-    async with serving(settings, engine, api_rate_per_minute=0, auth_rate_per_minute=0) as client:
+    async with serving(
+        settings, engine, api_rate_per_minute=0, api_requests_at_once=0, auth_rate_per_minute=0
+    ) as client:
         user = await ApiUser.register(client)
         assert {(await user.call("GET", "/broker/status")).status_code for _ in range(20)} == {200}
 

@@ -62,8 +62,10 @@ async def test_it_tells_when_each_leg_was_due_sent_and_filled(
     assert answer.status_code == 200
     body = answer.json()
     assert list(body) == [
-        "strategy_id", "run_id", "started_at", "ended_at", "message", "summary", "legs", "notes",
+        "strategy_id", "run_id", "started_at", "ended_at", "message", "summary", "legs", "legs_total",
+        "notes", "notes_total", "notes_total_capped", "limit", "offset",
     ]  # fmt: skip
+    assert (body["legs_total"], body["notes_total"], body["notes_total_capped"]) == (2, 1, False)
     assert (body["strategy_id"], body["run_id"], body["message"]) == (strategy_id, run.id, "Bought 10 INFY")
     entry, leaving = body["legs"]
     assert entry["scheduled_at"].endswith("T09:30:00+05:30")

@@ -19,6 +19,8 @@ from sqlmodel import col
 
 from api.base.clock import utc_now
 from api.edge.rate_limit import RateLimits
+from api.edge.requests_at_once import RequestsAtOnce
+from api.edge.work_budget import WorkBudget
 from api.users.auth_service import AuthService
 from api.users.login_tokens import LoginLifetime, LoginTokens
 from api.users.passwords.check import PasswordCheck
@@ -95,7 +97,7 @@ async def briefly_throttled(app: FastAPI, redis_url: str) -> AsyncIterator[FastA
             utc_now,
         )
         app.state.resources = dataclasses.replace(resources, auth=auth)
-        app.state.rate_limits = RateLimits(per_user=0, per_address=0)
+        app.state.work_budget = WorkBudget(RateLimits(per_user=0, per_address=0), RequestsAtOnce(0))
         yield app
     passwords.close()
 

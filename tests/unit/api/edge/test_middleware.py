@@ -1,7 +1,7 @@
 """The edge around a small application: bodies that are too large, never end, or come while the answer is under way."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import httpx
 import pytest
@@ -11,10 +11,8 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.testing import capture_logs
 
-from api.base.errors import ApiError
 from api.edge.error_handlers import install_error_handlers
 from api.edge.middleware import AnsweredFaults, BodyLimit
-from api.edge.rate_limit import STOP_OPERATION, RateLimits
 
 LIMIT = 10
 OK: Message = {"type": "http.response.start", "status": 200, "headers": []}
@@ -115,21 +113,3 @@ async def test_a_client_that_leaves_its_event_stream_is_no_fault_of_ours(
         async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
             await client.get("/")
     assert [(line["log_level"], line["event"]) for line in log] == [told]
-
-
-def test_stop_is_counted_apart_and_addresses_of_one_customer_together() -> None:
-    limits = RateLimits(per_user=1, per_address=1)
-    limits.count_user(7, "list_strategies")
-    limits.count_user(7, STOP_OPERATION)
-    limits.count_address("2001:db8::1")
-    limits.count_address("192.0.2.1")
-    beyond: tuple[Callable[[], None], ...] = (
-        lambda: limits.count_user(7, "strategy_status"),
-        lambda: limits.count_user(7, STOP_OPERATION),
-        lambda: limits.count_address("2001:db8::2"),
-        lambda: limits.count_address("::ffff:192.0.2.1"),
-    )
-    for one_more in beyond:
-        with pytest.raises(ApiError) as refused:
-            one_more()
-        assert refused.value.code == "rate_limited"

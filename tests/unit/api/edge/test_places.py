@@ -22,6 +22,10 @@ class Server:
         await send({"type": "http.response.body", "body": b""})
 
 
+def _user_of(scope: Scope) -> int | None:
+    return 1 if (b"authorization", b"Bearer good") in scope["headers"] else None
+
+
 def places(path: str) -> None:
     """There is always one, but for one path."""
     if path == "/full":
@@ -45,7 +49,7 @@ async def ask(app: PlacesWithToken, path: str = "/auth/login", token: str | None
 
 async def test_requests_without_a_good_token_are_refused_while_too_many_are_served() -> None:
     server = Server()
-    app = PlacesWithToken(server, lambda token: token == "good", places, always=("/healthz",), most=3)
+    app = PlacesWithToken(server, _user_of, places, always=("/healthz",), most=3)
     flood = [asyncio.create_task(ask(app)) for _ in range(3)]
     await asyncio.sleep(0)
     for token in (None, "forged"):
@@ -66,7 +70,7 @@ async def test_requests_without_a_good_token_are_refused_while_too_many_are_serv
 
 async def test_those_with_a_token_take_no_place_of_those_without() -> None:
     server = Server()
-    app = PlacesWithToken(server, lambda _token: True, places, most=1)
+    app = PlacesWithToken(server, lambda _scope: 1, places, most=1)
     streams = [asyncio.create_task(ask(app, "/strategy/events", token="good")) for _ in range(10)]
     await asyncio.sleep(0)
     login = asyncio.create_task(ask(app))
@@ -78,7 +82,7 @@ async def test_those_with_a_token_take_no_place_of_those_without() -> None:
 
 
 async def test_what_finds_its_queue_full_is_refused_before_its_body_has_come() -> None:
-    app = PlacesWithToken(Server(), lambda token: token == "good", places)
+    app = PlacesWithToken(Server(), _user_of, places)
     refused = await ask(app, "/full")
     assert (refused["status"], json.loads(refused["body"])["code"]) == (503, "queue_full")
     assert dict(refused["headers"])[b"retry-after"] == b"7"

@@ -18,6 +18,7 @@ from api.timeline.schemas import StrategyTimeline
 from persistence.database.models.order_logs import OrderLog
 from persistence.database.models.runs import Intent, Run
 from tests.kit.builders import a_report, a_run
+from tests.kit.timelines import whole_page
 
 IST = ZoneInfo("Asia/Kolkata")
 BUY_AT = datetime(2026, 11, 23, 9, 30, tzinfo=IST)
@@ -87,7 +88,7 @@ BOUGHT = [
 
 
 def told(run: Run, intents: list[Intent], lines: list[OrderLog]) -> StrategyTimeline:
-    timeline = timeline_of_run(run, "INFY", intents, lines, IST)
+    timeline = timeline_of_run(run, "INFY", whole_page(intents, lines), IST, limit=50, offset=0)
     attempts = sum(len(leg.attempts) for leg in timeline.legs)
     quiet = sum(line.event.startswith("ORDER_") and not line.reason for line in lines)
     assert attempts + len(timeline.notes) + quiet == len(lines), "every line is in a leg or in the notes"
@@ -365,6 +366,6 @@ def test_an_event_that_nobody_foresaw_is_a_note_and_so_is_an_attempt_whose_inten
 
 
 def test_a_strategy_that_never_ran_has_no_legs() -> None:
-    timeline = timeline_before_start(3)
+    timeline = timeline_before_start(3, limit=50, offset=0)
     assert (timeline.strategy_id, timeline.run_id, timeline.legs, timeline.notes) == (3, None, [], [])
     assert timeline.summary == "Not started yet."

@@ -19,6 +19,7 @@ from persistence.database.models.runs import Intent, Run
 from persistence.journal.records import LogRecord
 from tests.kit.builders import BUY_AT
 from tests.kit.strategies import SELL_AT, STOP, StrategyBench, reported
+from tests.kit.timelines import whole_page
 from tests.kit.virtual_time import in_virtual_time
 
 IST = ZoneInfo("Asia/Kolkata")
@@ -51,7 +52,7 @@ def timeline_of(bench: StrategyBench, *, reason: str | None = None) -> StrategyT
     )
     intents = [Intent(**asdict(intent)) for intent in last.intents]
     rows = [OrderLog(**asdict(replace(line, reason=reason or line.reason))) for line in lines]
-    return timeline_of_run(run, bench.run.instrument.symbol, intents, rows, IST)
+    return timeline_of_run(run, bench.run.instrument.symbol, whole_page(intents, rows), IST, limit=50, offset=0)
 
 
 @in_virtual_time

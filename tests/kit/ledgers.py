@@ -1,0 +1,22 @@
+"""The ledger actor in the test's own process, on the real PostgreSQL and Valkey."""
+
+from datetime import timedelta
+from zoneinfo import ZoneInfo
+
+import apprise
+
+from actors.domain.session import LateExit
+from actors.runtime.hosts.ledger import Ledger
+from persistence.journal.ledger import RunLedger
+from persistence.mirror.mirror import RuntimeMirror
+
+
+class LedgerOfTest(Ledger):
+    """The ledger without the process that it tunes and the settings that it reads."""
+
+    def __init__(self, ledger: RunLedger, mirror: RuntimeMirror) -> None:
+        self._ledger, self._mirror = ledger, mirror
+        self._zone = ZoneInfo("Asia/Kolkata")
+        self._late_exit, self._missed_grace = LateExit.SELL, timedelta(seconds=5)
+        self._unmirrored, self._repair = {}, None
+        self._notifier = apprise.Apprise()
