@@ -14,6 +14,8 @@ _SELLING = "selling"
 
 def guard_of(runtime: Mapping[str, str], now: datetime, zone: tzinfo) -> Guard:
     """From `runtime:{id}`."""
+    if runtime["terminated_at"] and runtime["position"] == _OPEN:  # it waits for the trader's word
+        return Guard(state="not_guarded", reason=runtime["message"])
     if runtime["terminated_at"] or runtime["position"] not in {_OPEN, _SELLING}:
         return NOTHING_HELD
     if runtime["position"] == _SELLING:

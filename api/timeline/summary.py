@@ -70,7 +70,7 @@ def _sold(run: Run, bought: int, exits: Sequence[TimelineLeg], zone: tzinfo) -> 
 def _unsold(run: Run, exits: Sequence[TimelineLeg], zone: tzinfo) -> str:
     if run.status_detail == StatusDetail.CLOSED_OUTSIDE:
         return "closed outside TradeActors"
-    if run.status_detail == StatusDetail.MISSED_EXECUTION:
+    if run.status_detail in {StatusDetail.MISSED_EXECUTION, StatusDetail.NEEDS_CONFIRMATION}:
         return run.message
     if not exits or exits[-1].outcome == "waiting":
         stop_loss = to_rupees(run.stop_loss_paise)

@@ -12,7 +12,7 @@ from typing import Any
 from actors.domain.identifiers import IntentId, Leg, Side
 from actors.domain.money import Paise, round_rupees
 from actors.domain.orders.order import FailureKind, Intent, Order, OrderEvent, OrderStage
-from actors.domain.strategy.spec import StrategyRun
+from actors.domain.strategy.spec import Restored, StrategyRun
 from actors.domain.strategy.state import Phase, RunStatus, StatusDetail, StrategyState
 
 
@@ -94,11 +94,14 @@ def dump_state(state: StrategyState) -> dict[str, Any]:
         "no_buyers_since": state.no_buyers_since.isoformat() if state.no_buyers_since else None,
         "told_open": state.told_open.isoformat() if state.told_open else None,
         "exit_tries": state.exit_tries,
+        "restored": _dump_restored(state.restored),
     }
 
 
 def load_state(run: StrategyRun, data: Mapping[str, Any] | None) -> StrategyState:
     """The inverse of `dump_state`; without a snapshot, the state that START makes.
+
+    A restore marks each open run in its snapshot; for a run that had none yet, the mark is all that there is.
 
     Trades that the earlier incarnation has not heard of count like any since the first fill. A snapshot of an earlier
     release does not say when that was; the order book may (`recovery`).
@@ -106,6 +109,8 @@ def load_state(run: StrategyRun, data: Mapping[str, Any] | None) -> StrategyStat
     state = StrategyState.scheduled(run)
     if data is None:
         return state
+    if "phase" not in data:
+        return replace(state, restored=_load_restored(data))
     return replace(
         state,
         phase=Phase(data["phase"]),
@@ -139,6 +144,7 @@ def _load_later(data: Mapping[str, Any]) -> dict[str, Any]:
         "no_buyers_since": datetime.fromisoformat(no_buyers_since) if no_buyers_since else None,
         "told_open": datetime.fromisoformat(told_open) if told_open else None,
         "exit_tries": data.get("exit_tries", 0),
+        "restored": _load_restored(data),
     }
 
 
@@ -181,3 +187,19 @@ def _dump_instant(at: datetime | None) -> str | None:
 
 def _load_instant(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
+
+
+def _dump_restored(restored: Restored | None) -> dict[str, str] | None:
+    if restored is None:
+        return None
+    return {
+        "backed_up_at": restored.backed_up_at.isoformat(),
+        "provable_until": restored.provable_until.isoformat(),
+    }
+
+
+def _load_restored(data: Mapping[str, Any]) -> Restored | None:
+    mark = data.get("restored")
+    if mark is None:
+        return None
+    return Restored(datetime.fromisoformat(mark["backed_up_at"]), date.fromisoformat(mark["provable_until"]))

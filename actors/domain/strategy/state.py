@@ -16,7 +16,7 @@ from actors.domain.orders.cover import Stake
 from actors.domain.orders.order import Order, OrderEvent
 from actors.domain.orders.position import Position, PositionStatus, fold_position
 from actors.domain.strategy import events as ev
-from actors.domain.strategy.spec import StrategyRun
+from actors.domain.strategy.spec import Restored, StrategyRun
 
 
 class Phase(StrEnum):
@@ -72,6 +72,8 @@ class StatusDetail(StrEnum):
     MARKET_CLOSED = "market_closed"
     PRICE_BELOW_STOP = "price_below_stop"
     NOT_LISTED = "symbol_not_listed"
+    RESTORED = "restored_from_backup"
+    NEEDS_CONFIRMATION = "needs_confirmation"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +95,8 @@ class StrategyState:
     incarnation has heard that the broker holds no BUY. `below_stop`: the BUY was withdrawn since the price
     had fallen to the stop-loss. `no_buyers_since`: the exit waits in the queue at the circuit. `told_open`: the trader
     knows that the exit waits until then. `exit_tries`: placements of the exit in a row that failed. `probes`: looks at
-    the broker in a row that had no answer.
+    the broker in a row that had no answer. `restored`: the run comes from a backup, and no incarnation has yet found
+    out what has happened to it since.
     """
 
     run: StrategyRun
@@ -132,6 +135,7 @@ class StrategyState:
     feed_late: bool = False
     feed_told: bool = False
     unlisted: bool = False
+    restored: Restored | None = None
 
     @classmethod
     def scheduled(cls, run: StrategyRun) -> Self:
@@ -176,6 +180,8 @@ class StrategyState:
         if self.entry.filled_quantity == 0:
             failed = self.detail in _BUY_FAILED
             return PositionStatus.BUY_FAILED if failed else PositionStatus.NONE
+        if self.detail is StatusDetail.NEEDS_CONFIRMATION:
+            return PositionStatus.BOUGHT
         stopped_out = self.exit_event is OrderEvent.STOPLOSS and not self.closed_outside
         return PositionStatus.EXITED_BY_SL if stopped_out else PositionStatus.SOLD
 
