@@ -193,9 +193,10 @@ def _buy_no_more(state: StrategyState, restored: Restored, now: datetime, *, pro
     """The trader may have stopped it since, which no order book shows: only a new START buys."""
     message = f"{_since(state, restored)}. Nothing was bought: start the strategy again if you still want it"
     if not provable and state.run.buy_at <= now:
+        what = f"{state.run.quantity} {state.run.instrument.symbol}"
         message = (
-            f"{_since(state, restored)}. Whether it has bought {state.run.quantity} {state.run.instrument.symbol} since "
-            "cannot be seen any more: look into the account; what it holds is not guarded"
+            f"{_since(state, restored)}. Whether it has bought {what} since cannot be seen any more: "
+            "look into the account; what it holds is not guarded"
         )
     return _end_restored(replace(state, detail=StatusDetail.RESTORED, message=message), "restored", now)
 
