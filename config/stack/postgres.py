@@ -90,6 +90,8 @@ def initialise_postgres(plan: PostgresPlan, held_fds: tuple[int, ...] = ()) -> N
         _check_version(plan)
         _stop_orphan(plan.data)
         return
+    if plan.user is None:
+        _refuse_a_user_without_name()
     # Made beside and renamed, so that an interrupted initdb is never taken for a database.
     fresh = plan.data.resolve().with_name(plan.data.resolve().name + ".new")
     shutil.rmtree(fresh, ignore_errors=True)
@@ -153,6 +155,17 @@ def await_postgres(plan: PostgresPlan, server: GuardedProcess, cancelled: thread
         return True
 
     server.wait_until(answers, timeout_s=120, cancelled=cancelled)
+
+
+def _refuse_a_user_without_name() -> None:
+    # As containers run with a uid of their own; initdb looks its user up.
+    try:
+        pwd.getpwuid(os.geteuid())
+    except KeyError:
+        raise StackError(
+            f"PostgreSQL needs a user with a name, and the id {os.geteuid()} has no entry in /etc/passwd; "
+            "add one, run as another user, or set TRADEACTORS_DATABASE_URL."
+        ) from None
 
 
 def _wheel_directory() -> Path:
@@ -253,7 +266,7 @@ def _check_version(plan: PostgresPlan) -> None:
     if kept != ours:
         raise StackError(
             f"{plan.data} holds data of PostgreSQL {kept}, but this version of TradeActors has PostgreSQL {ours}. "
-            "Make a backup with the version that you had (tradeactors backup FILE), and restore it into an empty directory "
+            "Make a backup with the version that you had (tradeactors backup FILE), restore it into an empty directory "
             "with this one (tradeactors restore FILE)."
         )
 
