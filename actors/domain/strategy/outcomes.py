@@ -96,7 +96,7 @@ def end(state: StrategyState, now: datetime) -> Step:
     position = state.position
     message, detail, status = state.message, state.detail, RunStatus.STOPPED
     if detail is StatusDetail.NEEDS_CONFIRMATION:
-        pass  # what became of the position is for the trader to say
+        pass  # only the trader can say whether it was sold
     elif state.closed_outside:
         message, detail = "Position was closed outside TradeActors", StatusDetail.CLOSED_OUTSIDE
     elif position.bought:

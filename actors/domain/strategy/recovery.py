@@ -186,7 +186,7 @@ def _wait_for_word(state: StrategyState, restored: Restored, now: datetime) -> S
         "they are not guarded until you say that you still hold them"
     )
     waiting = replace(state, closed_outside=True, detail=StatusDetail.NEEDS_CONFIRMATION, message=message)
-    return _end_restored(waiting, "needs_confirmation", now)
+    return _end_restored(waiting, RaiseAlert("needs_confirmation", message), now)
 
 
 def _buy_no_more(state: StrategyState, restored: Restored, now: datetime, *, provable: bool) -> Step:
@@ -198,12 +198,13 @@ def _buy_no_more(state: StrategyState, restored: Restored, now: datetime, *, pro
             f"{_since(state, restored)}. Whether it has bought {what} since cannot be seen any more: "
             "look into the account; what it holds is not guarded"
         )
-    return _end_restored(replace(state, detail=StatusDetail.RESTORED, message=message), "restored", now)
+    ending = replace(state, detail=StatusDetail.RESTORED, message=message)
+    return _end_restored(ending, RaiseAlert("restored", message), now)
 
 
-def _end_restored(state: StrategyState, alert: str, now: datetime) -> Step:
+def _end_restored(state: StrategyState, alert: RaiseAlert, now: datetime) -> Step:
     ended, decisions = end(state, now)
-    return ended, [LogEvent(LogWord.RESTORED, state.message), RaiseAlert(alert, state.message), *decisions]
+    return ended, [LogEvent(LogWord.RESTORED, state.message), alert, *decisions]
 
 
 def _since(state: StrategyState, restored: Restored) -> str:

@@ -1,9 +1,11 @@
 """The mark that a restore leaves on runs, and what it does to processes of before the restore."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -116,3 +118,20 @@ async def test_the_audit_log_says_that_this_database_was_restored(database: Rest
     async with transaction(database.sessions) as session:
         subject = await session.scalar(text("SELECT subject FROM audit_log WHERE action = 'restored_from_backup'"))
     assert subject == BACKED_UP_AT.isoformat()
+
+
+async def test_the_statement_for_operators_with_a_database_of_their_own_marks_as_a_restore_does(
+    database: RestoredDatabase,
+) -> None:
+    run = await new_run(database.sessions)
+    page = (Path(__file__).parents[4] / "docs" / "operations.md").read_text(encoding="utf-8")
+    statement = re.search(r"UPDATE runs SET epoch = .*?;", page, re.DOTALL)
+    assert statement is not None
+    async with transaction(database.sessions) as session:
+        connection = await session.connection()
+        await connection.exec_driver_sql(re.sub(r"<(.*?)>", r"\1", statement[0]))
+    record = await database.ledger.load_run(run.id)
+    loaded = loaded_run(record, ZoneInfo("Asia/Kolkata"), LateExit.SELL, timedelta(seconds=5))
+    at = datetime.fromisoformat("2026-11-27T18:00:00+05:30")
+    assert load_state(loaded.run, loaded.snapshot).restored == Restored(at, date(2026, 11, 30))
+    assert loaded.epoch > datetime(2026, 1, 1, tzinfo=UTC).timestamp()
