@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import pytest
+
 from config.settings import PREFIX
 from tests.kit.operated import App, processes_of, up
 from tests.kit.paper import PaperControl, PaperExchange, eventually
@@ -39,6 +41,7 @@ def orders(app: App, symbol: str) -> list[tuple[str, int]]:
     return [(row["transaction_type"], row["filled_quantity"]) for row in mine]
 
 
+@pytest.mark.timeout(360)  # two stacks, one after the other
 def test_after_a_restore_a_position_is_sold_once_and_what_was_sold_is_not_sold_again() -> None:
     with PaperExchange(default_source="hold") as paper, temporary_data_dir() as home:
         home.chmod(0o755)
