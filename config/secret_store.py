@@ -8,7 +8,8 @@ import os
 import secrets
 import stat
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -17,14 +18,29 @@ SECRETS_FILE = "secrets.json"
 
 @dataclass(frozen=True, slots=True)
 class StoredSecrets:
-    """What DATA_DIR/secrets.json holds. The first of `encryption_keys` (32 bytes, urlsafe base64) encrypts."""
+    """What DATA_DIR/secrets.json holds. The first of `encryption_keys` (32 bytes, urlsafe base64) encrypts.
+
+    `database`: the embedded database that the keys belong to, by its system identifier; empty before its first start.
+    """
 
     jwt_secret: str
     encryption_keys: tuple[str, ...]
     redis_password: str
+    database: str = ""
 
     def __repr__(self) -> str:
         return "StoredSecrets(<hidden>)"
+
+    @classmethod
+    def from_json(cls, text: str) -> "StoredSecrets":
+        """What `as_file` has written. Raises ValueError, KeyError, TypeError or AttributeError."""
+        content = json.loads(text)
+        return cls(
+            jwt_secret=content["jwt_secret"],
+            encryption_keys=tuple(content["encryption_keys"]),
+            redis_password=content["redis_password"],
+            database=content.get("database", ""),
+        )
 
 
 def read_secrets(data_dir: Path) -> StoredSecrets | None:
@@ -37,15 +53,10 @@ def read_secrets(data_dir: Path) -> StoredSecrets | None:
     try:
         refuse_what_others_may_write(data_dir)
         refuse_what_others_may_write(path)
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return StoredSecrets(
-            jwt_secret=content["jwt_secret"],
-            encryption_keys=tuple(content["encryption_keys"]),
-            redis_password=content["redis_password"],
-        )
+        return StoredSecrets.from_json(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError, PermissionError):
         return None
-    except (json.JSONDecodeError, KeyError, TypeError) as damaged:
+    except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as damaged:
         raise ValueError(
             f"{path} is damaged; restore it, since stored broker keys cannot be read without it"
         ) from damaged
@@ -84,12 +95,55 @@ def create_secrets(data_dir: Path) -> StoredSecrets:
         return existing
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     fresh = StoredSecrets(
-        jwt_secret=secrets.token_urlsafe(48),
+        jwt_secret=new_jwt_secret(),
         encryption_keys=(base64.urlsafe_b64encode(secrets.token_bytes(32)).decode("ascii"),),
         redis_password=secrets.token_urlsafe(32),
     )
-    write_once(data_dir / SECRETS_FILE, json.dumps(asdict(fresh), indent=2) + "\n")
+    write_once(data_dir / SECRETS_FILE, as_file(fresh))
     return read_secrets(data_dir) or fresh
+
+
+def new_jwt_secret() -> str:
+    """A secret that no access token has been signed with yet."""
+    return secrets.token_urlsafe(48)
+
+
+def as_file(stored: StoredSecrets) -> str:
+    """What secrets.json says of them."""
+    return json.dumps(asdict(stored), indent=2) + "\n"
+
+
+def write_secrets(data_dir: Path, stored: StoredSecrets) -> None:
+    """Give a data directory without secrets those of a backup. Raises OSError."""
+    write_once(data_dir / SECRETS_FILE, as_file(stored))
+
+
+def remember_database(data_dir: Path, identifier: str) -> None:
+    """Write down which database the keys belong to, unless there are no secrets here.
+
+    Raises:
+        OSError, ValueError: as `change_keys`.
+    """
+    with locked_secrets(data_dir):
+        stored = read_secrets(data_dir)
+        if stored is not None and stored.database != identifier:
+            changed = replace(stored, database=identifier)
+            _overwrite((data_dir / SECRETS_FILE).resolve(), as_file(changed))
+
+
+@contextmanager
+def locked_secrets(data_dir: Path, *, shared: bool = False) -> Iterator[None]:
+    """Hold the secrets as they are while the block runs, against all who would change them.
+
+    Raises:
+        OSError: there is no such directory.
+    """
+    directory = os.open(data_dir, os.O_RDONLY)
+    try:
+        fcntl.flock(directory, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(directory)
 
 
 def change_keys(data_dir: Path, change: Callable[[tuple[str, ...]], tuple[str, ...]]) -> StoredSecrets:
@@ -100,19 +154,15 @@ def change_keys(data_dir: Path, change: Callable[[tuple[str, ...]], tuple[str, .
         OSError: the file cannot be written; it is as it was.
         ValueError: the file is damaged, or no key would be left.
     """
-    directory = os.open(data_dir, os.O_RDONLY)
-    try:
-        fcntl.flock(directory, fcntl.LOCK_EX)
+    with locked_secrets(data_dir):
         stored = read_secrets(data_dir)
         if stored is None:
             raise FileNotFoundError(f"{data_dir / SECRETS_FILE} cannot be read")
         changed = replace(stored, encryption_keys=change(stored.encryption_keys))
         if not changed.encryption_keys:
             raise ValueError("at least one encryption key must be left")
-        _overwrite((data_dir / SECRETS_FILE).resolve(), json.dumps(asdict(changed), indent=2) + "\n")
+        _overwrite((data_dir / SECRETS_FILE).resolve(), as_file(changed))
         return changed
-    finally:
-        os.close(directory)
 
 
 def _overwrite(path: Path, content: str) -> None:
@@ -129,10 +179,10 @@ def _overwrite(path: Path, content: str) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
-    _sync_directory(path.parent)
+    sync_directory(path.parent)
 
 
-def _sync_directory(path: Path) -> None:
+def sync_directory(path: Path) -> None:
     """Make a rename durable: what is sealed with a new key must never outlive the key."""
     directory = os.open(path, os.O_RDONLY)
     try:

@@ -29,7 +29,7 @@ from pydantic_settings import NoDecode, SettingsConfigDict
 
 from config.login_settings import LoginSettings, Registration
 from config.secret_store import StoredSecrets, create_secrets, is_fernet_key, read_secrets
-from config.values import encrypted_beyond_this_machine, socket_root, split, time_of_day, web_root
+from config.values import absolute_path, encrypted_beyond_this_machine, socket_root, split, time_of_day, web_root
 
 PREFIX = "TRADEACTORS_"
 ENV_FILE = ".env"
@@ -209,7 +209,7 @@ class Settings(LoginSettings):
     @field_validator("data_dir", "secrets_dir", "calendar_overrides", "failpoints", "feed_credentials_file")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
-        return None if value is None else value.expanduser().absolute()
+        return None if value is None else absolute_path(value)
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:
@@ -321,7 +321,10 @@ def _secrets_directory(variables: Mapping[str, str | None]) -> Path | None:
     given = next((value for variable, value in variables.items() if value and variable.upper() == name), None)
     if given is None:
         return None
-    directory = Path(given).expanduser().absolute()
+    try:
+        directory = absolute_path(Path(given))
+    except ValueError as homeless:
+        raise SettingsError([f"{name} {homeless}."]) from None
     if not directory.is_dir() or not os.access(directory, os.R_OK | os.X_OK):
         raise SettingsError([f"{name} {directory} is not a directory that can be read."])
     return directory

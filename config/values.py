@@ -2,6 +2,7 @@
 
 import re
 from ipaddress import ip_address
+from pathlib import Path
 from urllib.parse import urlsplit
 
 
@@ -44,3 +45,16 @@ def time_of_day(value: object) -> object:
     if isinstance(value, str) and not re.fullmatch(r"\d\d:\d\d(:\d\d)?", value):
         raise ValueError("must be a time of day such as 15:20")
     return value
+
+
+def absolute_path(path: Path) -> Path:
+    """A path from the root, `~` being the home of the user. Raises ValueError."""
+    try:
+        return path.expanduser().absolute()
+    except RuntimeError:  # neither HOME nor an entry in /etc/passwd
+        raise ValueError(f"must be a path from the root such as /var/lib/tradeactors: {path} needs a home") from None
+
+
+def host_in_url(host: str) -> str:
+    """A host as it stands in an address: IPv6 in brackets."""
+    return f"[{host}]" if ":" in host else host

@@ -198,7 +198,7 @@ class StrategyShell:
 
     async def _recover(self) -> RunRecovered:
         """The first incarnation cannot have sent anything; every later one must know the book before it acts."""
-        if self._epoch == FIRST_EPOCH and self._state.phase is Phase.SCHEDULED:
+        if self._epoch == FIRST_EPOCH and self._state.phase is Phase.SCHEDULED and self._state.restored is None:
             return RunRecovered(first=True)
         begun, told = self._clock.now(), False
 

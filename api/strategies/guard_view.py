@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime, timedelta, tzinfo
 
+from actors.domain.strategy.state import StatusDetail
 from api.strategies.schemas import Guard
 
 CONFIRMED_WITHIN = timedelta(seconds=15)
@@ -14,6 +15,8 @@ _SELLING = "selling"
 
 def guard_of(runtime: Mapping[str, str], now: datetime, zone: tzinfo) -> Guard:
     """From `runtime:{id}`."""
+    if runtime["terminated_at"] and runtime.get("status_detail") == StatusDetail.NEEDS_CONFIRMATION:
+        return Guard(state="not_guarded", reason=runtime["message"])
     if runtime["terminated_at"] or runtime["position"] not in {_OPEN, _SELLING}:
         return NOTHING_HELD
     if runtime["position"] == _SELLING:

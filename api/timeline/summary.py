@@ -81,7 +81,7 @@ def _unsold(of: RunLegs) -> str:
     run, first, last = of.run, of.first_exit, of.last_exit
     if run.status_detail == StatusDetail.CLOSED_OUTSIDE:
         return "closed outside TradeActors"
-    if run.status_detail == StatusDetail.MISSED_EXECUTION:
+    if run.status_detail in {StatusDetail.MISSED_EXECUTION, StatusDetail.NEEDS_CONFIRMATION}:
         return run.message
     if first is None or last is None or last.outcome == "waiting":
         stop_loss = to_rupees(run.stop_loss_paise)

@@ -226,8 +226,14 @@ class TradingCalendars:
 
     async def get(self, name: CalendarName) -> TradingCalendar:
         """The calendar of that name. The first XNSE takes a second (pandas), in a thread."""
+        if name != "24x7" and self._nse is None:
+            return await asyncio.to_thread(self.load, name)
+        return self.load(name)
+
+    def load(self, name: CalendarName) -> TradingCalendar:
+        """The same, blocking."""
         if name == "24x7":
             return AlwaysOpen()
         if self._nse is None:
-            self._nse = await asyncio.to_thread(NseCalendar, self._overrides)
+            self._nse = NseCalendar(self._overrides)
         return self._nse

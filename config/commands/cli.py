@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from config.commands.backup import backup, restore
 from config.commands.demo import demo
 from config.commands.prune import prune
 from config.commands.replay import replay
@@ -31,6 +32,8 @@ app = typer.Typer(
 app.command()(demo)
 app.command()(replay)
 app.command()(prune)
+app.command()(backup)
+app.command()(restore)
 app.command("add-user")(add_user)
 app.command()(invite)
 app.command("reset-password")(reset_password)

@@ -46,6 +46,20 @@ class PostgresPlan:
         return f"postgresql{driver}://postgres@/{database}?host={self.sockets}"
 
 
+def postgres_programs() -> Path:
+    """Where `pg_dump`, `pg_restore` and the others are.
+
+    Raises:
+        StackError: the wheel is not installed.
+    """
+    return _wheel_directory() / _INSTALLATION / "bin"
+
+
+def postgres_version() -> int:
+    """The major version of the programs."""
+    return int(_INSTALLATION.removeprefix("pginstall"))
+
+
 def plan_postgres(data_dir: Path, logs: Path) -> PostgresPlan:
     """Decide where everything is and make the socket directory (short, private, new for each run).
 
@@ -55,7 +69,7 @@ def plan_postgres(data_dir: Path, logs: Path) -> PostgresPlan:
     wheel = _wheel_directory()
     if os.geteuid() != 0:
         sockets = Path(tempfile.mkdtemp(prefix="ta-pg-", dir=short_temporary_directory()))
-        return PostgresPlan(wheel / _INSTALLATION / "bin", data_dir / "postgres", sockets, None, logs)
+        return PostgresPlan(postgres_programs(), data_dir / "postgres", sockets, None, logs)
     user = _system_user()
     # The server's user must pass through DATA_DIR to its own part; the other parts keep their own modes.
     data_dir.chmod(0o711)
@@ -76,6 +90,8 @@ def initialise_postgres(plan: PostgresPlan, held_fds: tuple[int, ...] = ()) -> N
         _check_version(plan)
         _stop_orphan(plan.data)
         return
+    if plan.user is None:
+        _refuse_a_user_without_name()
     # Made beside and renamed, so that an interrupted initdb is never taken for a database.
     fresh = plan.data.resolve().with_name(plan.data.resolve().name + ".new")
     shutil.rmtree(fresh, ignore_errors=True)
@@ -139,6 +155,17 @@ def await_postgres(plan: PostgresPlan, server: GuardedProcess, cancelled: thread
         return True
 
     server.wait_until(answers, timeout_s=120, cancelled=cancelled)
+
+
+def _refuse_a_user_without_name() -> None:
+    # As containers run with a uid of their own; initdb looks its user up.
+    try:
+        pwd.getpwuid(os.geteuid())
+    except KeyError:
+        raise StackError(
+            f"PostgreSQL needs a user with a name, and the id {os.geteuid()} has no entry in /etc/passwd; "
+            "add one, run as another user, or set TRADEACTORS_DATABASE_URL."
+        ) from None
 
 
 def _wheel_directory() -> Path:
@@ -235,9 +262,13 @@ def _copy_programs(wheel: Path, copy: Path) -> None:
 
 def _check_version(plan: PostgresPlan) -> None:
     kept = (plan.data / "PG_VERSION").read_text(encoding="ascii").strip()
-    ours = _INSTALLATION.removeprefix("pginstall")
+    ours = str(postgres_version())
     if kept != ours:
-        raise StackError(f"{plan.data} holds data of PostgreSQL {kept}, but this is {ours}; dump and restore it.")
+        raise StackError(
+            f"{plan.data} holds data of PostgreSQL {kept}, but this version of TradeActors has PostgreSQL {ours}. "
+            "Make a backup with the version that you had (tradeactors backup FILE), restore it into an empty directory "
+            "with this one (tradeactors restore FILE)."
+        )
 
 
 def _stop_orphan(data: Path) -> None:

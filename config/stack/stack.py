@@ -13,6 +13,7 @@ from typing import Self
 from config.ray_settings import ray_environment
 from config.secret_store import create_secrets
 from config.settings import PREFIX, Settings
+from config.stack.completeness import refuse_incomplete, remember
 from config.stack.data_directory import DataDirectoryLock
 from config.stack.guarded_process import (
     Command,
@@ -33,6 +34,7 @@ from config.stack.postgres import (
 )
 from config.stack.ray import RayPlan, await_ray, plan_ray, ray_command
 from config.stack.valkey import ValkeyPlan, await_valkey, plan_valkey, valkey_command
+from config.values import host_in_url
 
 __all__ = ["Part", "Stack", "StackError"]
 
@@ -99,7 +101,7 @@ class Stack:
         """Where people find the parts that have an address, by name."""
         urls = {}
         if Part.API in self._parts:
-            urls["API"] = f"http://{_reachable(self.settings.api_host)}:{self.settings.api_port}"
+            urls["API"] = f"http://{host_in_url(_reachable(self.settings.api_host))}:{self.settings.api_port}"
         if Part.RAY in self._parts:
             urls["dashboard"] = f"http://127.0.0.1:{self.settings.dashboard_port}"
         if Part.PAPER in self._parts:
@@ -153,6 +155,7 @@ class Stack:
             "dashboard_port": settings.dashboard_port or dashboard,
         }
         if Part.POSTGRES in self._parts:
+            refuse_incomplete(settings.data_dir)
             self._postgres = plan_postgres(settings.data_dir, logs)
             update["database_url"] = self._postgres.url()
         if Part.VALKEY in self._parts:
@@ -207,6 +210,7 @@ class Stack:
         initialise_postgres(self._postgres, (self._lock.descriptor,))
         server = self._launch(Part.POSTGRES, postgres_command(self._postgres))
         await_postgres(self._postgres, server, self._stopping)
+        remember(self.settings.data_dir)
         if self._migrate:
             self._migrate_database()
 

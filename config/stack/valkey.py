@@ -51,10 +51,10 @@ def valkey_command(plan: ValkeyPlan) -> Command:
     plan.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     lines = [
         "port 0",
-        f'unixsocket "{plan.socket}"',
+        f"unixsocket {_quoted(plan.socket)}",
         "unixsocketperm 700",
         f"requirepass {plan.password}",
-        f'dir "{plan.data}"',
+        f"dir {_quoted(plan.data)}",
         "appendonly yes",
         "appendfsync everysec",
         'save ""',
@@ -63,7 +63,7 @@ def valkey_command(plan: ValkeyPlan) -> Command:
     ]
     configuration = plan.data / "valkey.conf"
     handle = os.open(configuration, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8") as stream:
+    with os.fdopen(handle, "w", encoding="utf-8", errors="surrogateescape") as stream:
         stream.write("\n".join(lines) + "\n")
     argv = (str(_server_program()), str(configuration))
     return Command("Valkey", argv, plan.logs / "valkey.log", remove=(plan.sockets,))
@@ -76,6 +76,12 @@ def await_valkey(plan: ValkeyPlan, server: GuardedProcess, cancelled: threading.
         StackError: it ended or is not ready within a minute.
     """
     server.wait_until(lambda: _answers(plan), timeout_s=60, cancelled=cancelled)
+
+
+def _quoted(path: Path) -> str:
+    # As `sdssplitargs` of Valkey reads a word between double quotes.
+    text = str(path).replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n").replace("\r", r"\r")
+    return f'"{text}"'
 
 
 def _server_program() -> Path:

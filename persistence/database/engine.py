@@ -11,8 +11,10 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from psycopg.errors import InsufficientPrivilege, LockNotAvailable, ProgramLimitExceeded, QueryCanceled
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import Connection, create_engine, make_url, text
 from sqlalchemy.exc import DataError, IntegrityError, InterfaceError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
@@ -79,7 +81,7 @@ async def transaction(sessions: Sessions) -> AsyncIterator[AsyncSession]:
         ConstraintViolated: if a row breaks a rule of the schema.
         RecordRefused: if PostgreSQL cannot store a value, in whatever row it is.
     """
-    with _translated():
+    with translated_errors():
         async with sessions.begin() as session:
             yield session
 
@@ -111,16 +113,17 @@ def migrate(database_url: str) -> None:
 
     Raises:
         DatabaseUnavailable: if PostgreSQL does not answer.
-        SchemaRefused: if the user of the URL lacks a privilege.
+        SchemaRefused: if the user of the URL lacks a privilege, or a later version has made the schema.
     """
     engine = create_engine(database_url, connect_args=_CONNECTING)
     try:
-        with _translated(), engine.connect() as connection:
+        with translated_errors(), engine.connect() as connection:
             # A session lock: the second starter waits here, then finds nothing left to do.
             connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": _MIGRATION_LOCK})
             connection.commit()
             config = migration_config()
             config.attributes["connection"] = connection
+            _refuse_a_later_schema(connection, config)
             command.upgrade(config, "head")
     except ProgrammingError as error:
         if isinstance(error.orig, InsufficientPrivilege):
@@ -128,6 +131,23 @@ def migrate(database_url: str) -> None:
         raise
     finally:
         engine.dispose()
+
+
+def knows_revision(revision: str) -> bool:
+    """Whether this version has the migration that makes a schema of that revision."""
+    return revision in {script.revision for script in ScriptDirectory.from_config(migration_config()).walk_revisions()}
+
+
+def _refuse_a_later_schema(connection: Connection, config: Config) -> None:
+    known = ScriptDirectory.from_config(config)
+    heads = MigrationContext.configure(connection).get_current_heads()
+    connection.commit()
+    for revision in heads:
+        if not knows_revision(revision):
+            raise SchemaRefused(
+                f"its schema is of revision {revision}, and this version of TradeActors knows them up to "
+                f"{known.get_current_head()}: a later version has used it. Start that version, or restore a backup"
+            )
 
 
 def migration_config() -> Config:
@@ -138,7 +158,8 @@ def migration_config() -> Config:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def translated_errors() -> Iterator[None]:
+    """Raise what `transaction` does, where a block asks the database by other means."""
     try:
         yield
     except (DataError, UnicodeError) as error:  # of half a surrogate pair psycopg makes no error of its own

@@ -97,7 +97,9 @@ def end(state: StrategyState, now: datetime) -> Step:
     """The run is over. What it says about itself is final."""
     position = state.position
     message, detail, status = state.message, state.detail, RunStatus.STOPPED
-    if state.closed_outside:
+    if detail is StatusDetail.NEEDS_CONFIRMATION:
+        pass  # only the trader can say whether it was sold
+    elif state.closed_outside:
         message, detail = "Position was closed outside TradeActors", StatusDetail.CLOSED_OUTSIDE
     elif position.bought:
         detail = StatusDetail.STOPPED_BY_USER if state.stop_requested else StatusDetail.NONE

@@ -4,28 +4,46 @@ The one path for a crashed actor, a lost node and a restarted cluster. An exit t
 a record is either in the book that has just been read, or its claim still holds the strategy's lock, and then execution
 looks before it sends. The shares may be gone all the same, sold by hand or squared off in the meantime: the first
 exit of every new incarnation asks the account, and an intraday position of an earlier day is asked for at once.
+
+A run out of a backup has a past that its journal does not know. The order book shows what the broker did in it, as long
+as no session has passed that today's book does not show; it never shows what the trader did. So such a run buys nothing
+by itself, goes on guarding only where the book proves what is left, and otherwise waits for the trader's word.
 """
 
 from dataclasses import replace
 from datetime import datetime
 
 from actors.domain.identifiers import Product
+from actors.domain.money import to_rupees
+from actors.domain.orders.log_events import LogWord
 from actors.domain.orders.order import Order
 from actors.domain.prices.stop_loss import watch_start
 from actors.domain.session import TriggerVerdict, trigger_verdict
 from actors.domain.strategy import entries, exits
 from actors.domain.strategy import events as ev
-from actors.domain.strategy.decisions import AskCover, Decision, SendOrder, SetTimer, WatchPrice
+from actors.domain.strategy.decisions import (
+    AskCover,
+    Decision,
+    LogEvent,
+    RaiseAlert,
+    SendOrder,
+    SetTimer,
+    WatchPrice,
+)
 from actors.domain.strategy.events import Timer
 from actors.domain.strategy.outcomes import Step, end, report_log
 from actors.domain.strategy.reconciliation import adopt
+from actors.domain.strategy.spec import Restored
 from actors.domain.strategy.state import Phase, RunStatus, StatusDetail, StrategyState
 
 
 def resume(state: StrategyState, event: ev.RunRecovered, now: datetime) -> Step:
     """See the head of this module."""
     adopted = replace(adopt(state, event.reports), ask_first=not event.first)
-    after, decisions = _resume(state, adopted, event, now)
+    if state.restored is not None and state.phase is not Phase.ENDED:
+        after, decisions = _resume_restored(state, adopted, state.restored, event, now)
+    else:
+        after, decisions = _resume(state, adopted, event, now)
     return after, [*decisions, *_found(state, adopted)]
 
 
@@ -131,3 +149,63 @@ def _resume_exit(state: StrategyState, now: datetime) -> Step:
     if after.phase is Phase.EXIT_FAILED and state.phase is Phase.EXIT_FAILED:
         decisions = [SetTimer(Timer.RETRY, now), *decisions]
     return after, [*decisions, *_follow_entry(after, now), WatchPrice(None)]
+
+
+def _resume_restored(
+    marked: StrategyState, found: StrategyState, restored: Restored, event: ev.RunRecovered, now: datetime
+) -> Step:
+    before, adopted = replace(marked, restored=None), replace(found, restored=None)
+    provable = now.astimezone(adopted.run.buy_at.tzinfo).date() <= restored.provable_until
+    bought = adopted.entry.filled_quantity > 0
+    over = bought and adopted.open_quantity <= 0 and not any(order.live for order in adopted.exits)
+    if over or (provable and (bought or adopted.entry.order_id is not None)):
+        after, decisions = _resume(before, adopted, event, now)
+        return after, [*decisions, *_goes_on(after, restored)]
+    if bought:
+        return _wait_for_word(adopted, restored, now)
+    return _buy_no_more(adopted, restored, now, provable=provable)
+
+
+def _goes_on(state: StrategyState, restored: Restored) -> list[Decision]:
+    """What the trader has changed since the backup is lost, and he must hear it while it matters."""
+    if state.phase is Phase.ENDED:
+        return []
+    what = f"{state.open_quantity or state.run.quantity} {state.run.instrument.symbol}"
+    message = (
+        f"{_since(state, restored)}: {what}, stop-loss ₹{to_rupees(state.stop_loss)}. "
+        "A stop-loss that was moved since then is back where it was; move it again"
+    )
+    return [LogEvent(LogWord.RESTORED, message), RaiseAlert("restored", message)]
+
+
+def _wait_for_word(state: StrategyState, restored: Restored, now: datetime) -> Step:
+    """The shares may have been sold on a day that no order book shows any more: those of the account may be others."""
+    quantity, symbol = state.open_quantity, state.run.instrument.symbol
+    message = (
+        f"{_since(state, restored)}. Whether its {quantity} {symbol} were sold since cannot be seen any more: "
+        "they are not guarded until you say that you still hold them"
+    )
+    waiting = replace(state, closed_outside=True, detail=StatusDetail.NEEDS_CONFIRMATION, message=message)
+    return _end_restored(waiting, RaiseAlert("needs_confirmation", message), now)
+
+
+def _buy_no_more(state: StrategyState, restored: Restored, now: datetime, *, provable: bool) -> Step:
+    """The trader may have stopped it since, which no order book shows: only a new START buys."""
+    message = f"{_since(state, restored)}. Nothing was bought: start the strategy again if you still want it"
+    if not provable and state.run.buy_at <= now:
+        what = f"{state.run.quantity} {state.run.instrument.symbol}"
+        message = (
+            f"{_since(state, restored)}. Whether it has bought {what} since cannot be seen any more: "
+            "look into the account; what it holds is not guarded"
+        )
+    ending = replace(state, detail=StatusDetail.RESTORED, message=message)
+    return _end_restored(ending, RaiseAlert("restored", message), now)
+
+
+def _end_restored(state: StrategyState, alert: RaiseAlert, now: datetime) -> Step:
+    ended, decisions = end(state, now)
+    return ended, [LogEvent(LogWord.RESTORED, state.message), alert, *decisions]
+
+
+def _since(state: StrategyState, restored: Restored) -> str:
+    return f"Restored from the backup of {restored.backed_up_at.astimezone(state.run.buy_at.tzinfo):%Y-%m-%d %H:%M:%S}"

@@ -13,7 +13,7 @@ from actors.domain.identifiers import IntentId, Leg, Side
 from actors.domain.money import Paise, round_rupees
 from actors.domain.orders.order import FailureKind, Intent, Order, OrderEvent, OrderStage
 from actors.domain.prices.stop_move_log import StopMoveLog
-from actors.domain.strategy.spec import StrategyRun
+from actors.domain.strategy.spec import Restored, StrategyRun
 from actors.domain.strategy.state import Phase, RunStatus, StatusDetail, StrategyState
 
 
@@ -96,11 +96,14 @@ def dump_state(state: StrategyState) -> dict[str, Any]:
         "told_open": state.told_open.isoformat() if state.told_open else None,
         "exit_tries": state.exit_tries,
         "logged_stop": state.move_log.level,
+        "restored": _dump_restored(state.restored),
     }
 
 
 def load_state(run: StrategyRun, data: Mapping[str, Any] | None) -> StrategyState:
     """The inverse of `dump_state`; without a snapshot, the state that START makes.
+
+    A restore marks each open run in its snapshot; for a run that had none yet, the mark is all that there is.
 
     Trades that the earlier incarnation has not heard of count like any since the first fill. A snapshot of an earlier
     release does not say when that was; the order book may (`recovery`).
@@ -108,6 +111,8 @@ def load_state(run: StrategyRun, data: Mapping[str, Any] | None) -> StrategyStat
     state = StrategyState.scheduled(run)
     if data is None:
         return state
+    if "phase" not in data:
+        return replace(state, restored=_load_restored(data))
     return replace(
         state,
         phase=Phase(data["phase"]),
@@ -142,6 +147,7 @@ def _load_later(data: Mapping[str, Any]) -> dict[str, Any]:
         "told_open": datetime.fromisoformat(told_open) if told_open else None,
         "exit_tries": data.get("exit_tries", 0),
         "move_log": StopMoveLog(data.get("logged_stop")),
+        "restored": _load_restored(data),
     }
 
 
@@ -184,3 +190,19 @@ def _dump_instant(at: datetime | None) -> str | None:
 
 def _load_instant(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
+
+
+def _dump_restored(restored: Restored | None) -> dict[str, str] | None:
+    if restored is None:
+        return None
+    return {
+        "backed_up_at": restored.backed_up_at.isoformat(),
+        "provable_until": restored.provable_until.isoformat(),
+    }
+
+
+def _load_restored(data: Mapping[str, Any]) -> Restored | None:
+    mark = data.get("restored")
+    if mark is None:
+        return None
+    return Restored(datetime.fromisoformat(mark["backed_up_at"]), date.fromisoformat(mark["provable_until"]))

@@ -1,7 +1,7 @@
 """What one START fixes for its run: the strategy as the trader wrote it, and the instants of its session."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from actors.domain.errors import InvalidValue
 from actors.domain.identifiers import Instrument, IntentId, Leg, Product, Side, order_tag
@@ -52,3 +52,15 @@ class StrategyRun:
         """The wish to sell `quantity` shares. Stop-loss, timed SELL and STOP all compete for the same one."""
         intent_id = IntentId(self.run_id, Leg.EXIT, seq)
         return Intent(intent_id, order_tag(self.tag_key, intent_id), Side.SELL, quantity, event)
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """The run's journal comes from a backup: what has happened to the run since, only the broker knows.
+
+    `backed_up_at`: the backup has everything up to then. `provable_until`: the last day whose order book shows
+    everything that the broker has done since; the book of a later day begins after a session that nothing here saw.
+    """
+
+    backed_up_at: datetime
+    provable_until: date

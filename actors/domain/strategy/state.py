@@ -17,7 +17,7 @@ from actors.domain.orders.order import Order, OrderEvent
 from actors.domain.orders.position import Position, PositionStatus, fold_position
 from actors.domain.prices.stop_move_log import NO_MOVES, StopMoveLog
 from actors.domain.strategy import events as ev
-from actors.domain.strategy.spec import StrategyRun
+from actors.domain.strategy.spec import Restored, StrategyRun
 
 
 class Phase(StrEnum):
@@ -73,6 +73,8 @@ class StatusDetail(StrEnum):
     MARKET_CLOSED = "market_closed"
     PRICE_BELOW_STOP = "price_below_stop"
     NOT_LISTED = "symbol_not_listed"
+    RESTORED = "restored_from_backup"
+    NEEDS_CONFIRMATION = "needs_confirmation"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +96,8 @@ class StrategyState:
     incarnation has heard that the broker holds no BUY. `below_stop`: the BUY was withdrawn since the price
     had fallen to the stop-loss. `no_buyers_since`: the exit waits in the queue at the circuit. `told_open`: the trader
     knows that the exit waits until then. `exit_tries`: placements of the exit in a row that failed. `probes`: looks at
-    the broker in a row that had no answer. `move_log`: which moves of the stop-loss the log knows.
+    the broker in a row that had no answer. `move_log`: which moves of the stop-loss the log knows. `restored`: the run
+    comes from a backup, and no incarnation has yet found out what has happened to it since.
     """
 
     run: StrategyRun
@@ -134,6 +137,7 @@ class StrategyState:
     feed_told: bool = False
     unlisted: bool = False
     move_log: StopMoveLog = NO_MOVES
+    restored: Restored | None = None
 
     @classmethod
     def scheduled(cls, run: StrategyRun) -> Self:
@@ -178,6 +182,8 @@ class StrategyState:
         if self.entry.filled_quantity == 0:
             failed = self.detail in _BUY_FAILED
             return PositionStatus.BUY_FAILED if failed else PositionStatus.NONE
+        if self.detail is StatusDetail.NEEDS_CONFIRMATION:
+            return PositionStatus.BOUGHT
         stopped_out = self.exit_event is OrderEvent.STOPLOSS and not self.closed_outside
         return PositionStatus.EXITED_BY_SL if stopped_out else PositionStatus.SOLD
 

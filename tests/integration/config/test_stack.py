@@ -1,6 +1,7 @@
 """PostgreSQL and Valkey as `up` runs them: what survives, what is refused, and that nothing is ever left behind."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -246,6 +247,23 @@ def test_a_deep_data_directory_works(data_dir: Path) -> None:
 
     with databases(deep) as stack:
         assert run_sql(stack, "SELECT 1") == [(1,)]
+
+
+def test_a_data_directory_with_quotes_and_backslashes_works(data_dir: Path) -> None:
+    data_dir.chmod(0o755)
+
+    with databases(data_dir / 'a "quoted" \\ name') as stack:
+        assert run_sql(stack, "SELECT 1") == [(1,)]
+        assert valkey(stack).ping()
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("unshare"), reason="needs a user that is not known")
+def test_a_user_without_a_name_hears_what_postgresql_needs(data_dir: Path) -> None:
+    line = ["unshare", "--user", "--map-user=54321", "--map-group=54321", sys.executable, "-c", STARTER, str(data_dir)]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
+    if "unshare" in done.stderr.splitlines()[0]:
+        pytest.skip("no user namespaces here")
+    assert "the id 54321 has no entry in /etc/passwd; add one, run as another user, or set" in done.stderr
 
 
 def test_a_guardian_ends_every_descendant_even_the_stubborn(tmp_path: Path) -> None:

@@ -63,3 +63,8 @@ def test_a_working_exit_and_one_that_failed_are_told_apart() -> None:
     assert guard(position="selling").state == "exiting"
     failed = guard(position="selling", status="paused", message="Broker unreachable")
     assert (failed.state, failed.reason) == ("exit_failed", "Broker unreachable")
+
+
+def test_shares_that_wait_for_the_traders_word_are_said_to_be_unguarded() -> None:
+    said = guard(terminated_at=NOW.isoformat(), status_detail="needs_confirmation", message="Say that you hold them")
+    assert (said.state, said.reason, said.by) == ("not_guarded", "Say that you hold them", [])

@@ -1,0 +1,230 @@
+"""The file of a backup: a tar, whose first member says what the others are, with their checksums.
+
+Nothing in it is believed before it is checked: members are copied by name, never unpacked, and a name, a kind or a
+content that the manifest does not announce refuses the whole file.
+"""
+
+import errno
+import hashlib
+import io
+import json
+import os
+import shutil
+import tarfile
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import IO, Any
+
+from config.backup.errors import BackupRefused
+from config.secret_store import sync_directory
+
+FORMAT = 1
+"""The format of the files that this version writes, and the newest that it reads."""
+
+DATABASE, SECRETS, PAPER_LEDGER, CALENDAR = "database.dump", "secrets.json", "paper-ledger.jsonl", "calendar-overrides"
+_MEMBERS = frozenset({DATABASE, SECRETS, PAPER_LEDGER, CALENDAR})
+_MANIFEST, _MANIFEST_SUM = "manifest.json", "manifest.sha256"
+_MANIFEST_LIMIT = 1 << 20
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A file of a backup: its size in bytes, and the SHA-256 of its content."""
+
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """What a backup is. `backed_up_at`: everything up to then is in it. `revision`: of the database's schema.
+
+    `while_running`: a stack was running. `settings`: those of its settings that are no secrets and of no one machine.
+    `calendar_name`: what the file of CALENDAR_OVERRIDES was called, if there was one. `foreign_keys`: broker
+    connections that no key of the backup opens, since their keys are the operator's.
+    """
+
+    backed_up_at: datetime
+    product_version: str
+    postgres_version: int
+    revision: str
+    while_running: bool
+    foreign_keys: int = 0
+    calendar_name: str = ""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, Member] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """As the file has it."""
+        values = asdict(self) | {"format": FORMAT, "backed_up_at": self.backed_up_at.isoformat()}
+        return json.dumps(values, indent=2, sort_keys=True) + "\n"
+
+    @classmethod
+    def from_json(cls, text: bytes) -> "Manifest":
+        """Read it.
+
+        Raises:
+            ValueError, KeyError, TypeError: it is not one.
+            BackupRefused: a later version of the product has written it.
+        """
+        values: dict[str, Any] = json.loads(text)
+        if values["format"] > FORMAT:
+            raise BackupRefused(
+                f"The backup has format {values['format']} and was made by version {values['product_version']}, which "
+                f"is newer than this one; restore it with that version."
+            )
+        at = datetime.fromisoformat(values["backed_up_at"])
+        if at.tzinfo is None:
+            raise ValueError("an instant without a time zone")
+        return cls(
+            backed_up_at=at,
+            product_version=str(values["product_version"]),
+            postgres_version=int(values["postgres_version"]),
+            revision=str(values["revision"]),
+            while_running=bool(values["while_running"]),
+            foreign_keys=int(values["foreign_keys"]),
+            calendar_name=Path(str(values["calendar_name"])).name,
+            settings={str(name): str(value) for name, value in values["settings"].items()},
+            files={name: Member(int(about["size"]), str(about["sha256"])) for name, about in values["files"].items()},
+        )
+
+
+def describe(path: Path) -> Member:
+    """Size and checksum of a file that goes into a backup."""
+    with path.open("rb") as stream:
+        return Member(path.stat().st_size, hashlib.file_digest(stream, "sha256").hexdigest())
+
+
+def write_archive(target: Path, manifest: Manifest, files: Mapping[str, Path], *, replace_old: bool) -> None:
+    """Write the backup under a temporary name beside `target`, mode 0600, and put it in place whole and durably.
+
+    Raises:
+        BackupRefused: the file exists and `replace_old` is not set.
+        OSError: it cannot be written; there is nothing new then.
+    """
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-")
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as tar:
+                text = manifest.to_json().encode()
+                _add(tar, _MANIFEST, io.BytesIO(text), len(text), manifest.backed_up_at)
+                summed = hashlib.sha256(text).hexdigest().encode()
+                _add(tar, _MANIFEST_SUM, io.BytesIO(summed), len(summed), manifest.backed_up_at)
+                for member, path in files.items():
+                    with path.open("rb") as content:
+                        _add(tar, member, content, manifest.files[member].size, manifest.backed_up_at)
+            stream.flush()
+            os.fsync(stream.fileno())
+        _put_in_place(temporary, target, replace_old=replace_old)
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync_directory(target.parent)
+
+
+def _add(tar: tarfile.TarFile, name: str, content: IO[bytes], size: int, at: datetime) -> None:
+    about = tarfile.TarInfo(name)
+    about.size, about.mode, about.mtime = size, 0o600, int(at.timestamp())
+    tar.addfile(about, content)
+
+
+def _put_in_place(temporary: Path, target: Path, *, replace_old: bool) -> None:
+    if replace_old:
+        temporary.replace(target)
+        return
+    try:
+        os.link(temporary, target)  # unlike a rename, it never takes the place of a file that has just come
+    except FileExistsError:
+        raise BackupRefused(f"{target} exists already; choose another name, or --force to replace it.") from None
+    except OSError:  # a file system without hard links
+        if target.exists():
+            raise BackupRefused(f"{target} exists already; choose another name, or --force to replace it.") from None
+        temporary.replace(target)
+
+
+class OpenBackup:
+    """A backup that has been checked as a whole; its members can be copied out of it."""
+
+    def __init__(self, tar: tarfile.TarFile, manifest: Manifest, members: Mapping[str, tarfile.TarInfo]) -> None:
+        self.manifest = manifest
+        self._tar, self._members = tar, members
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._members
+
+    def copy(self, name: str, target: Path) -> None:
+        """Write a member into a new file of mode 0600, durably. Raises OSError."""
+        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(descriptor, "wb") as out:
+            shutil.copyfileobj(_content(self._tar, self._members[name]), out, _CHUNK)
+            out.flush()
+            os.fsync(out.fileno())
+
+    def read(self, name: str) -> bytes:
+        """A small member."""
+        return _content(self._tar, self._members[name]).read()
+
+
+@contextmanager
+def open_backup(path: Path) -> Iterator[OpenBackup]:
+    """Check every byte of a backup, then hand it over.
+
+    Raises:
+        BackupRefused: it cannot be read, is damaged or incomplete, holds what no backup holds, or is of a later format.
+    """
+    try:
+        if not path.is_file():
+            raise FileNotFoundError(errno.ENOENT, "there is no such file")
+        stream = path.open("rb")
+    except OSError as refused:
+        raise BackupRefused(f"Cannot read {path}: {refused.strerror}.") from refused
+    with stream, _tar(path, stream) as tar:
+        try:
+            manifest, members = _checked(tar)
+        except (tarfile.TarError, OSError, ValueError, KeyError, TypeError, AttributeError) as damaged:
+            raise BackupRefused(
+                f"{path} is damaged or is not a backup of TradeActors ({damaged}); nothing was restored."
+            ) from damaged
+        yield OpenBackup(tar, manifest, members)
+
+
+def _tar(path: Path, stream: IO[bytes]) -> tarfile.TarFile:
+    try:
+        return tarfile.open(fileobj=stream, mode="r:")
+    except (tarfile.TarError, OSError) as foreign:
+        raise BackupRefused(f"{path} is not a backup of TradeActors; nothing was restored.") from foreign
+
+
+def _checked(tar: tarfile.TarFile) -> tuple[Manifest, Mapping[str, tarfile.TarInfo]]:
+    members: dict[str, tarfile.TarInfo] = {}
+    for about in tar:
+        if about.type not in (tarfile.REGTYPE, tarfile.AREGTYPE) or about.issparse():
+            raise ValueError(f"{about.name!r} is no ordinary file")
+        if about.name not in _MEMBERS | {_MANIFEST, _MANIFEST_SUM} or about.name in members:
+            raise ValueError(f"{about.name!r} is no file of a backup, or is there twice")
+        members[about.name] = about
+    if not {_MANIFEST, _MANIFEST_SUM} <= members.keys() or members[_MANIFEST].size > _MANIFEST_LIMIT:
+        raise ValueError("there is no manifest")
+    text = _content(tar, members.pop(_MANIFEST)).read()
+    if hashlib.sha256(text).hexdigest().encode() != _content(tar, members.pop(_MANIFEST_SUM)).read(64):
+        raise ValueError("the manifest has another checksum")
+    manifest = Manifest.from_json(text)
+    if members.keys() != manifest.files.keys() or not {DATABASE, SECRETS} <= members.keys():
+        raise ValueError("its files are not those of its manifest")
+    for name, about in members.items():
+        summed = hashlib.file_digest(_content(tar, about), "sha256").hexdigest()  # type: ignore[arg-type] # any stream
+        if Member(about.size, summed) != manifest.files[name]:
+            raise ValueError(f"{name} has another checksum")
+    return manifest, members
+
+
+def _content(tar: tarfile.TarFile, about: tarfile.TarInfo) -> IO[bytes]:
+    content = tar.extractfile(about)
+    if content is None:
+        raise ValueError(f"{about.name!r} has no content")
+    return content

@@ -1,0 +1,161 @@
+"""Making a backup of an embedded stack, also while its strategies trade."""
+
+import importlib.metadata
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from config.backup import archive, database
+from config.backup.archive import Manifest
+from config.backup.errors import BackupRefused
+from config.secret_store import SECRETS_FILE, StoredSecrets, as_file, locked_secrets, read_secrets
+from config.settings import PREFIX, Settings
+from config.stack.completeness import refuse_incomplete, system_identifier
+from config.stack.data_directory import RunningStack, find_running_stack
+from config.stack.postgres import DATABASE, postgres_version
+from config.stack.postgres_alone import postgres_alone
+from persistence.secrets.encryption import decode_key, key_version
+
+_OF_ONE_MACHINE = frozenset(
+    f"{PREFIX}{name}"
+    for name in (
+        "DATA_DIR", "DATABASE_URL", "REDIS_URL", "RAY_ADDRESS", "RAY_NODE_ADDRESS", "SECRETS_DIR", "FAILPOINTS",
+        "API_HOST", "API_PORT", "PAPER_PORT", "PAPER_ROOT", "PAPER_WS_ROOT", "DASHBOARD_PORT",
+    )
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class MadeBackup:
+    """A backup that is in its place: how large it is, in bytes, and what it says of itself."""
+
+    path: Path
+    size: int
+    manifest: Manifest
+
+
+def make_backup(settings: Settings, target: Path, *, replace_old: bool = False) -> MadeBackup:
+    """Write everything that a stack on another machine needs into one file of mode 0600.
+
+    Raises:
+        BackupRefused: the database is external, is missing or is starting; the file exists or cannot be written.
+        StackError: the data directory is incomplete, or the database cannot be started.
+    """
+    if settings.database_url:
+        raise BackupRefused(
+            f"{PREFIX}DATABASE_URL is set: the database is not TradeActors' own. Back it up with pg_dump, as "
+            "docs/operations.md says."
+        )
+    if target.exists() and not replace_old:
+        raise BackupRefused(f"{target} exists already; choose another name, or --force to replace it.")
+    running = find_running_stack(settings.data_dir)
+    try:
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as directory:
+            with _database(settings.data_dir, running) as url:
+                manifest, files = _collect(settings, url, running, Path(directory))
+            archive.write_archive(target, manifest, files, replace_old=replace_old)
+    except OSError as refused:
+        raise BackupRefused(f"Cannot write {target}: {os.strerror(refused.errno or 0)}.") from refused
+    return MadeBackup(target, target.stat().st_size, manifest)
+
+
+@contextmanager
+def _database(data_dir: Path, running: RunningStack | None) -> Iterator[str]:
+    """The address of the database of a stack, which is started for as long as it takes unless it runs."""
+    if running is not None:
+        url = running.environment.get(f"{PREFIX}DATABASE_URL")
+        if url is None:
+            raise BackupRefused(f"The stack on {data_dir} is still starting, or its database is external; try again.")
+        yield url.replace("+psycopg", "")
+        return
+    if not data_dir.is_dir():
+        raise BackupRefused(f"There is no data directory {data_dir} ({PREFIX}DATA_DIR).")
+    refuse_incomplete(data_dir)
+    if system_identifier(data_dir / "postgres") is None:
+        raise BackupRefused(f"{data_dir} has no database: no stack has run there yet.")
+    with postgres_alone(data_dir) as plan:
+        yield plan.url(DATABASE, driver="")
+
+
+def _collect(
+    settings: Settings, url: str, running: RunningStack | None, directory: Path
+) -> tuple[Manifest, Mapping[str, Path]]:
+    files: dict[str, Path] = {}
+    with locked_secrets(settings.data_dir, shared=True):  # no key may change between the database and its keys
+        stored = _secrets(settings.data_dir)
+        # Taken before the instant that the dump shows: whatever came later is taken for unknown.
+        backed_up_at = datetime.now(UTC)
+        files[archive.DATABASE] = directory / archive.DATABASE
+        database.dump(url, files[archive.DATABASE])
+        versions = frozenset(key_version(decode_key(key)) for key in stored.encryption_keys)
+        foreign_keys = database.sealed_with_other_keys(url, versions)
+    files[archive.SECRETS] = directory / archive.SECRETS
+    files[archive.SECRETS].write_text(as_file(replace(stored, database="")), encoding="utf-8")
+    # After the database: a broker that knows more than our journal is what recovery is made for, never one that knows
+    # less.
+    paper = settings.data_dir / "paper" / "ledger.jsonl"
+    if paper.exists():
+        files[archive.PAPER_LEDGER] = directory / archive.PAPER_LEDGER
+        _copy_whole_lines(paper, files[archive.PAPER_LEDGER])
+    overrides = _calendar_overrides(settings, running)
+    if overrides is not None:
+        files[archive.CALENDAR] = directory / archive.CALENDAR
+        shutil.copyfile(overrides, files[archive.CALENDAR])
+    manifest = Manifest(
+        backed_up_at=backed_up_at,
+        product_version=product_version(),
+        postgres_version=postgres_version(),
+        revision=database.schema_revision(url),
+        while_running=running is not None,
+        foreign_keys=foreign_keys,
+        calendar_name=overrides.name if overrides else "",
+        settings=portable_settings(settings, running),
+        files={name: archive.describe(path) for name, path in files.items()},
+    )
+    return manifest, files
+
+
+def portable_settings(settings: Settings, running: RunningStack | None = None) -> Mapping[str, str]:
+    """The settings that were set, as variables, without secrets and without what is of one machine."""
+    variables = settings.environment() if running is None else running.environment
+    return {
+        name: value
+        for name, value in sorted(variables.items())
+        if name.startswith(PREFIX) and name not in _OF_ONE_MACHINE and value
+    }
+
+
+def product_version() -> str:
+    """The version of TradeActors, or "unknown" where only its files are there."""
+    try:
+        return importlib.metadata.version("tradeactors")
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"
+
+
+def _secrets(data_dir: Path) -> StoredSecrets:
+    try:
+        stored = read_secrets(data_dir)
+    except ValueError as damaged:
+        raise BackupRefused(f"{damaged}.") from damaged
+    if stored is None:
+        raise BackupRefused(f"{data_dir / SECRETS_FILE} cannot be read, and a backup without its keys is of no use.")
+    return stored
+
+
+def _calendar_overrides(settings: Settings, running: RunningStack | None) -> Path | None:
+    given = settings.calendar_overrides
+    if running is not None and (theirs := running.environment.get(f"{PREFIX}CALENDAR_OVERRIDES")):
+        given = Path(theirs)
+    return given if given is not None and given.is_file() else None
+
+
+def _copy_whole_lines(source: Path, target: Path) -> None:
+    """The exchange may be in the middle of a line."""
+    content = source.read_bytes()
+    target.write_bytes(content[: content.rfind(b"\n") + 1])

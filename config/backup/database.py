@@ -1,0 +1,70 @@
+"""The database on its way into a backup and out of it, by PostgreSQL's own programs."""
+
+import subprocess
+from pathlib import Path
+
+import psycopg
+
+from config.backup.errors import BackupRefused
+from config.stack.postgres import postgres_programs
+from persistence.database.engine import TENANT_ROLE
+
+
+def schema_revision(url: str) -> str:
+    """The revision of the schema.
+
+    Raises:
+        BackupRefused: nothing has been migrated there yet.
+    """
+    try:
+        with psycopg.connect(url) as connection:
+            row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    except psycopg.Error as missing:
+        raise BackupRefused(f"The database has no tables of TradeActors ({_first_line(missing)}).") from missing
+    if row is None:
+        raise BackupRefused("The database has no tables of TradeActors.")
+    return str(row[0])
+
+
+def sealed_with_other_keys(url: str, versions: frozenset[str]) -> int:
+    """How many broker connections no key of these versions opens."""
+    with psycopg.connect(url) as connection:
+        row = connection.execute(
+            "SELECT count(*) FROM broker_accounts WHERE key_version <> ALL(%s)", [sorted(versions)]
+        ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def dump(url: str, target: Path) -> None:
+    """Write the whole database, as it is at one instant, into a new file; others may read and write meanwhile.
+
+    Raises:
+        BackupRefused: `pg_dump` failed.
+    """
+    _run("pg_dump", "--format=custom", "--no-owner", f"--file={target}", f"--dbname={url}")
+
+
+def load(url: str, source: Path) -> None:
+    """Fill an empty database, whole or not at all.
+
+    Raises:
+        BackupRefused: `pg_restore` failed.
+    """
+    with psycopg.connect(url, autocommit=True) as connection:  # a dump does not hold roles
+        connection.execute(f"CREATE ROLE {TENANT_ROLE} NOLOGIN")
+    _run("pg_restore", "--no-owner", "--single-transaction", "--exit-on-error", f"--dbname={url}", str(source))
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("ANALYZE")
+
+
+def _run(program: str, *arguments: str) -> None:
+    path = postgres_programs() / program
+    done = subprocess.run(  # noqa: S603
+        [str(path), *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False
+    )
+    if done.returncode != 0:
+        raise BackupRefused(f"PostgreSQL's {program} failed: {done.stderr.strip() or f'code {done.returncode}'}")
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -1,0 +1,101 @@
+"""`tradeactors backup` and `restore`: everything that the embedded stack keeps, in one file, and its way back."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from config.backup.create import MadeBackup
+    from config.backup.restore import RestoredBackup
+
+File = Annotated[Path, typer.Argument(help="The file of the backup.", metavar="FILE")]
+DataDir = Annotated[Path | None, typer.Option(help="Where everything is kept. [TRADEACTORS_DATA_DIR]")]
+Replace = Annotated[bool, typer.Option("--force", help="Replace a file that exists.")]
+Aside = Annotated[bool, typer.Option("--force", help="Move a data directory that is not empty aside before.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask whether the earlier stack is stopped for good.")]
+
+_TWO_STACKS = (
+    "The stack that this backup is of must be stopped, and must never start again: two stacks on one broker account "
+    "trade twice and sell each other's shares. TradeActors cannot see the other one."
+)
+_WHAT_GOES_ON = (
+    "When `up` starts, strategies that hold shares go on if the order book of the day proves what is left; the others "
+    "wait for their users' word (needs_confirmation). Those that had not bought end (restored_from_backup): nothing is "
+    "bought before a new START."
+)
+_WHAT_IS_NOT_KNOWN = (
+    "STRATEGIES THAT WERE STARTED AFTER THE BACKUP ARE NOT KNOWN HERE: what they hold is not guarded. Compare the "
+    "positions at the broker by hand, now."
+)
+
+
+def backup(file: File, data_dir: DataDir = None, force: Replace = False) -> None:
+    """Write database, secrets and settings of the embedded stack into one file; strategies may run meanwhile."""
+    from config.commands.failures import plain_failures
+
+    with plain_failures():
+        from config.backup.create import make_backup
+        from config.settings import given_settings
+        from config.stack.guarded_process import interrupt_on_signals
+
+        with interrupt_on_signals():
+            made = make_backup(given_settings(data_dir=data_dir), file.absolute(), replace_old=force)
+        for line in backup_report(made):
+            typer.echo(line)
+
+
+def restore(file: File, data_dir: DataDir = None, force: Aside = False, yes: Yes = False) -> None:
+    """Fill an empty data directory from a backup; `up` then goes on with what the order book proves."""
+    from config.commands.failures import plain_failures
+
+    with plain_failures():
+        from config.backup.restore import restore_backup
+        from config.settings import given_settings
+        from config.stack.guarded_process import interrupt_on_signals
+
+        settings = given_settings(data_dir=data_dir)
+        if not yes:
+            typer.echo(_TWO_STACKS)
+            typer.confirm("Is that stack stopped for good?", abort=True)
+        with interrupt_on_signals():
+            restored = restore_backup(settings, file.absolute(), move_aside=force)
+        for line in restore_report(restored, settings.data_dir):
+            typer.echo(line)
+
+
+def backup_report(made: "MadeBackup") -> list[str]:
+    """What the operator must know about a backup, a sentence a line."""
+    manifest = made.manifest
+    versions = f"TradeActors {manifest.product_version}, PostgreSQL {manifest.postgres_version}"
+    lines = [
+        f"{made.path}: {made.size} bytes, as of {manifest.backed_up_at:%Y-%m-%d %H:%M:%S} UTC ({versions}).",
+        "KEEP IT SECRET: with its keys, a stranger can trade in every connected account.",
+    ]
+    if manifest.foreign_keys:
+        lines.append(
+            f"{manifest.foreign_keys} broker connections are sealed with other keys (TRADEACTORS_ENCRYPTION_KEYS), "
+            "which are not in it: keep these keys, apart from it, or those users must connect again."
+        )
+    lines.append("Secrets that are set as variables or files (.env, SECRETS_DIR) are not in it.")
+    return lines
+
+
+def restore_report(restored: "RestoredBackup", data_dir: Path) -> list[str]:
+    """What the operator must know and do after a restore, a sentence a line."""
+    manifest = restored.manifest
+    at = f"{manifest.backed_up_at:%Y-%m-%d %H:%M:%S} UTC"
+    lines = [f"{data_dir} is as it was at {at}. Nothing runs yet: start it with `tradeactors up`."]
+    if restored.moved_aside is not None:
+        lines.append(f"What was there before is in {restored.moved_aside}. Start nothing on it.")
+    lines += [f"Strategies that were running: {restored.open_runs}.", _WHAT_GOES_ON, _WHAT_IS_NOT_KNOWN, _TWO_STACKS]
+    for name, (then, now) in restored.other_settings.items():
+        lines.append(f"{name} was {then or '(not set)'}, and is {now or '(not set)'} here.")
+    if restored.calendar is not None:
+        lines.append(f"The file of TRADEACTORS_CALENDAR_OVERRIDES is now {restored.calendar}: set the variable to it.")
+    if manifest.foreign_keys:
+        lines.append(
+            f"{manifest.foreign_keys} broker connections need keys that were set as TRADEACTORS_ENCRYPTION_KEYS: set "
+            "them again, or those users must connect again."
+        )
+    return lines
