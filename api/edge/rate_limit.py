@@ -76,7 +76,7 @@ class RateLimits:
             _count(self._buckets(times), network, 1)
 
     def _buckets(self, times: int) -> LeakyBuckets:
-        """Those of networks that may make so many times the requests of an address."""
+        """Those of networks that may make `times` the requests of an address."""
         if times not in self._networks:
             self._networks[times] = LeakyBuckets(times * self._per_address, self._clock, ADDRESS_BURST_S)
         return self._networks[times]
