@@ -23,12 +23,13 @@ def socket_root(value: str) -> str:
 def encrypted_beyond_this_machine(value: str) -> str:
     """An address that keys and tokens go to. Raises ValueError."""
     address = urlsplit(value)
-    if address.scheme in ("http", "ws") and not _is_loopback(address.hostname or ""):
+    if address.scheme in ("http", "ws") and not is_loopback(address.hostname or ""):
         raise ValueError("must be encrypted (https, wss): API keys and tokens go there; only this machine needs no TLS")
     return value
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a name or an address leads to this machine alone."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

@@ -3,6 +3,7 @@
 uvicorn's own limit (`limit_concurrency`) would refuse all alike, and in plain text.
 """
 
+import time
 from collections import Counter
 from collections.abc import Callable, Sized
 
@@ -33,7 +34,8 @@ class Admission:
 
     def __init__(self, app: ASGIApp, user_of: UserOf, most: int = MOST_AT_ONCE, reserved: int = RESERVED) -> None:
         self._app, self._user_of, self._most, self._reserved = app, user_of, most, reserved
-        self._in_work = 0
+        self._in_work = self._refused = 0
+        self._logged_at = 0.0
         self._beyond: Counter[int] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -49,7 +51,7 @@ class Admission:
             finally:
                 self._beyond -= Counter({user_id: 1})
         else:
-            log.warning("request_refused", in_work=self._in_work)
+            self._log_refusal()
             refusal = overloaded()
             body = {"detail": refusal.detail, "code": refusal.code}
             headers = refusal.headers | {"Connection": "close"}  # its body is not read
@@ -61,6 +63,13 @@ class Admission:
             await self._app(scope, receive, send)
         finally:
             self._in_work -= 1
+
+    def _log_refusal(self) -> None:
+        """One line a second: a flood is not to fill the disk."""
+        self._refused += 1
+        if (now := time.monotonic()) - self._logged_at >= 1.0:
+            log.warning("requests_refused", in_work=self._in_work, refused=self._refused)
+            self._logged_at, self._refused = now, 0
 
     def _has_room(self, scope: Scope) -> bool:
         connections: Sized = getattr(scope["app"].state, "connections", ())

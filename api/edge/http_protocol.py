@@ -10,10 +10,11 @@ MAX_HEADER_BYTES = 32 * 1024
 TOO_LARGE = f"The headers of a request may have {MAX_HEADER_BYTES // 1024} KiB"
 
 _BODY = json.dumps({"detail": TOO_LARGE, "code": "headers_too_large"}).encode()
+_FOR_BROWSERS = b"x-content-type-options: nosniff\r\ncache-control: no-store\r\nconnection: close\r\n"
+"""What is refused here never comes to the headers of `api.edge.middleware`."""
 _ANSWER = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: application/json\r\n"
-    b"x-content-type-options: nosniff\r\ncache-control: no-store\r\n"
-    b"connection: close\r\ncontent-length: %d\r\n\r\n%b" % (len(_BODY), _BODY)
+    b"%bcontent-length: %d\r\n\r\n%b" % (_FOR_BROWSERS, len(_BODY), _BODY)
 )
 
 
@@ -63,8 +64,17 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if self._too_large:
             self._refuse()
         else:
-            super().send_400_response(msg)
+            self.transport.write(_no_http(msg.encode("ascii")))
+            self.transport.close()
 
     def _refuse(self) -> None:
         self.transport.write(_ANSWER)
         self.transport.close()
+
+
+def _no_http(sentence: bytes) -> bytes:
+    return b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\n%bcontent-length: %d\r\n\r\n%b" % (
+        _FOR_BROWSERS,
+        len(sentence),
+        sentence,
+    )

@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.base.metrics import Metrics, MetricsMiddleware
 from api.edge.admission import Admission, UserOf
 from api.edge.places import PlacesWithToken
+from api.edge.refusal_log import RefusalLog
 from api.edge.work_budget import WorkEnds
 
 MAX_BODY_BYTES = 64 * 1024
@@ -47,6 +48,10 @@ SECURITY_HEADERS: Mapping[str, str] = {
     "Cache-Control": "no-store",
 }
 _HSTS = "max-age=63072000"
+_JSON = "application/json"
+_AS_FILE = 'attachment; filename="api.json"'
+"""What a browser is to do with JSON that it was led to: keep it as a file of this name, whatever the address says
+(OWASP ASVS 4.0.3, 14.4.2)."""
 
 
 def with_edge(
@@ -64,7 +69,11 @@ def with_edge(
         app = _with_cors(app, cors_origins)
     app = SecurityHeaders(MetricsMiddleware(app, metrics))
     return CorrelationIdMiddleware(
-        LogContext(app), header_name=REQUEST_ID, generator=_new_id, validator=None, transformer=_own_or_new_id
+        LogContext(RefusalLog(app)),
+        header_name=REQUEST_ID,
+        generator=_new_id,
+        validator=None,
+        transformer=_own_or_new_id,
     )
 
 
@@ -114,6 +123,8 @@ class SecurityHeaders:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers.update(SECURITY_HEADERS)
+                if headers.get("content-type", "").startswith(_JSON):
+                    headers["Content-Disposition"] = _AS_FILE
                 if scope["path"] == DOCS_PATH:
                     headers["Content-Security-Policy"] = _DOCS_POLICY
                 if scope["scheme"] == "https":

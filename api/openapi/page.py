@@ -21,9 +21,11 @@ _PAGE = """<!doctype html>
 """
 _START = """SwaggerUIBundle({
   url: "openapi.json", dom_id: "#swagger-ui", layout: "BaseLayout", deepLinking: true, validatorUrl: null,
-  presets: [SwaggerUIBundle.presets.apis, SwaggerUIBundle.SwaggerUIStandalonePreset]
+  presets: [SwaggerUIBundle.presets.apis, SwaggerUIBundle.SwaggerUIStandalonePreset],
+  responseInterceptor: (answer) => { delete answer.headers["content-disposition"]; return answer; }
 });
 """
+# Content-Disposition is for browsers that are led to an answer. Swagger UI would show a link in place of each answer.
 _SCRIPT = "text/javascript"
 
 

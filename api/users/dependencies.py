@@ -63,6 +63,7 @@ async def access_claims(
         raise unauthorized("token_expired", "Token expired, please log in again") from error
     except TokenInvalid as error:
         raise unauthorized("token_invalid", "Invalid token") from error
+    request.scope["user_id"] = claims.user_id  # for the log of refused requests (`api.edge.refusal_log`)
     if not await opened.logins.is_live(claims):
         raise unauthorized("token_invalid", "This login has ended. Please log in again.")
     await request.app.state.work_budget.admit(claims.user_id, request)

@@ -11,11 +11,13 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
 from config.ray_settings import CLUSTER_SETTINGS, RAY_SETTINGS
 from config.settings import Settings
+from config.values import is_loopback
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -130,6 +132,39 @@ def judge_gateways(reports: Iterable["NodeReport"], *, real_broker: bool) -> Ite
             yield good(subject, f"leave from {report.source_address}")
 
 
+def judge_database_ways(database_url: str, redis_url: str) -> Iterator[Finding]:
+    """Whether the ways to PostgreSQL and Redis are encrypted, to a server that is verified, beyond this machine."""
+    database = urlsplit(database_url)
+    options = parse_qs(database.query)
+    hosts = ",".join(options.get("host", [database.hostname or ""])).split(",")
+    mode = options.get("sslmode", ["prefer"])[-1]
+    if all(_is_here(host) for host in hosts):
+        yield good("way to the database", "stays on this machine")
+    elif mode == "verify-full":
+        yield good("way to the database", "is encrypted, and the server is verified")
+    else:
+        yield doubtful(
+            "way to the database",
+            f"sslmode is {mode}: a machine between can read and change everything. Use verify-full with sslrootcert, "
+            "unless no other machine reads or writes this network",
+        )
+    redis = urlsplit(redis_url)
+    if redis.scheme == "unix" or _is_here(redis.hostname or ""):
+        yield good("way to Redis", "stays on this machine")
+    elif redis.scheme == "rediss" and parse_qs(redis.query).get("ssl_cert_reqs", ["required"])[-1] == "required":
+        yield good("way to Redis", "is encrypted, and the server is verified")
+    else:
+        yield doubtful(
+            "way to Redis",
+            "is not encrypted to a verified server: a machine between can read the password and hold back orders. Use "
+            "rediss:// and no ssl_cert_reqs, unless no other machine reads or writes this network",
+        )
+
+
+def _is_here(host: str) -> bool:
+    return host in ("", "localhost") or host.startswith(("/", "@")) or is_loopback(host)
+
+
 # --- looking ----------------------------------------------------------------------------------------------------------
 
 
@@ -137,6 +172,7 @@ async def examine(settings: Settings, *, send_alert: bool = False) -> list[Findi
     """Everything, each part whatever the others found. `send_alert`: send a test to the addresses of alerts."""
     parts: tuple[tuple[str, Callable[[Settings], Awaitable[list[Finding]]]], ...] = (
         ("database", _database),
+        ("ways to the databases", _ways),
         ("Redis", _redis),
         ("Ray", _ray),
         ("calendar", _calendar),
@@ -183,6 +219,10 @@ async def _database(settings: Settings) -> list[Finding]:
     if unknown:
         findings.append(bad("encryption keys", f"{len(unknown)} keys that credentials are sealed with are not at hand"))
     return findings
+
+
+async def _ways(settings: Settings) -> list[Finding]:
+    return list(judge_database_ways(settings.database_url, settings.redis_url))
 
 
 async def _redis(settings: Settings) -> list[Finding]:

@@ -3,7 +3,7 @@
 import pytest
 
 from actors.runtime.driver.node_probe import NodeReport
-from config.commands.doctor import Finding, Level, judge_clock, judge_gateways, judge_node
+from config.commands.doctor import Finding, Level, judge_clock, judge_database_ways, judge_gateways, judge_node
 from config.ray_settings import CLUSTER_SETTINGS, RAY_SETTINGS
 
 OURS = ("3.11.7", "2.60.0")
@@ -96,3 +96,27 @@ def test_where_orders_leave_from_is_told_and_for_a_real_broker_to_be_checked_by_
     assert "10.0.0.7" in kite.sentence
     (unreachable,) = judge_gateways([a_node(source_address="")], real_broker=True)
     assert unreachable.level is Level.FAILURE
+
+
+DATABASE = "postgresql+psycopg://ta:hush"
+VERIFIED = f"{DATABASE}@db:5432/ta?sslmode=verify-full&sslrootcert=/etc/ca.crt"
+HERE = f"{DATABASE}@127.0.0.1:5432/ta"
+
+
+@pytest.mark.parametrize(
+    ("database_url", "redis_url", "levels"),
+    [
+        (HERE, "redis://:hush@localhost:6379/0", [Level.OK, Level.OK]),
+        ("postgresql+psycopg://postgres@/ta?host=/tmp/pg", "unix://default:hush@/tmp/valkey.sock", [Level.OK] * 2),
+        (VERIFIED, "rediss://default:hush@redis:6379/0?ssl_ca_certs=/etc/ca.crt", [Level.OK, Level.OK]),
+        (f"{DATABASE}@db:5432/ta", "redis://:hush@redis:6379/0", [Level.WARNING, Level.WARNING]),
+        (f"{DATABASE}@db/ta?sslmode=require", "rediss://redis/0?ssl_cert_reqs=none", [Level.WARNING, Level.WARNING]),
+        (f"{DATABASE}@/ta?host=/tmp,db2", "rediss://redis/0", [Level.WARNING, Level.OK]),
+    ],
+)
+def test_a_way_to_a_database_that_others_could_read_or_imitate_is_said(
+    database_url: str, redis_url: str, levels: list[Level]
+) -> None:
+    found = list(judge_database_ways(database_url, redis_url))
+    assert [finding.level for finding in found] == levels
+    assert "hush" not in str(found)

@@ -305,3 +305,16 @@ def test_pods_reach_what_they_need_and_the_metadata_of_no_cloud(
     outside = {("0.0.0.0/0", 443), ("::/0", 443)}
     databases = {("<database-network>", 5432), ("<database-network>", 6379)}
     assert all(found == outside | databases for found in reached.values()), reached
+
+
+def test_no_container_runs_as_root_or_gains_rights(pods: dict[str, Document]) -> None:
+    for name, pod in pods.items():
+        assert pod["securityContext"]["runAsNonRoot"] is True, name
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, name
+        assert pod["automountServiceAccountToken"] is False, name
+    for container in containers_of(pods):
+        rights = container["securityContext"]
+        assert rights == {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}, container["name"]
+    image = (FILE.parent / "Dockerfile").read_text(encoding="utf-8")
+    (user,) = re.findall(r"^USER (\d+):", image, re.MULTILINE)
+    assert int(user) > 0

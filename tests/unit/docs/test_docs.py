@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 from pydantic import SecretStr
 
 from api.app import create_app
@@ -74,16 +75,21 @@ def test_every_error_code_is_listed_and_no_other() -> None:
     assert set(re.findall(r"^\| \d{3} \| `(\w+)` \|", page, re.MULTILINE)) == codes
 
 
-def test_every_test_that_the_security_page_names_exists() -> None:
+def test_every_threat_names_a_test() -> None:
     page = (DOCS / "security.md").read_text(encoding="utf-8")
     threats = page.split("\n## Threats\n")[1].split("\n## ")[0].split("\n### ")[1:]
     assert len(threats) > 25
     assert [threat.splitlines()[0] for threat in threats if "\n- `tests/" not in threat] == []
-    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", page)
+
+
+@pytest.mark.parametrize("page", ["security.md", "asvs.md"])
+def test_every_test_that_a_page_names_exists(page: str) -> None:
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", (DOCS / page).read_text(encoding="utf-8"))
+    assert len(named) > 50
     missing = [
         f"{module}::{test}"
         for module, test in named
-        if f"def {test}(" not in (ROOT / module).read_text(encoding="utf-8")
+        if not (ROOT / module).exists() or f"def {test}(" not in (ROOT / module).read_text(encoding="utf-8")
     ]
     assert missing == []
 
