@@ -9,7 +9,7 @@ from api.users.passwords.common import is_common
 
 _EXAMPLES = ["correct horse battery"]
 
-TOO_COMMON = "is one of the passwords that are guessed first, or nearly one: take several words"
+TOO_COMMON = "is one of the passwords that are guessed first: take several words"
 LIKE_ADDRESS = "must not be your e-mail address"
 
 
@@ -20,7 +20,7 @@ def _check_uncommon(secret: SecretStr) -> SecretStr:
 
 
 NewPassword = Annotated[
-    EncodableSecret, Field(min_length=10, max_length=256, examples=_EXAMPLES), AfterValidator(_check_uncommon)
+    EncodableSecret, Field(min_length=8, max_length=256, examples=_EXAMPLES), AfterValidator(_check_uncommon)
 ]
 Password = Annotated[EncodableSecret, Field(min_length=1, max_length=256, examples=_EXAMPLES)]
 """A password that is only compared: one of older rules stays good."""

@@ -67,7 +67,7 @@ async def test_bad_registrations_name_the_field_and_echo_nothing(
 
 @pytest.mark.parametrize(
     ("password", "message"),
-    [("short", "must have at least 10 characters"), ("x" * 257, "must have at most 256 characters")],
+    [("short", "must have at least 8 characters"), ("x" * 257, "must have at most 256 characters")],
 )
 async def test_the_length_of_a_password_is_told_in_plain_words(
     client: httpx.AsyncClient, password: str, message: str

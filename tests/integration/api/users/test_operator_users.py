@@ -113,7 +113,7 @@ async def test_a_password_comes_from_standard_input_and_is_not_printed(
     ("email", "given", "sentence"),
     [
         ("not-an-address", PASSWORD, "Email is not a valid e-mail address."),
-        ("asha@example.com", "short", "Password must have at least 10 characters."),
+        ("asha@example.com", "short", "Password must have at least 8 characters."),
         ("asha@example.com", "asha@example.com", "Password must not be your e-mail address."),
     ],
 )

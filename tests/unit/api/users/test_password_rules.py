@@ -46,9 +46,8 @@ def test_a_customer_with_many_networks_is_counted_in_the_larger_ones_too() -> No
 @pytest.mark.parametrize(
     "password",
     [
-        "password12", "Password2026!", "P@ssw0rd123", "$ummer2026", "qwertyuiop", "1234567890", "9876501234",
-        "iloveyou1234", "aaaaaaaaaa", "abababababab", "tradeactors", "TradeActors1!", "Zerodha@123",
-        " basketball ", "1q2w3e4r5t",
+        "password", "PassWord", "password123", "passw0rd", "qwertyui", "qwertyuiop", "12345678", "9876501234",
+        "iloveyou", "aaaaaaaaaa", "abababababab", "tradeactors", "Zerodha", " basketball ", "1q2w3e4r5t",
     ],
 )  # fmt: skip
 def test_what_a_guesser_tries_first_is_common(password: str) -> None:
