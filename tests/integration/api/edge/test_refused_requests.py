@@ -19,20 +19,19 @@ pytest_plugins = ["tests.integration.fixtures"]
 
 
 @pytest.fixture
-def written(capsys: pytest.CaptureFixture[str]) -> Iterator[pytest.CaptureFixture[str]]:
-    """The log of the product, as it is written."""
+def restored_logging() -> Iterator[None]:
+    """The test may set up logging. (Not the fixture: its standard error is another than the test's.)"""
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
-    configure_logging("json")
-    yield capsys
+    yield
     root.handlers[:] = handlers
     root.setLevel(level)
     structlog.reset_defaults()
 
 
-def rejections(written: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+def rejections(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     """The lines about refused requests, oldest first."""
-    lines = [json.loads(line) for line in written.readouterr().err.splitlines()]
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     return [line for line in lines if line["event"] == "request_rejected"]
 
 
@@ -49,8 +48,9 @@ def real_server(
 
 
 async def test_a_refused_request_is_found_in_the_log_with_its_user_and_its_address(
-    user: ApiUser, written: pytest.CaptureFixture[str]
+    user: ApiUser, capsys: pytest.CaptureFixture[str], restored_logging: None
 ) -> None:
+    configure_logging("json")
     answers = [
         await user.client.get("/strategy/list", headers={"Authorization": "Bearer forged"}),
         await user.call("GET", "/strategy/123456789"),
@@ -58,7 +58,7 @@ async def test_a_refused_request_is_found_in_the_log_with_its_user_and_its_addre
         await user.call("POST", "/strategy/create", symbol=""),
         await user.client.get("/wp-login.php?token=hush"),
     ]
-    lines = rejections(written)
+    lines = rejections(capsys)
     assert [(line["status"], line["code"], line["method"], line["route"]) for line in lines] == [
         (401, "token_invalid", "GET", "/strategy/list"),
         (404, "strategy_not_found", "GET", "/strategy/{strategy_id}"),
@@ -74,17 +74,21 @@ async def test_a_refused_request_is_found_in_the_log_with_its_user_and_its_addre
     assert "forged" not in json.dumps(lines)
 
 
-async def test_what_is_served_leaves_no_such_line(user: ApiUser, written: pytest.CaptureFixture[str]) -> None:
+async def test_what_is_served_leaves_no_such_line(
+    user: ApiUser, capsys: pytest.CaptureFixture[str], restored_logging: None
+) -> None:
+    configure_logging("json")
     assert (await user.call("GET", "/auth/validate")).status_code == 200
-    assert rejections(written) == []
+    assert rejections(capsys) == []
 
 
 async def test_a_flood_of_refused_requests_is_counted_and_not_written(
-    client: httpx.AsyncClient, written: pytest.CaptureFixture[str]
+    client: httpx.AsyncClient, capsys: pytest.CaptureFixture[str], restored_logging: None
 ) -> None:
+    configure_logging("json")
     for _ in range(100):
         assert (await client.get("/no/such/path")).status_code == 404
-    lines = rejections(written)
+    lines = rejections(capsys)
     assert 60 <= len(lines) <= 61, "the minute may have ended meanwhile"
 
 
