@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 UV_COMPILE := uv pip compile pyproject.toml - --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet
 
-.PHONY: cluster scale outside guards help demo up test chaos mutations teeth bench lint types imports openapi format lock audit clean
+.PHONY: floods cluster scale outside guards help demo up test chaos mutations teeth bench lint types imports openapi format lock audit clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -31,6 +31,9 @@ outside: $(VENV)/.dev ## A trading day in 12 minutes: owners trade by hand, shar
 
 guards: $(VENV)/.dev ## Who dies, or what happens, in the instant of a touch; writes docs/guards-report.md (about ten minutes)
 	@$(BIN)/python -m tests.chaos.guards_run --report docs/guards-report.md
+
+floods: $(VENV)/.dev ## One user asks for all that his limits allow, another presses STOP: compares times, wants a quiet machine
+	@$(BIN)/pytest -p no:cacheprovider tests/floods
 
 mutations: $(VENV)/.dev ## Take the mechanisms of the order protocol away one by one: the chaos suite must notice
 	@$(BIN)/python -m tests.chaos.mutation_run

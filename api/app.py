@@ -77,6 +77,7 @@ def create_app(settings: Settings | None = None, engine: StrategyEngine | None =
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with open_resources(settings, engine) as resources:
             app.state.resources = resources
+            app.state.tokens = resources.tokens
             application.passwords = resources.passwords
             sweep = asyncio.create_task(keep_recovering(resources.engine, metrics), name="recovery sweep")
             kept_for = timedelta(days=settings.login_retention_days)

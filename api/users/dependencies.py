@@ -76,11 +76,11 @@ Claims = Annotated[AccessClaims, Depends(access_claims)]
 def user_of_token(scope: Scope) -> int | None:
     """The user of a request's access token, which is not asked whether its login goes on; None if it is not valid."""
     scheme, text = get_authorization_scheme_param(Headers(scope=scope).get("authorization"))
-    opened: UsedForClaims | None = getattr(scope["app"].state, "resources", None)
-    if opened is None or scheme.lower() != "bearer":
+    tokens: AccessTokens | None = getattr(scope["app"].state, "tokens", None)  # once everything is opened
+    if tokens is None or scheme.lower() != "bearer":
         return None
     try:
-        return opened.tokens.check(text).user_id
+        return tokens.check(text).user_id
     except (TokenExpired, TokenInvalid):
         return None
 

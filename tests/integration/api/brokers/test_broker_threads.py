@@ -33,6 +33,7 @@ async def client(settings: Settings, engine: FakeEngine) -> AsyncIterator[httpx.
     """An API for both brokers, whose operator allows proxies; Kite is reached by a tunnel alone."""
     more: dict[str, Any] = {"brokers": ("paper", "kite"), "kite_root": "https://127.0.0.1:9"}
     more |= {"account_proxies": True, "registration": "open"}
+    more |= {"api_requests_at_once": 0}  # what is tried here is what the broker is asked at a time
     async with serving(settings, engine, **more) as client:
         yield client
 

@@ -12,7 +12,7 @@ from tests.integration.api_user import PASSWORD, ApiUser
 pytest_plugins = ["tests.integration.fixtures"]
 
 
-@pytest.mark.parametrize("password", ["password", "Password123", "tradeactors", "12345678", "aaaaaaaaaa"])
+@pytest.mark.parametrize("password", ["password1", "Password123", "tradeactors", "12345678", "aaaaaaaaaa"])
 async def test_a_password_that_is_guessed_first_is_refused(
     client: httpx.AsyncClient, user: ApiUser, password: str
 ) -> None:

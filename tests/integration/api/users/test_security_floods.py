@@ -11,6 +11,9 @@ from redis.asyncio import Redis
 from sqlalchemy import func, select
 from starlette.types import Message
 
+from api.edge.rate_limit import RateLimits
+from api.edge.requests_at_once import RequestsAtOnce
+from api.edge.work_budget import WorkBudget
 from persistence.database.engine import Sessions, transaction
 from persistence.database.models.audit import AuditEntry
 from persistence.database.models.users import User
@@ -176,7 +179,7 @@ async def test_registrations_from_many_networks_are_limited_in_all(redis_url: st
 
 @pytest.mark.parametrize("prefix", [64, 56, 48])
 async def test_requests_without_a_token_are_counted_for_the_larger_networks_too(app: FastAPI, prefix: int) -> None:
-    app.state.rate_limits = type(app.state.rate_limits)(0, 5)
+    app.state.work_budget = WorkBudget(RateLimits(0, 5), RequestsAtOnce(0))
     most = {64: 5, 56: 10, 48: 20}[prefix]
     head = f"2001:db8:{secrets.randbelow(65536):x}"
     addresses = {
