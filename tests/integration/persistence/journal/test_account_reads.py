@@ -34,11 +34,16 @@ pytest_plugins = ["tests.integration.fixtures"]
 
 
 MANY_ENDED_RUNS = """
-INSERT INTO runs (strategy_id, user_id, broker_account_id, tag_key, buy_at, sell_at, stop_loss_paise, quantity, product,
-                  ended_at)
-SELECT strategy_id, user_id, broker_account_id, tag_key, buy_at, sell_at, stop_loss_paise, quantity, product,
-       now() - make_interval(days => n)
-FROM runs, generate_series(2, 5000) AS n WHERE id = :id
+WITH ended AS (
+    INSERT INTO runs (strategy_id, user_id, broker_account_id, tag_key, buy_at, sell_at, stop_loss_paise, quantity,
+                      product, ended_at)
+    SELECT strategy_id, user_id, broker_account_id, tag_key, buy_at, sell_at, stop_loss_paise, quantity, product,
+           now() - make_interval(days => n)
+    FROM runs, generate_series(2, 5000) AS n WHERE id = :id
+    RETURNING id
+)
+INSERT INTO intents (run_id, leg, seq, side, quantity, cause, tag)
+SELECT id, 'ENTRY', 1, 'BUY', 10, 'BUY', 'H' || id FROM ended
 """
 
 
