@@ -43,8 +43,9 @@ log = structlog.stdlib.get_logger(__name__)
 POOL_SIZE = 10
 MAX_OVERFLOW = 10
 
-RESERVED_CONNECTIONS = 5
-"""For STOP, and for the question whether a login goes on: queries of others must not keep a trader from stopping."""
+RESERVED_CONNECTIONS = 20
+"""For STOP, of which fifty may come at once, and for the question whether a login goes on: queries of others must not
+keep a trader from stopping."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +94,8 @@ async def open_resources(settings: Settings, engine: StrategyEngine | None) -> A
         stack.push_async_callback(database.dispose)
         reserve = open_database(
             settings.database_url,
-            pool_size=RESERVED_CONNECTIONS,
-            max_overflow=0,
+            pool_size=POOL_SIZE,
+            max_overflow=RESERVED_CONNECTIONS - POOL_SIZE,
             statement_timeout_s=settings.api_statement_timeout_s,
         )
         stack.push_async_callback(reserve.dispose)

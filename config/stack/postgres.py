@@ -120,6 +120,7 @@ def postgres_command(plan: PostgresPlan) -> Command:
         "unix_socket_directories": str(plan.sockets),
         "unix_socket_permissions": "0700",
         "shared_buffers": "64MB",
+        "max_connections": "200",  # docs/operations.md counts them
         "timezone": "UTC",
     }
     argv = [str(plan.programs / "postgres"), "-D", str(plan.data.resolve())]
