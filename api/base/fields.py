@@ -96,7 +96,9 @@ Email = Annotated[
     AfterValidator(_parse_email),
     Field(examples=["asha@example.com"], json_schema_extra={"format": "email"}),
 ]
-EncodableSecret = Annotated[SecretStr, AfterValidator(_check_unicode)]
+EncodableSecret = Annotated[
+    SecretStr, AfterValidator(_check_unicode), Field(json_schema_extra={"pattern": r"^[^\u0000]*$"})
+]
 Secret = Annotated[EncodableSecret, Field(min_length=1, max_length=256)]
 TimeOfDay = Annotated[
     time,

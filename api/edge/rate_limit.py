@@ -51,6 +51,11 @@ class LeakyBuckets:
         self._empty_at[key] = filled
         return 0.0
 
+    def give_back(self, key: Hashable, units: float) -> None:
+        """Take out again what was poured in and has turned out to be less work."""
+        if key in self._empty_at:
+            self._empty_at[key] -= min(units, self._holds) / self._per_s
+
 
 class RateLimits:
     """Limits of this process; one of 0 lets any number through."""
@@ -69,6 +74,11 @@ class RateLimits:
             ApiError: 429 `rate_limited`, with the seconds to wait.
         """
         _count(self._urgent if urgent else self._users, user_id, units)
+
+    def give_back(self, user_id: int, units: int) -> None:
+        """What a user's request was counted for, beyond what it has turned out to be."""
+        if self._users:
+            self._users.give_back(user_id, units)
 
     def count_address(self, address: str) -> None:
         """Count a request of an address, and of the larger IPv6 networks that it is in. Raises as `count_user`."""

@@ -11,6 +11,7 @@ from math import ceil
 from typing import Any, get_type_hints
 
 from fastapi import Request
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.base.dependencies import PageQuery
@@ -22,6 +23,9 @@ from config.settings import Settings
 
 ROWS_OF_A_UNIT = 20
 """How many rows of a list are one unit of work; everything else costs one."""
+
+BYTES_OF_A_UNIT = 5000
+"""No more than twenty rows take up in an answer, so that a list which turns out short costs what is in it."""
 
 SNAPSHOT_UNITS = 25
 """What opening a stream of events costs: it may begin with a snapshot of everything that runs."""
@@ -43,7 +47,7 @@ HELD_BACK_S = 2.0
 _ALL_USERS = 0
 _MOST_ITEMS = 200
 _STREAM = "strategy_events"
-_LEAVING = "work_budget_leaving"
+_LEAVING, _WEIGHED = "work_budget_leaving", "work_budget_weighed"
 
 
 class WorkBudget:
@@ -78,6 +82,7 @@ class WorkBudget:
             raise
         if urgent or request.scope["route"].operation_id == _STREAM:
             return
+        request.scope[_WEIGHED] = lambda length: self._rates.give_back(user_id, max(0, units - _units_in(length)))
         leaving: ExitStack = request.scope[_LEAVING]
         leaving.callback(await self._at_once.enter(user_id))
         if units >= HEAVY_UNITS:
@@ -90,6 +95,7 @@ class WorkBudget:
 
 class WorkEnds:
     """Middleware that ends the work of a request which `WorkBudget` has admitted: when its answer begins, or it fails.
+    The answer's length tells what the request has cost.
 
     Sending the answer is none: a client that reads slowly, or never, must not keep the place of another.
     """
@@ -107,9 +113,17 @@ class WorkEnds:
 
             async def leave_and_send(message: Message) -> None:
                 leaving.close()
+                if _WEIGHED in scope and message["type"] == "http.response.start":
+                    length = Headers(raw=message["headers"]).get("content-length")
+                    if length:
+                        scope[_WEIGHED](int(length))
                 await send(message)
 
             await self._app(scope, receive, leave_and_send)
+
+
+def _units_in(length: int) -> int:
+    return max(1, ceil(length / BYTES_OF_A_UNIT))
 
 
 def work_units(request: Request) -> int:

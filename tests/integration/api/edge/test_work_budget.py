@@ -78,15 +78,26 @@ async def test_a_stop_is_served_when_the_process_has_all_the_connections_it_may_
     assert forged.status_code == 503
 
 
-async def test_a_burst_of_lists_is_weighed_by_its_rows(settings: Settings, engine: FakeEngine) -> None:
+async def test_a_burst_of_lists_is_weighed_by_its_rows(
+    settings: Settings, engine: FakeEngine, sessions: Sessions
+) -> None:
     async with serving(settings, engine, api_rate_per_minute=600, api_requests_at_once=0) as client:
         user, other = await ApiUser.register(client), await ApiUser.register(client)
+        await keep_strategies(sessions, user, 200)
+        await keep_strategies(sessions, other, 200)
         large = [await user.call("GET", LARGE_LIST) for _ in range(8)]
         small = [await other.call("GET", "/strategy/list?limit=20") for _ in range(8)]
     assert [answer.status_code for answer in large][:5] == [200] * 5
     assert {answer.status_code for answer in large[6:]} == {429}
     assert {answer.status_code for answer in small} == {200}
     assert int(large[-1].headers["Retry-After"]) in {1, 2}
+
+
+async def test_a_large_list_with_little_in_it_costs_what_is_in_it(settings: Settings, engine: FakeEngine) -> None:
+    async with serving(settings, engine, api_rate_per_minute=600, api_requests_at_once=0) as client:
+        user = await ApiUser.register(client)
+        answers = [await user.call("GET", LARGE_LIST) for _ in range(30)]
+    assert {answer.status_code for answer in answers} == {200}
 
 
 async def test_a_minutes_requests_do_not_all_come_at_once(settings: Settings, engine: FakeEngine) -> None:

@@ -55,6 +55,17 @@ def test_in_the_long_run_the_limit_of_a_minute_holds(clock: Seconds) -> None:
     assert 600 <= taken <= 600 + 10 * BURST_S
 
 
+def test_work_that_turned_out_less_is_given_back(clock: Seconds) -> None:
+    buckets = LeakyBuckets(6000, clock)
+    for _ in range(400):
+        assert buckets.pour("asha", 10) == 0
+        buckets.give_back("asha", 9)
+    assert poured(buckets, 6000) == 100 * BURST_S - 400
+    buckets.give_back("ravi", 9)
+    assert buckets.pour("ravi", 100 * BURST_S) == 0
+    assert buckets.pour("ravi", 1) > 0
+
+
 def test_a_refusal_says_when_the_work_would_fit(clock: Seconds) -> None:
     buckets = LeakyBuckets(6000, clock)
     poured(buckets, 50, units=10)
