@@ -7,7 +7,6 @@ directory, or a file in SECRETS_DIR; the environment wins, then ``.env``. A part
 
 import difflib
 import os
-import re
 from collections.abc import Iterable, Mapping
 from datetime import time
 from pathlib import Path
@@ -27,6 +26,7 @@ from pydantic import (
 )
 from pydantic_settings import NoDecode, SettingsConfigDict
 
+from config.api_settings import ApiSettings, Port
 from config.login_settings import LoginSettings, Registration
 from config.secret_store import StoredSecrets, create_secrets, is_fernet_key, read_secrets
 from config.values import absolute_path, encrypted_beyond_this_machine, socket_root, split, time_of_day, web_root
@@ -38,7 +38,6 @@ Broker = Literal["kite", "paper"]
 Calendar = Literal["XNSE", "24x7"]
 SecretsPolicy = Literal["required", "engine", "create", "optional"]
 
-_ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?")
 _IST_NAMES = frozenset({"Asia/Kolkata", "Asia/Calcutta"})
 _DEFAULT_CALENDARS: Mapping[Broker, Calendar] = {"kite": "XNSE", "paper": "24x7"}
 _SECRET_FIELDS = frozenset(
@@ -54,7 +53,6 @@ class SettingsError(Exception):
         self.problems = tuple(problems)
 
 
-Port = Annotated[int, Field(ge=0, le=65535)]
 WebRoot = Annotated[str, AfterValidator(web_root)]
 SocketRoot = Annotated[str, AfterValidator(socket_root)]
 KiteWebRoot = Annotated[WebRoot, AfterValidator(encrypted_beyond_this_machine)]
@@ -62,7 +60,7 @@ KiteSocketRoot = Annotated[SocketRoot, AfterValidator(encrypted_beyond_this_mach
 TimeOfDay = Annotated[time, BeforeValidator(time_of_day)]
 
 
-class Settings(LoginSettings):
+class Settings(LoginSettings, ApiSettings):
     """All settings, immutable. Build it with `load_settings`, which also finds unknown names and the secrets.
 
     Names ending in ``_s`` are seconds. A port of 0 lets the stack choose a free one.
@@ -116,19 +114,8 @@ class Settings(LoginSettings):
     execution_actors: int = Field(default=2, ge=1, le=64)
     ledger_actors: int = Field(default=1, ge=1, le=64)
 
-    api_host: str = "127.0.0.1"
-    api_port: Port = 8000
-    api_docs: bool | None = None
-    api_rate_per_minute: int = Field(default=6000, ge=0, le=1_000_000)
-    auth_rate_per_minute: int = Field(default=600, ge=0, le=1_000_000)
-    api_statement_timeout_s: float = Field(default=5.0, ge=0, le=300)
-    order_log_retention_days: int = Field(default=1827, ge=0, le=36_525)
-    audit_log_retention_days: int = Field(default=1827, ge=0, le=36_525)
-    login_retention_days: int = Field(default=90, ge=31, le=36_525)
-    api_requests_at_once: int = Field(default=4, ge=0, le=1000)
-    cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     paper_port: Port = 8085
-    paper_token: bool = False
+    paper_token: bool | None = None
     dashboard_port: Port = 8265
     data_dir: Path = Path("~/.local/share/tradeactors")
     secrets_dir: Path | None = None
@@ -136,9 +123,7 @@ class Settings(LoginSettings):
     alert_urls: Annotated[tuple[SecretStr, ...], NoDecode] = ()
     failpoints: Path | None = None
 
-    _split_lists = field_validator(
-        "brokers", "encryption_keys", "alert_urls", "order_timeout_s", "cors_origins", mode="before"
-    )(split)
+    _split_lists = field_validator("brokers", "encryption_keys", "alert_urls", "order_timeout_s", mode="before")(split)
 
     @field_validator("database_url")
     @classmethod
@@ -182,13 +167,6 @@ class Settings(LoginSettings):
     def _check_market_protection(cls, value: int) -> int:
         if value == 0:
             raise ValueError("must be -1 (chosen by the broker) or a percentage from 1 to 100")
-        return value
-
-    @field_validator("cors_origins")
-    @classmethod
-    def _check_cors_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if not all(_ORIGIN.fullmatch(origin) for origin in value):
-            raise ValueError("must be exact origins such as https://app.example.com, without `*` and without a path")
         return value
 
     @field_validator("jwt_secret")
@@ -249,6 +227,11 @@ class Settings(LoginSettings):
     def registration_mode(self) -> Registration:
         """Who may register: REGISTRATION, else anyone only where no broker has real money."""
         return self.registration or ("invited" if "kite" in self.brokers else "open")
+
+    @property
+    def paper_token_wanted(self) -> bool:
+        """Whether the paper exchange's controls want their token: PAPER_TOKEN, else where a broker has real money."""
+        return "kite" in self.brokers if self.paper_token is None else self.paper_token
 
     @property
     def docs_served(self) -> bool:

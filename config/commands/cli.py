@@ -197,7 +197,7 @@ def _print_places(console: "Console", stack: "Stack") -> None:
         table.add_row("Paper exchange", urls["paper exchange"])
         table.add_row("  credentials", 'api_key "paper", api_secret "paper-secret", access_token "paper-token"')
         table.add_row("  another account", f"POST {urls['paper exchange']}/paper/accounts with the body {{}}")
-        if stack.settings.paper_token:
+        if stack.settings.paper_token_wanted:
             table.add_row(
                 "  control token", f"{stack.settings.data_dir / PAPER_TOKEN_FILE}  (Authorization: Bearer ...)"
             )

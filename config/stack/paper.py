@@ -12,10 +12,10 @@ TOKEN_FILE = "paper_token"  # noqa: S105 - the name of the file
 
 
 def paper_command(settings: Settings, logs: Path, environment: dict[str, str]) -> Command:
-    """The exchange, on 127.0.0.1, with its journal and, where PAPER_TOKEN wants one, the token of its controls."""
+    """The exchange, on 127.0.0.1, with its journal and, where one is wanted, the token of its controls."""
     ledger = settings.data_dir / "paper" / "ledger.jsonl"
     ledger.parent.mkdir(mode=0o700, exist_ok=True)
-    token = ("--token-path", str(settings.data_dir / TOKEN_FILE)) if settings.paper_token else ()
+    token = ("--token-path", str(settings.data_dir / TOKEN_FILE)) if settings.paper_token_wanted else ()
     paper_token(settings.data_dir)
     argv = (
         *(sys.executable, "-P", "-m", "broker.paper"),

@@ -110,10 +110,10 @@ def test_every_problem_is_reported_at_once_and_no_value_is_echoed(monkeypatch: p
 
     assert [problem.split()[0].removeprefix(PREFIX) for problem in problems] == [
         "NONSENSE",
+        "API_PORT",
         "DATABASE_URL",
         "JWT_SECRET",
         "ENCRYPTION_KEYS",
-        "API_PORT",
     ]
     assert all(problem.endswith(".") for problem in problems)
     assert not any(secret in "\n".join(problems) for secret in ("tiny", "hush", "pg-password", KEY, "eight"))
@@ -302,6 +302,16 @@ def test_the_api_describes_itself_where_no_real_orders_go_out_unless_it_is_set(
     brokers: str, api_docs: bool | None, served: bool
 ) -> None:
     assert load(brokers=brokers, api_docs=api_docs).docs_served is served
+
+
+@pytest.mark.parametrize(
+    ("brokers", "paper_token", "wanted"),
+    [("paper", None, False), ("paper,kite", None, True), ("paper,kite", False, False), ("paper", True, True)],
+)
+def test_beside_real_money_the_paper_exchange_wants_its_token_unless_it_is_set(
+    brokers: str, paper_token: bool | None, wanted: bool
+) -> None:
+    assert load(brokers=brokers, paper_token=paper_token).paper_token_wanted is wanted
 
 
 def test_a_data_directory_that_cannot_be_made_is_a_settings_error(tmp_path: Path) -> None:
