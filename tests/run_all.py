@@ -18,7 +18,7 @@ OF_TIMES = ("floods",)
 """They compare times, which needs a quiet machine: `make floods`."""
 
 GIVES_WAY = ("unit", "integration/api/test_schemathesis.py")
-OF_THE_BROKER = ("contract", "integration/broker")
+BELOW_THE_API = ("contract", "integration/broker", "integration/config", "integration/persistence")
 
 
 def paths(patterns: tuple[str, ...]) -> list[str]:
@@ -28,10 +28,10 @@ def paths(patterns: tuple[str, ...]) -> list[str]:
 
 def main() -> int:
     """The first exit code that is not 0, after everything has run."""
-    gives_way, broker = paths(GIVES_WAY), paths(OF_THE_BROKER)
+    gives_way, below = paths(GIVES_WAY), paths(BELOW_THE_API)
     stack, apart = paths(ON_THE_STACK), paths((*ON_A_CLUSTER, *OF_TIMES))
-    rest = [str(TESTS), *(f"--ignore={path}" for path in [*gives_way, *broker, *stack, *apart])]
-    commands = [["nice", "-n", "5", *_pytest(gives_way)], _pytest(broker)]
+    rest = [str(TESTS), *(f"--ignore={path}" for path in [*gives_way, *below, *stack, *apart])]
+    commands = [["nice", "-n", "5", *_pytest(gives_way)], _pytest(below)]
     with tempfile.TemporaryDirectory() as directory:
         outputs = [Path(directory) / str(number) for number in range(len(commands))]
         beside = [_start(command, output) for command, output in zip(commands, outputs, strict=True)]

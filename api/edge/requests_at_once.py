@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from api.base.errors import ApiError
-from api.edge.rate_limit import rate_limited
+from api.base.leaky_buckets import rate_limited
 
 LINE = 100
 """How many requests may wait."""

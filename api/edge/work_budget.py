@@ -16,8 +16,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.base.dependencies import PageQuery
 from api.base.errors import ApiError, overloaded
+from api.base.leaky_buckets import LeakyBuckets
 from api.base.urgent import is_urgent
-from api.edge.rate_limit import LeakyBuckets, RateLimits
+from api.edge.rate_limit import RateLimits
 from api.edge.requests_at_once import RequestsAtOnce
 from config.settings import Settings
 

@@ -13,14 +13,15 @@ V = TypeVar("V")
 
 
 class KeyedLocks(Generic[K]):
-    """One lock for each key, for as long as anybody holds or awaits it."""
+    """One lock for each key, for as long as anybody holds or awaits it; `holders` may have it at a time."""
 
-    def __init__(self) -> None:
-        self._locks: WeakValueDictionary[K, asyncio.Lock] = WeakValueDictionary()
+    def __init__(self, holders: int = 1) -> None:
+        self._holders = holders
+        self._locks: WeakValueDictionary[K, asyncio.Semaphore] = WeakValueDictionary()
 
-    def of(self, key: K) -> asyncio.Lock:
+    def of(self, key: K) -> asyncio.Semaphore:
         """The lock of a key; the caller must keep it while it uses it."""
-        return self._locks.setdefault(key, asyncio.Lock())
+        return self._locks.setdefault(key, asyncio.Semaphore(self._holders))
 
 
 class SharedCalls(Generic[K, V]):

@@ -13,6 +13,7 @@ from api.strategies.new_run import first_intent, first_state, new_run
 from api.strategies.rule_facts import StartFacts, StrategyChecks, broker_not_connected
 from api.strategies.schemas import StrategyStarted, StrategyStatus
 from api.strategies.service import found
+from api.strategies.start_rate import STARTS_IN_WORK, StartRate
 from api.strategies.status import status_before_start, status_of_run
 from config.capacity import Capacity
 from config.settings import Settings
@@ -63,7 +64,9 @@ class LifecycleService:
         self._engine = engine
         self._checks = checks
         self._now = now
+        self._starts = StartRate(settings, capacity)
         self._starting = KeyedLocks[tuple[int, int]]()
+        self._bringing_up = KeyedLocks[int](STARTS_IN_WORK)
         self._stopping = SharedCalls[int, StopResult]()
         self._pinging = SharedCalls[str, None]()
 
@@ -73,8 +76,8 @@ class LifecycleService:
         After an error of the engine the run may exist nevertheless; the recovery sweep or the next START finds it.
 
         Raises:
-            ApiError: 404; 409 `broker_not_connected`, `broker_token_expired`, `too_many_running`, `account_short`; 503
-                `engine_full`.
+            ApiError: 404; 409 `broker_not_connected`, `broker_token_expired`, `too_many_running`, `account_short`; 429
+                `rate_limited`; 503 `engine_full`.
             InvalidField: the strategy breaks a rule of row C1 by now.
             MirrorUnavailable: with Redis down nothing new is taken on (row J3).
         """
@@ -84,7 +87,8 @@ class LifecycleService:
             while run is None:
                 facts = await self._checks.start_facts(strategy)
                 run = await self._open_run(strategy, facts)
-        await self._engine.ensure_running(run_id=run.id, strategy_id=strategy_id)
+        async with self._bringing_up.of(user_id):
+            await self._engine.ensure_running(run_id=run.id, strategy_id=strategy_id)
         zone = self._settings.zone
         return StrategyStarted(
             strategy_id=strategy_id,
@@ -171,6 +175,7 @@ class LifecycleService:
                 buy_at=run.buy_at.astimezone(self._settings.zone).isoformat(),
             )
             await self._take_place(EngineLoad(session))
+            self._starts.count(user_id)
         await self._show_started(strategy, run, account.broker)
         return run
 

@@ -234,10 +234,10 @@ class RunLedger(AccountReads):
         orders = run_orders(intents, pending_events(run.strategy_id, intents))
         await self._mirror_run(run, strategy, broker, orders, delete=delete)
 
-    async def running_runs(self) -> list[tuple[int, int]]:
-        """(run_id, strategy_id) of every open run, the most urgent first."""
+    async def running_runs(self, strategy_id: int | None = None) -> list[tuple[int, int]]:
+        """(run_id, strategy_id) of every open run, the most urgent first; or of one strategy's."""
         async with transaction(self._sessions) as session:
-            return await open_runs(session)
+            return await open_runs(session, strategy_id)
 
     async def _mirror_run(
         self, run: Run, strategy: Strategy, broker: str | None, orders: RunOrders, *, delete: bool = False

@@ -6,8 +6,12 @@ from sqlmodel import col, select
 from persistence.database.models.runs import Run
 
 
-async def open_runs(session: AsyncSession) -> list[tuple[int, int]]:
-    """(run_id, strategy_id) of every open run: what holds shares first, then what buys soonest (row J1)."""
+async def open_runs(session: AsyncSession, strategy_id: int | None = None) -> list[tuple[int, int]]:
+    """(run_id, strategy_id) of every open run, or of one strategy's: what holds shares first, then what buys soonest
+    (row J1).
+    """
     statement = select(col(Run.id), col(Run.strategy_id)).where(col(Run.ended_at).is_(None))
+    if strategy_id is not None:
+        statement = statement.where(col(Run.strategy_id) == strategy_id)
     urgent_first = statement.order_by((col(Run.filled_quantity) > 0).desc(), col(Run.buy_at), col(Run.id))
     return [(row[0], row[1]) for row in await session.execute(urgent_first)]

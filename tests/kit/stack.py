@@ -56,7 +56,7 @@ def no_settings_in_environment() -> Iterator[None]:
 
 def stack_settings(data_dir: Path, **overrides: Any) -> Settings:
     """Settings of an embedded stack on free ports, whatever the environment and `.env` say."""
-    chosen = {"api_port": 0, "paper_port": 0, "dashboard_port": 0, **overrides}
+    chosen = {"api_port": 0, "paper_port": 0, "dashboard_port": 0, "starts_per_minute": 0, **overrides}
     with no_settings_in_environment():
         return load_settings(secrets="create", env_file=None, data_dir=data_dir, **chosen)
 

@@ -32,6 +32,9 @@ _ANSWER_S = 5.0
 _ANSWER_MARGIN_S = 0.5
 """How long before a caller gives up the strategy answers that its exit is still working."""
 _POLL_S = 0.1
+_GONE_S = 1.0
+"""How long a STOP waits for a process whose run is over: without the head it is not known when it ends."""
+
 _RECOVERED_AT_ONCE = 6
 _UNWANTED_S = 300.0
 """Without an open run an actor can do no harm, and it may still be waiting for its last words to be written down."""
@@ -129,27 +132,30 @@ class RayEngine:
                 run_id = await self._open_run(strategy_id)
                 if run_id is None:
                     return StopResult(flat=True)
-                flat = await self._ask_to_stop(run_id, strategy_id, max(timeout_s - _ANSWER_MARGIN_S, 0.0))
-                if flat:
-                    await self._await_gone(strategy_id)
+                flat, actor = await self._ask_to_stop(run_id, strategy_id, max(timeout_s - _ANSWER_MARGIN_S, 0.0))
+                if flat and actor is not None:
+                    await _await_gone(actor)
         except TimeoutError as error:
             if not flat:
                 raise EngineUnavailable(f"strategy {strategy_id} is restarting and has not answered") from error
         return StopResult(flat=flat)
 
-    async def _ask_to_stop(self, run_id: int, strategy_id: int, timeout_s: float) -> bool:
-        """Ask until the strategy has heard it, or the run is over: an actor may die, or end, between two calls."""
+    async def _ask_to_stop(self, run_id: int, strategy_id: int, timeout_s: float) -> tuple[bool, Any]:
+        """Ask until the strategy has heard it, or the run is over: an actor may die, or end, between two calls.
+
+        Whether the run is over and recorded, and the actor that said so.
+        """
         until = asyncio.get_running_loop().time() + timeout_s
         while True:
             actor = await self._find(run_id, strategy_id)
             if actor is None:
-                return True
+                return True, None
             left_s = until - asyncio.get_running_loop().time()
             try:
-                return bool(await actor.stop.remote(max(left_s, 0.0)))
+                return bool(await actor.stop.remote(max(left_s, 0.0))), actor
             except RayActorError:
                 if await self._open_run(strategy_id) != run_id:
-                    return True
+                    return True, None
                 await asyncio.sleep(_POLL_S)
 
     async def move_stop(self, strategy_id: int, stop_loss_paise: int) -> bool | None:
@@ -266,8 +272,8 @@ class RayEngine:
             log.warning("engine.pools_not_ready", reason=repr(error))
 
     async def _open_run(self, strategy_id: int) -> int | None:
-        runs: list[tuple[int, int]] = await self._ledger("open_runs")
-        return next((run_id for run_id, owner in runs if owner == strategy_id), None)
+        runs: list[tuple[int, int]] = await self._ledger("open_runs", strategy_id)
+        return next((run_id for run_id, _ in runs), None)
 
     async def _ledger(self, method: str, *arguments: Any) -> Any:
         try:
@@ -276,22 +282,17 @@ class RayEngine:
         except (PeerUnavailable, TimeoutError) as error:
             raise EngineUnavailable(f"the ledger does not answer: {error}") from error
 
-    async def _await_gone(self, strategy_id: int) -> None:
-        """Wait for the end of the process, unless another run begins.
-
-        This one is over in any case; without the head it is not known whether the process is.
-        """
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_ANSWER_S):
-                while strategy_id in await asyncio.to_thread(self._live_strategies):
-                    if await self._open_run(strategy_id) is not None:
-                        return
-                    await asyncio.sleep(_POLL_S)
-
     @staticmethod
     def _live_strategies() -> set[int]:
         found = (names.strategy_id_of(name) for name in list_named_actors())
         return {strategy_id for strategy_id in found if strategy_id is not None}
+
+
+async def _await_gone(actor: Any) -> None:
+    """Wait for the end of the process; its run is over in any case."""
+    with contextlib.suppress(TimeoutError, RayError):
+        async with asyncio.timeout(_GONE_S):
+            await actor.until_gone.remote()
 
 
 def _actor(name: str) -> Any:

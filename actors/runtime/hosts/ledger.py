@@ -151,9 +151,9 @@ class Ledger:
             log.warning("reopened_without_mirror", run_id=update.run_id)  # the actor's first record writes it
         return True
 
-    async def open_runs(self) -> list[tuple[int, int]]:
-        """(run_id, strategy_id) of every run that should be alive."""
-        return await _answered(self._ledger.running_runs())
+    async def open_runs(self, strategy_id: int | None = None) -> list[tuple[int, int]]:
+        """(run_id, strategy_id) of every run that should be alive, or of one strategy's."""
+        return await _answered(self._ledger.running_runs(strategy_id))
 
     async def ensure_mirror(self) -> None:
         """Rebuild the mirror if Redis has lost its keys (rows J1, J3); with Redis down, a later sweep does."""

@@ -109,6 +109,10 @@ class StrategyActor:
         actor = await asyncio.shield(self._loaded)
         return runtime_view(actor.state) if actor is not None else None
 
+    async def until_gone(self) -> None:
+        """Never answers: the call fails in the moment in which this actor ends."""
+        await asyncio.Event().wait()
+
     async def process_id(self) -> int:
         """The pid of this actor's process, for operators and for tests that kill it."""
         return os.getpid()

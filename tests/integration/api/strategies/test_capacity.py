@@ -9,6 +9,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 
+from api.strategies.start_rate import STARTS_AT_ONCE, STARTS_IN_WORK
 from config.settings import Settings
 from persistence.database.engine import Sessions, tenant_transaction, transaction
 from persistence.database.engine_load import EngineLoad, Load
@@ -75,6 +76,47 @@ async def test_two_users_who_race_for_the_last_place_cannot_both_have_it(
         wanted = [(trader, await trader.strategy()) for trader in traders for _ in range(4)]
         answers = await asyncio.gather(*(start(trader, strategy_id) for trader, strategy_id in wanted))
     assert sorted(answer.status_code for answer in answers) == [200] + [503] * 7
+
+
+async def test_who_starts_and_stops_in_turn_has_to_wait_and_what_runs_is_answered(
+    settings: Settings, engine: FakeEngine, trader: ApiUser
+) -> None:
+    async with serving(settings, engine, starts_per_minute=1, max_running=9, max_running_total=10_000) as client:
+        user = at(trader, client)
+        running, strategy_id = await user.started(), await user.strategy()
+        answers = []
+        for _ in range(STARTS_AT_ONCE):
+            answers.append(await start(user, strategy_id))
+            await user.call("POST", "/strategy/stop", strategy_id=strategy_id)
+        assert [answer.status_code for answer in answers] == [200] * (STARTS_AT_ONCE - 1) + [429]
+        assert answers[-1].json()["code"] == "rate_limited"
+        assert 0 < int(answers[-1].headers["Retry-After"]) <= 60
+        status = (await user.call("GET", f"/strategy/status/{strategy_id}")).json()
+        assert status["strategy_status"] == "stopped"
+        assert (await start(user, running)).status_code == 200
+
+
+class SlowEngine(FakeEngine):
+    """Takes a while to make a process; counts how many it makes at a time."""
+
+    at_once = most = 0
+
+    async def ensure_running(self, run_id: int, strategy_id: int) -> None:
+        self.at_once += 1
+        self.most = max(self.most, self.at_once)
+        await asyncio.sleep(0.2)
+        self.at_once -= 1
+        await super().ensure_running(run_id, strategy_id)
+
+
+async def test_of_one_user_two_processes_are_made_at_a_time(settings: Settings, trader: ApiUser) -> None:
+    engine = SlowEngine()
+    async with serving(settings, engine, max_running=50, max_running_total=10_000, api_requests_at_once=0) as client:
+        user = at(trader, client)
+        wanted = [await user.strategy() for _ in range(6)]
+        answers = await asyncio.gather(*(start(user, strategy_id) for strategy_id in wanted))
+    assert [answer.status_code for answer in answers] == [200] * 6
+    assert engine.most == STARTS_IN_WORK
 
 
 async def test_a_symbol_beyond_the_limit_is_refused_and_one_that_is_followed_is_not(

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from api.base.errors import ApiError
-from api.edge.rate_limit import BURST_S, LeakyBuckets, RateLimits
+from api.base.leaky_buckets import BURST_S, LeakyBuckets
+from api.edge.rate_limit import RateLimits
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -46,6 +46,21 @@ async def test_a_keyed_lock_lets_one_in_at_a_time_and_other_keys_pass() -> None:
     assert len(locks._locks) == 0
 
 
+async def test_a_keyed_lock_may_have_several_holders_and_no_more() -> None:
+    locks, work = KeyedLocks[str](2), Work()
+
+    async def locked() -> None:
+        async with locks.of("a"):
+            await work()
+
+    tasks = [asyncio.create_task(locked()) for _ in range(5)]
+    await work.begun.wait()
+    await asyncio.sleep(0)
+    work.release.set()
+    await asyncio.gather(*tasks)
+    assert (work.done, work.most) == (5, 2)
+
+
 async def test_callers_share_a_call_and_the_next_one_begins_again() -> None:
     calls, work = SharedCalls[str, int](), Work()
     callers = [asyncio.create_task(calls.run("a", work)) for _ in range(100)]
