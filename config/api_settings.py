@@ -20,7 +20,7 @@ class ApiSettings(BaseSettings):
     api_docs: bool | None = None
     api_rate_per_minute: int = Field(default=6000, ge=0, le=1_000_000)
     auth_rate_per_minute: int = Field(default=600, ge=0, le=1_000_000)
-    starts_per_minute: int = Field(default=12, ge=0, le=100_000)
+    starts_per_minute: int = Field(default=30, ge=0, le=100_000)
     api_requests_at_once: int = Field(default=4, ge=0, le=1000)
     api_statement_timeout_s: float = Field(default=5.0, ge=0, le=300)
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()

@@ -12,6 +12,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from actors.runtime.hosts.actor_classes import ORDER_GATEWAY
+from config.ray_settings import may_take_priority_back
 
 _PROBE_TIMEOUT_S = 30.0
 
@@ -69,7 +70,7 @@ def _probe(node: dict[str, Any], broker_root: str) -> NodeReport:
 def _look_around(broker_root: str) -> dict[str, Any]:
     secret = ("TOKEN", "PASSWORD", "SECRET", "KEY")
     return {
-        "niceness": os.nice(0),
+        "niceness": 0 if may_take_priority_back() else os.nice(0),
         "environment": {
             name: value
             for name, value in os.environ.items()

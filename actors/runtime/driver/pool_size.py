@@ -7,8 +7,7 @@ MOST_AT_REST = 8
 MOST_WHEN_NEEDED = 32
 
 AT_ONCE = 1
-"""Workers beyond those at rest that are begun together: each start takes half a second of a core, at the niceness of
-the order path."""
+"""Workers beyond those at rest that are begun together: each start takes half a second of a core."""
 
 WORKER_BYTES = 54 * 2**20
 _SHARE = 0.25

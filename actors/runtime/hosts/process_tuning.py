@@ -3,6 +3,8 @@
 import gc
 import os
 import sys
+from contextlib import suppress
+from pathlib import Path
 
 _SWITCH_S = 0.0005
 """How long a thread may keep the interpreter from another: Python's 5 ms would be the whole time an order may take."""
@@ -15,8 +17,15 @@ def tune(*, background: bool = False) -> None:
     """Keep what is there out of the garbage collector's way, and threads from waiting for each other."""
     gc.freeze()
     sys.setswitchinterval(_SWITCH_S)
-    if background:
-        os.nice(max(0, BACKGROUND_NICENESS - os.nice(0)))
+    set_niceness(BACKGROUND_NICENESS if background else 0)
+
+
+def set_niceness(niceness: int) -> None:
+    """Give all threads of this process this niceness, as far as it may: workers may have started at another one."""
+    threads = Path("/proc/self/task")
+    for thread in threads.iterdir() if threads.exists() else ():
+        with suppress(PermissionError, ProcessLookupError):  # it may not have more than it has, or it has ended
+            os.setpriority(os.PRIO_PROCESS, int(thread.name), niceness)
 
 
 def end_own_actor() -> None:
