@@ -250,9 +250,10 @@ def _repair_connection(body: Json) -> None:
 
 
 def _repair_password(body: Json) -> None:
-    """Every tenth time the right one."""
-    if next(_turn) % 10 == 0:
-        body["current_password" if "current_password" in body else "password"] = PASSWORD
+    """Every tenth time the right one, and none longer than a password can be."""
+    name = "current_password" if "current_password" in body else "password"
+    if next(_turn) % 10 == 0 or seen_characters(body[name]) > MOST:
+        body[name] = PASSWORD
     _repair_new_password(body)
 
 

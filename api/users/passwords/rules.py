@@ -30,6 +30,13 @@ def _check_length(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _check_not_too_long(secret: SecretStr) -> SecretStr:
+    password = secret.get_secret_value()
+    if len(password) > MOST_CODE_POINTS or seen_characters(password) > MOST:
+        raise ValueError(f"must have at most {MOST} characters")
+    return secret
+
+
 NewPassword = Annotated[
     EncodableSecret,
     AfterValidator(_check_length),
@@ -40,8 +47,12 @@ NewPassword = Annotated[
         json_schema_extra={"minLength": FEWEST, "maxLength": MOST_CODE_POINTS},
     ),
 ]
-Password = Annotated[EncodableSecret, Field(min_length=1, max_length=MOST_CODE_POINTS, examples=_EXAMPLES)]
-"""A password that is only compared: one of older rules stays good."""
+Password = Annotated[
+    EncodableSecret,
+    AfterValidator(_check_not_too_long),
+    Field(min_length=1, examples=_EXAMPLES, json_schema_extra={"maxLength": MOST_CODE_POINTS}),
+]
+"""A password that is only compared: one of older rules stays good, of which none was longer."""
 
 
 def resembles(password: str, email: str) -> bool:

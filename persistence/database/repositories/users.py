@@ -31,8 +31,9 @@ class Users(Repository):
 
     async def by_email(self, email: str) -> User | None:
         """The user of an address in its canonical form, also one that was stored in the spelling of before."""
-        spellings = (col(User.email) == email, col(User.email) == earlier_spelling(email))
-        found = select(User).where(or_(*spellings)).order_by(spellings[0].desc()).limit(1)
+        spellings = list(dict.fromkeys((email, earlier_spelling(email))))
+        canonical_first = (col(User.email) == email).desc()
+        found = select(User).where(col(User.email).in_(spellings)).order_by(canonical_first).limit(1)
         return await self._session.scalar(found)
 
     async def set_password_hash(self, user_id: int, password_hash: str) -> None:

@@ -84,9 +84,13 @@ def test_what_a_person_counts_within_the_limits_is_taken(password: str) -> None:
     assert NEW.validate_python(decomposed).get_secret_value() == decomposed
 
 
-def test_a_password_of_before_is_compared_whatever_its_length() -> None:
-    for password in ("x", "y" * 256, "e\u0301" * 256):
-        TypeAdapter[SecretStr](Password).validate_python(password)
+def test_a_password_of_before_is_compared_and_none_that_there_cannot_be() -> None:
+    compared = TypeAdapter[SecretStr](Password)
+    for password in ("x", "y" * 256, "e\u0301" * 256, "\u0301" * 256):
+        assert compared.validate_python(password).get_secret_value() == password
+    for password in ("", "y" * 257, "\u0301" * (MOST_CODE_POINTS + 1)):
+        with pytest.raises(ValidationError):
+            compared.validate_python(password)
 
 
 @pytest.mark.parametrize("password", ["ｐａｓｓｗｏｒｄ", "\u00a0Password", "①②③④⑤⑥⑦⑧"])
