@@ -1,9 +1,10 @@
 """Errors as the app sees them: `{"detail": "<sentence>", "code": "<stable_snake_case>"}`, never more than it may know.
 
-A 422 adds `errors`, one `{"field", "message"}` for each field at fault. Submitted values are never echoed.
+A 422 adds `errors`, one `{"field", "message"}` for each field at fault, and `suggestions`, what may have been meant.
+Submitted values are never echoed, but for a symbol that is written as symbols are.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from pydantic import BaseModel, Field
 
@@ -26,6 +27,11 @@ class InvalidRequest(Problem):
     """Body of a 422."""
 
     errors: list[FieldProblem]
+    suggestions: list[str] = Field(
+        default=[],
+        description="Symbols of the broker's list that may have been meant, the likeliest first.",
+        examples=[["NSE:INFY"]],
+    )
 
 
 class ApiError(Exception):
@@ -46,8 +52,11 @@ class ClientLeft(Exception):
 class InvalidField(Exception):
     """A field whose fault only shows when it is compared with what the server knows (row C1)."""
 
-    def __init__(self, field: str, message: str, code: str = "invalid_request") -> None:
+    def __init__(
+        self, field: str, message: str, code: str = "invalid_request", suggestions: Sequence[str] = ()
+    ) -> None:
         super().__init__(f"{field}: {message}")
+        self.suggestions = tuple(suggestions)
         self.field = field
         self.message = message
         self.code = code

@@ -5,11 +5,11 @@ are ISO 8601 with offset.
 """
 
 import re
+import unicodedata
 from datetime import time
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from email_validator import EmailNotValidError, validate_email
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -34,16 +34,30 @@ MAX_ID = 2**53 - 1
 NO_NUL = "must not hold a NUL character"
 """PostgreSQL stores none, and no keyboard types one."""
 
+_AROUND = frozenset({"Cc", "Cf", "Zl", "Zp", "Zs"})
+"""Unicode's categories of spaces, and of what has no width: marks of direction, byte order marks, controls."""
 _SYMBOL = re.compile(r"([!-9;-~]+:)?[!-9;-~]([ -9;-~]*[!-9;-~])?")
 """Printable ASCII with at most one colon: what exchanges use, and nothing that PostgreSQL refuses to store."""
 _TIME = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?")
 
 
-def _parse_email(text: str) -> str:
-    try:
-        return validate_email(text, check_deliverability=False).normalized.lower()
-    except EmailNotValidError as error:
-        raise ValueError("is not a valid e-mail address") from error  # the library's own text quotes the input
+def trimmed(text: Any) -> Any:
+    """A text without the spaces and invisible characters that keyboards and copied lines put around it.
+
+    A NUL stays, and is refused. What is no text is returned as it is.
+    """
+    if not isinstance(text, str):
+        return text
+    first, last = 0, len(text)
+    while first < last and _is_around(text[first]):
+        first += 1
+    while first < last and _is_around(text[last - 1]):
+        last -= 1
+    return text[first:last]
+
+
+def _is_around(character: str) -> bool:
+    return unicodedata.category(character) in _AROUND and character != "\0"
 
 
 def _check_unicode(secret: SecretStr) -> SecretStr:
@@ -85,17 +99,12 @@ def _has_nul(value: Any) -> bool:
 
 
 def _parse_symbol(text: str) -> str:
-    if not _SYMBOL.fullmatch(text.strip()):
+    closed = ":".join(trimmed(part) for part in text.split(":"))
+    if not _SYMBOL.fullmatch(closed):
         raise ValueError("must be a symbol such as INFY or NSE:INFY")
-    return ":".join(split_symbol(text))
+    return ":".join(split_symbol(closed))
 
 
-Email = Annotated[
-    str,
-    StringConstraints(max_length=254, strip_whitespace=True),
-    AfterValidator(_parse_email),
-    Field(examples=["asha@example.com"], json_schema_extra={"format": "email"}),
-]
 EncodableSecret = Annotated[
     SecretStr, AfterValidator(_check_unicode), Field(json_schema_extra={"pattern": r"^[^\u0000]*$"})
 ]
@@ -104,7 +113,14 @@ TimeOfDay = Annotated[
     time,
     BeforeValidator(_parse_time),
     PlainSerializer(time.isoformat, return_type=str),
-    WithJsonSchema({"type": "string", "pattern": f"^{_TIME.pattern}$", "examples": ["09:30"]}),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": f"^{_TIME.pattern}$",
+            "examples": ["09:30"],
+            "description": "`HH:MM` or `HH:MM:SS` of a clock of 24 hours.",
+        }
+    ),
 ]
 Price = Annotated[
     Decimal,

@@ -12,6 +12,7 @@ from broker.errors import ExpiredToken, InvalidToken
 from broker.kite.instruments import InstrumentLists, fetch_instruments
 from broker.kite.login import token_expiry
 from broker.market.instrument_list import ListedInstrument
+from broker.market.nearest import Nearest
 from broker.proxy import Proxy
 from config.settings import Settings
 from persistence.database.models.brokers import BrokerAccount
@@ -52,6 +53,10 @@ class BrokerLookups:
             tradingsymbol,
             lambda: fetch_instruments(credentials.api_key, credentials.access_token, root=root, timeout_s=timeout_s),
         )
+
+    async def nearest(self, account: BrokerAccount, exchange: str, tradingsymbol: str) -> Nearest:
+        """The shares of the broker's list that a symbol may stand for which `find_instrument` did not find."""
+        return await self._instruments.nearest(account.broker, exchange, tradingsymbol)
 
     async def last_price(self, account: BrokerAccount, instrument: Instrument) -> Decimal | None:
         """What the instrument trades at, in rupees, asked of the broker in the user's name; None if it gives no price.

@@ -22,7 +22,7 @@ _MAX_LENGTH = 256
 
 def _check_printable(text: str) -> str:
     if len(text) > _MAX_LENGTH or not re.fullmatch(PRINTABLE, text):
-        raise ValueError(f"must be 1 to {_MAX_LENGTH} printable ASCII characters without spaces at the ends")
+        raise ValueError(f"must be 1 to {_MAX_LENGTH} letters, digits or signs of ASCII, without spaces around them")
     return text
 
 
@@ -57,10 +57,16 @@ class BrokerConnectRequest(Request):
     broker: BrokerName | None = Field(
         default=None, description="default: the connected one if `api_key` is left out, else the first that is offered"
     )
-    api_key: BrokerSecret | None = Field(default=None, examples=["paper"])
-    api_secret: BrokerSecret | None = Field(default=None, examples=["paper-secret"])
-    access_token: BrokerSecret | None = Field(default=None, examples=["paper-token"])
-    request_token: BrokerSecret | None = None
+    api_key: BrokerSecret | None = Field(default=None, examples=["paper"], description="as the broker shows it")
+    api_secret: BrokerSecret | None = Field(
+        default=None, examples=["paper-secret"], description="as the broker shows it"
+    )
+    access_token: BrokerSecret | None = Field(
+        default=None, examples=["paper-token"], description="of a login at the broker that goes on"
+    )
+    request_token: BrokerSecret | None = Field(
+        default=None, description="of a login at the broker that was just made, good once"
+    )
     proxy_url: ProxyUrl | None = Field(
         default=None,
         examples=[None],

@@ -1,6 +1,6 @@
 """Every error of the application in the shape of `api.base.errors`, wherever it was raised."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 
 from api.base.errors import ApiError, ClientLeft, FieldProblem, InvalidField, InvalidRequest
 from api.base.fields import NO_NUL
+from api.base.sentences import sentence_of_fault
 from api.base.translations import RETRY_AFTER_S, TRANSLATIONS
 
 log = structlog.stdlib.get_logger(__name__)
@@ -73,7 +74,7 @@ def _allowed_methods(request: Request) -> set[str]:
 
 async def _invalid_field(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, InvalidField)  # noqa: S101 - registered for this type only
-    return _unprocessable([FieldProblem(field=error.field, message=error.message)], error.code)
+    return _unprocessable([FieldProblem(field=error.field, message=error.message)], error.code, error.suggestions)
 
 
 async def _invalid_request(_request: Request, error: Exception) -> JSONResponse:
@@ -81,34 +82,22 @@ async def _invalid_request(_request: Request, error: Exception) -> JSONResponse:
     return _unprocessable([_field_problem(problem) for problem in error.errors()])
 
 
-def _unprocessable(problems: list[FieldProblem], code: str = "invalid_request") -> JSONResponse:
+def _unprocessable(
+    problems: list[FieldProblem], code: str = "invalid_request", suggestions: Sequence[str] = ()
+) -> JSONResponse:
     detail = "; ".join(f"{problem.field}: {problem.message}" for problem in problems)
-    body = InvalidRequest(detail=detail, code=code, errors=problems)
+    body = InvalidRequest(detail=detail, code=code, errors=problems, suggestions=list(suggestions))
     return JSONResponse(body.model_dump(), 422)
 
 
-def _field_problem(problem: Mapping[str, Any]) -> FieldProblem:
-    kind, place = problem["type"], str(problem["loc"][0])
-    if kind == "extra_forbidden":  # its location is the name that was sent, which is input too
-        return FieldProblem(field=place, message="has a field that is not known here")
-    if kind == "json_invalid":
-        return FieldProblem(field="body", message="is not valid JSON")
-    if kind == "model_attributes_type":
-        return FieldProblem(field="body", message="must be a JSON object, sent as application/json")
-    path = [str(part) for part in problem["loc"] if part not in ("body", "path", "query", "header")]
-    message = _length_message(problem) or str(problem["msg"]).removeprefix("Value error, ")
-    message = message.replace("Input should be", "must be")
-    return FieldProblem(field=".".join(path) or "body", message=message[:1].lower() + message[1:])
-
-
-def _length_message(problem: Mapping[str, Any]) -> str | None:
-    """Of a text that is too short or too long, secret or not; None for any other fault."""
-    limits = problem.get("ctx", {})
-    if not problem["type"].endswith(("too_short", "too_long")) or limits.get("field_type", "Value") != "Value":
-        return None
-    if "min_length" in limits:
-        return f"must have at least {limits['min_length']} characters"
-    return f"must have at most {limits['max_length']} characters"
+def _field_problem(fault: Mapping[str, Any]) -> FieldProblem:
+    message, place = sentence_of_fault(fault), str(fault["loc"][0])
+    if fault["type"] == "extra_forbidden":  # its location is the name that was sent, which is input too
+        return FieldProblem(field=place, message=message)
+    if fault["type"] in ("json_invalid", "model_attributes_type"):
+        return FieldProblem(field="body", message=message)
+    path = [str(part) for part in fault["loc"] if part not in ("body", "path", "query", "header")]
+    return FieldProblem(field=".".join(path) or "body", message=message)
 
 
 async def _client_left(request: Request, _error: Exception) -> JSONResponse:

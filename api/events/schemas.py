@@ -1,13 +1,31 @@
 """`GET /strategy/events`: what is asked for, and what the events carry."""
 
+import re
 from typing import Annotated
 
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 
 from api.base.fields import Request
 from api.strategies.schemas import StrategyStatus
 
-EventId = Annotated[str, Field(pattern="^[0-9]{1,15}-[0-9]{1,15}$", examples=["1795236949266-0"])]
+_ID = re.compile(r"[0-9]{1,15}-[0-9]{1,15}")
+
+
+def _check_id(text: str) -> str:
+    if not _ID.fullmatch(text):
+        raise ValueError("must be the id of an event, such as 1795236949266-0")
+    return text
+
+
+EventId = Annotated[
+    str,
+    AfterValidator(_check_id),
+    Field(
+        examples=["1795236949266-0"],
+        description="The `id` of the last event that was received.",
+        json_schema_extra={"pattern": f"^{_ID.pattern}$"},
+    ),
+]
 
 
 class EventsQuery(Request):

@@ -205,6 +205,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "detail": "stop_loss: must be greater than 0 and at most 10000000",
         "code": "invalid_request",
         "errors": [{"field": "stop_loss", "message": "must be greater than 0 and at most 10000000"}],
+        "suggestions": [],
     },
 }
 

@@ -21,7 +21,7 @@ from api.strategies.strategy_rules import Terms, check_listed, check_market_pric
 from broker.errors import BrokerRefused, BrokerUnreachable, ExpiredToken, InvalidToken
 from broker.kite.login import token_expiry
 from broker.market.instrument_list import ListedInstrument
-from broker.market.symbol_spellings import spellings
+from broker.market.nearest import Nearest
 from broker.market.trading_calendar import TradingCalendar, TradingCalendars
 from config.settings import Settings
 from persistence.database.models.brokers import BrokerAccount
@@ -82,9 +82,9 @@ class StrategyChecks:
         """
         account = await self._connected_account(user_id)
         with _login_needed():
-            listed = await self._lookups.find_instrument(account, exchange, tradingsymbol)
-            near = None if listed is not None else await self._near(account, exchange, tradingsymbol)
-        return Market(await self._calendar(account), check_listed(listed, exchange, near))
+            found = await self._lookups.find_instrument(account, exchange, tradingsymbol)
+        listed = await self._check_listed(account, found, exchange, tradingsymbol)
+        return Market(await self._calendar(account), listed)
 
     async def start_facts(self, strategy: Strategy) -> StartFacts:
         """What a START of the strategy depends on. A broker that does not answer does not prevent it.
@@ -156,12 +156,11 @@ class StrategyChecks:
             return price
         return price if asked is None else asked
 
-    async def _near(self, account: BrokerAccount, exchange: str, tradingsymbol: str) -> ListedInstrument | None:
-        for name in spellings(tradingsymbol):
-            found = await self._lookups.find_instrument(account, exchange, name)
-            if found is not None and found.tradable:
-                return found
-        return None
+    async def _check_listed(
+        self, account: BrokerAccount, listed: ListedInstrument | None, exchange: str, tradingsymbol: str
+    ) -> ListedInstrument:
+        near = Nearest() if listed else await self._lookups.nearest(account, exchange, tradingsymbol)
+        return check_listed(listed, exchange, tradingsymbol, near)
 
     async def _connected_account(self, user_id: int) -> BrokerAccount:
         account = await self._brokers.account(user_id)
@@ -178,7 +177,7 @@ class StrategyChecks:
         except (BrokerUnreachable, BrokerRefused) as error:
             log.warning("instrument_unchecked", strategy_id=strategy.id, reason=str(error))
             return None
-        return check_listed(listed, strategy.exchange)
+        return await self._check_listed(account, listed, strategy.exchange, strategy.tradingsymbol)
 
     async def _last_price(self, account: BrokerAccount, instrument: Instrument) -> tuple[Decimal | None, bool]:
         try:

@@ -3,6 +3,8 @@
 The same rules hold when a strategy is written, changed and started; each refusal names the field at fault.
 """
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from decimal import Decimal
@@ -13,8 +15,13 @@ from actors.domain.session import SessionTimes
 from api.base.errors import InvalidField
 from broker.market.allowed_times import SessionRules, TimesRefused
 from broker.market.instrument_list import EXCHANGES, INDEX_SEGMENT, ListedInstrument
+from broker.market.nearest import Nearest
 from broker.market.trading_calendar import TradingCalendar
 from config.settings import Settings
+
+_SYMBOL_LIKE = re.compile(r"[A-Z]+:[A-Z0-9][A-Z0-9&._ -]*")
+_MOST_NAMED = 3
+"""How many suggestions the sentence names; the answer has all of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,18 +36,22 @@ class Terms:
 
 
 def check_listed(
-    listed: ListedInstrument | None, exchange: str, near: ListedInstrument | None = None
+    listed: ListedInstrument | None, exchange: str, tradingsymbol: str, near: Nearest | None = None
 ) -> ListedInstrument:
     """The broker's row of the symbol, if it is one of a share that can be bought; `near` is what may have been meant.
 
     Raises:
-        InvalidField: on `symbol`.
+        InvalidField: on `symbol`, with the symbols of `near` as suggestions.
     """
+    near = near or Nearest()
+    suggestions = [row.instrument.key for row in near.instruments]
     if exchange not in EXCHANGES:
-        raise InvalidField("symbol", f"must be on {' or '.join(EXCHANGES)}")
+        message = f"must be on {' or '.join(EXCHANGES)}{_meant(suggestions)}"
+        raise InvalidField("symbol", message, suggestions=suggestions)
     if listed is None:
-        meant = f"; did you mean {near.instrument.symbol}?" if near is not None else ""
-        raise InvalidField("symbol", f"is not known to your broker{meant}")
+        message = f"{_named(exchange, tradingsymbol)} is not known to your broker{_gone(near)}"
+        advice = _meant(suggestions) or ". Write it as the exchange does, such as NSE:INFY"
+        raise InvalidField("symbol", message + advice, suggestions=suggestions)
     if listed.segment == INDEX_SEGMENT:
         raise InvalidField("symbol", "is an index, which cannot be traded")
     if not listed.tradable:
@@ -129,6 +140,26 @@ def start_message(buy_at: datetime, token_ends_at: datetime, *, asked: bool) -> 
     if not asked:
         sentences.append("Your broker could not be asked for the market price")
     return ". ".join(sentences)
+
+
+def _named(exchange: str, tradingsymbol: str) -> str:
+    """What was asked for, if it is written as symbols are; nothing else that was sent is repeated."""
+    key = f"{exchange}:{tradingsymbol}"
+    return key if _SYMBOL_LIKE.fullmatch(key) else "this symbol"
+
+
+def _meant(suggestions: Sequence[str]) -> str:
+    if not suggestions:
+        return ""
+    *first, last = suggestions[:_MOST_NAMED]
+    return f". Did you mean {', '.join(first)} or {last}?" if first else f". Did you mean {last}?"
+
+
+def _gone(near: Nearest) -> str:
+    if near.change is None:
+        return ""
+    into = "merged into" if near.change.change == "merged" else "renamed"
+    return f": on {near.change.on} it was {into} {near.change.successor}"
 
 
 def _check_product(terms: Terms, listed: ListedInstrument) -> None:

@@ -79,8 +79,7 @@ class AuthService:
 
     async def login(self, email: str, password: str, client: Client) -> IssuedTokens:
         """Check a password. 401 `invalid_credentials`, whether or not the address is known; 429 when throttled."""
-        user = await self._check.of_email(email, password, client)
-        outdated = self._passwords.is_outdated(user.password_hash)
+        user, outdated = await self._check.of_email(email, password, client)
         stronger = await self._passwords.hash(password, client.has_left) if outdated else None
         async with tenant_transaction(self._sessions, user.id) as session:
             await self._confirm(session, user, password, client)

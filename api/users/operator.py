@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from pydantic import SecretStr, TypeAdapter, ValidationError
-from pydantic_core import ErrorDetails
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api.base.fields import Email
+from api.base.email_addresses import NOT_AN_ADDRESS, Email
+from api.base.sentences import sentence_of_fault
 from api.users.passwords.hashing import Passwords
 from api.users.schemas import RegisterRequest
 from api.users.tokens import code_hash, new_code
@@ -136,16 +136,7 @@ def _address(email: str) -> str:
     try:
         return TypeAdapter(Email).validate_python(email)
     except ValidationError:
-        raise UserRefused("Email is not a valid e-mail address.") from None
-
-
-def _message(fault: ErrorDetails) -> str:
-    limits = fault.get("ctx", {})
-    if fault["type"] == "too_short":
-        return f"must have at least {limits['min_length']} characters"
-    if fault["type"] == "too_long":
-        return f"must have at most {limits['max_length']} characters"
-    return fault["msg"].removeprefix("Value error, ")
+        raise UserRefused(f"Email {NOT_AN_ADDRESS}.") from None
 
 
 async def _checked(email: str, password: str) -> tuple[str, str]:
@@ -154,7 +145,7 @@ async def _checked(email: str, password: str) -> tuple[str, str]:
         asked = RegisterRequest(email=email, password=SecretStr(password))
     except ValidationError as invalid:
         faults = invalid.errors(include_input=False, include_url=False)
-        sentences = [f"{fault['loc'][0]} {_message(fault)}" for fault in faults]
+        sentences = [f"{fault['loc'][0]} {sentence_of_fault(fault)}" for fault in faults]
         raise UserRefused(f"{'; '.join(sentences)}.".capitalize()) from None
     passwords = Passwords()
     try:

@@ -5,7 +5,8 @@ from typing import Literal
 
 from pydantic import BaseModel, Field, SecretStr, ValidationInfo, field_validator
 
-from api.base.fields import Email, Request, Secret
+from api.base.email_addresses import Email
+from api.base.fields import Request, Secret
 from api.users.passwords.rules import LIKE_ADDRESS, NewPassword, Password, resembles
 
 

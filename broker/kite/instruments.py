@@ -20,7 +20,9 @@ from broker.exchange_time import IST
 from broker.kite.answers.broker_text import clean_status, clean_text
 from broker.kite.deadline import finished_by
 from broker.kite.login import Timeout, explain, kite_client
+from broker.market.former_symbols import former_symbols
 from broker.market.instrument_list import DERIVATIVES_EXCHANGE, EXCHANGES, InstrumentTable, ListedInstrument
+from broker.market.nearest import Nearest, NearestShares
 
 RETRY_AFTER = timedelta(seconds=30)
 """While an older list serves: all callers would otherwise wait for the broker's silence, one after another."""
@@ -44,6 +46,7 @@ class _Cached:
     day: date | None = None
     not_before: datetime | None = None
     table: InstrumentTable = field(default_factory=dict)
+    shares: tuple[InstrumentTable, NearestShares] | None = None
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
@@ -70,6 +73,18 @@ class InstrumentLists:
                 if self._outdated(cached):
                     await self._refresh(broker, cached, list_day(self._now()), fetch)
         return cached.table.get((exchange, tradingsymbol))
+
+    async def nearest(self, broker: str, exchange: str, tradingsymbol: str) -> Nearest:
+        """The shares that a symbol may stand for that `find` did not find; nothing as long as there is no list.
+
+        The list is prepared once, which takes some tenths of a second, and searched in some milliseconds: in a thread.
+        """
+        cached = self._cached.setdefault(broker, _Cached())
+        async with cached.lock:
+            table = cached.table
+            if cached.shares is None or cached.shares[0] is not table:
+                cached.shares = table, await asyncio.to_thread(NearestShares, table, former_symbols())
+        return await asyncio.to_thread(cached.shares[1].find, exchange, tradingsymbol)
 
     def _outdated(self, cached: _Cached) -> bool:
         now = self._now()
@@ -163,6 +178,7 @@ def _listed(row: Mapping[str, object], with_derivatives: frozenset[str]) -> List
         instrument_type=clean_text(row["instrument_type"]),
         has_derivatives=row["exchange"] == "NSE" and row["tradingsymbol"] in with_derivatives,
         freeze_quantity=_freeze_quantity(row.get("freeze_quantity")),
+        name=clean_text(row.get("name")),
     )
 
 

@@ -21,7 +21,7 @@ class ListedInstrument:
 
     `has_derivatives`: NSE's futures are written on it. Never claimed for BSE, whose shares may bear the name of
     another company's on NSE. `freeze_quantity`: the most shares of one order; None where the list does not tell, as
-    Kite's never does.
+    Kite's never does. `name`: the company's, as the broker abbreviates it; may be empty.
     """
 
     exchange: str
@@ -33,6 +33,7 @@ class ListedInstrument:
     instrument_type: str
     has_derivatives: bool = False
     freeze_quantity: int | None = None
+    name: str = ""
 
     @property
     def tradable(self) -> bool:

@@ -13,6 +13,9 @@ _NOT_INTRADAY = re.compile(r"BE|BZ|BL|SM|ST|SZ|GB|GS|TB|SG|IV|RR|[NYZ][0-9A-Z]")
 gold bonds, government securities and treasury bills; investment and real estate trusts; companies' bonds
 (kite.md §7.6)."""
 
+SERIES = frozenset({"EQ", "BE", "BZ", "BL", "BT", "SM", "ST", "SZ", "IV", "RR"})
+"""Series in which shares, and units of trusts, are listed; those of bonds name the bond."""
+
 
 def is_block_window(tradingsymbol: str) -> bool:
     """Whether it is the row of the block deal window: not bought like a share of the ordinary market."""
@@ -22,6 +25,12 @@ def is_block_window(tradingsymbol: str) -> bool:
 def knows_intraday(tradingsymbol: str) -> bool:
     """False for the series of NSE that know no intraday product (MIS)."""
     return not _NOT_INTRADAY.fullmatch(_series(tradingsymbol))
+
+
+def without_series(tradingsymbol: str) -> str:
+    """The symbol of the share, whatever series it is in just now: `RCOM` of `RCOM-BE`."""
+    symbol, _, series = tradingsymbol.rpartition("-")
+    return symbol if symbol and series in SERIES else tradingsymbol
 
 
 def _series(tradingsymbol: str) -> str:

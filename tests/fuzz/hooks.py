@@ -18,7 +18,8 @@ import schemathesis
 from email_validator import EmailNotValidError, validate_email
 
 from api.users.passwords.common import is_common
-from api.users.passwords.rules import resembles
+from api.users.passwords.rules import FEWEST, MOST, resembles
+from api.users.passwords.spelling import seen_characters
 from tests.fuzz import PASSWORD
 
 Case: TypeAlias = schemathesis.Case[Any]
@@ -196,7 +197,7 @@ def _repair_account(body: Json) -> None:
     body.pop("invitation", None)
     if next(_turn) % 4:
         body["email"] = f"{next(_turn)}.{body['email']}"[:254] if len(body["email"]) < 50 else body["email"]
-    if resembles(body["password"], body["email"]) or is_common(body["password"]):
+    if resembles(body["password"], body["email"]) or not _is_new_password(body["password"]):
         body["password"] = PASSWORD
 
 
@@ -249,16 +250,21 @@ def _repair_connection(body: Json) -> None:
 
 
 def _repair_password(body: Json) -> None:
-    """Every tenth time the right one."""
-    if next(_turn) % 10 == 0:
-        body["current_password" if "current_password" in body else "password"] = PASSWORD
+    """Every tenth time the right one, and none longer than a password can be."""
+    name = "current_password" if "current_password" in body else "password"
+    if next(_turn) % 10 == 0 or seen_characters(body[name]) > MOST:
+        body[name] = PASSWORD
     _repair_new_password(body)
 
 
 def _repair_new_password(body: Json) -> None:
-    """None that is guessed first."""
-    if is_common(body.get("new_password", PASSWORD)):
+    """None that is guessed first, and of a length that a person counts."""
+    if not _is_new_password(body.get("new_password", PASSWORD)):
         body["new_password"] = PASSWORD
+
+
+def _is_new_password(password: str) -> bool:
+    return FEWEST <= seen_characters(password) <= MOST and not is_common(password)
 
 
 _REPAIRS = {

@@ -24,8 +24,8 @@ class PasswordCheck:
         self._passwords = passwords
         self._throttle = throttle
 
-    async def of_email(self, email: str, password: str, client: Client) -> User:
-        """The user who logs in.
+    async def of_email(self, email: str, password: str, client: Client) -> tuple[User, bool]:
+        """The user who logs in, and whether the stored hash of the password is to be replaced.
 
         Raises:
             ApiError: 401 `invalid_credentials`, whether or not the e-mail address is known; 429 `too_many_attempts`.
@@ -42,15 +42,16 @@ class PasswordCheck:
             ApiError: 401 `invalid_credentials`; 429 `too_many_attempts`.
             ClientLeft: the client has left before its turn came.
         """
-        return await self._check(
+        user, _ = await self._check(
             lambda session: Users(session).by_id(user_id), f"user:{user_id}", password, client, purpose
         )
+        return user
 
     async def forget_failures(self, user: User, client: Client) -> None:
         """The user has come back in without the password: failures from the same address do not keep the user out."""
         await self._throttle.succeeded(_account_of(user), client.address, known=True)
 
-    async def _check(self, find: _Find, unknown: str, password: str, client: Client, purpose: str) -> User:
+    async def _check(self, find: _Find, unknown: str, password: str, client: Client, purpose: str) -> tuple[User, bool]:
         account, known = await self._counted_as(find, unknown, client.address)
         refusal = await self._throttle.attempt(account, client.address, known=known)
         if refusal:
@@ -60,12 +61,13 @@ class PasswordCheck:
         async with transaction(self._sessions) as session:
             user = await find(session)
         stored = user.password_hash if user else None
-        if not await self._passwords.matches(stored, password, client.has_left) or user is None:
+        comparison = await self._passwords.compare(stored, password, client.has_left)
+        if not comparison.right or user is None:
             reason = "wrong_password" if user else "unknown_address"
             await self._record("login_failed", find, client, purpose, reason=reason)
             raise unauthorized("invalid_credentials", "Wrong e-mail address or password")
         await self._throttle.succeeded(account, client.address, known=known)
-        return user
+        return user, comparison.outdated
 
     async def _counted_as(self, find: _Find, unknown: str, address: str) -> tuple[str, bool]:
         """What the account's attempts are counted under, and whether the address is one of its owner's."""

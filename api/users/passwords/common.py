@@ -1,6 +1,7 @@
 """The commonest passwords, which a guesser tries first."""
 
 import gzip
+import unicodedata
 from functools import cache
 from importlib import resources
 
@@ -11,11 +12,11 @@ _FEWEST_CHARACTERS = 5
 
 
 def is_common(password: str) -> bool:
-    """Whether a password is one of the 20,000 commonest, in small letters or capitals.
+    """Whether a password is one of the 20,000 commonest, in small letters or capitals, of whatever width.
 
     So is one of digits alone, such as a telephone number, and one of very few different characters.
     """
-    text = password.casefold().strip()
+    text = unicodedata.normalize("NFKC", password).casefold().strip()
     return text.isdecimal() or len(set(text)) < _FEWEST_CHARACTERS or text in _common()
 
 

@@ -5,10 +5,10 @@ import os
 import secrets
 import sys
 import threading
-import unicodedata
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import TypeVar
 
 from argon2 import PasswordHasher
@@ -16,6 +16,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from api.base.errors import ApiError, ClientLeft
 from api.users.client import HasLeft, stays
+from api.users.passwords.spelling import prepared, spellings
 
 _Result = TypeVar("_Result")
 
@@ -33,6 +34,18 @@ _RETRY_AFTER_S = range(2, 7)
 """How many seconds those are asked to wait who find no place: spread, so that they do not all come back at once."""
 
 _NICENESS = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Whether a password is the stored one; `outdated`: its hash is to be replaced, since it was made with weaker
+    parameters than today's, or of the password in a spelling of before."""
+
+    right: bool
+    outdated: bool
+
+
+_WRONG = Comparison(right=False, outdated=False)
 
 
 class Passwords:
@@ -70,20 +83,20 @@ class Passwords:
 
     async def hash(self, password: str, has_left: HasLeft = stays) -> str:
         """The text to store for a password. Raises ClientLeft if the client has left when its turn comes."""
-        return await self._in_turn(lambda: self._hasher.hash(_composed(password)), has_left)
+        return await self._in_turn(lambda: self._hasher.hash(prepared(password)), has_left)
 
-    async def matches(self, stored: str | None, password: str, has_left: HasLeft = stays) -> bool:
-        """Whether the password is the stored one. Without a stored one: False, after the same time.
+    async def compare(self, stored: str | None, password: str, has_left: HasLeft = stays) -> Comparison:
+        """Compare a password with the stored one. Without a stored one it is wrong, after the same time.
 
         Raises:
             ClientLeft: the client has left when its turn comes: nothing is compared.
         """
-        right = await self._in_turn(lambda: self._verify(stored or self.decoy, password), has_left)
-        return right and stored is not None
+        found = await self._in_turn(lambda: self._compare(stored or self.decoy, password), has_left)
+        return found if stored is not None else _WRONG
 
-    def is_outdated(self, stored: str) -> bool:
-        """Whether the stored text was made with weaker parameters than today's."""
-        return self._hasher.check_needs_rehash(stored)
+    async def matches(self, stored: str | None, password: str, has_left: HasLeft = stays) -> bool:
+        """Whether the password is the stored one. Raises as `compare` does."""
+        return (await self.compare(stored, password, has_left)).right
 
     def close(self) -> None:
         """Let the threads end."""
@@ -95,9 +108,12 @@ class Passwords:
                 raise ClientLeft
             return await asyncio.get_running_loop().run_in_executor(self._pool, work)
 
-    def _verify(self, stored: str, password: str) -> bool:
-        # As it was typed, too: what was stored before passwords were composed stays good.
-        return any(self._is_of(stored, text) for text in dict.fromkeys((_composed(password), password)))
+    def _compare(self, stored: str, password: str) -> Comparison:
+        # A spelling of before counts too. How many are tried depends on what is typed, and never on what is stored.
+        for position, text in enumerate(spellings(password)):
+            if self._is_of(stored, text):
+                return Comparison(right=True, outdated=position > 0 or self._hasher.check_needs_rehash(stored))
+        return _WRONG
 
     def _is_of(self, stored: str, text: str) -> bool:
         try:
@@ -111,8 +127,3 @@ def _yield_to_others() -> None:
     if sys.platform == "linux":
         thread = threading.get_native_id()
         os.setpriority(os.PRIO_PROCESS, thread, max(_NICENESS, os.getpriority(os.PRIO_PROCESS, thread)))
-
-
-def _composed(password: str) -> str:
-    """One spelling for what looks the same: keyboards write an accent as one character or as two (RFC 8265 §4.2)."""
-    return unicodedata.normalize("NFC", password)

@@ -1,5 +1,6 @@
 """Queries of users, their logins and refresh tokens."""
 
+import unicodedata
 import uuid
 from collections.abc import Sequence
 from datetime import datetime
@@ -9,21 +10,31 @@ from sqlmodel import col
 
 from persistence.database.models.users import Invitation, Login, RefreshToken, User
 from persistence.database.repositories.base import Repository, Total
+from persistence.errors import ConstraintViolated
 
 
 class Users(Repository):
     """Tenants."""
 
     async def add(self, email: str, password_hash: str) -> User:
-        """Store a new user. The database refuses an address that is taken (`users_email_key`)."""
+        """Store a new user, with the address in its canonical form.
+
+        Raises:
+            ConstraintViolated: `users_email_key`, when the address is taken.
+        """
+        if earlier_spelling(email) != email and await self.by_email(email) is not None:
+            raise ConstraintViolated("users_email_key")
         user = User(email=email, password_hash=password_hash)
         self._session.add(user)
         await self._session.flush()
         return user
 
     async def by_email(self, email: str) -> User | None:
-        """The user of an address in lower case."""
-        return await self._session.scalar(select(User).where(col(User.email) == email))
+        """The user of an address in its canonical form, also one that was stored in the spelling of before."""
+        spellings = list(dict.fromkeys((email, earlier_spelling(email))))
+        canonical_first = (col(User.email) == email).desc()
+        found = select(User).where(col(User.email).in_(spellings)).order_by(canonical_first).limit(1)
+        return await self._session.scalar(found)
 
     async def set_password_hash(self, user_id: int, password_hash: str) -> None:
         """Replace the stored hash: of another password, or a stronger one of the same. A code to reset it is void."""
@@ -164,6 +175,13 @@ class Logins(Repository):
     async def _set(self, user_id: int, login_id: uuid.UUID, **values: object) -> None:
         mine = (col(Login.user_id) == user_id, col(Login.id) == login_id)
         await self._session.execute(update(Login).where(*mine).values(values))
+
+
+def earlier_spelling(email: str) -> str:
+    """How an address that was typed in capitals was stored before small letters were composed again: `ǰ` as two."""
+    local, at, domain = email.rpartition("@")
+    small = unicodedata.normalize("NFC", local.upper()).lower()
+    return small + at + domain if unicodedata.normalize("NFC", small) == local else email
 
 
 class Invitations(Repository):

@@ -79,7 +79,7 @@ async def test_a_method_that_is_not_known_is_answered_with_those_that_are(web: h
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        pytest.param(b"", "field required", id="empty"),
+        pytest.param(b"", "must be given", id="empty"),
         pytest.param(b"[" * MAX_BODY_BYTES, "is not valid JSON", id="nested deeply"),
         pytest.param(b'{"a":' * 10_000, "is not valid JSON", id="objects nested deeply"),
         pytest.param(b'{"email": "\xff\xfe", "password": "x"}', "is not valid JSON", id="not UTF-8"),

@@ -186,10 +186,3 @@ async def test_a_symbol_that_postgresql_would_refuse_is_a_fault_of_the_request(t
     answer = await trader.call("GET", f"/strategy/list?symbol={symbol}")
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
     assert answer.json()["errors"][0]["field"] == "symbol"
-
-
-@pytest.mark.parametrize("symbol", ["INFY-EQ", "INFY.NS", "NSE:infy-eq"])
-async def test_a_symbol_of_another_program_is_answered_with_ours(trader: ApiUser, symbol: str) -> None:
-    answer = await trader.create(symbol=symbol)
-    assert answer.status_code == 422
-    assert answer.json()["errors"][0]["message"] == "is not known to your broker; did you mean INFY?"

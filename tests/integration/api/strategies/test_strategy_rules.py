@@ -313,7 +313,8 @@ async def test_the_token_of_the_day_replaces_yesterdays_and_a_symbol_that_is_gon
         strategy = await session.get(Strategy, reused)
     assert strategy is not None
     assert strategy.instrument_token == 408065
-    assert refusal(await start(trader, gone)) == ("symbol", "is not known to your broker")
+    field, message = refusal(await start(trader, gone))
+    assert (field, message.partition(". ")[0]) == ("symbol", "NSE:GONE is not known to your broker")
     assert await runs_of(sessions, gone) == []
 
 
@@ -375,7 +376,10 @@ async def test_symbols_with_special_characters_work_from_create_to_stop(
         ("NIFTY 50", "is an index, which cannot be traded"),
         ("NFO:INFY26DECFUT", "must be on NSE or BSE"),
         ("MCX:GOLD", "must be on NSE or BSE"),
-        ("BSE:NOSUCH", "is not known to your broker"),
+        (
+            "BSE:NOSUCH",
+            "BSE:NOSUCH is not known to your broker. Write it as the exchange does, such as NSE:INFY",
+        ),
     ],
 )
 async def test_what_is_no_share_cannot_be_traded(trader: ApiUser, symbol: str, message: str) -> None:

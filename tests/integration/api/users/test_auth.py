@@ -8,9 +8,8 @@ from datetime import UTC, datetime
 
 import httpx
 import pytest
-from argon2 import PasswordHasher
 from fastapi import FastAPI
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlmodel import col
 
 from persistence.database.engine import Sessions, transaction
@@ -65,14 +64,10 @@ async def test_bad_registrations_name_the_field_and_echo_nothing(
     assert "is_admin" not in answer.text
 
 
-@pytest.mark.parametrize(
-    ("password", "message"),
-    [("short", "must have at least 8 characters"), ("x" * 257, "must have at most 256 characters")],
-)
-async def test_the_length_of_a_password_is_told_in_plain_words(
-    client: httpx.AsyncClient, password: str, message: str
-) -> None:
+@pytest.mark.parametrize("password", ["short", "blue tram" * 29, "e\u0301te\u0301 x"])
+async def test_the_length_of_a_password_is_told_in_plain_words(client: httpx.AsyncClient, password: str) -> None:
     answer = await client.post("/auth/register", json={"email": "a@example.com", "password": password})
+    message = "must have at least 8 characters, at most 256"
     assert answer.json()["errors"] == [{"field": "password", "message": message}]
 
 
@@ -87,17 +82,6 @@ async def test_a_password_with_an_accent_is_the_same_on_every_device(client: htt
             assert (await client.post("/auth/login", json=body)).status_code == 200
         wrong = await client.post("/auth/login", json={"email": email, "password": "cafe au lait"})
         assert wrong.status_code == 401
-
-
-async def test_a_hash_of_a_password_as_it_was_typed_stays_good(
-    client: httpx.AsyncClient, user: ApiUser, sessions: Sessions
-) -> None:
-    old = "cafe\u0301 au lait"
-    async with transaction(sessions) as session:
-        stored = update(User).where(col(User.email) == user.email).values(password_hash=PasswordHasher().hash(old))
-        await session.execute(stored)
-    answer = await client.post("/auth/login", json={"email": user.email, "password": old})
-    assert answer.status_code == 200
 
 
 async def test_login_and_validate(client: httpx.AsyncClient, user: ApiUser) -> None:

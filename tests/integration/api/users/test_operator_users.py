@@ -112,8 +112,8 @@ async def test_a_password_comes_from_standard_input_and_is_not_printed(
 @pytest.mark.parametrize(
     ("email", "given", "sentence"),
     [
-        ("not-an-address", PASSWORD, "Email is not a valid e-mail address."),
-        ("asha@example.com", "short", "Password must have at least 8 characters."),
+        ("not-an-address", PASSWORD, "Email must be an e-mail address such as asha@example.com."),
+        ("asha@example.com", "short", "Password must have at least 8 characters, at most 256."),
         ("asha@example.com", "asha@example.com", "Password must not be your e-mail address."),
     ],
 )
@@ -266,7 +266,7 @@ async def test_who_is_registered_is_not_invited(user: ApiUser, settings: Setting
     code, out, err = await operator(settings, "invite", user.email)
     assert (code, out, err) == (1, "", f"{user.email} is already registered.\n")
     code, out, err = await operator(settings, "invite", "not-an-address")
-    assert (code, out, err) == (1, "", "Email is not a valid e-mail address.\n")
+    assert (code, out, err) == (1, "", "Email must be an e-mail address such as asha@example.com.\n")
 
 
 async def test_no_code_is_given_that_would_open_no_account(settings: Settings, sessions: Sessions) -> None:

@@ -1,7 +1,7 @@
 """Row C1 without a database: each rule, its boundary, and the field and sentence of its refusal."""
 
 from dataclasses import replace
-from datetime import datetime, time
+from datetime import date, datetime, time
 from decimal import Decimal
 
 import pytest
@@ -18,7 +18,9 @@ from api.strategies.strategy_rules import (
     start_message,
 )
 from broker.exchange_time import IST
+from broker.market.former_symbols import SymbolChange
 from broker.market.instrument_list import ListedInstrument
+from broker.market.nearest import Nearest
 from broker.market.trading_calendar import AlwaysOpen, NseCalendar, TradingCalendar
 from config.settings import Settings
 
@@ -103,7 +105,11 @@ def test_without_the_brokers_list_the_rules_about_the_instrument_wait() -> None:
 @pytest.mark.parametrize(
     ("listed", "exchange", "message"),
     [
-        (None, "NSE", "is not known to your broker"),
+        (
+            None,
+            "NSE",
+            "NSE:INFY is not known to your broker. Write it as the exchange does, such as NSE:INFY",
+        ),
         (None, "NFO", "must be on NSE or BSE"),
         (replace(INFY, segment="INDICES", tradingsymbol="NIFTY 50"), "NSE", "is an index, which cannot be traded"),
         (replace(INFY, tradingsymbol="INFY-BL"), "NSE", "is not a share that can be bought in the ordinary market"),
@@ -113,9 +119,53 @@ def test_what_cannot_be_bought_is_refused_as_a_symbol(
     listed: ListedInstrument | None, exchange: str, message: str
 ) -> None:
     with pytest.raises(InvalidField) as refused:
-        check_listed(listed, exchange)
-    assert (refused.value.field, refused.value.message) == ("symbol", message)
-    assert check_listed(INFY, "NSE") is INFY
+        check_listed(listed, exchange, "INFY")
+    assert (refused.value.field, refused.value.message, refused.value.suggestions) == ("symbol", message, ())
+    assert check_listed(INFY, "NSE", "INFY") is INFY
+
+
+MERGED = SymbolChange("HDFC", "HDFCBANK", date(2023, 7, 1), "merged", "a test")
+RENAMED = SymbolChange("ZOMATO", "ETERNAL", date(2025, 4, 9), "renamed", "a test")
+
+
+@pytest.mark.parametrize(
+    ("asked", "near", "sentence"),
+    [
+        ("INFY.NS", ["INFY"], "NSE:INFY.NS is not known to your broker. Did you mean NSE:INFY?"),
+        ("TATA", ["TCS", "TITAN"], "NSE:TATA is not known to your broker. Did you mean NSE:TCS or NSE:TITAN?"),
+        (
+            "TATA",
+            ["A", "B", "C", "D"],
+            "NSE:TATA is not known to your broker. Did you mean NSE:A, NSE:B or NSE:C?",
+        ),
+        ("<IMG SRC=X>", ["INFY"], "this symbol is not known to your broker. Did you mean NSE:INFY?"),
+        ("IN\u202eFY", ["INFY"], "this symbol is not known to your broker. Did you mean NSE:INFY?"),
+    ],
+)
+def test_a_symbol_that_is_not_listed_is_answered_with_what_may_have_been_meant(
+    asked: str, near: list[str], sentence: str
+) -> None:
+    rows = tuple(replace(INFY, tradingsymbol=symbol) for symbol in near)
+    with pytest.raises(InvalidField) as refused:
+        check_listed(None, "NSE", asked, Nearest(rows))
+    assert refused.value.message == sentence
+    assert refused.value.suggestions == tuple(f"NSE:{symbol}" for symbol in near)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (MERGED, ": on 2023-07-01 it was merged into HDFCBANK. Did you mean NSE:HDFCBANK?"),
+        (RENAMED, ": on 2025-04-09 it was renamed ETERNAL. Did you mean NSE:ETERNAL?"),
+    ],
+)
+def test_a_symbol_of_before_a_merger_or_a_new_name_is_answered_with_the_reason(
+    change: SymbolChange, reason: str
+) -> None:
+    near = Nearest((replace(INFY, tradingsymbol=change.successor),), change)
+    with pytest.raises(InvalidField) as refused:
+        check_listed(None, "NSE", change.symbol, near)
+    assert refused.value.message == f"NSE:{change.symbol} is not known to your broker{reason}"
 
 
 @given(paise=st.integers(1, 10_000_000), stop=st.integers(1, 10_000_000))

@@ -182,6 +182,22 @@ async def test_one_user_whose_session_is_refused_keeps_nobody_else_from_todays_l
     assert broker.fetched == 2
 
 
+async def test_the_nearest_are_of_the_list_of_the_day() -> None:
+    clock = Clock(ist(23, 9))
+    lists = InstrumentLists(clock)
+    tables = [instrument_table([INFY]), instrument_table([INFY | {"tradingsymbol": "INFYNEW", "name": "INFOSYS NEW"}])]
+
+    async def near(symbol: str) -> list[str]:
+        return [row.tradingsymbol for row in (await lists.nearest("paper", "NSE", symbol)).instruments]
+
+    assert await near("INFY.NS") == [], "there is no list yet"
+    for day, listed in ((23, "INFY"), (24, "INFYNEW")):
+        clock.now = ist(day, 9)
+        await lists.find("paper", "NSE", "NOSUCH", lambda: tables.pop(0))
+        assert await asyncio.gather(*(near(symbol) for symbol in ("INFY.NS", "Infosys".upper()))) == [[listed]] * 2
+    assert (await lists.nearest("kite", "NSE", "INFY.NS")).instruments == (), "it is the other broker's list"
+
+
 def test_the_list_day_turns_at_eight() -> None:
     assert list_day(ist(24, 7, 59)) == date(2026, 11, 23)
     assert list_day(ist(24, 8)) == date(2026, 11, 24)
