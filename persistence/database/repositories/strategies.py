@@ -65,7 +65,7 @@ class Strategies(Repository):
         return (await self._session.scalars(statement.order_by(col(Strategy.id).desc()))).all()
 
     async def equal_running(self, strategy: Strategy, most: int) -> Sequence[Strategy]:
-        """At most so many other strategies of the user that run for the same thing in the same way; oldest first."""
+        """Other strategies of the user that run for the same thing in the same way, oldest first; at most `most`."""
         same = [getattr(Strategy, name) == getattr(strategy, name) for name in _WANTED]
         others = (col(Strategy.id) != strategy.id, col(Strategy.deleted_at).is_(None))
         runs = exists().where(col(Run.strategy_id) == Strategy.id, col(Run.ended_at).is_(None))

@@ -38,7 +38,6 @@ async def test_the_second_of_two_equal_strategies_is_started_and_says_so(trader:
     "changes",
     [
         {"symbol": "TCS"},
-        {"symbol": "BSE:INFY"},
         {"product": "CNC"},
         {"buy_time": "09:31"},
         {"sell_time": "15:11"},
