@@ -202,8 +202,11 @@ class RayEngine:
                 entry, held = await judged(loaded, RayOrderExecution(self._peers, self._pools), datetime.now(UTC))
         except (PeerUnavailable, TimeoutError) as error:
             raise EngineUnavailable("the account cannot be read") from error
-        done = entry is not None and bool(await self._ledger(record, entry))
-        return WordTaken(done=done, held=held)
+        if entry is None:
+            return WordTaken(done=False, held=held)
+        if not await self._ledger(record, entry):  # another word, or a START, has come first
+            return WordTaken(done=False)
+        return WordTaken(done=True, held=held)
 
     async def recover(self) -> RecoveryReport:
         """Row J1: every open run has its actor, no other strategy has, and the mirror shows it.
