@@ -44,7 +44,7 @@ def test_the_table_comes_and_goes_and_comes_again(database: Engine) -> None:
         assert connection.scalar(text("SELECT count(*) FROM users")) == 1
 
 
-async def test_who_comes_second_waits_and_keeps_the_answer_if_the_first_is_given_up(sessions: Sessions) -> None:
+async def test_the_second_of_two_transactions_keeps_its_answer_if_the_first_is_given_up(sessions: Sessions) -> None:
     user, key = await new_user(sessions), secrets.token_bytes(32)
     kept, may_fail = asyncio.Event(), asyncio.Event()
 
