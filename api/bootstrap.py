@@ -131,6 +131,7 @@ async def open_resources(settings: Settings, engine: StrategyEngine | None) -> A
         events = EventsService(reader, stream, logins.is_live, utc_now)
         stack.push_async_callback(events.close)
         events.start()
+        lifecycle = LifecycleService(settings, capacity, sessions, reserved, mirror, engine, checks, utc_now)
         yield Resources(
             settings=settings,
             capacity=capacity,
@@ -154,8 +155,8 @@ async def open_resources(settings: Settings, engine: StrategyEngine | None) -> A
             brokers=brokers,
             lookups=lookups,
             strategies=StrategyService(settings, sessions, mirror, engine, checks),
-            words=WordService(sessions, engine),
-            lifecycle=LifecycleService(settings, capacity, sessions, reserved, mirror, engine, checks, utc_now),
+            words=WordService(sessions, engine, lifecycle.status),
+            lifecycle=lifecycle,
             events=events,
         )
 

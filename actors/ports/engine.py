@@ -60,8 +60,11 @@ class StrategyEngine(Protocol):
         Whether the second guard has it too (row M4); None if nothing is guarded.
         """
 
-    async def closed_by_trader(self, strategy_id: int, timeout_s: float) -> WordTaken:
-        """The trader's word that he sold himself: the run ends, unless the account shows that it still holds shares."""
+    async def closed_by_trader(self, run_id: int, strategy_id: int, timeout_s: float) -> WordTaken:
+        """The trader's word that he sold himself: the run ends, unless the account shows that it still holds shares.
+
+        Of a run that has ended and waits for his word, it ends the doubt.
+        """
 
     async def held_by_trader(self, run_id: int, strategy_id: int) -> WordTaken:
         """The trader's word that he still holds what was taken for sold: the ended run guards it again."""

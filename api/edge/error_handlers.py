@@ -7,12 +7,13 @@ import structlog
 from anyio import BrokenResourceError
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 
 from api.base.errors import ApiError, ClientLeft, FieldProblem, InvalidField, InvalidRequest
 from api.base.fields import NO_NUL
+from api.base.idempotency import REPLAYED, Repeated
 from api.base.sentences import sentence_of_fault
 from api.base.translations import RETRY_AFTER_S, TRANSLATIONS
 
@@ -29,6 +30,7 @@ def install_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(HTTPException, _http_exception)
     app.add_exception_handler(ClientLeft, _client_left)
+    app.add_exception_handler(Repeated, _repeated)
     for kind in TRANSLATIONS:
         app.add_exception_handler(kind, _translated)
     app.add_exception_handler(Exception, _internal_error)
@@ -41,6 +43,11 @@ def _problem(status: int, detail: str, code: str, headers: Mapping[str, str] | N
 async def _api_error(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, ApiError)  # noqa: S101 - registered for this type only
     return _problem(error.status, error.detail, error.code, error.headers)
+
+
+async def _repeated(_request: Request, told: Exception) -> Response:
+    assert isinstance(told, Repeated)  # noqa: S101 - registered for this type only
+    return Response(told.answer, told.status, {REPLAYED: "true"}, media_type="application/json")
 
 
 async def _translated(_request: Request, error: Exception) -> JSONResponse:

@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.base.idempotency import IDEMPOTENCY_KEY, REPLAYED
 from api.base.metrics import Metrics, MetricsMiddleware
 from api.edge.admission import Admission, UserOf
 from api.edge.places import PlacesWithToken
@@ -218,8 +219,8 @@ def _with_cors(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
         app,
         allow_origins=origins,
         allow_methods=("GET", "POST", "PATCH", "DELETE"),
-        allow_headers=("Authorization", "Content-Type", "Last-Event-ID", REQUEST_ID),
-        expose_headers=(REQUEST_ID, "Retry-After"),
+        allow_headers=("Authorization", "Content-Type", IDEMPOTENCY_KEY, "Last-Event-ID", REQUEST_ID),
+        expose_headers=(REQUEST_ID, REPLAYED, "Retry-After"),
         allow_credentials=False,  # tokens travel in a header, never in a cookie
     )
 

@@ -10,6 +10,7 @@ from typing import Any
 from fastapi.openapi.utils import get_openapi
 from starlette.routing import BaseRoute
 
+from api.base.idempotency import IDEMPOTENCY_KEY, REPLAYED
 from api.base.problems import problem_response
 from api.openapi.examples import EVENT_STREAM, EXAMPLES, error_example
 
@@ -33,6 +34,11 @@ _HEADERS: Json = {
         "required": True,
         "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$"},
         "example": "6f1f9d0c5b0b4d7e8a3c2b1a09876543",
+    },
+    "Replayed": {
+        "description": "Present if the request was carried out before: this is the answer of then.",
+        "required": False,
+        "schema": {"type": "string", "enum": ["true"]},
     },
     "RetryAfter": {
         "description": "Seconds to wait.",
@@ -104,8 +110,14 @@ def _add_headers(operation: Json) -> None:
     for status, response in operation["responses"].items():
         headers = response.setdefault("headers", {})
         headers["X-Request-ID"] = {"$ref": "#/components/headers/RequestId"}
+        if _takes_key(operation) and status.startswith("2"):
+            headers[REPLAYED] = {"$ref": "#/components/headers/Replayed"}
         if status == "429":
             headers["Retry-After"] = {"$ref": "#/components/headers/RetryAfter"}
+
+
+def _takes_key(operation: Json) -> bool:
+    return any(parameter["name"] == IDEMPOTENCY_KEY for parameter in operation.get("parameters", ()))
 
 
 def _add_examples(operation: Json) -> None:

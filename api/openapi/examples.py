@@ -116,6 +116,14 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "buy_at": "2026-11-21T10:25:45+05:30",
         "sell_at": "2026-11-21T10:35:15+05:30",
         "message": "Waiting to buy at 2026-11-21 10:25:45",
+        "notes": [
+            {
+                "code": "equal_strategy_running",
+                "strategy_id": 2,
+                "message": "Strategy 2 runs as well, for the same: 10 INFY (MIS), 10:25:45 to 10:35:15, "
+                "stop-loss ₹1500.00. If you want it only once, stop one of them",
+            }
+        ],
     },
     "StrategyAnswer": _STRATEGY_ANSWER,
     "StrategyPatched": _STRATEGY_ANSWER | {"stop_loss_confirmed": None},

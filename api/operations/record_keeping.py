@@ -1,4 +1,4 @@
-"""Record keeping: the months of the logs are made ahead of time, and logins that have ended are forgotten."""
+"""Record keeping: the months of the logs are made ahead of time, ended logins and old answers are forgotten."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,7 +8,7 @@ import structlog
 
 from persistence.database.engine import Sessions
 from persistence.database.partitions import make_months
-from persistence.database.retention import forget_logins
+from persistence.database.retention import forget_answers, forget_logins
 from persistence.errors import PersistenceError
 
 log = structlog.stdlib.get_logger(__name__)
@@ -26,10 +26,11 @@ async def keep_records(
     while True:
         try:
             made = await make_months(sessions, now())
-            forgotten = await forget_logins(sessions, now() - login_retention)
+            logins = await forget_logins(sessions, now() - login_retention)
+            answers = await forget_answers(sessions)
         except PersistenceError as error:  # the default partitions take the lines meanwhile
             log.warning("records_not_kept", error=type(error).__name__, reason=str(error))
         else:
-            if made or forgotten:
-                log.info("records_kept", months_made=made, logins_forgotten=forgotten)
+            if made or logins or answers:
+                log.info("records_kept", months_made=made, logins_forgotten=logins, answers_forgotten=answers)
         await asyncio.sleep(every_s)

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends, Query, Response
 
 from api.base.dependencies import PageQuery, Paging, resources
 from api.base.fields import StrategyStatusWord, Symbol
+from api.base.idempotency import Keyed
 from api.base.path_id import PathId
 from api.base.problems import problems
 from api.strategies.held_and_closed import WordService
@@ -50,15 +51,16 @@ class StrategyListQuery(PageQuery):
 
 
 @router.post("/create", status_code=201, operation_id="create_strategy", responses=problems(401, 409))
-async def create(body: StrategyCreateRequest, user_id: UserId, opened: Opened) -> StrategyIdAnswer:
+async def create(body: StrategyCreateRequest, user_id: UserId, opened: Opened, keyed: Keyed) -> StrategyIdAnswer:
     """Describe a strategy. It does nothing until it is started."""
-    return StrategyIdAnswer(strategy_id=await opened.strategies.create(user_id, body))
+    return await opened.strategies.create(user_id, body, keyed)
 
 
 @router.post("/start", operation_id="start_strategy", responses=problems(401, 404, 409))
-async def start(body: StrategyIdRequest, user_id: UserId, opened: Opened) -> StrategyStarted:
-    """Arm the next session. Repeating it changes nothing and answers the same."""
-    return await opened.lifecycle.start(user_id, body.strategy_id)
+async def start(body: StrategyIdRequest, user_id: UserId, opened: Opened, keyed: Keyed) -> StrategyStarted:
+    """Arm the next session. Repeating it while the strategy runs changes nothing and answers the same; repeated with
+    its `Idempotency-Key` it also arms nothing after the run has ended."""
+    return await opened.lifecycle.start(user_id, body.strategy_id, keyed)
 
 
 @router.post(
@@ -67,7 +69,9 @@ async def start(body: StrategyIdRequest, user_id: UserId, opened: Opened) -> Str
     responses=problems(401, 404) | {202: {"model": StrategyStatus, "description": "The exit is still working"}},
 )
 async def stop(body: StrategyIdRequest, user_id: UserId, opened: Opened, response: Response) -> StrategyStatus:
-    """Sell what is open and end the run. 202: the position is not sold yet; the exit goes on."""
+    """Sell what is open and end the run. 202: the position is not sold yet; the exit goes on.
+
+    An `Idempotency-Key` is not looked at: each STOP is carried out, and nothing that is kept can delay it."""
     status, flat = await opened.lifecycle.stop(user_id, body.strategy_id)
     response.status_code = 200 if flat else 202
     return status
@@ -108,17 +112,15 @@ async def patch(strategy_id: PathId, body: StrategyPatchRequest, user_id: UserId
 
 
 @router.post("/{strategy_id:id}/closed", operation_id="strategy_closed_by_trader", responses=problems(401, 404, 409))
-async def closed(strategy_id: PathId, user_id: UserId, opened: Opened) -> StrategyStatus:
+async def closed(strategy_id: PathId, user_id: UserId, opened: Opened, keyed: Keyed) -> StrategyStatus:
     """Say that you have sold the shares yourself. The run ends, unless your account still shows them."""
-    await opened.words.closed(user_id, strategy_id)
-    return await opened.lifecycle.status(user_id, strategy_id)
+    return await opened.words.closed(user_id, strategy_id, keyed)
 
 
 @router.post("/{strategy_id:id}/held", operation_id="strategy_held_by_trader", responses=problems(401, 404, 409))
-async def held(strategy_id: PathId, user_id: UserId, opened: Opened) -> StrategyStatus:
+async def held(strategy_id: PathId, user_id: UserId, opened: Opened, keyed: Keyed) -> StrategyStatus:
     """Say that you still hold shares that were taken for sold. They are guarded again, as far as they are there."""
-    await opened.words.held(user_id, strategy_id)
-    return await opened.lifecycle.status(user_id, strategy_id)
+    return await opened.words.held(user_id, strategy_id, keyed)
 
 
 @router.delete("/{strategy_id:id}", status_code=204, operation_id="delete_strategy", responses=problems(401, 404, 409))

@@ -54,14 +54,23 @@ class StrategyIdAnswer(BaseModel):
     strategy_id: int
 
 
+class StartNote(BaseModel):
+    """Something about a START that the user should look at. `strategy_id`: the other strategy that it is about."""
+
+    code: str = Field(examples=["equal_strategy_running"])
+    strategy_id: int
+    message: str
+
+
 class StrategyStarted(BaseModel):
-    """Row D1: the session that is armed. `message` is the sentence that the app shows."""
+    """Row D1: the session that is armed. `message` is the sentence that the app shows; `notes` hinder nothing."""
 
     strategy_id: int
     strategy_status: StrategyStatusWord
     buy_at: datetime
     sell_at: datetime
     message: str = Field(examples=["Waiting to buy at 2026-11-23 09:30:00"])
+    notes: list[StartNote] = []
 
 
 class StrategyAnswer(BaseModel):

@@ -9,8 +9,9 @@ import structlog
 from actors.domain.money import Paise, to_paise, to_rupees
 from actors.ports.engine import StrategyEngine
 from api.base.errors import ApiError, strategy_not_found, unauthorized
+from api.base.idempotency import KeyedRequest, give_answer_again, keep_answer
 from api.strategies.rule_facts import StrategyChecks, terms_of
-from api.strategies.schemas import StrategyCreateRequest, StrategyPatchRequest
+from api.strategies.schemas import StrategyCreateRequest, StrategyIdAnswer, StrategyPatchRequest
 from api.strategies.strategy_rules import Terms, check_moved_stop, check_tick
 from config.settings import Settings
 from persistence.database.engine import Sessions, tenant_transaction
@@ -50,14 +51,20 @@ class StrategyService:
         self._engine = engine
         self._checks = checks
 
-    async def create(self, user_id: int, request: StrategyCreateRequest) -> int:
-        """Store a new strategy and return its id.
+    async def create(
+        self, user_id: int, request: StrategyCreateRequest, keyed: KeyedRequest | None = None
+    ) -> StrategyIdAnswer:
+        """Store a new strategy, once for all requests with the same key.
 
         Raises:
+            Repeated: a request with this key has stored it before.
             ApiError: 409 `broker_not_connected` (row B3), `broker_token_expired`, `too_many_strategies`.
-            InvalidField: the symbol is unknown or not tradable, or a value breaks row C1.
+            InvalidField: the symbol is unknown or not tradable, a value breaks row C1, or `idempotency_key_reused`.
             BrokerError: if the symbol cannot be checked.
         """
+        if keyed is not None:  # before the broker is asked, which may refuse by now
+            async with tenant_transaction(self._sessions, user_id) as session:
+                await give_answer_again(session, user_id, keyed)
         exchange, _, tradingsymbol = request.symbol.partition(":")
         market = await self._checks.market(user_id, exchange, tradingsymbol)
         terms = Terms(
@@ -82,12 +89,16 @@ class StrategyService:
         async with tenant_transaction(self._sessions, user_id) as session:
             if await Users(session).lock_live(user_id) is None:
                 raise unauthorized("token_invalid", "Invalid token")
-            if await Strategies(session).lock_count(user_id) >= self._settings.max_strategies:
+            others = await Strategies(session).lock_count(user_id)
+            await give_answer_again(session, user_id, keyed)  # another request with the key had the lock before
+            if others >= self._settings.max_strategies:
                 raise _too_many(self._settings.max_strategies)
             stored = await Strategies(session).add(strategy)
             await AuditLog(session).add("strategy_create", user_id=user_id, subject=str(stored.id))
+            answer = StrategyIdAnswer(strategy_id=stored.id)
+            await keep_answer(session, user_id, keyed, 201, answer)
         self._engine.expect_start(stored.id)
-        return stored.id
+        return answer
 
     async def get(self, user_id: int, strategy_id: int) -> Strategy:
         """The user's strategy, or 404."""

@@ -1,20 +1,23 @@
 """Running strategies: START, STOP and status (rows D1, D2, I1, L1)."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from actors.domain.money import to_rupees
 from actors.ports.engine import StopResult, StrategyEngine
 from api.base.errors import ApiError, unauthorized
+from api.base.idempotency import KeyedRequest, Repeated, give_answer_again, keep_answer
 from api.strategies.joined_requests import KeyedLocks, SharedCalls
 from api.strategies.new_run import first_intent, first_state, new_run
 from api.strategies.rule_facts import StartFacts, StrategyChecks, broker_not_connected
 from api.strategies.schemas import StrategyStarted, StrategyStatus
 from api.strategies.service import found
 from api.strategies.start_rate import STARTS_IN_WORK, StartRate
-from api.strategies.status import status_before_start, status_of_run
+from api.strategies.status import started_answer, status_before_start, status_of_run
 from config.capacity import Capacity
 from config.settings import Settings
 from persistence.database.engine import Sessions, tenant_transaction
@@ -28,7 +31,6 @@ from persistence.database.repositories.runs import Runs
 from persistence.database.repositories.strategies import Strategies
 from persistence.database.repositories.users import Users
 from persistence.errors import MirrorUnavailable
-from persistence.journal.records import strategy_status
 from persistence.mirror.fields import instrument_of, runtime_fields, strategy_fields
 from persistence.mirror.mirror import RuntimeMirror
 
@@ -39,6 +41,15 @@ FULL_RETRY_S = 60
 
 STOP_TIMEOUT_S = 10.0
 """How long a STOP waits for the position to be sold before it answers 202."""
+
+MOST_NOTES = 10
+"""How many equal strategies START names."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    run: Run
+    answer: StrategyStarted
 
 
 class LifecycleService:
@@ -70,33 +81,31 @@ class LifecycleService:
         self._stopping = SharedCalls[int, StopResult]()
         self._pinging = SharedCalls[str, None]()
 
-    async def start(self, user_id: int, strategy_id: int) -> StrategyStarted:
+    async def start(self, user_id: int, strategy_id: int, keyed: KeyedRequest | None = None) -> StrategyStarted:
         """Row D1. Repeated, raced or retried, there is one run and the same answer (row D2).
 
-        After an error of the engine the run may exist nevertheless; the recovery sweep or the next START finds it.
+        After an error of the engine the run may exist nevertheless; the recovery sweep or the next START finds it. A
+        START that is repeated with its key arms no second run, also after the first has ended.
 
         Raises:
+            Repeated: a START with this key has armed a run before, which is looked after if it is open.
             ApiError: 404; 409 `broker_not_connected`, `broker_token_expired`, `too_many_running`, `account_short`; 429
                 `rate_limited`; 503 `engine_full`.
-            InvalidField: the strategy breaks a rule of row C1 by now.
+            InvalidField: the strategy breaks a rule of row C1 by now, or `idempotency_key_reused`.
             MirrorUnavailable: with Redis down nothing new is taken on (row J3).
         """
         await self._pinging.run("mirror", self._mirror.ping)
-        async with self._starting.of((user_id, strategy_id)):  # many STARTs ask the broker once
-            strategy, run = await self._look(user_id, strategy_id)
-            while run is None:
-                facts = await self._checks.start_facts(strategy)
-                run = await self._open_run(strategy, facts)
-        async with self._bringing_up.of(user_id):
-            await self._engine.ensure_running(run_id=run.id, strategy_id=strategy_id)
-        zone = self._settings.zone
-        return StrategyStarted(
-            strategy_id=strategy_id,
-            strategy_status="paused" if strategy_status(run.status, ended=False) == "paused" else "running",
-            buy_at=run.buy_at.astimezone(zone),
-            sell_at=run.sell_at.astimezone(zone),
-            message=run.message,
-        )
+        try:
+            async with self._starting.of((user_id, strategy_id)):  # many STARTs ask the broker once
+                strategy, opened = await self._look(user_id, strategy_id, keyed)
+                while opened is None:
+                    facts = await self._checks.start_facts(strategy)
+                    opened = await self._open_run(strategy, facts, keyed)
+        except Repeated:
+            await self._ensure_open(user_id, strategy_id)  # the first request may have failed at the engine
+            raise
+        await self._bring_up(opened.run)
+        return opened.answer
 
     async def stop(self, user_id: int, strategy_id: int) -> tuple[StrategyStatus, bool]:
         """Row I1: the status afterwards, and whether the position is flat (else the exit is still working)."""
@@ -138,12 +147,35 @@ class LifecycleService:
         runtime = runtime_fields(run, instrument_of(strategy).symbol) | newer
         return status_of_run(strategy_id, runtime, {}, self._now(), self._settings.zone)
 
-    async def _look(self, user_id: int, strategy_id: int) -> tuple[Strategy, Run | None]:
+    async def _look(
+        self, user_id: int, strategy_id: int, keyed: KeyedRequest | None
+    ) -> tuple[Strategy, _Opened | None]:
         async with tenant_transaction(self._sessions, user_id) as session:
+            await give_answer_again(session, user_id, keyed)
             strategy = found(await Strategies(session).get(user_id, strategy_id))
-            return strategy, await Runs(session).open_of(user_id, strategy_id)
+            run = await Runs(session).open_of(user_id, strategy_id)
+            return strategy, None if run is None else await self._answered(session, strategy, run, keyed)
 
-    async def _open_run(self, seen: Strategy, facts: StartFacts) -> Run | None:
+    async def _ensure_open(self, user_id: int, strategy_id: int) -> None:
+        async with tenant_transaction(self._sessions, user_id) as session:
+            run = await Runs(session).open_of(user_id, strategy_id)
+        if run is not None:
+            await self._bring_up(run)
+
+    async def _bring_up(self, run: Run) -> None:
+        async with self._bringing_up.of(run.user_id):
+            await self._engine.ensure_running(run_id=run.id, strategy_id=run.strategy_id)
+
+    async def _answered(
+        self, session: AsyncSession, strategy: Strategy, run: Run, keyed: KeyedRequest | None
+    ) -> _Opened:
+        """What START says of a run that is open in this transaction, which keeps it under the request's key."""
+        equal = await Strategies(session).equal_running(strategy, MOST_NOTES)
+        answer = started_answer(run, equal, self._settings.zone)
+        await keep_answer(session, run.user_id, keyed, 200, answer)
+        return _Opened(run, answer)
+
+    async def _open_run(self, seen: Strategy, facts: StartFacts, keyed: KeyedRequest | None) -> _Opened | None:
         """The open run of the strategy: a new one, or the one that another START has opened meanwhile.
 
         None if the user has connected another account meanwhile: what is known of the market is not of that one.
@@ -154,10 +186,11 @@ class LifecycleService:
             if await Users(session).lock_live(user_id) is None:
                 raise unauthorized("token_invalid", "Invalid token")
             await Strategies(session).lock_count(user_id)
+            await give_answer_again(session, user_id, keyed)  # another request with the key had the lock before
             strategy = found(await Strategies(session).get(user_id, strategy_id, lock=True))
             run = await Runs(session).open_of(user_id, strategy_id)
             if run is not None:
-                return run
+                return await self._answered(session, strategy, run, keyed)
             account = await BrokerAccounts(session).of_user(user_id, lock=True)
             if account is None:
                 raise broker_not_connected()
@@ -174,10 +207,11 @@ class LifecycleService:
                 run_id=str(run.id),
                 buy_at=run.buy_at.astimezone(self._settings.zone).isoformat(),
             )
+            opened = await self._answered(session, strategy, run, keyed)
             await self._take_place(EngineLoad(session))
             self._starts.count(user_id)
         await self._show_started(strategy, run, account.broker)
-        return run
+        return opened
 
     async def _take_place(self, load: EngineLoad) -> None:
         """Keep the new run, which counts already, unless it is one too many of the deployment."""

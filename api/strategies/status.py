@@ -1,13 +1,14 @@
 """The status of a strategy out of the mirror's hashes (row L1), wherever these came from: Redis, or the database."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, tzinfo
 from typing import Any
 
 from actors.domain.money import round_rupees, to_rupees
 from api.strategies.guard_view import NOTHING_HELD, guard_of
-from api.strategies.schemas import OrderLogAnswer, StrategyAnswer, StrategyStatus
+from api.strategies.schemas import OrderLogAnswer, StartNote, StrategyAnswer, StrategyStarted, StrategyStatus
 from persistence.database.models.order_logs import OrderLog
+from persistence.database.models.runs import Run
 from persistence.database.models.strategies import Strategy
 from persistence.journal.records import strategy_status
 from persistence.mirror.fields import instrument_of
@@ -82,6 +83,29 @@ def status_before_start(strategy: Strategy, zone: tzinfo) -> StrategyStatus:
         message=_NOT_STARTED,
         updated_at=strategy.updated_at.astimezone(zone),
     )
+
+
+def started_answer(run: Run, equal: Iterable[Strategy], zone: tzinfo) -> StrategyStarted:
+    """Row D1, of an open run; `equal` are the user's other strategies that run for the same thing."""
+    return StrategyStarted(
+        strategy_id=run.strategy_id,
+        strategy_status="paused" if strategy_status(run.status, ended=False) == "paused" else "running",
+        buy_at=run.buy_at.astimezone(zone),
+        sell_at=run.sell_at.astimezone(zone),
+        message=run.message,
+        notes=[_equal_note(strategy) for strategy in equal],
+    )
+
+
+def _equal_note(strategy: Strategy) -> StartNote:
+    what = f"{strategy.quantity} {instrument_of(strategy).symbol} ({strategy.product})"
+    times = f"{strategy.buy_time:%H:%M:%S} to {strategy.sell_time:%H:%M:%S}"
+    stop_loss = f"stop-loss ₹{to_rupees(strategy.stop_loss_paise)}"
+    message = (
+        f"Strategy {strategy.id} runs as well, for the same: {what}, {times}, {stop_loss}. "
+        "If you want it only once, stop one of them"
+    )
+    return StartNote(code="equal_strategy_running", strategy_id=strategy.id, message=message)
 
 
 def strategy_answer(strategy: Strategy, zone: tzinfo) -> StrategyAnswer:

@@ -15,6 +15,7 @@ from persistence.database.models.strategies import Strategy
 from persistence.database.repositories.audit import AuditLog
 from persistence.database.repositories.base import Total
 from persistence.database.repositories.brokers import BrokerAccounts
+from persistence.database.repositories.kept_answers import KeptAnswers
 from persistence.database.repositories.runs import Runs
 from persistence.database.repositories.strategies import Strategies
 from persistence.database.repositories.users import Logins, Users
@@ -65,6 +66,7 @@ class UserService:
                 raise ApiError(409, "strategies_running", "Stop your strategies before deleting the account")
             await BrokerAccounts(session).remove(user.id)
             strategies = await Strategies(session).remove_all(user.id)
+            await KeptAnswers(session).remove_all(user.id)
             ended = await Logins(session).end(user.id, self._now(), "account_deleted")
             await Users(session).erase(user.id, self._now())
             await AuditLog(session).add("account_deleted", user_id=user.id, address=client.address)

@@ -24,9 +24,15 @@ _WHAT_GOES_ON = (
     "wait for their users' word (needs_confirmation). Those that had not bought end (restored_from_backup): nothing is "
     "bought before a new START."
 )
-_WHAT_IS_NOT_KNOWN = (
-    "STRATEGIES THAT WERE STARTED AFTER THE BACKUP ARE NOT KNOWN HERE: what they hold is not guarded. Compare the "
-    "positions at the broker by hand, now."
+_WHAT_IS_NOT_KNOWN = "STRATEGIES THAT WERE STARTED AFTER THE BACKUP ARE NOT KNOWN HERE: what they hold is not guarded."
+_WHAT_TO_LOOK_AT = (
+    "Look at each account at the broker, now. Positions and holdings that no strategy here shows as bought were bought "
+    "after the backup, or by their owner. Open orders with a tag of twenty letters and digits may be of a strategy "
+    "that is not known here: cancel those that are. Then ask the owner, and sell by hand what is not to be kept."
+)
+_WHAT_USERS_SAY = (
+    "Each user whose strategy shows needs_confirmation says in the app that he still holds its shares (POST "
+    "/strategy/{id}/held: they are guarded again) or that he has sold them (POST /strategy/{id}/closed)."
 )
 
 
@@ -88,7 +94,8 @@ def restore_report(restored: "RestoredBackup", data_dir: Path) -> list[str]:
     lines = [f"{data_dir} is as it was at {at}. Nothing runs yet: start it with `tradeactors up`."]
     if restored.moved_aside is not None:
         lines.append(f"What was there before is in {restored.moved_aside}. Start nothing on it.")
-    lines += [f"Strategies that were running: {restored.open_runs}.", _WHAT_GOES_ON, _WHAT_IS_NOT_KNOWN, _TWO_STACKS]
+    lines += [f"Strategies that were running: {restored.open_runs}.", _WHAT_GOES_ON]
+    lines += [_WHAT_USERS_SAY, _WHAT_IS_NOT_KNOWN, _WHAT_TO_LOOK_AT, _TWO_STACKS]
     for name, (then, now) in restored.other_settings.items():
         lines.append(f"{name} was {then or '(not set)'}, and is {now or '(not set)'} here.")
     if restored.calendar is not None:

@@ -1,7 +1,8 @@
 """What is too old to be kept: which records would go, which stay and why, and their removal.
 
 Order log and audit log lose whole months, by dropping their partitions: no line of them is ever deleted or changed.
-Logins that have ended are deleted. Nothing else goes: users, broker accounts, strategies, runs and intents are kept.
+Logins that have ended are deleted, and answers of more than a day ago. Nothing else goes: users, broker accounts,
+strategies, runs and intents are kept.
 """
 
 from collections.abc import AsyncIterator
@@ -14,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from persistence.database.engine import Sessions, transaction
 from persistence.database.partitions import LOGS, Partition, be_patient, make_months, month_after, partitions_of
 from persistence.database.repositories.audit import AuditLog
+from persistence.database.repositories.kept_answers import KEPT_FOR
 
 _LOCK_PATIENCE_S = 2.0
 _BATCH = 1000
@@ -114,6 +116,25 @@ async def forget_logins(sessions: Sessions, before: datetime) -> int:
     while True:
         async with transaction(sessions) as session:
             gone = len((await session.scalars(forget, {"before": before, "batch": _BATCH})).all())
+        forgotten += gone
+        if gone < _BATCH:
+            return forgotten
+
+
+async def forget_answers(sessions: Sessions) -> int:
+    """Delete answers that are no longer given again; how many there were.
+
+    Raises:
+        DatabaseUnavailable: if PostgreSQL does not answer.
+    """
+    forget = text(
+        "DELETE FROM kept_answers WHERE (user_id, key_hash) IN (SELECT user_id, key_hash FROM kept_answers "
+        "WHERE kept_at <= now() - :kept_for LIMIT :batch FOR UPDATE SKIP LOCKED) RETURNING user_id"
+    )
+    forgotten = 0
+    while True:
+        async with transaction(sessions) as session:
+            gone = len((await session.scalars(forget, {"kept_for": KEPT_FOR, "batch": _BATCH})).all())
         forgotten += gone
         if gone < _BATCH:
             return forgotten

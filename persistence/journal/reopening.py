@@ -1,6 +1,9 @@
-"""Opening a run again that ended because its shares seemed to be gone: the trader says that he still holds them."""
+"""Runs that have ended, of which their trader knows better: he still holds their shares, or has sold them himself."""
 
-from sqlalchemy import exists, func, select, update
+from typing import Any
+
+from sqlalchemy import ColumnElement, exists, func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from persistence.database.engine import Sessions, transaction
@@ -50,16 +53,30 @@ class EndedRuns:
             latest = select(func.max(col(Run.id))).where(col(Run.strategy_id) == update_.strategy_id)
             if strategy is None or await session.scalar(latest) != update_.run_id:
                 raise RunNotOpen(update_.run_id)
-            runtime = {name: getattr(update_.runtime, name) for name in update_.runtime.__dataclass_fields__}
-            opened = (
-                update(Run)
-                .where(col(Run.id) == update_.run_id, col(Run.epoch) == update_.epoch, col(Run.ended_at).is_not(None))
-                .where(exists().where(col(BrokerAccount.id) == col(Run.broker_account_id)))
-                .values(runtime | {"state": dict(update_.state), "ended_at": None})
-                .returning(col(Run.id))
-            )
-            if await session.scalar(opened) is None:
-                raise RunNotOpen(update_.run_id)
+            connected = exists().where(col(BrokerAccount.id) == col(Run.broker_account_id))
+            await _change(session, update_, connected, ended_at=None)
             await upsert_intents(session, update_)
-            await append_logs(session, update_, update_.logs)
             strategy.status, strategy.updated_at = "running", update_.runtime.updated_at
+
+    async def amend(self, update_: RunUpdate) -> None:
+        """Describe the run as `update_` does, whole or not at all. It stays ended, since when it was.
+
+        Raises:
+            RunNotOpen: it is open again, or another actor has had it since.
+        """
+        async with transaction(self._sessions) as session:
+            await _change(session, update_)
+
+
+async def _change(session: AsyncSession, update_: RunUpdate, *conditions: ColumnElement[bool], **values: Any) -> None:
+    runtime = {name: getattr(update_.runtime, name) for name in update_.runtime.__dataclass_fields__}
+    changed = (
+        update(Run)
+        .where(col(Run.id) == update_.run_id, col(Run.epoch) == update_.epoch, col(Run.ended_at).is_not(None))
+        .where(*conditions)
+        .values(runtime | {"state": dict(update_.state)} | values)
+        .returning(col(Run.id))
+    )
+    if await session.scalar(changed) is None:
+        raise RunNotOpen(update_.run_id)
+    await append_logs(session, update_, update_.logs)

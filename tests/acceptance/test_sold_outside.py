@@ -1,5 +1,7 @@
 """What the trader and the broker do behind the engine's back, on the whole stack: no account is ever short (row M1)."""
 
+import json
+
 import pytest
 
 from tests.kit.paper import eventually
@@ -60,6 +62,27 @@ def test_the_word_of_the_trader_brings_the_guard_back(deployment: Deployment, tr
     assert strategy.until_stopped()["position"] == "exited_by_sl"
     assert strategy.net() == 40
     assert "HELD_BY_TRADER" in strategy.logged()
+
+
+def test_the_word_of_the_trader_ends_the_doubt_about_a_run_that_a_restore_has_left(
+    deployment: Deployment, trader: Trader, holding: Running
+) -> None:
+    sell_by_hand(holding)
+    assert holding.until_stopped()["status_detail"] == "closed_outside"
+    in_doubt = {"detail": "needs_confirmation", "message": "Whether they were sold since cannot be seen any more"}
+    deployment.query(
+        "UPDATE runs SET status_detail = 'needs_confirmation', position = 'bought', state = state || %s::jsonb "
+        "WHERE strategy_id = %s RETURNING id",
+        json.dumps(in_doubt),
+        holding.id,
+    )
+    ended_at = deployment.query("SELECT ended_at FROM runs WHERE strategy_id = %s", holding.id)
+    told = trader.ok("POST", f"/strategy/{holding.id}/closed")
+    assert (told["strategy_status"], told["position"], told["status_detail"]) == ("stopped", "sold", "closed_outside")
+    assert told["guard"]["state"] == "nothing"
+    assert "CLOSED_BY_TRADER" in holding.logged()
+    assert deployment.query("SELECT ended_at FROM runs WHERE strategy_id = %s", holding.id) == ended_at
+    assert trader.call("POST", f"/strategy/{holding.id}/closed").json()["code"] == "nothing_held"
 
 
 def test_shares_of_the_traders_own_are_never_sold(deployment: Deployment) -> None:

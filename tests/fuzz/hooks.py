@@ -49,6 +49,8 @@ SYMBOLS = ("INFY", "NSE:TCS", "M&M", "NSE:BAJAJ-AUTO")
 TICK, MAX_STOP, MAX_QUANTITY = 5.0, 1000.0, 5000
 """What suits all of them: ticks, prices above 1000 and below 10,000 rupees, orders below MAX_NOTIONAL."""
 
+KEY = "Idempotency-Key"
+
 ENDING = {"change_password", "delete_account", "disconnect_broker", "end_login", "end_other_logins"}
 """Operations that would leave a tenant without a login or a broker: a spare tenant tries them."""
 
@@ -130,6 +132,8 @@ def before_call(_context: object, case: Case, kwargs: Json) -> None:
         return
     if case.meta is not None and case.meta.phase.name.value == "fuzzing":
         _aim(case)
+    if KEY in case.headers:
+        case.headers[KEY] = f"{next(_turn)}.{case.headers[KEY]}"[:255]  # a key belongs to one request
     repair = _REPAIRS.get(operation)
     if repair is not None and isinstance(case.body, dict):
         repair(case.body)
@@ -169,6 +173,17 @@ def another_tenant_finds_nothing(_context: object, response: schemathesis.Respon
     request.headers["Authorization"] = other.authorization
     answer = _session.send(request, timeout=TIMEOUT_S)
     assert answer.status_code == 404, f"another tenant got {answer.status_code}: {answer.text}"
+
+
+@schemathesis.check
+def a_request_with_a_key_is_carried_out_once(_context: object, response: schemathesis.Response, case: Case) -> None:
+    """What succeeded is answered in the same words when it is sent again, and every fifth is sent again."""
+    key = response.request.headers.get(KEY)
+    if key is None or not _is_meant_well(case) or response.status_code not in {200, 201} or next(_turn) % 5:
+        return
+    answer = _session.send(response.request.copy(), timeout=TIMEOUT_S)
+    assert (answer.status_code, answer.content) == (response.status_code, response.content)
+    assert answer.headers["Idempotent-Replayed"] == "true"
 
 
 def _aim(case: Case) -> None:

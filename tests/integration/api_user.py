@@ -30,7 +30,13 @@ class ApiUser:
 
     async def call(self, method: str, path: str, **body: Any) -> httpx.Response:
         """One request with the user's access token; `body` becomes JSON."""
+        return await self.keyed(None, method, path, **body)
+
+    async def keyed(self, key: str | None, method: str, path: str, **body: Any) -> httpx.Response:
+        """As `call`, with an Idempotency-Key, if it is given one."""
         headers = {"Authorization": f"Bearer {self.tokens['access_token']}"}
+        if key is not None:
+            headers["Idempotency-Key"] = key
         return await self.client.request(method, path, headers=headers, json=body or None)
 
     async def connect(self, **changes: Any) -> httpx.Response:

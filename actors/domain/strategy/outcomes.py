@@ -29,6 +29,9 @@ from actors.domain.strategy.state import Phase, RunStatus, StatusDetail, Strateg
 
 Step = tuple[StrategyState, list[Decision]]
 
+CLOSED_OUTSIDE = "Position was closed outside TradeActors"
+"""What a run says whose shares were sold behind the engine's back."""
+
 PROBE_INTERVAL = timedelta(seconds=2)
 """Between the looks at a broker that did not answer, or that refused the access token (row H3)."""
 
@@ -100,7 +103,7 @@ def end(state: StrategyState, now: datetime) -> Step:
     if detail is StatusDetail.NEEDS_CONFIRMATION:
         pass  # only the trader can say whether it was sold
     elif state.closed_outside:
-        message, detail = "Position was closed outside TradeActors", StatusDetail.CLOSED_OUTSIDE
+        message, detail = CLOSED_OUTSIDE, StatusDetail.CLOSED_OUTSIDE
     elif position.bought:
         detail = StatusDetail.STOPPED_BY_USER if state.stop_requested else StatusDetail.NONE
         message = "STOP-LOSS Triggered" if state.exit_event is OrderEvent.STOPLOSS else f"Sold {position.sold}"

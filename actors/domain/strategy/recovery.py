@@ -31,7 +31,7 @@ from actors.domain.strategy.decisions import (
     WatchPrice,
 )
 from actors.domain.strategy.events import Timer
-from actors.domain.strategy.outcomes import Step, end, report_log
+from actors.domain.strategy.outcomes import CLOSED_OUTSIDE, Step, end, report_log
 from actors.domain.strategy.reconciliation import adopt
 from actors.domain.strategy.spec import Restored
 from actors.domain.strategy.state import Phase, RunStatus, StatusDetail, StrategyState
@@ -70,6 +70,11 @@ def reopened(state: StrategyState, forgiven: int, now: datetime) -> StrategyStat
         forgiven=forgiven,
         forgiven_on=now.astimezone(state.run.buy_at.tzinfo).date(),
     )
+
+
+def closed_by_word(state: StrategyState) -> StrategyState:
+    """A run that ended in doubt after a restore: its trader says that he has sold, and the shares are not there."""
+    return replace(state, detail=StatusDetail.CLOSED_OUTSIDE, message=CLOSED_OUTSIDE)
 
 
 def _found(before: StrategyState, adopted: StrategyState) -> list[Decision]:
@@ -183,7 +188,7 @@ def _wait_for_word(state: StrategyState, restored: Restored, now: datetime) -> S
     quantity, symbol = state.open_quantity, state.run.instrument.symbol
     message = (
         f"{_since(state, restored)}. Whether its {quantity} {symbol} were sold since cannot be seen any more: "
-        "they are not guarded until you say that you still hold them"
+        "they are not guarded until you say that you still hold them. If you have sold them, say that"
     )
     waiting = replace(state, closed_outside=True, detail=StatusDetail.NEEDS_CONFIRMATION, message=message)
     return _end_restored(waiting, RaiseAlert("needs_confirmation", message), now)

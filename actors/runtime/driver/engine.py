@@ -19,11 +19,13 @@ from actors.runtime.hosts import actor_classes
 from actors.runtime.names import Pools
 from actors.runtime.peers import Peers
 from actors.runtime.ray_ports import RayOrderExecution
-from actors.strategy.held_again import guarded_again
+from actors.strategy.held_again import closed_for_good, guarded_again
 from config.settings import Settings
 
 if TYPE_CHECKING:
-    from actors.ports.strategy import LoadedRun
+    from collections.abc import Awaitable, Callable
+
+    from actors.ports.strategy import JournalEntry, LoadedRun
 
 log = structlog.get_logger(__name__)
 
@@ -170,12 +172,12 @@ class RayEngine:
             raise EngineUnavailable(f"strategy {strategy_id} is restarting") from error
         return confirmed
 
-    async def closed_by_trader(self, strategy_id: int, timeout_s: float) -> WordTaken:
+    async def closed_by_trader(self, run_id: int, strategy_id: int, timeout_s: float) -> WordTaken:
         """End a run whose shares its trader has sold, unless the account shows them. Raises EngineUnavailable."""
-        run_id = await self._open_run(strategy_id)
-        actor = None if run_id is None else await self._find(run_id, strategy_id)
+        open_run = await self._open_run(strategy_id)
+        actor = None if open_run is None else await self._find(open_run, strategy_id)
         if actor is None:
-            return WordTaken(done=False)
+            return await self._word_about_ended(run_id, closed_for_good, "amend")
         try:
             taken: WordTaken = await actor.closed_by_trader.remote(timeout_s)
         except RayError as error:
@@ -184,19 +186,26 @@ class RayEngine:
 
     async def held_by_trader(self, run_id: int, strategy_id: int) -> WordTaken:
         """Guard the shares of an ended run again, as far as the account covers them. Raises EngineUnavailable."""
+        taken = await self._word_about_ended(run_id, guarded_again, "reopen")
+        if taken.done:
+            await self.ensure_running(run_id, strategy_id)
+        return taken
+
+    async def _word_about_ended(
+        self, run_id: int, judged: "Callable[..., Awaitable[tuple[JournalEntry | None, int | None]]]", record: str
+    ) -> WordTaken:
         loaded: LoadedRun | None = await self._ledger("load_ended", run_id)
         if loaded is None:
             return WordTaken(done=False)
         try:
             async with asyncio.timeout(_ANSWER_S):
-                entry, held = await guarded_again(
-                    loaded, RayOrderExecution(self._peers, self._pools), datetime.now(UTC)
-                )
+                entry, held = await judged(loaded, RayOrderExecution(self._peers, self._pools), datetime.now(UTC))
         except (PeerUnavailable, TimeoutError) as error:
             raise EngineUnavailable("the account cannot be read") from error
-        if entry is None or not await self._ledger("reopen", entry):
+        if entry is None:
             return WordTaken(done=False, held=held)
-        await self.ensure_running(run_id, strategy_id)
+        if not await self._ledger(record, entry):  # another word, or a START, has come first
+            return WordTaken(done=False)
         return WordTaken(done=True, held=held)
 
     async def recover(self) -> RecoveryReport:

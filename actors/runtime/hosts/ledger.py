@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import os
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import TypeVar
 
@@ -19,7 +19,7 @@ from actors.ports.strategy import JournalEntry, LoadedRun, OrderCommand
 from actors.runtime.clients import connections, journal_mapping
 from actors.runtime.hosts.process_tuning import tune
 from persistence import errors
-from persistence.journal.records import LogRecord
+from persistence.journal.records import LogRecord, RunUpdate
 
 log = structlog.get_logger(__name__)
 
@@ -141,14 +141,21 @@ class Ledger:
 
     async def reopen(self, entry: JournalEntry) -> bool:
         """Open an ended run again in this state; whether it was still the strategy's last."""
+        return await self._changed(entry, self._ended.reopen)
+
+    async def amend(self, entry: JournalEntry) -> bool:
+        """Record what has come to be known of an ended run; whether it still was as it had been loaded."""
+        return await self._changed(entry, self._ended.amend)
+
+    async def _changed(self, entry: JournalEntry, change: Callable[[RunUpdate], Awaitable[None]]) -> bool:
         update = journal_mapping.run_update(entry)
         try:
-            await _answered(self._ended.reopen(update))
+            await _answered(change(update))
             await self._ledger.mirror_again(update.run_id, delete=False)
         except errors.RunNotOpen:
             return False
-        except errors.MirrorUnavailable:
-            log.warning("reopened_without_mirror", run_id=update.run_id)  # the actor's first record writes it
+        except errors.MirrorUnavailable:  # of a run that is open, the actor's first record writes it
+            log.warning("changed_without_mirror", run_id=update.run_id)
         return True
 
     async def open_runs(self, strategy_id: int | None = None) -> list[tuple[int, int]]:

@@ -52,6 +52,9 @@ class Ledger:
     async def reopen(self, *arguments: Any) -> Any:
         return await self._host.reopen(*arguments)
 
+    async def amend(self, *arguments: Any) -> Any:
+        return await self._host.amend(*arguments)
+
     async def process_id(self, *arguments: Any) -> Any:
         return await self._host.process_id(*arguments)
 

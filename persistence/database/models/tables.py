@@ -3,6 +3,7 @@
 from persistence.database.models.audit import AuditEntry
 from persistence.database.models.base import TableModel
 from persistence.database.models.brokers import BrokerAccount
+from persistence.database.models.kept_answers import KeptAnswer
 from persistence.database.models.order_logs import OrderLog
 from persistence.database.models.runs import Intent, Run
 from persistence.database.models.strategies import Strategy
@@ -19,6 +20,7 @@ TABLES: tuple[type[TableModel], ...] = (
     Intent,
     OrderLog,
     AuditEntry,
+    KeptAnswer,
 )
 
 METADATA = TableModel.metadata

@@ -10,6 +10,11 @@ from persistence.database.models.runs import Run
 from persistence.database.models.strategies import Strategy
 from persistence.database.repositories.base import Repository, Total
 
+_WANTED = (
+    "user_id", "exchange", "tradingsymbol", "product", "buy_time", "sell_time", "stop_loss_paise", "quantity",
+)  # fmt: skip
+"""What makes two strategies equal."""
+
 
 class Strategies(Repository):
     """What users want traded. A deleted strategy is not found."""
@@ -58,6 +63,14 @@ class Strategies(Repository):
         runs = exists().where(col(Run.strategy_id) == Strategy.id, col(Run.ended_at).is_(None))
         statement = select(Strategy).where(*mine, runs | col(Strategy.id).in_(recent))
         return (await self._session.scalars(statement.order_by(col(Strategy.id).desc()))).all()
+
+    async def equal_running(self, strategy: Strategy, most: int) -> Sequence[Strategy]:
+        """Other strategies of the user that run for the same thing in the same way, oldest first; at most `most`."""
+        same = [getattr(Strategy, name) == getattr(strategy, name) for name in _WANTED]
+        others = (col(Strategy.id) != strategy.id, col(Strategy.deleted_at).is_(None))
+        runs = exists().where(col(Run.strategy_id) == Strategy.id, col(Run.ended_at).is_(None))
+        statement = select(Strategy).where(*same, *others, runs).order_by(col(Strategy.id)).limit(most)
+        return (await self._session.scalars(statement)).all()
 
     async def change(self, user_id: int, strategy_id: int, values: dict[str, Any]) -> None:
         """Set columns of the user's strategy."""

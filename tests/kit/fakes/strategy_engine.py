@@ -20,6 +20,7 @@ class FakeEngine:
     expected: list[int] = field(default_factory=list)
     ensured: list[tuple[int, int]] = field(default_factory=list)
     word: WordTaken = field(default_factory=lambda: WordTaken(done=True, held=10))
+    words: list[tuple[str, int]] = field(default_factory=list)
     moved: list[tuple[int, int]] = field(default_factory=list)
     confirms: bool | None = None
     stop_timeouts: list[float] = field(default_factory=list)
@@ -63,15 +64,14 @@ class FakeEngine:
             self.moved.append((strategy_id, stop_loss_paise))
         return self.confirms
 
-    async def closed_by_trader(self, strategy_id: int, timeout_s: float) -> WordTaken:
-        """As `word` says; a word that is taken ends the run."""
+    async def closed_by_trader(self, run_id: int, strategy_id: int, timeout_s: float) -> WordTaken:
+        """As `word` says; a word that is taken ends the run. Of a run that has ended it is taken without a trace."""
         self._check()
-        run_id = await self._open_run(strategy_id)
-        if run_id is None:
-            return WordTaken(done=False)
-        if self.word.done:
-            await self.end(run_id, position="sold", message="Position was closed outside TradeActors")
+        open_run = await self._open_run(strategy_id)
+        if self.word.done and open_run is not None:
+            await self.end(open_run, position="sold", message="Position was closed outside TradeActors")
             self.running.pop(strategy_id, None)
+        self.words.append(("closed", run_id))
         return self.word
 
     async def held_by_trader(self, run_id: int, strategy_id: int) -> WordTaken:
@@ -79,6 +79,7 @@ class FakeEngine:
         self._check()
         if self.word.done:
             self.running[strategy_id] = run_id
+        self.words.append(("held", run_id))
         return self.word
 
     async def _open_run(self, strategy_id: int) -> int | None:

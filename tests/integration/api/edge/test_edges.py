@@ -147,6 +147,20 @@ async def test_only_the_origins_of_the_settings_may_call_and_never_with_cookies(
         assert "Access-Control-Allow-Origin" not in answer.headers
 
 
+@pytest.mark.parametrize("header", ["Idempotency-Key", "Last-Event-ID", "Content-Type"])
+async def test_pages_of_the_settings_may_send_the_headers_that_the_api_reads(
+    settings: Settings, engine: FakeEngine, header: str
+) -> None:
+    page = {"Origin": "https://app.example.com"}
+    async with serving(settings, engine, cors_origins=("https://app.example.com",)) as client:
+        wanted = PREFLIGHT | {"Access-Control-Request-Headers": f"authorization, {header}"}
+        asked = await client.options("/strategy/create", headers=page | wanted)
+        called = await client.get("/strategy/list", headers=page)
+    assert asked.status_code == 200
+    assert header.lower() in asked.headers["Access-Control-Allow-Headers"].lower()
+    assert "Idempotent-Replayed" in called.headers["Access-Control-Expose-Headers"]
+
+
 # --- rate limits -------------------------------------------------------------------------------------------------
 
 

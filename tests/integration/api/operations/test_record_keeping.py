@@ -1,4 +1,4 @@
-"""Record keeping by the API: months are made ahead, ended logins forgotten, and an outage ends nothing."""
+"""Record keeping by the API: months are made ahead, ended logins and old answers forgotten, an outage ends nothing."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -35,8 +35,14 @@ async def test_the_months_to_come_are_there_and_old_logins_are_not(postgres_url:
         sessions = sessions_of(engine)
         user = await new_user(sessions)
         login = text("INSERT INTO logins (id, user_id, started_at) VALUES (gen_random_uuid(), :user, now())")
+        answers = text(
+            "INSERT INTO kept_answers (user_id, key_hash, request_hash, status, answer, kept_at) "
+            "SELECT :user, sha256(kept::text::bytea), sha256(''), 201, '{}', now() - kept "
+            "FROM unnest(ARRAY[interval '23 h', interval '25 h']) AS kept"
+        )
         async with transaction(sessions) as session:
             await session.execute(login, {"user": user.id})
+            await session.execute(answers, {"user": user.id})
         async with keeping(sessions), asyncio.timeout(30):
             while not await is_done(sessions):  # noqa: ASYNC110 - the database tells of no change
                 await asyncio.sleep(0.05)
@@ -46,8 +52,9 @@ async def test_the_months_to_come_are_there_and_old_logins_are_not(postgres_url:
 async def is_done(sessions: Sessions) -> bool:
     async with transaction(sessions) as session:
         logins = await session.scalar(text("SELECT count(*) FROM logins"))
+        answers = await session.scalar(text("SELECT count(*) FROM kept_answers"))
         months = [{part.first for part in await partitions_of(session, log)} for log in ("order_logs", "audit_log")]
-    return logins == 0 and all(set(months_ahead(LATER)) <= there for there in months)
+    return logins == 0 and answers == 1 and all(set(months_ahead(LATER)) <= there for there in months)
 
 
 async def test_without_a_database_it_goes_on_and_says_so() -> None:

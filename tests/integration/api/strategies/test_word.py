@@ -1,8 +1,10 @@
 """The trader's word about his shares, over REST."""
 
 import pytest
+from sqlalchemy import text
 
 from actors.ports.engine import WordTaken
+from persistence.database.engine import Sessions, transaction
 from tests.integration.api_user import ApiUser
 from tests.kit.fakes.strategy_engine import FakeEngine
 
@@ -53,3 +55,43 @@ async def test_an_engine_that_does_not_answer_is_said(trader: ApiUser, engine: F
     engine.up = False
     answer = await trader.call("POST", f"/strategy/{strategy_id}/{word}")
     assert (answer.status_code, answer.json()["code"]) == (503, "engine_unavailable")
+
+
+async def in_doubt(trader: ApiUser, sessions: Sessions) -> int:
+    """A strategy whose run a restore has left in need of its trader's word."""
+    strategy_id = await trader.started()
+    await trader.call("POST", f"/strategy/{strategy_id}/closed")
+    doubt = text("UPDATE runs SET status_detail = 'needs_confirmation', position = 'bought' WHERE strategy_id = :id")
+    async with transaction(sessions) as session:
+        await session.execute(doubt, {"id": strategy_id})
+    return strategy_id
+
+
+async def test_of_a_run_that_needs_confirmation_the_word_that_its_shares_are_sold_is_asked_of_the_account(
+    trader: ApiUser, engine: FakeEngine, sessions: Sessions
+) -> None:
+    strategy_id = await in_doubt(trader, sessions)
+    engine.words.clear()
+    answer = await trader.call("POST", f"/strategy/{strategy_id}/closed")
+    assert answer.status_code == 200, answer.text
+    assert [word for word, _ in engine.words] == ["closed"]
+
+
+async def test_shares_that_the_account_shows_of_a_run_that_needs_confirmation_are_not_taken_for_sold(
+    trader: ApiUser, engine: FakeEngine, sessions: Sessions
+) -> None:
+    strategy_id = await in_doubt(trader, sessions)
+    engine.word = WordTaken(done=False, held=7)
+    answer = await trader.call("POST", f"/strategy/{strategy_id}/closed")
+    assert (answer.status_code, answer.json()["code"]) == (409, "still_held")
+    assert "7 INFY (MIS)" in answer.json()["detail"]
+    assert "say that you still hold them" in answer.json()["detail"]
+
+
+async def test_a_run_that_has_ended_without_doubt_cannot_be_closed(trader: ApiUser, engine: FakeEngine) -> None:
+    strategy_id = await trader.started()
+    await trader.call("POST", f"/strategy/{strategy_id}/closed")
+    engine.words.clear()
+    answer = await trader.call("POST", f"/strategy/{strategy_id}/closed")
+    assert (answer.status_code, answer.json()["code"]) == (409, "nothing_held")
+    assert engine.words == []

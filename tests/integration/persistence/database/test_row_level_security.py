@@ -28,6 +28,7 @@ pytest_plugins = ["tests.integration.fixtures"]
 OF_NO_TENANT = {"alembic_version", "invitations"}
 TENANT_TABLES = (
     "users", "logins", "refresh_tokens", "broker_accounts", "strategies", "runs", "intents", "order_logs", "audit_log",
+    "kept_answers",
 )  # fmt: skip
 OWN = {"users": "id = :me", "intents": "run_id IN (SELECT id FROM runs WHERE user_id = :me)"}
 """How the rows of a user are found, where it is not by `user_id`."""
@@ -40,8 +41,9 @@ WRITABLE = {
     "broker_accounts": "secrets_box = ''",
     "strategies": "quantity = 1",
     "runs": "state = '{}'",
+    "kept_answers": "answer = ''",
 }
-DELETABLE = ("refresh_tokens", "broker_accounts", "strategies")
+DELETABLE = ("refresh_tokens", "broker_accounts", "strategies", "kept_answers")
 NEW_ROWS = {
     "logins": "(id, user_id, started_at) VALUES (gen_random_uuid(), :user, now())",
     "refresh_tokens": "(user_id, login_id, token_hash, issued_at, expires_at) "
@@ -55,6 +57,8 @@ NEW_ROWS = {
     "intents": "(run_id, leg, seq, side, quantity, tag) "
     "VALUES (:run, 'EXIT', 9, 'SELL', 1, substr(md5(random()::text), 1, 20))",
     "audit_log": "(user_id, action) VALUES (:user, 'test')",
+    "kept_answers": "(user_id, key_hash, request_hash, status, answer) "
+    "VALUES (:user, sha256(random()::text::bytea), sha256(''), 201, '{}')",
 }
 
 
@@ -85,6 +89,7 @@ async def tenant_with_everything(sessions: Sessions) -> Run:
                 "VALUES (:user, :strategy, :run, 'BUY', now())"
             ),
             "INSERT INTO audit_log (user_id, action) VALUES (:user, 'login')",
+            f"INSERT INTO kept_answers {NEW_ROWS['kept_answers']}",
         ):
             await session.execute(text(statement), values)
     return run

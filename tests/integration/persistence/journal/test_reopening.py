@@ -1,8 +1,10 @@
 """Runs that ended because their shares seemed to be gone, opened again by the trader's word; on the real PostgreSQL."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
+from sqlalchemy import text
 
 from persistence.database.engine import Sessions, transaction
 from persistence.database.models.runs import Run
@@ -102,3 +104,44 @@ async def test_two_who_open_it_at_the_same_time_open_it_once(
     await ended_runs.reopen(guarding_again(run))
     with pytest.raises(RunNotOpen):
         await ended_runs.reopen(guarding_again(run))
+
+
+async def test_what_is_amended_about_an_ended_run_is_stored_and_it_stays_ended_since_when_it_was(
+    sessions: Sessions, ledger: RunLedger, ended_runs: EndedRuns
+) -> None:
+    run = await an_ended_run(sessions, ledger)
+    update = an_update(run)
+    later = replace(update.runtime, message="Amended", updated_at=NOW + timedelta(days=2))
+    line = LogRecord(event="CLOSED_BY_TRADER", occurred_at=NOW)
+    await ended_runs.amend(replace(update, runtime=later, state={"phase": "amended"}, logs=(line,)))
+    async with transaction(sessions) as session:
+        stored = await session.get(Run, run.id)
+        logged = await session.scalar(text("SELECT event FROM order_logs WHERE run_id = :run"), {"run": run.id})
+    assert stored is not None
+    assert (stored.message, stored.state, stored.ended_at) == ("Amended", {"phase": "amended"}, NOW)
+    assert logged == "CLOSED_BY_TRADER"
+
+
+async def test_a_run_that_is_open_or_was_opened_again_is_not_amended(
+    sessions: Sessions, ledger: RunLedger, ended_runs: EndedRuns
+) -> None:
+    still_open = await new_run(sessions)
+    with pytest.raises(RunNotOpen):
+        await ended_runs.amend(replace(an_update(still_open), epoch=0))
+    run = await an_ended_run(sessions, ledger)
+    await ended_runs.reopen(guarding_again(run))
+    with pytest.raises(RunNotOpen):
+        await ended_runs.amend(an_update(run))
+    assert (run.id, run.strategy_id) in await ledger.running_runs()
+
+
+async def test_an_earlier_run_is_amended_though_its_strategy_runs_again(
+    sessions: Sessions, ledger: RunLedger, ended_runs: EndedRuns
+) -> None:
+    run = await an_ended_run(sessions, ledger)
+    await new_run(sessions, like=run)
+    await ended_runs.amend(an_update(run))
+    async with transaction(sessions) as session:
+        strategy = await session.get(Strategy, run.strategy_id)
+    assert strategy is not None
+    assert strategy.status == "stopped"  # as it was: the run that is amended says nothing about it

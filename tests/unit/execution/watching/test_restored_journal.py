@@ -8,10 +8,11 @@ from datetime import timedelta
 from typing import Any
 
 from actors.domain.identifiers import Product, Side
+from actors.domain.orders.position import PositionStatus
 from actors.domain.strategy.snapshot import dump_state
 from actors.domain.strategy.state import Phase, StatusDetail
 from actors.ports.strategy import LoadedRun
-from actors.strategy.held_again import guarded_again
+from actors.strategy.held_again import closed_for_good, guarded_again
 from tests.kit.builders import INFY, NOW
 from tests.kit.fakes.order_claims import FakeClaims
 from tests.kit.outside import Incarnation, OutsideBench
@@ -95,6 +96,66 @@ async def test_on_a_later_day_delivery_waits_for_the_traders_word_before_it_guar
     bench.tick(again, STOP)
     await ended(again)
     assert bench.sold == [10]
+
+
+async def in_doubt(bench: OutsideBench, *, opening: int) -> LoadedRun:
+    """A run whose backup no book proves any more; the account shows `opening` shares on the day after."""
+    strategy = await bench.guarding(product=CNC)
+    backup = backup_of(strategy)
+    bench.broker.new_day()
+    bench.clock.step(timedelta(days=1))
+    bench.broker.opening[INFY, CNC] = opening
+    waiting = await restored(bench, backup, product=CNC, late_exit="hold")
+    await ended(waiting)
+    assert waiting.state.detail is StatusDetail.NEEDS_CONFIRMATION
+    return LoadedRun(waiting.state.run, RESTORED_EPOCH, dump_state(waiting.state))
+
+
+@in_virtual_time
+async def test_by_the_word_that_its_shares_are_sold_the_doubt_about_a_run_ends() -> None:
+    bench = OutsideBench()
+    loaded = await in_doubt(bench, opening=0)
+    entry, held = await closed_for_good(loaded, bench.order_execution, bench.clock.now())
+    assert entry is not None
+    assert (held, entry.ended, entry.state.detail) == (0, True, StatusDetail.CLOSED_OUTSIDE)
+    assert entry.state.position_status is PositionStatus.SOLD
+    assert entry.state.message == "Position was closed outside TradeActors"
+    assert [line.event.event for line in entry.logs] == ["CLOSED_BY_TRADER"]
+    settled = LoadedRun(loaded.run, loaded.epoch, dump_state(entry.state))
+    assert await closed_for_good(settled, bench.order_execution, bench.clock.now()) == (None, None)
+    bench.broker.opening[INFY, CNC] = 10  # the word was wrong: he may take it back
+    again, held = await guarded_again(settled, bench.order_execution, bench.clock.now())
+    assert (again is not None, held) == (True, 10)
+
+
+@in_virtual_time
+async def test_shares_that_the_account_shows_are_not_taken_for_sold() -> None:
+    bench = OutsideBench()
+    loaded = await in_doubt(bench, opening=4)
+    assert await closed_for_good(loaded, bench.order_execution, bench.clock.now()) == (None, 4)
+    bench.by_hand(Side.SELL, 4, product=CNC)
+    entry, held = await closed_for_good(loaded, bench.order_execution, bench.clock.now())
+    assert (entry is not None, held) == (True, 0)
+
+
+@in_virtual_time
+async def test_a_sale_by_hand_of_today_counts_though_older_shares_are_left() -> None:
+    bench = OutsideBench()
+    loaded = await in_doubt(bench, opening=OWN + 10)
+    assert await closed_for_good(loaded, bench.order_execution, bench.clock.now()) == (None, 10)
+    bench.by_hand(Side.SELL, 10, product=CNC)
+    entry, held = await closed_for_good(loaded, bench.order_execution, bench.clock.now())
+    assert (entry is not None, held) == (True, 0)
+
+
+@in_virtual_time
+async def test_a_run_that_ended_otherwise_needs_no_word() -> None:
+    bench = OutsideBench()
+    strategy = await bench.guarding()
+    bench.tick(strategy, STOP)
+    await ended(strategy)
+    loaded = LoadedRun(strategy.state.run, 1, dump_state(strategy.state))
+    assert await closed_for_good(loaded, bench.order_execution, bench.clock.now()) == (None, None)
 
 
 @in_virtual_time
