@@ -14,7 +14,6 @@ from typing import Annotated, Any, Literal, Self
 from urllib.parse import quote, urlsplit, urlunsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from dotenv import dotenv_values
 from pydantic import (
     AfterValidator,
     BeforeValidator,
@@ -27,9 +26,21 @@ from pydantic import (
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from config.api_settings import ApiSettings, Port
+from config.env_files import ENCODING, UnreadableFile, lines_of, refuse_unreadable_files
 from config.login_settings import LoginSettings, Registration
 from config.secret_store import StoredSecrets, create_secrets, is_fernet_key, read_secrets
-from config.values import absolute_path, encrypted_beyond_this_machine, socket_root, split, time_of_day, web_root
+from config.values import (
+    absolute_path,
+    database_address,
+    encrypted_beyond_this_machine,
+    node_address,
+    node_and_port,
+    redis_address,
+    socket_root,
+    split,
+    time_of_day,
+    web_root,
+)
 
 PREFIX = "TRADEACTORS_"
 ENV_FILE = ".env"
@@ -70,10 +81,10 @@ class Settings(LoginSettings, ApiSettings):
         env_prefix=PREFIX, extra="ignore", frozen=True, env_ignore_empty=True, hide_input_in_errors=True
     )
 
-    database_url: str = Field(default="", repr=False)
-    redis_url: str = Field(default="", repr=False)
-    ray_address: str = ""
-    ray_node_address: str = ""
+    database_url: Annotated[str, AfterValidator(database_address)] = Field(default="", repr=False)
+    redis_url: Annotated[str, AfterValidator(redis_address)] = Field(default="", repr=False)
+    ray_address: Annotated[str, AfterValidator(node_and_port)] = ""
+    ray_node_address: Annotated[str, AfterValidator(node_address)] = ""
 
     kite_root: KiteWebRoot = "https://api.kite.trade"
     kite_ws_root: KiteSocketRoot = "wss://ws.kite.trade"
@@ -124,20 +135,6 @@ class Settings(LoginSettings, ApiSettings):
     failpoints: Path | None = None
 
     _split_lists = field_validator("brokers", "encryption_keys", "alert_urls", "order_timeout_s", mode="before")(split)
-
-    @field_validator("database_url")
-    @classmethod
-    def _check_database_url(cls, value: str) -> str:
-        if value and not value.startswith("postgresql+psycopg://"):
-            raise ValueError("must start with postgresql+psycopg://")
-        return value
-
-    @field_validator("redis_url")
-    @classmethod
-    def _check_redis_url(cls, value: str) -> str:
-        if value and not value.startswith(("redis://", "rediss://", "unix://")):
-            raise ValueError("must start with redis://, rediss:// or unix://")
-        return value
 
     @field_validator("brokers")
     @classmethod
@@ -286,12 +283,15 @@ def given_settings(env_file: str | None = ENV_FILE, **overrides: Any) -> Setting
     Raises:
         SettingsError: an unknown variable or an invalid value.
     """
-    variables = {**(dotenv_values(env_file) if env_file else {}), **os.environ}
-    files = _secrets_directory(variables)
+    try:
+        variables = {**lines_of(env_file), **os.environ}
+        files = _secrets_directory(variables)
+    except UnreadableFile as unreadable:
+        raise SettingsError([f"{unreadable}."]) from None
     problems = _unknown_variables([*variables, *(path.name for path in files.iterdir())] if files else variables)
     given = {name: value for name, value in overrides.items() if value is not None}
     try:
-        settings = Settings(_env_file=env_file, _secrets_dir=files, **given)
+        settings = Settings(_env_file=env_file, _env_file_encoding=ENCODING, _secrets_dir=files, **given)
     except ValidationError as invalid:
         raise SettingsError(problems + _sentences(invalid)) from None
     if problems:
@@ -310,6 +310,7 @@ def _secrets_directory(variables: Mapping[str, str | None]) -> Path | None:
         raise SettingsError([f"{name} {homeless}."]) from None
     if not directory.is_dir() or not os.access(directory, os.R_OK | os.X_OK):
         raise SettingsError([f"{name} {directory} is not a directory that can be read."])
+    refuse_unreadable_files(path for path in directory.iterdir() if path.name.upper().startswith(PREFIX))
     return directory
 
 

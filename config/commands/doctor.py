@@ -255,12 +255,14 @@ async def _ray(settings: Settings) -> list[Finding]:
 async def _calendar(settings: Settings) -> list[Finding]:
     if "XNSE" not in map(settings.calendar_for, settings.brokers):
         return [good("calendar", "always open")]
-    from broker.market.trading_calendar import InvalidOverrides, NseCalendar, OverrideFile
+    from broker.market.override_file import OverrideFile
+    from broker.market.overrides import InvalidOverrides
+    from broker.market.trading_calendar import NseCalendar
 
     try:
         overrides = OverrideFile(settings.calendar_overrides) if settings.calendar_overrides else None
     except InvalidOverrides as error:
-        return [bad("calendar", f"CALENDAR_OVERRIDES {settings.calendar_overrides}: {error}")]
+        return [bad("calendar", f"CALENDAR_OVERRIDES {settings.calendar_overrides}, {why}") for why in error.problems]
     calendar = await asyncio.to_thread(NseCalendar, overrides)
     known_until = calendar.known_until
     if known_until < (datetime.now(settings.zone) + _CALENDAR_MARGIN).date():

@@ -153,7 +153,8 @@ def _refuse_a_later_schema(connection: Connection, config: Config) -> None:
 def migration_config() -> Config:
     """Alembic's configuration without an ini file; the caller puts a connection into its attributes."""
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parents[1] / "migrations"))
+    scripts = Path(__file__).parents[1] / "migrations"
+    config.set_main_option("script_location", str(scripts).replace("%", "%%"))  # ConfigParser interpolates
     return config
 
 

@@ -10,14 +10,13 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from actors.domain.session import WHOLE_DAY, SessionHours
+from broker.market.override_file import OverrideFile
+from broker.market.overrides import InvalidOverrides, parse_overrides
 from broker.market.trading_calendar import (
     REGULAR_HOURS,
     AlwaysOpen,
-    InvalidOverrides,
     NseCalendar,
-    OverrideFile,
     TradingCalendars,
-    parse_overrides,
 )
 
 DIWALI = date(2026, 11, 8)
