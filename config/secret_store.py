@@ -5,6 +5,7 @@ import binascii
 import fcntl
 import json
 import os
+import re
 import secrets
 import stat
 import tempfile
@@ -14,6 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 SECRETS_FILE = "secrets.json"
+_ONE_WORD = re.compile(r"[\w-]+", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,8 @@ class StoredSecrets:
         texts = [content["jwt_secret"], content["redis_password"], content.get("database", ""), *keys]
         if not isinstance(keys, list) or not all(isinstance(text, str) for text in texts):
             raise TypeError("a secret is a text")
+        if not keys or not all(map(is_fernet_key, keys)) or not _ONE_WORD.fullmatch(content["redis_password"]):
+            raise TypeError("a secret is not as it was made")  # the password becomes a line of Valkey's configuration
         return cls(
             jwt_secret=content["jwt_secret"],
             encryption_keys=tuple(content["encryption_keys"]),

@@ -39,6 +39,7 @@ from config.values import (
     socket_root,
     split,
     time_of_day,
+    two_durations,
     web_root,
 )
 
@@ -109,7 +110,7 @@ class Settings(LoginSettings, ApiSettings):
     orders_per_minute: int = Field(default=400, ge=1, le=10_000)
     orders_per_day: int = Field(default=5000, ge=1, le=1_000_000)
     order_reserve_for_exits: int = Field(default=2, ge=0, le=99)
-    order_timeout_s: Annotated[tuple[float, float], NoDecode] = (0.5, 3.0)
+    order_timeout_s: Annotated[tuple[float, float], NoDecode, BeforeValidator(two_durations)] = (0.5, 3.0)
     order_retries: int = Field(default=3, ge=0, le=10)
     entry_quarantine_s: float = Field(default=10.0, ge=0, le=300)
     exit_quarantine_s: float = Field(default=2.0, ge=0, le=300)
@@ -134,7 +135,7 @@ class Settings(LoginSettings, ApiSettings):
     alert_urls: Annotated[tuple[SecretStr, ...], NoDecode] = ()
     failpoints: Path | None = None
 
-    _split_lists = field_validator("brokers", "encryption_keys", "alert_urls", "order_timeout_s", mode="before")(split)
+    _split_lists = field_validator("brokers", "encryption_keys", "alert_urls", mode="before")(split)
 
     @field_validator("brokers")
     @classmethod
@@ -150,13 +151,6 @@ class Settings(LoginSettings, ApiSettings):
             ZoneInfo(value)
         except (ZoneInfoNotFoundError, ValueError) as unknown:
             raise ValueError("is not a known time zone, such as Asia/Kolkata") from unknown
-        return value
-
-    @field_validator("order_timeout_s")
-    @classmethod
-    def _check_order_timeout(cls, value: tuple[float, float]) -> tuple[float, float]:
-        if min(value) <= 0:
-            raise ValueError("must be two positive numbers of seconds, connect and read, such as 0.5,3")
         return value
 
     @field_validator("market_protection")
@@ -352,7 +346,8 @@ def _stored_secrets(settings: Settings, policy: SecretsPolicy) -> StoredSecrets 
             return create_secrets(settings.data_dir)
         return read_secrets(settings.data_dir)
     except OSError as refused:
-        raise SettingsError([f"{PREFIX}DATA_DIR {settings.data_dir} cannot be used: {refused.strerror}."]) from refused
+        where = refused.filename or settings.data_dir
+        raise SettingsError([f"{PREFIX}DATA_DIR: {where} cannot be used: {refused.strerror}."]) from refused
     except ValueError as damaged:
         raise SettingsError([f"{damaged}."]) from damaged
 

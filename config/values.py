@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 _LAST_PORT = 65_535
+_LONGEST_S = 300
 
 _NAME = re.compile(r"[\w.-]+")
 
@@ -136,6 +137,20 @@ def is_loopback(host: str) -> bool:
 def split(value: object) -> object:
     """The parts of a text between its commas; anything else as it is."""
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def two_durations(value: object) -> object:
+    """Two numbers of seconds, with a comma between them or as a tuple. Raises ValueError."""
+    parts = split(value)
+    try:
+        numbers = tuple(float(str(part)) for part in parts) if isinstance(parts, tuple | list) else ()
+    except ValueError:
+        numbers = ()
+    if len(numbers) != 2 or not all(0 < number <= _LONGEST_S for number in numbers):
+        raise ValueError(
+            f"must be two positive numbers of seconds, connect and read, such as 0.5,3; each {_LONGEST_S} at most"
+        )
+    return numbers
 
 
 def time_of_day(value: object) -> object:

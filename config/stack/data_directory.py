@@ -52,7 +52,8 @@ class DataDirectoryLock:
             _refuse_what_others_own(data_dir)
             self.descriptor = os.open(data_dir / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as refused:
-            raise StackError(f"Cannot use {data_dir} (TRADEACTORS_DATA_DIR): {refused.strerror}.") from refused
+            where = refused.filename or data_dir
+            raise StackError(f"Cannot use {where} (TRADEACTORS_DATA_DIR): {refused.strerror}.") from refused
         try:
             self._acquire()
             self.publish({}, {})
