@@ -8,7 +8,7 @@ OUTCOMES = "outcomes.toml"
 
 
 def outcomes_of(kind: str) -> list[tuple[str, str]]:
-    """The names of a folder and what is to become of each.
+    """The names of a folder and the outcome of each.
 
     Raises:
         ValueError: a file has no outcome, or an outcome has no file.

@@ -54,9 +54,10 @@ async def test_a_full_disk_stops_writes_shows_nothing_old_and_is_over_when_there
         try:
             await mirror.put_run(1, "NSE:INFY", {"symbol": "NSE:INFY"}, SHOWN)
             filler = fill(disk)
-            with psycopg.connect(url, autocommit=True) as connection:
-                with pytest.raises(psycopg.errors.DiskFull):
-                    connection.execute("CREATE TEMPORARY TABLE notes AS SELECT repeat('x', n) FROM generate_series(1, 9999) n")
+            with psycopg.connect(url, autocommit=True) as connection, pytest.raises(psycopg.errors.DiskFull):
+                connection.execute(
+                    "CREATE TEMPORARY TABLE notes AS SELECT repeat('x', n) FROM generate_series(1, 9999) n"
+                )
             assert await _refuses_writes(mirror)
             with pytest.raises(MirrorUnavailable):
                 await mirror.get_status(1)
@@ -88,4 +89,4 @@ def test_a_start_on_a_full_disk_says_so_and_the_next_one_with_room_works() -> No
             pass
         filler.unlink()
         with Stack(settings, parts=(Part.VALKEY,), migrate=False):
-            eventually(lambda: (disk / "data" / "valkey" / "appendonlydir").exists(), what="the first write")
+            eventually((disk / "data" / "valkey" / "appendonlydir").exists, what="the first write")

@@ -66,7 +66,8 @@ def test_a_file_of_settings_that_is_no_text_is_named(tmp_path: Path, content: by
 
 
 @pytest.mark.parametrize(
-    ("content", "why"), [(b"caf\xe9", "is not UTF-8 text; save it as UTF-8."), (None, "cannot be read: Is a directory.")]
+    ("content", "why"),
+    [(b"caf\xe9", "is not UTF-8 text; save it as UTF-8."), (None, "cannot be read: Is a directory.")],
 )
 def test_a_secret_that_is_no_text_is_named_and_not_shown(tmp_path: Path, content: bytes | None, why: str) -> None:
     secret = tmp_path / "secrets" / "TRADEACTORS_JWT_SECRET"

@@ -67,7 +67,7 @@ def test_a_session_without_cutoffs_is_narrowed_as_it_always_was(
     pair: tuple[time, time], derivatives: bool, mis: bool
 ) -> None:
     session = SessionHours(*pair)
-    rules = SessionRules(Days(lambda day: (session,)), derivatives, CUTOFF if mis else None)
+    rules = SessionRules(Days(lambda _day: (session,)), derivatives, CUTOFF if mis else None)
     ends = [session.closes, *([AUCTION_FROM] if derivatives else []), *([CUTOFF] if mis else [])]
     expected = SessionHours(session.opens, min(end for end in ends if end > session.opens))
     assert rules.sessions(SATURDAY) == (expected,)
