@@ -156,9 +156,8 @@ def tracked() -> list[Path]:
         cwd=ROOT, capture_output=True, check=True, text=True,
     ).stdout  # fmt: skip
     paths = (ROOT / name for name in listing.split("\0") if name)
-    odd = {path for path in paths if CORPUS in path.parents and path.suffix != ".py"}
-    paths = [path for path in paths if path not in odd]
-    found = [path for path in paths if (path.suffix in READ or path.name in READ_BY_NAME) and path.is_file()]
+    texts = (path for path in paths if CORPUS not in path.parents or path.suffix == ".py")
+    found = [path for path in texts if (path.suffix in READ or path.name in READ_BY_NAME) and path.is_file()]
     assert len(found) > 300
     return found
 
