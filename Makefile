@@ -5,7 +5,9 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 UV_COMPILE := uv pip compile pyproject.toml - --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet
 
-.PHONY: floods cluster scale outside guards help demo up test chaos mutations teeth bench lint types imports openapi format lock audit clean
+PYTHONS := 3.11 3.12 3.13 3.14
+
+.PHONY: platforms floods cluster scale outside guards help demo up test chaos mutations teeth bench lint types imports openapi format lock audit clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -67,6 +69,13 @@ lock: ## Write the lock files again from pyproject.toml (needs uv)
 	echo "setuptools>=80" | $(UV_COMPILE) -o requirements.lock
 	echo "setuptools>=80" | $(UV_COMPILE) --extra dev -c requirements.lock -o requirements-dev.lock
 	echo "pip-audit>=2.10" | $(subst pyproject.toml,,$(UV_COMPILE)) -o requirements-audit.lock
+
+platforms: ## Look whether the lock files can be installed on each Python and processor (needs uv, asks PyPI)
+	@for lock in requirements.lock requirements-dev.lock; do for python in $(PYTHONS); do for machine in x86_64 aarch64; do \
+		uv pip install --dry-run --quiet --target .platforms --require-hashes --only-binary :all: \
+			--python-version $$python --python-platform $$machine-manylinux_2_28 -r $$lock || exit 1; \
+		echo "$$lock: Python $$python on $$machine"; \
+	done; done; done
 
 audit: ## Look for published weaknesses of what is locked (asks PyPI)
 	@test -x .audit/bin/python || $(PYTHON) -m venv .audit

@@ -29,7 +29,8 @@ from api.users.passwords.hashing import Passwords
 from api.users.tokens import AccessTokens
 from api.users.user_service import UserService
 from broker.kite.instruments import InstrumentLists
-from broker.market.trading_calendar import InvalidOverrides, TradingCalendars
+from broker.market.overrides import InvalidOverrides
+from broker.market.trading_calendar import TradingCalendars
 from config.capacity import Capacity, capacity_of
 from config.settings import Settings, SettingsError
 from persistence.database.engine import Sessions, migrate, open_database, sessions_of
@@ -176,7 +177,8 @@ def calendars_of(settings: Settings) -> TradingCalendars:
     try:
         return TradingCalendars(settings.calendar_overrides)
     except InvalidOverrides as error:
-        raise SettingsError([f"TRADEACTORS_CALENDAR_OVERRIDES {settings.calendar_overrides}: {error}."]) from error
+        named = f"TRADEACTORS_CALENDAR_OVERRIDES {settings.calendar_overrides}"
+        raise SettingsError([f"{named}, {problem}." for problem in error.problems]) from error
 
 
 def _require(settings: Settings) -> None:

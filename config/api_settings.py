@@ -3,10 +3,10 @@
 import re
 from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode
 
-from config.values import split
+from config.values import listening_host, split
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 _ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?")
@@ -15,7 +15,7 @@ _ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?")
 class ApiSettings(BaseSettings):
     """Where the API listens, how much it lets a user ask for, which pages may call it, and when records end."""
 
-    api_host: str = "127.0.0.1"
+    api_host: Annotated[str, AfterValidator(listening_host)] = "127.0.0.1"
     api_port: Port = 8000
     api_docs: bool | None = None
     api_rate_per_minute: int = Field(default=6000, ge=0, le=1_000_000)

@@ -5,6 +5,7 @@ import binascii
 import fcntl
 import json
 import os
+import re
 import secrets
 import stat
 import tempfile
@@ -14,6 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 SECRETS_FILE = "secrets.json"
+_ONE_WORD = re.compile(r"[\w-]+", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +35,14 @@ class StoredSecrets:
 
     @classmethod
     def from_json(cls, text: str) -> "StoredSecrets":
-        """What `as_file` has written. Raises ValueError, KeyError, TypeError or AttributeError."""
+        """What `as_file` has written. Raises ValueError, KeyError, TypeError, AttributeError or RecursionError."""
         content = json.loads(text)
+        keys = content["encryption_keys"]
+        texts = [content["jwt_secret"], content["redis_password"], content.get("database", ""), *keys]
+        if not isinstance(keys, list) or not all(isinstance(text, str) for text in texts):
+            raise TypeError("a secret is a text")
+        if not keys or not all(map(is_fernet_key, keys)) or not _ONE_WORD.fullmatch(content["redis_password"]):
+            raise TypeError("a secret is not as it was made")  # the password becomes a line of Valkey's configuration
         return cls(
             jwt_secret=content["jwt_secret"],
             encryption_keys=tuple(content["encryption_keys"]),
@@ -56,7 +64,7 @@ def read_secrets(data_dir: Path) -> StoredSecrets | None:
         return StoredSecrets.from_json(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError, PermissionError):
         return None
-    except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as damaged:
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError, RecursionError) as damaged:
         raise ValueError(
             f"{path} is damaged; restore it, since stored broker keys cannot be read without it"
         ) from damaged
@@ -93,7 +101,7 @@ def create_secrets(data_dir: Path) -> StoredSecrets:
     existing = read_secrets(data_dir)
     if existing is not None:
         return existing
-    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_data_directory(data_dir)
     fresh = StoredSecrets(
         jwt_secret=new_jwt_secret(),
         encryption_keys=(base64.urlsafe_b64encode(secrets.token_bytes(32)).decode("ascii"),),
@@ -101,6 +109,20 @@ def create_secrets(data_dir: Path) -> StoredSecrets:
     )
     write_once(data_dir / SECRETS_FILE, as_file(fresh))
     return read_secrets(data_dir) or fresh
+
+
+def make_data_directory(data_dir: Path) -> None:
+    """Make it (mode 0700) if it is not there.
+
+    Raises:
+        ValueError: something else is there.
+        OSError: it cannot be made.
+    """
+    if data_dir.is_symlink() and not data_dir.exists():
+        raise ValueError(f"{data_dir} is a link to {data_dir.readlink()}, which is not there")
+    if data_dir.exists() and not data_dir.is_dir():
+        raise ValueError(f"{data_dir} is a file; name a directory")
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def new_jwt_secret() -> str:

@@ -14,7 +14,6 @@ from typing import Annotated, Any, Literal, Self
 from urllib.parse import quote, urlsplit, urlunsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from dotenv import dotenv_values
 from pydantic import (
     AfterValidator,
     BeforeValidator,
@@ -27,9 +26,22 @@ from pydantic import (
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from config.api_settings import ApiSettings, Port
+from config.env_files import ENCODING, UnreadableFile, lines_of, refuse_unreadable_files
 from config.login_settings import LoginSettings, Registration
 from config.secret_store import StoredSecrets, create_secrets, is_fernet_key, read_secrets
-from config.values import absolute_path, encrypted_beyond_this_machine, socket_root, split, time_of_day, web_root
+from config.values import (
+    absolute_path,
+    database_address,
+    encrypted_beyond_this_machine,
+    node_address,
+    node_and_port,
+    redis_address,
+    socket_root,
+    split,
+    time_of_day,
+    two_durations,
+    web_root,
+)
 
 PREFIX = "TRADEACTORS_"
 ENV_FILE = ".env"
@@ -70,10 +82,10 @@ class Settings(LoginSettings, ApiSettings):
         env_prefix=PREFIX, extra="ignore", frozen=True, env_ignore_empty=True, hide_input_in_errors=True
     )
 
-    database_url: str = Field(default="", repr=False)
-    redis_url: str = Field(default="", repr=False)
-    ray_address: str = ""
-    ray_node_address: str = ""
+    database_url: Annotated[str, AfterValidator(database_address)] = Field(default="", repr=False)
+    redis_url: Annotated[str, AfterValidator(redis_address)] = Field(default="", repr=False)
+    ray_address: Annotated[str, AfterValidator(node_and_port)] = ""
+    ray_node_address: Annotated[str, AfterValidator(node_address)] = ""
 
     kite_root: KiteWebRoot = "https://api.kite.trade"
     kite_ws_root: KiteSocketRoot = "wss://ws.kite.trade"
@@ -98,7 +110,7 @@ class Settings(LoginSettings, ApiSettings):
     orders_per_minute: int = Field(default=400, ge=1, le=10_000)
     orders_per_day: int = Field(default=5000, ge=1, le=1_000_000)
     order_reserve_for_exits: int = Field(default=2, ge=0, le=99)
-    order_timeout_s: Annotated[tuple[float, float], NoDecode] = (0.5, 3.0)
+    order_timeout_s: Annotated[tuple[float, float], NoDecode, BeforeValidator(two_durations)] = (0.5, 3.0)
     order_retries: int = Field(default=3, ge=0, le=10)
     entry_quarantine_s: float = Field(default=10.0, ge=0, le=300)
     exit_quarantine_s: float = Field(default=2.0, ge=0, le=300)
@@ -123,21 +135,7 @@ class Settings(LoginSettings, ApiSettings):
     alert_urls: Annotated[tuple[SecretStr, ...], NoDecode] = ()
     failpoints: Path | None = None
 
-    _split_lists = field_validator("brokers", "encryption_keys", "alert_urls", "order_timeout_s", mode="before")(split)
-
-    @field_validator("database_url")
-    @classmethod
-    def _check_database_url(cls, value: str) -> str:
-        if value and not value.startswith("postgresql+psycopg://"):
-            raise ValueError("must start with postgresql+psycopg://")
-        return value
-
-    @field_validator("redis_url")
-    @classmethod
-    def _check_redis_url(cls, value: str) -> str:
-        if value and not value.startswith(("redis://", "rediss://", "unix://")):
-            raise ValueError("must start with redis://, rediss:// or unix://")
-        return value
+    _split_lists = field_validator("brokers", "encryption_keys", "alert_urls", mode="before")(split)
 
     @field_validator("brokers")
     @classmethod
@@ -153,13 +151,6 @@ class Settings(LoginSettings, ApiSettings):
             ZoneInfo(value)
         except (ZoneInfoNotFoundError, ValueError) as unknown:
             raise ValueError("is not a known time zone, such as Asia/Kolkata") from unknown
-        return value
-
-    @field_validator("order_timeout_s")
-    @classmethod
-    def _check_order_timeout(cls, value: tuple[float, float]) -> tuple[float, float]:
-        if min(value) <= 0:
-            raise ValueError("must be two positive numbers of seconds, connect and read, such as 0.5,3")
         return value
 
     @field_validator("market_protection")
@@ -286,12 +277,15 @@ def given_settings(env_file: str | None = ENV_FILE, **overrides: Any) -> Setting
     Raises:
         SettingsError: an unknown variable or an invalid value.
     """
-    variables = {**(dotenv_values(env_file) if env_file else {}), **os.environ}
-    files = _secrets_directory(variables)
+    try:
+        variables = {**lines_of(env_file), **os.environ}
+        files = _secrets_directory(variables)
+    except UnreadableFile as unreadable:
+        raise SettingsError([f"{unreadable}."]) from None
     problems = _unknown_variables([*variables, *(path.name for path in files.iterdir())] if files else variables)
     given = {name: value for name, value in overrides.items() if value is not None}
     try:
-        settings = Settings(_env_file=env_file, _secrets_dir=files, **given)
+        settings = Settings(_env_file=env_file, _env_file_encoding=ENCODING, _secrets_dir=files, **given)
     except ValidationError as invalid:
         raise SettingsError(problems + _sentences(invalid)) from None
     if problems:
@@ -310,6 +304,7 @@ def _secrets_directory(variables: Mapping[str, str | None]) -> Path | None:
         raise SettingsError([f"{name} {homeless}."]) from None
     if not directory.is_dir() or not os.access(directory, os.R_OK | os.X_OK):
         raise SettingsError([f"{name} {directory} is not a directory that can be read."])
+    refuse_unreadable_files(path for path in directory.iterdir() if path.name.upper().startswith(PREFIX))
     return directory
 
 
@@ -351,7 +346,8 @@ def _stored_secrets(settings: Settings, policy: SecretsPolicy) -> StoredSecrets 
             return create_secrets(settings.data_dir)
         return read_secrets(settings.data_dir)
     except OSError as refused:
-        raise SettingsError([f"{PREFIX}DATA_DIR {settings.data_dir} cannot be used: {refused.strerror}."]) from refused
+        where = refused.filename or settings.data_dir
+        raise SettingsError([f"{PREFIX}DATA_DIR: {where} cannot be used: {refused.strerror}."]) from refused
     except ValueError as damaged:
         raise SettingsError([f"{damaged}."]) from damaged
 

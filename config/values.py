@@ -5,19 +5,117 @@ from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
+_LAST_PORT = 65_535
+_LONGEST_S = 300
+
+_NAME = re.compile(r"[\w.-]+")
+
 
 def web_root(value: str) -> str:
     """An http or https address, without a slash at its end. Raises ValueError."""
-    if value and not (value.startswith(("http://", "https://")) and urlsplit(value).hostname):
-        raise ValueError("must be an http:// or https:// address")
-    return value.rstrip("/")
+    return _root(value, "http", "https")
 
 
 def socket_root(value: str) -> str:
     """An address of WebSockets, without a slash at its end. Raises ValueError."""
-    if value and not (value.startswith(("ws://", "wss://")) and urlsplit(value).hostname):
-        raise ValueError("must be a ws:// or wss:// address")
+    return _root(value, "ws", "wss")
+
+
+def redis_address(value: str) -> str:
+    """An address of Redis or Valkey, or nothing. Raises ValueError."""
+    if not value:
+        return value
+    if not value.startswith(("redis://", "rediss://", "unix://")):
+        raise ValueError("must start with redis://, rediss:// or unix://")
+    if not value.startswith("unix://"):
+        _host_of(value, "redis://user:password@host:6379/0", "redis://[::1]:6379/0")
+    elif not urlsplit(value).path:
+        raise ValueError("must name a socket, such as unix:///run/valkey/valkey.sock")
+    return value
+
+
+def database_address(value: str) -> str:
+    """An address of PostgreSQL as SQLAlchemy reads it, or nothing. Raises ValueError, which quotes none of it."""
+    if not value:
+        return value
+    if not value.startswith("postgresql+psycopg://"):
+        raise ValueError("must start with postgresql+psycopg://")
+
+    from sqlalchemy import make_url  # slow to import, and for an address alone
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        url = make_url(value)
+        sound = url.port is None or 0 < url.port <= _LAST_PORT
+    except (ValueError, ArgumentError):
+        sound = False
+    if not sound:
+        _refuse_bare_ipv6(value, "postgresql+psycopg://user:password@[::1]:5432/database")
+        raise ValueError(
+            "must be an address such as postgresql+psycopg://user:password@host:5432/database, with the special "
+            "characters of a password encoded (%40 for @)"
+        )
+    return value
+
+
+def listening_host(value: str) -> str:
+    """A name or an address to listen on, without a port; IPv6 may stand in brackets. Raises ValueError."""
+    host = value.strip()
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if _is_address(bare) or _NAME.fullmatch(host):
+        return bare
+    raise ValueError("must be a name or an address alone, such as 127.0.0.1 or ::1: without http:// and without a port")
+
+
+def node_address(value: str) -> str:
+    """The address of a node, or nothing; IPv6 may stand in brackets. Raises ValueError."""
+    return listening_host(value) if value else value
+
+
+def node_and_port(value: str) -> str:
+    """The `host:port` of a Ray cluster; other forms are Ray's own. Raises ValueError."""
+    if "://" in value or ":" not in value:
+        return value
+    host, _, port = value.rpartition(":")
+    if ":" in host and not (host.startswith("[") and host.endswith("]")):
+        raise ValueError("must have its IPv6 address in brackets, such as [::1]:6379")
+    if not (port.isascii() and port.isdecimal() and int(port) <= _LAST_PORT):
+        raise ValueError("must be host:port, such as 10.0.0.1:6379")
+    return value
+
+
+def _root(value: str, *schemes: str) -> str:
+    if not value:
+        return value
+    if not value.startswith(tuple(f"{scheme}://" for scheme in schemes)):
+        raise ValueError(f"must begin with {' or '.join(f'{scheme}://' for scheme in schemes)}")
+    _host_of(value, f"{schemes[1]}://host:8000", f"{schemes[1]}://[::1]:8000")
     return value.rstrip("/")
+
+
+def _host_of(value: str, example: str, ipv6_example: str) -> None:
+    _refuse_bare_ipv6(value, ipv6_example)
+    try:
+        parts = urlsplit(value)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host, port = None, None
+    if host is None or any(char.isspace() for char in host) or port == 0:
+        raise ValueError(f"must be an address such as {example}, with the special characters of a password encoded")
+
+
+def _refuse_bare_ipv6(value: str, example: str) -> None:
+    place = value.partition("://")[2].partition("/")[0].rpartition("@")[2]
+    if place.count(":") > 1 and not place.startswith("[") and "," not in place:
+        raise ValueError(f"must have its IPv6 address in brackets, such as {example}")
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def encrypted_beyond_this_machine(value: str) -> str:
@@ -41,6 +139,20 @@ def split(value: object) -> object:
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
+def two_durations(value: object) -> object:
+    """Two numbers of seconds, with a comma between them or as a tuple. Raises ValueError."""
+    parts = split(value)
+    try:
+        numbers = tuple(float(str(part)) for part in parts) if isinstance(parts, tuple | list) else ()
+    except ValueError:
+        numbers = ()
+    if len(numbers) != 2 or not all(0 < number <= _LONGEST_S for number in numbers):
+        raise ValueError(
+            f"must be two positive numbers of seconds, connect and read, such as 0.5,3; each {_LONGEST_S} at most"
+        )
+    return numbers
+
+
 def time_of_day(value: object) -> object:
     """A text that is a time of day, or anything else as it is. Raises ValueError."""
     if isinstance(value, str) and not re.fullmatch(r"\d\d:\d\d(:\d\d)?", value):
@@ -50,6 +162,8 @@ def time_of_day(value: object) -> object:
 
 def absolute_path(path: Path) -> Path:
     """A path from the root, `~` being the home of the user. Raises ValueError."""
+    if any(char in str(path) for char in "\0\r\n"):  # PostgreSQL's programs take no path with a line break
+        raise ValueError("must be a path on one line")
     try:
         return path.expanduser().absolute()
     except RuntimeError:  # neither HOME nor an entry in /etc/passwd

@@ -44,11 +44,7 @@ class NotBefore:
 
 
 def windows(session: SessionHours, product: Product, mis_cutoff: time | None, *, has_derivatives: bool) -> list[Window]:
-    """The parts of one session in which a product may be traded.
-
-    A clock rule of the ordinary session says nothing about one that lies elsewhere in the day, such as an evening
-    session.
-    """
+    """The parts of one session in which a product may be traded."""
     if has_derivatives and session.opens < AUCTION_FROM < session.closes:
         parts = [
             Window(session.opens, AUCTION_FROM),
@@ -56,10 +52,12 @@ def windows(session: SessionHours, product: Product, mis_cutoff: time | None, *,
         ]
     else:
         parts = [Window(session.opens, session.closes)]
-    cutoff = mis_cutoff if product is Product.MIS else None
-    if cutoff is not None and session.opens < cutoff < session.closes:
-        parts = [Window(part.opens, min(part.closes, cutoff), part.auction) for part in parts if part.opens < cutoff]
-    return parts
+    cutoff = session.mis_cutoff(mis_cutoff) if product is Product.MIS else None
+    return parts if cutoff is None else _ended(parts, cutoff)
+
+
+def _ended(parts: Sequence[Window], at: time) -> list[Window]:
+    return [Window(part.opens, min(part.closes, at), part.auction) for part in parts if part.opens < at]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,20 +90,18 @@ class MarketHours:
     def _parts(
         self, sessions: Sequence[SessionHours], product: Product, *, begins: bool, has_derivatives: bool
     ) -> list[Window]:
-        found = [
-            part
-            for session in sessions
-            for part in windows(session, product, self.mis_cutoff, has_derivatives=has_derivatives)
-            if not (begins and part.auction)
-        ]
+        found: list[Window] = []
+        for session in sessions:
+            parts = windows(session, product, self.mis_cutoff, has_derivatives=has_derivatives)
+            found += _ended([part for part in parts if not part.auction], session.entries_end) if begins else parts
         return sorted(found, key=lambda part: part.opens)
 
     def _reason(self, local: datetime, today: Sequence[SessionHours], product: Product, *, begins: bool) -> str:
         if begins:
             return "the exchange takes no such order now"
-        cutoff = self.mis_cutoff
-        ordinary = cutoff is not None and any(session.opens < cutoff < session.closes for session in today)
-        if product is Product.MIS and cutoff is not None and ordinary and local.time() >= cutoff:
+        cutoffs = [session.mis_cutoff(self.mis_cutoff) for session in today if session.opens <= local.time()]
+        cutoff = cutoffs[-1] if cutoffs and product is Product.MIS else None
+        if cutoff is not None and local.time() >= cutoff:
             return f"the broker squares MIS positions off from {cutoff:%H:%M} on"
         if any(session.opens <= local.time() < session.closes for session in today):
             return "the closing auction takes no such order now"

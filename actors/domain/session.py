@@ -34,20 +34,45 @@ class LateExit(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SessionHours:
-    """The times of day between which orders are taken: from `opens` on, and before `closes`."""
+    """The times of day between which orders are taken: from `opens` on, and before `closes`.
+
+    `square_off`: when the broker squares MIS positions of this session off; None: by the rule of ordinary sessions.
+    `last_entry`: from when on nothing may be bought; None: until the close.
+    """
 
     opens: time
     closes: time
+    square_off: time | None = None
+    last_entry: time | None = None
 
     def __post_init__(self) -> None:
-        if self.opens.tzinfo is not None or self.closes.tzinfo is not None:
+        if any(at is not None and at.tzinfo is not None for at in (self.opens, self.closes, *self._cutoffs)):
             raise InvalidValue("session hours are wall-clock times")
         if self.opens >= self.closes:
             raise InvalidValue("a session must open before it closes")
+        if not all(self.opens < at <= self.closes for at in self._cutoffs):
+            raise InvalidValue("a session's cut-offs lie after it opens, and at its close at the latest")
+
+    @property
+    def entries_end(self) -> time:
+        """Before which something may be bought."""
+        return self.closes if self.last_entry is None else self.last_entry
+
+    def mis_cutoff(self, ordinary: time | None) -> time | None:
+        """When the broker squares MIS positions off, if it does so before the close.
+
+        `ordinary` is the clock rule of ordinary sessions, which says nothing about one that lies elsewhere in the day.
+        """
+        cutoff = self.square_off or ordinary
+        return cutoff if cutoff is not None and self.opens < cutoff < self.closes else None
 
     def hold(self, buy_time: time, sell_time: time) -> bool:
         """Whether a strategy can buy and sell at these times."""
-        return self.opens <= buy_time < sell_time < self.closes
+        return self.opens <= buy_time < sell_time < self.closes and buy_time < self.entries_end
+
+    @property
+    def _cutoffs(self) -> list[time]:
+        return [at for at in (self.square_off, self.last_entry) if at is not None]
 
 
 WHOLE_DAY = SessionHours(time.min, time.max)

@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from fractions import Fraction
 
 import structlog
 
 from actors.domain.errors import InvalidValue
-from actors.domain.money import round_to_paise
+from actors.domain.money import Paise
 from broker.errors import BrokerError, BrokerUnreachable
 from broker.exchange_time import IST
 from broker.kite.answers.broker_text import clean_status, clean_text
@@ -172,7 +173,7 @@ def _listed(row: Mapping[str, object], with_derivatives: frozenset[str]) -> List
         exchange=exchange,
         tradingsymbol=symbol,
         token=token,
-        tick_paise=round_to_paise(Decimal(str(row["tick_size"]))),
+        tick_paise=_tick_paise(row["tick_size"]),
         lot_size=lot_size,
         segment=clean_text(row["segment"]),
         instrument_type=clean_text(row["instrument_type"]),
@@ -180,6 +181,14 @@ def _listed(row: Mapping[str, object], with_derivatives: frozenset[str]) -> List
         freeze_quantity=_freeze_quantity(row.get("freeze_quantity")),
         name=clean_text(row.get("name")),
     )
+
+
+def _tick_paise(column: object) -> Paise:
+    """The step between prices of whole paise on the exchange's grid: of 0.025 rupees it is 5, of 0.0025 it is 1."""
+    rupees = Decimal(str(column))
+    if not rupees.is_finite() or rupees < 0:
+        raise InvalidValue(f"{column} is no tick size")
+    return Fraction(rupees * 100).numerator
 
 
 def _freeze_quantity(column: object) -> int | None:

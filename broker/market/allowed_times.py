@@ -35,7 +35,7 @@ class SessionRules:
         found = self.calendar.sessions(day)
         if self.calendar.regular is None:
             return found
-        return tuple(SessionHours(session.opens, self._end(session)[0]) for session in found)
+        return tuple(self._narrowed(session) for session in found)
 
     def session_times(
         self, buy_time: time, sell_time: time, now: datetime, zone: tzinfo, grace: timedelta = MISSED_GRACE
@@ -63,13 +63,17 @@ class SessionRules:
                 return TimesRefused("sell_time", f"must be before {_text(last)}, when {why}")
         return TimesRefused("buy_time", "is in no trading session of the coming 30 days")
 
+    def _narrowed(self, session: SessionHours) -> SessionHours:
+        end, last_entry = self._end(session)[0], session.last_entry
+        return SessionHours(session.opens, end, last_entry=min(end, last_entry) if last_entry is not None else None)
+
     def _end(self, session: SessionHours) -> tuple[time, str]:
         """The time before which everything must be sold, and what happens then."""
         ends = [(session.closes, "the session closes")]
         if self.has_derivatives:
             ends.append((AUCTION_FROM, "continuous trading in shares with derivatives ends"))
         if self.mis_cutoff is not None:
-            ends.append((self.mis_cutoff, "the broker squares MIS positions off"))
+            ends.append((session.square_off or self.mis_cutoff, "the broker squares MIS positions off"))
         # A clock rule of the ordinary session says nothing about one that opens later, such as an evening session.
         return min(end for end in ends if end[0] > session.opens)
 

@@ -17,7 +17,8 @@ INDEX_SEGMENT = "INDICES"
 
 @dataclass(frozen=True, slots=True)
 class ListedInstrument:
-    """One row of the list. `tick_paise` is the step of its prices; quantities are multiples of `lot_size`.
+    """One row of the list. `tick_paise` is the step of its prices in whole paise; quantities are multiples of
+    `lot_size`.
 
     `has_derivatives`: NSE's futures are written on it. Never claimed for BSE, whose shares may bear the name of
     another company's on NSE. `freeze_quantity`: the most shares of one order; None where the list does not tell, as

@@ -8,10 +8,10 @@ import re
 
 _BLOCK_WINDOW = "BL"
 
-_NOT_INTRADAY = re.compile(r"BE|BZ|BL|SM|ST|SZ|GB|GS|TB|SG|IV|RR|[NYZ][0-9A-Z]")
+_NOT_INTRADAY = re.compile(r"BE|BZ|BL|BT|SM|ST|SZ|GB|GS|TB|SG|IV|RR|E1|X1|[NYZ][0-9A-Z]")
 """Series of NSE that know no intraday product: settled share for share, in the main market and on the SME platform;
-gold bonds, government securities and treasury bills; investment and real estate trusts; companies' bonds
-(kite.md §7.6)."""
+gold bonds, government securities and treasury bills; investment and real estate trusts; partly paid shares;
+companies' bonds (kite.md §7.6)."""
 
 SERIES = frozenset({"EQ", "BE", "BZ", "BL", "BT", "SM", "ST", "SZ", "IV", "RR"})
 """Series in which shares, and units of trusts, are listed; those of bonds name the bond."""

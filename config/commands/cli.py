@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from config.settings import Settings
     from config.stack.stack import Stack
 from config.commands.deployment import joined_settings, require
-from config.commands.failures import plain_failures
+from config.commands.failures import PlainGroup, plain_failures
 
 app = typer.Typer(
     name="tradeactors",
+    cls=PlainGroup,
     help="A multi-tenant algo-trading engine: one Ray actor per strategy.",
     no_args_is_help=True,
     add_completion=False,

@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import json
+import shutil
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ import httpx
 
 from config.ray_settings import CLUSTER_SETTINGS, RAY_SETTINGS
 from config.settings import Settings
+from config.stack.data_directory import LOCK_FILE
 from config.values import is_loopback
 
 if TYPE_CHECKING:
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
 
 CLOCK_WARNS_S, CLOCK_FAILS_S = 0.1, 1.0
 """A timer is as right as the clock it goes by. A second is the least that a stop-loss or a buy time is about."""
+
+ROOM_WARNS_BYTES, ROOM_FAILS_BYTES = 1_000_000_000, 200_000_000
+"""How much room the embedded parts need for some days, and for the next log of PostgreSQL and of Valkey."""
 
 _CALENDAR_MARGIN = timedelta(days=30)
 _BROKER_TIMEOUT_S = 5.0
@@ -161,6 +166,16 @@ def judge_database_ways(database_url: str, redis_url: str) -> Iterator[Finding]:
         )
 
 
+def judge_room(free_bytes: int) -> Finding:
+    """The room that is left on the disk of DATA_DIR: the embedded parts end, or refuse writes, where there is none."""
+    said = f"{free_bytes / 1e9:.1f} GB are free on the disk of DATA_DIR"
+    if free_bytes < ROOM_FAILS_BYTES:
+        return bad("disk", f"{said}: PostgreSQL ends where it has no room, and nothing guards then. Make room")
+    if free_bytes < ROOM_WARNS_BYTES:
+        return doubtful("disk", f"{said}: make room before it is full")
+    return good("disk", said)
+
+
 def _is_here(host: str) -> bool:
     return host in ("", "localhost") or host.startswith(("/", "@")) or is_loopback(host)
 
@@ -177,6 +192,7 @@ async def examine(settings: Settings, *, send_alert: bool = False) -> list[Findi
         ("Ray", _ray),
         ("calendar", _calendar),
         ("brokers", _brokers),
+        ("disk", _disk),
         ("alerts", functools.partial(look_at_alerts, send=send_alert)),
     )
     findings: list[Finding] = []
@@ -252,15 +268,23 @@ async def _ray(settings: Settings) -> list[Finding]:
     return findings + list(judge_gateways(reports, real_broker="kite" in settings.brokers))
 
 
+async def _disk(settings: Settings) -> list[Finding]:
+    if not (settings.data_dir / LOCK_FILE).exists():  # no embedded part keeps anything there
+        return []
+    return [judge_room(shutil.disk_usage(settings.data_dir).free)]
+
+
 async def _calendar(settings: Settings) -> list[Finding]:
     if "XNSE" not in map(settings.calendar_for, settings.brokers):
         return [good("calendar", "always open")]
-    from broker.market.trading_calendar import InvalidOverrides, NseCalendar, OverrideFile
+    from broker.market.override_file import OverrideFile
+    from broker.market.overrides import InvalidOverrides
+    from broker.market.trading_calendar import NseCalendar
 
     try:
         overrides = OverrideFile(settings.calendar_overrides) if settings.calendar_overrides else None
     except InvalidOverrides as error:
-        return [bad("calendar", f"CALENDAR_OVERRIDES {settings.calendar_overrides}: {error}")]
+        return [bad("calendar", f"CALENDAR_OVERRIDES {settings.calendar_overrides}, {why}") for why in error.problems]
     calendar = await asyncio.to_thread(NseCalendar, overrides)
     known_until = calendar.known_until
     if known_until < (datetime.now(settings.zone) + _CALENDAR_MARGIN).date():

@@ -50,6 +50,8 @@ def _refuse_a_lost_database(data_dir: Path, data: Path, wanted: str) -> None:
             f"{data_dir} has the secrets of a database that is missing: there is none in {data}. {_REMEDY} "
             f"To begin with an empty database, use another TRADEACTORS_DATA_DIR."
         )
+    if data.exists() and not data.is_dir():
+        raise StackError(f"{data} is a file, and the embedded database needs a directory there: move it away.")
     if data.is_dir() and any(data.iterdir()):
         raise StackError(f"{data} holds files, but no PostgreSQL database. {_REMEDY}")
 

@@ -7,12 +7,13 @@ import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from config.secret_store import refuse_what_others_may_write
+from config.secret_store import make_data_directory, refuse_what_others_may_write
 from config.stack.guarded_process import StackError
 
 LOCK_FILE = "stack.lock"
 _TAKEOVER_TIMEOUT_S = 45.0
 _POLL_S = 0.05
+_LAST_PID = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -47,11 +48,12 @@ class DataDirectoryLock:
             StackError: the directory cannot be used or is another user's, or parts of a killed stack do not end.
         """
         try:
-            data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _make(data_dir)
             _refuse_what_others_own(data_dir)
             self.descriptor = os.open(data_dir / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as refused:
-            raise StackError(f"Cannot use {data_dir} (TRADEACTORS_DATA_DIR): {refused.strerror}.") from refused
+            where = refused.filename or data_dir
+            raise StackError(f"Cannot use {where} (TRADEACTORS_DATA_DIR): {refused.strerror}.") from refused
         try:
             self._acquire()
             self.publish({}, {})
@@ -78,6 +80,13 @@ class DataDirectoryLock:
             if time.monotonic() > deadline:
                 raise StackError(f"Parts of the stack of the dead process {holder.pid} do not end; stop them by hand.")
             time.sleep(_POLL_S)
+
+
+def _make(data_dir: Path) -> None:
+    try:
+        make_data_directory(data_dir)
+    except ValueError as refused:
+        raise StackError(f"TRADEACTORS_DATA_DIR: {refused}.") from refused
 
 
 def _refuse_what_others_own(data_dir: Path) -> None:
@@ -121,9 +130,12 @@ def _try_lock(descriptor: int, kind: int) -> bool:
 
 def _read(descriptor: int) -> RunningStack | None:
     try:
-        return RunningStack(**json.loads(os.pread(descriptor, 65536, 0)))
-    except ValueError:
+        content = json.loads(os.pread(descriptor, 65536, 0))
+        running = RunningStack(**content)
+    except (ValueError, TypeError, RecursionError):
         return None
+    sound = isinstance(running.pid, int) and isinstance(running.urls, dict) and isinstance(running.environment, dict)
+    return running if sound and 0 <= running.pid <= _LAST_PID else None
 
 
 def _is_alive(pid: int) -> bool:

@@ -125,6 +125,22 @@ class GuardedProcess:
                 raise StackError(f"{self.name} is not ready after {timeout_s:.0f} s.\n{self.log_tail()}")
 
 
+@contextmanager
+def plain_os_errors(data_dir: Path) -> Iterator[None]:
+    """Say what the machine refuses while something starts on a data directory: a full disk, a file in the way.
+
+    Raises:
+        StackError: in place of an OSError.
+    """
+    try:
+        yield
+    except OSError as refused:
+        where = f"{refused.filename}: " if refused.filename else ""
+        raise StackError(
+            f"Cannot start on {data_dir} (TRADEACTORS_DATA_DIR): {where}{refused.strerror or refused}."
+        ) from refused
+
+
 def free_ports(count: int) -> list[int]:
     """Different TCP ports of 127.0.0.1 that are free now."""
     with ExitStack() as held:

@@ -64,12 +64,15 @@ def plan_postgres(data_dir: Path, logs: Path) -> PostgresPlan:
     """Decide where everything is and make the socket directory (short, private, new for each run).
 
     Raises:
-        StackError: root has no way to run the server as another user.
+        StackError: root has no way to run the server as another user, or a new database needs a user with a name.
     """
     wheel = _wheel_directory()
     if os.geteuid() != 0:
+        programs, data = postgres_programs(), data_dir / "postgres"
+        if not (data / "PG_VERSION").exists():
+            _refuse_a_user_without_name()
         sockets = Path(tempfile.mkdtemp(prefix="ta-pg-", dir=short_temporary_directory()))
-        return PostgresPlan(postgres_programs(), data_dir / "postgres", sockets, None, logs)
+        return PostgresPlan(programs, data, sockets, None, logs)
     user = _system_user()
     # The server's user must pass through DATA_DIR to its own part; the other parts keep their own modes.
     data_dir.chmod(0o711)
@@ -90,8 +93,6 @@ def initialise_postgres(plan: PostgresPlan, held_fds: tuple[int, ...] = ()) -> N
         _check_version(plan)
         _stop_orphan(plan.data)
         return
-    if plan.user is None:
-        _refuse_a_user_without_name()
     # Made beside and renamed, so that an interrupted initdb is never taken for a database.
     fresh = plan.data.resolve().with_name(plan.data.resolve().name + ".new")
     shutil.rmtree(fresh, ignore_errors=True)

@@ -22,6 +22,7 @@ from config.stack.guarded_process import (
     StackInterruptedError,
     answers_ok,
     free_ports,
+    plain_os_errors,
     require_free_port,
 )
 from config.stack.paper import paper_command
@@ -81,14 +82,15 @@ class Stack:
             AlreadyRunningError: a living process runs a stack on this DATA_DIR.
             StackError: a part cannot start; its last log lines are in the message.
         """
-        self._lock = DataDirectoryLock(self.settings.data_dir)
-        try:
-            self._plan()
-            self._start()
-            self._lock.publish(self.urls, self.environment)
-        except BaseException:
-            self._stop()
-            raise
+        with plain_os_errors(self.settings.data_dir):
+            self._lock = DataDirectoryLock(self.settings.data_dir)
+            try:
+                self._plan()
+                self._start()
+                self._lock.publish(self.urls, self.environment)
+            except BaseException:
+                self._stop()
+                raise
         return self
 
     def __exit__(

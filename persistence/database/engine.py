@@ -32,6 +32,7 @@ _ACT_FOR_TENANT = text(
 )
 
 _MIGRATION_LOCK = 0x7472616465  # "trade"; any constant that no other program uses in this database
+_MIGRATIONS = Path(__file__).parents[1] / "migrations"
 _CONNECTING = {"connect_timeout": 5, "client_encoding": "utf8"}
 """The encoding is said because a server of encoding SQL_ASCII, which `initdb` makes in the C locale, gives bytes."""
 
@@ -150,10 +151,10 @@ def _refuse_a_later_schema(connection: Connection, config: Config) -> None:
             )
 
 
-def migration_config() -> Config:
+def migration_config(scripts: Path = _MIGRATIONS) -> Config:
     """Alembic's configuration without an ini file; the caller puts a connection into its attributes."""
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parents[1] / "migrations"))
+    config.set_main_option("script_location", str(scripts).replace("%", "%%"))  # ConfigParser interpolates
     return config
 
 

@@ -301,6 +301,7 @@ if ARGV[2] ~= '' then tell(ARGV[2], 'deleted', ARGV[1], '{}') end
 """KEYS strategy, runtime, symbol set, lock, claim; ARGV strategy id, and the user to tell or an empty text."""
 
 READ_STATUS = """
+redis.call('SETRANGE', 'mirror:takes_writes', 0, '')
 local found = {}
 for _, key in ipairs(KEYS) do
   local runtime = redis.call('HGETALL', key)
@@ -317,6 +318,9 @@ return cjson.encode(found)
 """
 """KEYS runtime, one or more; ARGV the first of BROKERS. One JSON text: reading fifty separate replies costs the client
 more than all the rest.
+
+A Redis that takes no writes (a full disk, no memory left) still shows what it took last, which is not so any more: the
+write of nothing, which makes no key, fails there, and the database is asked instead.
 
 The price key follows from the hash's content, which Redis Cluster would not allow; we run one node.
 """

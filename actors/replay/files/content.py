@@ -43,6 +43,7 @@ _NO_TEXT = (
     (b"\xd0\xcf\x11\xe0", "a workbook of an older Excel"),
     (b"\x1f\x8b", "packed twice"),
     (b"PK\x03\x04", "packed twice"),
+    (b"PK\x05\x06", "a zip without any file"),
     (b"BZh", "packed by bzip2"),
     (b"\xfd7zXZ", "packed by xz"),
     (b"\x28\xb5\x2f\xfd", "packed by zstd"),
@@ -81,9 +82,11 @@ def opened(path: Path) -> Iterator[Content]:
             text = open_files.enter_context(io.TextIOWrapper(counted, encoding=encoding, newline=None))
             yield Content(text, _looks_like_json(head, encoding), encoding, packing)
         except UnicodeDecodeError as error:
-            raise NotARecording(f"it is no text in {_label(error.encoding)}") from error
+            label = _label(error.encoding)
+            hint = "save it as UTF-8" if label == "UTF-8" else "it is damaged or cut off"
+            raise NotARecording(f"it is no text in {label}; {hint}") from error
         except UnicodeError as error:
-            raise NotARecording("it is no text in UTF-16 or UTF-32") from error
+            raise NotARecording("it is no text in UTF-16 or UTF-32; it is damaged or cut off") from error
         except _UNREADABLE as error:
             raise NotARecording(f"it cannot be read: {_reason(error)}") from error
 

@@ -67,12 +67,14 @@ def table_of_json(text: TextIO) -> Table:
     try:
         document = json.loads(written.removeprefix("\ufeff"), parse_float=str, parse_int=str, parse_constant=str)
     except json.JSONDecodeError as error:
-        raise NotARecording(f"it is no JSON: {error.msg}", f"line {error.lineno}, column {error.colno}") from error
+        several = error.msg == "Extra data"
+        why = "a second text follows the first; put all bars into one list" if several else error.msg
+        raise NotARecording(f"it is no JSON: {why}", f"line {error.lineno}, column {error.colno}") from error
     except RecursionError as error:
         raise NotARecording("it is JSON that is nested too deeply") from error
     candles = _candles(document)
     if not candles:
-        raise NotARecording("it is JSON without candles")
+        raise NotARecording(f"it is JSON without candles; {_instead(document)}")
     first = candles[0]
     header = list(first) if isinstance(first, dict) else _CANDLE[: len(first) if isinstance(first, list) else 0]
     if not has_prices(header):
@@ -101,6 +103,13 @@ def _csv_rows(source: Iterator[str], separator: str, before: int) -> Rows:
             yield before + reader.line_num, cells
     except csv.Error as error:
         raise NotARecording(f"it cannot be split into cells: {error}", f"line {before + reader.line_num}") from error
+
+
+def _instead(document: object) -> str:
+    message = document.get("message") if isinstance(document, dict) else None
+    if isinstance(message, str):  # what Kite answers in place of candles
+        return f"it says {shown(message)}"
+    return "a list of them is read, as [time, open, high, low, close, volume] or with these names"
 
 
 def _candles(document: object) -> list[object]:

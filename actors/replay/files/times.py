@@ -19,6 +19,8 @@ _WRITTEN = (
 _UNIX = re.compile(r"(\d{9,10})(\d{3})?(\.\d{1,9})?", re.ASCII)
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _FIRST_YEAR, _LAST_YEAR = 1990, 2100
+_GIVEN = re.compile(r", not -?\d+$")
+_NO_SUCH_DAY = re.compile(r"day (\d+ )?(is out of|must be in) range")
 _LONGEST = 64
 _NOON = 12
 
@@ -45,7 +47,7 @@ class TimeReader:
         except NotARecording:
             raise
         except ValueError as error:
-            raise NotARecording(f"{shown(text)} is no time: {error}") from error
+            raise NotARecording(f"{shown(text)} is no time: {_reason(error)}") from error
         if not _FIRST_YEAR <= moment.year < _LAST_YEAR:
             raise NotARecording(f"{shown(text)} is of the year {moment.year}")
         carries_offset = moment.tzinfo is not None
@@ -58,6 +60,8 @@ class TimeReader:
 
     def _parsed(self, text: str) -> datetime:
         if _ISO.fullmatch(text):
+            if text[11:13] == "24":  # Python 3.14 takes it for the next midnight
+                raise ValueError("hour must be in 0..23")
             return datetime.fromisoformat(text)
         if len(text) > _LONGEST:
             raise NotARecording(f"{shown(text)} is no time")
@@ -77,6 +81,12 @@ class TimeReader:
         if moment.utcoffset() != moment.replace(fold=1).utcoffset():
             raise NotARecording(f"{shown(text)} happened twice in {self._zone}, whose clocks were put back")
         return moment
+
+
+def _reason(error: ValueError) -> str:
+    # Python 3.14 adds the number that it was given, and words a day that is none in another way.
+    reason = _GIVEN.sub("", str(error))
+    return "that month has no such day" if _NO_SUCH_DAY.match(reason) else reason
 
 
 def _moment(written: re.Match[str], text: str) -> datetime:

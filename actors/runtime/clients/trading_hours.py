@@ -11,7 +11,8 @@ from actors.domain.market_hours import ALWAYS_OPEN, MarketHours
 from actors.domain.session import SessionHours
 from actors.ports.execution import OrderGateway
 from actors.runtime.clients.broker_accounts import Accounts
-from broker.market.trading_calendar import InvalidOverrides, TradingCalendars
+from broker.market.overrides import InvalidOverrides
+from broker.market.trading_calendar import TradingCalendars
 from config.settings import Settings
 
 log = structlog.get_logger(__name__)

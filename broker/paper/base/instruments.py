@@ -5,10 +5,10 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-import math
 import re
 from dataclasses import dataclass
 from decimal import Decimal
+from fractions import Fraction
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -142,9 +142,9 @@ def _instrument(row: dict[str, str]) -> Instrument:
 
 
 def _tick_paise(row: dict[str, str]) -> int:
-    # Prices are whole paise here; a finer grid, as some funds have it, is rounded up to one paisa.
+    # Prices are whole paise here: of a finer grid, as some funds have it, those that are whole paise.
     paise = Decimal(row["tick_size"]) * PAISE
-    whole = max(math.ceil(paise), 1)
+    whole = max(Fraction(paise).numerator, 1)
     if whole != paise:
-        logger.warning("tick_size_rounded_up", symbol=row["tradingsymbol"], tick_size=row["tick_size"], paise=whole)
+        logger.warning("tick_size_in_whole_paise", symbol=row["tradingsymbol"], tick_size=row["tick_size"], paise=whole)
     return whole

@@ -15,6 +15,7 @@ import psycopg
 import pytest
 import redis
 
+from config.settings import SettingsError
 from config.stack.data_directory import AlreadyRunningError, find_running_stack
 from config.stack.guarded_process import Command, GuardedProcess, StackError, free_ports, require_free_port
 from config.stack.stack import Part, Stack
@@ -249,12 +250,38 @@ def test_a_deep_data_directory_works(data_dir: Path) -> None:
         assert run_sql(stack, "SELECT 1") == [(1,)]
 
 
-def test_a_data_directory_with_quotes_and_backslashes_works(data_dir: Path) -> None:
+@pytest.mark.parametrize(
+    "name",
+    [
+        'a "quoted" \\ name',
+        "it's 50% #1; $HOME `id` *",
+        " नमस्ते-ñ🙂\t ",
+        "-rf",
+        os.fsdecode(b"latin-\xe9"),
+        "{x} %s %20 ~ a=b,c:d",
+    ],
+)
+def test_a_data_directory_with_odd_characters_works(data_dir: Path, name: str) -> None:
     data_dir.chmod(0o755)
 
-    with databases(data_dir / 'a "quoted" \\ name') as stack:
+    with databases(data_dir / name) as stack:
         assert run_sql(stack, "SELECT 1") == [(1,)]
         assert valkey(stack).ping()
+
+
+@pytest.mark.parametrize("name", ["two\nlines", "two\rlines"])
+def test_a_data_directory_of_two_lines_is_refused_since_postgresql_takes_none(data_dir: Path, name: str) -> None:
+    with pytest.raises(SettingsError, match=r"^TRADEACTORS_DATA_DIR must be a path on one line\.$"):
+        databases(data_dir / name)
+
+
+def test_the_stacks_of_two_users_of_a_machine_do_not_meet(data_dir: Path) -> None:
+    with databases(data_dir) as first, temporary_data_dir() as other, databases(other) as second:
+        run_sql(first, "CREATE TABLE mine (text TEXT)")
+        valkey(first).set("note", "mine")
+        assert run_sql(second, "SELECT to_regclass('mine')") == [(None,)]
+        assert valkey(second).get("note") is None
+        assert sockets_of(first.settings.database_url) != sockets_of(second.settings.database_url)
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("unshare"), reason="needs a user that is not known")

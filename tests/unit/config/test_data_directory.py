@@ -1,11 +1,14 @@
 """What another process may learn from a data directory."""
 
+import fcntl
 import os
 import subprocess
 import sys
 from pathlib import Path
 
-from config.stack.data_directory import DataDirectoryLock, find_running_stack
+import pytest
+
+from config.stack.data_directory import AlreadyRunningError, DataDirectoryLock, find_running_stack
 
 
 def test_the_places_of_a_running_stack_are_found_until_it_ends(tmp_path: Path) -> None:
@@ -30,3 +33,28 @@ def test_the_places_of_a_stack_that_was_killed_are_not_those_of_its_successor(tm
     assert running is not None
     assert running.urls == {}
     lock.release()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"[]",
+        b"null",
+        b"7",
+        b"[" * 9000,
+        b"\0" * 400,
+        b'{"pid": "one"}',
+        b'{"pid": -1}',
+        b'{"pid": 99999999999999999999}',
+        b'{"pid": 1, "urls": []}',
+        b'{"pid": 1, "urls": {}, "environment": {}, "socket": "of another version"}',
+    ],
+)
+def test_a_lock_that_is_held_and_says_nonsense_is_a_stack_without_places(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "stack.lock").write_bytes(content)
+    with (tmp_path / "stack.lock").open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert find_running_stack(tmp_path) is None
+        with pytest.raises(AlreadyRunningError, match="already running"):
+            DataDirectoryLock(tmp_path)

@@ -3,7 +3,15 @@
 import pytest
 
 from actors.runtime.driver.node_probe import NodeReport
-from config.commands.doctor import Finding, Level, judge_clock, judge_database_ways, judge_gateways, judge_node
+from config.commands.doctor import (
+    Finding,
+    Level,
+    judge_clock,
+    judge_database_ways,
+    judge_gateways,
+    judge_node,
+    judge_room,
+)
 from config.ray_settings import CLUSTER_SETTINGS, RAY_SETTINGS
 
 OURS = ("3.11.7", "2.60.0")
@@ -120,3 +128,18 @@ def test_a_way_to_a_database_that_others_could_read_or_imitate_is_said(
     found = list(judge_database_ways(database_url, redis_url))
     assert [finding.level for finding in found] == levels
     assert "hush" not in str(found)
+
+
+@pytest.mark.parametrize(
+    ("free", "level"),
+    [
+        (5_000_000_000, Level.OK),
+        (1_000_000_000, Level.OK),
+        (999_999_999, Level.WARNING),
+        (200_000_000, Level.WARNING),
+        (199_999_999, Level.FAILURE),
+        (0, Level.FAILURE),
+    ],
+)
+def test_a_disk_that_fills_up_is_told_before_the_database_ends(free: int, level: Level) -> None:
+    assert judge_room(free).level is level

@@ -1,5 +1,6 @@
 """DATA_DIR/secrets.json: keys are added and removed without ever losing one, or the file."""
 
+import base64
 import json
 import os
 import stat
@@ -25,10 +26,13 @@ except ValueError as refused:
 """
 
 
+NEW_KEYS = [base64.urlsafe_b64encode(bytes([number] * 32)).decode() for number in range(20)]
+
+
 def test_a_change_keeps_everything_else_and_the_mode(tmp_path: Path) -> None:
     before = create_secrets(tmp_path)
-    after = change_keys(tmp_path, lambda keys: ("new", *keys))
-    assert after.encryption_keys == ("new", *before.encryption_keys)
+    after = change_keys(tmp_path, lambda keys: (NEW_KEYS[0], *keys))
+    assert after.encryption_keys == (NEW_KEYS[0], *before.encryption_keys)
     assert (after.jwt_secret, after.redis_password) == (before.jwt_secret, before.redis_password)
     assert read_secrets(tmp_path) == after
     assert stat.S_IMODE((tmp_path / SECRETS_FILE).stat().st_mode) == 0o600
@@ -38,7 +42,7 @@ def test_a_change_keeps_everything_else_and_the_mode(tmp_path: Path) -> None:
 def test_changes_at_once_lose_no_key(tmp_path: Path) -> None:
     create_secrets(tmp_path)
     writers = [
-        threading.Thread(target=change_keys, args=(tmp_path, lambda keys, n=n: (f"key{n}", *keys))) for n in range(20)
+        threading.Thread(target=change_keys, args=(tmp_path, lambda keys, new=new: (new, *keys))) for new in NEW_KEYS
     ]
     for writer in writers:
         writer.start()
@@ -46,7 +50,7 @@ def test_changes_at_once_lose_no_key(tmp_path: Path) -> None:
         writer.join()
     stored = read_secrets(tmp_path)
     assert stored is not None
-    assert {f"key{n}" for n in range(20)} < set(stored.encryption_keys)
+    assert set(NEW_KEYS) < set(stored.encryption_keys)
 
 
 def test_the_last_key_is_not_removed(tmp_path: Path) -> None:

@@ -18,6 +18,15 @@ def test_an_action_whose_tag_is_moved_does_not_run(workflow: Path) -> None:
     assert [action for action in used if not re.fullmatch(r"[\w.-]+/[\w./-]+@[0-9a-f]{40}", action)] == []
 
 
+def test_each_python_that_is_promised_is_tested_and_one_of_them_on_arm() -> None:
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8"))
+    matrix = workflow["jobs"]["run"]["strategy"]["matrix"]
+    promised = re.search(r"^PYTHONS := (.+)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert promised is not None
+    assert matrix["python"] == promised[1].split() == ["3.11", "3.12", "3.13", "3.14"]
+    assert [tried["machine"] for tried in matrix["include"]] == ["ubuntu-24.04-arm"]
+
+
 def test_the_image_is_built_on_the_base_that_was_looked_at() -> None:
     bases = re.findall(r"^FROM (\S+)", (ROOT / "docs" / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
     assert bases

@@ -10,7 +10,8 @@ from actors.domain.market_hours import AUCTION_FROM
 from actors.domain.session import SessionHours
 from broker.exchange_time import IST
 from broker.market.allowed_times import SessionRules, TimesRefused
-from broker.market.trading_calendar import REGULAR_HOURS, AlwaysOpen, Overrides, Sessions, TradingCalendar
+from broker.market.overrides import Overrides, Sessions
+from broker.market.trading_calendar import REGULAR_HOURS, AlwaysOpen, TradingCalendar
 
 MONDAY = date(2026, 11, 23)
 SATURDAY, SUNDAY = date(2026, 11, 28), date(2026, 11, 29)

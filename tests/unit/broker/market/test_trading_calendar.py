@@ -10,14 +10,13 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from actors.domain.session import WHOLE_DAY, SessionHours
+from broker.market.override_file import OverrideFile
+from broker.market.overrides import InvalidOverrides, parse_overrides
 from broker.market.trading_calendar import (
     REGULAR_HOURS,
     AlwaysOpen,
-    InvalidOverrides,
     NseCalendar,
-    OverrideFile,
     TradingCalendars,
-    parse_overrides,
 )
 
 DIWALI = date(2026, 11, 8)
@@ -162,6 +161,23 @@ def test_a_file_that_is_broken_at_the_start_is_refused(tmp_path: Path, content: 
         file.write_bytes(content)
     with pytest.raises(InvalidOverrides):
         TradingCalendars(file)
+
+
+def test_a_file_that_cannot_be_read_again_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path, why in (
+        (tmp_path, "it is a directory"),
+        (tmp_path / "pipe", "it is no file that can be read again"),
+        (Path("/dev/zero"), "it is no file that can be read again"),
+    ):
+        with pytest.raises(InvalidOverrides, match=why):
+            OverrideFile(path)
+
+
+def test_a_file_as_large_as_no_list_of_days_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "overrides.toml").write_bytes(b"#" * 1_000_001)
+    with pytest.raises(InvalidOverrides, match="larger than 1 MB"):
+        OverrideFile(tmp_path / "overrides.toml")
 
 
 async def test_overrides_are_for_xnse_only(tmp_path: Path) -> None:

@@ -1,0 +1,92 @@
+"""A disk that fills up under the embedded parts: what they refuse, what is said, and what comes back by itself."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from config.stack.guarded_process import StackError
+from config.stack.stack import Part, Stack
+from persistence.errors import MirrorUnavailable
+from persistence.mirror.mirror import RuntimeMirror
+from tests.kit.databases import PATIENT_S
+from tests.kit.paper import eventually
+from tests.kit.stack import stack_settings, temporary_data_dir
+
+pytestmark = pytest.mark.stack
+
+SHOWN = {"user_id": "1", "run_id": "1", "position": "bought", "symbol": "NSE:INFY"}
+
+
+@contextmanager
+def small_disk() -> Iterator[Path]:
+    """A disk of 160 MB, if this machine lets us have one."""
+    with temporary_data_dir() as place:
+        options = ["-t", "tmpfs", "-o", "size=160m,mode=755", "none", str(place)]
+        if os.geteuid() != 0 or subprocess.run(["mount", *options], capture_output=True, check=False).returncode:
+            pytest.skip("only root can mount a small disk, and not in every container")
+        try:
+            yield place
+        finally:
+            subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+def fill(disk: Path) -> Path:
+    """Take all the room that is left."""
+    filler = disk / "filler"
+    with filler.open("wb", buffering=0) as stream:
+        try:
+            while stream.write(bytes(65_536)) == 65_536:
+                pass
+        except OSError:
+            return filler
+    return filler
+
+
+async def test_a_full_disk_stops_writes_shows_nothing_old_and_is_over_when_there_is_room() -> None:
+    with small_disk() as disk, Stack(stack_settings(disk / "data"), parts=(Part.POSTGRES, Part.VALKEY)) as stack:
+        mirror = RuntimeMirror.connect(stack.settings.redis_url, timeout_s=PATIENT_S)
+        url = stack.settings.database_url.replace("+psycopg", "")
+        try:
+            await mirror.put_run(1, "NSE:INFY", {"symbol": "NSE:INFY"}, SHOWN)
+            filler = fill(disk)
+            with psycopg.connect(url, autocommit=True) as connection, pytest.raises(psycopg.errors.DiskFull):
+                connection.execute(
+                    "CREATE TEMPORARY TABLE notes AS SELECT repeat('x', n) FROM generate_series(1, 9999) n"
+                )
+            assert await _refuses_writes(mirror)
+            with pytest.raises(MirrorUnavailable):
+                await mirror.get_status(1)
+            filler.unlink()
+            while await _refuses_writes(mirror):  # Valkey tries again each second
+                pass
+            assert (await mirror.get_status(1))[0]["position"] == "bought"
+            with psycopg.connect(url, autocommit=True) as connection:
+                assert connection.execute("SELECT count(*) FROM runs").fetchone() == (0,)
+        finally:
+            await mirror.close()
+
+
+async def _refuses_writes(mirror: RuntimeMirror) -> bool:
+    # The write that finds the disk full is taken, and those after it are refused.
+    for _ in range(3):
+        try:
+            await mirror.put_run(1, "NSE:INFY", {"symbol": "NSE:INFY"}, SHOWN | {"position": "bought"})
+        except MirrorUnavailable:
+            return True
+    return False
+
+
+def test_a_start_on_a_full_disk_says_so_and_the_next_one_with_room_works() -> None:
+    with small_disk() as disk:
+        settings = stack_settings(disk / "data")
+        filler = fill(disk)
+        with pytest.raises(StackError, match="No space left on device"), Stack(settings, parts=(Part.VALKEY,)):
+            pass
+        filler.unlink()
+        with Stack(settings, parts=(Part.VALKEY,), migrate=False):
+            eventually((disk / "data" / "valkey" / "appendonlydir").exists, what="the first write")

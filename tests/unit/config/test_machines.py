@@ -1,0 +1,156 @@
+"""Machines that refuse something: each command says what, in a sentence, and never with a traceback."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from config.commands.cli import app
+from config.settings import PREFIX
+from config.stack.guarded_process import StackError
+from config.stack.stack import Part, Stack
+from persistence.database.engine import migration_config
+from tests.kit.stack import no_settings_in_environment, stack_settings, temporary_data_dir
+
+ROOT = str(Path(__file__).parents[3])
+WITHOUT_ROOM = """
+import resource
+import sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # as on a full disk: a file can be made, and nothing written to it
+from config.commands.cli import app
+app(["up", "--data-dir", sys.argv[1]])
+"""
+WITHOUT_NAME = """
+import os
+import sys
+from pathlib import Path
+from config.stack.guarded_process import StackError
+from config.stack.postgres import plan_postgres
+os.setuid(54321)
+try:
+    plan = plan_postgres(Path(sys.argv[1]), Path(sys.argv[1]) / "logs")
+    plan.sockets.rmdir()
+    print("planned")
+except StackError as refused:
+    print(refused)
+"""
+
+
+def said(folder: Path, *arguments: str, **variables: str) -> str:
+    """What a command of a folder writes before it ends with 1, without a traceback."""
+    with no_settings_in_environment(), pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for name, value in variables.items():
+            patch.setenv(PREFIX + name, value)
+        result = CliRunner().invoke(app, list(arguments))
+    assert result.exit_code == 1
+    assert isinstance(result.exception, SystemExit), result.exception
+    return result.stderr.strip()
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"TRADEACTORS_LOG_FORMAT=caf\xe9\n", ".env is not UTF-8 text; save it as UTF-8."),
+        (b"\xef\xbb\xbfTRADEACTORS_LOG_FROMAT=json\n", "TRADEACTORS_LOG_FROMAT is not a setting"),
+        (None, ".env is a directory, and no file of settings."),
+    ],
+)
+def test_a_file_of_settings_that_is_no_text_is_named(tmp_path: Path, content: bytes | None, why: str) -> None:
+    file = tmp_path / ".env"
+    file.mkdir() if content is None else file.write_bytes(content)
+    assert said(tmp_path, "doctor", "--data-dir", str(tmp_path / "data")).startswith(why)
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [(b"caf\xe9", "is not UTF-8 text; save it as UTF-8."), (None, "cannot be read: Is a directory.")],
+)
+def test_a_secret_that_is_no_text_is_named_and_not_shown(tmp_path: Path, content: bytes | None, why: str) -> None:
+    secret = tmp_path / "secrets" / "TRADEACTORS_JWT_SECRET"
+    secret.parent.mkdir()
+    secret.mkdir() if content is None else secret.write_bytes(content)
+    assert said(tmp_path, "doctor", SECRETS_DIR=str(secret.parent)) == f"{secret} {why}"
+
+
+def test_a_data_directory_that_is_a_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("mine")
+    assert said(tmp_path, "up", "--data-dir", str(tmp_path / "data")).endswith("/data is a file; name a directory.")
+
+
+def test_a_data_directory_behind_a_link_to_nowhere_is_named(tmp_path: Path) -> None:
+    (tmp_path / "data").symlink_to("/mnt/not-mounted/tradeactors")
+    why = f"{tmp_path}/data is a link to /mnt/not-mounted/tradeactors, which is not there."
+    assert said(tmp_path, "up", "--data-dir", str(tmp_path / "data")) == why
+
+
+def test_a_file_in_the_way_of_a_directory_stops_the_start_with_its_name(tmp_path: Path) -> None:
+    settings = stack_settings(tmp_path)
+    (tmp_path / "logs").write_text("mine")
+    with pytest.raises(StackError, match=rf"^Cannot start on {tmp_path} .*: {tmp_path}/logs: File exists\.$"):
+        Stack(settings, parts=(Part.VALKEY,), migrate=False).__enter__()
+
+
+def test_a_disk_without_room_stops_the_start_in_a_sentence(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_ROOM, str(tmp_path / "data")],
+        env={"PYTHONPATH": ROOT, "HOME": str(tmp_path), "PATH": os.environ["PATH"]},
+        capture_output=True, text=True, check=False, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert done.stderr.strip().endswith("cannot be used: File too large.")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a user that is not known")
+def test_a_user_without_a_name_hears_it_before_anything_is_started() -> None:
+    with temporary_data_dir() as data_dir:
+        os.chown(data_dir, 54321, 54321)
+        why = "PostgreSQL needs a user with a name, and the id 54321 has no entry in /etc/passwd"
+        assert planned_without_name(data_dir).startswith(why)
+        # A database that exists, as a volume brings it, needs none: only its first making looks the user up.
+        (data_dir / "postgres").mkdir()
+        (data_dir / "postgres" / "PG_VERSION").write_text("18\n")
+        (data_dir / "postgres").chmod(0o755)
+        assert planned_without_name(data_dir) == "planned"
+
+
+def planned_without_name(data_dir: Path) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_NAME, str(data_dir)],
+        env={"PYTHONPATH": ROOT}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_migrations_are_found_wherever_the_product_is_installed() -> None:
+    odd = Path("/srv/50% off #1/persistence/migrations")
+    assert migration_config(odd).get_main_option("script_location") == str(odd)
+
+
+def replayed(*options: str, encoding: str, into: int) -> "subprocess.CompletedProcess[bytes]":
+    recording = str(Path(ROOT) / "broker" / "paper" / "data" / "YESBANK-2019-07-09-1min.csv")
+    day = ("--buy", "09:30", "--sell", "15:10", "--stop", "92.00", "--qty", "100")
+    return subprocess.run(
+        [sys.executable, "-m", "config.commands.cli", "replay", recording, *day, *options],
+        env={"PYTHONPATH": ROOT, "PYTHONIOENCODING": encoding, "PATH": os.environ["PATH"]},
+        stdout=into, stderr=subprocess.PIPE, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_a_terminal_that_cannot_show_a_sign_gets_the_rest(encoding: str) -> None:
+    done = replayed(encoding=encoding, into=subprocess.PIPE)
+    assert done.returncode == 0, done.stderr
+    assert b"-395.00" in done.stdout
+
+
+def test_an_output_that_finds_no_room_is_said_in_a_sentence() -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = replayed(encoding="utf-8", into=full.fileno())
+    assert done.returncode == 1
+    assert done.stderr == b"No space left on device.\n"
