@@ -65,7 +65,7 @@ class LoginLink:
 
 @dataclass(frozen=True, slots=True)
 class _Taken:
-    """A state that this request carries out, or (`outcome`) what became of it before."""
+    """A state that this request carries out, or (`outcome`) what it came to before."""
 
     user_id: int
     state_id: int = 0

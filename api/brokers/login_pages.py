@@ -44,7 +44,7 @@ _LATER = _Page(
     503,
     "Not reachable right now",
     (
-        "Your broker, or a part of this service, did not answer. Your login was not stored.",
+        "Your broker, or a part of this service, did not answer: your login may not have been stored.",
         "Load this page again in a moment. If that does not help, log in again.",
     ),
     retry_after_s=5,
@@ -125,13 +125,16 @@ _EXAMPLES = {200: CONNECTED, 202: UNDER_WAY, 403: "password_needed", 404: NOT_GO
              429: "too_many_attempts", 503: "broker_unreachable"}  # fmt: skip
 
 
-def page_of(outcome: str, *, until: datetime, request_token: str | None = None) -> HTMLResponse:
+def page_of(
+    outcome: str, *, until: datetime, request_token: str | None = None, retry_after: str | None = None
+) -> HTMLResponse:
     """The page of an outcome: one of the words above, or the code of an error; one that is not known was a refusal.
 
-    `until`: when an access token that is made now ends. The request token is shown without a state only.
+    `until`: when an access token that is made now ends. The request token is shown without a state only. `retry_after`:
+    seconds to wait, where they are known better than the page does.
     """
     page = _PAGES.get(outcome, _REFUSED)
-    headers = {} if page.retry_after_s is None else {"Retry-After": str(page.retry_after_s)}
+    headers = {} if page.retry_after_s is None else {"Retry-After": retry_after or str(page.retry_after_s)}
     if outcome == UNDER_WAY:
         headers["Refresh"] = "2"
     code = request_token if outcome == NO_STATE else None

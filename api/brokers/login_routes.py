@@ -86,7 +86,7 @@ async def open_link(query: Annotated[LinkQuery, Query()], opened: Opened) -> Res
     try:
         url = await opened.browser_logins.open_link(query.code)
     except ApiError as error:
-        return page_of(error.code, until=until)
+        return page_of(error.code, until=until, retry_after=error.headers.get("Retry-After"))
     except (DatabaseUnavailable, DatabaseBusy):
         return page_of("database_unavailable", until=until)
     return page_of(NOT_GOOD, until=until) if url is None else RedirectResponse(url, 303)

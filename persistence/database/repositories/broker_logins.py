@@ -13,7 +13,8 @@ REMEMBERED = timedelta(days=1)
 """How long a code is kept after its end, so that a page which is loaded again says the same."""
 
 KEPT_OF_A_KIND = 20
-"""How many codes of one kind a user has at most; a newer one takes the place of the oldest."""
+"""How many links a user has at most, how many states that no link has made, and how many of each link. A newer one
+takes the place of the oldest."""
 
 
 class BrokerLoginCodes(Repository):
@@ -32,13 +33,16 @@ class BrokerLoginCodes(Repository):
         self._session.add(code)
         await self._session.flush()
         mine = col(BrokerLoginCode.user_id) == code.user_id
+        alike = (col(BrokerLoginCode.kind) == code.kind) & col(BrokerLoginCode.link_id).is_not_distinct_from(
+            code.link_id
+        )
         newest = (
             select(col(BrokerLoginCode.id))
-            .where(mine, col(BrokerLoginCode.kind) == code.kind)
+            .where(mine, alike)
             .order_by(col(BrokerLoginCode.id).desc())
             .limit(KEPT_OF_A_KIND)
         )
-        too_many = (col(BrokerLoginCode.kind) == code.kind) & col(BrokerLoginCode.id).not_in(newest)
+        too_many = alike & col(BrokerLoginCode.id).not_in(newest)
         too_old = col(BrokerLoginCode.expires_at) <= code.created_at - REMEMBERED
         await self._session.execute(
             delete(BrokerLoginCode).where(mine, or_(too_many, too_old)),
@@ -55,7 +59,7 @@ class BrokerLoginCodes(Repository):
         return await self._session.scalar(self._of(user_id, code_hash).where(*good))
 
     async def state(self, user_id: int, code_hash: bytes) -> BrokerLoginCode | None:
-        """A state, whatever has become of it."""
+        """A state, whether it is still good or not."""
         return await self._session.scalar(self._of(user_id, code_hash).where(col(BrokerLoginCode.kind) == "state"))
 
     async def take(self, user_id: int, code_hash: bytes, now: datetime) -> BrokerLoginCode | None:

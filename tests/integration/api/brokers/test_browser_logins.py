@@ -319,6 +319,15 @@ async def test_a_stranger_with_a_link_uses_up_none_of_the_users_attempts(trader:
     assert (await trader.connect()).status_code == 200
 
 
+async def test_a_stranger_who_opens_a_link_often_makes_no_login_of_the_user_void(trader: ApiUser) -> None:
+    back, link = await logged_in(trader), await login_link(trader)
+    for _ in range(20):
+        assert (await opened(trader, link)).status_code == 303
+    refused = await opened(trader, link)
+    assert (refused.status_code, int(refused.headers["retry-after"]) > 600) == (429, True)
+    assert title(await trader.client.get(back)) == "Connected"
+
+
 async def test_another_tab_makes_no_other_state_void(trader: ApiUser) -> None:
     first = await logged_in(trader)
     await login_page(trader)
