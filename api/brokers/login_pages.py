@@ -112,6 +112,7 @@ _PAGES = {
 _SUMMARIES = {
     200: "A page: the account is connected, the login was cancelled, or no state came back with it",
     202: "A page that loads itself again: the login is being connected",
+    303: "To the broker's login page",
     403: "A page: another account than the one that is connected, or the broker refuses the login",
     404: "A page: the state or link is unknown, used, or too old",
     409: "A page: there is no connection to renew",
@@ -147,6 +148,11 @@ def described_pages(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def _described(status: int) -> dict[str, Any]:
+    if status == 303:  # an empty page
+        return {
+            "description": _SUMMARIES[status],
+            "content": {"text/html": {"schema": {"type": "string"}, "example": ""}},
+        }
     page = _PAGES[_EXAMPLES[status]]
     example = html_text(page.title, _sentences(page, datetime(2026, 11, 22, 6, tzinfo=IST)))
     content = {"text/html": {"schema": {"type": "string"}, "example": example}}

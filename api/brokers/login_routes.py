@@ -4,11 +4,12 @@ import re
 from typing import Annotated, Protocol
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from api.base.dependencies import resources
 from api.base.errors import ApiError
+from api.base.fields import Request
 from api.brokers.browser_logins import BrowserLogins
 from api.brokers.login_pages import CANCELLED, NO_STATE, NOT_GOOD, described_pages, page_of
 from api.users.dependencies import Address
@@ -29,7 +30,7 @@ class Used(Protocol):
 Opened = Annotated[Used, Depends(resources)]
 
 
-class CallbackQuery(BaseModel):
+class CallbackQuery(Request):
     """What the broker sends a browser back with. It may add fields of its own, which are passed over."""
 
     model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
@@ -40,7 +41,7 @@ class CallbackQuery(BaseModel):
     action: str = Field(default="", description="`login`")
 
 
-class LinkQuery(BaseModel):
+class LinkQuery(Request):
     """A login link."""
 
     model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
@@ -78,7 +79,7 @@ async def callback(query: Annotated[CallbackQuery, Query()], opened: Opened, add
     operation_id="open_login_link",
     response_class=HTMLResponse,
     status_code=303,
-    responses=described_pages(404, 409, 429, 503) | {303: {"description": "To the broker's login page"}},
+    responses=described_pages(303, 404, 409, 429, 503),
 )
 async def open_link(query: Annotated[LinkQuery, Query()], opened: Opened) -> Response:
     """Open a login link: on to the broker's login page, as often as it takes until a login by it has connected."""

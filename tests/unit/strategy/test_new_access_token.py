@@ -1,7 +1,6 @@
 """A new access token of the account: what waits for the broker goes on at once, and nothing else does."""
 
-from actors.domain.orders.order import OrderEvent
-from actors.domain.orders.placement_policy import FailureKind
+from actors.domain.orders.order import FailureKind, OrderEvent
 from actors.domain.strategy.events import PlacementFailed
 from actors.domain.strategy.outcomes import PROBE_INTERVAL
 from actors.domain.strategy.state import Phase
