@@ -15,6 +15,7 @@ from actors.ports.engine import StrategyEngine
 from api.base.clock import utc_now
 from api.base.metrics import Metrics
 from api.bootstrap import open_resources
+from api.brokers import login_routes as broker_login_routes
 from api.brokers import routes as broker_routes
 from api.edge.error_handlers import install_error_handlers
 from api.edge.middleware import DOCS_PATH, with_edge
@@ -108,6 +109,7 @@ def create_app(settings: Settings | None = None, engine: StrategyEngine | None =
         strategy_routes.router,
         user_routes.router,
         broker_routes.router,
+        broker_login_routes.router,
         event_routes.router,
         timeline_routes.router,
     ):

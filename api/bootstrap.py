@@ -11,6 +11,7 @@ import structlog
 from actors.ports.engine import StrategyEngine
 from api.base.clock import utc_now
 from api.brokers.broker_threads import BrokerCalls
+from api.brokers.browser_logins import BrowserLogins
 from api.brokers.connect_throttle import ConnectThrottle
 from api.brokers.lookups import BrokerLookups
 from api.brokers.service import BrokerService
@@ -65,6 +66,7 @@ class Resources:
     auth: AuthService
     users: UserService
     brokers: BrokerService
+    browser_logins: BrowserLogins
     lookups: BrokerLookups
     strategies: StrategyService
     lifecycle: LifecycleService
@@ -121,7 +123,7 @@ async def open_resources(settings: Settings, engine: StrategyEngine | None) -> A
         instruments = InstrumentLists(utc_now)
         calls = BrokerCalls(settings)
         stack.callback(calls.close)
-        brokers = BrokerService(settings, sessions, mirror, secret_box, calls, ConnectThrottle(redis), utc_now)
+        brokers = BrokerService(settings, sessions, mirror, secret_box, calls, ConnectThrottle(redis), engine, utc_now)
         lookups = BrokerLookups(settings, secret_box, instruments, calls, utc_now)
         await brokers.report_unknown_keys()
         capacity = capacity_of(settings)
@@ -154,6 +156,7 @@ async def open_resources(settings: Settings, engine: StrategyEngine | None) -> A
             ),
             users=UserService(sessions, mirror, check, logins, utc_now),
             brokers=brokers,
+            browser_logins=BrowserLogins(settings, sessions, brokers, redis, utc_now),
             lookups=lookups,
             strategies=StrategyService(settings, sessions, mirror, engine, checks),
             words=WordService(sessions, engine, lifecycle.status),

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode
 
-from config.values import listening_host, split
+from config.values import listening_host, public_root, split
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 _ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?")
@@ -17,6 +17,7 @@ class ApiSettings(BaseSettings):
 
     api_host: Annotated[str, AfterValidator(listening_host)] = "127.0.0.1"
     api_port: Port = 8000
+    public_url: Annotated[str, AfterValidator(public_root)] = ""
     api_docs: bool | None = None
     api_rate_per_minute: int = Field(default=6000, ge=0, le=1_000_000)
     auth_rate_per_minute: int = Field(default=600, ge=0, le=1_000_000)
@@ -37,3 +38,13 @@ class ApiSettings(BaseSettings):
         if not all(_ORIGIN.fullmatch(origin) for origin in value):
             raise ValueError("must be exact origins such as https://app.example.com, without `*` and without a path")
         return value
+
+    @property
+    def public_root(self) -> str:
+        """Where browsers reach the API: PUBLIC_URL, else this machine's address, which leads here from this machine."""
+        return self.public_url or f"http://127.0.0.1:{self.api_port}"
+
+    @property
+    def callback_url(self) -> str:
+        """Where the broker's login page leads back to; at Kite it is registered as the app's redirect URL."""
+        return f"{self.public_root}/broker/callback"

@@ -16,6 +16,14 @@ def web_root(value: str) -> str:
     return _root(value, "http", "https")
 
 
+def public_root(value: str) -> str:
+    """An address for browsers: http or https, perhaps with a path, without a slash at its end. Raises ValueError."""
+    address = urlsplit(web_root(value))
+    if address.query or address.fragment or "@" in address.netloc or not value.isascii() or re.search(r"\s", value):
+        raise ValueError("must be an address such as https://api.example.com, without user, query and fragment")
+    return web_root(value)
+
+
 def socket_root(value: str) -> str:
     """An address of WebSockets, without a slash at its end. Raises ValueError."""
     return _root(value, "ws", "wss")

@@ -46,7 +46,7 @@ class SessionHours:
     last_entry: time | None = None
 
     def __post_init__(self) -> None:
-        if any(at is not None and at.tzinfo is not None for at in (self.opens, self.closes, *self._cutoffs)):
+        if any(at.tzinfo is not None for at in (self.opens, self.closes, *self._cutoffs)):
             raise InvalidValue("session hours are wall-clock times")
         if self.opens >= self.closes:
             raise InvalidValue("a session must open before it closes")

@@ -1,6 +1,6 @@
 """The engine as the API sees it. `actors.runtime.driver.engine.RayEngine` is the real one."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -47,6 +47,12 @@ class StrategyEngine(Protocol):
 
     def expect_start(self, strategy_id: int) -> None:
         """A strategy was made, and its START is likely to follow. Never fails, promises nothing."""
+
+    def ask_broker_now(self, strategy_ids: Collection[int]) -> None:
+        """Their account has a new access token: those that wait for the broker ask it at once.
+
+        Never fails, promises nothing: each asks by itself within ten seconds.
+        """
 
     async def ensure_running(self, run_id: int, strategy_id: int) -> None:
         """When it returns, exactly one actor looks after the open run (row D2)."""

@@ -48,6 +48,7 @@ from actors.domain.strategy.events import (
     TimerFired,
     inbox_rank,
 )
+from actors.domain.strategy.exits import waits_for_broker
 from actors.domain.strategy.machine import step
 from actors.domain.strategy.reconciliation import expected_tags
 from actors.domain.strategy.snapshot import load_state
@@ -156,6 +157,11 @@ class StrategyShell:
         self.post(ClosedByTrader())
         await within(self._settled, timeout_s)
         return WordTaken(done=True)
+
+    def ask_broker_now(self) -> None:
+        """The account has a new access token: a run that waits for the broker does not wait for its timer."""
+        if waits_for_broker(self._state):
+            self._spawn(self._calls.probe())
 
     async def _next_record(self) -> None:
         """Wait for a record that is made after now, or for the end of the run."""

@@ -7,11 +7,14 @@ from pydantic import SecretStr
 
 from api.base.clock import utc_now
 from api.base.dependencies import resources
+from api.base.errors import InvalidField
 from api.base.problems import problems
+from api.brokers.browser_logins import BrowserLogins
 from api.brokers.schemas import (
     BrokerConnectAnswer,
     BrokerConnectRequest,
     BrokerLoginAnswer,
+    BrokerLoginLink,
     BrokerLoginQuery,
     BrokerStatusAnswer,
 )
@@ -27,6 +30,7 @@ class Used(Protocol):
     """What the routes of this room use of `api.bootstrap.Resources`."""
 
     brokers: BrokerService
+    browser_logins: BrowserLogins
     settings: Settings
 
 
@@ -57,9 +61,31 @@ async def connect(
 
 @router.get("/login-url", operation_id="broker_login_url", responses=problems(401, 409))
 async def login_url(query: Annotated[BrokerLoginQuery, Query()], user_id: UserId, opened: Opened) -> BrokerLoginAnswer:
-    """Where the user logs in at the broker, which then hands out a request token."""
-    url, broker = await opened.brokers.login_url(user_id, query.broker, query.api_key)
-    return BrokerLoginAnswer(login_url=url, broker=broker)
+    """Where the user logs in at the broker, which then hands out a request token.
+
+    With `return=app` it is a page for the connection that there is. This server connects the login that comes back
+    from it, if the API key's redirect URL is `redirect_url`.
+    """
+    redirect_url = opened.settings.callback_url
+    if query.return_to is None:
+        url, broker = await opened.brokers.login_url(user_id, query.broker, query.api_key)
+        return BrokerLoginAnswer(login_url=url, broker=broker, redirect_url=redirect_url)
+    if query.api_key is not None or query.broker is not None:
+        field = "api_key" if query.api_key is not None else "broker"
+        raise InvalidField(field, "is that of the connection: leave it out with return=app")
+    page = await opened.browser_logins.login_page(user_id)
+    expires_at = page.expires_at.astimezone(opened.settings.zone)
+    return BrokerLoginAnswer(login_url=page.url, broker=page.broker, redirect_url=redirect_url, expires_at=expires_at)
+
+
+@router.post("/login-link", status_code=201, operation_id="make_login_link", responses=problems(401, 409))
+async def login_link(user_id: UserId, opened: Opened, address: Address) -> BrokerLoginLink:
+    """A link for a message: it opens the broker's login page without a token, for the connected account only.
+
+    It is good for one login, until 06:00 of the next morning at the latest.
+    """
+    link = await opened.browser_logins.ask_for_link(user_id, address)
+    return BrokerLoginLink(login_link=link.url, expires_at=link.expires_at.astimezone(opened.settings.zone))
 
 
 @router.get("/status", operation_id="broker_status", responses=problems(401))

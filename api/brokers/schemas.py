@@ -94,13 +94,29 @@ class BrokerLoginQuery(Request):
 
     broker: BrokerName | None = None
     api_key: ApiKey | None = Field(default=None, description="default: that of the connection")
+    return_to: Literal["app"] | None = Field(
+        default=None, alias="return", description="`app`: the login comes back to this server, which connects it"
+    )
 
 
 class BrokerLoginAnswer(BaseModel):
-    """Open `login_url` in a browser; the broker sends the user back to the app with a request token."""
+    """Open `login_url` in a browser; the broker sends it back to the redirect URL of the API key.
+
+    `redirect_url` is what to register there, so that logins come back to this server. `expires_at`: until when this one
+    may come back; null without `return=app`.
+    """
 
     login_url: str = Field(examples=["https://kite.zerodha.com/connect/login?api_key=abcd1234&v=3"])
     broker: BrokerName
+    redirect_url: str = Field(examples=["https://api.example.com/broker/callback"])
+    expires_at: datetime | None = None
+
+
+class BrokerLoginLink(BaseModel):
+    """A link for a message to the user."""
+
+    login_link: str
+    expires_at: datetime
 
 
 class BrokerStatusAnswer(BaseModel):

@@ -8,6 +8,7 @@ from typing import Any
 
 import structlog
 
+from actors.ports.engine import StrategyEngine
 from api.base.errors import ApiError, InvalidField, unauthorized
 from api.base.translations import code_of
 from api.brokers.broker_threads import Asker, BrokerCalls
@@ -25,7 +26,13 @@ from persistence.database.repositories.audit import AuditLog
 from persistence.database.repositories.brokers import ACCOUNT_TAKEN, BrokerAccounts
 from persistence.database.repositories.runs import Runs
 from persistence.database.repositories.users import Users
-from persistence.errors import ConstraintViolated, DatabaseUnavailable, MirrorUnavailable, UnreadableSecret
+from persistence.errors import (
+    ConstraintViolated,
+    DatabaseBusy,
+    DatabaseUnavailable,
+    MirrorUnavailable,
+    UnreadableSecret,
+)
 from persistence.mirror.mirror import RuntimeMirror
 from persistence.secrets.encryption import (
     BrokerCredentials,
@@ -45,6 +52,7 @@ class ConnectRequest:
     """What a user brings from the broker: an access token, or the request token of a login just made.
 
     Without key or secret, those of the connection that is there are meant; with `keeps_proxy`, its proxy too.
+    `failure_counts`: whether the user may try less often after it has failed.
     """
 
     broker: Broker | None
@@ -54,6 +62,7 @@ class ConnectRequest:
     request_token: str | None = field(default=None, repr=False)
     proxy_url: str | None = field(default=None, repr=False)
     keeps_proxy: bool = True
+    failure_counts: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +88,11 @@ class BrokerService:
         secret_box: SecretBox,
         calls: BrokerCalls,
         throttle: ConnectThrottle,
+        engine: StrategyEngine,
         now: Callable[[], datetime],
     ) -> None:
         self._throttle = throttle
+        self._engine = engine
         self._settings = settings
         self._sessions = sessions
         self._mirror = mirror
@@ -95,7 +106,8 @@ class BrokerService:
         """Validate at the broker, then store in place of what was there. On any failure nothing is stored.
 
         The same account at the broker keeps its id: what runs goes on, with the new token as soon as the broker has
-        refused the old one. Another account in its place wants a recent password (`api.brokers.password_rule`).
+        refused the old one; what waits for the broker asks it at once. Another account in its place wants a recent
+        password (`api.brokers.password_rule`).
 
         Raises:
             CredentialsRejected, BrokerRefused, BrokerUnreachable: as the broker answers (row B2).
@@ -115,12 +127,13 @@ class BrokerService:
             accepted = await self._validate(Asker(user_id, broker, keys.proxy), keys, request, stored)
             account = await self._store_alone(user_id, keys, request, accepted, rule, address)
         except (ApiError, BrokerError) as error:
-            if isinstance(error, BrokerUnreachable) or is_password_needed(error):
+            if isinstance(error, BrokerUnreachable) or is_password_needed(error) or not request.failure_counts:
                 await self._throttle.take_back(user_id)
             await self._record_failure(user_id, broker, code_of(error), address)
             raise
         await self._throttle.succeeded(user_id)
         await self._show_connected(user_id, connected=True)
+        await self._end_waiting(user_id)
         return account
 
     async def _check_attempts(self, user_id: int, request: ConnectRequest, address: str) -> None:
@@ -334,6 +347,15 @@ class BrokerService:
     def _holds_token(self, account: BrokerAccount, access_token: str) -> bool:
         held = self._held(account, account.broker)
         return held is not None and hmac.compare_digest(held.access_token.encode(), access_token.encode())
+
+    async def _end_waiting(self, user_id: int) -> None:
+        try:
+            async with tenant_transaction(self._sessions, user_id) as session:
+                running = await Runs(session).open_strategies(user_id)
+        except (DatabaseUnavailable, DatabaseBusy):  # they ask by themselves, some seconds later
+            return
+        if running:
+            self._engine.ask_broker_now(running)
 
     async def _show_connected(self, user_id: int, *, connected: bool) -> None:
         try:

@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.base.html_page import PAGE_POLICY
 from api.base.idempotency import IDEMPOTENCY_KEY, REPLAYED
 from api.base.metrics import Metrics, MetricsMiddleware
 from api.edge.admission import Admission, UserOf
@@ -50,6 +51,7 @@ SECURITY_HEADERS: Mapping[str, str] = {
 }
 _HSTS = "max-age=63072000"
 _JSON = "application/json"
+_HTML = "text/html"
 _AS_FILE = 'attachment; filename="api.json"'
 """What a browser is to do with JSON that it was led to: keep it as a file of this name, whatever the address says
 (OWASP ASVS 4.0.3, 14.4.2)."""
@@ -126,6 +128,8 @@ class SecurityHeaders:
                 headers.update(SECURITY_HEADERS)
                 if headers.get("content-type", "").startswith(_JSON):
                     headers["Content-Disposition"] = _AS_FILE
+                elif headers.get("content-type", "").startswith(_HTML):
+                    headers["Content-Security-Policy"] = PAGE_POLICY
                 if scope["path"] == DOCS_PATH:
                     headers["Content-Security-Policy"] = _DOCS_POLICY
                 if scope["scheme"] == "https":

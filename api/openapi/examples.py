@@ -93,6 +93,12 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "BrokerLoginAnswer": {
         "login_url": "https://kite.zerodha.com/connect/login?api_key=abcd1234&v=3",
         "broker": "kite",
+        "redirect_url": "https://api.example.com/broker/callback",
+        "expires_at": None,
+    },
+    "BrokerLoginLink": {
+        "login_link": "https://api.example.com/broker/login?code=kq0Z1pW3yq8m1V0cJc1o5v3m4Zt6dTn2xQe7uFhYb9A",
+        "expires_at": "2026-11-22T06:00:00+05:30",
     },
     "BrokerStatusAnswer": {
         "broker_connected": True,

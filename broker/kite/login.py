@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from actors.domain.identifiers import Instrument, Product
 from broker.errors import (
@@ -76,6 +76,11 @@ def login_url(api_key: str, *, page: str = LOGIN_PAGE) -> str:
     No broker is asked.
     """
     return f"{page}?api_key={quote(api_key, safe='')}&v=3"
+
+
+def with_state(url: str, state: str) -> str:
+    """A login page's address after which the browser comes back with that `state` in its query (kite.md §6.7)."""
+    return f"{url}&{urlencode({'redirect_params': urlencode({'state': state})})}"
 
 
 def check_access_token(

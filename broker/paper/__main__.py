@@ -51,6 +51,8 @@ OPTIONS: dict[str, tuple[Callable[[str], Any], str]] = {
     "orders_per_day": (int, "the same per day"),
     "clock_at": (str, "time to set the exchange's clock to, such as 2026-11-30T09:00:00+05:30"),
     "clock_factor": (float, "exchange seconds per second"),
+    "redirect_url": (str, "where the login page leads back to, such as http://127.0.0.1:8000/broker/callback"),
+    "login_password": (str, "password of every account at the login page"),
     "session": (_on_or_off, "on: keep the hours of an Indian trading day; off: open round the clock"),
     "keep_alive_seconds": (int, "idle time after which an HTTP connection is closed"),
 }

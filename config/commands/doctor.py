@@ -176,6 +176,24 @@ def judge_room(free_bytes: int) -> Finding:
     return good("disk", said)
 
 
+def judge_public_address(settings: Settings) -> Finding:
+    """Whether a browser gets back here from the broker's login page (row N2; kite.md §6.7)."""
+    subject, address = "address for browsers", urlsplit(settings.public_root)
+    if address.scheme == "http" and not _is_here(address.hostname or ""):
+        sentence = (
+            f"PUBLIC_URL {settings.public_url} is not encrypted: others on the way can read what a login brings back"
+        )
+        if "kite" in settings.brokers:
+            return bad(subject, f"{sentence}, and Kite leads browsers back to https only")
+        return doubtful(subject, sentence)
+    if _is_here(address.hostname or ""):
+        sentence = f"{settings.callback_url} is reached by browsers of this machine only: set PUBLIC_URL for others"
+        return doubtful(subject, sentence) if "kite" in settings.brokers else good(subject, sentence)
+    if "kite" in settings.brokers:
+        return good(subject, f"{settings.callback_url} must be the redirect URL of each user's app at Kite")
+    return good(subject, f"logins at the broker come back to {settings.callback_url}")
+
+
 def _is_here(host: str) -> bool:
     return host in ("", "localhost") or host.startswith(("/", "@")) or is_loopback(host)
 
@@ -187,7 +205,7 @@ async def examine(settings: Settings, *, send_alert: bool = False) -> list[Findi
     """Everything, each part whatever the others found. `send_alert`: send a test to the addresses of alerts."""
     parts: tuple[tuple[str, Callable[[Settings], Awaitable[list[Finding]]]], ...] = (
         ("database", _database),
-        ("ways to the databases", _ways),
+        ("ways from and to others", _ways),
         ("Redis", _redis),
         ("Ray", _ray),
         ("calendar", _calendar),
@@ -238,7 +256,7 @@ async def _database(settings: Settings) -> list[Finding]:
 
 
 async def _ways(settings: Settings) -> list[Finding]:
-    return list(judge_database_ways(settings.database_url, settings.redis_url))
+    return [*judge_database_ways(settings.database_url, settings.redis_url), judge_public_address(settings)]
 
 
 async def _redis(settings: Settings) -> list[Finding]:

@@ -9,7 +9,6 @@ from io import TextIOWrapper
 from typing import Any
 
 import typer
-from click import Context
 from typer.core import TyperGroup
 
 _OF_THE_MACHINE = frozenset(
@@ -22,7 +21,7 @@ _OF_THE_MACHINE = frozenset(
 class PlainGroup(TyperGroup):
     """The commands, none of which ends in a traceback for what the machine refuses or the terminal cannot show."""
 
-    def invoke(self, ctx: Context) -> Any:
+    def invoke(self, ctx: Any) -> Any:
         """Run the command that was chosen."""
         if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
             sys.stdout.reconfigure(errors="replace")  # a terminal without ₹, a path that is no text

@@ -14,6 +14,7 @@ LOCK_FILE = "stack.lock"
 _TAKEOVER_TIMEOUT_S = 45.0
 _POLL_S = 0.05
 _LAST_PID = 2**31 - 1
+_KINDS = {"pid": int, "urls": dict, "environment": dict}
 
 
 @dataclass(frozen=True)
@@ -131,11 +132,10 @@ def _try_lock(descriptor: int, kind: int) -> bool:
 def _read(descriptor: int) -> RunningStack | None:
     try:
         content = json.loads(os.pread(descriptor, 65536, 0))
-        running = RunningStack(**content)
-    except (ValueError, TypeError, RecursionError):
+        sound = _KINDS == {name: type(value) for name, value in content.items()}
+        return RunningStack(**content) if sound and 0 <= content["pid"] <= _LAST_PID else None
+    except (ValueError, TypeError, AttributeError, RecursionError):
         return None
-    sound = isinstance(running.pid, int) and isinstance(running.urls, dict) and isinstance(running.environment, dict)
-    return running if sound and 0 <= running.pid <= _LAST_PID else None
 
 
 def _is_alive(pid: int) -> bool:

@@ -21,6 +21,7 @@ def paper_command(settings: Settings, logs: Path, environment: dict[str, str]) -
         *(sys.executable, "-P", "-m", "broker.paper"),
         *("--host", "127.0.0.1", "--port", str(settings.paper_port)),
         *("--ledger-path", str(ledger), *token),
+        *("--redirect-url", settings.callback_url),
     )
     return Command("The paper exchange", argv, logs / "paper.log", environment)
 

@@ -130,6 +130,9 @@ def before_call(_context: object, case: Case, kwargs: Json) -> None:
         case.query["follow"] = "false"  # else the answer has no end
     if not _is_meant_well(case):
         return
+    if operation == "broker_login_url" and case.query.get("return"):
+        case.query.pop("api_key", None)  # a login that comes back here is for the stored connection
+        case.query.pop("broker", None)
     if case.meta is not None and case.meta.phase.name.value == "fuzzing":
         _aim(case)
     if KEY in case.headers:

@@ -170,6 +170,13 @@ _FAILED_EXIT = {
 }
 
 
+def waits_for_broker(state: StrategyState) -> bool:
+    """Whether the run goes on as soon as the broker answers for its account, and asks it until then."""
+    if state.phase is Phase.EXIT_FAILED:
+        return state.exits[-1].failure in PROBED
+    return state.phase is Phase.PAUSED
+
+
 def exit_retry_due(state: StrategyState, now: datetime) -> Step:
     """A failed exit's timer: ask whether the broker is back, or try the exit again (ruling 3)."""
     if state.exits[-1].failure in PROBED:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
@@ -51,6 +52,7 @@ class RayEngine:
         self._creating: dict[int, asyncio.Lock] = {}
         self._warm = WarmPool()
         self._unwanted: dict[int, float] = {}
+        self._asking: set[asyncio.Task[Any]] = set()
         self._known: dict[int, Any] = {}
         """The actors that were seen alive. A call over a handle needs no head; to find an actor by its name does."""
 
@@ -79,6 +81,13 @@ class RayEngine:
     def expect_start(self, strategy_id: int) -> None:
         """Have a worker ready for a strategy that was just made."""
         self._warm.expect(strategy_id)
+
+    def ask_broker_now(self, strategy_ids: Collection[int]) -> None:
+        """Pass it on to the actors that are known; see `StrategyShell.ask_broker_now`."""
+        actors = [actor for strategy_id in strategy_ids if (actor := self._known.get(strategy_id)) is not None]
+        task = asyncio.create_task(_ask_broker(actors), name="ask the broker now")
+        self._asking.add(task)
+        task.add_done_callback(self._asking.discard)
 
     async def ensure_running(self, run_id: int, strategy_id: int) -> None:
         """When it returns, the strategy's actor serves this run, or the run is over. Raises EngineUnavailable."""
@@ -302,6 +311,12 @@ async def _await_gone(actor: Any) -> None:
     with contextlib.suppress(TimeoutError, RayError):
         async with asyncio.timeout(_GONE_S):
             await actor.until_gone.remote()
+
+
+async def _ask_broker(actors: list[Any]) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_ANSWER_S):
+            await asyncio.gather(*(actor.ask_broker_now.remote() for actor in actors), return_exceptions=True)
 
 
 def _actor(name: str) -> Any:

@@ -100,6 +100,10 @@ class StrategyActor:
     async def move_stop(self, stop_loss: Paise) -> bool | None:
         return await self._of_this_incarnation(lambda actor: actor.move_stop(stop_loss))
 
+    async def ask_broker_now(self) -> None:
+        if self._loaded.done() and (actor := self._loaded.result()) is not None:
+            actor.ask_broker_now()
+
     async def closed_by_trader(self, timeout_s: float) -> WordTaken:
         taken = await self._of_this_incarnation(lambda actor: actor.closed_by_trader(timeout_s))
         return taken or WordTaken(done=False)

@@ -53,6 +53,8 @@ class PaperConfig:
     session: bool = False  # keep the hours of an Indian trading day; off: open round the clock
 
     request_token_seconds: float = 120.0
+    login_password: str = "paper"  # noqa: S105 - of every account, at the login page; it opens paper money only
+    redirect_url: str | None = None  # where the login page leads back to, for accounts without one of their own
     keep_alive_seconds: int = 75
 
     def __post_init__(self) -> None:
@@ -63,5 +65,7 @@ class PaperConfig:
             raise ValueError("tick_seconds and heartbeat_seconds must be above 0")
         if not 0 < self.clock_factor <= MAX_CLOCK_FACTOR:
             raise ValueError(f"clock_factor must be above 0 and at most {MAX_CLOCK_FACTOR}")
+        if self.redirect_url is not None and not self.redirect_url.startswith(("http://", "https://")):
+            raise ValueError("redirect_url must be an http:// or https:// address")
         if self.clock_at is not None and datetime.fromisoformat(self.clock_at).tzinfo is None:
             raise ValueError("clock_at must be a time with its offset, such as 2026-11-30T09:00:00+05:30")

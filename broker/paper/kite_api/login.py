@@ -1,13 +1,10 @@
-"""Login, session token, profile and margins."""
+"""Session token, profile and margins."""
 
 from __future__ import annotations
 
-import html
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from fastapi import APIRouter, Request, Response
-from starlette.responses import HTMLResponse, RedirectResponse
 
 from broker.paper.base.amounts import rupees_of
 from broker.paper.base.clock import ist_text
@@ -20,27 +17,6 @@ if TYPE_CHECKING:
     from broker.paper.exchange import PaperExchange
 
 router = APIRouter(include_in_schema=False)
-
-LOGIN_PAGE = """<!doctype html><html><head><meta charset="utf-8"><title>Paper exchange login</title></head>
-<body><h1>Logged in as {user_id}</h1><p>Your request token (good once, for two minutes):</p>
-<pre id="request_token">{token}</pre></body></html>"""
-
-
-@router.get("/connect/login")
-async def login(request: Request) -> Response:
-    """The login page: paper users have no password, so it answers as if the login had succeeded."""
-    exchange = exchange_of(request)
-    account = exchange.accounts.by_api_key(request.query_params.get("api_key", ""))
-    if account is None:
-        raise input_error("Invalid `api_key`.")
-    token = exchange.accounts.issue_request_token(account)
-    if account.redirect_url is None:
-        page = LOGIN_PAGE.format(user_id=html.escape(account.user_id), token=token)
-        return HTMLResponse(page)
-    query = {"request_token": token, "action": "login", "type": "login", "status": "success"}
-    query |= dict(parse_qsl(request.query_params.get("redirect_params", "")))
-    joiner = "&" if urlsplit(account.redirect_url).query else "?"
-    return RedirectResponse(f"{account.redirect_url}{joiner}{urlencode(query)}", status_code=302)
 
 
 @router.post("/session/token")

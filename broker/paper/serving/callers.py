@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse
 
 from broker.paper.base.envelope import failure
 from broker.paper.base.errors import KiteError
+from broker.paper.kite_api.login_page import LOGIN_PATH
 from broker.paper.kite_api.request_gate import CONTROL_PREFIX
 from broker.paper.serving.docs import DOCS_PATH
 
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
 
 LOCAL_NAMES = frozenset({"127.0.0.1", "localhost", "::1"})
 OTHER_SITES = frozenset({b"cross-site", b"same-site"})
-LOGIN_PAGE = "/connect/login"
-"""A browser comes here from the page of an app, as it comes to Kite's; the answer is for the user's eyes."""
-
 OPEN_CONTROL = frozenset({f"{CONTROL_PREFIX}/health", f"{CONTROL_PREFIX}/openapi.json", DOCS_PATH})
 """These say and change nothing of an account, so they need no token; nor do the files of the page."""
 
@@ -81,7 +79,9 @@ class Callers:
         path = scope["path"]
         if not self._is_our_name(_name_of(headers.get(b"host", b"")), scope):
             return 403, "This exchange is not called by that name."
-        if path != LOGIN_PAGE and _comes_from_another_page(headers):
+        # A browser comes to the login page from the page of an app, as it comes to Kite's. The form on it is its own.
+        opens_login = path == LOGIN_PATH and scope.get("method") == "GET"
+        if not opens_login and _comes_from_another_page(headers):
             return 403, "Pages of other sites may not call this exchange."
         if self._token is not None and _is_control(path):
             given = headers.get(b"authorization", b"")

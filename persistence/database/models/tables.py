@@ -2,7 +2,7 @@
 
 from persistence.database.models.audit import AuditEntry
 from persistence.database.models.base import TableModel
-from persistence.database.models.brokers import BrokerAccount
+from persistence.database.models.brokers import BrokerAccount, BrokerLoginCode
 from persistence.database.models.kept_answers import KeptAnswer
 from persistence.database.models.order_logs import OrderLog
 from persistence.database.models.runs import Intent, Run
@@ -15,6 +15,7 @@ TABLES: tuple[type[TableModel], ...] = (
     Login,
     RefreshToken,
     BrokerAccount,
+    BrokerLoginCode,
     Strategy,
     Run,
     Intent,

@@ -48,6 +48,11 @@ class Runs(Repository):
         statement = select(exists().where(col(Run.user_id) == user_id, col(Run.ended_at).is_(None)))
         return bool(await self._session.scalar(statement))
 
+    async def open_strategies(self, user_id: int) -> Sequence[int]:
+        """The ids of the user's strategies that run."""
+        mine = (col(Run.user_id) == user_id, col(Run.ended_at).is_(None))
+        return (await self._session.scalars(select(col(Run.strategy_id)).where(*mine))).all()
+
     async def add(self, run: Run) -> Run:
         """Store a new run; its id and defaults are set afterwards."""
         self._session.add(run)

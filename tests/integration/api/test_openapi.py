@@ -25,7 +25,9 @@ OPERATIONS = {
     for path, methods in DESCRIPTION["paths"].items()
     for method, operation in methods.items()
 }
-OPEN = {"register", "login", "refresh", "logout", "reset_password", "healthz", "readyz", "metrics"}
+OPEN = {"register", "login", "refresh", "logout", "reset_password", "healthz", "readyz", "metrics"} | {
+    "broker_callback", "open_login_link",  # browsers, which bring a secret of their own
+}  # fmt: skip
 """All that may be asked without an access token. A developer who adds to it has thought about it."""
 
 SECRETS = re.compile(r"secret|password|token|hash|box|(^|_)key$|user_id$", re.IGNORECASE)

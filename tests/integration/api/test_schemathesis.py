@@ -37,8 +37,8 @@ CASES = 300
 NOTHING_TO_VARY = {"healthz", "metrics"}
 """They take no token, no parameter and no body: ten cases are all that there are."""
 
-UNREACHED = {"refresh", "reset_password"}
-"""Neither a refresh token nor a code of the operator can be guessed."""
+UNREACHED = {"refresh", "reset_password", "open_login_link"}
+"""Neither a refresh token, nor a code of the operator or of a login link can be guessed."""
 
 LIFECYCLE = {
     "create_strategy",

@@ -58,6 +58,7 @@ class Tenant:
     ids: dict[str, int]
     words: tuple[str, ...]
     reset_code: str
+    link_code: str
 
     def own(self, field: str) -> Any:
         """What this user would send in a field of that name, or None."""
@@ -91,9 +92,10 @@ async def make_tenant(
     assert run is not None
     assert engine.ledger is not None
     await engine.ledger.record(replace(bought(run), symbol=symbol))
+    link = (await user.call("POST", "/broker/login-link")).json()["login_link"]
     logins = (await user.call("GET", "/auth/logins")).json()["logins"]
     ids = {"strategy_id": strategy_id, "run_id": run.id, "login_id": logins[0]["login_id"]}
-    return Tenant(user, user_id, ids, (user.email, user.paper.user_id, symbol), code)
+    return Tenant(user, user_id, ids, (user.email, user.paper.user_id, symbol), code, httpx.URL(link).params["code"])
 
 
 def fields_of(operation: dict[str, Any]) -> dict[str, Any]:
@@ -115,7 +117,7 @@ async def ask(name: str, tenant: Tenant, ids: dict[str, int]) -> httpx.Response:
     query: dict[str, Any] = {}
     headers = {"Authorization": f"Bearer {tenant.user.tokens['access_token']}"}
     for parameter in operation.get("parameters", ()):
-        value = (HARMLESS | SETTLED | ids).get(parameter["name"])
+        value = (HARMLESS | SETTLED | {"code": tenant.link_code} | ids).get(parameter["name"])
         if value is None or parameter["in"] == "path":
             continue
         (headers if parameter["in"] == "header" else query)[parameter["name"]] = str(value)

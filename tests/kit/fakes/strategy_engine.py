@@ -1,6 +1,7 @@
 """An engine without Ray: remembers what it was asked, and records what comes of it through the real ledger."""
 
 import asyncio
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -18,6 +19,7 @@ class FakeEngine:
     flat_on_stop: bool = True
     running: dict[int, int] = field(default_factory=dict)
     expected: list[int] = field(default_factory=list)
+    asked_broker: list[int] = field(default_factory=list)
     ensured: list[tuple[int, int]] = field(default_factory=list)
     word: WordTaken = field(default_factory=lambda: WordTaken(done=True, held=10))
     words: list[tuple[str, int]] = field(default_factory=list)
@@ -30,6 +32,10 @@ class FakeEngine:
     def expect_start(self, strategy_id: int) -> None:
         """Remembered."""
         self.expected.append(strategy_id)
+
+    def ask_broker_now(self, strategy_ids: Collection[int]) -> None:
+        """Remembered."""
+        self.asked_broker += strategy_ids
 
     async def ensure_running(self, run_id: int, strategy_id: int) -> None:
         """One entry per strategy, however often it is called."""

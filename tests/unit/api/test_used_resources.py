@@ -5,6 +5,7 @@ from typing import Any, get_type_hints
 import pytest
 
 from api.bootstrap import Resources
+from api.brokers import login_routes as broker_logins
 from api.brokers import routes as brokers
 from api.events import routes as events
 from api.operations import routes as operations
@@ -13,7 +14,7 @@ from api.timeline import routes as timeline
 from api.users import dependencies as users_dependencies
 from api.users import routes as users
 
-USED = [module.Used for module in (brokers, events, operations, strategies, timeline, users)]
+USED = [module.Used for module in (brokers, broker_logins, events, operations, strategies, timeline, users)]
 
 
 @pytest.mark.parametrize(

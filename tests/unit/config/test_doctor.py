@@ -10,9 +10,11 @@ from config.commands.doctor import (
     judge_database_ways,
     judge_gateways,
     judge_node,
+    judge_public_address,
     judge_room,
 )
 from config.ray_settings import CLUSTER_SETTINGS, RAY_SETTINGS
+from config.settings import Broker, Settings
 
 OURS = ("3.11.7", "2.60.0")
 GOOD = {name: value for name, value in RAY_SETTINGS.items() if name.startswith("RAY_")}
@@ -143,3 +145,24 @@ def test_a_way_to_a_database_that_others_could_read_or_imitate_is_said(
 )
 def test_a_disk_that_fills_up_is_told_before_the_database_ends(free: int, level: Level) -> None:
     assert judge_room(free).level is level
+
+
+@pytest.mark.parametrize(
+    ("public_url", "broker", "level"),
+    [
+        ("https://trade.example", "kite", Level.OK),
+        ("http://trade.example", "kite", Level.FAILURE),  # Kite takes no such redirect URL
+        ("", "kite", Level.WARNING),
+        ("http://127.0.0.1:8000", "kite", Level.WARNING),
+        ("", "paper", Level.OK),
+        ("http://trade.example", "paper", Level.WARNING),
+        ("https://trade.example/api", "paper", Level.OK),
+    ],
+)
+def test_where_kite_is_offered_browsers_must_come_back_over_https(
+    public_url: str, broker: Broker, level: Level
+) -> None:
+    found = judge_public_address(Settings(_env_file=None, public_url=public_url, brokers=(broker,)))
+    assert found.level is level
+    if level is Level.OK and public_url:
+        assert f"{public_url}/broker/callback" in found.sentence

@@ -29,6 +29,7 @@ OF_NO_TENANT = {"alembic_version", "invitations"}
 TENANT_TABLES = (
     "users", "logins", "refresh_tokens", "broker_accounts", "strategies", "runs", "intents", "order_logs", "audit_log",
     "kept_answers",
+    "broker_login_codes",
 )  # fmt: skip
 OWN = {"users": "id = :me", "intents": "run_id IN (SELECT id FROM runs WHERE user_id = :me)"}
 """How the rows of a user are found, where it is not by `user_id`."""
@@ -39,17 +40,20 @@ WRITABLE = {
     "logins": "ended_at = now(), last_used_at = now(), last_address = '', confirmed_at = now()",
     "refresh_tokens": "used_at = now()",
     "broker_accounts": "secrets_box = ''",
+    "broker_login_codes": "taken_at = now(), outcome = 'connected'",
     "strategies": "quantity = 1",
     "runs": "state = '{}'",
     "kept_answers": "answer = ''",
 }
-DELETABLE = ("refresh_tokens", "broker_accounts", "strategies", "kept_answers")
+DELETABLE = ("refresh_tokens", "broker_accounts", "broker_login_codes", "strategies", "kept_answers")
 NEW_ROWS = {
     "logins": "(id, user_id, started_at) VALUES (gen_random_uuid(), :user, now())",
     "refresh_tokens": "(user_id, login_id, token_hash, issued_at, expires_at) "
     "VALUES (:user, (SELECT gen_random_uuid()), sha256(random()::text::bytea), now(), now() + interval '1 day')",
     "broker_accounts": "(user_id, broker, broker_user_id, api_key_hint, secrets_box, key_version, token_obtained_at) "
     "VALUES (:user, 'paper', 'AB1', '', '', '', now())",
+    "broker_login_codes": "(user_id, broker_account_id, kind, code_hash, created_at, expires_at) "
+    "VALUES (:user, :account, 'state', sha256(random()::text::bytea), now(), now() + interval '1 hour')",
     "strategies": "(user_id, exchange, tradingsymbol, instrument_token, product, buy_time, sell_time, stop_loss_paise, "
     "quantity) VALUES (:user, 'NSE', 'INFY', 1, 'MIS', '09:30', '15:10', 100, 1)",
     "runs": "(user_id, strategy_id, broker_account_id, tag_key, buy_at, sell_at, stop_loss_paise, quantity, product) "
@@ -76,7 +80,10 @@ async def theirs(sessions: Sessions) -> Run:
 
 async def tenant_with_everything(sessions: Sessions) -> Run:
     run = await new_run(sessions)
-    values = {"user": run.user_id, "strategy": run.strategy_id, "run": run.id, "hash": secrets.token_bytes(32)}
+    values = {
+        "user": run.user_id, "strategy": run.strategy_id, "run": run.id, "account": run.broker_account_id,
+        "hash": secrets.token_bytes(32),
+    }  # fmt: skip
     async with transaction(sessions) as session:
         for statement in (
             (
@@ -90,6 +97,7 @@ async def tenant_with_everything(sessions: Sessions) -> Run:
             ),
             "INSERT INTO audit_log (user_id, action) VALUES (:user, 'login')",
             f"INSERT INTO kept_answers {NEW_ROWS['kept_answers']}",
+            f"INSERT INTO broker_login_codes {NEW_ROWS['broker_login_codes']}",
         ):
             await session.execute(text(statement), values)
     return run
