@@ -16,8 +16,8 @@ from urllib.parse import urlencode
 import structlog
 from redis.asyncio import Redis
 
+from api.base.answers.translations import code_of
 from api.base.errors import ApiError, InvalidField
-from api.base.translations import code_of
 from api.brokers.login_pages import CONNECTED, NOT_GOOD, UNDER_WAY
 from api.brokers.service import BrokerService, ConnectRequest
 from broker.errors import BrokerError, BrokerUnreachable

@@ -6,8 +6,8 @@ from typing import Any
 
 from starlette.responses import HTMLResponse
 
-from api.base.html_page import html_page, html_text
-from api.base.problems import problem_response
+from api.base.answers.html_page import html_page, html_text
+from api.base.answers.problems import problem_response
 from broker.exchange_time import IST
 
 CONNECTED, CANCELLED, NO_STATE, NOT_GOOD, UNDER_WAY = "connected", "cancelled", "no_state", "not_good", "under_way"

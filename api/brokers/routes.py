@@ -5,10 +5,10 @@ from typing import Annotated, Protocol
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import SecretStr
 
+from api.base.answers.problems import problems
 from api.base.clock import utc_now
 from api.base.dependencies import resources
 from api.base.errors import InvalidField
-from api.base.problems import problems
 from api.brokers.browser_logins import BrowserLogins
 from api.brokers.schemas import (
     BrokerConnectAnswer,

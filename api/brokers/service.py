@@ -9,8 +9,8 @@ from typing import Any
 import structlog
 
 from actors.ports.engine import StrategyEngine
+from api.base.answers.translations import code_of
 from api.base.errors import ApiError, InvalidField, unauthorized
-from api.base.translations import code_of
 from api.brokers.broker_threads import Asker, BrokerCalls
 from api.brokers.connect_throttle import ConnectThrottle, too_many_connects
 from api.brokers.lookups import credentials_of, is_past_its_morning, proxy_at

@@ -11,11 +11,11 @@ from fastapi.responses import JSONResponse, Response
 from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 
+from api.base.answers.sentences import sentence_of_fault
+from api.base.answers.translations import RETRY_AFTER_S, TRANSLATIONS
 from api.base.errors import ApiError, ClientLeft, FieldProblem, InvalidField, InvalidRequest
 from api.base.fields import NO_NUL
 from api.base.idempotency import REPLAYED, Repeated
-from api.base.sentences import sentence_of_fault
-from api.base.translations import RETRY_AFTER_S, TRANSLATIONS
 
 log = structlog.stdlib.get_logger(__name__)
 

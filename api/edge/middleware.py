@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.base.html_page import PAGE_POLICY
+from api.base.answers.html_page import PAGE_POLICY
 from api.base.idempotency import IDEMPOTENCY_KEY, REPLAYED
 from api.base.metrics import Metrics, MetricsMiddleware
 from api.edge.admission import Admission, UserOf

@@ -9,8 +9,8 @@ from typing import Annotated, Any, Protocol
 from fastapi import APIRouter, Depends, Header, Query
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
+from api.base.answers.problems import problem_response
 from api.base.dependencies import resources
-from api.base.problems import problem_response
 from api.events.reader import PushedEvent
 from api.events.schemas import EventId, EventsQuery, SnapshotEnd, StrategyDeleted, StreamReplaced
 from api.events.streams import EventsService

@@ -1,7 +1,7 @@
 """The OpenAPI document: what FastAPI derives from the routes, and what holds for all of them.
 
-Routes name only what is particular to them (`api.base.problems`). Added here: the errors that follow from having a
-token, a body or a rate limit, the headers of every answer, summaries, examples, and links between the operations.
+Routes name only what is particular to them (`api.base.answers.problems`). Added here: the errors that follow from
+having a token, a body or a rate limit, the headers of every answer, summaries, examples, and links between operations.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,8 +10,8 @@ from typing import Any
 from fastapi.openapi.utils import get_openapi
 from starlette.routing import BaseRoute
 
+from api.base.answers.problems import problem_response
 from api.base.idempotency import IDEMPOTENCY_KEY, REPLAYED
-from api.base.problems import problem_response
 from api.openapi.examples import EVENT_STREAM, EXAMPLES, error_example
 
 Json = dict[str, Any]

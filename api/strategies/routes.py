@@ -4,11 +4,11 @@ from typing import Annotated, Protocol
 
 from fastapi import APIRouter, Depends, Query, Response
 
+from api.base.answers.problems import problems
 from api.base.dependencies import PageQuery, Paging, resources
 from api.base.fields import StrategyStatusWord, Symbol
 from api.base.idempotency import Keyed
 from api.base.path_id import PathId
-from api.base.problems import problems
 from api.strategies.held_and_closed import WordService
 from api.strategies.schemas import (
     OrderLogPage,

@@ -4,9 +4,9 @@ from typing import Annotated, Protocol
 
 from fastapi import APIRouter, Depends, Query
 
+from api.base.answers.problems import problems
 from api.base.dependencies import resources
 from api.base.path_id import PathId
-from api.base.problems import problems
 from api.timeline.reader import read_timeline
 from api.timeline.schemas import StrategyTimeline, TimelineQuery
 from api.users.dependencies import UserId

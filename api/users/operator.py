@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from pydantic import SecretStr, TypeAdapter, ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from api.base.answers.sentences import sentence_of_fault
 from api.base.email_addresses import NOT_AN_ADDRESS, Email
-from api.base.sentences import sentence_of_fault
 from api.users.passwords.hashing import Passwords
 from api.users.schemas import RegisterRequest
 from api.users.tokens import code_hash, new_code

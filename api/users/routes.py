@@ -4,9 +4,9 @@ from typing import Annotated, Protocol
 
 from fastapi import APIRouter, Depends, Response
 
+from api.base.answers.problems import problems
 from api.base.dependencies import Paging, resources
 from api.base.path_id import PathId
-from api.base.problems import problems
 from api.users.auth_service import AuthService
 from api.users.dependencies import Address, Claims, PasswordPlace, RequestClient, UserId
 from api.users.login_tokens import IssuedTokens

@@ -132,7 +132,7 @@ def _try_lock(descriptor: int, kind: int) -> bool:
 def _read(descriptor: int) -> RunningStack | None:
     try:
         content = json.loads(os.pread(descriptor, 65536, 0))
-        sound = _KINDS == {name: type(value) for name, value in content.items()}
+        sound = {name: type(value) for name, value in content.items()} == _KINDS
         return RunningStack(**content) if sound and 0 <= content["pid"] <= _LAST_PID else None
     except (ValueError, TypeError, AttributeError, RecursionError):
         return None

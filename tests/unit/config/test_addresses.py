@@ -50,3 +50,15 @@ def test_an_address_of_ipv6_is_shown_in_brackets() -> None:
     stack = Stack(settings(api_host="::1", api_port=18000))
     assert stack.urls["API"] == "http://[::1]:18000"
     assert Stack(settings(api_host="::", api_port=18000)).urls["API"] == "http://[::1]:18000"
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["trade.example", "ftp://trade.example", "https://", "https://a:b@trade.example", "https://trade.example/?a=b",
+     "https://trade.example/#a", "https://trade.example/a b"],
+)  # fmt: skip
+def test_the_public_address_is_one_that_a_path_can_be_put_behind(address: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        load_settings(secrets="optional", env_file=None, public_url=address)
+    (problem,) = refused.value.problems
+    assert problem.startswith("TRADEACTORS_PUBLIC_URL must ")

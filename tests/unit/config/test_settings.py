@@ -391,16 +391,6 @@ def test_where_real_orders_go_out_only_the_invited_register_unless_it_is_set(
     assert load(brokers=brokers, registration=registration).registration_mode == mode
 
 
-@pytest.mark.parametrize(
-    "address",
-    ["trade.example", "ftp://trade.example", "https://", "https://a:b@trade.example", "https://trade.example/?a=b",
-     "https://trade.example/#a", "https://trade.example/a b"],
-)  # fmt: skip
-def test_the_public_address_is_one_that_a_path_can_be_put_behind(address: str) -> None:
-    (problem,) = problems_of(public_url=address)
-    assert problem.startswith("TRADEACTORS_PUBLIC_URL must be an ")
-
-
 def test_without_a_public_address_browsers_come_back_to_this_machine() -> None:
     assert load(api_port=9000).callback_url == "http://127.0.0.1:9000/broker/callback"
     assert load(public_url="https://trade.example/api/").callback_url == "https://trade.example/api/broker/callback"

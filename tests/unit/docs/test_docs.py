@@ -11,7 +11,7 @@ import pytest
 from pydantic import SecretStr
 
 from api.app import create_app
-from api.base.translations import TRANSLATIONS
+from api.base.answers.translations import TRANSLATIONS
 from api.edge import error_handlers
 from config.settings import Settings
 
@@ -49,6 +49,7 @@ def test_every_module_stands_on_a_floor() -> None:
 
 def test_a_room_can_be_seen_at_one_look() -> None:
     rooms = {path.parent for house in HOUSES for path in (ROOT / house).rglob("__init__.py")}
+    rooms.discard(ROOT / "persistence" / "migrations" / "versions")  # one after another, each of its time
     files = {str(room.relative_to(ROOT)): len(list(room.glob("*.py"))) - 1 for room in rooms}
     assert {room: count for room, count in files.items() if count > 12} == {}
     assert [room for room in rooms if not (room / "__init__.py").read_text(encoding="utf-8").strip()] == []

@@ -51,8 +51,7 @@ async def login_link(user: ApiUser) -> str:
 
 def here(url: str) -> str:
     """Path and query of an address, for a client of the application."""
-    parts = urlsplit(url)
-    return f"{parts.path}?{parts.query}"
+    return "{0.path}?{0.query}".format(urlsplit(url))
 
 
 async def logged_in(user: ApiUser) -> str:
@@ -371,16 +370,14 @@ async def test_a_login_begins_while_no_broker_answers(trader: ApiUser, settings:
     async with serving(settings, engine, paper_root="http://127.0.0.1:9") as client:
         url = await login_page(at(trader, client))
         assert url.startswith("http://127.0.0.1:9/connect/login?")
-        link = await login_link(at(trader, client))
-        assert (await client.get(here(link))).status_code == 303
+        assert (await client.get(here(await login_link(at(trader, client))))).status_code == 303
 
 
 async def test_links_and_redirect_urls_have_the_public_address(
     trader: ApiUser, settings: Settings, engine: FakeEngine
 ) -> None:
     async with serving(settings, engine, public_url="https://trade.example/api") as client:
-        user = at(trader, client)
-        told = (await user.call("GET", "/broker/login-url?return=app")).json()
+        told = (await (user := at(trader, client)).call("GET", "/broker/login-url?return=app")).json()
         assert told["redirect_url"] == "https://trade.example/api/broker/callback"
         assert (await login_link(user)).startswith("https://trade.example/api/broker/login?code=")
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from api.app import create_app
-from api.base.sentences import NOT_ACCEPTABLE
+from api.base.answers.sentences import NOT_ACCEPTABLE
 from config.settings import Settings
 from tests.integration.api_user import ApiUser
 

@@ -121,6 +121,7 @@ async def test_every_route_but_the_public_ones_needs_a_token(client: httpx.Async
         "/auth/refresh",
         "/auth/logout",
         "/auth/reset",
+        "/broker/callback",
         "/healthz",
         "/readyz",
         "/metrics",

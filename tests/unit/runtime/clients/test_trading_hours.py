@@ -76,5 +76,5 @@ def test_a_file_that_cannot_be_used_stops_the_start_with_one_sentence(
     outcome = CliRunner().invoke(app, [command])
     assert outcome.exit_code == 1
     (sentence,) = outcome.output.strip().splitlines()
-    assert sentence.startswith(f"TRADEACTORS_CALENDAR_OVERRIDES {file}: 2026-12-05 must be")
+    assert sentence.startswith(f"TRADEACTORS_CALENDAR_OVERRIDES {file}, line 1: 2026-12-05: ")
     assert sentence.endswith('or hours such as "18:00-19:15" or "09:15-10:00, 11:45-12:40".')

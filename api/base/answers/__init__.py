@@ -1,0 +1,1 @@
+"""What answers are made of: problem documents, sentences for faults, translations of errors, pages."""
