@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from config.ray_settings import TOKEN_FILE
+from config.ray_settings import STARTING_NICENESS, TOKEN_FILE, may_take_priority_back
 from config.stack.stack import Part
 from tests.kit.stack import running_stack
 
@@ -62,7 +62,7 @@ def test_a_second_process_joins_ray_with_the_token_and_only_this_machine_can_rea
         assert done.returncode == 0, done.stderr
         seen = json.loads(done.stdout)
         assert seen == {
-            "nice": os.nice(0),
+            "nice": os.nice(0) + (STARTING_NICENESS if may_take_priority_back() else 0),
             "data_dir": str(stack.settings.data_dir),
             "secret": False,
             "ip": "127.0.0.1",

@@ -122,6 +122,7 @@ async def test_every_route_but_the_public_ones_needs_a_token(client: httpx.Async
         "/auth/logout",
         "/auth/reset",
         "/broker/callback",
+        "/broker/login",
         "/healthz",
         "/readyz",
         "/metrics",
