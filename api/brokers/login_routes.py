@@ -18,6 +18,7 @@ from persistence.errors import DatabaseBusy, DatabaseUnavailable
 router = APIRouter(prefix="/broker", tags=["broker"])
 
 _REQUEST_TOKEN = re.compile(r"[!-~]{1,256}")
+_NO_NUL = {"pattern": r"^[^\u0000]*$"}
 _SHOWN = re.compile(r"[A-Za-z0-9]{1,128}")
 
 
@@ -35,10 +36,12 @@ class CallbackQuery(Request):
 
     model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
 
-    status: str = Field(default="", description="`success`, or anything else: the login was cancelled")
-    request_token: str = Field(default="", description="good once, for some minutes")
-    state: str = Field(default="", description="that of the login page's address")
-    action: str = Field(default="", description="`login`")
+    status: str = Field(
+        default="", description="`success`, or anything else: the login was cancelled", json_schema_extra=_NO_NUL
+    )
+    request_token: str = Field(default="", description="good once, for some minutes", json_schema_extra=_NO_NUL)
+    state: str = Field(default="", description="that of the login page's address", json_schema_extra=_NO_NUL)
+    action: str = Field(default="", description="`login`", json_schema_extra=_NO_NUL)
 
 
 class LinkQuery(Request):
@@ -46,7 +49,7 @@ class LinkQuery(Request):
 
     model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
 
-    code: str = Field(default="", description="the secret of the link")
+    code: str = Field(default="", description="the secret of the link", json_schema_extra=_NO_NUL)
 
 
 @router.get(

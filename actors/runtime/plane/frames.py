@@ -236,4 +236,7 @@ def _microseconds(at: datetime) -> int:
 
 
 def _instant(microseconds: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=microseconds)
+    try:
+        return _EPOCH + timedelta(microseconds=microseconds)
+    except OverflowError as error:
+        raise FrameRefused("no time that a calendar has") from error

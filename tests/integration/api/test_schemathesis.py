@@ -76,6 +76,7 @@ def report(postgres_url: str, redis_url: str, paper: PaperExchange, tmp_path_fac
         "api_rate_per_minute": 0,
         "api_requests_at_once": 0,
         "auth_rate_per_minute": 0,
+        "starts_per_minute": 0,
         "max_strategies": 100_000,
         "max_running": 100_000,
     }
