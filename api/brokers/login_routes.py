@@ -5,6 +5,7 @@ from typing import Annotated, Protocol
 
 from fastapi import APIRouter, Depends, Query
 from pydantic import ConfigDict, Field
+from pydantic.config import JsonDict
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from api.base.dependencies import resources
@@ -18,7 +19,7 @@ from persistence.errors import DatabaseBusy, DatabaseUnavailable
 router = APIRouter(prefix="/broker", tags=["broker"])
 
 _REQUEST_TOKEN = re.compile(r"[!-~]{1,256}")
-_NO_NUL = {"pattern": r"^[^\u0000]*$"}
+_NO_NUL: JsonDict = {"pattern": r"^[^\u0000]*$"}
 _SHOWN = re.compile(r"[A-Za-z0-9]{1,128}")
 
 
