@@ -5,11 +5,11 @@ Logins that have ended are deleted, and answers of more than a day ago. Nothing 
 strategies, runs and intents are kept.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from persistence.database.engine import Sessions, transaction
@@ -112,13 +112,7 @@ async def forget_logins(sessions: Sessions, before: datetime) -> int:
         "LIMIT :batch FOR UPDATE SKIP LOCKED) "
         "RETURNING id"
     )
-    forgotten = 0
-    while True:
-        async with transaction(sessions) as session:
-            gone = len((await session.scalars(forget, {"before": before, "batch": _BATCH})).all())
-        forgotten += gone
-        if gone < _BATCH:
-            return forgotten
+    return await _delete_in_batches(sessions, forget, {"before": before})
 
 
 async def forget_answers(sessions: Sessions) -> int:
@@ -131,13 +125,18 @@ async def forget_answers(sessions: Sessions) -> int:
         "DELETE FROM kept_answers WHERE (user_id, key_hash) IN (SELECT user_id, key_hash FROM kept_answers "
         "WHERE kept_at <= now() - :kept_for LIMIT :batch FOR UPDATE SKIP LOCKED) RETURNING user_id"
     )
-    forgotten = 0
+    return await _delete_in_batches(sessions, forget, {"kept_for": KEPT_FOR})
+
+
+async def _delete_in_batches(sessions: Sessions, delete: TextClause, values: Mapping[str, object]) -> int:
+    """Delete what a statement with the bound `:batch` finds, in a transaction for each batch; how many rows."""
+    deleted = 0
     while True:
         async with transaction(sessions) as session:
-            gone = len((await session.scalars(forget, {"kept_for": KEPT_FOR, "batch": _BATCH})).all())
-        forgotten += gone
+            gone = len((await session.scalars(delete, {**values, "batch": _BATCH})).all())
+        deleted += gone
         if gone < _BATCH:
-            return forgotten
+            return deleted
 
 
 async def _old_partitions(

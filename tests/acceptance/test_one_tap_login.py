@@ -3,17 +3,13 @@
 from urllib.parse import urlsplit
 
 from tests.kit.login_form import Browser
-from tests.kit.trader import Deployment, Trader
+from tests.kit.trader import Deployment, Running, Trader
 
 
-def test_the_link_of_a_message_logs_in_and_the_exit_that_waited_leaves(deployment: Deployment, trader: Trader) -> None:
-    deployment.exchange.set_price("NSE:SBIN", 800.00)
-    strategy = trader.strategy("SBIN", buy_in=2, stop_loss=790.00)
-    strategy.until_position("bought")
-    deployment.exchange.expire_token(trader.account.user_id)
-    strategy.set_price(789.00)
-    strategy.until(lambda s: s["status_detail"] == "broker_session_expired")
-
+def test_the_link_of_a_message_logs_in_and_the_exit_that_waited_leaves(
+    deployment: Deployment, trader: Trader, without_login: Running
+) -> None:
+    strategy = without_login
     link = trader.ok("POST", "/broker/login-link")["login_link"]
     assert link.startswith(f"{deployment.api_url}/broker/login?code=")
     browser = Browser()

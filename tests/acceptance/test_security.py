@@ -14,7 +14,7 @@ import httpx
 from config.secret_store import read_secrets
 from config.stack.stack import Stack
 from tests.kit.paper import eventually
-from tests.kit.trader import Deployment, Trader, at_once
+from tests.kit.trader import Deployment, Running, Trader, at_once
 
 
 def test_secrets_in_logs_redis_database_processes_and_dashboard(
@@ -57,13 +57,10 @@ def test_encryption_key_rotated_under_a_running_strategy(deployment: Deployment,
     assert (strategy.sides(), strategy.net()) == (["BUY", "SELL"], 0)
 
 
-def test_broker_token_that_expires_while_a_position_is_held(deployment: Deployment, trader: Trader) -> None:
-    deployment.exchange.set_price("NSE:SBIN", 800.00)
-    strategy = trader.strategy("SBIN", buy_in=2, stop_loss=790.00)
-    strategy.until_position("bought")
-    deployment.exchange.expire_token(trader.account.user_id)
-    strategy.set_price(789.00)
-    strategy.until(lambda s: s["status_detail"] == "broker_session_expired")
+def test_broker_token_that_expires_while_a_position_is_held(
+    deployment: Deployment, trader: Trader, without_login: Running
+) -> None:
+    strategy = without_login
     request_token = deployment.exchange.request_token(trader.account.user_id)
     trader.ok("POST", "/broker/connect", {"request_token": request_token})
     assert strategy.until_stopped(60)["position"] == "exited_by_sl"

@@ -2,15 +2,14 @@
 
 import asyncio
 import secrets
-from collections.abc import Iterator
 
 import pytest
 from alembic import command
-from sqlalchemy import Engine, create_engine, inspect, text
+from sqlalchemy import Engine, inspect, text
 
 from persistence.database.engine import Sessions, tenant_transaction
 from persistence.database.repositories.kept_answers import KeptAnswers
-from tests.integration.persistence.database.new_database import database_of_before, new_database
+from tests.integration.persistence.database.new_database import database_of_before
 from tests.integration.rows import new_user
 
 pytest_plugins = ["tests.integration.fixtures"]
@@ -21,15 +20,6 @@ KEEP = (
     "SELECT id, sha256('key'), sha256('request'), 201, '{}' FROM users"
 )
 REQUEST = b"r" * 32
-
-
-@pytest.fixture
-def database(postgres_url: str) -> Iterator[Engine]:
-    """An empty database."""
-    with new_database(postgres_url) as url:
-        engine = create_engine(url)
-        yield engine
-        engine.dispose()
 
 
 def test_the_table_comes_and_goes_and_comes_again(database: Engine) -> None:

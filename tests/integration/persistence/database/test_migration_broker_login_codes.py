@@ -1,12 +1,9 @@
 """Migration 0015 on a database that is in use: what was there stays, and codes go with the connection they are for."""
 
-from collections.abc import Iterator
-
-import pytest
 from alembic import command
-from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy import Connection, Engine, text
 
-from tests.integration.persistence.database.new_database import database_of_before, new_database
+from tests.integration.persistence.database.new_database import database_of_before
 from tests.integration.persistence.database.test_log_partitions import OLD_ROWS, contents
 
 BEFORE, REVISION = "0013", "0015"
@@ -15,15 +12,6 @@ INSERT INTO broker_login_codes (user_id, broker_account_id, kind, code_hash, cre
 SELECT user_id, id, kind, sha256((id || kind)::bytea), now(), now() + interval '1 hour'
 FROM broker_accounts, (VALUES ('state'), ('link')) AS kinds (kind)
 """
-
-
-@pytest.fixture
-def database(postgres_url: str) -> Iterator[Engine]:
-    """An empty database."""
-    with new_database(postgres_url) as url:
-        engine = create_engine(url)
-        yield engine
-        engine.dispose()
 
 
 def codes(connection: Connection) -> int:

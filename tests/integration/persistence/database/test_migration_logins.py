@@ -1,12 +1,9 @@
 """Migration 0002 on a database that is in use: it logs no user out, and no revoked token comes back."""
 
-from collections.abc import Iterator
-
-import pytest
 from alembic import command
-from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy import Connection, Engine, text
 
-from tests.integration.persistence.database.new_database import database_of_before, new_database
+from tests.integration.persistence.database.new_database import database_of_before
 
 FAMILIES = """
 INSERT INTO users (email, password_hash) VALUES ('asha@example.com', 'x');
@@ -19,15 +16,6 @@ FROM users, (VALUES
     ('stolen'::bytea, '00000000-0000-0000-0000-00000000000b', '2026-11-22', '2026-11-23')
 ) AS wanted (token, family, issued_at, revoked_at);
 """
-
-
-@pytest.fixture
-def database(postgres_url: str) -> Iterator[Engine]:
-    """An empty database."""
-    with new_database(postgres_url) as url:
-        engine = create_engine(url)
-        yield engine
-        engine.dispose()
 
 
 def test_families_of_refresh_tokens_become_logins_and_back(database: Engine) -> None:

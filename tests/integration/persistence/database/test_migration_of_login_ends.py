@@ -1,12 +1,9 @@
 """Migrations 0010 and 0011 on a database that is in use: logins go on, with what is known of their use."""
 
-from collections.abc import Iterator
-
-import pytest
 from alembic import command
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Engine, text
 
-from tests.integration.persistence.database.new_database import database_of_before, new_database
+from tests.integration.persistence.database.new_database import database_of_before
 
 LOGINS = """
 INSERT INTO users (email, password_hash) VALUES ('asha@example.com', 'x');
@@ -27,15 +24,6 @@ SELECT right(id::text, 1), last_address, started_at::date::text, last_used_at::d
        confirmed_at = started_at, user_agent, ended_at IS NULL
 FROM logins ORDER BY id
 """
-
-
-@pytest.fixture
-def database(postgres_url: str) -> Iterator[Engine]:
-    """An empty database."""
-    with new_database(postgres_url) as url:
-        engine = create_engine(url)
-        yield engine
-        engine.dispose()
 
 
 def test_logins_of_before_go_on_from_when_their_tokens_were_last_renewed(database: Engine) -> None:

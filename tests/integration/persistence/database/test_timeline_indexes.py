@@ -1,12 +1,9 @@
 """Migration 0012 on a database that is in use: every month of the order log is indexed by what pages are sorted by."""
 
-from collections.abc import Iterator
-
-import pytest
 from alembic import command
-from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy import Connection, Engine, text
 
-from tests.integration.persistence.database.new_database import database_of_before, new_database
+from tests.integration.persistence.database.new_database import database_of_before
 from tests.integration.persistence.database.test_log_partitions import OLD_ROWS, contents
 
 BY_PAGES = {"user_id, strategy_id, occurred_at, id", "run_id, leg, seq", "run_id, occurred_at, id"}
@@ -18,15 +15,6 @@ JOIN pg_attribute AS columns ON columns.attrelid = pg_index.indexrelid
 WHERE month.relname LIKE 'order\\_logs%' AND NOT pg_index.indisprimary
 GROUP BY month.relname, pg_index.indexrelid
 """
-
-
-@pytest.fixture
-def database(postgres_url: str) -> Iterator[Engine]:
-    """An empty database."""
-    with new_database(postgres_url) as url:
-        engine = create_engine(url)
-        yield engine
-        engine.dispose()
 
 
 def indexes(connection: Connection) -> dict[str, set[str]]:
