@@ -17,7 +17,7 @@ from config.secret_store import SECRETS_FILE, StoredSecrets, as_file, locked_sec
 from config.settings import PREFIX, Settings
 from config.stack.completeness import refuse_incomplete, system_identifier
 from config.stack.data_directory import RunningStack, find_running_stack
-from config.stack.postgres import DATABASE, postgres_version
+from config.stack.postgres import DATABASE, forget_variables_of_libpq, postgres_version
 from config.stack.postgres_alone import postgres_alone
 from persistence.secrets.encryption import decode_key, key_version
 
@@ -51,6 +51,7 @@ def make_backup(settings: Settings, target: Path, *, replace_old: bool = False) 
             f"{PREFIX}DATABASE_URL is set: the database is not TradeActors' own. Back it up with pg_dump, as "
             "docs/operations.md says."
         )
+    forget_variables_of_libpq()
     _refuse_place(settings.data_dir, target, replace_old=replace_old)
     running = find_running_stack(settings.data_dir)
     try:

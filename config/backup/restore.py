@@ -22,7 +22,7 @@ from config.settings import PREFIX, Settings
 from config.stack.completeness import UNFINISHED_RESTORE
 from config.stack.data_directory import LOCK_FILE, AlreadyRunningError, DataDirectoryLock, find_running_stack
 from config.stack.guarded_process import StackError
-from config.stack.postgres import DATABASE, postgres_version
+from config.stack.postgres import DATABASE, forget_variables_of_libpq, postgres_version
 from config.stack.postgres_alone import postgres_alone
 from persistence.database.engine import knows_revision
 from persistence.journal.restored_runs import mark_restored_runs
@@ -56,6 +56,7 @@ def restore_backup(settings: Settings, source: Path, *, move_aside: bool = False
             f"{PREFIX}DATABASE_URL is set: the database is not TradeActors' own. Restore it with pg_restore, as "
             "docs/operations.md says."
         )
+    forget_variables_of_libpq()
     calendars_of(settings)
     with open_backup(source) as backup:
         _refuse_later_versions(backup.manifest)

@@ -15,8 +15,8 @@ _GAPS_SHOWN = 5
 class Understanding:
     """What a file was taken for. `zone` is None where the times say theirs; `dropped` counts rows by the reason.
 
-    `first` and `last` are the starts of the first and the last bar, in the exchange's zone; `stamps_because`: what
-    shows that stamps are ends, where nobody has said it; `rounded` counts bars whose prices had the noise of floats; `days`
+    `first` and `last` are the starts of the first and the last bar, in the exchange's zone. `stamps_because` tells what
+    shows that stamps are ends, where nobody said it. `rounded` counts bars whose prices had the noise of floats; `days`
     those of the whole file; `left_out` the bars outside of the session.
     """
 

@@ -231,7 +231,7 @@ def test_times_that_a_changed_clock_makes_unclear_are_refused(tmp_path: Path, at
         ),
         (
             b'[["\\ud83d", 1, 2, 1, 1]]',
-            "candle 1: '\ufffd' is no time; times are read as 2019-07-09 09:15, as 09-07-2019 09:15, or in Unix seconds",
+            "candle 1: '\ufffd' is no time; cut it out, if it is no bar",
         ),
         (b'[["2019-07-09T09:15:00+0530", [], 2, 1, 1]]', "candle 1: it holds more than texts and numbers"),
         (b'[["2019-07-09T09:15:00+0530", true, 2, 1, 1]]', "candle 1: it holds more than texts and numbers"),
@@ -280,10 +280,7 @@ def test_a_file_that_cannot_be_opened_is_refused(tmp_path: Path) -> None:
 
 
 def test_what_a_terminal_would_act_on_is_not_repeated(tmp_path: Path) -> None:
-    assert (
-        refusal(tmp_path, ours(f"\x1b[2J,{GOOD}"))
-        == "line 2: '\ufffd[2J' is no time; times are read as 2019-07-09 09:15, as 09-07-2019 09:15, or in Unix seconds"
-    )
+    assert refusal(tmp_path, ours(f"\x1b[2J,{GOOD}")).startswith("line 2: '\ufffd[2J' is no time; ")
 
 
 def a_zip(*names: str, data: bytes = b"") -> bytes:
