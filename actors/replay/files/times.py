@@ -71,7 +71,7 @@ class TimeReader:
         if len(text) > _LONGEST:
             raise _no_time(text)
         if digits := _DIGITS.fullmatch(text):
-            return datetime(*(int(digits[part] or 0) for part in _PARTS))  # type: ignore[arg-type,misc] # noqa: DTZ001
+            return datetime(*(int(digits[part] or 0) for part in _PARTS))  # type: ignore[arg-type] # noqa: DTZ001
         if unix := _UNIX.fullmatch(text):
             return datetime.fromtimestamp(int(unix[1]), UTC)
         for form in _WRITTEN:
