@@ -16,7 +16,7 @@ class Understanding:
     """What a file was taken for. `zone` is None where the times say theirs; `dropped` counts rows by the reason.
 
     `first` and `last` are the starts of the first and the last bar, in the exchange's zone. `stamps_because` tells what
-    shows that stamps are ends, where the user did not say it. `rounded` counts bars whose prices had the noise of floats; `days`
+    shows that stamps are ends, unless the user did. `rounded` counts bars whose prices had the noise of floats; `days`
     those of the whole file; `left_out` the bars outside of the session.
     """
 
