@@ -158,7 +158,7 @@ async def open_resources(settings: Settings, engine: StrategyEngine | None) -> A
             brokers=brokers,
             browser_logins=BrowserLogins(settings, sessions, brokers, redis, utc_now),
             lookups=lookups,
-            strategies=StrategyService(settings, sessions, mirror, engine, checks),
+            strategies=StrategyService(sessions, mirror, engine, checks),
             words=WordService(sessions, engine, lifecycle.status),
             lifecycle=lifecycle,
             events=events,

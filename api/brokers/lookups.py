@@ -1,12 +1,13 @@
 """Questions that a broker is asked in a user's name: what it lists, what a share costs, what an account owes."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
 from typing import TypeVar
 
 from actors.domain.identifiers import Instrument
-from api.base.errors import ApiError
+from api.base.errors import ApiError, broker_token_expired
 from api.brokers.broker_threads import Asker, BrokerCalls
 from broker.errors import ExpiredToken, InvalidToken
 from broker.kite.instruments import InstrumentLists, fetch_instruments
@@ -86,6 +87,15 @@ class BrokerLookups:
             if is_past_its_morning(account, self._now()):
                 raise ExpiredToken from error
             raise
+
+
+@contextmanager
+def login_needed() -> Iterator[None]:
+    """Within it, an access token that the broker refuses is 409 `broker_token_expired`."""
+    try:
+        yield
+    except (ExpiredToken, InvalidToken) as refusal:
+        raise broker_token_expired() from refusal
 
 
 def credentials_of(secret_box: SecretBox, account: BrokerAccount) -> BrokerCredentials:
