@@ -18,6 +18,7 @@ from api.brokers.service import BrokerService
 from api.events.reader import EventReader
 from api.events.streams import EventsService
 from api.strategies.held_and_closed import WordService
+from api.strategies.preview.service import PreviewService
 from api.strategies.rule_facts import StrategyChecks
 from api.strategies.service import StrategyService
 from api.strategies.start_and_stop import LifecycleService
@@ -71,6 +72,7 @@ class Resources:
     strategies: StrategyService
     lifecycle: LifecycleService
     words: WordService
+    previews: PreviewService
     events: EventsService
 
 
@@ -160,6 +162,7 @@ async def open_resources(settings: Settings, engine: StrategyEngine | None) -> A
             lookups=lookups,
             strategies=StrategyService(sessions, mirror, engine, checks),
             words=WordService(sessions, engine, lifecycle.status),
+            previews=PreviewService(settings, capacity, sessions, mirror, checks),
             lifecycle=lifecycle,
             events=events,
         )

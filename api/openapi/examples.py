@@ -114,6 +114,43 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     },
     "StrategyCreateRequest": _STRATEGY,
     "StrategyIdRequest": {"strategy_id": 1},
+    "StrategyPreviewRequest": {"strategy_id": 1},
+    "StrategyPreview": {
+        "strategy_id": 1,
+        "symbol": "INFY",
+        "product": "MIS",
+        "quantity": 10,
+        "stop_loss": 1500.0,
+        "session": {
+            "date": "2026-11-23",
+            "opens": "09:15:00",
+            "closes": "15:30:00",
+            "sell_before": "15:15:00",
+            "special": False,
+        },
+        "buy_at": "2026-11-23T10:25:45+05:30",
+        "sell_at": "2026-11-23T10:35:15+05:30",
+        "last_price": 1510.0,
+        "notional": 15100.0,
+        "worst_case_loss": 100.0,
+        "charges": {
+            "brokerage": 9.06,
+            "transaction_tax": 3.78,
+            "exchange": 0.93,
+            "sebi": 0.03,
+            "stamp_duty": 0.45,
+            "gst": 1.8,
+            "total": 16.05,
+        },
+        "message": "Waiting to buy at 2026-11-23 10:25:45",
+        "warnings": [
+            {
+                "code": "not_today",
+                "message": "It will trade on Monday, 2026-11-23, not today",
+                "strategy_id": None,
+            }
+        ],
+    },
     "StrategyPatchRequest": {"stop_loss": 1505.5},
     "StrategyIdAnswer": {"strategy_id": 1},
     "StrategyStarted": {
@@ -260,6 +297,8 @@ _ERRORS_OF_ONE: dict[tuple[str, str], tuple[str, str]] = {
     ("disconnect_broker", "409"): _STRATEGIES_RUN,
     ("create_strategy", "409"): _NOT_CONNECTED,
     ("create_strategy", "503"): ("broker_unreachable", "The broker does not answer"),
+    ("preview_strategy", "409"): _NOT_CONNECTED,
+    ("preview_strategy", "503"): ("broker_unreachable", "The broker does not answer"),
     ("start_strategy", "409"): _NOT_CONNECTED,
     ("start_strategy", "503"): (
         "engine_unavailable",

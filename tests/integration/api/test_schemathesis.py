@@ -42,6 +42,7 @@ UNREACHED = {"refresh", "reset_password", "open_login_link"}
 
 LIFECYCLE = {
     "create_strategy",
+    "preview_strategy",
     "start_strategy",
     "stop_strategy",
     "strategy_status",
