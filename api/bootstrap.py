@@ -69,6 +69,7 @@ class Resources:
     brokers: BrokerService
     browser_logins: BrowserLogins
     lookups: BrokerLookups
+    calendars: TradingCalendars
     strategies: StrategyService
     lifecycle: LifecycleService
     words: WordService
@@ -160,6 +161,7 @@ async def open_resources(settings: Settings, engine: StrategyEngine | None) -> A
             brokers=brokers,
             browser_logins=BrowserLogins(settings, sessions, brokers, redis, utc_now),
             lookups=lookups,
+            calendars=calendars,
             strategies=StrategyService(sessions, mirror, engine, checks),
             words=WordService(sessions, engine, lifecycle.status),
             previews=PreviewService(settings, capacity, sessions, mirror, checks),

@@ -12,8 +12,9 @@ from api.brokers.broker_threads import Asker, BrokerCalls
 from broker.errors import ExpiredToken, InvalidToken
 from broker.kite.instruments import InstrumentLists, fetch_instruments
 from broker.kite.login import token_expiry
-from broker.market.instrument_list import ListedInstrument
+from broker.market.instrument_list import InstrumentTable, ListedInstrument
 from broker.market.nearest import Nearest
+from broker.market.share_search import FoundShares
 from broker.proxy import Proxy
 from config.settings import Settings
 from persistence.database.models.brokers import BrokerAccount
@@ -46,14 +47,16 @@ class BrokerLookups:
         Raises:
             BrokerError: if the instrument list cannot be had.
         """
+        return await self._instruments.find(account.broker, exchange, tradingsymbol, self._fetching(account))
+
+    async def search(self, account: BrokerAccount, text: str, most: int) -> FoundShares:
+        """At most `most` shares of the broker's list for what a person has typed. Raises as `find_instrument`."""
+        return await self._instruments.search(account.broker, text, most, self._fetching(account))
+
+    def _fetching(self, account: BrokerAccount) -> Callable[[], InstrumentTable]:
         credentials = credentials_of(self._secret_box, account)
         root, timeout_s = self._calls.endpoint(account.broker)
-        return await self._instruments.find(
-            account.broker,
-            exchange,
-            tradingsymbol,
-            lambda: fetch_instruments(credentials.api_key, credentials.access_token, root=root, timeout_s=timeout_s),
-        )
+        return lambda: fetch_instruments(credentials.api_key, credentials.access_token, root=root, timeout_s=timeout_s)
 
     async def nearest(self, account: BrokerAccount, exchange: str, tradingsymbol: str) -> Nearest:
         """The shares of the broker's list that a symbol may stand for which `find_instrument` did not find."""
