@@ -44,9 +44,9 @@ class StrategyPreviewRequest(Request):
     def _one_of_both(self) -> "StrategyPreviewRequest":
         if self.is_stored:
             if len(self.model_fields_set) > 1:
-                raise ValueError("strategy_id stands alone: leave the other fields out, or leave it out")
+                raise ValueError("must have strategy_id alone, or the fields of a new strategy without it")
         elif missing := [name for name in _WANTED if name not in self.model_fields_set]:
-            raise ValueError(f"{', '.join(missing)} must be given, or strategy_id alone")
+            raise ValueError(f"needs {', '.join(missing)} too, or strategy_id alone")
         return self
 
     @property

@@ -104,10 +104,10 @@ def test_a_preview_takes_what_create_takes_and_understands_it_alike() -> None:
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ({}, "symbol, buy_time, sell_time, stop_loss, quantity must be given, or strategy_id alone"),
-        ({name: GOOD[name] for name in GOOD if name != "stop_loss"}, "stop_loss must be given, or strategy_id alone"),
-        ({"strategy_id": 1, "product": "CNC"}, "strategy_id stands alone"),
-        (GOOD | {"strategy_id": 1}, "strategy_id stands alone"),
+        ({}, "needs symbol, buy_time, sell_time, stop_loss, quantity too, or strategy_id alone"),
+        ({name: GOOD[name] for name in GOOD if name != "stop_loss"}, "needs stop_loss too, or strategy_id alone"),
+        ({"strategy_id": 1, "product": "CNC"}, "must have strategy_id alone"),
+        (GOOD | {"strategy_id": 1}, "must have strategy_id alone"),
     ],
 )
 def test_a_preview_is_of_a_stored_strategy_or_of_a_new_one(body: dict[str, Any], message: str) -> None:
