@@ -27,6 +27,7 @@ from api.openapi.page import docs_router
 from api.operations import routes as operation_routes
 from api.operations.record_keeping import keep_records
 from api.operations.recovery_sweep import keep_recovering
+from api.reference import routes as reference_routes
 from api.strategies import routes as strategy_routes
 from api.timeline import routes as timeline_routes
 from api.users import routes as user_routes
@@ -112,6 +113,7 @@ def create_app(settings: Settings | None = None, engine: StrategyEngine | None =
         broker_login_routes.router,
         event_routes.router,
         timeline_routes.router,
+        reference_routes.router,
     ):
         _include(app, router)
     app.include_router(operation_routes.router)

@@ -18,6 +18,7 @@ from api.brokers.service import BrokerService
 from api.events.reader import EventReader
 from api.events.streams import EventsService
 from api.strategies.held_and_closed import WordService
+from api.strategies.preview.service import PreviewService
 from api.strategies.rule_facts import StrategyChecks
 from api.strategies.service import StrategyService
 from api.strategies.start_and_stop import LifecycleService
@@ -68,9 +69,11 @@ class Resources:
     brokers: BrokerService
     browser_logins: BrowserLogins
     lookups: BrokerLookups
+    calendars: TradingCalendars
     strategies: StrategyService
     lifecycle: LifecycleService
     words: WordService
+    previews: PreviewService
     events: EventsService
 
 
@@ -158,8 +161,10 @@ async def open_resources(settings: Settings, engine: StrategyEngine | None) -> A
             brokers=brokers,
             browser_logins=BrowserLogins(settings, sessions, brokers, redis, utc_now),
             lookups=lookups,
-            strategies=StrategyService(settings, sessions, mirror, engine, checks),
+            calendars=calendars,
+            strategies=StrategyService(sessions, mirror, engine, checks),
             words=WordService(sessions, engine, lifecycle.status),
+            previews=PreviewService(settings, capacity, sessions, mirror, checks),
             lifecycle=lifecycle,
             events=events,
         )

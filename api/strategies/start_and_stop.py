@@ -1,7 +1,7 @@
 """Running strategies: START, STOP and status (rows D1, D2, I1, L1)."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import structlog
@@ -9,15 +9,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from actors.domain.money import to_rupees
 from actors.ports.engine import StopResult, StrategyEngine
-from api.base.errors import ApiError, unauthorized
+from api.base.errors import ApiError, broker_not_connected, unauthorized
 from api.base.idempotency import KeyedRequest, Repeated, give_answer_again, keep_answer
 from api.strategies.joined_requests import KeyedLocks, SharedCalls
 from api.strategies.new_run import first_intent, first_state, new_run
-from api.strategies.rule_facts import StartFacts, StrategyChecks, broker_not_connected
+from api.strategies.rule_facts import StartFacts, StrategyChecks
 from api.strategies.schemas import StrategyStarted, StrategyStatus
 from api.strategies.service import found
 from api.strategies.start_rate import STARTS_IN_WORK, StartRate
 from api.strategies.status import started_answer, status_before_start, status_of_run
+from api.strategies.strategy_rules import start_message
 from config.capacity import Capacity
 from config.settings import Settings
 from persistence.database.engine import Sessions, tenant_transaction
@@ -196,9 +197,6 @@ class LifecycleService:
                 raise broker_not_connected()
             if account.id != facts.account.id:
                 return None
-            limit = self._capacity.running_of_user
-            if await Runs(session).count_open(user_id) >= limit:
-                raise ApiError(409, "too_many_running", f"At most {limit} strategies can run at once; stop one first")
             run = await self._add_run(Runs(session), strategy, account, facts)
             await AuditLog(session).add(
                 "strategy_start",
@@ -223,8 +221,10 @@ class LifecycleService:
             raise _engine_full(f"Running strategies follow {limits.symbols} symbols already, and no other can be added")
 
     async def _add_run(self, runs: Runs, strategy: Strategy, account: BrokerAccount, facts: StartFacts) -> Run:
-        times, zone = self._checks.check_start(strategy, facts), self._settings.zone
-        message = self._checks.start_message(times, account, asked=facts.asked)
+        running, may_run = await runs.count_open(strategy.user_id), self._capacity.running_of_user
+        verdict = self._checks.judge_start(strategy, replace(facts, account=account), running=running, may_run=may_run)
+        times, zone = verdict.permitted(), self._settings.zone
+        message = start_message(times.buy_at, verdict.warnings)
         if facts.listed is not None:
             strategy.instrument_token = facts.listed.token  # the exchange gives new tokens every day
         strategy.status, strategy.updated_at = "running", self._now()

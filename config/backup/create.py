@@ -1,6 +1,5 @@
 """Making a backup of an embedded stack, also while its strategies trade."""
 
-import importlib.metadata
 import os
 import shutil
 import tempfile
@@ -19,6 +18,7 @@ from config.stack.completeness import refuse_incomplete, system_identifier
 from config.stack.data_directory import RunningStack, find_running_stack
 from config.stack.postgres import DATABASE, forget_variables_of_libpq, postgres_version
 from config.stack.postgres_alone import postgres_alone
+from config.version import product_version
 from persistence.secrets.encryption import decode_key, key_version
 
 _OF_ONE_MACHINE = frozenset(
@@ -146,14 +146,6 @@ def portable_settings(settings: Settings, running: RunningStack | None = None) -
         for name, value in sorted(variables.items())
         if name.startswith(PREFIX) and name not in _OF_ONE_MACHINE and value
     }
-
-
-def product_version() -> str:
-    """The version of TradeActors, or "unknown" where only its files are there."""
-    try:
-        return importlib.metadata.version("tradeactors")
-    except importlib.metadata.PackageNotFoundError:
-        return "unknown"
 
 
 def _secrets(data_dir: Path) -> StoredSecrets:

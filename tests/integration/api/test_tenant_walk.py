@@ -45,8 +45,8 @@ TRIED = ("strategy_id", "run_id", "login_id")
 HARMLESS = {"last_event_id": "0-0", "last-event-id": "0-0"}
 """Ids of something else: a place in the caller's own stream of events."""
 
-SETTLED = {"follow": "false"}
-"""Parameters without which an answer would not end."""
+SETTLED = {"follow": "false", "q": "INFY"}
+"""Parameters without which an answer would not end, or would be a refusal."""
 
 
 @dataclass(frozen=True)
