@@ -26,6 +26,7 @@ TAGS = [
     {"name": "auth", "description": "Accounts, logins and tokens."},
     {"name": "broker", "description": "The one connection of a user to a broker."},
     {"name": "strategy", "description": "What is to be traded, running it, and what came of it."},
+    {"name": "risk", "description": "Panic, and whether entries are forbidden."},
     {"name": "health", "description": "For operators and load balancers."},
 ]
 _HEADERS: Json = {
