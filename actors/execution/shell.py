@@ -51,8 +51,6 @@ from actors.ports.strategy import GuardAnswer, Holding, OrderCommand
 
 log = structlog.get_logger(__name__)
 
-_NEVER = frozenset({ClaimVerdict.REFUSED, ClaimVerdict.FORBIDDEN})
-
 
 @dataclass(frozen=True, slots=True)
 class ExecutionLimits:
@@ -271,7 +269,7 @@ class ExecutionShell:
             if command.look_up_first:
                 raise PeerUnavailable(str(error)) from error
             return PlacementFailed(intent_id, FailureKind.HALTED, str(error))
-        if verdict in _NEVER and (command.look_up_first or command.order_id is not None):
+        if verdict.refuses and (command.look_up_first or command.order_id is not None):
             return replace(command, look_up_first=True, not_after=self._clock.now())  # found out, never sent
         if verdict is ClaimVerdict.FORBIDDEN:
             return PlacementFailed(intent_id, FailureKind.FORBIDDEN, FORBIDDEN)

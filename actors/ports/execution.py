@@ -157,6 +157,11 @@ class ClaimVerdict(StrEnum):
     FORBIDDEN = "forbidden"
     """The user has forbidden entries (row N8): no claim was made. Only the gate of entries says so."""
 
+    @property
+    def refuses(self) -> bool:
+        """Whether nothing may be sent."""
+        return self in {ClaimVerdict.REFUSED, ClaimVerdict.FORBIDDEN}
+
 
 class ClaimsUnavailable(Exception):
     """Neither Redis nor its stand-in could record the claim."""

@@ -26,7 +26,8 @@ TAGS = [
     {"name": "auth", "description": "Accounts, logins and tokens."},
     {"name": "broker", "description": "The one connection of a user to a broker."},
     {"name": "strategy", "description": "What is to be traded, running it, and what came of it."},
-    {"name": "risk", "description": "Panic, and whether entries are forbidden."},
+    {"name": "panic", "description": "Forbid entries and sell everything, in one call."},
+    {"name": "risk", "description": "Whether entries are forbidden."},
     {"name": "health", "description": "For operators and load balancers."},
 ]
 _HEADERS: Json = {

@@ -19,10 +19,10 @@ FORBIDDEN = "entries are forbidden until you allow them again (POST /risk/unlock
 """Why a BUY was not sent, as the trader reads it."""
 
 READ_EVERY_S = 0.1
-"""Between two readings while a BUY is in work. None is made otherwise."""
+"""Between two readings while a BUY is working. None is made otherwise."""
 
 TOLD_STANDS_S = 10.0
-"""How long what execution was told stands at least: the marks in the stores may come after it."""
+"""How long a ban that execution has heard of stands at least: the marks in the stores may come after it."""
 
 _UNKNOWN = "it cannot be read whether entries are forbidden: new entries are halted"
 
@@ -31,7 +31,7 @@ class EntryGate:
     """Which users' entries are barred. `forbid` is the quick way in; the stores are the lasting one."""
 
     def __init__(self, claims: OrderClaims, read_every_s: float = READ_EVERY_S) -> None:
-        """`read_every_s`: seconds between two readings while a BUY is in work."""
+        """`read_every_s`: seconds between two readings while a BUY is working."""
         self._claims, self._read_every_s = claims, read_every_s
         self._stored: frozenset[int] = frozenset()
         self._told: dict[int, float] = {}
@@ -64,7 +64,7 @@ class EntryGate:
         return barred
 
     def began(self, command: OrderCommand) -> None:
-        """A command is in work: keep the memory fresh while it is a BUY."""
+        """A command is working: keep the memory fresh while it is a BUY."""
         if command.intent.id.leg is Leg.ENTRY:
             self._in_work[command.user_id] += 1
             if self._watching is None or self._watching.done():

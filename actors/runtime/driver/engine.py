@@ -39,7 +39,7 @@ _GONE_S = 1.0
 """How long a STOP waits for a process whose run is over: without the head it is not known when it ends."""
 
 _PANIC_S = 1.0
-"""How long a panic waits for those that it tells directly; they are told again until everything is flat."""
+"""How long a panic waits for the actors that it calls directly; they are called again until everything is flat."""
 _SILENT = object()
 
 _RECOVERED_AT_ONCE = 6

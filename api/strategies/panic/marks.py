@@ -95,7 +95,7 @@ class EntryMarks:
                 await self._write_down(user_id, mark)
 
     async def _write_down(self, user_id: int, mark: uuid.UUID) -> None:
-        """A panic that PostgreSQL has not heard of; one of a user who is gone is nobody's."""
+        """A panic that PostgreSQL has not heard of; that of a deleted user is dropped."""
         try:
             await self._write(user_id, mark, "user")
         except ConstraintViolated:

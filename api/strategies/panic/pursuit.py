@@ -1,11 +1,11 @@
-"""Goes after every panic until no run of it is open; in each process of the API, whoever called the panic.
+"""Goes after every panic until no run of it is open; in each process of the API, not only in the one that was called.
 
 A process that dies leaves nothing undone: another finds the same rows. STOP is idempotent, so all of them may ask.
 """
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
 
@@ -14,7 +14,7 @@ import structlog
 from actors.ports.engine import EngineUnavailable, StrategyEngine
 from api.strategies.panic.marks import EntryMarks
 from api.strategies.panic.outcomes import shares_kept
-from persistence.database.engine import Sessions, transaction
+from persistence.database.engine import Sessions, tenant_transaction, transaction
 from persistence.database.models.panics import Panic
 from persistence.database.repositories.audit import AuditLog
 from persistence.database.repositories.brokers import BrokerAccounts
@@ -85,16 +85,22 @@ class PanicPursuit:
             panics = await Panics(session).unfinished()
             runs = {panic.id: await Panics(session).open_runs(panic) for panic in panics}
         for panic in panics:
-            await self._pause(panic)
-            if panic.unlocked_at is None:
-                await self._engine.forbid_entries(panic.user_id)
-            for run_id, strategy_id in runs[panic.id]:
-                if run_id not in self._stopping:
-                    task = asyncio.create_task(self._stop(strategy_id), name=f"panic stops {strategy_id}")
-                    self._stopping[run_id] = task
-                    task.add_done_callback(partial(self._stopped, run_id))
-            if not runs[panic.id]:
-                await self._finish(panic)
+            try:
+                await self._pursue(panic, runs[panic.id])
+            except Exception:  # one panic that cannot be pursued must not keep the others from it
+                log.exception("panic_not_pursued", user_id=panic.user_id)
+
+    async def _pursue(self, panic: Panic, runs: Sequence[tuple[int, int]]) -> None:
+        for run_id, strategy_id in runs:
+            if run_id not in self._stopping:
+                task = asyncio.create_task(self._stop(strategy_id), name=f"panic stops {strategy_id}")
+                self._stopping[run_id] = task
+                task.add_done_callback(partial(self._stopped, run_id))
+        if panic.unlocked_at is None:
+            await self._engine.forbid_entries(panic.user_id)
+        await self._pause(panic)
+        if not runs:
+            await self._finish(panic)
 
     def _stopped(self, run_id: int, task: asyncio.Task[None]) -> None:
         self._stopping.pop(run_id, None)
@@ -114,13 +120,13 @@ class PanicPursuit:
             self._paused.add(panic.id)
 
     async def _finish(self, panic: Panic) -> None:
-        async with transaction(self._sessions) as session:
+        async with tenant_transaction(self._sessions, panic.user_id) as session:
             account = await BrokerAccounts(session).of_user(panic.user_id)
         try:
             shares = None if account is None else shares_kept(await self._engine.account_shares(account.id))
         except EngineUnavailable as error:
             log.warning("panic_account_unread", user_id=panic.user_id, reason=str(error))
             shares = None
-        async with transaction(self._sessions) as session:
+        async with tenant_transaction(self._sessions, panic.user_id) as session:
             if await Panics(session).finish(panic, shares):
                 await AuditLog(session).add("panic_finished", user_id=panic.user_id, subject=str(panic.id))

@@ -11,7 +11,7 @@ from api.strategies.panic.schemas import PanicAnswer, PanicTaken, UnlockAnswer
 from api.strategies.panic.service import PanicService
 from api.users.dependencies import RecentPassword, UserId
 
-router = APIRouter(tags=["risk"])
+router = APIRouter()
 
 
 class Used(Protocol):
@@ -23,7 +23,7 @@ class Used(Protocol):
 Opened = Annotated[Used, Depends(resources)]
 
 
-@router.post("/panic", status_code=202, operation_id="panic", responses=problems(401))
+@router.post("/panic", tags=["panic"], status_code=202, operation_id="panic", responses=problems(401))
 async def panic(user_id: UserId, opened: Opened) -> PanicTaken:
     """Forbid entries, then sell everything that your strategies hold and end them. Nothing else of yours is touched.
 
@@ -32,13 +32,13 @@ async def panic(user_id: UserId, opened: Opened) -> PanicTaken:
     return await opened.panic.panic(user_id)
 
 
-@router.get("/panic/{panic_id:uuid}", operation_id="get_panic", responses=problems(401, 404))
+@router.get("/panic/{panic_id}", tags=["panic"], operation_id="get_panic", responses=problems(401, 404))
 async def get_panic(panic_id: UUID, user_id: UserId, opened: Opened) -> PanicAnswer:
     """How far a panic has come, strategy by strategy, until all is flat."""
     return await opened.panic.look(user_id, panic_id)
 
 
-@router.post("/risk/unlock", operation_id="risk_unlock", responses=problems(401, 403))
+@router.post("/risk/unlock", tags=["risk"], operation_id="risk_unlock", responses=problems(401, 403))
 async def unlock(user_id: UserId, opened: Opened, has_recent_password: RecentPassword) -> UnlockAnswer:
     """Allow entries again after a panic. It wants your password of the last five minutes (`POST /auth/confirm`).
 

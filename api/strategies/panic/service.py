@@ -46,7 +46,7 @@ class PanicService:
         """Forbid entries, then end everything that runs. Repeated, it is the same panic until entries are allowed.
 
         Raises:
-            ApiError: 503 `panic_unheard`: nobody has heard it.
+            ApiError: 503 `panic_unheard`: no store and no actor has heard it.
         """
         told = asyncio.create_task(self._engine.forbid_entries(user_id))  # at once: the stores may be slow
         marked = await self._marks.forbid(user_id, uuid.uuid4())

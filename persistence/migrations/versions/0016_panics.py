@@ -46,5 +46,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """As it was: nobody's entries are forbidden."""
+    """As it was: no entries are forbidden."""
     op.drop_table(TABLE)

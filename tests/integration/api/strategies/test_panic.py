@@ -4,9 +4,12 @@ import asyncio
 import uuid
 
 import httpx
+import pytest
 from sqlalchemy import text
 
+from api.strategies.panic import operator
 from api.strategies.panic.marks import EntryMarks
+from api.users.operator import UserRefused
 from config.settings import Settings
 from persistence.database.engine import Sessions, open_database, sessions_of, transaction
 from persistence.mirror.mirror import RuntimeMirror
@@ -65,7 +68,7 @@ async def test_what_still_sells_is_working_and_asked_for_again(trader: ApiUser, 
     await trader.started()
     panic_id = await panicked(trader)
     async with asyncio.timeout(20):
-        while len(engine.stop_timeouts) < 3:  # noqa: ASYNC110 - the engine tells nobody
+        while len(engine.stop_timeouts) < 3:  # noqa: ASYNC110 - the engine notifies no caller
             await asyncio.sleep(0.1)
     answer = (await trader.call("GET", f"/panic/{panic_id}")).json()
     assert (answer["state"], answer["strategies"][0]["outcome"], answer["not_touched"]) == ("working", "working", None)
@@ -114,7 +117,7 @@ async def test_a_panic_of_another_user_or_of_nobody_is_not_found(trader: ApiUser
     for asked in (panic_id, str(uuid.uuid4())):
         answer = await other.call("GET", f"/panic/{asked}")
         assert (answer.status_code, answer.json()["code"]) == (404, "panic_not_found")
-    assert (await other.call("GET", "/panic/1")).status_code == 404
+    assert (await other.call("GET", "/panic/1")).status_code == 422
 
 
 async def test_a_flood_of_other_requests_keeps_nobody_from_a_panic(
@@ -140,7 +143,7 @@ async def test_without_redis_it_is_carried_out_and_said(
     assert len(finished["strategies"]) == 1
     user_id = await user_id_of(trader)
     async with asyncio.timeout(20):
-        while user_id not in await mirror.users_without_entries():  # noqa: ASYNC110 - Redis tells nobody
+        while user_id not in await mirror.users_without_entries():  # noqa: ASYNC110 - Redis notifies no caller
             await asyncio.sleep(0.1)
 
 
@@ -187,3 +190,18 @@ async def test_a_start_that_raced_the_panic_is_ended_as_well(trader: ApiUser, se
     assert await panicked(trader) == panic_id
     await until_finished(trader, panic_id)
     assert (await trader.call("GET", "/strategy/list?status=running")).json()["total"] == 0
+
+
+async def test_the_operator_panics_for_a_user_and_the_api_goes_after_it(
+    trader: ApiUser, postgres_url: str, redis_url: str
+) -> None:
+    strategy_id = await trader.started()
+    done = await operator.panic(postgres_url, redis_url, trader.email)
+    assert (done.users, done.open_runs, done.in_redis) == (1, 1, True)
+    panic_id = await panicked(trader)
+    finished = await until_finished(trader, panic_id)
+    assert finished["asked_by"] == "operator"
+    refused = await trader.call("POST", "/strategy/start", strategy_id=strategy_id)
+    assert refused.json()["code"] == "entries_forbidden"
+    with pytest.raises(UserRefused):
+        await operator.panic(postgres_url, redis_url, "nobody@example.com")
