@@ -17,7 +17,7 @@ import structlog
 from actors import failpoints
 from actors.domain.identifiers import IntentId, Leg, Side
 from actors.domain.market_hours import Request
-from actors.domain.orders.cover import Cover, PositionKey, position_key
+from actors.domain.orders.cover import Cover, PositionKey, position_key, shares_once
 from actors.domain.orders.order import FailureKind, OrderReport, OrderStage
 from actors.domain.orders.placement_policy import RetryPolicy
 from actors.domain.strategy.events import Event, ExitUncovered, OrderReported, PlacementFailed
@@ -164,8 +164,7 @@ class ExecutionShell:
 
     async def shares(self, account_id: int) -> dict[PositionKey, int]:
         """What the account holds or owes, of any origin. Raises BrokerUnavailable."""
-        positions = await (await self._accounts.of(account_id)).trading.gateway.positions(demat=True)
-        return {key: position.held for key, position in positions.items() if position.held}
+        return shares_once(await (await self._accounts.of(account_id)).trading.gateway.positions(demat=True))
 
     async def watch_again(self, account_ids: Sequence[int]) -> None:
         """Watch accounts on which runs have traded today, used or not; one that cannot be reached, at its next use."""

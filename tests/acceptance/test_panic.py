@@ -10,12 +10,11 @@ from tests.kit.trader import Deployment, Running, Trader
 def finished(trader: Trader, panic_id: str, timeout: float = 60) -> dict[str, Any]:
     """The panic, once nothing of it is open."""
 
-    def look() -> dict[str, Any] | None:
+    def look() -> dict[str, Any]:
         panic = trader.ok("GET", f"/panic/{panic_id}")
-        return panic if panic["state"] == "finished" else None
+        return panic if panic["state"] == "finished" else {}
 
-    found: dict[str, Any] = eventually(look, timeout, "the panic is finished")
-    return found
+    return eventually(look, timeout, "the panic is finished")
 
 
 def test_a_panic_sells_what_was_bought_sends_no_buy_that_is_due_and_touches_nothing_else(

@@ -6,9 +6,10 @@ Six holdings, not twenty: more strategies are too many for two cores beside the 
 import os
 import signal
 import time
+from functools import partial
 
 from tests.kit.paper import eventually
-from tests.kit.trader import Deployment
+from tests.kit.trader import Deployment, Running
 
 SYMBOLS = ("ITC", "WIPRO", "HCLTECH", "TITAN", "SUNPHARMA", "NTPC")
 
@@ -38,7 +39,7 @@ def test_a_panic_ends_everything_though_a_share_is_locked_an_order_refused_and_p
     assert repeated["panic_id"] == taken["panic_id"]
     try:
         for strategy in held[1:]:
-            eventually(lambda strategy=strategy: strategy.net() == 0, 90, f"{strategy.symbol} is sold")
+            eventually(partial(_is_flat, strategy), 60, f"{strategy.symbol} is sold")
         eventually(
             lambda: any(o["transaction_type"] == "SELL" and not o["filled_quantity"] for o in locked.orders()),
             60,
@@ -59,3 +60,7 @@ def test_a_panic_ends_everything_though_a_share_is_locked_an_order_refused_and_p
     over_time = exchange.over_time(account)
     assert {row["net_quantity"] for row in over_time.values()} == {0}
     assert {row["lowest_quantity"] for row in over_time.values()} == {0}, "nothing was ever short: none was sold twice"
+
+
+def _is_flat(strategy: Running) -> bool:
+    return strategy.net() == 0
