@@ -34,6 +34,7 @@ _ORDER_LOG = {
     "occurred_at": "2026-11-21T10:25:49.253314+05:30",
     "recorded_at": "2026-11-21T10:25:49.266286+05:30",
 }
+_PANIC_ID = "0b1f6f1c-2f0c-4a58-9d0b-6f6a3a1f6c11"
 _PAGE = {"total": 1, "total_capped": False, "limit": 50, "offset": 0}
 
 EXAMPLES: dict[str, dict[str, Any]] = {
@@ -197,6 +198,22 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "message": "STOP-LOSS Triggered",
         "updated_at": "2026-11-21T10:25:49.367953+05:30",
     },
+    "PanicTaken": {"panic_id": _PANIC_ID, "entries_forbidden": True, "stopping": [1], "warnings": []},
+    "PanicAnswer": {
+        "panic_id": _PANIC_ID,
+        "asked_at": "2026-11-21T10:25:49.235704+05:30",
+        "asked_by": "user",
+        "state": "finished",
+        "finished_at": "2026-11-21T10:25:50.367953+05:30",
+        "unlocked_at": None,
+        "entries_forbidden": True,
+        "strategies": [
+            {"strategy_id": 1, "symbol": "INFY", "outcome": "flat", "position": "sold", "message": "Stopped"}
+        ],
+        "not_touched": [{"symbol": "INFY", "product": "CNC", "quantity": 20}],
+        "message": "All is flat. Not touched: 20 INFY of your own",
+    },
+    "UnlockAnswer": {"entries_forbidden": False},
     "OrderLogPage": {"orders": [_ORDER_LOG]} | _PAGE,
     "StrategyTimeline": {
         "strategy_id": 1,
@@ -364,6 +381,11 @@ _ERRORS_OF_ONE: dict[tuple[str, str], tuple[str, str]] = {
     ("start_strategy", "503"): (
         "engine_unavailable",
         "The trading engine does not answer right now. Please try again.",
+    ),
+    ("get_panic", "404"): ("panic_not_found", "No such panic"),
+    ("risk_unlock", "403"): (
+        "password_needed",
+        "Please give your password again (POST /auth/confirm), then allow entries",
     ),
     ("stop_strategy", "503"): (
         "engine_unavailable",

@@ -13,6 +13,7 @@ from api.base.errors import ApiError, broker_not_connected, unauthorized
 from api.base.idempotency import KeyedRequest, Repeated, give_answer_again, keep_answer
 from api.strategies.joined_requests import KeyedLocks, SharedCalls
 from api.strategies.new_run import first_intent, first_state, new_run
+from api.strategies.panic.service import entries_forbidden
 from api.strategies.rule_facts import StartFacts, StrategyChecks
 from api.strategies.schemas import StrategyStarted, StrategyStatus
 from api.strategies.service import found
@@ -28,6 +29,7 @@ from persistence.database.models.runs import Run
 from persistence.database.models.strategies import Strategy
 from persistence.database.repositories.audit import AuditLog
 from persistence.database.repositories.brokers import BrokerAccounts
+from persistence.database.repositories.panics import Panics
 from persistence.database.repositories.runs import Runs
 from persistence.database.repositories.strategies import Strategies
 from persistence.database.repositories.users import Users
@@ -90,12 +92,14 @@ class LifecycleService:
 
         Raises:
             Repeated: a START with this key has armed a run before, which is looked after if it is open.
-            ApiError: 404; 409 `broker_not_connected`, `broker_token_expired`, `too_many_running`, `account_short`; 429
-                `rate_limited`; 503 `engine_full`.
+            ApiError: 404; 409 `broker_not_connected`, `broker_token_expired`, `too_many_running`, `account_short`,
+                `entries_forbidden`; 429 `rate_limited`; 503 `engine_full`.
             InvalidField: the strategy breaks a rule of row C1 by now, or `idempotency_key_reused`.
             MirrorUnavailable: with Redis down nothing new is taken on (row J3).
         """
         await self._pinging.run("mirror", self._mirror.ping)
+        if user_id in await self._mirror.users_without_entries():  # also while PostgreSQL has not heard of the panic
+            raise entries_forbidden()
         try:
             async with self._starting.of((user_id, strategy_id)):  # many STARTs ask the broker once
                 strategy, opened = await self._look(user_id, strategy_id, keyed)
@@ -192,6 +196,8 @@ class LifecycleService:
             run = await Runs(session).open_of(user_id, strategy_id)
             if run is not None:
                 return await self._answered(session, strategy, run, keyed)
+            if await Panics(session).locking(user_id) is not None:
+                raise entries_forbidden()
             account = await BrokerAccounts(session).of_user(user_id, lock=True)
             if account is None:
                 raise broker_not_connected()
