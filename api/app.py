@@ -22,6 +22,7 @@ from api.edge.middleware import DOCS_PATH, with_edge
 from api.edge.strict_json import strict_json
 from api.edge.work_budget import WorkBudget
 from api.events import routes as event_routes
+from api.notifications import routes as notification_routes
 from api.openapi.document import describe
 from api.openapi.page import docs_router
 from api.operations import routes as operation_routes
@@ -112,6 +113,7 @@ def create_app(settings: Settings | None = None, engine: StrategyEngine | None =
         broker_login_routes.router,
         event_routes.router,
         timeline_routes.router,
+        notification_routes.router,
     ):
         _include(app, router)
     app.include_router(operation_routes.router)

@@ -17,6 +17,7 @@ from api.brokers.lookups import BrokerLookups
 from api.brokers.service import BrokerService
 from api.events.reader import EventReader
 from api.events.streams import EventsService
+from api.notifications.service import InboxService
 from api.strategies.held_and_closed import WordService
 from api.strategies.rule_facts import StrategyChecks
 from api.strategies.service import StrategyService
@@ -72,6 +73,7 @@ class Resources:
     lifecycle: LifecycleService
     words: WordService
     events: EventsService
+    inbox: InboxService
 
 
 @asynccontextmanager
@@ -162,6 +164,7 @@ async def open_resources(settings: Settings, engine: StrategyEngine | None) -> A
             words=WordService(sessions, engine, lifecycle.status),
             lifecycle=lifecycle,
             events=events,
+            inbox=InboxService(sessions),
         )
 
 

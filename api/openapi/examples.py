@@ -5,6 +5,8 @@ The values are those of `docs/api.md`.
 
 from typing import Any
 
+from actors.domain.notices.notice import USUAL_LEVELS
+
 _LOGIN = {"email": "asha@example.com", "password": "correct horse battery"}
 _STRATEGY = {
     "symbol": "INFY",
@@ -209,6 +211,37 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "notes_total_capped": False,
         "limit": 50,
         "offset": 0,
+    },
+    "InboxPage": {
+        "notifications": [
+            {
+                "notification_id": 7,
+                "kind": "exit_stop",
+                "at_risk": False,
+                "text": "Stop-loss: sold 10 INFY at ₹1,495.00. −₹150.00 before charges. The stop-loss was ₹1,500.00.",
+                "at": "2026-11-21T10:25:49.367953+05:30",
+                "strategy_id": 1,
+                "lasts": False,
+                "resolves": False,
+                "read_at": None,
+            }
+        ],
+        "unread": 1,
+    }
+    | _PAGE,
+    "ReadRequest": {"through": 7},
+    "ReadAnswer": {"unread": 0},
+    "PreferencesRequest": {
+        "quiet_from": "20:00",
+        "quiet_until": "07:30",
+        "amounts": False,
+        "kinds": {"fill_entry": "silent"},
+    },
+    "PreferencesAnswer": {
+        "quiet_from": "20:00:00",
+        "quiet_until": "07:30:00",
+        "amounts": False,
+        "kinds": {kind: "silent" if kind == "fill_entry" else level for kind, level in USUAL_LEVELS.items()},
     },
     "Alive": {"status": "ok"},
     "Readiness": {

@@ -16,6 +16,7 @@ from persistence.database.repositories.audit import AuditLog
 from persistence.database.repositories.base import Total
 from persistence.database.repositories.brokers import BrokerAccounts
 from persistence.database.repositories.kept_answers import KeptAnswers
+from persistence.database.repositories.notifications import Notifications
 from persistence.database.repositories.runs import Runs
 from persistence.database.repositories.strategies import Strategies
 from persistence.database.repositories.users import Logins, Users
@@ -67,6 +68,7 @@ class UserService:
             await BrokerAccounts(session).remove(user.id)
             strategies = await Strategies(session).remove_all(user.id)
             await KeptAnswers(session).remove_all(user.id)
+            await Notifications(session).remove_all(user.id)
             ended = await Logins(session).end(user.id, self._now(), "account_deleted")
             await Users(session).erase(user.id, self._now())
             await AuditLog(session).add("account_deleted", user_id=user.id, address=client.address)

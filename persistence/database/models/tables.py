@@ -4,6 +4,7 @@ from persistence.database.models.audit import AuditEntry
 from persistence.database.models.base import TableModel
 from persistence.database.models.brokers import BrokerAccount, BrokerLoginCode
 from persistence.database.models.kept_answers import KeptAnswer
+from persistence.database.models.notifications import Notification, NotificationPreferences
 from persistence.database.models.order_logs import OrderLog
 from persistence.database.models.runs import Intent, Run
 from persistence.database.models.strategies import Strategy
@@ -22,6 +23,8 @@ TABLES: tuple[type[TableModel], ...] = (
     OrderLog,
     AuditEntry,
     KeptAnswer,
+    Notification,
+    NotificationPreferences,
 )
 
 METADATA = TableModel.metadata

@@ -30,6 +30,8 @@ TENANT_TABLES = (
     "users", "logins", "refresh_tokens", "broker_accounts", "strategies", "runs", "intents", "order_logs", "audit_log",
     "kept_answers",
     "broker_login_codes",
+    "notifications",
+    "notification_preferences",
 )  # fmt: skip
 OWN = {"users": "id = :me", "intents": "run_id IN (SELECT id FROM runs WHERE user_id = :me)"}
 """How the rows of a user are found, where it is not by `user_id`."""
@@ -44,8 +46,13 @@ WRITABLE = {
     "strategies": "quantity = 1",
     "runs": "state = '{}'",
     "kept_answers": "answer = ''",
+    "notifications": "read_at = now()",
+    "notification_preferences": "amounts = true",
 }
-DELETABLE = ("refresh_tokens", "broker_accounts", "broker_login_codes", "strategies", "kept_answers")
+DELETABLE = (
+    "refresh_tokens", "broker_accounts", "broker_login_codes", "strategies", "kept_answers", "notifications",
+    "notification_preferences",
+)  # fmt: skip
 NEW_ROWS = {
     "logins": "(id, user_id, started_at) VALUES (gen_random_uuid(), :user, now())",
     "refresh_tokens": "(user_id, login_id, token_hash, issued_at, expires_at) "
@@ -63,6 +70,8 @@ NEW_ROWS = {
     "audit_log": "(user_id, action) VALUES (:user, 'test')",
     "kept_answers": "(user_id, key_hash, request_hash, status, answer) "
     "VALUES (:user, sha256(random()::text::bytea), sha256(''), 201, '{}')",
+    "notifications": "(user_id, key, kind, text, brief, at) VALUES (:user, random()::text, 'x', 'x', 'x', now())",
+    "notification_preferences": "(user_id, amounts) VALUES (:user, false)",
 }
 
 
@@ -98,6 +107,8 @@ async def tenant_with_everything(sessions: Sessions) -> Run:
             "INSERT INTO audit_log (user_id, action) VALUES (:user, 'login')",
             f"INSERT INTO kept_answers {NEW_ROWS['kept_answers']}",
             f"INSERT INTO broker_login_codes {NEW_ROWS['broker_login_codes']}",
+            f"INSERT INTO notifications {NEW_ROWS['notifications']}",
+            f"INSERT INTO notification_preferences {NEW_ROWS['notification_preferences']}",
         ):
             await session.execute(text(statement), values)
     return run
