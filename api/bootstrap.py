@@ -17,6 +17,9 @@ from api.brokers.lookups import BrokerLookups
 from api.brokers.service import BrokerService
 from api.events.reader import EventReader
 from api.events.streams import EventsService
+from api.notifications.channels import ChannelService
+from api.notifications.sending.sender import Sender
+from api.notifications.sending.ways import open_ways, push_key_of
 from api.notifications.service import InboxService
 from api.strategies.held_and_closed import WordService
 from api.strategies.rule_facts import StrategyChecks
@@ -74,6 +77,9 @@ class Resources:
     words: WordService
     events: EventsService
     inbox: InboxService
+    channels: ChannelService
+    sender: Sender
+    push_key: str
 
 
 @asynccontextmanager
@@ -137,6 +143,7 @@ async def open_resources(settings: Settings, engine: StrategyEngine | None) -> A
         stack.push_async_callback(events.close)
         events.start()
         lifecycle = LifecycleService(settings, capacity, sessions, reserved, mirror, engine, checks, utc_now)
+        ways = await stack.enter_async_context(open_ways(settings, utc_now))
         yield Resources(
             settings=settings,
             capacity=capacity,
@@ -165,6 +172,9 @@ async def open_resources(settings: Settings, engine: StrategyEngine | None) -> A
             lifecycle=lifecycle,
             events=events,
             inbox=InboxService(sessions),
+            channels=ChannelService(sessions, secret_box, ways, redis, utc_now),
+            sender=Sender(sessions, secret_box, ways, settings.zone),
+            push_key=push_key_of(ways),
         )
 
 

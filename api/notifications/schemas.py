@@ -1,12 +1,14 @@
 """Requests and answers of the inbox and of the preferences."""
 
 from datetime import datetime, time
+from typing import Literal
 
 from pydantic import BaseModel, Field, ValidationInfo, field_validator
 
 from actors.domain.notices.notice import AT_RISK, Level, NoticeKind
 from api.base.dependencies import PageQuery
-from api.base.fields import Request, RowId, TimeOfDay
+from api.base.email_addresses import Email
+from api.base.fields import Request, RowId, Secret, TimeOfDay
 
 
 class InboxQuery(PageQuery):
@@ -92,3 +94,69 @@ class PreferencesAnswer(BaseModel):
     quiet_until: str | None = Field(description="When they end.")
     amounts: bool = Field(description="Amounts of money may be shown on locked screens.")
     kinds: dict[NoticeKind, Level] = Field(description="The level of each kind.")
+
+
+class ChannelRequest(Request):
+    """Another address to be notified at."""
+
+    kind: Literal["email"] = Field(description="Browsers are added by `POST /push/subscriptions`.")
+    address: Email
+
+
+class CodeRequest(Request):
+    """The code that came to a new channel."""
+
+    code: Secret = Field(description="Eight digits.")
+
+
+class ChannelEntry(BaseModel):
+    """Where notices are sent to. The address itself is not shown."""
+
+    channel_id: int
+    kind: str = Field(examples=["email"])
+    hint: str = Field(description="What the address looks like.", examples=["as***@example.com"])
+    state: Literal["unverified", "active", "failed"] = Field(
+        description="`unverified`: the code is missing, nothing is sent. `failed`: too many attempts failed; test it."
+    )
+    created_at: datetime
+    verified_at: datetime | None
+    last_failure: str | None = Field(description="Why the last attempt failed, if none has succeeded since.")
+
+
+class ChannelList(BaseModel):
+    """All channels of the user, oldest first."""
+
+    channels: list[ChannelEntry]
+
+
+class TestAnswer(BaseModel):
+    """The test is on its way."""
+
+    notification_id: int = Field(description="The test in the inbox.")
+
+
+class PushKeyAnswer(BaseModel):
+    """What browsers subscribe with."""
+
+    public_key: str = Field(description="`applicationServerKey`: 65 bytes in base64 for URLs.")
+
+
+class PushKeys(Request):
+    """The keys of a subscription, as the browser has them."""
+
+    p256dh: str = Field(min_length=1, max_length=200)
+    auth: str = Field(min_length=1, max_length=100)
+
+
+class PushSubscriptionRequest(Request):
+    """A browser's subscription, as `PushSubscription.toJSON()` writes it."""
+
+    endpoint: str = Field(min_length=1, max_length=2000)
+    keys: PushKeys
+    expirationTime: float | None = Field(default=None, description="Not used.")  # noqa: N815 - the browsers' name
+
+
+class PushEndpointRequest(Request):
+    """A subscription that has ended."""
+
+    endpoint: str = Field(min_length=1, max_length=2000)

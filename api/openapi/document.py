@@ -26,6 +26,8 @@ TAGS = [
     {"name": "auth", "description": "Accounts, logins and tokens."},
     {"name": "broker", "description": "The one connection of a user to a broker."},
     {"name": "strategy", "description": "What is to be traded, running it, and what came of it."},
+    {"name": "notifications", "description": "What happened to the user's money, and where it is sent to."},
+    {"name": "push", "description": "Browsers that are notified."},
     {"name": "health", "description": "For operators and load balancers."},
 ]
 _HEADERS: Json = {

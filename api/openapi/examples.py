@@ -36,6 +36,20 @@ _ORDER_LOG = {
     "occurred_at": "2026-11-21T10:25:49.253314+05:30",
     "recorded_at": "2026-11-21T10:25:49.266286+05:30",
 }
+_CHANNEL = {
+    "channel_id": 1,
+    "kind": "email",
+    "hint": "as***@example.com",
+    "state": "active",
+    "created_at": "2026-11-21T10:25:15.710114+05:30",
+    "verified_at": "2026-11-21T10:26:02.118201+05:30",
+    "last_failure": None,
+}
+_ENDPOINT = "https://updates.push.services.mozilla.com/wpush/v2/gAAAAABk"
+_PUSH_KEYS = {  # those of RFC 8291
+    "p256dh": "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4",
+    "auth": "BTBZMqHH6r4Tts7J_aSIgg",
+}
 _PAGE = {"total": 1, "total_capped": False, "limit": 50, "offset": 0}
 
 EXAMPLES: dict[str, dict[str, Any]] = {
@@ -231,6 +245,14 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     | _PAGE,
     "ReadRequest": {"through": 7},
     "ReadAnswer": {"unread": 0},
+    "ChannelRequest": {"kind": "email", "address": "asha@example.com"},
+    "CodeRequest": {"code": "01234567"},
+    "ChannelEntry": _CHANNEL,
+    "ChannelList": {"channels": [_CHANNEL]},
+    "TestAnswer": {"notification_id": 8},
+    "PushKeyAnswer": {"public_key": _PUSH_KEYS["p256dh"]},
+    "PushSubscriptionRequest": {"endpoint": _ENDPOINT, "keys": _PUSH_KEYS, "expirationTime": None},
+    "PushEndpointRequest": {"endpoint": _ENDPOINT},
     "PreferencesRequest": {
         "quiet_from": "20:00",
         "quiet_until": "07:30",

@@ -23,6 +23,7 @@ from persistence.database.repositories.users import Logins, Users
 from persistence.errors import MirrorUnavailable
 from persistence.mirror.fields import instrument_of
 from persistence.mirror.mirror import RuntimeMirror
+from persistence.notifications.channels import Channels
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -69,6 +70,7 @@ class UserService:
             strategies = await Strategies(session).remove_all(user.id)
             await KeptAnswers(session).remove_all(user.id)
             await Notifications(session).remove_all(user.id)
+            await Channels(session).remove_all(user.id)
             ended = await Logins(session).end(user.id, self._now(), "account_deleted")
             await Users(session).erase(user.id, self._now())
             await AuditLog(session).add("account_deleted", user_id=user.id, address=client.address)

@@ -35,6 +35,8 @@ class NoticeKind(StrEnum):
     PANIC = "panic"
     DAY_SUMMARY = "day_summary"
     SECURITY = "security"
+    TEST = "test"
+    """The user asked for it."""
 
 
 class Level(StrEnum):

@@ -94,6 +94,12 @@ class Notifications(Repository):
             execution_options={"synchronize_session": False},
         )
 
+    async def hand_over_alone(self, user_id: int, key: str) -> Notification:
+        """The notice of a key, which the caller makes the deliveries of: senders do not."""
+        mine = (col(Notification.user_id) == user_id, col(Notification.key) == key)
+        alone = update(Notification).where(*mine).values(handed_over_at=func.now()).returning(Notification)
+        return (await self._session.scalars(alone)).one()
+
     async def preferences(self, user_id: int) -> NotificationPreferences | None:
         """What the user has chosen; None for nothing."""
         mine = col(NotificationPreferences.user_id) == user_id

@@ -34,6 +34,7 @@ SECRETS = re.compile(r"secret|password|token|hash|box|(^|_)key$|user_id$", re.IG
 NO_SECRETS = {
     "LoginAnswer": {"access_token", "token_type", "refresh_token"},  # the user's own, given once
     "ValidateAnswer": {"user_id"},
+    "PushKeyAnswer": {"public_key"},
     "BrokerConnectAnswer": {"broker_user_id"},
     "BrokerStatusAnswer": {"broker_user_id", "token_obtained_at", "token_age_s", "token_expires_at", "token_expired"},
 }

@@ -21,6 +21,9 @@ FOR_NO_SINGLE_USER = {
     "operations/routes.py _places": "counts for all users",
     "brokers/browser_logins.py _owner": "looks for the user of a login state or a login link",
     "brokers/service.py key_versions": "concerns the keys of all users",
+    "notifications/channels.py add_push": "takes a browser over from the user who had it before",
+    "notifications/sending/sender.py step": "sends the notices of all users",
+    "notifications/sending/sender.py _send": "records what has come of them",
 }
 
 

@@ -32,6 +32,8 @@ TENANT_TABLES = (
     "broker_login_codes",
     "notifications",
     "notification_preferences",
+    "notification_channels",
+    "notification_deliveries",
 )  # fmt: skip
 OWN = {"users": "id = :me", "intents": "run_id IN (SELECT id FROM runs WHERE user_id = :me)"}
 """How the rows of a user are found, where it is not by `user_id`."""
@@ -46,12 +48,13 @@ WRITABLE = {
     "strategies": "quantity = 1",
     "runs": "state = '{}'",
     "kept_answers": "answer = ''",
-    "notifications": "read_at = now()",
+    "notifications": "read_at = now(), handed_over_at = now()",
+    "notification_channels": "last_failure = ''",
     "notification_preferences": "amounts = true",
 }
 DELETABLE = (
     "refresh_tokens", "broker_accounts", "broker_login_codes", "strategies", "kept_answers", "notifications",
-    "notification_preferences",
+    "notification_preferences", "notification_channels", "notification_deliveries",
 )  # fmt: skip
 NEW_ROWS = {
     "logins": "(id, user_id, started_at) VALUES (gen_random_uuid(), :user, now())",
@@ -72,6 +75,10 @@ NEW_ROWS = {
     "VALUES (:user, sha256(random()::text::bytea), sha256(''), 201, '{}')",
     "notifications": "(user_id, key, kind, text, brief, at) VALUES (:user, random()::text, 'x', 'x', 'x', now())",
     "notification_preferences": "(user_id, amounts) VALUES (:user, false)",
+    "notification_channels": "(user_id, kind, hint, address_box, key_version, address_hash, state) "
+    "VALUES (:user, 'email', 'x', '', 'x', sha256(random()::text::bytea), 'unverified')",
+    "notification_deliveries": "(user_id, notification_id, channel_id, silent, due_at) VALUES (:user, "
+    "(SELECT max(id) FROM notifications), (SELECT max(id) FROM notification_channels), false, now())",
 }
 
 
@@ -109,6 +116,8 @@ async def tenant_with_everything(sessions: Sessions) -> Run:
             f"INSERT INTO broker_login_codes {NEW_ROWS['broker_login_codes']}",
             f"INSERT INTO notifications {NEW_ROWS['notifications']}",
             f"INSERT INTO notification_preferences {NEW_ROWS['notification_preferences']}",
+            f"INSERT INTO notification_channels {NEW_ROWS['notification_channels']}",
+            f"INSERT INTO notification_deliveries {NEW_ROWS['notification_deliveries']}",
         ):
             await session.execute(text(statement), values)
     return run
