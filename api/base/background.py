@@ -7,7 +7,7 @@ import structlog
 
 log = structlog.stdlib.get_logger(__name__)
 
-AGAIN_S = 1.0
+AGAIN_S = 0.1
 """How long a task that was cancelled may go on before it is cancelled again."""
 
 
