@@ -17,7 +17,7 @@ ADDRESS = "127.0.0.2"
 """Limits of an address must not meet the neighbour's, who is at 127.0.0.1."""
 
 PASSWORD = "correct horse battery staple"
-CONNECTIONS, PATIENCE_S, LOST = 200, 30.0, 0
+CONNECTIONS, PATIENCE_S, LOST = 200, 90.0, 0
 LONGEST_WAIT_S = 1.0
 """How long it waits at most when it is refused, whatever `Retry-After` says."""
 
