@@ -29,6 +29,7 @@ KEPT_SYMBOL = "INFY"
 HELD_FOR_BUY_S = (8.0, 16.0, 32.0, 64.0)
 """From the making of a strategy to its buy time: as long as a START takes on a busy machine, at the fourth try."""
 
+BOUGHT_WITHIN_S, LOOK_S = 30.0, 0.5
 CREATED_AT_ONCE = 4
 STREAMS, STREAM_AGAIN_S = 5, 5.0
 MOVES, LOWEST_PAISE, STEP_PAISE = 4000, 50_000, 5
@@ -85,14 +86,25 @@ class Noise:
         return {"email": client.email, "decoy": self.decoy.email, "long": self.long, "held": self.held}
 
     async def _hold(self, symbol: str) -> int:
-        """A strategy that was started in time for its buy time of today."""
+        """A strategy that holds a position: on a busy machine a START, or the BUY itself, may come too late."""
         for buy_in_s in HELD_FOR_BUY_S:
             strategy_id = await self.client.create(symbol, buy_in_s)
             started = await self.client.ok("start_strategy", {"strategy_id": strategy_id}, once=True)
-            if datetime.fromisoformat(started["buy_at"]) - datetime.now(UTC) < timedelta(seconds=buy_in_s):
+            due_in = datetime.fromisoformat(started["buy_at"]) - datetime.now(UTC)
+            if due_in < timedelta(seconds=buy_in_s) and await self._bought(strategy_id, due_in):
                 return strategy_id
             await self.client.ok("stop_strategy", {"strategy_id": strategy_id})
-        raise RuntimeError(f"no START of {symbol} came in time for its buy time")
+        raise RuntimeError(f"no strategy of {symbol} has bought at its time")
+
+    async def _bought(self, strategy_id: int, due_in: timedelta) -> bool:
+        """Whether it has, some time after its buy time at the latest."""
+        until = datetime.now(UTC) + due_in + timedelta(seconds=BOUGHT_WITHIN_S)
+        while datetime.now(UTC) < until:
+            status = await self.client.ok("strategy_status", strategy_id=strategy_id)
+            if status["position"] == "bought" or status["strategy_status"] != "running":
+                return bool(status["position"] == "bought")
+            await asyncio.sleep(LOOK_S)
+        return False
 
     async def _create(self, numbers: Iterator[int]) -> None:
         for _ in numbers:

@@ -166,10 +166,10 @@ def run(pairs: int, strategies: int, stops: int, say: partial[None]) -> Seen:
         }
         with NoiseProcess(told) as noise:
             sitting = Sitting(deployment, noise, accounts[0].user_id)
-            sitting.prepare()
-            before = sitting.counted()
-            say(f"ready: {before['strategies']} strategies of the noisy tenant")
             try:
+                sitting.prepare()
+                before = sitting.counted()
+                say(f"ready: {before['strategies']} strategies of the noisy tenant")
                 for number in range(pairs):
                     for beside in (False, True) if number % 2 else (True, False):
                         sitting.measure(seen, beside=beside, stops=stops)
