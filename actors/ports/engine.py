@@ -57,8 +57,8 @@ class StrategyEngine(Protocol):
     async def ensure_running(self, run_id: int, strategy_id: int) -> None:
         """When it returns, exactly one actor looks after the open run (row D2)."""
 
-    async def stop(self, strategy_id: int, timeout_s: float) -> StopResult:
-        """Row I1: sell what is open and end the run; waits at most `timeout_s` seconds for it."""
+    async def stop(self, run_id: int, strategy_id: int, timeout_s: float) -> StopResult:
+        """Row I1: sell what is open and end this run; waits at most `timeout_s` seconds for it."""
 
     async def move_stop(self, strategy_id: int, stop_loss_paise: int) -> bool | None:
         """When it returns, the running strategy exits at the new stop-loss, and that is recorded.

@@ -122,7 +122,7 @@ class LifecycleService:
                 )
         if run is None:
             return await self._stored_status(self._reserved, user_id, strategy_id, {}), True
-        result = await self._stopping.run(run.id, lambda: self._engine.stop(strategy_id, STOP_TIMEOUT_S))
+        result = await self._stopping.run(run.id, lambda: self._engine.stop(run.id, strategy_id, STOP_TIMEOUT_S))
         return await self._stored_status(self._reserved, user_id, strategy_id, dict(result.status)), result.flat
 
     async def status(self, user_id: int, strategy_id: int) -> StrategyStatus:

@@ -35,8 +35,8 @@ _ANSWER_S = 5.0
 _ANSWER_MARGIN_S = 0.5
 """How long before a caller gives up the strategy answers that its exit is still working."""
 _POLL_S = 0.1
-_GONE_S = 1.0
-"""How long a STOP waits for a process whose run is over: without the head it is not known when it ends."""
+_GONE_S = 0.2
+"""How long a STOP waits for the process of a run that is over: long enough for most, and the trader has his answer."""
 
 _RECOVERED_AT_ONCE = 6
 _UNWANTED_S = 300.0
@@ -131,7 +131,7 @@ class RayEngine:
             self._known.pop(strategy_id, None)
         return await self._actor_of(run_id, strategy_id)
 
-    async def stop(self, strategy_id: int, timeout_s: float) -> StopResult:
+    async def stop(self, run_id: int, strategy_id: int, timeout_s: float) -> StopResult:
         """Row I1; works without the head, too. It answers within `timeout_s`.
 
         Raises:
@@ -140,9 +140,6 @@ class RayEngine:
         flat = False
         try:
             async with asyncio.timeout(timeout_s):
-                run_id = await self._open_run(strategy_id)
-                if run_id is None:
-                    return StopResult(flat=True)
                 flat, actor = await self._ask_to_stop(run_id, strategy_id, max(timeout_s - _ANSWER_MARGIN_S, 0.0))
                 if flat and actor is not None:
                     await _await_gone(actor)
@@ -157,17 +154,21 @@ class RayEngine:
         Whether the run is over and recorded, and the actor that said so.
         """
         until = asyncio.get_running_loop().time() + timeout_s
+        known = self._known.get(strategy_id)
         while True:
-            actor = await self._find(run_id, strategy_id)
+            actor, known = known or await self._actor_of(run_id, strategy_id), None
             if actor is None:
                 return True, None
             left_s = until - asyncio.get_running_loop().time()
             try:
-                return bool(await actor.stop.remote(max(left_s, 0.0))), actor
+                over: bool | None = await actor.stop.remote(max(left_s, 0.0), run_id)
             except RayActorError:
                 if await self._open_run(strategy_id) != run_id:
                     return True, None
                 await asyncio.sleep(_POLL_S)
+            else:
+                if over is not None:
+                    return over, actor
 
     async def move_stop(self, strategy_id: int, stop_loss_paise: int) -> bool | None:
         """Move the stop-loss of a running strategy; see `StrategyShell.move_stop`. Raises EngineUnavailable."""

@@ -85,8 +85,10 @@ class StrategyActor:
         """A tick from a router that has no link to us."""
         self._on_tick(tick)
 
-    async def stop(self, timeout_s: float) -> bool:
-        """STOP; whether the run is over and recorded."""
+    async def stop(self, timeout_s: float, run_id: int | None = None) -> bool | None:
+        """STOP; whether the run is over and recorded, or None if this actor serves another run than is meant."""
+        if run_id not in (None, self._run_id):
+            return None
         self._stop_wanted = True
         try:
             async with asyncio.timeout(timeout_s):

@@ -43,15 +43,14 @@ class FakeEngine:
         self.ensured.append((run_id, strategy_id))
         self.running[strategy_id] = run_id
 
-    async def stop(self, strategy_id: int, timeout_s: float) -> StopResult:
+    async def stop(self, run_id: int, strategy_id: int, timeout_s: float) -> StopResult:
         """Sold at once, or still selling, as the test wants it."""
         self._check()
         self.stop_timeouts.append(timeout_s)
         if not self.flat_on_stop:
             return StopResult(flat=False, status={"position": "selling", "message": "Selling"})
         async with self.inbox:
-            run_id = await self._open_run(strategy_id)
-            if run_id is not None:
+            if await self._open_run(strategy_id) == run_id:
                 await self.end(run_id, position="sold", message="Stopped", delete_mirror=True)
         self.running.pop(strategy_id, None)
         return StopResult(flat=True)
