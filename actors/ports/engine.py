@@ -60,7 +60,7 @@ class StrategyEngine(Protocol):
     async def stop(self, strategy_id: int, timeout_s: float) -> StopResult:
         """Row I1: sell what is open and end the run; waits at most `timeout_s` seconds for it."""
 
-    async def move_stop(self, strategy_id: int, stop_loss_paise: int) -> bool | None:
+    async def move_stop(self, strategy_id: int, stop_loss_paise: int, stop_share: int | None = None) -> bool | None:
         """When it returns, the running strategy exits at the new stop-loss, and that is recorded.
 
         Whether the second guard has it too (row M4); None if nothing is guarded.

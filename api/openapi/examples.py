@@ -11,6 +11,7 @@ _STRATEGY = {
     "buy_time": "10:25:45",
     "sell_time": "10:35:15",
     "stop_loss": 1500.0,
+    "stop_loss_percent": None,
     "quantity": 10,
     "product": "MIS",
 }
@@ -146,6 +147,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "feed_since": None,
         "feed": None,
         "stop_loss": 1500.0,
+        "stop_loss_percent": None,
         "quantity": 10,
         "filled_quantity": 10,
         "buy_price": 1510.0,

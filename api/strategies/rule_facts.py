@@ -116,7 +116,8 @@ class StrategyChecks:
         """All rules, and the session to arm. Raises InvalidField."""
         times = self._check(terms_of(strategy), facts.listed, facts.calendar)
         if facts.last_price is not None:
-            check_market_price(terms_of(strategy), facts.last_price, self._settings)
+            tick = facts.listed.tick_paise if facts.listed is not None else 0
+            check_market_price(terms_of(strategy), facts.last_price, self._settings, tick)
         return times
 
     def start_message(self, times: SessionTimes, account: BrokerAccount, *, asked: bool) -> str:
@@ -201,6 +202,7 @@ def terms_of(strategy: Strategy) -> Terms:
         buy_time=strategy.buy_time,
         sell_time=strategy.sell_time,
         stop_loss=strategy.stop_loss_paise,
+        stop_share=strategy.stop_share,
         quantity=strategy.quantity,
         product=strategy.product,
     )

@@ -7,7 +7,6 @@ from datetime import datetime
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from actors.domain.money import to_rupees
 from actors.ports.engine import StopResult, StrategyEngine
 from api.base.errors import ApiError, unauthorized
 from api.base.idempotency import KeyedRequest, Repeated, give_answer_again, keep_answer
@@ -15,7 +14,7 @@ from api.strategies.joined_requests import KeyedLocks, SharedCalls
 from api.strategies.new_run import first_intent, first_state, new_run
 from api.strategies.rule_facts import StartFacts, StrategyChecks, broker_not_connected
 from api.strategies.schemas import StrategyStarted, StrategyStatus
-from api.strategies.service import found
+from api.strategies.service import found, stop_audited
 from api.strategies.start_rate import STARTS_IN_WORK, StartRate
 from api.strategies.status import started_answer, status_before_start, status_of_run
 from config.capacity import Capacity
@@ -118,7 +117,7 @@ class LifecycleService:
                     user_id=user_id,
                     subject=str(strategy_id),
                     run_id=str(run.id),
-                    stop_loss=str(to_rupees(strategy.stop_loss_paise)),
+                    stop_loss=stop_audited(strategy.stop_loss_paise, strategy.stop_share),
                 )
         if run is None:
             return await self._stored_status(self._reserved, user_id, strategy_id, {}), True
@@ -228,7 +227,8 @@ class LifecycleService:
         if facts.listed is not None:
             strategy.instrument_token = facts.listed.token  # the exchange gives new tokens every day
         strategy.status, strategy.updated_at = "running", self._now()
-        run = await runs.add(new_run(strategy, account.id, times, message))
+        tick = facts.listed.tick_paise if facts.listed is not None else 0
+        run = await runs.add(new_run(strategy, account.id, times, message, tick_paise=tick))
         derivatives = facts.listed is not None and facts.listed.has_derivatives
         run.state = first_state(run, strategy, zone, has_derivatives=derivatives)
         await runs.add_intent(first_intent(run, strategy, zone))

@@ -11,6 +11,7 @@ from decimal import Decimal
 
 from actors.domain.identifiers import Product
 from actors.domain.money import Paise, round_rupees, to_rupees
+from actors.domain.prices.stop_share import is_too_near
 from actors.domain.session import SessionTimes
 from api.base.errors import InvalidField
 from broker.market.allowed_times import SessionRules, TimesRefused
@@ -26,13 +27,17 @@ _MOST_NAMED = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What is to be traded, as far as rules apply to it."""
+    """What is to be traded, as far as rules apply to it.
+
+    `stop_share`: the stop-loss is this many hundredths of a percent below the fill, and `stop_loss` 0 (row N5).
+    """
 
     buy_time: time
     sell_time: time
     stop_loss: Paise
     quantity: int
     product: str
+    stop_share: int | None = None
 
 
 def check_listed(
@@ -95,12 +100,15 @@ def check_terms(
         raise InvalidField(refusal.field, refusal.message) from refusal
 
 
-def check_market_price(terms: Terms, last_price: Decimal, settings: Settings) -> None:
-    """The rules about the price that the instrument trades at, in rupees.
+def check_market_price(terms: Terms, last_price: Decimal, settings: Settings, tick: Paise = 0) -> None:
+    """The rules about the price that the instrument trades at, in rupees, on a grid of `tick` paise (0: not known).
 
     Raises:
-        InvalidField: on `stop_loss` or `quantity`.
+        InvalidField: on `stop_loss`, `stop_loss_percent` or `quantity`.
     """
+    if terms.stop_share is not None and is_too_near(last_price, terms.stop_share, tick):
+        what = f"is less than one tick ({to_rupees(max(tick, 1))}) at the market price {round_rupees(last_price)}"
+        raise InvalidField("stop_loss_percent", f"{what}; choose a larger one")
     if to_rupees(terms.stop_loss) >= last_price:
         raise InvalidField("stop_loss", f"must be below the market price {round_rupees(last_price)}")
     _check_notional(terms, last_price, "market", settings)
