@@ -27,7 +27,9 @@ from api.openapi.page import docs_router
 from api.operations import routes as operation_routes
 from api.operations.record_keeping import keep_records
 from api.operations.recovery_sweep import keep_recovering
+from api.reference import routes as reference_routes
 from api.strategies import routes as strategy_routes
+from api.strategies.panic import routes as panic_routes
 from api.timeline import routes as timeline_routes
 from api.users import routes as user_routes
 from api.users.dependencies import PasswordPlace, access_claims, limit_address, user_of_token
@@ -83,10 +85,11 @@ def create_app(settings: Settings | None = None, engine: StrategyEngine | None =
             sweep = asyncio.create_task(keep_recovering(resources.engine, metrics), name="recovery sweep")
             kept_for = timedelta(days=settings.login_retention_days)
             records = asyncio.create_task(keep_records(resources.sessions, kept_for, utc_now), name="record keeping")
+            pursuit = asyncio.create_task(resources.pursuit.keep_pursuing(), name="pursuit of panics")
             try:
                 yield
             finally:
-                for task in (sweep, records):
+                for task in (sweep, records, pursuit):
                     task.cancel()
                     with suppress(asyncio.CancelledError):
                         await task
@@ -108,10 +111,12 @@ def create_app(settings: Settings | None = None, engine: StrategyEngine | None =
     for router in (  # most asked first
         strategy_routes.router,
         user_routes.router,
+        panic_routes.router,
         broker_routes.router,
         broker_login_routes.router,
         event_routes.router,
         timeline_routes.router,
+        reference_routes.router,
     ):
         _include(app, router)
     app.include_router(operation_routes.router)

@@ -18,6 +18,11 @@ from api.brokers.service import BrokerService
 from api.events.reader import EventReader
 from api.events.streams import EventsService
 from api.strategies.held_and_closed import WordService
+from api.strategies.panic.marks import EntryMarks
+from api.strategies.panic.pursuit import PanicPursuit
+from api.strategies.panic.schedules import pause_schedules
+from api.strategies.panic.service import PanicService
+from api.strategies.preview.service import PreviewService
 from api.strategies.rule_facts import StrategyChecks
 from api.strategies.service import StrategyService
 from api.strategies.start_and_stop import LifecycleService
@@ -46,8 +51,8 @@ POOL_SIZE = 10
 MAX_OVERFLOW = 10
 
 RESERVED_CONNECTIONS = 20
-"""For STOP, of which fifty may come at once, and for the question whether a login goes on: queries of others must not
-keep a trader from stopping."""
+"""For STOP, of which fifty may come at once, for panics, and for the question whether a login goes on: queries of
+others must not keep a trader from stopping."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +73,14 @@ class Resources:
     brokers: BrokerService
     browser_logins: BrowserLogins
     lookups: BrokerLookups
+    calendars: TradingCalendars
     strategies: StrategyService
     lifecycle: LifecycleService
     words: WordService
+    previews: PreviewService
     events: EventsService
+    panic: PanicService
+    pursuit: PanicPursuit
 
 
 @asynccontextmanager
@@ -135,6 +144,8 @@ async def open_resources(settings: Settings, engine: StrategyEngine | None) -> A
         stack.push_async_callback(events.close)
         events.start()
         lifecycle = LifecycleService(settings, capacity, sessions, reserved, mirror, engine, checks, utc_now)
+        marks = EntryMarks(reserved, mirror)
+        pursuit = PanicPursuit(reserved, marks, engine, pause_schedules)
         yield Resources(
             settings=settings,
             capacity=capacity,
@@ -158,10 +169,14 @@ async def open_resources(settings: Settings, engine: StrategyEngine | None) -> A
             brokers=brokers,
             browser_logins=BrowserLogins(settings, sessions, brokers, redis, utc_now),
             lookups=lookups,
-            strategies=StrategyService(settings, sessions, mirror, engine, checks),
+            calendars=calendars,
+            strategies=StrategyService(sessions, mirror, engine, checks),
             words=WordService(sessions, engine, lifecycle.status),
+            previews=PreviewService(settings, capacity, sessions, mirror, checks),
             lifecycle=lifecycle,
             events=events,
+            panic=PanicService(reserved, marks, engine, pursuit, settings.zone),
+            pursuit=pursuit,
         )
 
 

@@ -34,7 +34,7 @@ ROOT = Path(__file__).parents[3]
 DOCUMENT = create_app(Settings(_env_file=None)).openapi()
 OPERATIONS = {operation["operationId"] for path in DOCUMENT["paths"].values() for operation in path.values()}
 CASES = 300
-NOTHING_TO_VARY = {"healthz", "metrics"}
+NOTHING_TO_VARY = {"healthz", "metrics", "app_config"}
 """They take no token, no parameter and no body: ten cases are all that there are."""
 
 UNREACHED = {"refresh", "reset_password", "open_login_link"}
@@ -42,6 +42,7 @@ UNREACHED = {"refresh", "reset_password", "open_login_link"}
 
 LIFECYCLE = {
     "create_strategy",
+    "preview_strategy",
     "start_strategy",
     "stop_strategy",
     "strategy_status",

@@ -20,6 +20,9 @@ FOR_NO_SINGLE_USER = {
     "users/operator.py reset_password": "looks for the user of an e-mail address; the operator's command, not the API",
     "operations/routes.py _places": "counts for all users",
     "brokers/browser_logins.py _owner": "looks for the user of a login state or a login link",
+    "strategies/panic/marks.py agree": "compares the marks of all users",
+    "strategies/panic/operator.py panic": "may concern all users; the operator's command, not the API",
+    "strategies/panic/pursuit.py round": "goes after the panics of all users",
     "brokers/service.py key_versions": "concerns the keys of all users",
 }
 

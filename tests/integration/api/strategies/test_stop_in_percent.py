@@ -1,5 +1,6 @@
 """Row N5, its first part: `stop_loss_percent` beside `stop_loss`, exactly one of them, at create and PATCH."""
 
+import math
 from typing import Any
 
 import pytest
@@ -80,3 +81,13 @@ async def test_a_running_strategy_takes_a_share_for_good_and_rupees_for_today(
     assert today.status_code == 200, today.text
     assert await stops(trader, strategy_id, "status/") == (1480.0, None)
     assert await stops(trader, strategy_id) == (None, 4)
+
+
+async def test_a_preview_reckons_the_level_from_the_market_price(trader: ApiUser) -> None:
+    body = {"symbol": "INFY", "buy_time": "09:30", "sell_time": "15:10", "quantity": 10, "stop_loss_percent": 1}
+    answer = await trader.call("POST", "/strategy/preview", **body)
+    assert answer.status_code == 200, answer.text
+    told = answer.json()
+    level = math.ceil(round(told["last_price"] * 9.9, 6)) / 10  # the tick is ten paise
+    assert (told["stop_loss"], told["stop_loss_percent"]) == (level, 1)
+    assert told["worst_case_loss"] == round(10 * (told["last_price"] - level), 2)

@@ -8,7 +8,7 @@ from sqlalchemy.exc import IntegrityError
 from tests.integration.persistence.database.new_database import database_of_before
 from tests.integration.persistence.database.test_log_partitions import OLD_ROWS
 
-BEFORE, REVISION = "0015", "0018"
+BEFORE, REVISION = "0016", "0018"
 LEVELS = text("SELECT id, stop_loss_paise FROM strategies ORDER BY id")
 SHARE = "UPDATE {table} SET stop_share = 200, stop_loss_paise = 0"
 

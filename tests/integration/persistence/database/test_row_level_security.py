@@ -30,6 +30,7 @@ TENANT_TABLES = (
     "users", "logins", "refresh_tokens", "broker_accounts", "strategies", "runs", "intents", "order_logs", "audit_log",
     "kept_answers",
     "broker_login_codes",
+    "panics",
 )  # fmt: skip
 OWN = {"users": "id = :me", "intents": "run_id IN (SELECT id FROM runs WHERE user_id = :me)"}
 """How the rows of a user are found, where it is not by `user_id`."""
@@ -44,6 +45,7 @@ WRITABLE = {
     "strategies": "quantity = 1",
     "runs": "state = '{}'",
     "kept_answers": "answer = ''",
+    "panics": "finished_at = now(), unlocked_at = now(), not_touched = '{}'",
 }
 DELETABLE = ("refresh_tokens", "broker_accounts", "broker_login_codes", "strategies", "kept_answers")
 NEW_ROWS = {
@@ -63,6 +65,7 @@ NEW_ROWS = {
     "audit_log": "(user_id, action) VALUES (:user, 'test')",
     "kept_answers": "(user_id, key_hash, request_hash, status, answer) "
     "VALUES (:user, sha256(random()::text::bytea), sha256(''), 201, '{}')",
+    "panics": "(id, user_id, unlocked_at) VALUES (gen_random_uuid(), :user, now())",
 }
 
 
@@ -97,6 +100,7 @@ async def tenant_with_everything(sessions: Sessions) -> Run:
             ),
             "INSERT INTO audit_log (user_id, action) VALUES (:user, 'login')",
             f"INSERT INTO kept_answers {NEW_ROWS['kept_answers']}",
+            f"INSERT INTO panics {NEW_ROWS['panics']}",
             f"INSERT INTO broker_login_codes {NEW_ROWS['broker_login_codes']}",
         ):
             await session.execute(text(statement), values)
