@@ -22,6 +22,8 @@ from api.edge.middleware import DOCS_PATH, with_edge
 from api.edge.strict_json import strict_json
 from api.edge.work_budget import WorkBudget
 from api.events import routes as event_routes
+from api.notifications import channel_routes as notification_channel_routes
+from api.notifications import routes as notification_routes
 from api.openapi.document import describe
 from api.openapi.page import docs_router
 from api.operations import routes as operation_routes
@@ -86,10 +88,11 @@ def create_app(settings: Settings | None = None, engine: StrategyEngine | None =
             kept_for = timedelta(days=settings.login_retention_days)
             records = asyncio.create_task(keep_records(resources.sessions, kept_for, utc_now), name="record keeping")
             pursuit = asyncio.create_task(resources.pursuit.keep_pursuing(), name="pursuit of panics")
+            sending = asyncio.create_task(resources.sender.run(), name="sender of notices")
             try:
                 yield
             finally:
-                for task in (sweep, records, pursuit):
+                for task in (sweep, records, pursuit, sending):
                     task.cancel()
                     with suppress(asyncio.CancelledError):
                         await task
@@ -117,6 +120,9 @@ def create_app(settings: Settings | None = None, engine: StrategyEngine | None =
         event_routes.router,
         timeline_routes.router,
         reference_routes.router,
+        notification_routes.router,
+        notification_channel_routes.router,
+        notification_channel_routes.push_router,
     ):
         _include(app, router)
     app.include_router(operation_routes.router)

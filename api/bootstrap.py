@@ -17,6 +17,10 @@ from api.brokers.lookups import BrokerLookups
 from api.brokers.service import BrokerService
 from api.events.reader import EventReader
 from api.events.streams import EventsService
+from api.notifications.channels import ChannelService
+from api.notifications.sending.sender import Sender
+from api.notifications.sending.ways import open_ways, push_key_of
+from api.notifications.service import InboxService
 from api.strategies.held_and_closed import WordService
 from api.strategies.panic.marks import EntryMarks
 from api.strategies.panic.pursuit import PanicPursuit
@@ -81,6 +85,10 @@ class Resources:
     events: EventsService
     panic: PanicService
     pursuit: PanicPursuit
+    inbox: InboxService
+    channels: ChannelService
+    sender: Sender
+    push_key: str
 
 
 @asynccontextmanager
@@ -146,6 +154,7 @@ async def open_resources(settings: Settings, engine: StrategyEngine | None) -> A
         lifecycle = LifecycleService(settings, capacity, sessions, reserved, mirror, engine, checks, utc_now)
         marks = EntryMarks(reserved, mirror)
         pursuit = PanicPursuit(reserved, marks, engine, pause_schedules)
+        ways = await stack.enter_async_context(open_ways(settings, utc_now))
         yield Resources(
             settings=settings,
             capacity=capacity,
@@ -177,6 +186,10 @@ async def open_resources(settings: Settings, engine: StrategyEngine | None) -> A
             events=events,
             panic=PanicService(reserved, marks, engine, pursuit, settings.zone),
             pursuit=pursuit,
+            inbox=InboxService(sessions),
+            channels=ChannelService(sessions, secret_box, ways, redis, utc_now),
+            sender=Sender(sessions, secret_box, ways, settings.zone),
+            push_key=push_key_of(ways),
         )
 
 

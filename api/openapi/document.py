@@ -31,6 +31,8 @@ TAGS = [
     {"name": "app", "description": "What an app must know of this deployment before a login."},
     {"name": "panic", "description": "Forbid entries and sell everything, in one call."},
     {"name": "risk", "description": "Whether entries are forbidden."},
+    {"name": "notifications", "description": "What happened to the user's money, and where it is sent to."},
+    {"name": "push", "description": "Browsers that are notified."},
     {"name": "health", "description": "For operators and load balancers."},
 ]
 _HEADERS: Json = {

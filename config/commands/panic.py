@@ -14,7 +14,6 @@ DataDir = Annotated[Path | None, typer.Option(help="Where everything is kept. [T
 def panic(user: User = None, everyone: All = False, data_dir: DataDir = None) -> None:
     """Forbid entries, and sell what the strategies of one user or of all hold; each user allows entries again."""
     from api.strategies.panic import operator
-    from api.users.operator import UserRefused
     from config.commands.deployment import joined_settings, require
     from config.commands.failures import plain_failures
 
@@ -26,7 +25,7 @@ def panic(user: User = None, everyone: All = False, data_dir: DataDir = None) ->
         require(settings, "database_url", "redis_url")
         try:
             done = asyncio.run(operator.panic(settings.database_url, settings.redis_url, user))
-        except UserRefused as refusal:
+        except operator.UnknownUser as refusal:
             typer.echo(str(refusal), err=True)
             raise typer.Exit(1) from None
         typer.echo(f"Entries are forbidden; users: {done.users}, strategies that run: {done.open_runs}.")

@@ -56,6 +56,8 @@ def test_a_panic_ends_everything_though_a_share_is_locked_an_order_refused_and_p
     )
     assert {outcome["outcome"] for outcome in finished["strategies"]} == {"flat"}
     assert len(due.requests_of("BUY")) == len(SYMBOLS)
+    sells = due.requests_of("SELL")
+    assert sum(bool(request["faults"]) for request in sells) == 1, "the refusal hit one of the exits"
     assert due.orders() == []
     over_time = exchange.over_time(account)
     assert {row["net_quantity"] for row in over_time.values()} == {0}

@@ -7,13 +7,16 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from api.strategies.panic.marks import EntryMarks
-from api.users.operator import UserRefused
 from persistence.database.engine import open_database, sessions_of, transaction
 from persistence.database.models.users import User
 from persistence.database.repositories.panics import Panics
 from persistence.database.repositories.users import Users
 from persistence.errors import DatabaseUnavailable
 from persistence.mirror.mirror import RuntimeMirror
+
+
+class UnknownUser(Exception):
+    """The sentence for the operator: no user has the address, and nothing was done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,7 @@ async def panic(database_url: str, redis_url: str, email: str | None) -> Forbidd
     """Forbid the entries of one user, or with None of all, and have everything that they run ended.
 
     Raises:
-        UserRefused: no user has this address.
+        UnknownUser: no user has this address.
         DatabaseUnavailable: PostgreSQL does not answer. Marks that were set before stay.
     """
     engine, mirror = open_database(database_url, pool_size=2), RuntimeMirror.connect(redis_url)
@@ -43,7 +46,7 @@ async def panic(database_url: str, redis_url: str, email: str | None) -> Forbidd
             else:
                 found = await Users(session).by_email(email.strip().lower())
                 if found is None:
-                    raise UserRefused(f"Nobody has registered as {email}.")
+                    raise UnknownUser(f"Nobody has registered as {email}.")
                 users = [found.id]
         for user_id in users:
             marked = await marks.forbid(user_id, uuid.uuid4(), "operator")

@@ -42,6 +42,8 @@ def sentence(outcomes: Sequence[PanicOutcome], kept: Sequence[SharesNotTouched] 
     if kept is None:
         return f"{ended}. What else your account holds could not be read"
     others = ", ".join(f"{shares.quantity} {shares.symbol}" for shares in kept)
+    if failed and others:  # what could not be sold is among them
+        return f"{ended}. It holds {others}"
     return f"{ended}. Not touched: {others} of your own" if others else f"{ended}. Your account holds nothing else"
 
 

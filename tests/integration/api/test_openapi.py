@@ -35,6 +35,7 @@ NO_SECRETS = {
     "AppConfig": {"password"},  # how long one is
     "LoginAnswer": {"access_token", "token_type", "refresh_token"},  # the user's own, given once
     "ValidateAnswer": {"user_id"},
+    "PushKeyAnswer": {"public_key"},
     "BrokerConnectAnswer": {"broker_user_id"},
     "BrokerStatusAnswer": {"broker_user_id", "token_obtained_at", "token_age_s", "token_expires_at", "token_expired"},
 }

@@ -27,6 +27,7 @@ from persistence.database.models.users import User
 from persistence.database.repositories.runs import Runs
 from persistence.database.repositories.users import Users
 from persistence.mirror.keys import events_key, runtime_key, strategy_key, user_key
+from persistence.notifications.channels import Channels
 from tests.integration.api_user import PASSWORD, ApiUser
 from tests.integration.persistence.journal.test_ledger import bought
 from tests.kit.fakes.strategy_engine import FakeEngine
@@ -41,8 +42,13 @@ OPERATIONS = {
     for method, operation in methods.items()
 }
 IDS = re.compile(r"(^|[_-])ids?$", re.IGNORECASE)
-TRIED = ("strategy_id", "run_id", "login_id", "panic_id")
+TRIED = ("strategy_id", "run_id", "login_id", "panic_id", "channel_id")
 """Ids of rows: with another tenant's, the answer is 404."""
+
+CHANNEL = {
+    "kind": "email", "address_box": b"", "key_version": "", "state": "active",
+    "verified_at": datetime(2026, 11, 21, tzinfo=UTC),
+}  # fmt: skip
 
 HARMLESS = {"last_event_id": "0-0", "last-event-id": "0-0"}
 """Ids of something else: a place in the caller's own stream of events."""
@@ -99,8 +105,10 @@ async def make_tenant(
     await engine.ledger.record(replace(bought(run), symbol=symbol))
     link = (await user.call("POST", "/broker/login-link")).json()["login_link"]
     logins = (await user.call("GET", "/auth/logins")).json()["logins"]
+    async with transaction(sessions) as session:
+        channel = await Channels(session).put(user_id, CHANNEL | {"address_hash": code_hash(code), "hint": symbol})
     ids: dict[str, int | str] = {"strategy_id": strategy_id, "run_id": run.id, "login_id": logins[0]["login_id"]}
-    ids["panic_id"] = str(panic.id)
+    ids |= {"panic_id": str(panic.id), "channel_id": channel.id}
     words = (user.email, user.paper.user_id, symbol, str(panic.id))
     return Tenant(user, user_id, ids, words, code, httpx.URL(link).params["code"])
 

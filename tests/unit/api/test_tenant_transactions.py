@@ -24,6 +24,9 @@ FOR_NO_SINGLE_USER = {
     "strategies/panic/operator.py panic": "may concern all users; the operator's command, not the API",
     "strategies/panic/pursuit.py round": "goes after the panics of all users",
     "brokers/service.py key_versions": "concerns the keys of all users",
+    "notifications/channels.py add_push": "takes a browser over from the user who had it before",
+    "notifications/sending/sender.py step": "sends the notices of all users",
+    "notifications/sending/sender.py _send": "records what has come of them",
 }
 
 

@@ -9,7 +9,6 @@ from sqlalchemy import text
 
 from api.strategies.panic import operator
 from api.strategies.panic.marks import EntryMarks
-from api.users.operator import UserRefused
 from config.settings import Settings
 from persistence.database.engine import Sessions, open_database, sessions_of, transaction
 from persistence.mirror.mirror import RuntimeMirror
@@ -203,5 +202,5 @@ async def test_the_operator_panics_for_a_user_and_the_api_goes_after_it(
     assert finished["asked_by"] == "operator"
     refused = await trader.call("POST", "/strategy/start", strategy_id=strategy_id)
     assert refused.json()["code"] == "entries_forbidden"
-    with pytest.raises(UserRefused):
+    with pytest.raises(operator.UnknownUser):
         await operator.panic(postgres_url, redis_url, "nobody@example.com")

@@ -16,7 +16,7 @@ ROUTES: dict[str, APIRoute] = {
     for context in iter_route_contexts(create_app(Settings(_env_file=None)).routes)
     if isinstance(route := context.original_route, APIRoute) and needs_token(route) and route.operation_id
 }
-LISTS = ["list_strategies", "strategy_orders", "account_activity", "list_logins"]
+LISTS = ["list_strategies", "strategy_orders", "account_activity", "list_logins", "list_notifications"]
 TIMELINE = "strategy_timeline"
 
 

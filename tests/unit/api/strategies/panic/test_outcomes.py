@@ -48,3 +48,9 @@ def test_what_could_not_be_sold_or_read_is_said() -> None:
         "Not everything could be sold, look at your account: INFY. What else your account holds could not be read"
     )
     assert sentence([], [], finished=True) == "All is flat. Your account holds nothing else"
+
+
+def test_shares_that_could_not_be_sold_are_not_called_the_users_own() -> None:
+    failed = [an_outcome("INFY", "failed")]
+    said = sentence(failed, shares_answer(shares_kept({("NSE", "INFY", "MIS"): 10})), finished=True)
+    assert said == "Not everything could be sold, look at your account: INFY. It holds 10 INFY"
