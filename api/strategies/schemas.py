@@ -47,6 +47,12 @@ class StrategyIdRequest(Request):
     strategy_id: StrategyId
 
 
+class StopRequest(StrategyIdRequest):
+    """Which strategy. `pause_schedule`: its schedule, if it has one, starts it on no other day either."""
+
+    pause_schedule: bool = Field(default=False, strict=True)
+
+
 class StrategyPatchRequest(Request):
     """What to change; at least one field. While the strategy runs, only its stop-loss can be moved.
 

@@ -6,11 +6,13 @@ from decimal import Decimal
 from typing import Any
 
 import structlog
+from sqlalchemy import func
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from actors.domain.money import Paise, to_paise, to_rupees
 from actors.domain.prices.stop_share import stop_below, to_hundredths, to_percent
 from actors.ports.engine import StrategyEngine
-from api.base.errors import ApiError, strategy_not_found, unauthorized
+from api.base.errors import ApiError, InvalidField, strategy_not_found, unauthorized
 from api.base.idempotency import KeyedRequest, give_answer_again, keep_answer
 from api.strategies.rule_facts import StrategyChecks, terms_of
 from api.strategies.schemas import StrategyCreateRequest, StrategyIdAnswer, StrategyPatchRequest
@@ -25,6 +27,7 @@ from persistence.database.repositories.order_logs import OrderLogs
 from persistence.database.repositories.runs import Runs
 from persistence.database.repositories.strategies import Strategies
 from persistence.database.repositories.users import Users
+from persistence.database.schedules import Schedules
 from persistence.errors import MirrorUnavailable
 from persistence.mirror.fields import instrument_of
 from persistence.mirror.mirror import RuntimeMirror
@@ -138,6 +141,7 @@ class StrategyService:
             strategy = found(await strategies.get(user_id, strategy_id, lock=True))
             if await Runs(session).open_of(user_id, strategy_id):
                 raise _running()
+            await Schedules(session).remove(user_id, strategy_id)
             await strategies.remove(user_id, strategy_id)
             await AuditLog(session).add("strategy_delete", user_id=user_id, subject=str(strategy_id))
         try:
@@ -166,10 +170,20 @@ class StrategyService:
             if await Runs(session).open_of(user_id, strategy_id) is not None:
                 return False
             self._checks.check(_changed(strategy, changes), market)
+            await self._look_again(session, strategy, changes)
             audited = _audited(strategy, changes)
             await Strategies(session).change(user_id, strategy_id, changes)
             await AuditLog(session).add("strategy_patch", user_id=user_id, subject=str(strategy_id), **audited)
         return True
+
+    async def _look_again(self, session: AsyncSession, strategy: Strategy, changes: dict[str, Any]) -> None:
+        """A schedule takes the changed strategy at its next arming."""
+        schedules = Schedules(session)
+        if await schedules.get(strategy.user_id, strategy.id) is None:
+            return
+        if "stop_loss_paise" in changes and changes["stop_share"] is None:
+            raise schedule_needs_percent("stop_loss")
+        await schedules.change(strategy.user_id, strategy.id, {"next_look_at": func.now()})
 
     async def _change_running(
         self, seen: Strategy, run: Run, changes: dict[str, Any], *, confirmed: bool
@@ -234,6 +248,12 @@ def found(strategy: Strategy | None) -> Strategy:
     if strategy is None:
         raise strategy_not_found()
     return strategy
+
+
+def schedule_needs_percent(field: str) -> InvalidField:
+    """A level in rupees is right on the day on which it was written: the price moves away from it, or below it."""
+    message = "must be in percent (stop_loss_percent) while the strategy has a schedule: an amount does not move with "
+    return InvalidField(field, message + "the price from day to day", code="schedule_needs_percent")
 
 
 def _running() -> ApiError:
