@@ -28,7 +28,7 @@ from tests.integration.served import served, settings_of
 from tests.kit.paper import PaperCredentials, PaperExchange
 
 pytest_plugins = ["tests.integration.fixtures"]
-pytestmark = pytest.mark.timeout(600)  # the run is part of whichever test comes first
+pytestmark = pytest.mark.timeout(1200)  # the run is part of whichever test comes first
 
 ROOT = Path(__file__).parents[3]
 DOCUMENT = create_app(Settings(_env_file=None)).openapi()
