@@ -6,7 +6,6 @@ Six holdings, not twenty: more strategies are too many for two cores beside the 
 import os
 import signal
 import time
-from functools import partial
 
 from tests.kit.paper import eventually
 from tests.kit.trader import Deployment, Running
@@ -39,7 +38,7 @@ def test_a_panic_ends_everything_though_a_share_is_locked_an_order_refused_and_p
     assert repeated["panic_id"] == taken["panic_id"]
     try:
         for strategy in held[1:]:
-            eventually(partial(_is_flat, strategy), 60, f"{strategy.symbol} is sold")
+            _until_flat(strategy)
         eventually(
             lambda: any(o["transaction_type"] == "SELL" and not o["filled_quantity"] for o in locked.orders()),
             60,
@@ -64,5 +63,5 @@ def test_a_panic_ends_everything_though_a_share_is_locked_an_order_refused_and_p
     assert {row["lowest_quantity"] for row in over_time.values()} == {0}, "nothing was ever short: none was sold twice"
 
 
-def _is_flat(strategy: Running) -> bool:
-    return strategy.net() == 0
+def _until_flat(strategy: Running) -> None:
+    strategy.until(lambda _: strategy.net() == 0, 60, f"{strategy.symbol} is sold")
