@@ -11,6 +11,7 @@ from tests.kit.paper import eventually
 from tests.kit.trader import Deployment, Running
 
 SYMBOLS = ("ITC", "WIPRO", "HCLTECH", "TITAN", "SUNPHARMA", "NTPC")
+WIDE = {"lower_circuit_limit": 300.00, "upper_circuit_limit": 500.00}
 
 
 def test_a_panic_ends_everything_though_a_share_is_locked_an_order_refused_and_processes_die(
@@ -19,6 +20,8 @@ def test_a_panic_ends_everything_though_a_share_is_locked_an_order_refused_and_p
     exchange, trader = deployment.exchange, deployment.trader()
     account = trader.account.user_id
     for symbol in SYMBOLS:
+        # What ran before on this exchange may have left a share's lower circuit at this price: nobody would buy there.
+        exchange.set_rules(f"NSE:{symbol}", **WIDE, buyers=None)
         exchange.set_price(f"NSE:{symbol}", 400.00)
     held = [trader.strategy(symbol, buy_in=8) for symbol in SYMBOLS]
     for strategy in held:
@@ -48,7 +51,7 @@ def test_a_panic_ends_everything_though_a_share_is_locked_an_order_refused_and_p
         outcomes = {outcome["strategy_id"]: outcome["outcome"] for outcome in panic["strategies"]}
         assert (panic["state"], outcomes[locked.id]) == ("working", "working")
     finally:
-        exchange.set_rules(f"NSE:{locked.symbol}", lower_circuit_limit=300.00, upper_circuit_limit=500.00, buyers=None)
+        exchange.set_rules(f"NSE:{locked.symbol}", **WIDE, buyers=None)
         exchange.set_price(f"NSE:{locked.symbol}", 405.00)
     finished = eventually(
         lambda: (found := trader.ok("GET", f"/panic/{taken['panic_id']}"))["state"] == "finished" and found, 90, "flat"
