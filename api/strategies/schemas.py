@@ -3,7 +3,8 @@
 from datetime import datetime
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
 from actors.domain.identifiers import Product
 from api.base.fields import PositionWord, Price, Quantity, Request, StrategyId, StrategyStatusWord, Symbol, TimeOfDay
@@ -34,12 +35,19 @@ class StrategyPatchRequest(Request):
 
     model_config = ConfigDict(json_schema_extra={"minProperties": 1})
 
-    buy_time: TimeOfDay | None = None
-    sell_time: TimeOfDay | None = None
-    stop_loss: Price | None = None
-    quantity: Quantity | None = None
-    product: Product | None = None
+    buy_time: TimeOfDay | SkipJsonSchema[None] = None
+    sell_time: TimeOfDay | SkipJsonSchema[None] = None
+    stop_loss: Price | SkipJsonSchema[None] = None
+    quantity: Quantity | SkipJsonSchema[None] = None
+    product: Product | SkipJsonSchema[None] = None
     confirm: bool = Field(default=False, strict=True)
+
+    @field_validator("buy_time", "sell_time", "stop_loss", "quantity", "product", mode="before")
+    @classmethod
+    def _not_null(cls, value: object) -> object:
+        if value is None:  # it could mean "none", as of a stop-loss, and an answer of 200 would look like it
+            raise ValueError("must not be null: leave it out to keep it as it is")
+        return value
 
     @model_validator(mode="after")
     def _something(self) -> "StrategyPatchRequest":
