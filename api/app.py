@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from fastapi.routing import APIRoute
 from starlette.types import ASGIApp
 
 from actors.ports.engine import StrategyEngine
+from api.base.background import end
 from api.base.clock import utc_now
 from api.base.metrics import Metrics
 from api.bootstrap import open_resources
@@ -22,12 +23,16 @@ from api.edge.middleware import DOCS_PATH, with_edge
 from api.edge.strict_json import strict_json
 from api.edge.work_budget import WorkBudget
 from api.events import routes as event_routes
+from api.notifications import channel_routes as notification_channel_routes
+from api.notifications import routes as notification_routes
 from api.openapi.document import describe
 from api.openapi.page import docs_router
 from api.operations import routes as operation_routes
 from api.operations.record_keeping import keep_records
 from api.operations.recovery_sweep import keep_recovering
+from api.reference import routes as reference_routes
 from api.strategies import routes as strategy_routes
+from api.strategies.panic import routes as panic_routes
 from api.timeline import routes as timeline_routes
 from api.users import routes as user_routes
 from api.users.dependencies import PasswordPlace, access_claims, limit_address, user_of_token
@@ -83,13 +88,12 @@ def create_app(settings: Settings | None = None, engine: StrategyEngine | None =
             sweep = asyncio.create_task(keep_recovering(resources.engine, metrics), name="recovery sweep")
             kept_for = timedelta(days=settings.login_retention_days)
             records = asyncio.create_task(keep_records(resources.sessions, kept_for, utc_now), name="record keeping")
+            pursuit = asyncio.create_task(resources.pursuit.keep_pursuing(), name="pursuit of panics")
+            sending = asyncio.create_task(resources.sender.run(), name="sender of notices")
             try:
                 yield
             finally:
-                for task in (sweep, records):
-                    task.cancel()
-                    with suppress(asyncio.CancelledError):
-                        await task
+                await end(sweep, records, pursuit, sending)
 
     app = application = Application(
         metrics=metrics,
@@ -108,10 +112,15 @@ def create_app(settings: Settings | None = None, engine: StrategyEngine | None =
     for router in (  # most asked first
         strategy_routes.router,
         user_routes.router,
+        panic_routes.router,
         broker_routes.router,
         broker_login_routes.router,
         event_routes.router,
         timeline_routes.router,
+        reference_routes.router,
+        notification_routes.router,
+        notification_channel_routes.router,
+        notification_channel_routes.push_router,
     ):
         _include(app, router)
     app.include_router(operation_routes.router)

@@ -17,7 +17,16 @@ from api.brokers.lookups import BrokerLookups
 from api.brokers.service import BrokerService
 from api.events.reader import EventReader
 from api.events.streams import EventsService
+from api.notifications.channels import ChannelService
+from api.notifications.sending.sender import Sender
+from api.notifications.sending.ways import open_ways, push_key_of
+from api.notifications.service import InboxService
 from api.strategies.held_and_closed import WordService
+from api.strategies.panic.marks import EntryMarks
+from api.strategies.panic.pursuit import PanicPursuit
+from api.strategies.panic.schedules import pause_schedules
+from api.strategies.panic.service import PanicService
+from api.strategies.preview.service import PreviewService
 from api.strategies.rule_facts import StrategyChecks
 from api.strategies.service import StrategyService
 from api.strategies.start_and_stop import LifecycleService
@@ -46,8 +55,8 @@ POOL_SIZE = 10
 MAX_OVERFLOW = 10
 
 RESERVED_CONNECTIONS = 20
-"""For STOP, of which fifty may come at once, and for the question whether a login goes on: queries of others must not
-keep a trader from stopping."""
+"""For STOP, of which fifty may come at once, for panics, and for the question whether a login goes on: queries of
+others must not keep a trader from stopping."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +77,18 @@ class Resources:
     brokers: BrokerService
     browser_logins: BrowserLogins
     lookups: BrokerLookups
+    calendars: TradingCalendars
     strategies: StrategyService
     lifecycle: LifecycleService
     words: WordService
+    previews: PreviewService
     events: EventsService
+    panic: PanicService
+    pursuit: PanicPursuit
+    inbox: InboxService
+    channels: ChannelService
+    sender: Sender
+    push_key: str
 
 
 @asynccontextmanager
@@ -135,6 +152,9 @@ async def open_resources(settings: Settings, engine: StrategyEngine | None) -> A
         stack.push_async_callback(events.close)
         events.start()
         lifecycle = LifecycleService(settings, capacity, sessions, reserved, mirror, engine, checks, utc_now)
+        marks = EntryMarks(reserved, mirror)
+        pursuit = PanicPursuit(reserved, marks, engine, pause_schedules)
+        ways = await stack.enter_async_context(open_ways(settings, utc_now))
         yield Resources(
             settings=settings,
             capacity=capacity,
@@ -158,10 +178,18 @@ async def open_resources(settings: Settings, engine: StrategyEngine | None) -> A
             brokers=brokers,
             browser_logins=BrowserLogins(settings, sessions, brokers, redis, utc_now),
             lookups=lookups,
-            strategies=StrategyService(settings, sessions, mirror, engine, checks),
+            calendars=calendars,
+            strategies=StrategyService(sessions, mirror, engine, checks),
             words=WordService(sessions, engine, lifecycle.status),
+            previews=PreviewService(settings, capacity, sessions, mirror, checks),
             lifecycle=lifecycle,
             events=events,
+            panic=PanicService(reserved, marks, engine, pursuit, settings.zone),
+            pursuit=pursuit,
+            inbox=InboxService(sessions),
+            channels=ChannelService(sessions, secret_box, ways, redis, utc_now),
+            sender=Sender(sessions, secret_box, ways, settings.zone),
+            push_key=push_key_of(ways),
         )
 
 

@@ -29,6 +29,7 @@ class ApiSettings(BaseSettings):
     order_log_retention_days: int = Field(default=1827, ge=0, le=36_525)
     audit_log_retention_days: int = Field(default=1827, ge=0, le=36_525)
     login_retention_days: int = Field(default=90, ge=31, le=36_525)
+    notification_retention_days: int = Field(default=90, ge=7, le=36_525)
 
     _split_origins = field_validator("cors_origins", mode="before")(split)
 

@@ -28,6 +28,7 @@ from pydantic_settings import NoDecode, SettingsConfigDict
 from config.api_settings import ApiSettings, Port
 from config.env_files import ENCODING, UnreadableFile, lines_of, refuse_unreadable_files
 from config.login_settings import LoginSettings, Registration
+from config.notification_settings import NotificationSettings
 from config.secret_store import StoredSecrets, create_secrets, is_fernet_key, read_secrets
 from config.values import (
     absolute_path,
@@ -53,7 +54,17 @@ SecretsPolicy = Literal["required", "engine", "create", "optional"]
 _IST_NAMES = frozenset({"Asia/Kolkata", "Asia/Calcutta"})
 _DEFAULT_CALENDARS: Mapping[Broker, Calendar] = {"kite": "XNSE", "paper": "24x7"}
 _SECRET_FIELDS = frozenset(
-    {"database_url", "redis_url", "jwt_secret", "encryption_keys", "feed_api_key", "feed_access_token", "alert_urls"}
+    {
+        "database_url",
+        "redis_url",
+        "jwt_secret",
+        "encryption_keys",
+        "feed_api_key",
+        "feed_access_token",
+        "alert_urls",
+        "smtp_password",
+        "vapid_private_key",
+    }
 )
 
 
@@ -72,7 +83,7 @@ KiteSocketRoot = Annotated[SocketRoot, AfterValidator(encrypted_beyond_this_mach
 TimeOfDay = Annotated[time, BeforeValidator(time_of_day)]
 
 
-class Settings(LoginSettings, ApiSettings):
+class Settings(LoginSettings, ApiSettings, NotificationSettings):
     """All settings, immutable. Build it with `load_settings`, which also finds unknown names and the secrets.
 
     Names ending in ``_s`` are seconds. A port of 0 lets the stack choose a free one.

@@ -1,12 +1,18 @@
 """What one value of a setting must look like: each check raises ValueError with what the value must be."""
 
+import base64
+import binascii
 import re
 from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from pydantic import SecretStr
+
 _LAST_PORT = 65_535
 _LONGEST_S = 300
+_VAPID_BYTES = 32
+_P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
 _NAME = re.compile(r"[\w.-]+")
 
@@ -181,3 +187,24 @@ def absolute_path(path: Path) -> Path:
 def host_in_url(host: str) -> str:
     """A host as it stands in an address: IPv6 in brackets."""
     return f"[{host}]" if ":" in host else host
+
+
+def mail_sender(value: str) -> str:
+    """An e-mail address that mail is sent from, or nothing. Raises ValueError."""
+    if value and not re.fullmatch(r"[^\s@<>,;:\"]+@[^\s@<>,;:\"]+", value):
+        raise ValueError("must be an e-mail address such as alerts@example.com")
+    return value
+
+
+def vapid_key(value: SecretStr) -> SecretStr:
+    """A private key of web push, 32 bytes in URL-safe base64, or nothing. Raises ValueError."""
+    text = value.get_secret_value()
+    if not text:
+        return value
+    try:
+        key = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    except (binascii.Error, ValueError):
+        key = b""
+    if len(key) != _VAPID_BYTES or not 0 < int.from_bytes(key) < _P256_ORDER:
+        raise ValueError("must be a private key of P-256: 32 bytes in URL-safe base64 (docs/notifications.md)")
+    return value

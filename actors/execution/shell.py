@@ -17,7 +17,7 @@ import structlog
 from actors import failpoints
 from actors.domain.identifiers import IntentId, Leg, Side
 from actors.domain.market_hours import Request
-from actors.domain.orders.cover import Cover, position_key
+from actors.domain.orders.cover import Cover, PositionKey, position_key, shares_once
 from actors.domain.orders.order import FailureKind, OrderReport, OrderStage
 from actors.domain.orders.placement_policy import RetryPolicy
 from actors.domain.strategy.events import Event, ExitUncovered, OrderReported, PlacementFailed
@@ -29,6 +29,7 @@ from actors.execution.guarding.rehearsal import Rehearsal
 from actors.execution.guarding.stop_guard import StopGuard
 from actors.execution.orders.alarm_clock import AlarmClock
 from actors.execution.orders.canceller import cancel_order
+from actors.execution.orders.entry_gate import FORBIDDEN, EntryGate
 from actors.execution.orders.exit_chase import ExitChase
 from actors.execution.orders.follower import OrderFollower
 from actors.execution.orders.order_hours import closed_to, refusal, takes_changes
@@ -85,6 +86,7 @@ class ExecutionShell:
         self._claims, self._strategies, self._attempts = claims, strategies, attempts
         self._clock, self._limits = clock, limits
         self._alarm = AlarmClock(clock, limits.awake)
+        self.entries = EntryGate(claims)
         self._exits = exits = GuardExits(
             strategies, begin=self._begin, is_over=self._is_over, in_background=self._in_background
         )
@@ -145,14 +147,12 @@ class ExecutionShell:
 
     async def orders_by_tag(self, account_id: int, tags: Sequence[str]) -> Mapping[str, OrderReport]:
         """The orders of today's book that carry one of the tags. Raises BrokerUnavailable."""
-        account = await self._accounts.of(account_id)
-        return newest_by_tag(await account.trading.read_book(), tags)
+        return newest_by_tag(await (await self._accounts.of(account_id)).trading.read_book(), tags)
 
     async def probe(self, account_id: int) -> bool:
         """Whether the broker answers for the account."""
         try:
-            account = await self._accounts.of(account_id)
-            await account.trading.read_book()
+            await (await self._accounts.of(account_id)).trading.read_book()
         except BrokerUnavailable:
             return False
         return True
@@ -161,6 +161,10 @@ class ExecutionShell:
         """What of a run's shares its account holds, by a reading that begins now. Raises BrokerUnavailable."""
         account = await self._accounts.of(holding.account_id)
         return await account.evidence.ask(holding)
+
+    async def shares(self, account_id: int) -> dict[PositionKey, int]:
+        """What the account holds or owes, of any origin. Raises BrokerUnavailable."""
+        return shares_once(await (await self._accounts.of(account_id)).trading.gateway.positions(demat=True))
 
     async def watch_again(self, account_ids: Sequence[int]) -> None:
         """Watch accounts on which runs have traded today, used or not; one that cannot be reached, at its next use."""
@@ -210,6 +214,7 @@ class ExecutionShell:
         if isinstance(claimed, PlacementFailed):
             return claimed
         keeper = asyncio.create_task(self._keep_claim(claimed))
+        self.entries.began(claimed)
         try:
             placed = _known_order(claimed) or await self._place(claimed, account)
             if isinstance(placed, PlacementFailed):
@@ -219,6 +224,7 @@ class ExecutionShell:
             return await self._follow(claimed, account, placed)
         finally:
             keeper.cancel()
+            self.entries.ended(claimed)
             key = position_key(command.instrument, command.product)
             account.trading.shares.set(key, command.intent.id, 0)
             if answer is not None:
@@ -262,8 +268,10 @@ class ExecutionShell:
             if command.look_up_first:
                 raise PeerUnavailable(str(error)) from error
             return PlacementFailed(intent_id, FailureKind.HALTED, str(error))
-        if verdict is ClaimVerdict.REFUSED and (command.look_up_first or command.order_id is not None):
+        if verdict.refuses and (command.look_up_first or command.order_id is not None):
             return replace(command, look_up_first=True, not_after=self._clock.now())  # found out, never sent
+        if verdict is ClaimVerdict.FORBIDDEN:
+            return PlacementFailed(intent_id, FailureKind.FORBIDDEN, FORBIDDEN)
         if verdict is ClaimVerdict.REFUSED:
             return PlacementFailed(intent_id, FailureKind.HALTED, "a newer order of this strategy holds the lock")
         if verdict is ClaimVerdict.HELD_BY_ME:
@@ -283,7 +291,8 @@ class ExecutionShell:
         claim_id = token_hex(8)
         while True:
             try:
-                return await self._claims.claim(command, claim_id)
+                forbidden = await self.entries.asked(command)
+                return ClaimVerdict.FORBIDDEN if forbidden else await self._claims.claim(command, claim_id)
             except ClaimsUnavailable:
                 again_at = self._clock.now() + self._limits.claim_retry
                 if command.not_before is None or again_at >= command.not_before:
@@ -323,6 +332,7 @@ class ExecutionShell:
             report=lambda event: self._report(command, event),
             in_background=self._in_background,
             hours=account.hours,
+            barred=self.entries.bars,
         )
 
     async def _place(self, command: OrderCommand, account: ExecutionAccount) -> OrderReport | PlacementFailed:

@@ -57,8 +57,23 @@ class StrategyEngine(Protocol):
     async def ensure_running(self, run_id: int, strategy_id: int) -> None:
         """When it returns, exactly one actor looks after the open run (row D2)."""
 
-    async def stop(self, strategy_id: int, timeout_s: float) -> StopResult:
-        """Row I1: sell what is open and end the run; waits at most `timeout_s` seconds for it."""
+    async def stop(self, run_id: int, strategy_id: int, timeout_s: float) -> StopResult:
+        """Row I1: sell what is open and end this run; waits at most `timeout_s` seconds for it."""
+
+    async def forbid_entries(self, user_id: int) -> bool:
+        """Row N8: no BUY of the user leaves any more; whether all of execution has heard it. Never fails.
+
+        It outlives no process: the marks in PostgreSQL and Redis do.
+        """
+
+    async def stop_all_of(self, user_id: int) -> frozenset[int]:
+        """Row N8: STOP to every strategy of the user that can be reached without PostgreSQL, Redis or Ray's head.
+
+        The ids of those that have heard it; their exits are under way. Never fails.
+        """
+
+    async def account_shares(self, account_id: int) -> Mapping[tuple[str, str, str], int]:
+        """What the account holds or owes, by exchange, tradingsymbol and product; of any origin."""
 
     async def move_stop(self, strategy_id: int, stop_loss_paise: int) -> bool | None:
         """When it returns, the running strategy exits at the new stop-loss, and that is recorded.

@@ -154,10 +154,25 @@ class ClaimVerdict(StrEnum):
     """Another claim of this very intent holds it: an earlier attempt may have left us."""
     REFUSED = "refused"
     """A newer incarnation or a later intent holds it."""
+    FORBIDDEN = "forbidden"
+    """The user has forbidden entries (row N8): no claim was made. Only the gate of entries says so."""
+
+    @property
+    def refuses(self) -> bool:
+        """Whether nothing may be sent."""
+        return self in {ClaimVerdict.REFUSED, ClaimVerdict.FORBIDDEN}
 
 
 class ClaimsUnavailable(Exception):
     """Neither Redis nor its stand-in could record the claim."""
+
+
+@dataclass(frozen=True, slots=True)
+class EntryBans:
+    """The users who have forbidden entries. `complete`: both PostgreSQL and Redis have answered."""
+
+    users: frozenset[int]
+    complete: bool
 
 
 class OrderClaims(Protocol):
@@ -184,6 +199,10 @@ class OrderClaims(Protocol):
 
     async def foresee(self, command: OrderCommand) -> ClaimVerdict:
         """What a claim would be answered now; none is made. Raises ClaimsUnavailable."""
+        ...
+
+    async def entry_bans(self) -> EntryBans:
+        """What PostgreSQL and Redis say now of who has forbidden entries (row N8). Never raises."""
         ...
 
     async def renew(self, command: OrderCommand) -> bool:

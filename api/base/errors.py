@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import BaseModel, Field
 
+from broker.errors import ExpiredToken
+
 
 class FieldProblem(BaseModel):
     """One field of the request that cannot be accepted."""
@@ -65,6 +67,16 @@ class InvalidField(Exception):
 def strategy_not_found() -> ApiError:
     """Also the answer for another tenant's strategy (row K1)."""
     return ApiError(404, "strategy_not_found", "No such strategy")
+
+
+def broker_not_connected() -> ApiError:
+    """Row B3."""
+    return ApiError(409, "broker_not_connected", "Connect your broker first")
+
+
+def broker_token_expired() -> ApiError:
+    """409 and not the 401 of `/broker/connect`: what the app sent is in order, what the server holds is not."""
+    return ApiError(409, "broker_token_expired", str(ExpiredToken()))
 
 
 def unauthorized(code: str, detail: str) -> ApiError:

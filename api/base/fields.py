@@ -140,7 +140,8 @@ Symbol = Annotated[
         json_schema_extra={"pattern": f"^{_SYMBOL.pattern}$"},
     ),
 ]
-StrategyId = Annotated[int, Field(strict=True, gt=0, le=MAX_ID, examples=[1]), BeforeValidator(_whole)]
+RowId = Annotated[int, Field(strict=True, gt=0, le=MAX_ID, examples=[1]), BeforeValidator(_whole)]
+StrategyId = RowId
 
 StrategyStatusWord = Literal["created", "running", "paused", "stopped"]
 PositionWord = Literal["none", "buying", "bought", "selling", "sold", "exited_by_sl", "buy_failed"]

@@ -2,7 +2,7 @@
 
 from starlette.types import Scope
 
-URGENT = frozenset({("POST", "/strategy/stop")})
+URGENT = frozenset({("POST", "/strategy/stop"), ("POST", "/panic")})
 """Method and path. Each of them must be cheap, and ask no broker: what is kept for them is little."""
 
 

@@ -1,18 +1,20 @@
 """Questions that a broker is asked in a user's name: what it lists, what a share costs, what an account owes."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
 from typing import TypeVar
 
 from actors.domain.identifiers import Instrument
-from api.base.errors import ApiError
+from api.base.errors import ApiError, broker_token_expired
 from api.brokers.broker_threads import Asker, BrokerCalls
 from broker.errors import ExpiredToken, InvalidToken
 from broker.kite.instruments import InstrumentLists, fetch_instruments
 from broker.kite.login import token_expiry
-from broker.market.instrument_list import ListedInstrument
+from broker.market.instrument_list import InstrumentTable, ListedInstrument
 from broker.market.nearest import Nearest
+from broker.market.share_search import FoundShares
 from broker.proxy import Proxy
 from config.settings import Settings
 from persistence.database.models.brokers import BrokerAccount
@@ -45,14 +47,16 @@ class BrokerLookups:
         Raises:
             BrokerError: if the instrument list cannot be had.
         """
+        return await self._instruments.find(account.broker, exchange, tradingsymbol, self._fetching(account))
+
+    async def search(self, account: BrokerAccount, text: str, most: int) -> FoundShares:
+        """At most `most` shares of the broker's list for what a person has typed. Raises as `find_instrument`."""
+        return await self._instruments.search(account.broker, text, most, self._fetching(account))
+
+    def _fetching(self, account: BrokerAccount) -> Callable[[], InstrumentTable]:
         credentials = credentials_of(self._secret_box, account)
         root, timeout_s = self._calls.endpoint(account.broker)
-        return await self._instruments.find(
-            account.broker,
-            exchange,
-            tradingsymbol,
-            lambda: fetch_instruments(credentials.api_key, credentials.access_token, root=root, timeout_s=timeout_s),
-        )
+        return lambda: fetch_instruments(credentials.api_key, credentials.access_token, root=root, timeout_s=timeout_s)
 
     async def nearest(self, account: BrokerAccount, exchange: str, tradingsymbol: str) -> Nearest:
         """The shares of the broker's list that a symbol may stand for which `find_instrument` did not find."""
@@ -86,6 +90,15 @@ class BrokerLookups:
             if is_past_its_morning(account, self._now()):
                 raise ExpiredToken from error
             raise
+
+
+@contextmanager
+def login_needed() -> Iterator[None]:
+    """Within it, an access token that the broker refuses is 409 `broker_token_expired`."""
+    try:
+        yield
+    except (ExpiredToken, InvalidToken) as refusal:
+        raise broker_token_expired() from refusal
 
 
 def credentials_of(secret_box: SecretBox, account: BrokerAccount) -> BrokerCredentials:

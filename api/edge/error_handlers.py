@@ -61,7 +61,7 @@ async def _translated(_request: Request, error: Exception) -> JSONResponse:
 async def _http_exception(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this type only
     if error.status_code == 400:  # FastAPI could not read the body: nested too deeply, not UTF-8, a number too long
-        return _unprocessable([FieldProblem(field="body", message="is not valid JSON")])
+        return _unprocessable([_packed(request) or FieldProblem(field="body", message="is not valid JSON")])
     if error.status_code == 404 and "\0" in request.scope["path"]:
         return _unprocessable([FieldProblem(field="path", message=NO_NUL)])
     headers = dict(error.headers or {})
@@ -84,9 +84,20 @@ async def _invalid_field(_request: Request, error: Exception) -> JSONResponse:
     return _unprocessable([FieldProblem(field=error.field, message=error.message)], error.code, error.suggestions)
 
 
-async def _invalid_request(_request: Request, error: Exception) -> JSONResponse:
+async def _invalid_request(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this type only
-    return _unprocessable([_field_problem(problem) for problem in error.errors()])
+    faults = error.errors()
+    if faults[0]["type"] == "json_invalid" and (packed := _packed(request)) is not None:
+        return _unprocessable([packed])
+    return _unprocessable([_field_problem(fault) for fault in faults])
+
+
+def _packed(request: Request) -> FieldProblem | None:
+    """What is wrong with a body that was sent compressed: nothing here unpacks it, since it may be a bomb."""
+    coding = request.headers.get("Content-Encoding", "identity").strip().lower()
+    if coding in {"", "identity"}:
+        return None
+    return FieldProblem(field="body", message="is compressed: send it as it is, without Content-Encoding")
 
 
 def _unprocessable(

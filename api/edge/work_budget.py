@@ -31,6 +31,10 @@ BYTES_OF_A_UNIT = 5000
 SNAPSHOT_UNITS = 25
 """What opening a stream of events costs: it may begin with a snapshot of everything that runs."""
 
+LOOKUP_UNITS = {"search_instruments": 3, "market_calendar": 3, "preview_strategy": 3}
+"""What these cost, however short their answer is: the first two are milliseconds of a thread, and a preview asks the
+broker and the database what a START asks."""
+
 HEAVY_UNITS = 5
 HEAVY_AT_ONCE = 2
 """How many requests of that weight are served at the same time, of all users together. Each keeps the event loop for
@@ -83,7 +87,8 @@ class WorkBudget:
             raise
         if urgent or request.scope["route"].operation_id == _STREAM:
             return
-        request.scope[_WEIGHED] = lambda length: self._rates.give_back(user_id, max(0, units - _units_in(length)))
+        if request.scope["route"].operation_id not in LOOKUP_UNITS:
+            request.scope[_WEIGHED] = lambda length: self._rates.give_back(user_id, max(0, units - _units_in(length)))
         leaving: ExitStack = request.scope[_LEAVING]
         leaving.callback(await self._at_once.enter(user_id))
         if units >= HEAVY_UNITS:
@@ -132,6 +137,8 @@ def work_units(request: Request) -> int:
     route = request.scope["route"]
     if route.operation_id == _STREAM:
         return SNAPSHOT_UNITS
+    if route.operation_id in LOOKUP_UNITS:
+        return LOOKUP_UNITS[route.operation_id]
     page = _page_of(route.endpoint)
     if page is None:
         return 1

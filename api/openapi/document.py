@@ -26,6 +26,13 @@ TAGS = [
     {"name": "auth", "description": "Accounts, logins and tokens."},
     {"name": "broker", "description": "The one connection of a user to a broker."},
     {"name": "strategy", "description": "What is to be traded, running it, and what came of it."},
+    {"name": "instruments", "description": "The shares that there are."},
+    {"name": "market", "description": "When there is trading."},
+    {"name": "app", "description": "What an app must know of this deployment before a login."},
+    {"name": "panic", "description": "Forbid entries and sell everything, in one call."},
+    {"name": "risk", "description": "Whether entries are forbidden."},
+    {"name": "notifications", "description": "What happened to the user's money, and where it is sent to."},
+    {"name": "push", "description": "Browsers that are notified."},
     {"name": "health", "description": "For operators and load balancers."},
 ]
 _HEADERS: Json = {

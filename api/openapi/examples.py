@@ -5,6 +5,9 @@ The values are those of `docs/api.md`.
 
 from typing import Any
 
+from api.openapi.notice_examples import NOTICE_EXAMPLES
+from api.openapi.reference_examples import REFERENCE_EXAMPLES
+
 _LOGIN = {"email": "asha@example.com", "password": "correct horse battery"}
 _STRATEGY = {
     "symbol": "INFY",
@@ -34,6 +37,7 @@ _ORDER_LOG = {
     "occurred_at": "2026-11-21T10:25:49.253314+05:30",
     "recorded_at": "2026-11-21T10:25:49.266286+05:30",
 }
+_PANIC_ID = "0b1f6f1c-2f0c-4a58-9d0b-6f6a3a1f6c11"
 _PAGE = {"total": 1, "total_capped": False, "limit": 50, "offset": 0}
 
 EXAMPLES: dict[str, dict[str, Any]] = {
@@ -114,6 +118,43 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     },
     "StrategyCreateRequest": _STRATEGY,
     "StrategyIdRequest": {"strategy_id": 1},
+    "StrategyPreviewRequest": {"strategy_id": 1},
+    "StrategyPreview": {
+        "strategy_id": 1,
+        "symbol": "INFY",
+        "product": "MIS",
+        "quantity": 10,
+        "stop_loss": 1500.0,
+        "session": {
+            "date": "2026-11-23",
+            "opens": "09:15:00",
+            "closes": "15:30:00",
+            "sell_before": "15:15:00",
+            "special": False,
+        },
+        "buy_at": "2026-11-23T10:25:45+05:30",
+        "sell_at": "2026-11-23T10:35:15+05:30",
+        "last_price": 1510.0,
+        "notional": 15100.0,
+        "worst_case_loss": 100.0,
+        "charges": {
+            "brokerage": 9.06,
+            "transaction_tax": 3.78,
+            "exchange": 0.93,
+            "sebi": 0.03,
+            "stamp_duty": 0.45,
+            "gst": 1.8,
+            "total": 16.05,
+        },
+        "message": "Waiting to buy at 2026-11-23 10:25:45",
+        "warnings": [
+            {
+                "code": "not_today",
+                "message": "It will trade on Monday, 2026-11-23, not today",
+                "strategy_id": None,
+            }
+        ],
+    },
     "StrategyPatchRequest": {"stop_loss": 1505.5},
     "StrategyIdAnswer": {"strategy_id": 1},
     "StrategyStarted": {
@@ -160,6 +201,22 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "message": "STOP-LOSS Triggered",
         "updated_at": "2026-11-21T10:25:49.367953+05:30",
     },
+    "PanicTaken": {"panic_id": _PANIC_ID, "entries_forbidden": True, "stopping": [1], "warnings": []},
+    "PanicAnswer": {
+        "panic_id": _PANIC_ID,
+        "asked_at": "2026-11-21T10:25:49.235704+05:30",
+        "asked_by": "user",
+        "state": "finished",
+        "finished_at": "2026-11-21T10:25:50.367953+05:30",
+        "unlocked_at": None,
+        "entries_forbidden": True,
+        "strategies": [
+            {"strategy_id": 1, "symbol": "INFY", "outcome": "flat", "position": "sold", "message": "Stopped"}
+        ],
+        "not_touched": [{"symbol": "INFY", "product": "CNC", "quantity": 20}],
+        "message": "All is flat. Not touched: 20 INFY of your own",
+    },
+    "UnlockAnswer": {"entries_forbidden": False},
     "OrderLogPage": {"orders": [_ORDER_LOG]} | _PAGE,
     "StrategyTimeline": {
         "strategy_id": 1,
@@ -210,6 +267,8 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "limit": 50,
         "offset": 0,
     },
+    **REFERENCE_EXAMPLES,
+    **NOTICE_EXAMPLES,
     "Alive": {"status": "ok"},
     "Readiness": {
         "status": "ready",
@@ -260,10 +319,19 @@ _ERRORS_OF_ONE: dict[tuple[str, str], tuple[str, str]] = {
     ("disconnect_broker", "409"): _STRATEGIES_RUN,
     ("create_strategy", "409"): _NOT_CONNECTED,
     ("create_strategy", "503"): ("broker_unreachable", "The broker does not answer"),
+    ("preview_strategy", "409"): _NOT_CONNECTED,
+    ("preview_strategy", "503"): ("broker_unreachable", "The broker does not answer"),
+    ("search_instruments", "409"): _NOT_CONNECTED,
+    ("search_instruments", "503"): ("broker_unreachable", "The broker does not answer"),
     ("start_strategy", "409"): _NOT_CONNECTED,
     ("start_strategy", "503"): (
         "engine_unavailable",
         "The trading engine does not answer right now. Please try again.",
+    ),
+    ("get_panic", "404"): ("panic_not_found", "No such panic"),
+    ("risk_unlock", "403"): (
+        "password_needed",
+        "Please give your password again (POST /auth/confirm), then allow entries",
     ),
     ("stop_strategy", "503"): (
         "engine_unavailable",

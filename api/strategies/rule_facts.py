@@ -4,8 +4,7 @@ Everything that needs the network is done here, before the transaction that judg
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -13,13 +12,22 @@ from decimal import Decimal
 import structlog
 
 from actors.domain.identifiers import Instrument
-from actors.domain.session import SessionTimes
-from api.base.errors import ApiError
-from api.brokers.lookups import BrokerLookups
+from api.base.errors import ApiError, broker_not_connected
+from api.brokers.lookups import BrokerLookups, login_needed
 from api.brokers.service import BrokerService
-from api.strategies.strategy_rules import Terms, check_listed, check_market_price, check_terms, start_message
+from api.strategies.strategy_rules import (
+    AccountFacts,
+    Case,
+    Question,
+    Terms,
+    Verdict,
+    check_listed,
+    judge,
+    session_rules,
+)
 from broker.errors import BrokerRefused, BrokerUnreachable, ExpiredToken, InvalidToken
 from broker.kite.login import token_expiry
+from broker.market.allowed_times import SessionRules
 from broker.market.instrument_list import ListedInstrument
 from broker.market.nearest import Nearest
 from broker.market.trading_calendar import TradingCalendar, TradingCalendars
@@ -46,14 +54,15 @@ class Market:
 class StartFacts:
     """What a START found out: `listed` is None if the broker's list cannot be had.
 
-    `last_price` in rupees; `asked`: the broker answered when it was asked for it.
+    `last_price` in rupees; `owed`: shares that the account owes. `unanswered`: what the broker did not answer.
     """
 
     account: BrokerAccount
     calendar: TradingCalendar
     listed: ListedInstrument | None
     last_price: Decimal | None
-    asked: bool
+    owed: int | None
+    unanswered: frozenset[Question]
 
 
 class StrategyChecks:
@@ -81,7 +90,7 @@ class StrategyChecks:
             BrokerError: if the symbol cannot be checked.
         """
         account = await self._connected_account(user_id)
-        with _login_needed():
+        with login_needed():
             found = await self._lookups.find_instrument(account, exchange, tradingsymbol)
         listed = await self._check_listed(account, found, exchange, tradingsymbol)
         return Market(await self._calendar(account), listed)
@@ -90,42 +99,73 @@ class StrategyChecks:
         """What a START of the strategy depends on. A broker that does not answer does not prevent it.
 
         Raises:
-            ApiError: 409 `broker_not_connected`; 409 `broker_token_expired` if the broker refuses the token; 409
-                `account_short` if the account owes shares of the same instrument and product.
-            InvalidField: the strategy breaks a rule already without the price.
+            ApiError: 409 `broker_not_connected`; 409 `broker_token_expired` if the broker refuses the token.
+            InvalidField: the strategy breaks a rule already without what only a START asks for.
         """
         account = await self._connected_account(strategy.user_id)
-        with _login_needed():
+        with login_needed():
             listed = await self._listed_today(account, strategy)
             calendar = await self._calendar(account)
-            self._check(terms_of(strategy), listed, calendar)
+            # Before the broker is asked what a strategy that breaks a rule need not know.
+            self._judge(terms_of(strategy), calendar, listed).permitted()
             instrument = instrument_of(strategy) if listed is None else listed.instrument
             (last_price, asked), owed = await asyncio.gather(
                 self._last_price(account, instrument), self._shares_owed(account, strategy)
             )
-        if owed:
-            what = f"{owed} {instrument.symbol} ({strategy.product})"
-            raise ApiError(409, "account_short", f"The account is short of {what}; a buy would only cover it")
-        return StartFacts(account, calendar, listed, last_price, asked)
+        answers: dict[Question, bool] = {
+            "instrument": listed is not None,
+            "price": asked,
+            "position": owed is not None,
+        }
+        unanswered = frozenset(question for question, answered in answers.items() if not answered)
+        return StartFacts(account, calendar, listed, last_price, owed, unanswered)
 
-    def check(self, terms: Terms, market: Market) -> None:
-        """The rules that need no price. Raises InvalidField."""
-        self._check(terms, market.listed, market.calendar)
+    def check(self, terms: Terms, market: Market, kept: int | None = None) -> None:
+        """The rules of create, for a user who keeps this many strategies already. Raises ApiError, InvalidField."""
+        self._judge(terms, market.calendar, market.listed, AccountFacts(kept=kept)).permitted()
 
-    def check_start(self, strategy: Strategy, facts: StartFacts) -> SessionTimes:
-        """All rules, and the session to arm. Raises InvalidField."""
-        times = self._check(terms_of(strategy), facts.listed, facts.calendar)
-        if facts.last_price is not None:
-            check_market_price(terms_of(strategy), facts.last_price, self._settings)
-        return times
+    def judge_start(
+        self, strategy: Strategy, facts: StartFacts, *, running: int, may_run: int, kept: int | None = None
+    ) -> Verdict:
+        """All rules about a START, and the session to arm.
 
-    def start_message(self, times: SessionTimes, account: BrokerAccount, *, asked: bool) -> str:
-        """What the user reads of a START that succeeded."""
-        expires_at = token_expiry(account.token_obtained_at).astimezone(self._settings.zone)
-        return start_message(times.buy_at, expires_at, asked=asked)
+        `running` of at most `may_run` strategies of the user run already. `kept`: how many the user has, if this one
+        is not stored yet.
+        """
+        owed = None if not facts.owed else f"{facts.owed} {instrument_of(strategy).symbol} ({strategy.product})"
+        account = AccountFacts(
+            token_ends_at=token_expiry(facts.account.token_obtained_at).astimezone(self._settings.zone),
+            owed=owed,
+            kept=kept,
+            running=running,
+            may_run=may_run,
+        )
+        return judge(self._start_case(strategy, facts, account), self._settings)
 
-    def _check(self, terms: Terms, listed: ListedInstrument | None, calendar: TradingCalendar) -> SessionTimes:
-        return check_terms(terms, listed, calendar, self._now(), self._settings)
+    def hours(self, strategy: Strategy, facts: StartFacts) -> SessionRules:
+        """Between which times of day the strategy may trade."""
+        return session_rules(self._start_case(strategy, facts, AccountFacts()), self._settings)
+
+    def _start_case(self, strategy: Strategy, facts: StartFacts, account: AccountFacts) -> Case:
+        return Case(
+            terms=terms_of(strategy),
+            listed=facts.listed,
+            calendar=facts.calendar,
+            now=self._now(),
+            account=account,
+            last_price=facts.last_price,
+            unanswered=facts.unanswered,
+        )
+
+    def _judge(
+        self,
+        terms: Terms,
+        calendar: TradingCalendar,
+        listed: ListedInstrument | None,
+        account: AccountFacts | None = None,
+    ) -> Verdict:
+        case = Case(terms=terms, listed=listed, calendar=calendar, now=self._now(), account=account or AccountFacts())
+        return judge(case, self._settings)
 
     async def listed(self, strategy: Strategy) -> ListedInstrument | None:
         """Today's row of a running strategy's instrument, if the broker can be asked and has one."""
@@ -186,13 +226,13 @@ class StrategyChecks:
             log.warning("market_price_unknown", symbol=instrument.key, reason=str(error))
             return None, False
 
-    async def _shares_owed(self, account: BrokerAccount, strategy: Strategy) -> int:
-        # 0 if the broker cannot be asked: the execution looks again when it buys.
+    async def _shares_owed(self, account: BrokerAccount, strategy: Strategy) -> int | None:
+        # None if the broker cannot be asked: the execution looks again when it buys.
         try:
             return await self._lookups.shares_owed(account, instrument_of(strategy), strategy.product)
         except (BrokerUnreachable, BrokerRefused) as error:
             log.warning("position_unchecked", strategy_id=strategy.id, reason=str(error))
-            return 0
+            return None
 
 
 def terms_of(strategy: Strategy) -> Terms:
@@ -204,17 +244,3 @@ def terms_of(strategy: Strategy) -> Terms:
         quantity=strategy.quantity,
         product=strategy.product,
     )
-
-
-def broker_not_connected() -> ApiError:
-    """Row B3."""
-    return ApiError(409, "broker_not_connected", "Connect your broker first")
-
-
-@contextmanager
-def _login_needed() -> Iterator[None]:
-    # 409 and not the 401 of `/broker/connect`: what the app sent is in order, what the server holds is not.
-    try:
-        yield
-    except (ExpiredToken, InvalidToken) as refusal:
-        raise ApiError(409, "broker_token_expired", str(ExpiredToken())) from refusal

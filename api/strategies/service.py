@@ -13,7 +13,6 @@ from api.base.idempotency import KeyedRequest, give_answer_again, keep_answer
 from api.strategies.rule_facts import StrategyChecks, terms_of
 from api.strategies.schemas import StrategyCreateRequest, StrategyIdAnswer, StrategyPatchRequest
 from api.strategies.strategy_rules import Terms, check_moved_stop, check_tick
-from config.settings import Settings
 from persistence.database.engine import Sessions, tenant_transaction
 from persistence.database.models.order_logs import OrderLog
 from persistence.database.models.runs import Run
@@ -39,13 +38,11 @@ class StrategyService:
 
     def __init__(
         self,
-        settings: Settings,
         sessions: Sessions,
         mirror: RuntimeMirror,
         engine: StrategyEngine,
         checks: StrategyChecks,
     ) -> None:
-        self._settings = settings
         self._sessions = sessions
         self._mirror = mirror
         self._engine = engine
@@ -67,32 +64,15 @@ class StrategyService:
                 await give_answer_again(session, user_id, keyed)
         exchange, _, tradingsymbol = request.symbol.partition(":")
         market = await self._checks.market(user_id, exchange, tradingsymbol)
-        terms = Terms(
-            buy_time=request.buy_time,
-            sell_time=request.sell_time,
-            stop_loss=to_paise(request.stop_loss),
-            quantity=request.quantity,
-            product=request.product,
-        )
+        strategy = described(user_id, request, market.listed.token)
+        terms = terms_of(strategy)
         self._checks.check(terms, market)
-        strategy = Strategy(
-            user_id=user_id,
-            exchange=exchange,
-            tradingsymbol=tradingsymbol,
-            instrument_token=market.listed.token,
-            product=terms.product,
-            buy_time=terms.buy_time,
-            sell_time=terms.sell_time,
-            stop_loss_paise=terms.stop_loss,
-            quantity=terms.quantity,
-        )
         async with tenant_transaction(self._sessions, user_id) as session:
             if await Users(session).lock_live(user_id) is None:
                 raise unauthorized("token_invalid", "Invalid token")
             others = await Strategies(session).lock_count(user_id)
             await give_answer_again(session, user_id, keyed)  # another request with the key had the lock before
-            if others >= self._settings.max_strategies:
-                raise _too_many(self._settings.max_strategies)
+            self._checks.check(terms, market, others)
             stored = await Strategies(session).add(strategy)
             await AuditLog(session).add("strategy_create", user_id=user_id, subject=str(stored.id))
             answer = StrategyIdAnswer(strategy_id=stored.id)
@@ -225,6 +205,22 @@ class StrategyService:
         return True, guarded
 
 
+def described(user_id: int, request: StrategyCreateRequest, instrument_token: int) -> Strategy:
+    """The row that create stores."""
+    exchange, _, tradingsymbol = request.symbol.partition(":")
+    return Strategy(
+        user_id=user_id,
+        exchange=exchange,
+        tradingsymbol=tradingsymbol,
+        instrument_token=instrument_token,
+        product=request.product,
+        buy_time=request.buy_time,
+        sell_time=request.sell_time,
+        stop_loss_paise=to_paise(request.stop_loss),
+        quantity=request.quantity,
+    )
+
+
 def found(strategy: Strategy | None) -> Strategy:
     """The strategy, or 404."""
     if strategy is None:
@@ -234,10 +230,6 @@ def found(strategy: Strategy | None) -> Strategy:
 
 def _running() -> ApiError:
     return ApiError(409, "strategy_running", "Stop the strategy first; only its stop-loss can be moved meanwhile")
-
-
-def _too_many(limit: int) -> ApiError:
-    return ApiError(409, "too_many_strategies", f"At most {limit} strategies can be kept; delete one first")
 
 
 def _changes(request: StrategyPatchRequest) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Running strategies: START, STOP and status (rows D1, D2, I1, L1)."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import structlog
@@ -9,15 +9,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from actors.domain.money import to_rupees
 from actors.ports.engine import StopResult, StrategyEngine
-from api.base.errors import ApiError, unauthorized
+from api.base.errors import ApiError, broker_not_connected, unauthorized
 from api.base.idempotency import KeyedRequest, Repeated, give_answer_again, keep_answer
 from api.strategies.joined_requests import KeyedLocks, SharedCalls
 from api.strategies.new_run import first_intent, first_state, new_run
-from api.strategies.rule_facts import StartFacts, StrategyChecks, broker_not_connected
+from api.strategies.panic.service import entries_forbidden
+from api.strategies.rule_facts import StartFacts, StrategyChecks
 from api.strategies.schemas import StrategyStarted, StrategyStatus
 from api.strategies.service import found
 from api.strategies.start_rate import STARTS_IN_WORK, StartRate
 from api.strategies.status import started_answer, status_before_start, status_of_run
+from api.strategies.strategy_rules import start_message
 from config.capacity import Capacity
 from config.settings import Settings
 from persistence.database.engine import Sessions, tenant_transaction
@@ -27,6 +29,7 @@ from persistence.database.models.runs import Run
 from persistence.database.models.strategies import Strategy
 from persistence.database.repositories.audit import AuditLog
 from persistence.database.repositories.brokers import BrokerAccounts
+from persistence.database.repositories.panics import Panics
 from persistence.database.repositories.runs import Runs
 from persistence.database.repositories.strategies import Strategies
 from persistence.database.repositories.users import Users
@@ -89,12 +92,14 @@ class LifecycleService:
 
         Raises:
             Repeated: a START with this key has armed a run before, which is looked after if it is open.
-            ApiError: 404; 409 `broker_not_connected`, `broker_token_expired`, `too_many_running`, `account_short`; 429
-                `rate_limited`; 503 `engine_full`.
+            ApiError: 404; 409 `broker_not_connected`, `broker_token_expired`, `too_many_running`, `account_short`,
+                `entries_forbidden`; 429 `rate_limited`; 503 `engine_full`.
             InvalidField: the strategy breaks a rule of row C1 by now, or `idempotency_key_reused`.
             MirrorUnavailable: with Redis down nothing new is taken on (row J3).
         """
         await self._pinging.run("mirror", self._mirror.ping)
+        if user_id in await self._mirror.users_without_entries():  # also while PostgreSQL has not heard of the panic
+            raise entries_forbidden()
         try:
             async with self._starting.of((user_id, strategy_id)):  # many STARTs ask the broker once
                 strategy, opened = await self._look(user_id, strategy_id, keyed)
@@ -122,7 +127,7 @@ class LifecycleService:
                 )
         if run is None:
             return await self._stored_status(self._reserved, user_id, strategy_id, {}), True
-        result = await self._stopping.run(run.id, lambda: self._engine.stop(strategy_id, STOP_TIMEOUT_S))
+        result = await self._stopping.run(run.id, lambda: self._engine.stop(run.id, strategy_id, STOP_TIMEOUT_S))
         return await self._stored_status(self._reserved, user_id, strategy_id, dict(result.status)), result.flat
 
     async def status(self, user_id: int, strategy_id: int) -> StrategyStatus:
@@ -191,14 +196,13 @@ class LifecycleService:
             run = await Runs(session).open_of(user_id, strategy_id)
             if run is not None:
                 return await self._answered(session, strategy, run, keyed)
+            if await Panics(session).locking(user_id) is not None:
+                raise entries_forbidden()
             account = await BrokerAccounts(session).of_user(user_id, lock=True)
             if account is None:
                 raise broker_not_connected()
             if account.id != facts.account.id:
                 return None
-            limit = self._capacity.running_of_user
-            if await Runs(session).count_open(user_id) >= limit:
-                raise ApiError(409, "too_many_running", f"At most {limit} strategies can run at once; stop one first")
             run = await self._add_run(Runs(session), strategy, account, facts)
             await AuditLog(session).add(
                 "strategy_start",
@@ -223,8 +227,10 @@ class LifecycleService:
             raise _engine_full(f"Running strategies follow {limits.symbols} symbols already, and no other can be added")
 
     async def _add_run(self, runs: Runs, strategy: Strategy, account: BrokerAccount, facts: StartFacts) -> Run:
-        times, zone = self._checks.check_start(strategy, facts), self._settings.zone
-        message = self._checks.start_message(times, account, asked=facts.asked)
+        running, may_run = await runs.count_open(strategy.user_id), self._capacity.running_of_user
+        verdict = self._checks.judge_start(strategy, replace(facts, account=account), running=running, may_run=may_run)
+        times, zone = verdict.permitted(), self._settings.zone
+        message = start_message(times.buy_at, verdict.warnings)
         if facts.listed is not None:
             strategy.instrument_token = facts.listed.token  # the exchange gives new tokens every day
         strategy.status, strategy.updated_at = "running", self._now()

@@ -93,11 +93,12 @@ def started_answer(run: Run, equal: Iterable[Strategy], zone: tzinfo) -> Strateg
         buy_at=run.buy_at.astimezone(zone),
         sell_at=run.sell_at.astimezone(zone),
         message=run.message,
-        notes=[_equal_note(strategy) for strategy in equal],
+        notes=[equal_note(strategy) for strategy in equal],
     )
 
 
-def _equal_note(strategy: Strategy) -> StartNote:
+def equal_note(strategy: Strategy) -> StartNote:
+    """What START says of another strategy of the user that runs for the same thing."""
     what = f"{strategy.quantity} {instrument_of(strategy).symbol} ({strategy.product})"
     times = f"{strategy.buy_time:%H:%M:%S} to {strategy.sell_time:%H:%M:%S}"
     stop_loss = f"stop-loss ₹{to_rupees(strategy.stop_loss_paise)}"

@@ -1,18 +1,20 @@
-"""Row C1: what a strategy must be like. Pure: everything that has to be found out is an argument.
+"""What a strategy must be like (row C1), and what its user's account, to be started. Pure: all facts are arguments.
 
-The same rules hold when a strategy is written, changed and started; each refusal names the field at fault.
+`judge` alone decides, for create, PATCH, preview and START: what one of them refuses the others refuse, given the same
+facts. A fact that is not known, or does not matter to the caller, is None, and the rules about it are left out.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import datetime, time, timedelta, tzinfo
 from decimal import Decimal
+from typing import Literal, TypeVar
 
 from actors.domain.identifiers import Product
 from actors.domain.money import Paise, round_rupees, to_rupees
 from actors.domain.session import SessionTimes
-from api.base.errors import InvalidField
+from api.base.errors import ApiError, InvalidField, broker_not_connected, broker_token_expired
 from broker.market.allowed_times import SessionRules, TimesRefused
 from broker.market.instrument_list import EXCHANGES, INDEX_SEGMENT, ListedInstrument
 from broker.market.nearest import Nearest
@@ -22,6 +24,23 @@ from config.settings import Settings
 _SYMBOL_LIKE = re.compile(r"[A-Z]+:[A-Z0-9][A-Z0-9&._ -]*")
 _MOST_NAMED = 3
 """How many suggestions the sentence names; the answer has all of them."""
+
+Answer = TypeVar("Answer")
+
+Question = Literal["instrument", "price", "position"]
+"""What the broker is asked about a strategy."""
+
+Refusal = ApiError | InvalidField
+"""A code and a sentence; of a field, if one is at fault."""
+
+_UNANSWERED = {
+    "instrument": ("instrument_unchecked", "Your broker's list of shares could not be had: tick and lot are unchecked"),
+    "price": ("price_unknown", "Your broker could not be asked for the market price"),
+    "position": ("position_unchecked", "Your broker could not be asked for your positions; the BUY looks again"),
+}
+_LOGIN_FIRST = "login_before_buy"
+_SAID_BY_START = (_LOGIN_FIRST, "price_unknown")
+"""The warnings that stand in the message of a run; the others matter before a START."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +52,109 @@ class Terms:
     stop_loss: Paise
     quantity: int
     product: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountFacts:
+    """What the rules look at, of a user and the account at the broker.
+
+    `token_ends_at`: when the broker flushes the access token, in the exchange's zone. `owed`: what the account is short
+    of, of the same instrument and product: `10 INFY (MIS)`. `kept`: how many strategies the user has beside this one;
+    `running`: how many of the user's run beside this one, of `may_run`.
+    """
+
+    connected: bool = True
+    token_accepted: bool = True
+    token_ends_at: datetime | None = None
+    owed: str | None = None
+    kept: int | None = None
+    running: int | None = None
+    may_run: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """A strategy, and the facts that it is judged by at the instant `now` (timezone-aware).
+
+    `listed`: the broker's row of today; without one the rules about the instrument are left out. `last_price` in
+    rupees. `unanswered`: what the broker was asked and did not answer.
+    """
+
+    terms: Terms
+    listed: ListedInstrument | None
+    calendar: TradingCalendar
+    now: datetime
+    account: AccountFacts = AccountFacts()
+    last_price: Decimal | None = None
+    unanswered: frozenset[Question] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """Something that hinders nothing, and that the user should know before. `message` is a sentence without a stop."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the rules say: all refusals, the gravest first, and else the session that a START would arm."""
+
+    times: SessionTimes | None
+    refusals: tuple[Refusal, ...]
+    warnings: tuple[Warned, ...]
+
+    def permitted(self) -> SessionTimes:
+        """The session to arm.
+
+        Raises:
+            ApiError, InvalidField: the first refusal.
+        """
+        for refusal in self.refusals:
+            raise refusal
+        if self.times is None:
+            raise ValueError("a verdict has a session or a refusal")
+        return self.times
+
+
+def judge(case: Case, settings: Settings) -> Verdict:
+    """Every rule of create and START about a strategy whose symbol is on the list (`check_listed`)."""
+    terms, listed, refusals = case.terms, case.listed, list[Refusal]()
+
+    def ask(rule: Callable[[], Answer]) -> Answer | None:
+        try:
+            return rule()
+        except (ApiError, InvalidField) as refusal:
+            refusals.append(refusal)
+            return None
+
+    ask(lambda: _check_account(case.account))
+    if listed is not None:
+        ask(lambda: check_tick(terms.stop_loss, listed))
+        ask(lambda: _check_product(terms, listed))
+        ask(lambda: _check_lot(terms, listed))
+        ask(lambda: _check_freeze(terms, listed))
+    ask(lambda: _check_quantity(terms, settings))
+    ask(lambda: _check_notional(terms, to_rupees(terms.stop_loss), "stop-loss", settings))
+    times = ask(lambda: _session_times(terms, session_rules(case, settings), case.now, settings))
+    ask(lambda: _check_kept(case.account, settings))
+    ask(lambda: _check_owed(case.account))
+    ask(lambda: _check_running(case.account))
+    if (price := case.last_price) is not None:
+        ask(lambda: _check_below_market(terms, price))
+        ask(lambda: _check_notional(terms, price, "market", settings))
+    warnings = () if refusals or times is None else tuple(_warnings(case, times, settings.zone))
+    return Verdict(times, tuple(refusals), warnings)
+
+
+def session_rules(case: Case, settings: Settings) -> SessionRules:
+    """Between which times of day the strategy may trade."""
+    return SessionRules(
+        case.calendar,
+        has_derivatives=case.listed is not None and case.listed.has_derivatives,
+        mis_cutoff=settings.mis_cutoff if case.terms.product == Product.MIS else None,
+    )
 
 
 def check_listed(
@@ -65,47 +187,6 @@ def check_tick(stop_loss: Paise, listed: ListedInstrument) -> None:
         raise InvalidField("stop_loss", f"must be a multiple of the tick size {to_rupees(listed.tick_paise)}")
 
 
-def check_terms(
-    terms: Terms, listed: ListedInstrument | None, calendar: TradingCalendar, now: datetime, settings: Settings
-) -> SessionTimes:
-    """All rules that need no price, and the session that a START at this moment would arm.
-
-    Without `listed` (the broker's list cannot be had) the rules about the instrument are left out.
-
-    Raises:
-        InvalidField: on the first field that breaks a rule.
-    """
-    if listed is not None:
-        check_tick(terms.stop_loss, listed)
-        _check_product(terms, listed)
-        _check_lot(terms, listed)
-        _check_freeze(terms, listed)
-    if terms.quantity > settings.max_quantity:
-        raise InvalidField("quantity", f"must be at most {settings.max_quantity}")
-    _check_notional(terms, to_rupees(terms.stop_loss), "stop-loss", settings)
-    rules = SessionRules(
-        calendar,
-        has_derivatives=listed is not None and listed.has_derivatives,
-        mis_cutoff=settings.mis_cutoff if terms.product == Product.MIS else None,
-    )
-    grace = timedelta(seconds=settings.missed_grace_s)
-    try:
-        return rules.session_times(terms.buy_time, terms.sell_time, now, settings.zone, grace)
-    except TimesRefused as refusal:
-        raise InvalidField(refusal.field, refusal.message) from refusal
-
-
-def check_market_price(terms: Terms, last_price: Decimal, settings: Settings) -> None:
-    """The rules about the price that the instrument trades at, in rupees.
-
-    Raises:
-        InvalidField: on `stop_loss` or `quantity`.
-    """
-    if to_rupees(terms.stop_loss) >= last_price:
-        raise InvalidField("stop_loss", f"must be below the market price {round_rupees(last_price)}")
-    _check_notional(terms, last_price, "market", settings)
-
-
 def check_moved_stop(stop_loss: Paise, before: Paise, last_price: Decimal | None) -> None:
     """A stop-loss that is moved while the strategy runs, unless the user has confirmed it; `last_price` in rupees.
 
@@ -128,18 +209,10 @@ def check_moved_stop(stop_loss: Paise, before: Paise, last_price: Decimal | None
         raise InvalidField("stop_loss", message, code="stop_not_below_price")
 
 
-def start_message(buy_at: datetime, token_ends_at: datetime, *, asked: bool) -> str:
-    """What the user reads of a START that succeeded; instants in the exchange's zone.
-
-    `token_ends_at` is when the broker's access token is flushed; `asked`: the broker answered when it was asked for
-    the market price.
-    """
+def start_message(buy_at: datetime, warnings: Sequence[Warned]) -> str:
+    """What the user reads of a START that succeeded; the instant in the exchange's zone."""
     sentences = [f"Waiting to buy at {buy_at:%Y-%m-%d %H:%M:%S}"]
-    if token_ends_at <= buy_at:
-        sentences.append(f"Log in to your broker again before that: its session ends at {token_ends_at:%Y-%m-%d %H:%M}")
-    if not asked:
-        sentences.append("Your broker could not be asked for the market price")
-    return ". ".join(sentences)
+    return ". ".join(sentences + [warned.message for warned in warnings if warned.code in _SAID_BY_START])
 
 
 def _named(exchange: str, tradingsymbol: str) -> str:
@@ -156,10 +229,61 @@ def _meant(suggestions: Sequence[str]) -> str:
 
 
 def _gone(near: Nearest) -> str:
-    if near.change is None:
-        return ""
-    into = "merged into" if near.change.change == "merged" else "renamed"
-    return f": on {near.change.on} it was {into} {near.change.successor}"
+    return "" if near.change is None else f": {near.change.sentence}"
+
+
+def _session_times(terms: Terms, rules: SessionRules, now: datetime, settings: Settings) -> SessionTimes:
+    grace = timedelta(seconds=settings.missed_grace_s)
+    try:
+        return rules.session_times(terms.buy_time, terms.sell_time, now, settings.zone, grace)
+    except TimesRefused as refusal:
+        raise InvalidField(refusal.field, refusal.message) from refusal
+
+
+def _warnings(case: Case, times: SessionTimes, zone: tzinfo) -> Iterator[Warned]:
+    ends_at = case.account.token_ends_at
+    if times.buy_at.date() != case.now.astimezone(zone).date():
+        yield Warned("not_today", f"It will trade on {times.buy_at:%A, %Y-%m-%d}, not today")
+    if ends_at is not None and ends_at <= times.buy_at:
+        again = f"Log in to your broker again before that: its session ends at {ends_at:%Y-%m-%d %H:%M}"
+        yield Warned(_LOGIN_FIRST, again)
+    for question, warned in _UNANSWERED.items():
+        if question in case.unanswered:
+            yield Warned(*warned)
+
+
+def _check_account(account: AccountFacts) -> None:
+    if not account.connected:
+        raise broker_not_connected()
+    if not account.token_accepted:
+        raise broker_token_expired()
+
+
+def _check_kept(account: AccountFacts, settings: Settings) -> None:
+    limit = settings.max_strategies
+    if account.kept is not None and account.kept >= limit:
+        raise ApiError(409, "too_many_strategies", f"At most {limit} strategies can be kept; delete one first")
+
+
+def _check_owed(account: AccountFacts) -> None:
+    if account.owed is not None:
+        raise ApiError(409, "account_short", f"The account is short of {account.owed}; a buy would only cover it")
+
+
+def _check_running(account: AccountFacts) -> None:
+    limit = account.may_run
+    if account.running is not None and account.running >= limit:
+        raise ApiError(409, "too_many_running", f"At most {limit} strategies can run at once; stop one first")
+
+
+def _check_quantity(terms: Terms, settings: Settings) -> None:
+    if terms.quantity > settings.max_quantity:
+        raise InvalidField("quantity", f"must be at most {settings.max_quantity}")
+
+
+def _check_below_market(terms: Terms, last_price: Decimal) -> None:
+    if to_rupees(terms.stop_loss) >= last_price:
+        raise InvalidField("stop_loss", f"must be below the market price {round_rupees(last_price)}")
 
 
 def _check_product(terms: Terms, listed: ListedInstrument) -> None:

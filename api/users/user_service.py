@@ -16,12 +16,14 @@ from persistence.database.repositories.audit import AuditLog
 from persistence.database.repositories.base import Total
 from persistence.database.repositories.brokers import BrokerAccounts
 from persistence.database.repositories.kept_answers import KeptAnswers
+from persistence.database.repositories.notifications import Notifications
 from persistence.database.repositories.runs import Runs
 from persistence.database.repositories.strategies import Strategies
 from persistence.database.repositories.users import Logins, Users
 from persistence.errors import MirrorUnavailable
 from persistence.mirror.fields import instrument_of
 from persistence.mirror.mirror import RuntimeMirror
+from persistence.notifications.channels import Channels
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -67,6 +69,8 @@ class UserService:
             await BrokerAccounts(session).remove(user.id)
             strategies = await Strategies(session).remove_all(user.id)
             await KeptAnswers(session).remove_all(user.id)
+            await Notifications(session).remove_all(user.id)
+            await Channels(session).remove_all(user.id)
             ended = await Logins(session).end(user.id, self._now(), "account_deleted")
             await Users(session).erase(user.id, self._now())
             await AuditLog(session).add("account_deleted", user_id=user.id, address=client.address)

@@ -24,6 +24,7 @@ from broker.kite.login import Timeout, explain, kite_client
 from broker.market.former_symbols import former_symbols
 from broker.market.instrument_list import DERIVATIVES_EXCHANGE, EXCHANGES, InstrumentTable, ListedInstrument
 from broker.market.nearest import Nearest, NearestShares
+from broker.market.share_search import FoundShares, ShareSearch
 
 RETRY_AFTER = timedelta(seconds=30)
 """While an older list serves: all callers would otherwise wait for the broker's silence, one after another."""
@@ -47,7 +48,7 @@ class _Cached:
     day: date | None = None
     not_before: datetime | None = None
     table: InstrumentTable = field(default_factory=dict)
-    shares: tuple[InstrumentTable, NearestShares] | None = None
+    shares: tuple[InstrumentTable, NearestShares, ShareSearch] | None = None
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
@@ -68,12 +69,13 @@ class InstrumentLists:
         Raises:
             BrokerError: if there is no list at all and none can be had.
         """
-        cached = self._cached.setdefault(broker, _Cached())
-        if self._outdated(cached):
-            async with cached.lock:
-                if self._outdated(cached):
-                    await self._refresh(broker, cached, list_day(self._now()), fetch)
-        return cached.table.get((exchange, tradingsymbol))
+        return (await self._current(broker, fetch)).table.get((exchange, tradingsymbol))
+
+    async def search(self, broker: str, text: str, most: int, fetch: Fetch) -> FoundShares:
+        """At most `most` shares for what a person has typed. Raises as `find` does, with `fetch` as there."""
+        cached = await self._current(broker, fetch)
+        _, search = await self._prepared(cached)
+        return await asyncio.to_thread(search.find, text, most)
 
     async def nearest(self, broker: str, exchange: str, tradingsymbol: str) -> Nearest:
         """The shares that a symbol may stand for that `find` did not find; nothing as long as there is no list.
@@ -81,11 +83,22 @@ class InstrumentLists:
         The list is prepared once, which takes some tenths of a second, and searched in some milliseconds: in a thread.
         """
         cached = self._cached.setdefault(broker, _Cached())
+        nearest, _ = await self._prepared(cached)
+        return await asyncio.to_thread(nearest.find, exchange, tradingsymbol)
+
+    async def _current(self, broker: str, fetch: Fetch) -> _Cached:
+        cached = self._cached.setdefault(broker, _Cached())
+        if self._outdated(cached):
+            async with cached.lock:
+                if self._outdated(cached):
+                    await self._refresh(broker, cached, list_day(self._now()), fetch)
+        return cached
+
+    async def _prepared(self, cached: _Cached) -> tuple[NearestShares, ShareSearch]:
         async with cached.lock:
-            table = cached.table
-            if cached.shares is None or cached.shares[0] is not table:
-                cached.shares = table, await asyncio.to_thread(NearestShares, table, former_symbols())
-        return await asyncio.to_thread(cached.shares[1].find, exchange, tradingsymbol)
+            if cached.shares is None or cached.shares[0] is not cached.table:
+                cached.shares = await asyncio.to_thread(_prepare, cached.table)
+        return cached.shares[1:]
 
     def _outdated(self, cached: _Cached) -> bool:
         now = self._now()
@@ -101,6 +114,11 @@ class InstrumentLists:
             if isinstance(error, BrokerUnreachable):
                 cached.not_before = self._now() + RETRY_AFTER
             log.warning("instrument_list_outdated", broker=broker, of=str(cached.day), reason=str(error))
+
+
+def _prepare(table: InstrumentTable) -> tuple[InstrumentTable, NearestShares, ShareSearch]:
+    nearest = NearestShares(table, former_symbols())
+    return table, nearest, ShareSearch(table, nearest)
 
 
 def list_day(now: datetime) -> date:

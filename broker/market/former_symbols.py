@@ -20,6 +20,11 @@ class SymbolChange:
     change: str
     source: str
 
+    @property
+    def sentence(self) -> str:
+        """What happened, without a stop: `on 2023-07-01 it was merged into HDFCBANK`."""
+        return f"on {self.on} it was {'merged into' if self.change == 'merged' else 'renamed'} {self.successor}"
+
 
 FormerSymbols = Mapping[str, SymbolChange]
 

@@ -46,8 +46,8 @@ class NearestShares:
     def __init__(self, table: InstrumentTable, former: FormerSymbols) -> None:
         self._table = table
         self._former = former
-        self._rows = sorted((row for row in table.values() if row.tradable), key=_rank)
-        self._names = [_words(row.name) for row in self._rows]
+        self._rows = sorted((row for row in table.values() if row.tradable), key=rank_of_share)
+        self._names = [words_of_name(row.name) for row in self._rows]
         self._by_symbol: dict[str, list[int]] = defaultdict(list)
         self._by_word: dict[str, list[int]] = defaultdict(list)
         for number, (row, words) in enumerate(zip(self._rows, self._names, strict=True)):
@@ -108,7 +108,7 @@ class NearestShares:
             symbol = self._former[symbol].successor
 
     def _named(self, asked: Asked) -> list[int]:
-        words = _words(" ".join(asked.words))
+        words = words_of_name(" ".join(asked.words))
         if not words:
             return []
         begun = [
@@ -151,12 +151,13 @@ class NearestShares:
         return tuple((here or rows)[:MOST_NEAREST])
 
 
-def _rank(row: ListedInstrument) -> tuple[bool, bool, int, str]:
+def rank_of_share(row: ListedInstrument) -> tuple[bool, bool, int, str]:
     """Shares that anyone trades first: those with an intraday product, of NSE, with short names."""
     return (not row.intraday_allowed, row.exchange != "NSE", len(row.tradingsymbol), row.tradingsymbol)
 
 
-def _words(name: str) -> tuple[str, ...]:
+def words_of_name(name: str) -> tuple[str, ...]:
+    """The words of a company's name in capitals, without those that it may have or not."""
     words = re.findall(r"[A-Z0-9&]+", name.upper().replace(".", "").replace("'", ""))
     return tuple(word for word in words if word not in _LEFT_OUT)
 

@@ -34,6 +34,11 @@ class TradingCalendar(Protocol):
     def regular(self) -> SessionHours | None:
         """The hours of an ordinary session; None for an exchange that never closes and has no rules about hours."""
 
+    @property
+    def known_until(self) -> date | None:
+        """The last day whose holidays are known; None if there are none to know."""
+        return None
+
     def sessions(self, day: date) -> Sessions:
         """The sessions of that day (a date of the exchange's time zone)."""
 

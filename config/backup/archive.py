@@ -147,6 +147,14 @@ def _put_in_place(temporary: Path, target: Path, *, replace_old: bool) -> None:
         temporary.replace(target)
 
 
+def begins_as_backup(path: Path) -> bool:
+    """Whether this is a file that begins as those of `write_archive` do, whole or not. Raises OSError."""
+    if path.is_symlink() or not path.is_file():
+        return False
+    with path.open("rb") as stream:
+        return stream.read(len(_MANIFEST) + 1) == _MANIFEST.encode() + b"\0"
+
+
 class OpenBackup:
     """A backup that has been checked as a whole; its members can be copied out of it."""
 

@@ -1,6 +1,5 @@
 """Making a backup of an embedded stack, also while its strategies trade."""
 
-import importlib.metadata
 import os
 import shutil
 import tempfile
@@ -17,8 +16,9 @@ from config.secret_store import SECRETS_FILE, StoredSecrets, as_file, locked_sec
 from config.settings import PREFIX, Settings
 from config.stack.completeness import refuse_incomplete, system_identifier
 from config.stack.data_directory import RunningStack, find_running_stack
-from config.stack.postgres import DATABASE, postgres_version
+from config.stack.postgres import DATABASE, forget_variables_of_libpq, postgres_version
 from config.stack.postgres_alone import postgres_alone
+from config.version import product_version
 from persistence.secrets.encryption import decode_key, key_version
 
 _OF_ONE_MACHINE = frozenset(
@@ -51,8 +51,8 @@ def make_backup(settings: Settings, target: Path, *, replace_old: bool = False) 
             f"{PREFIX}DATABASE_URL is set: the database is not TradeActors' own. Back it up with pg_dump, as "
             "docs/operations.md says."
         )
-    if target.exists() and not replace_old:
-        raise BackupRefused(f"{target} exists already; choose another name, or --force to replace it.")
+    forget_variables_of_libpq()
+    _refuse_place(settings.data_dir, target, replace_old=replace_old)
     running = find_running_stack(settings.data_dir)
     try:
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as directory:
@@ -62,6 +62,24 @@ def make_backup(settings: Settings, target: Path, *, replace_old: bool = False) 
     except OSError as refused:
         raise BackupRefused(f"Cannot write {target}: {os.strerror(refused.errno or 0)}.") from refused
     return MadeBackup(target, target.stat().st_size, manifest)
+
+
+def _refuse_place(data_dir: Path, target: Path, *, replace_old: bool) -> None:
+    """Whatever is at `target` goes when the backup comes, and what is in the data directory is lost with it."""
+    place = target.parent.resolve() / target.name
+    if any(place.is_relative_to(kept.resolve()) for kept in (data_dir, data_dir / "postgres")):
+        raise BackupRefused(
+            f"{target} is in the data directory {data_dir}, with which it would be lost; choose a place outside, best "
+            "on another disk."
+        )
+    if not os.path.lexists(target):
+        return
+    if not replace_old:
+        raise BackupRefused(f"{target} exists already; choose another name, or --force to replace it.")
+    if not archive.begins_as_backup(target):
+        raise BackupRefused(
+            f"{target} is no backup of TradeActors, and --force replaces no other file; choose another name."
+        )
 
 
 @contextmanager
@@ -128,14 +146,6 @@ def portable_settings(settings: Settings, running: RunningStack | None = None) -
         for name, value in sorted(variables.items())
         if name.startswith(PREFIX) and name not in _OF_ONE_MACHINE and value
     }
-
-
-def product_version() -> str:
-    """The version of TradeActors, or "unknown" where only its files are there."""
-    try:
-        return importlib.metadata.version("tradeactors")
-    except importlib.metadata.PackageNotFoundError:
-        return "unknown"
 
 
 def _secrets(data_dir: Path) -> StoredSecrets:

@@ -7,7 +7,7 @@ the journal is older than the account at the broker, and so every run that was o
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from api.bootstrap import calendars_of
@@ -22,10 +22,13 @@ from config.settings import PREFIX, Settings
 from config.stack.completeness import UNFINISHED_RESTORE
 from config.stack.data_directory import LOCK_FILE, AlreadyRunningError, DataDirectoryLock, find_running_stack
 from config.stack.guarded_process import StackError
-from config.stack.postgres import DATABASE, postgres_version
+from config.stack.postgres import DATABASE, forget_variables_of_libpq, postgres_version
 from config.stack.postgres_alone import postgres_alone
 from persistence.database.engine import knows_revision
 from persistence.journal.restored_runs import mark_restored_runs
+
+CLOCKS_DIFFER = timedelta(minutes=1)
+"""How much later than now a backup may seem to be made, on a machine whose clock is a little ahead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +59,11 @@ def restore_backup(settings: Settings, source: Path, *, move_aside: bool = False
             f"{PREFIX}DATABASE_URL is set: the database is not TradeActors' own. Restore it with pg_restore, as "
             "docs/operations.md says."
         )
+    forget_variables_of_libpq()
     calendars_of(settings)
     with open_backup(source) as backup:
         _refuse_later_versions(backup.manifest)
+        _refuse_later_times(backup.manifest.backed_up_at, datetime.now(UTC))
         running = find_running_stack(settings.data_dir)
         if running is not None:
             raise AlreadyRunningError(running)
@@ -90,6 +95,16 @@ def _refuse_later_versions(manifest: Manifest) -> None:
         raise BackupRefused(
             f"{made_by}, whose database has the schema {manifest.revision}, which this version does not know; "
             "restore it with that version."
+        )
+
+
+def _refuse_later_times(backed_up_at: datetime, now: datetime) -> None:
+    """Which orders came after the backup, and what the order book proves of them, is judged by its time."""
+    if backed_up_at > now + CLOCKS_DIFFER:
+        raise BackupRefused(
+            f"The backup is of {backed_up_at:%Y-%m-%d %H:%M:%S} UTC, and the clock of this machine says "
+            f"{now:%Y-%m-%d %H:%M:%S} UTC. Put the clock right; if it is right, that of the other machine was wrong: "
+            "wait until then, or restore an earlier backup."
         )
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 File = Annotated[Path, typer.Argument(help="The file of the backup.", metavar="FILE")]
 DataDir = Annotated[Path | None, typer.Option(help="Where everything is kept. [TRADEACTORS_DATA_DIR]")]
-Replace = Annotated[bool, typer.Option("--force", help="Replace a file that exists.")]
+Replace = Annotated[bool, typer.Option("--force", help="Replace an older backup.")]
 Aside = Annotated[bool, typer.Option("--force", help="Move a data directory that is not empty aside before.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask whether the earlier stack is stopped for good.")]
 

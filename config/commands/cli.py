@@ -9,6 +9,7 @@ import typer
 
 from config.commands.backup import backup, restore
 from config.commands.demo import demo
+from config.commands.panic import panic
 from config.commands.prune import prune
 from config.commands.replay import replay
 from config.commands.users import add_user, invite, reset_password
@@ -32,6 +33,7 @@ app = typer.Typer(
 
 app.command()(demo)
 app.command()(replay)
+app.command()(panic)
 app.command()(prune)
 app.command()(backup)
 app.command()(restore)

@@ -13,10 +13,13 @@ def joined_settings(data_dir: Path | None, **overrides: Any) -> "Settings":
 
     from config.settings import load_settings
     from config.stack.data_directory import find_running_stack
+    from config.stack.postgres import forget_variables_of_libpq
 
     settings = load_settings(secrets="optional", data_dir=data_dir, **overrides)
     running = find_running_stack(settings.data_dir)
     if running is not None:
+        if not settings.database_url:
+            forget_variables_of_libpq()
         for name, value in running.environment.items():
             os.environ.setdefault(name, value)
     return load_settings(secrets="engine", data_dir=data_dir, **overrides)

@@ -21,7 +21,7 @@ def prune(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go, and remove nothing.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before removing.")] = False,
 ) -> None:
-    """Remove the months of the order log and the audit log, and the logins, that are beyond their retention."""
+    """Remove the months of both logs, the logins and the notices that are beyond their retention."""
     from config.commands.deployment import joined_settings, require
     from config.commands.failures import plain_failures
 
@@ -48,12 +48,18 @@ def retention_of(settings: "Settings") -> "Retention":
         order_logs=_days(settings.order_log_retention_days),
         audit_log=_days(settings.audit_log_retention_days),
         logins=timedelta(days=settings.login_retention_days),
+        notifications=timedelta(days=settings.notification_retention_days),
     )
 
 
 def report(found: "Sequence[OldRecords]", retention: "Retention", now: datetime) -> list[str]:
     """What is beyond its retention, a line for each part of a table, and whether it goes."""
-    limits = {"order_logs": retention.order_logs, "audit_log": retention.audit_log, "logins": retention.logins}
+    limits = {
+        "order_logs": retention.order_logs,
+        "audit_log": retention.audit_log,
+        "logins": retention.logins,
+        "notifications": retention.notifications,
+    }
     lines = [
         f"{table}: kept "
         + ("without limit." if limit is None else f"for {limit.days} days, from {now - limit:%Y-%m-%d}.")

@@ -27,6 +27,7 @@ SYSTEM_USER = "pgserver"
 SYSTEM_DIR = Path("/var/lib/tradeactors")
 DATABASE = "tradeactors"
 _INSTALLATION = "pginstall18"
+_MORE_OF_LIBPQ = frozenset({"PGDATESTYLE", "PGGEQO", "PGSERVICEFILE", "PGSYSCONFDIR", "PGTZ"})
 _INIT_TIMEOUT_S = 60.0
 _ORPHAN_TIMEOUT_S = 30.0
 
@@ -44,6 +45,19 @@ class PostgresPlan:
     def url(self, database: str = DATABASE, *, driver: str = "+psycopg") -> str:
         """The address for SQLAlchemy, or for psycopg itself with `driver=""`."""
         return f"postgresql{driver}://postgres@/{database}?host={self.sockets}"
+
+
+def forget_variables_of_libpq() -> None:
+    """Remove what an operator has set for his own databases (`PGOPTIONS`, `PGSERVICE`, …): it is no setting of ours.
+
+    Every connection of this process and of its children would take it, also those to the embedded server. Call it only
+    where the database is embedded: with an external one these variables belong to the address.
+    """
+    from psycopg import pq
+
+    of_options = {option.envvar.decode() for option in pq.Conninfo.get_defaults() if option.envvar}
+    for name in of_options | _MORE_OF_LIBPQ:
+        os.environ.pop(name, None)
 
 
 def postgres_programs() -> Path:

@@ -29,6 +29,7 @@ from config.stack.paper import paper_command
 from config.stack.postgres import (
     PostgresPlan,
     await_postgres,
+    forget_variables_of_libpq,
     initialise_postgres,
     plan_postgres,
     postgres_command,
@@ -82,6 +83,8 @@ class Stack:
             AlreadyRunningError: a living process runs a stack on this DATA_DIR.
             StackError: a part cannot start; its last log lines are in the message.
         """
+        if Part.POSTGRES in self._parts:
+            forget_variables_of_libpq()
         with plain_os_errors(self.settings.data_dir):
             self._lock = DataDirectoryLock(self.settings.data_dir)
             try:

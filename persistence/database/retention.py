@@ -1,8 +1,8 @@
 """What is too old to be kept: which records would go, which stay and why, and their removal.
 
 Order log and audit log lose whole months, by dropping their partitions: no line of them is ever deleted or changed.
-Logins that have ended are deleted, and answers of more than a day ago. Nothing else goes: users, broker accounts,
-strategies, runs and intents are kept.
+Logins that have ended are deleted, and so are old notices and answers. Nothing else goes: users, broker
+accounts, strategies, runs and intents are kept.
 """
 
 from collections.abc import AsyncIterator, Mapping
@@ -34,6 +34,7 @@ class Retention:
     order_logs: timedelta | None
     audit_log: timedelta | None
     logins: timedelta
+    notifications: timedelta
 
     def of_log(self, log: str) -> timedelta | None:
         """That of one of `LOGS`."""
@@ -70,8 +71,9 @@ async def old_records(sessions: Sessions, retention: Retention, now: datetime) -
         for log in LOGS:
             found += [old.records async for old in _old_partitions(session, log, retention, now)]
             found += [records async for records in _old_strays(session, log, retention, now)]
-        logins = await _old_logins(session, now - retention.logins)
-    return [*found, logins] if logins.rows else found
+        old = [await _old_logins(session, now - retention.logins)]
+        old.append(await _old_notifications(session, now - retention.notifications))
+    return [*found, *(records for records in old if records.rows)]
 
 
 async def prune(sessions: Sessions, retention: Retention, now: datetime) -> list[OldRecords]:
@@ -95,9 +97,13 @@ async def prune(sessions: Sessions, retention: Retention, now: datetime) -> list
             done.append(old.records)
     async with transaction(sessions) as session:
         logins = await _old_logins(session, now - retention.logins)
+        notices = await _old_notifications(session, now - retention.notifications)
     if logins.rows:
         await forget_logins(sessions, now - retention.logins)
         done.append(logins)
+    if notices.rows:
+        await forget_notifications(sessions, now - retention.notifications)
+        done.append(notices)
     return done
 
 
@@ -126,6 +132,19 @@ async def forget_answers(sessions: Sessions) -> int:
         "WHERE kept_at <= now() - :kept_for LIMIT :batch FOR UPDATE SKIP LOCKED) RETURNING user_id"
     )
     return await _delete_in_batches(sessions, forget, {"kept_for": KEPT_FOR})
+
+
+async def forget_notifications(sessions: Sessions, before: datetime) -> int:
+    """Delete notices that were recorded before an instant, read or not; how many there were.
+
+    Raises:
+        DatabaseUnavailable: if PostgreSQL does not answer.
+    """
+    forget = text(
+        "DELETE FROM notifications WHERE id IN (SELECT id FROM notifications WHERE recorded_at < :before "
+        "LIMIT :batch FOR UPDATE SKIP LOCKED) RETURNING id"
+    )
+    return await _delete_in_batches(sessions, forget, {"before": before})
 
 
 async def _delete_in_batches(sessions: Sessions, delete: TextClause, values: Mapping[str, object]) -> int:
@@ -198,6 +217,15 @@ async def _old_logins(session: AsyncSession, before: datetime) -> OldRecords:
     )
     rows, oldest, newest, size = (await session.execute(facts, {"before": before})).one()
     return OldRecords("logins", "ended", rows, oldest, newest, size)
+
+
+async def _old_notifications(session: AsyncSession, before: datetime) -> OldRecords:
+    facts = text(
+        "SELECT count(*), min(recorded_at), max(recorded_at), coalesce(sum(pg_column_size(notifications)), 0) "
+        "FROM notifications WHERE recorded_at < :before"
+    )
+    rows, oldest, newest, size = (await session.execute(facts, {"before": before})).one()
+    return OldRecords("notifications", "old", rows, oldest, newest, size)
 
 
 async def _drop(sessions: Sessions, old: _OldPartition) -> None:

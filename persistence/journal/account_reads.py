@@ -7,6 +7,7 @@ from sqlmodel import col
 
 from persistence.database.engine import Sessions, transaction
 from persistence.database.models.brokers import BrokerAccount
+from persistence.database.models.panics import Panic
 from persistence.database.models.runs import Intent, Run
 from persistence.database.models.strategies import Strategy
 from persistence.journal.records import AccountRecord, KnownIntent
@@ -53,6 +54,11 @@ class AccountReads:
         statement = select(col(Run.broker_account_id)).where(recent, col(Run.broker_account_id).is_not(None)).distinct()
         async with transaction(self._sessions) as session:
             return [account_id for account_id in await session.scalars(statement) if account_id is not None]
+
+    async def users_without_entries(self) -> frozenset[int]:
+        """The users who have forbidden entries (row N8)."""
+        async with transaction(self._sessions) as session:
+            return frozenset(await session.scalars(select(col(Panic.user_id)).where(col(Panic.unlocked_at).is_(None))))
 
     async def load_account(self, account_id: int) -> AccountRecord | None:
         """A broker account with its secrets encrypted; None if the user has disconnected it."""

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import structlog
 from sqlalchemy import exists, func, insert, select, update
@@ -12,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
+from actors.domain.notices.notice import Notice
 from actors.domain.orders.log_events import reported
 from actors.domain.orders.order import OrderStage
 from persistence.database.engine import Sessions, ping, transaction
@@ -19,6 +21,7 @@ from persistence.database.models.brokers import BrokerAccount
 from persistence.database.models.order_logs import OrderLog
 from persistence.database.models.runs import Intent, Run
 from persistence.database.models.strategies import Strategy
+from persistence.database.repositories.notifications import tell
 from persistence.errors import MirrorUnavailable, RecordRefused, RunNotOpen, StaleEpoch
 from persistence.journal import storable
 from persistence.journal.account_reads import AccountReads
@@ -32,6 +35,7 @@ from persistence.journal.records import (
     strategy_status,
 )
 from persistence.journal.recovery_order import open_runs
+from persistence.journal.run_notices import notify
 from persistence.mirror.fields import instrument_of, runtime_fields, strategy_fields
 from persistence.mirror.mirror import KEEP_ENDED_SECONDS, RunOrders, RuntimeMirror
 
@@ -41,6 +45,7 @@ _INTENT_FACTS = (
     "quantity", "cause", "state", "claim_epoch", "order_id", "filled_quantity", "average_price", "reason",
 )  # fmt: skip
 _BROKER = select(col(BrokerAccount.broker)).where(col(BrokerAccount.id) == col(Run.broker_account_id)).scalar_subquery()
+_IST = ZoneInfo("Asia/Kolkata")
 _CLAIMABLE = ("armed", *sorted(WORKING_INTENT_STATES))
 _STAGES = {
     "filled": OrderStage.COMPLETE,
@@ -54,12 +59,12 @@ class RunLedger(AccountReads):
 
     Every call is one transaction and may be repeated: after `DatabaseUnavailable` the caller cannot know whether it
     took effect, and calling again is always right. Calls that write for a run carry the epoch that `load_run` gave;
-    a later incarnation's `load_run` makes them raise `StaleEpoch`.
+    a later incarnation's `load_run` makes them raise `StaleEpoch`. Notices show instants in `zone`.
     """
 
-    def __init__(self, sessions: Sessions, mirror: RuntimeMirror) -> None:
+    def __init__(self, sessions: Sessions, mirror: RuntimeMirror, zone: tzinfo = _IST) -> None:
         super().__init__(sessions)
-        self._mirror = mirror
+        self._mirror, self._zone = mirror, zone
 
     async def load_run(self, run_id: int) -> RunRecord:
         """Take the run over: raises its epoch by one and returns all that is known of it (mechanism 12, row J1).
@@ -157,7 +162,9 @@ class RunLedger(AccountReads):
         async with transaction(self._sessions) as session:
             run = await _update_run(session, update_)
             adopted = await upsert_intents(session, update_)
-            await append_logs(session, update_, (*update_.logs, *adopted))
+            lines = (*update_.logs, *adopted)
+            await append_logs(session, update_, lines)
+            await notify(session, update_, lines, run.sell_at, self._zone)
             return run, await _update_strategy(session, run)
 
     async def append_log(self, user_id: int, strategy_id: int, run_id: int, line: LogRecord) -> None:
@@ -173,6 +180,11 @@ class RunLedger(AccountReads):
             else:
                 return
         raise refused
+
+    async def notify_of(self, user_id: int, notice: Notice) -> None:
+        """Notify a user of what no recorded step says: what an account's watcher has found."""
+        async with transaction(self._sessions) as session:
+            await tell(session, user_id, notice)
 
     async def ensure_mirror(self) -> None:
         """Rebuild the mirror if Redis has lost its keys (row J3); sweep `queue:orders` in any case.

@@ -14,6 +14,7 @@ queue:orders:dead            list    what was on the queue and names no order of
 lock_state:{id}              string  "epoch:intent id" that holds the strategy's order lock (row G1); expires
 lock_claim:{id}              string  id of the claim that got the lock; expires
 user:{id}                    hash    broker_connected (row B1)
+entries:forbidden            hash    {user id}: id of the panic that forbids the user's entries (row N8)
 events:{user_id}             stream  what changed of the user's strategies: event, strategy_id, state (runtime as
                                      JSON); written by `scripts`, read by `event_stream`
 
@@ -24,6 +25,10 @@ ORDER_QUEUE = "queue:orders"
 DEAD_ORDERS = "queue:orders:dead"
 BUILT_KEY = "mirror:built"
 """Set once the mirror shows every open run; a Redis that has lost its keys has lost this one too."""
+
+
+ENTRY_BANS = "entries:forbidden"
+"""Hash of who has forbidden entries. It is read beside PostgreSQL: a key that is missing allows nothing."""
 
 
 def strategy_key(strategy_id: int) -> str:

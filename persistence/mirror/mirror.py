@@ -20,6 +20,7 @@ from persistence.mirror.claims import MirroredClaims
 from persistence.mirror.keys import (
     BUILT_KEY,
     DEAD_ORDERS,
+    ENTRY_BANS,
     ORDER_QUEUE,
     claim_key,
     events_key,
@@ -32,6 +33,7 @@ from persistence.mirror.keys import (
 from persistence.mirror.prices import MirroredPrices, outages
 from persistence.mirror.script_connection import ScriptConnection
 from persistence.mirror.scripts import (
+    ALLOW_ENTRIES,
     BURY,
     CLAIM,
     DELETE_STRATEGY,
@@ -101,6 +103,7 @@ class RuntimeMirror(MirroredPrices, MirroredClaims):
         self._put_run = redis.register_script(PUT_RUN)
         self._end_run = redis.register_script(END_RUN)
         self._delete_strategy = redis.register_script(DELETE_STRATEGY)
+        self._allow_entries = redis.register_script(ALLOW_ENTRIES)
         self._read_status = redis.register_script(READ_STATUS)
 
     @classmethod
@@ -201,6 +204,32 @@ class RuntimeMirror(MirroredPrices, MirroredClaims):
         """Row B1: `user:{id}.broker_connected`."""
         with outages():
             await self._redis.hset(user_key(user_id), "broker_connected", "true" if connected else "false")
+
+    async def forbid_entries(self, user_id: int, panic_id: str) -> str:
+        """Row N8: mark that the user has forbidden entries; the panic that the mark names, an earlier one if any."""
+        with outages():
+            await self._redis.hsetnx(ENTRY_BANS, str(user_id), panic_id)
+            return str(await self._redis.hget(ENTRY_BANS, str(user_id)) or panic_id)
+
+    async def put_entry_ban(self, user_id: int, panic_id: str) -> None:
+        """The mark names this panic, whatever it named before."""
+        with outages():
+            await self._redis.hset(ENTRY_BANS, str(user_id), panic_id)
+
+    async def allow_entries(self, user_id: int, panic_id: str) -> None:
+        """Take the mark of this panic off; that of a later one stays."""
+        with outages():
+            await self._allow_entries(keys=[ENTRY_BANS], args=[str(user_id), panic_id])
+
+    async def entry_bans(self) -> dict[int, str]:
+        """The users who have forbidden entries, with the panics that did it."""
+        with outages():
+            marks = await self._redis.hgetall(ENTRY_BANS)
+        return {int(user_id): str(panic_id) for user_id, panic_id in marks.items()}
+
+    async def users_without_entries(self) -> frozenset[int]:
+        """The users who have forbidden entries."""
+        return frozenset(await self.entry_bans())
 
     async def forget_user(self, user_id: int) -> None:
         """The account is deleted: no broker is connected, and no one hears what happened before."""

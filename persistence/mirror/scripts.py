@@ -126,6 +126,12 @@ return tostring(left)
 for how many ms the earlier one may still act on it. An earlier one has lost it.
 """
 
+ALLOW_ENTRIES = """
+if redis.call('HGET', KEYS[1], ARGV[1]) == ARGV[2] then redis.call('HDEL', KEYS[1], ARGV[1]) end
+return 1
+"""
+"""KEYS bans of entries; ARGV user id, panic id. A later panic keeps its mark."""
+
 RENEW = (
     _HOLDER
     + """

@@ -26,6 +26,7 @@ _FORMAT = b"\x01"
 _NONCE_BYTES = 12
 _KEY_BYTES = 32
 BROKER_PURPOSE = "broker_account"
+CHANNEL_PURPOSE = "notification_channel"
 
 
 @dataclass(frozen=True, slots=True)

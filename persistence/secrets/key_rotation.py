@@ -16,7 +16,15 @@ from persistence.database.models.brokers import BrokerAccount
 from persistence.database.repositories.audit import AuditLog
 from persistence.database.repositories.brokers import BrokerAccounts
 from persistence.errors import RotationRefused, UnreadableSecret
-from persistence.secrets.encryption import SealedSecret, SecretBox, decode_key, generate_key, key_version
+from persistence.notifications.channels import Channels
+from persistence.secrets.encryption import (
+    CHANNEL_PURPOSE,
+    SealedSecret,
+    SecretBox,
+    decode_key,
+    generate_key,
+    key_version,
+)
 
 BATCH = 50
 """Rows of one transaction: a user who connects meanwhile waits no longer than that takes."""
@@ -96,15 +104,16 @@ async def _rotate(sessions: Sessions, settings: Settings, box: SecretBox, *, dro
         # A process that seals with an older key has committed when this lock is got, and is found below.
         await BrokerAccounts(session).lock_keys()
     resealed, unreadable = await _reseal_all(sessions, box)
+    channels, unreadable_channels = await _reseal_channels(sessions, box)
     async with transaction(sessions) as session:
         accounts = BrokerAccounts(session)
         await accounts.lock_keys()
-        needed = await accounts.key_versions() | {box.newest}
+        needed = await accounts.key_versions() | await Channels(session).key_versions() | {box.newest}
         dropped = _drop(settings, box.versions - needed) if drop_old else frozenset[str]()
         rotation = Rotation(
             newest=box.newest,
-            resealed=resealed,
-            unreadable=tuple(unreadable),
+            resealed=resealed + channels,
+            unreadable=tuple(dict.fromkeys([*unreadable, *unreadable_channels])),
             dropped=dropped,
             unneeded=box.versions - needed - dropped,
             missing=needed - box.versions,
@@ -125,6 +134,25 @@ async def _reseal_all(sessions: Sessions, box: SecretBox) -> tuple[int, list[int
                     resealed += await _reseal(accounts, box, account)
                 except UnreadableSecret:
                     unreadable.append(account.user_id)
+        if not batch:
+            return resealed, unreadable
+
+
+async def _reseal_channels(sessions: Sessions, box: SecretBox) -> tuple[int, list[int]]:
+    resealed, unreadable, last_id = 0, list[int](), 0
+    while True:
+        async with transaction(sessions) as session:
+            channels = Channels(session)
+            batch = await channels.sealed_with_another(box.newest, last_id, BATCH)
+            for channel in batch:
+                last_id, before = channel.id, SealedSecret(channel.address_box, channel.key_version)
+                try:
+                    after = box.reseal(before, user_id=channel.user_id, purpose=CHANNEL_PURPOSE)
+                except UnreadableSecret:
+                    unreadable.append(channel.user_id)
+                else:
+                    await channels.reseal(channel, after.box, after.key_version)
+                    resealed += 1
         if not batch:
             return resealed, unreadable
 

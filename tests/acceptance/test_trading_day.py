@@ -59,6 +59,20 @@ def test_touched_stop_loss_sells_at_once_and_overrides_the_sell_time(deployment:
     assert {"STOPLOSS_TRIGGERED", "STOPLOSS"} <= set(strategy.logged())
 
 
+def test_the_trader_hears_once_of_each_fill(deployment: Deployment, trader: Trader) -> None:
+    deployment.exchange.set_price("NSE:WIPRO", 250.00)
+    strategy = trader.strategy("WIPRO", buy_in=2, stop_loss=245.00)
+    strategy.until_position("bought")
+    strategy.set_price(244.00)
+    strategy.until_stopped()
+    mine = [n for n in trader.ok("GET", "/notifications")["notifications"] if n["strategy_id"] == strategy.id]
+    assert [notice["kind"] for notice in mine] == ["exit_stop", "fill_entry"]
+    sold, bought = (notice["text"] for notice in mine)
+    assert bought.startswith("Bought 10 WIPRO at ₹250.00")
+    assert "Stop-loss ₹245.00" in bought
+    assert sold.startswith("Stop-loss: sold 10 WIPRO at ₹244.00. −₹60.00 before charges.")
+
+
 def test_stop_loss_is_skipped_while_nothing_is_bought(deployment: Deployment, trader: Trader) -> None:
     deployment.exchange.set_price("NSE:ITC", 460.00)  # at START the stop-loss must be below the market
     strategy = trader.strategy("ITC", buy_in=12, stop_loss=450.00)

@@ -235,6 +235,12 @@ def _repair_strategy(body: Json) -> None:
     body["quantity"] = min(body["quantity"], MAX_QUANTITY)
 
 
+def _repair_preview(body: Json) -> None:
+    """As create, where no stored strategy is meant."""
+    if "strategy_id" not in body:
+        _repair_strategy(body)
+
+
 def _repair_change(body: Json) -> None:
     """A change that fits any strategy that `_repair_strategy` lets through, and changes something."""
     if body.get("buy_time") is not None:
@@ -289,6 +295,7 @@ _REPAIRS = {
     "register": _repair_account,
     "login": _repair_login,
     "create_strategy": _repair_strategy,
+    "preview_strategy": _repair_preview,
     "patch_strategy": _repair_change,
     "connect_broker": _repair_connection,
     "change_password": _repair_password,

@@ -245,3 +245,15 @@ def _sold_by_other(key: PositionKey, order: OrderReport, is_own: Callable[[str],
 def _same_shares(key: PositionKey, other: PositionKey) -> bool:
     """Shares of the demat account can be sold on either exchange; an intraday position is of one exchange alone."""
     return other == key or (key[2] == Product.CNC and other[1:] == key[1:])
+
+
+def shares_once(positions: Mapping[PositionKey, AccountPosition]) -> dict[PositionKey, int]:
+    """What an account holds or owes, each share once: those of the demat account stand under every exchange."""
+    seen, shares = set[tuple[str, str]](), dict[PositionKey, int]()
+    for key, position in sorted(positions.items(), key=lambda row: (not row[1].quantity, row[0][0] != "NSE", row[0])):
+        opening = 0 if key[1:] in seen else position.opening
+        if position.opening:
+            seen.add(key[1:])
+        if position.quantity + opening:
+            shares[key] = position.quantity + opening
+    return shares

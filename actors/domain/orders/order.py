@@ -176,6 +176,8 @@ class FailureKind(StrEnum):
     """A BUY whose request could not leave in time, whatever process or machine stood still (row E4)."""
     MARKET_CLOSED = "market_closed"
     """Nothing was sent, since the market takes no such order now; the failure carries when it will."""
+    FORBIDDEN = "forbidden"
+    """A BUY was not sent, since its user has forbidden entries (row N8)."""
 
 
 @dataclass(frozen=True, slots=True)

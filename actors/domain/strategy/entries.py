@@ -174,6 +174,8 @@ def failed(state: StrategyState, kind: FailureKind, reason: str, now: datetime) 
         return missed(without, now)
     if kind is FailureKind.MARKET_CLOSED:
         return _market_closed(without, reason, now)
+    if kind is FailureKind.FORBIDDEN:
+        return _forbidden(without, reason, now)
     status, detail = FAILURE_STATUS[kind]
     if status is RunStatus.PAUSED:
         message = f"Paused – {reason}"
@@ -191,6 +193,14 @@ def _market_closed(state: StrategyState, reason: str, now: datetime) -> Step:
     ended, decisions = end(replace(state, detail=StatusDetail.MARKET_CLOSED, message=message), now)
     log = LogEvent(LogWord.MARKET_CLOSED, message, state.entry.intent.id)
     return ended, [log, RaiseAlert("market_closed", message), *decisions]
+
+
+def _forbidden(state: StrategyState, reason: str, now: datetime) -> Step:
+    """Row N8: the run ends, so that allowing entries again buys nothing that was meant for an earlier moment."""
+    message = f"Not bought – {reason}"
+    ended, decisions = end(replace(state, detail=StatusDetail.ENTRIES_FORBIDDEN, message=message), now)
+    log = LogEvent(LogWord.ORDER_FAILED, message, state.entry.intent.id)
+    return ended, [log, RaiseAlert("entries_forbidden", message), *decisions]
 
 
 def _unfilled(state: StrategyState, now: datetime) -> Step:

@@ -50,6 +50,7 @@ FAILURE_STATUS = {
     FailureKind.ACCOUNT_SHORT: (RunStatus.FAILED, StatusDetail.ACCOUNT_SHORT),
     FailureKind.MISSED: (RunStatus.FAILED, StatusDetail.MISSED_EXECUTION),
     FailureKind.MARKET_CLOSED: (RunStatus.FAILED, StatusDetail.MARKET_CLOSED),
+    FailureKind.FORBIDDEN: (RunStatus.STOPPED, StatusDetail.ENTRIES_FORBIDDEN),
 }
 
 

@@ -75,6 +75,7 @@ class StatusDetail(StrEnum):
     NOT_LISTED = "symbol_not_listed"
     RESTORED = "restored_from_backup"
     NEEDS_CONFIRMATION = "needs_confirmation"
+    ENTRIES_FORBIDDEN = "entries_forbidden"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

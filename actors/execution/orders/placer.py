@@ -38,6 +38,7 @@ from actors.execution.account.budget import DayUsedUp
 from actors.execution.account.position_evidence import AccountEvidence
 from actors.execution.account.trading_account import TradingAccount, with_tag
 from actors.execution.orders.alarm_clock import AlarmClock
+from actors.execution.orders.entry_gate import FORBIDDEN
 from actors.execution.orders.order_hours import market_closed, refusal
 from actors.ports.common import Clock
 from actors.ports.execution import Attempt, AttemptLog, BrokerLoginExpired, BrokerUnavailable, OrderNote, PlaceResult
@@ -65,6 +66,7 @@ class OrderPlacer:
     report: Callable[[Event], Awaitable[None]]
     in_background: Callable[[Awaitable[None]], None]
     hours: MarketHours
+    barred: Callable[[OrderCommand], bool]
     _withdrawn: bool = field(default=False, init=False)
     _instant: "asyncio.Future[None] | None" = field(default=None, init=False)
     _doubtful: bool = field(default=False, init=False)
@@ -172,6 +174,8 @@ class OrderPlacer:
         """Why the request may not leave, in the very iteration of the loop in which it would."""
         if self.withdrawn:
             return self._failed(FailureKind.EXHAUSTED, "withdrawn")
+        if self.barred(self.command):
+            return self._failed(FailureKind.FORBIDDEN, FORBIDDEN)
         if leaves_by is not None and self.clock.now() >= leaves_by:
             return self._too_late(placement)
         return self._closed()

@@ -12,12 +12,46 @@ HIGHEST_PRICE = Decimal(10_000_000)
 _PLAIN = re.compile(r"\+?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,2})?", re.ASCII)
 _NEGATIVE = re.compile(r"-[\d.,]+([eE][+-]?\d{1,2})?", re.ASCII)
 _GROUPED = re.compile(r"\d{1,3}(,\d{2,3})*,\d{3}(\.\d+)?", re.ASCII)
+_EITHER = re.compile(r"\d{1,3},\d{3}", re.ASCII)
 _DECIMAL_COMMA = re.compile(r"\d{1,3}(\.\d{3})*,\d{1,2}|\d+,\d{1,2}", re.ASCII)
 _VOLUME = re.compile(r"(\d[\d,]*(\.\d*)?([eE]\+?\d{1,2})?)\s*[KMBkmb]?", re.ASCII)
 _NOTHING = frozenset({"", "nan", "null", "none", "na", "n/a", "-"})
 _LONGEST = 32
 _FLOAT32_STEP = Decimal(2) ** -23
 _LEAST_NOISE = Decimal("0.00001")
+
+
+class Commas:
+    """What a comma means in the prices of one file: 95,125 is a thousand times 95.125.
+
+    `separator`: of the cells. Where it is ;, a comma is as likely one of decimals.
+    """
+
+    def __init__(self, separator: str) -> None:
+        self._is_likely_decimal = separator == ";"
+        self._thousands = self._decimals = False
+        self._either = ""
+
+    def check(self, text: str) -> None:
+        """Take in one price.
+
+        Raises:
+            NotARecording: its comma may mean either, or the file has both kinds.
+        """
+        text = text.strip()
+        if "," not in text:
+            return
+        if _EITHER.fullmatch(text):
+            self._either = self._either or text
+        elif _GROUPED.fullmatch(text):
+            self._thousands = True
+        elif _DECIMAL_COMMA.fullmatch(text):
+            self._decimals = True
+        likely = self._decimals or (self._is_likely_decimal and not self._thousands)
+        if (self._decimals and self._thousands) or (self._either and likely):
+            raise NotARecording(
+                f"the comma of {shown(self._either or text)} may be of thousands or decimals; write prices as 1490.50"
+            )
 
 
 def is_nothing(text: str) -> bool:
@@ -33,7 +67,7 @@ def read_price(name: str, text: str) -> tuple[Paise, bool]:
     """
     text = text.strip()
     if len(text) > _LONGEST or _NEGATIVE.fullmatch(text):
-        why = "a price is above zero" if len(text) <= _LONGEST else "it is no price"
+        why = "a price is above zero" if len(text) <= _LONGEST else "it is no price; write it as 1490.50"
         raise NotARecording(f"the {name} is {shown(text)}: {why}")
     rupees = _decimal(name, text)
     if rupees <= 0:
@@ -43,7 +77,7 @@ def read_price(name: str, text: str) -> tuple[Paise, bool]:
     paise = (rupees * 100).to_integral_value(rounding=ROUND_HALF_UP)
     noise = abs(paise - rupees * 100) / 100
     if paise < 1 or noise > max(_LEAST_NOISE, rupees * _FLOAT32_STEP):
-        raise NotARecording(f"the {name} is {shown(text)}: prices are whole paise")
+        raise NotARecording(f"the {name} is {shown(text)}: prices are whole paise; take them as traded, not adjusted")
     return int(paise), bool(noise)
 
 
@@ -70,4 +104,4 @@ def _decimal(name: str, text: str) -> Decimal:
         return Decimal(text.replace(",", ""))
     if _DECIMAL_COMMA.fullmatch(text):
         return Decimal(text.replace(".", "").replace(",", "."))
-    raise NotARecording(f"the {name} is {shown(text)}: it is no price")
+    raise NotARecording(f"the {name} is {shown(text)}: it is no price; write it as 1490.50")

@@ -6,8 +6,8 @@ from datetime import date, datetime
 
 from actors.domain.errors import InvalidValue
 from actors.replay.bar import Bar
-from actors.replay.files.amounts import is_nothing, read_price, read_volume
-from actors.replay.files.columns import Columns
+from actors.replay.files.amounts import Commas, is_nothing, read_price, read_volume
+from actors.replay.files.columns import Columns, names_of
 from actors.replay.files.faults import NotARecording, plain, shown
 from actors.replay.files.options import ReadingOptions
 from actors.replay.files.times import TimeReader
@@ -18,8 +18,10 @@ _PRICE_NAMES = ("open", "high", "low", "close")
 class Collection:
     """What is known of a file so far. `dropped` counts rows that say nothing, by the reason."""
 
-    def __init__(self, header: Sequence[str], columns: Columns, options: ReadingOptions) -> None:
+    def __init__(self, header: Sequence[str], columns: Columns, options: ReadingOptions, separator: str) -> None:
         self._header = list(header)
+        self._names = names_of(header)
+        self._commas = Commas(separator)
         self._columns = columns
         self._options = options
         self._times = TimeReader(options.zone)
@@ -48,7 +50,7 @@ class Collection:
         """
         if not any(cell.strip() for cell in cells):
             return
-        if list(cells) == self._header or self._is_yfinance_header(cells):
+        if self._is_header(cells) or self._is_yfinance_header(cells):
             self.dropped["header again"] += bool(self._before)
             return
         self._check_width(cells)
@@ -67,6 +69,11 @@ class Collection:
         if day == (self._options.day or next(iter(self.days))):
             self.bars.append(self._bar(at, prices, cells))
 
+    def _is_header(self, cells: Sequence[str]) -> bool:
+        """Whether it is the header again, as files have it that were put together; maybe written a little otherwise."""
+        index = self._columns.open
+        return index < len(cells) and cells[index].strip()[:1].isalpha() and names_of(cells) == self._names
+
     def _is_yfinance_header(self, cells: Sequence[str]) -> bool:
         """Whether it is the second or third line that yfinance writes: `Ticker,INFY.NS,…` and `Datetime,,,`."""
         if self._before or self._header[0] != "Price":
@@ -78,7 +85,8 @@ class Collection:
     def _check_width(self, cells: Sequence[str]) -> None:
         wide = len(self._header)
         if len(cells) <= self._columns.last or any(cell.strip() for cell in cells[wide:]):
-            raise NotARecording(f"it has {len(cells)} cells under {wide} columns")
+            cell = "cell" if len(cells) == 1 else "cells"
+            raise NotARecording(f"it has {len(cells)} {cell} under {wide} columns; cut it out, if it is no bar")
 
     def _wants(self, cells: Sequence[str]) -> bool:
         if self._columns.symbol is None:
@@ -109,6 +117,8 @@ class Collection:
         return True
 
     def _bar(self, at: datetime, prices: Sequence[str], cells: Sequence[str]) -> Bar:
+        for text in prices:
+            self._commas.check(text)
         read = [read_price(name, text) for name, text in zip(_PRICE_NAMES, prices, strict=True)]
         opened, high, low, close = (price for price, _ in read)
         self.rounded += any(rounded for _, rounded in read)

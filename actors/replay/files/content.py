@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, BinaryIO, TextIO, cast
 
-from actors.replay.files.faults import NotARecording, plain
+from actors.replay.files.faults import NotARecording
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -48,6 +48,7 @@ _NO_TEXT = (
     (b"\xfd7zXZ", "packed by xz"),
     (b"\x28\xb5\x2f\xfd", "packed by zstd"),
     (b"7z\xbc\xaf", "packed by 7-Zip"),
+    (b"Rar!", "packed by RAR"),
 )
 _UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, struct.error, RuntimeError)
 
@@ -141,7 +142,7 @@ def _unpacked(file: BinaryIO, open_files: ExitStack) -> tuple[str, IO[bytes]]:
 
 
 def _only_member(archive: zipfile.ZipFile, open_files: ExitStack) -> IO[bytes]:
-    members = [member for member in archive.infolist() if not member.is_dir()]
+    members = [member for member in archive.infolist() if not (member.is_dir() or _is_of_a_mac(member.filename))]
     if any(member.filename == "[Content_Types].xml" for member in members):
         raise NotARecording("it is an Excel workbook; save the sheet as CSV")
     if len(members) != 1:
@@ -153,13 +154,19 @@ def _only_member(archive: zipfile.ZipFile, open_files: ExitStack) -> IO[bytes]:
     return open_files.enter_context(archive.open(members[0]))
 
 
+def _is_of_a_mac(name: str) -> bool:
+    """Whether it is what macOS puts beside the files that a user has packed."""
+    return name.startswith("__MACOSX/") or name.rpartition("/")[2] == ".DS_Store"
+
+
 def _encoding(head: bytes) -> str:
     for mark, encoding in _ENCODINGS:
         if head.startswith(mark):
             return encoding
     for mark, kind in _NO_TEXT:
         if head.startswith(mark):
-            raise NotARecording(f"it is {kind}, not text")
+            do = "unpack it" if kind.startswith("packed") else "save its bars as CSV"
+            raise NotARecording(f"it is {kind}, not text; {do}")
     if b"\x00" not in head:
         return "utf-8"
     # Text of plain letters in UTF-16 without a mark has a zero in every second byte.
@@ -182,4 +189,4 @@ def _label(encoding: str) -> str:
 def _reason(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return plain(str(error)) or "it is damaged"
+    return "it is damaged or cut off; fetch it again"

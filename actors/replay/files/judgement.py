@@ -22,6 +22,10 @@ AFTER_CLOSE = timedelta(minutes=30)
 """How long after the session prices may be stamped: those of the closing session, until 16:00."""
 
 
+_SECOND = timedelta(seconds=1)
+_LAST_SECOND = 59
+
+
 @dataclass(frozen=True, slots=True)
 class Gap:
     """A part of the session without bars."""
@@ -77,17 +81,27 @@ def spacing_of(bars: Sequence[Bar]) -> timedelta:
     return spacing
 
 
-def guessed_stamps(bars: Sequence[Bar], spacing: timedelta, hours: SessionHours) -> Stamps:
-    """Which end of a bar its time is: the end, if the first is a bar after the open and one is at the close."""
+def guessed_stamps(bars: Sequence[Bar], spacing: timedelta, hours: SessionHours) -> tuple[Stamps, str]:
+    """Which end of a bar its time is, and what shows that it is the end: each is a second before a bar would begin, or
+    the first is a bar after the open and one is at the close.
+    """
     opens, closes = _instants(bars[0].start.date(), hours, bars[0])
+    if spacing > _SECOND and all((bar.start + _SECOND - opens) % spacing == timedelta(0) for bar in bars):
+        return Stamps.END, "each is the last second of a bar"
     in_session = [bar.start for bar in bars if opens <= bar.start <= closes]
     ends = bool(in_session) and in_session[0] == opens + spacing and in_session[-1] == closes
-    return Stamps.END if ends else Stamps.START
+    if ends:
+        return Stamps.END, "no bar is stamped with the open, and one with the close"
+    return Stamps.START, ""
 
 
 def from_start(bars: Sequence[Bar], spacing: timedelta, stamps: Stamps) -> Sequence[Bar]:
-    """The bars, each with the time of its start."""
-    return bars if stamps is Stamps.START else [replace(bar, start=bar.start - spacing) for bar in bars]
+    """The bars, each with the time of its start. An end may be the last second of the bar, such as 09:15:59."""
+    if stamps is Stamps.START:
+        return bars
+    last_second = spacing > _SECOND and all(bar.start.second == _LAST_SECOND for bar in bars)
+    length = spacing - _SECOND if last_second else spacing
+    return [replace(bar, start=bar.start - length) for bar in bars]
 
 
 def in_session(bars: Sequence[Bar], hours: SessionHours, *, regular: bool, hint: str) -> Session:

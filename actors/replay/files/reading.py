@@ -17,6 +17,8 @@ from actors.replay.files.rows import Table, table_of_json, table_of_lines
 from actors.replay.files.understanding import Understanding
 from broker.market.trading_calendar import REGULAR_HOURS
 
+_LONGEST_SYMBOL = 64
+
 
 @dataclass(frozen=True, slots=True)
 class Recording:
@@ -38,7 +40,7 @@ def read_recording(path: Path, options: ReadingOptions | None = None) -> Recordi
     options = options or ReadingOptions()
     with _named(path), opened(path) as content:
         table = table_of_json(content.text) if content.is_json else table_of_lines(content.text)
-        collection = Collection(table.header, table.columns, options)
+        collection = Collection(table.header, table.columns, options, table.separator)
         for number, cells in table.rows:
             try:
                 collection.add(cells)
@@ -55,7 +57,8 @@ def _recording(
     judgement.the_day(collection.days, options.day)
     hours = options.session or REGULAR_HOURS
     spacing = judgement.spacing_of(collection.bars)
-    stamps = options.stamps or judgement.guessed_stamps(collection.bars, spacing, hours)
+    guessed, because = judgement.guessed_stamps(collection.bars, spacing, hours)
+    stamps = options.stamps or guessed
     bars = judgement.from_start(collection.bars, spacing, stamps)
     naive = not collection.times_carry_offset
     hint = (
@@ -75,14 +78,14 @@ def _recording(
         spacing=spacing,
         zone=str(options.zone) if naive else None,
         stamps=stamps,
-        stamps_guessed=options.stamps is None,
+        stamps_because=because if options.stamps is None else "",
         gaps=judgement.gaps_of(session, spacing),
         left_out=session.left_out,
         dropped=dict(collection.dropped),
         rounded=collection.rounded,
     )
-    named = symbol or plain(path.name.partition("-")[0].partition(".")[0])
-    return Recording(named, session.bars, spacing, session.closes, understood)
+    named = symbol or plain(path.name.partition("-")[0].partition(".")[0]) or "recording"
+    return Recording(named[:_LONGEST_SYMBOL], session.bars, spacing, session.closes, understood)
 
 
 @contextmanager

@@ -65,7 +65,13 @@ def table_of_json(text: TextIO) -> Table:
         most = f"{MOST_OF_JSON // 1_000_000} MB"
         raise NotARecording(f"it holds more than {most} of JSON; cut out the days that are needed")
     try:
-        document = json.loads(written.removeprefix("\ufeff"), parse_float=str, parse_int=str, parse_constant=str)
+        document = json.loads(
+            written.removeprefix("\ufeff"),
+            parse_float=str,
+            parse_int=str,
+            parse_constant=str,
+            object_pairs_hook=_once_each,
+        )
     except json.JSONDecodeError as error:
         several = error.msg == "Extra data"
         why = "a second text follows the first; put all bars into one list" if several else error.msg
@@ -76,7 +82,9 @@ def table_of_json(text: TextIO) -> Table:
     if not candles:
         raise NotARecording(f"it is JSON without candles; {_instead(document)}")
     first = candles[0]
-    header = list(first) if isinstance(first, dict) else _CANDLE[: len(first) if isinstance(first, list) else 0]
+    header = list(first) if isinstance(first, dict) else _names_beside(document)
+    if not header and isinstance(first, list):
+        header = list(_CANDLE[: len(first)])
     if not has_prices(header):
         raise NotARecording("its candles are not [time, open, high, low, close, volume]", "candle 1")
     return Table(header, _at("candle", 1, header), _json_rows(candles, header), "candle")
@@ -117,6 +125,23 @@ def _candles(document: object) -> list[object]:
         if isinstance(document, dict) and name in document:
             document = document[name]
     return document if isinstance(document, list) else []
+
+
+def _names_beside(document: object) -> list[str]:
+    """The columns, where a list of their names stands beside the rows, as pandas writes it."""
+    for inner in (document, document.get("data") if isinstance(document, dict) else None):
+        for names in inner.values() if isinstance(inner, dict) else ():
+            if isinstance(names, list) and all(isinstance(name, str) for name in names) and has_prices(names):
+                return names
+    return []
+
+
+def _once_each(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    names = dict(pairs)
+    if len(names) < len(pairs):
+        twice = next(name for index, (name, _) in enumerate(pairs) if name in dict(pairs[:index]))
+        raise NotARecording(f"{shown(twice)} stands twice in one object; keep one of the two")
+    return names
 
 
 def _json_rows(candles: Sequence[object], header: Sequence[str]) -> Rows:

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from actors.replay.files.faults import NotARecording, shown
 from broker.exchange_time import IST
 
-_ISO = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:?\d{2})?", re.ASCII)
+_ISO = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:?[0-5]\d)?", re.ASCII)
 _CLOCK = r"(?P<hour>\d{1,2}):?(?P<minute>\d{2})(:?(?P<second>\d{2})([.,]\d+)?)?\s*(?P<half>[AaPp][Mm])?"
-_ZONE = r"\s*(?P<zone>Z|UTC|GMT|IST|[+-]\d{2}:?\d{2})?"
+_ZONE = r"\s*(?P<zone>Z|UTC|GMT|IST|[+-]\d{2}:?[0-5]\d)?"
 _AFTER = rf"([T\s,]+{_CLOCK}{_ZONE})?"
 _MONTH = r"(?P<month>\d{1,2}|[A-Za-z]{3,9})"
 _WRITTEN = (
@@ -16,6 +16,10 @@ _WRITTEN = (
     re.compile(rf"(?P<year>\d{{4}})(?P<month>\d{{2}})(?P<day>\d{{2}}){_AFTER}", re.ASCII),
     re.compile(rf"(?P<day>\d{{1,2}})[-/. ]{_MONTH}[-/. ](?P<year>\d{{4}}){_AFTER}", re.ASCII),
 )
+_DIGITS = re.compile(
+    r"(?P<year>(19|20)\d{2})(?P<month>\d{2})(?P<day>\d{2})(?P<hour>\d{2})(?P<minute>\d{2})(?P<second>\d{2})?", re.ASCII
+)
+"""`201907090915`, which as milliseconds would be a time of before 1977."""
 _UNIX = re.compile(r"(\d{9,10})(\d{3})?(\.\d{1,9})?", re.ASCII)
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _FIRST_YEAR, _LAST_YEAR = 1990, 2100
@@ -23,6 +27,7 @@ _GIVEN = re.compile(r", not -?\d+$")
 _NO_SUCH_DAY = re.compile(r"day (\d+ )?(is out of|must be in) range")
 _LONGEST = 64
 _NOON = 12
+_PARTS = ("year", "month", "day", "hour", "minute", "second")
 
 
 class TimeReader:
@@ -64,13 +69,15 @@ class TimeReader:
                 raise ValueError("hour must be in 0..23")
             return datetime.fromisoformat(text)
         if len(text) > _LONGEST:
-            raise NotARecording(f"{shown(text)} is no time")
+            raise _no_time(text)
+        if digits := _DIGITS.fullmatch(text):
+            return datetime(*(int(digits[part] or 0) for part in _PARTS))  # type: ignore[arg-type] # noqa: DTZ001
         if unix := _UNIX.fullmatch(text):
             return datetime.fromtimestamp(int(unix[1]), UTC)
         for form in _WRITTEN:
             if written := form.fullmatch(text):
                 return _moment(written, text)
-        raise NotARecording(f"{shown(text)} is no time")
+        raise _no_time(text)
 
     def _in_zone(self, naive: datetime, text: str) -> datetime:
         moment = naive.replace(tzinfo=self._zone)
@@ -81,6 +88,14 @@ class TimeReader:
         if moment.utcoffset() != moment.replace(fold=1).utcoffset():
             raise NotARecording(f"{shown(text)} happened twice in {self._zone}, whose clocks were put back")
         return moment
+
+
+def _no_time(text: str) -> NotARecording:
+    if any(letter in "0123456789" for letter in text):
+        how = "times are read as 2019-07-09 09:15, as 09-07-2019 09:15, or in Unix seconds"
+    else:
+        how = "cut it out, if it is no bar"
+    return NotARecording(f"{shown(text)} is no time; {how}")
 
 
 def _reason(error: ValueError) -> str:

@@ -15,8 +15,9 @@ _GAPS_SHOWN = 5
 class Understanding:
     """What a file was taken for. `zone` is None where the times say theirs; `dropped` counts rows by the reason.
 
-    `first` and `last` are the starts of the first and the last bar, in the exchange's zone; `rounded` counts bars whose
-    prices had the noise of floats; `days` those of the whole file; `left_out` the bars outside of the session.
+    `first` and `last` are the starts of the first and the last bar, in the exchange's zone. `stamps_because` tells what
+    shows that stamps are ends, unless the user did. `rounded` counts bars whose prices had the noise of floats; `days`
+    those of the whole file; `left_out` the bars outside of the session.
     """
 
     form: str
@@ -28,7 +29,7 @@ class Understanding:
     spacing: timedelta
     zone: str | None
     stamps: Stamps
-    stamps_guessed: bool
+    stamps_because: str
     gaps: tuple[Gap, ...]
     left_out: int
     dropped: Mapping[str, int]
@@ -44,8 +45,8 @@ class Understanding:
             f"The times {times}, and are the {self.stamps} of their bars",
             self._gaps(),
         ]
-        if self.stamps is Stamps.END and self.stamps_guessed:
-            said[1] += ": no bar is stamped with the open, and one with the close (--stamps start, if it is not so)"
+        if self.stamps_because:
+            said[1] += f": {self.stamps_because} (--stamps start, if it is not so)"
         if self.left_out:
             said.append(f"Left out, as before or after the session: {counted(self.left_out, 'bar')}")
         said += [f"{counted(count, 'row')} dropped: {reason}" for reason, count in self.dropped.items() if count]

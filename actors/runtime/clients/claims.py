@@ -9,8 +9,9 @@ from typing import Any
 import structlog
 
 from actors.domain.identifiers import Leg
-from actors.ports.execution import ClaimsUnavailable, ClaimVerdict
+from actors.ports.execution import ClaimsUnavailable, ClaimVerdict, EntryBans
 from actors.ports.strategy import OrderCommand
+from actors.runtime.clients.entry_bans import stored_bans
 from actors.runtime.clients.execution_lease import ExecutionLease
 from persistence.errors import DatabaseUnavailable, MirrorUnavailable
 from persistence.journal.ledger import RunLedger
@@ -122,6 +123,9 @@ class MirrorClaims:
         except MirrorUnavailable:
             return await self._owner_in_postgresql(command)
         return ClaimVerdict(verdict)
+
+    async def entry_bans(self) -> EntryBans:
+        return await stored_bans(self.ledger, self.mirror)
 
     async def renew(self, command: OrderCommand) -> bool:
         try:

@@ -38,7 +38,7 @@ def open_ledger(
         quick_claims=quick_claims,
         default_broker=settings.brokers[0],
     )
-    return RunLedger(sessions_of(engine), mirror), mirror
+    return RunLedger(sessions_of(engine), mirror, settings.zone), mirror
 
 
 def ended_runs(settings: Settings) -> EndedRuns:

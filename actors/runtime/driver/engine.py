@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
@@ -24,7 +24,7 @@ from actors.strategy.held_again import closed_for_good, guarded_again
 from config.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
     from actors.ports.strategy import JournalEntry, LoadedRun
 
@@ -35,8 +35,12 @@ _ANSWER_S = 5.0
 _ANSWER_MARGIN_S = 0.5
 """How long before a caller gives up the strategy answers that its exit is still working."""
 _POLL_S = 0.1
-_GONE_S = 1.0
-"""How long a STOP waits for a process whose run is over: without the head it is not known when it ends."""
+_GONE_S = 0.2
+"""How long a STOP waits for the process of a run that is over: long enough for most, and the trader has his answer."""
+
+_PANIC_S = 1.0
+"""How long a panic waits for the actors that it calls directly; they are called again until everything is flat."""
+_SILENT = object()
 
 _RECOVERED_AT_ONCE = 6
 _UNWANTED_S = 300.0
@@ -131,7 +135,7 @@ class RayEngine:
             self._known.pop(strategy_id, None)
         return await self._actor_of(run_id, strategy_id)
 
-    async def stop(self, strategy_id: int, timeout_s: float) -> StopResult:
+    async def stop(self, run_id: int, strategy_id: int, timeout_s: float) -> StopResult:
         """Row I1; works without the head, too. It answers within `timeout_s`.
 
         Raises:
@@ -140,9 +144,6 @@ class RayEngine:
         flat = False
         try:
             async with asyncio.timeout(timeout_s):
-                run_id = await self._open_run(strategy_id)
-                if run_id is None:
-                    return StopResult(flat=True)
                 flat, actor = await self._ask_to_stop(run_id, strategy_id, max(timeout_s - _ANSWER_MARGIN_S, 0.0))
                 if flat and actor is not None:
                     await _await_gone(actor)
@@ -157,17 +158,44 @@ class RayEngine:
         Whether the run is over and recorded, and the actor that said so.
         """
         until = asyncio.get_running_loop().time() + timeout_s
+        known = self._known.get(strategy_id)
         while True:
-            actor = await self._find(run_id, strategy_id)
+            actor, known = known or await self._actor_of(run_id, strategy_id), None
             if actor is None:
                 return True, None
             left_s = until - asyncio.get_running_loop().time()
             try:
-                return bool(await actor.stop.remote(max(left_s, 0.0))), actor
+                over: bool | None = await actor.stop.remote(max(left_s, 0.0), run_id)
             except RayActorError:
                 if await self._open_run(strategy_id) != run_id:
                     return True, None
                 await asyncio.sleep(_POLL_S)
+            else:
+                if over is not None:
+                    return over, actor
+
+    async def forbid_entries(self, user_id: int) -> bool:
+        """Tell each execution actor; see `EntryGate.forbid`."""
+        execution, _ = names.pool_names(self._pools)
+        calls = [self._peers.call(name, "forbid_entries", user_id) for name in execution]
+        answers = await _answers(calls, _PANIC_S)
+        return all(answer is not _SILENT for answer in answers)
+
+    async def stop_all_of(self, user_id: int) -> frozenset[int]:
+        """Ask every strategy that is known whether it is the user's: they know it without any store."""
+        asked = dict(self._known)
+        answers = await _answers([_stop_if_of(actor, user_id) for actor in asked.values()], _PANIC_S)
+        return frozenset(strategy_id for strategy_id, answer in zip(asked, answers, strict=True) if answer is True)
+
+    async def account_shares(self, account_id: int) -> Mapping[tuple[str, str, str], int]:
+        """Read the account by its execution actor. Raises EngineUnavailable."""
+        try:
+            async with asyncio.timeout(_ANSWER_S):
+                name = names.execution_name(account_id, self._pools)
+                shares: Mapping[tuple[str, str, str], int] = await self._peers.call(name, "shares", account_id)
+        except (PeerUnavailable, TimeoutError) as error:
+            raise EngineUnavailable("the account cannot be read") from error
+        return shares
 
     async def move_stop(self, strategy_id: int, stop_loss_paise: int) -> bool | None:
         """Move the stop-loss of a running strategy; see `StrategyShell.move_stop`. Raises EngineUnavailable."""
@@ -304,6 +332,25 @@ class RayEngine:
     def _live_strategies() -> set[int]:
         found = (names.strategy_id_of(name) for name in list_named_actors())
         return {strategy_id for strategy_id in found if strategy_id is not None}
+
+
+async def _stop_if_of(actor: Any, user_id: int) -> bool:
+    return bool(await actor.stop_if_of.remote(user_id))
+
+
+async def _answers(calls: "Sequence[Coroutine[Any, Any, Any]]", timeout_s: float) -> list[Any]:
+    """The answers in the order of the calls; `_SILENT` for each that failed or took too long."""
+    if not calls:
+        return []
+    tasks = [asyncio.ensure_future(call) for call in calls]
+    await asyncio.wait(tasks, timeout=timeout_s)
+    answers = []
+    for task in tasks:
+        if not task.done():
+            task.cancel()
+        heard = task.done() and not task.cancelled() and task.exception() is None
+        answers.append(task.result() if heard else _SILENT)
+    return answers
 
 
 async def _await_gone(actor: Any) -> None:

@@ -8,7 +8,7 @@ from typing import TypeVar
 import structlog
 
 from actors.domain.identifiers import IntentId
-from actors.domain.orders.cover import Cover
+from actors.domain.orders.cover import Cover, PositionKey
 from actors.domain.orders.order import OrderReport
 from actors.domain.strategy.events import Event
 from actors.execution.shell import ExecutionShell
@@ -104,6 +104,9 @@ class ExecutionActor:
     async def withdraw(self, _account_id: int, intent_id: IntentId) -> None:
         self._execution.withdraw(intent_id)
 
+    async def forbid_entries(self, user_id: int) -> None:
+        self._execution.entries.forbid(user_id)
+
     async def orders_by_tag(self, account_id: int, tags: Sequence[str]) -> Mapping[str, OrderReport]:
         return await _proven(self._execution.orders_by_tag(account_id, tags))
 
@@ -112,6 +115,10 @@ class ExecutionActor:
 
     async def cover(self, holding: Holding) -> Cover:
         return await _proven(self._execution.cover(holding))
+
+    async def shares(self, account_id: int) -> Mapping[PositionKey, int]:
+        """What the account holds or owes, of any origin, as execution reads it now."""
+        return await _proven(self._execution.shares(account_id))
 
     async def guard(self, holding: Holding) -> GuardAnswer:
         return await _proven(self._execution.guard(holding))

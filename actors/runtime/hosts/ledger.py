@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 import structlog
@@ -19,6 +19,7 @@ from actors.ports.strategy import JournalEntry, LoadedRun, OrderCommand
 from actors.runtime.clients import connections, journal_mapping
 from actors.runtime.hosts.process_tuning import tune
 from persistence import errors
+from persistence.journal.alert_notices import alert_notice
 from persistence.journal.records import LogRecord, RunUpdate
 
 log = structlog.get_logger(__name__)
@@ -108,8 +109,19 @@ class Ledger:
                 return
 
     async def alert(self, user_id: int, strategy_id: int, code: str, message: str) -> None:
-        """Log the alert, and send it to the operator's ALERT_URLS."""
+        """Log the alert, send it to the operator's ALERT_URLS, and notify its user unless a recorded step does."""
         await self._tell(code, message, user_id=user_id, strategy_id=strategy_id)
+        notice = alert_notice(strategy_id, code, message, datetime.now(UTC), self._zone)
+        while notice is not None and user_id:
+            try:
+                await self._ledger.notify_of(user_id, notice)
+            except errors.DatabaseUnavailable:
+                await asyncio.sleep(_RECORD_RETRY_S)
+            except (errors.RecordRefused, errors.ConstraintViolated):
+                log.exception("notice_lost", code=code, user_id=user_id, strategy_id=strategy_id)
+                return
+            else:
+                return
 
     async def _tell(self, code: str, message: str, **about: int) -> None:
         log.warning("alert", code=code, message=message, **about)

@@ -77,6 +77,12 @@ class ExecutionActor:
     async def withdraw(self, *arguments: Any) -> Any:
         return await self._host.withdraw(*arguments)
 
+    async def forbid_entries(self, *arguments: Any) -> Any:
+        return await self._host.forbid_entries(*arguments)
+
+    async def shares(self, *arguments: Any) -> Any:
+        return await self._host.shares(*arguments)
+
     async def orders_by_tag(self, *arguments: Any) -> Any:
         return await self._host.orders_by_tag(*arguments)
 

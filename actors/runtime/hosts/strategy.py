@@ -64,6 +64,7 @@ class StrategyActor:
         self._first_loaded = asyncio.Event()
         self._begin_incarnation()
         self._crashes, self._owner, self._stop_wanted = CrashPauses(), 0, False
+        self._panicked: set[int] = set()
         self._running = asyncio.create_task(self._run())
 
     def __repr__(self) -> str:
@@ -85,8 +86,10 @@ class StrategyActor:
         """A tick from a router that has no link to us."""
         self._on_tick(tick)
 
-    async def stop(self, timeout_s: float) -> bool:
-        """STOP; whether the run is over and recorded."""
+    async def stop(self, timeout_s: float, run_id: int | None = None) -> bool | None:
+        """STOP; whether the run is over and recorded, or None if this actor serves another run than is meant."""
+        if run_id not in (None, self._run_id):
+            return None
         self._stop_wanted = True
         try:
             async with asyncio.timeout(timeout_s):
@@ -96,6 +99,19 @@ class StrategyActor:
                         return await stopping is not False
         except TimeoutError:
             return False
+
+    async def stop_if_of(self, user_id: int) -> bool:
+        """A user's panic: STOP, if this strategy is his; whether it is. It waits for nothing.
+
+        One whose run is not loaded yet, or is loaded again after a crash, finds out when it is.
+        """
+        self._panicked.add(user_id)
+        if self._owner != user_id:
+            return False
+        self._stop_wanted = True
+        if self._loaded.done() and (actor := self._loaded.result()) is not None:
+            actor.post(StopRequested())
+        return True
 
     async def move_stop(self, stop_loss: Paise) -> bool | None:
         return await self._of_this_incarnation(lambda actor: actor.move_stop(stop_loss))
@@ -184,7 +200,7 @@ class StrategyActor:
         actor = StrategyShell(
             loaded, execution=self._execution, journal=self._journal, prices=prices, clock=SystemClock()
         )
-        if self._stop_wanted:
+        if self._stop_wanted or self._owner in self._panicked:
             actor.post(StopRequested())
         self._set_loaded(actor)
         linking = asyncio.create_task(self._execution.keep_linked(loaded.run.account_id))

@@ -4,7 +4,14 @@ from persistence.database.models.audit import AuditEntry
 from persistence.database.models.base import TableModel
 from persistence.database.models.brokers import BrokerAccount, BrokerLoginCode
 from persistence.database.models.kept_answers import KeptAnswer
+from persistence.database.models.notifications import (
+    Notification,
+    NotificationChannel,
+    NotificationDelivery,
+    NotificationPreferences,
+)
 from persistence.database.models.order_logs import OrderLog
+from persistence.database.models.panics import Panic
 from persistence.database.models.runs import Intent, Run
 from persistence.database.models.strategies import Strategy
 from persistence.database.models.users import Invitation, Login, RefreshToken, User
@@ -22,6 +29,11 @@ TABLES: tuple[type[TableModel], ...] = (
     OrderLog,
     AuditEntry,
     KeptAnswer,
+    Panic,
+    Notification,
+    NotificationPreferences,
+    NotificationChannel,
+    NotificationDelivery,
 )
 
 METADATA = TableModel.metadata

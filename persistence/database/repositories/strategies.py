@@ -53,6 +53,10 @@ class Strategies(Repository):
     async def lock_count(self, user_id: int) -> int:
         """How many strategies the user has; no other counts them, or the running ones, in this transaction."""
         await self._session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"quota:{user_id}", 0))))
+        return await self.count(user_id)
+
+    async def count(self, user_id: int) -> int:
+        """How many strategies the user has. Exact only under `lock_count`."""
         mine = (col(Strategy.user_id) == user_id, col(Strategy.deleted_at).is_(None))
         return await self._session.scalar(select(func.count()).select_from(Strategy).where(*mine)) or 0
 

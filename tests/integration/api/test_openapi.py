@@ -25,15 +25,17 @@ OPERATIONS = {
     for path, methods in DESCRIPTION["paths"].items()
     for method, operation in methods.items()
 }
-OPEN = {"register", "login", "refresh", "logout", "reset_password", "healthz", "readyz", "metrics"} | {
+OPEN = {"app_config", "register", "login", "refresh", "logout", "reset_password", "healthz", "readyz", "metrics"} | {
     "broker_callback", "open_login_link",  # browsers, which bring a secret of their own
 }  # fmt: skip
 """All that may be asked without an access token. A developer who adds to it has thought about it."""
 
 SECRETS = re.compile(r"secret|password|token|hash|box|(^|_)key$|user_id$", re.IGNORECASE)
 NO_SECRETS = {
+    "AppConfig": {"password"},  # how long one is
     "LoginAnswer": {"access_token", "token_type", "refresh_token"},  # the user's own, given once
     "ValidateAnswer": {"user_id"},
+    "PushKeyAnswer": {"public_key"},
     "BrokerConnectAnswer": {"broker_user_id"},
     "BrokerStatusAnswer": {"broker_user_id", "token_obtained_at", "token_age_s", "token_expires_at", "token_expired"},
 }

@@ -5,6 +5,7 @@ A new operation takes part by itself. One with an id that is not known here fail
 
 import json
 import re
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -20,11 +21,13 @@ from api.users.tokens import code_hash, new_code
 from config.settings import Settings
 from persistence.database.engine import Sessions, transaction
 from persistence.database.models.base import TableModel
+from persistence.database.models.panics import Panic
 from persistence.database.models.runs import Intent, Run
 from persistence.database.models.users import User
 from persistence.database.repositories.runs import Runs
 from persistence.database.repositories.users import Users
 from persistence.mirror.keys import events_key, runtime_key, strategy_key, user_key
+from persistence.notifications.channels import Channels
 from tests.integration.api_user import PASSWORD, ApiUser
 from tests.integration.persistence.journal.test_ledger import bought
 from tests.kit.fakes.strategy_engine import FakeEngine
@@ -39,14 +42,19 @@ OPERATIONS = {
     for method, operation in methods.items()
 }
 IDS = re.compile(r"(^|[_-])ids?$", re.IGNORECASE)
-TRIED = ("strategy_id", "run_id", "login_id")
+TRIED = ("strategy_id", "run_id", "login_id", "panic_id", "channel_id")
 """Ids of rows: with another tenant's, the answer is 404."""
+
+CHANNEL = {
+    "kind": "email", "address_box": b"", "key_version": "", "state": "active",
+    "verified_at": datetime(2026, 11, 21, tzinfo=UTC),
+}  # fmt: skip
 
 HARMLESS = {"last_event_id": "0-0", "last-event-id": "0-0"}
 """Ids of something else: a place in the caller's own stream of events."""
 
-SETTLED = {"follow": "false"}
-"""Parameters without which an answer would not end."""
+SETTLED = {"follow": "false", "q": "INFY"}
+"""Parameters without which an answer would not end, or would be a refusal."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +63,7 @@ class Tenant:
 
     user: ApiUser
     user_id: int
-    ids: dict[str, int]
+    ids: dict[str, int | str]
     words: tuple[str, ...]
     reset_code: str
     link_code: str
@@ -89,13 +97,20 @@ async def make_tenant(
         run = await Runs(session).open_of(user_id, strategy_id)
         code = new_code()
         await Users(session).set_reset_code(user_id, code_hash(code), datetime.now(UTC) + timedelta(hours=1))
+        now = datetime.now(UTC)
+        panic = Panic(id=uuid.uuid4(), user_id=user_id, asked_by="user", finished_at=now, unlocked_at=now)
+        session.add(panic)
     assert run is not None
     assert engine.ledger is not None
     await engine.ledger.record(replace(bought(run), symbol=symbol))
     link = (await user.call("POST", "/broker/login-link")).json()["login_link"]
     logins = (await user.call("GET", "/auth/logins")).json()["logins"]
-    ids = {"strategy_id": strategy_id, "run_id": run.id, "login_id": logins[0]["login_id"]}
-    return Tenant(user, user_id, ids, (user.email, user.paper.user_id, symbol), code, httpx.URL(link).params["code"])
+    async with transaction(sessions) as session:
+        channel = await Channels(session).put(user_id, CHANNEL | {"address_hash": code_hash(code), "hint": symbol})
+    ids: dict[str, int | str] = {"strategy_id": strategy_id, "run_id": run.id, "login_id": logins[0]["login_id"]}
+    ids |= {"panic_id": str(panic.id), "channel_id": channel.id}
+    words = (user.email, user.paper.user_id, symbol, str(panic.id))
+    return Tenant(user, user_id, ids, words, code, httpx.URL(link).params["code"])
 
 
 def fields_of(operation: dict[str, Any]) -> dict[str, Any]:
@@ -111,7 +126,7 @@ def ids_of(operation: dict[str, Any]) -> set[str]:
     return {name for name in names if IDS.search(name)}
 
 
-async def ask(name: str, tenant: Tenant, ids: dict[str, int]) -> httpx.Response:
+async def ask(name: str, tenant: Tenant, ids: dict[str, int | str]) -> httpx.Response:
     """One call as a tenant, with these ids wherever it takes one."""
     method, path, operation = OPERATIONS[name]
     query: dict[str, Any] = {}
@@ -164,7 +179,7 @@ async def all_of(tenant: Tenant, sessions: Sessions, redis: Redis) -> dict[str, 
                 continue
             found = await session.execute(select(table).where(mine).order_by(*table.primary_key))
             rows[table.name] = [tuple(row) for row in found]
-    strategy_id = tenant.ids["strategy_id"]
+    strategy_id = int(tenant.ids["strategy_id"])
     for key in (strategy_key(strategy_id), runtime_key(strategy_id), user_key(tenant.user_id)):
         rows[key] = await redis.hgetall(key)
     rows["events"] = await redis.xrange(events_key(tenant.user_id))

@@ -345,8 +345,10 @@ def test_a_backup_takes_no_place_of_another_file_and_leaves_nothing_beside_it(us
     with user.stack():
         line = ("backup", str(user.file), "--data-dir", str(user.data_dir))
         assert "exists already" in user.refused(*line)
+        assert "is no backup" in user.refused(*line, "--force")
         assert user.file.read_text() == "something else"
         assert "No such file" in user.refused("backup", "/does/not/exist/b.tar", "--data-dir", str(user.data_dir))
+        user.file.write_bytes(b"manifest.json\0 of a backup that was cut off")
         user.backup("--force")
     assert sorted(path.name for path in user.home.iterdir()) == ["backup.tar", "data"]
 

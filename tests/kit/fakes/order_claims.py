@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from actors.domain.identifiers import IntentId
-from actors.ports.execution import ClaimVerdict
+from actors.ports.execution import ClaimVerdict, EntryBans
 from actors.ports.strategy import OrderCommand
 
 
@@ -20,7 +20,8 @@ class _Lock:
 class FakeClaims:
     """`OrderClaims`. `verdict` and `foreseen` are answered, or raised, in place of what the lock says.
 
-    `ids` are those of the claims; `held` the intents that were claimed and not released.
+    `ids` are those of the claims; `held` the intents that were claimed and not released. `forbidden`:
+    users without entries, which both stores say if `bans_known`; they were asked `bans_read` times.
     """
 
     verdict: ClaimVerdict | Exception | None = None
@@ -31,6 +32,9 @@ class FakeClaims:
     ids: list[str] = field(default_factory=list)
     renewals: int = 0
     releases: list[IntentId] = field(default_factory=list)
+    forbidden: set[int] = field(default_factory=set)
+    bans_known: bool = True
+    bans_read: int = 0
     _locks: dict[int, _Lock] = field(default_factory=dict)
 
     async def claim(self, command: OrderCommand, claim_id: str) -> ClaimVerdict:
@@ -51,6 +55,10 @@ class FakeClaims:
 
     async def foresee(self, command: OrderCommand) -> ClaimVerdict:
         return _said(self._judged(command, None) if self.foreseen is None else self.foreseen)
+
+    async def entry_bans(self) -> EntryBans:
+        self.bans_read += 1
+        return EntryBans(frozenset(self.forbidden), complete=self.bans_known)
 
     async def renew(self, command: OrderCommand) -> bool:
         self.renewals += 1

@@ -1,7 +1,7 @@
 """An engine without Ray: remembers what it was asked, and records what comes of it through the real ledger."""
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -26,6 +26,9 @@ class FakeEngine:
     moved: list[tuple[int, int]] = field(default_factory=list)
     confirms: bool | None = None
     stop_timeouts: list[float] = field(default_factory=list)
+    forbidden: list[int] = field(default_factory=list)
+    panicked: list[int] = field(default_factory=list)
+    shares: dict[tuple[str, str, str], int] = field(default_factory=dict)
     swept: asyncio.Event = field(default_factory=asyncio.Event)
     inbox: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -43,18 +46,33 @@ class FakeEngine:
         self.ensured.append((run_id, strategy_id))
         self.running[strategy_id] = run_id
 
-    async def stop(self, strategy_id: int, timeout_s: float) -> StopResult:
+    async def stop(self, run_id: int, strategy_id: int, timeout_s: float) -> StopResult:
         """Sold at once, or still selling, as the test wants it."""
         self._check()
         self.stop_timeouts.append(timeout_s)
         if not self.flat_on_stop:
             return StopResult(flat=False, status={"position": "selling", "message": "Selling"})
         async with self.inbox:
-            run_id = await self._open_run(strategy_id)
-            if run_id is not None:
+            if await self._open_run(strategy_id) == run_id:
                 await self.end(run_id, position="sold", message="Stopped", delete_mirror=True)
         self.running.pop(strategy_id, None)
         return StopResult(flat=True)
+
+    async def forbid_entries(self, user_id: int) -> bool:
+        """Remembered, if it is up."""
+        if self.up:
+            self.forbidden.append(user_id)
+        return self.up
+
+    async def stop_all_of(self, user_id: int) -> frozenset[int]:
+        """Remembered; none is known without the database."""
+        self.panicked.append(user_id)
+        return frozenset()
+
+    async def account_shares(self, account_id: int) -> Mapping[tuple[str, str, str], int]:
+        """What the test says."""
+        self._check()
+        return self.shares
 
     async def end(self, run_id: int, *, position: str, message: str, delete_mirror: bool = False) -> None:
         """Record the end of a run, as a strategy actor would."""

@@ -7,6 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from api.brokers.schemas import BrokerConnectRequest
+from api.strategies.preview.schemas import StrategyPreviewRequest
 from api.strategies.schemas import StrategyCreateRequest, StrategyPatchRequest
 from api.users.schemas import RegisterRequest
 from persistence.journal.records import strategy_status
@@ -88,3 +89,27 @@ def test_an_address_is_no_password_for_itself() -> None:
 )
 def test_strategy_status_of_a_run(run_status: str, ended: bool, shown: str) -> None:
     assert strategy_status(run_status, ended=ended) == shown
+
+
+def test_a_preview_takes_what_create_takes_and_understands_it_alike() -> None:
+    create, preview = StrategyCreateRequest.model_fields, StrategyPreviewRequest.model_fields
+    assert preview.keys() == create.keys() | {"strategy_id"}
+    assert StrategyPreviewRequest(**GOOD).asked() == StrategyCreateRequest(**GOOD)
+    cnc = GOOD | {"product": "CNC"}
+    assert StrategyPreviewRequest(**cnc).asked() == StrategyCreateRequest(**cnc)
+    schemas = [kind.model_json_schema()["properties"] for kind in (StrategyCreateRequest, StrategyPreviewRequest)]
+    assert {name: schemas[1][name] for name in create} == schemas[0]
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({}, "needs symbol, buy_time, sell_time, stop_loss, quantity too, or strategy_id alone"),
+        ({name: GOOD[name] for name in GOOD if name != "stop_loss"}, "needs stop_loss too, or strategy_id alone"),
+        ({"strategy_id": 1, "product": "CNC"}, "must have strategy_id alone"),
+        (GOOD | {"strategy_id": 1}, "must have strategy_id alone"),
+    ],
+)
+def test_a_preview_is_of_a_stored_strategy_or_of_a_new_one(body: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        StrategyPreviewRequest(**body)

@@ -20,7 +20,13 @@ FOR_NO_SINGLE_USER = {
     "users/operator.py reset_password": "looks for the user of an e-mail address; the operator's command, not the API",
     "operations/routes.py _places": "counts for all users",
     "brokers/browser_logins.py _owner": "looks for the user of a login state or a login link",
+    "strategies/panic/marks.py agree": "compares the marks of all users",
+    "strategies/panic/operator.py panic": "may concern all users; the operator's command, not the API",
+    "strategies/panic/pursuit.py round": "goes after the panics of all users",
     "brokers/service.py key_versions": "concerns the keys of all users",
+    "notifications/channels.py add_push": "takes a browser over from the user who had it before",
+    "notifications/sending/sender.py step": "sends the notices of all users",
+    "notifications/sending/sender.py _send": "records what has come of them",
 }
 
 

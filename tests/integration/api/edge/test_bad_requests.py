@@ -1,6 +1,7 @@
 """Bodies, numbers, ids and methods that mean no good, sent to the application behind uvicorn."""
 
 import contextlib
+import gzip
 import itertools
 import socket
 from collections.abc import AsyncIterator, Iterator
@@ -143,6 +144,13 @@ async def test_an_id_that_no_reader_of_json_takes_exactly_is_refused(web_user: A
 async def test_a_word_is_no_id_for_another_method(web: httpx.AsyncClient, path: str) -> None:
     answer = await web.patch(f"/strategy/{path}")
     assert (answer.status_code, answer.headers["Allow"]) == (405, "POST" if path in {"create", "start"} else "GET")
+
+
+@pytest.mark.parametrize(("coding", "body"), [("gzip", gzip.compress(LOGIN)), ("br", b"\x0b\x02\x80{}\x03")])
+async def test_a_compressed_body_is_said_to_be_one(web: httpx.AsyncClient, coding: str, body: bytes) -> None:
+    answer = await web.post("/auth/login", content=body, headers=JSON | {"Content-Encoding": coding})
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
+    assert answer.json()["detail"] == "body: is compressed: send it as it is, without Content-Encoding"
 
 
 # --- headers without end -----------------------------------------------------------------------------------------

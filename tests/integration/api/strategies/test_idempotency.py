@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import func, select, text
 from sqlmodel import col
 
-from actors.ports.engine import StopResult, WordTaken
+from actors.ports.engine import WordTaken
 from config.settings import Settings
 from persistence.database.engine import Sessions, transaction
 from persistence.database.models.kept_answers import KeptAnswer
@@ -300,7 +300,6 @@ async def test_a_stop_with_a_key_of_before_stops_the_next_run_as_well(
         answer = await trader.keyed("the same", "POST", "/strategy/stop", strategy_id=strategy_id)
         assert (answer.status_code, REPLAYED in answer.headers) == (200, False)
     assert [run.ended_at is not None for run in await runs_of(sessions, strategy_id)] == [True, True]
-    assert await engine.stop(strategy_id, 1) == StopResult(flat=True)
 
 
 # --- the trader's word -------------------------------------------------------------------------------------------

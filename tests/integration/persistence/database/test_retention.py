@@ -18,7 +18,12 @@ from tests.integration.persistence.database.new_database import migrated_databas
 from tests.integration.rows import new_run, new_user
 
 NOW = datetime.now(UTC)
-KEPT = Retention(order_logs=timedelta(days=365), audit_log=timedelta(days=365), logins=timedelta(days=90))
+KEPT = Retention(
+    order_logs=timedelta(days=365),
+    audit_log=timedelta(days=365),
+    logins=timedelta(days=90),
+    notifications=timedelta(days=90),
+)
 LONG_AGO = month_of(NOW - timedelta(days=500)) + timedelta(days=3)
 YOUNGER = NOW - timedelta(days=300)
 
@@ -146,14 +151,14 @@ async def test_by_default_five_years_of_trades_are_kept(own: Sessions) -> None:
     run = await run_of(own, LONG_AGO, ended=True)
     await add_lines(own, run, NOW - timedelta(days=1800))
     assert await prune(own, retention, NOW) == []
-    unlimited = Retention(order_logs=None, audit_log=None, logins=KEPT.logins)
+    unlimited = Retention(order_logs=None, audit_log=None, logins=KEPT.logins, notifications=KEPT.notifications)
     assert await prune(own, unlimited, NOW) == []
 
 
 async def test_removal_gives_up_when_others_hold_the_log_and_nothing_is_half_removed(own: Sessions) -> None:
     run = await run_of(own, LONG_AGO, ended=True)
     await add_lines(own, run, LONG_AGO)
-    await prune(own, Retention(None, None, KEPT.logins), NOW)  # the month is made
+    await prune(own, Retention(None, None, KEPT.logins, KEPT.notifications), NOW)  # the month is made
     async with transaction(own) as session:
         await session.execute(text("SELECT FROM order_logs"))
         with pytest.raises(DatabaseBusy):

@@ -30,6 +30,11 @@ TENANT_TABLES = (
     "users", "logins", "refresh_tokens", "broker_accounts", "strategies", "runs", "intents", "order_logs", "audit_log",
     "kept_answers",
     "broker_login_codes",
+    "panics",
+    "notifications",
+    "notification_preferences",
+    "notification_channels",
+    "notification_deliveries",
 )  # fmt: skip
 OWN = {"users": "id = :me", "intents": "run_id IN (SELECT id FROM runs WHERE user_id = :me)"}
 """How the rows of a user are found, where it is not by `user_id`."""
@@ -44,8 +49,15 @@ WRITABLE = {
     "strategies": "quantity = 1",
     "runs": "state = '{}'",
     "kept_answers": "answer = ''",
+    "panics": "finished_at = now(), unlocked_at = now(), not_touched = '{}'",
+    "notifications": "read_at = now(), handed_over_at = now()",
+    "notification_channels": "last_failure = ''",
+    "notification_preferences": "amounts = true",
 }
-DELETABLE = ("refresh_tokens", "broker_accounts", "broker_login_codes", "strategies", "kept_answers")
+DELETABLE = (
+    "refresh_tokens", "broker_accounts", "broker_login_codes", "strategies", "kept_answers", "notifications",
+    "notification_preferences", "notification_channels", "notification_deliveries",
+)  # fmt: skip
 NEW_ROWS = {
     "logins": "(id, user_id, started_at) VALUES (gen_random_uuid(), :user, now())",
     "refresh_tokens": "(user_id, login_id, token_hash, issued_at, expires_at) "
@@ -63,6 +75,13 @@ NEW_ROWS = {
     "audit_log": "(user_id, action) VALUES (:user, 'test')",
     "kept_answers": "(user_id, key_hash, request_hash, status, answer) "
     "VALUES (:user, sha256(random()::text::bytea), sha256(''), 201, '{}')",
+    "panics": "(id, user_id, unlocked_at) VALUES (gen_random_uuid(), :user, now())",
+    "notifications": "(user_id, key, kind, text, brief, at) VALUES (:user, random()::text, 'x', 'x', 'x', now())",
+    "notification_preferences": "(user_id, amounts) VALUES (:user, false)",
+    "notification_channels": "(user_id, kind, hint, address_box, key_version, address_hash, state) "
+    "VALUES (:user, 'email', 'x', '', 'x', sha256(random()::text::bytea), 'unverified')",
+    "notification_deliveries": "(user_id, notification_id, channel_id, silent, due_at) VALUES (:user, "
+    "(SELECT max(id) FROM notifications), (SELECT max(id) FROM notification_channels), false, now())",
 }
 
 
@@ -97,7 +116,12 @@ async def tenant_with_everything(sessions: Sessions) -> Run:
             ),
             "INSERT INTO audit_log (user_id, action) VALUES (:user, 'login')",
             f"INSERT INTO kept_answers {NEW_ROWS['kept_answers']}",
+            f"INSERT INTO panics {NEW_ROWS['panics']}",
             f"INSERT INTO broker_login_codes {NEW_ROWS['broker_login_codes']}",
+            f"INSERT INTO notifications {NEW_ROWS['notifications']}",
+            f"INSERT INTO notification_preferences {NEW_ROWS['notification_preferences']}",
+            f"INSERT INTO notification_channels {NEW_ROWS['notification_channels']}",
+            f"INSERT INTO notification_deliveries {NEW_ROWS['notification_deliveries']}",
         ):
             await session.execute(text(statement), values)
     return run

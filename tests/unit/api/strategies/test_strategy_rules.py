@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import date, datetime, time
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,11 +11,12 @@ from hypothesis import strategies as st
 
 from api.base.errors import InvalidField
 from api.strategies.strategy_rules import (
+    AccountFacts,
+    Case,
     Terms,
     check_listed,
-    check_market_price,
     check_moved_stop,
-    check_terms,
+    judge,
     start_message,
 )
 from broker.exchange_time import IST
@@ -29,21 +31,27 @@ SETTINGS = Settings(max_quantity=1000, max_notional=1_000_000)
 TERMS = Terms(buy_time=time(9, 30), sell_time=time(15, 10), stop_loss=149_050, quantity=10, product="MIS")
 INFY = ListedInstrument("NSE", "INFY", 408065, 10, 1, "NSE", "EQ", has_derivatives=True)
 RCOM = ListedInstrument("NSE", "RCOM-BE", 3375873, 1, 1, "NSE", "EQ")
+CASE = Case(terms=TERMS, listed=INFY, calendar=AlwaysOpen(), now=NOW)
 LOTS = replace(RCOM, tradingsymbol="ANYSME-SM", lot_size=50)
 
 
 def refusal(
     terms: Terms, listed: ListedInstrument | None = INFY, calendar: TradingCalendar | None = None
 ) -> tuple[str, str] | None:
+    return first(replace(CASE, terms=terms, listed=listed, calendar=calendar or AlwaysOpen()))
+
+
+def first(case: Case) -> tuple[str, str] | None:
+    """Field and message of the first refusal."""
     try:
-        check_terms(terms, listed, calendar or AlwaysOpen(), NOW, SETTINGS)
+        judge(case, SETTINGS).permitted()
     except InvalidField as error:
         return error.field, error.message
     return None
 
 
 def test_a_strategy_that_keeps_every_rule_is_given_its_session() -> None:
-    times = check_terms(TERMS, INFY, NseCalendar(), NOW, SETTINGS)
+    times = judge(replace(CASE, calendar=NseCalendar()), SETTINGS).permitted()
     assert times.buy_at == datetime(2026, 11, 23, 9, 30, tzinfo=IST)
 
 
@@ -170,20 +178,92 @@ def test_a_symbol_of_before_a_merger_or_a_new_name_is_answered_with_the_reason(
 
 @given(paise=st.integers(1, 10_000_000), stop=st.integers(1, 10_000_000))
 def test_the_stop_loss_must_be_below_the_market_price(paise: int, stop: int) -> None:
-    terms, price = replace(TERMS, stop_loss=stop, quantity=1), Decimal(paise) / 100
-    if stop < paise:
-        check_market_price(terms, price, SETTINGS)
-        return
-    with pytest.raises(InvalidField, match=f"stop_loss: must be below the market price {price:.2f}"):
-        check_market_price(terms, price, SETTINGS)
+    price = Decimal(paise) / 100
+    case = replace(CASE, terms=replace(TERMS, stop_loss=stop, quantity=1), listed=None, last_price=price)
+    expected = None if stop < paise else ("stop_loss", f"must be below the market price {price:.2f}")
+    assert first(case) == expected
 
 
 def test_the_market_price_decides_the_worth_of_the_order() -> None:
-    cheap_stop = replace(TERMS, stop_loss=100, quantity=1000)
-    assert refusal(cheap_stop) is None
-    check_market_price(cheap_stop, Decimal("1000.00"), SETTINGS)
-    with pytest.raises(InvalidField, match=r"quantity: is worth 1000050\.00 rupees at the market price"):
-        check_market_price(cheap_stop, Decimal("1000.05"), SETTINGS)
+    cheap_stop = replace(CASE, terms=replace(TERMS, stop_loss=100, quantity=1000), last_price=Decimal("1000.00"))
+    assert first(cheap_stop) is None
+    dear = "is worth 1000050.00 rupees at the market price; an order may be worth 1000000 rupees"
+    assert first(replace(cheap_stop, last_price=Decimal("1000.05"))) == ("quantity", dear)
+
+
+@pytest.mark.parametrize(
+    ("account", "code"),
+    [
+        (AccountFacts(), None),
+        (AccountFacts(connected=False), "broker_not_connected"),
+        (AccountFacts(token_accepted=False), "broker_token_expired"),
+        (AccountFacts(owed="10 INFY (MIS)"), "account_short"),
+        (AccountFacts(kept=SETTINGS.max_strategies), "too_many_strategies"),
+        (AccountFacts(kept=SETTINGS.max_strategies - 1), None),
+        (AccountFacts(running=2, may_run=2), "too_many_running"),
+        (AccountFacts(running=1, may_run=2), None),
+    ],
+)
+def test_the_account_must_be_fit_for_it(account: AccountFacts, code: str | None) -> None:
+    verdict = judge(replace(CASE, account=account), SETTINGS)
+    assert [refusal.code for refusal in verdict.refusals] == ([] if code is None else [code])
+
+
+def test_all_that_is_wrong_is_said_and_the_first_is_what_is_refused_with() -> None:
+    terms = replace(TERMS, stop_loss=149_055, quantity=2000, sell_time=time(9, 0))
+    account = AccountFacts(owed="10 INFY (MIS)", running=1, may_run=1)
+    verdict = judge(replace(CASE, terms=terms, account=account, last_price=Decimal(1)), SETTINGS)
+    fields = [r.field if isinstance(r, InvalidField) else r.code for r in verdict.refusals]
+    assert fields == [
+        "stop_loss", "quantity", "quantity", "sell_time", "account_short", "too_many_running", "stop_loss",
+    ]  # fmt: skip
+    assert verdict.warnings == ()
+    with pytest.raises(InvalidField, match="tick size"):
+        verdict.permitted()
+
+
+TIMES = st.sampled_from([time(9, 14), time(9, 15), time(9, 30), time(15, 14), time(15, 15), time(15, 20)]) | st.times()
+CASES = st.builds(
+    Case,
+    terms=st.builds(
+        Terms,
+        buy_time=TIMES,
+        sell_time=TIMES,
+        stop_loss=st.sampled_from([100, 149_050, 149_055]) | st.integers(1, 300_000),
+        quantity=st.integers(1, 1100),
+        product=st.sampled_from(["MIS", "CNC"]),
+    ),
+    listed=st.none() | st.sampled_from([INFY, RCOM, LOTS, replace(INFY, freeze_quantity=100)]),
+    calendar=st.sampled_from([AlwaysOpen(), NseCalendar()]),
+    now=st.datetimes(datetime(2026, 11, 20), datetime(2026, 11, 30), timezones=st.just(IST)),  # noqa: DTZ001
+    account=st.builds(
+        AccountFacts,
+        owed=st.none() | st.just("10 INFY (MIS)"),
+        kept=st.integers(SETTINGS.max_strategies - 3, SETTINGS.max_strategies),
+        running=st.integers(0, 3),
+        may_run=st.integers(1, 3),
+    ),
+    last_price=st.none() | st.integers(1, 300_000).map(lambda paise: Decimal(paise) / 100),
+    unanswered=st.sets(st.sampled_from(["instrument", "price", "position"])).map(frozenset),
+)
+
+
+def said(case: Case) -> list[tuple[str, str]]:
+    return [(refusal.code, str(refusal)) for refusal in judge(case, SETTINGS).refusals]
+
+
+@given(CASES)
+def test_a_preview_refuses_what_create_or_start_refuses_in_the_same_words_and_nothing_else(case: Case) -> None:
+    created = replace(case, account=AccountFacts(kept=case.account.kept), last_price=None, unanswered=frozenset())
+    started = replace(case, account=replace(case.account, kept=None))
+    of_create, of_start, of_preview = said(created), said(started), said(case)
+    assert set(of_preview) == {*of_create, *of_start}
+    if of_preview:  # what create lets pass, START refuses first with what the preview names first
+        assert of_preview[0] == (of_create or of_start)[0]
+    else:
+        verdict, later = judge(case, SETTINGS), judge(started, SETTINGS)
+        assert verdict == later
+        assert verdict.permitted() == judge(created, SETTINGS).permitted()
 
 
 WAITING = "Waiting to buy at 2026-11-24 09:30:00"
@@ -203,7 +283,30 @@ NOT_ASKED = "Your broker could not be asked for the market price"
 def test_start_says_when_the_broker_session_ends_too_soon_and_when_nobody_was_asked(
     buy_at: datetime, asked: bool, message: str
 ) -> None:
-    assert start_message(buy_at, datetime(2026, 11, 24, 6, 0, tzinfo=IST), asked=asked) == message
+    case = replace(
+        CASE,
+        terms=replace(TERMS, buy_time=buy_at.time()),
+        now=datetime(2026, 11, 23, 16, 0, tzinfo=IST),
+        account=AccountFacts(token_ends_at=datetime(2026, 11, 24, 6, 0, tzinfo=IST)),
+        unanswered=frozenset() if asked else frozenset({"price", "position"}),
+    )
+    verdict = judge(case, SETTINGS)
+    assert start_message(verdict.permitted().buy_at, verdict.warnings) == message
+
+
+@pytest.mark.parametrize(
+    ("changes", "codes"),
+    [
+        ({}, []),
+        ({"now": datetime(2026, 11, 23, 9, 30, 4, tzinfo=IST)}, []),
+        ({"now": datetime(2026, 11, 23, 9, 30, 5, tzinfo=IST)}, ["not_today"]),
+        ({"unanswered": frozenset({"price"})}, ["price_unknown"]),
+        ({"unanswered": frozenset({"position", "instrument"})}, ["instrument_unchecked", "position_unchecked"]),
+    ],
+)
+def test_what_hinders_nothing_is_a_warning(changes: dict[str, Any], codes: list[str]) -> None:
+    verdict = judge(replace(CASE, **changes), SETTINGS)
+    assert [warned.code for warned in verdict.warnings] == codes
 
 
 @pytest.mark.parametrize(
@@ -230,6 +333,5 @@ def test_a_moved_stop_must_be_below_the_price_and_may_only_fall_where_none_is_kn
 
 
 def test_an_order_above_the_freeze_quantity_has_a_code_of_its_own() -> None:
-    with pytest.raises(InvalidField) as refused:
-        check_terms(replace(TERMS, quantity=101), replace(INFY, freeze_quantity=100), AlwaysOpen(), NOW, SETTINGS)
-    assert refused.value.code == "quantity_above_freeze"
+    case = replace(CASE, terms=replace(TERMS, quantity=101), listed=replace(INFY, freeze_quantity=100))
+    assert [refusal.code for refusal in judge(case, SETTINGS).refusals] == ["quantity_above_freeze"]

@@ -229,6 +229,15 @@ def test_unreachable_broker_pauses_the_strategy_with_an_alert(kind: FailureKind,
     assert SetTimer(Timer.RETRY, BUY_AT + PROBE_INTERVAL) in decisions
 
 
+def test_a_buy_that_its_user_has_forbidden_ends_the_run_and_is_not_tried_again() -> None:
+    state, decisions = step(entering(), failed(FailureKind.FORBIDDEN), BUY_AT)
+    assert (state.phase, state.detail) == (Phase.ENDED, StatusDetail.ENTRIES_FORBIDDEN)
+    assert state.message == "Not bought – because"
+    assert alerts(decisions) == ["entries_forbidden"]
+    assert of(decisions, EndRun)
+    assert not of(decisions, SetTimer)
+
+
 def test_paused_strategy_keeps_probing_the_broker() -> None:
     now = BUY_AT + PROBE_INTERVAL
     _, decisions = step(paused(), TimerFired(Timer.RETRY, now), now)

@@ -35,21 +35,33 @@ def refusal(folder: Path, content: str | bytes, options: ReadingOptions | None =
         (f"{AT},95.00,93.00,94.00,94.50,1", "line 2: the high 93.00 is below the low 94.00"),
         (f"{AT},97.00,96.00,94.00,94.50,1", "line 2: the open 97.00 is not between the low 94.00 and the high 96.00"),
         (f"{AT},95.00,96.00,94.00,93.50,1", "line 2: the close 93.50 is not between the low 94.00 and the high 96.00"),
-        (f"{AT},NaN,96.00,94.00,94.50,1", "line 2: the open is 'NaN': it is no price"),
-        (f"{AT},inf,96.00,94.00,94.50,1", "line 2: the open is 'inf': it is no price"),
-        (f"{AT},1e400,96.00,94.00,94.50,1", "line 2: the open is '1e400': it is no price"),
+        (f"{AT},NaN,96.00,94.00,94.50,1", "line 2: the open is 'NaN': it is no price; write it as 1490.50"),
+        (f"{AT},inf,96.00,94.00,94.50,1", "line 2: the open is 'inf': it is no price; write it as 1490.50"),
+        (f"{AT},1e400,96.00,94.00,94.50,1", "line 2: the open is '1e400': it is no price; write it as 1490.50"),
         (f"{AT},1e99,96.00,94.00,94.50,1", "line 2: the open is '1e99': no share costs more than 10,000,000 rupees"),
-        (f"{AT},95.00,many,94.00,94.50,1", "line 2: the high is 'many': it is no price"),
-        (f"{AT},९५,96.00,94.00,94.50,1", "line 2: the open is '९५': it is no price"),
-        (f"{AT},1_000,96.00,94.00,94.50,1", "line 2: the open is '1_000': it is no price"),
-        (f"{AT},95.001,96.00,94.00,94.50,1", "line 2: the open is '95.001': prices are whole paise"),
-        (f"{AT},0.000001,96.00,94.00,94.50,1", "line 2: the open is '0.000001': prices are whole paise"),
+        (f"{AT},95.00,many,94.00,94.50,1", "line 2: the high is 'many': it is no price; write it as 1490.50"),
+        (f"{AT},९५,96.00,94.00,94.50,1", "line 2: the open is '९५': it is no price; write it as 1490.50"),
+        (f"{AT},1_000,96.00,94.00,94.50,1", "line 2: the open is '1_000': it is no price; write it as 1490.50"),
+        (
+            f"{AT},95.001,96.00,94.00,94.50,1",
+            "line 2: the open is '95.001': prices are whole paise; take them as traded, not adjusted",
+        ),
+        (
+            f"{AT},0.000001,96.00,94.00,94.50,1",
+            "line 2: the open is '0.000001': prices are whole paise; take them as traded, not adjusted",
+        ),
         (f"{AT},95.00,96.00,93.90,94.85,-5", "line 2: the volume is '-5': it cannot be negative"),
         (f"{AT},95.00,96.00,93.90,94.85,some", "line 2: the volume is 'some': it is no number"),
         (f"{AT},95.00,96.00,93.90,94.85,1e400", "line 2: the volume is '1e400': it is no number"),
-        (f"{AT},95.00,96.00,93.90", "line 2: it has 4 cells under 6 columns"),
-        (f"{AT},1,234.50,1,240.00,1,230.00,1,235.00,1", "line 2: it has 10 cells under 6 columns"),
-        (f"09:15,{GOOD}", "line 2: '09:15' is no time"),
+        (f"{AT},95.00,96.00,93.90", "line 2: it has 4 cells under 6 columns; cut it out, if it is no bar"),
+        (
+            f"{AT},1,234.50,1,240.00,1,230.00,1,235.00,1",
+            "line 2: it has 10 cells under 6 columns; cut it out, if it is no bar",
+        ),
+        (
+            f"09:15,{GOOD}",
+            "line 2: '09:15' is no time; times are read as 2019-07-09 09:15, as 09-07-2019 09:15, or in Unix seconds",
+        ),
         (f"2019-13-09T09:15:00+05:30,{GOOD}", "line 2: '2019-13-09T09:15:00+05:30' is no time: month must be in 1..12"),
         (f"2019-07-09T25:15:00+05:30,{GOOD}", "line 2: '2019-07-09T25:15:00+05:30' is no time: hour must be in 0..23"),
         (f"0001-01-01T00:00:00+05:30,{GOOD}", "line 2: '0001-01-01T00:00:00+05:30' is of the year 1"),
@@ -200,18 +212,27 @@ def test_times_that_a_changed_clock_makes_unclear_are_refused(tmp_path: Path, at
         (f"{HEADER}\n".encode() + b"\xe9\n", "it is no text in UTF-8"),
         (HEADER.encode("utf-16")[:-1], "it is no text in UTF-16"),
         (b"\xff\xfe" + b"a\x00\x00\xd8b\x00", "it is no text in UTF-16"),
-        (gzip.compress(ours(NEXT).encode())[:-9], "it cannot be read: Compressed file ended before the end-of-stream"),
+        (gzip.compress(ours(NEXT).encode())[:-9], "it cannot be read: it is damaged or cut off; fetch it again"),
         (b"\x1f\x8b\x08\x00aaaaaaaaaaaaaa", "it cannot be read: "),
-        (b"PK\x03\x04aaaa", "it cannot be read: File is not a zip file"),
+        (b"PK\x03\x04aaaa", "it cannot be read: it is damaged or cut off; fetch it again"),
         (b"{", "line 1, column 2: it is no JSON: "),
         (b"[]", "it is JSON without candles"),
         (b'{"status": "error", "message": "no"}', "it is JSON without candles"),
         (b"[" * 100_000, "it is JSON that is nested too deeply"),
         (b"[[1, 2]]", "candle 1: its candles are not [time, open, high, low, close, volume]"),
         (b'[{"open": 1}]', "candle 1: its candles are not [time, open, high, low, close, volume]"),
-        (b'[["2019-07-09T09:15:00+0530", 1e400, 2, 1, 1]]', "candle 1: the open is '1e400': it is no price"),
-        (b'[["2019-07-09T09:15:00+0530", NaN, 2, 1, 1]]', "candle 1: the open is 'NaN': it is no price"),
-        (b'[["\\ud83d", 1, 2, 1, 1]]', "candle 1: '\ufffd' is no time"),
+        (
+            b'[["2019-07-09T09:15:00+0530", 1e400, 2, 1, 1]]',
+            "candle 1: the open is '1e400': it is no price; write it as 1490.50",
+        ),
+        (
+            b'[["2019-07-09T09:15:00+0530", NaN, 2, 1, 1]]',
+            "candle 1: the open is 'NaN': it is no price; write it as 1490.50",
+        ),
+        (
+            b'[["\\ud83d", 1, 2, 1, 1]]',
+            "candle 1: '\ufffd' is no time; cut it out, if it is no bar",
+        ),
         (b'[["2019-07-09T09:15:00+0530", [], 2, 1, 1]]', "candle 1: it holds more than texts and numbers"),
         (b'[["2019-07-09T09:15:00+0530", true, 2, 1, 1]]', "candle 1: it holds more than texts and numbers"),
         (b"[[1562643900, 1" + b"0" * 5000 + b", 2, 1, 1]]", "candle 1: the open is '1000"),
@@ -259,7 +280,7 @@ def test_a_file_that_cannot_be_opened_is_refused(tmp_path: Path) -> None:
 
 
 def test_what_a_terminal_would_act_on_is_not_repeated(tmp_path: Path) -> None:
-    assert refusal(tmp_path, ours(f"\x1b[2J,{GOOD}")) == "line 2: '\ufffd[2J' is no time"
+    assert refusal(tmp_path, ours(f"\x1b[2J,{GOOD}")).startswith("line 2: '\ufffd[2J' is no time; ")
 
 
 def a_zip(*names: str, data: bytes = b"") -> bytes:

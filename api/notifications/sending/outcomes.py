@@ -1,0 +1,59 @@
+"""What an attempt to send has come to, and what every way of sending promises."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Protocol
+
+
+class NotSent(Exception):
+    """The attempt failed and may be repeated, at the earliest after `wait`, if the other side has said so."""
+
+    def __init__(self, reason: str, wait: timedelta | None = None) -> None:
+        super().__init__(reason)
+        self.reason, self.wait = reason, wait
+
+
+class Refused(Exception):
+    """This notice will never be taken at this address; another one may be. The reason names no address."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class ChannelGone(Exception):
+    """The address does not exist any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One notice as it is sent. `name` is the same in each attempt, so that a copy can be known as one."""
+
+    name: str
+    text: str
+    urgent: bool = False
+    silent: bool = False
+    strategy_id: int | None = None
+    notification_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where to: an e-mail address, or the endpoint of a browser with its keys. Never logged."""
+
+    value: str = field(repr=False)
+    keys: dict[str, str] = field(default_factory=dict, repr=False)
+
+
+class Way(Protocol):
+    """One way of sending."""
+
+    async def send(self, address: Address, message: Message) -> None:
+        """Send, within some 20 seconds.
+
+        Raises:
+            NotSent: it may be tried again.
+            Refused: it may not.
+            ChannelGone: the address has ended.
+        """
+        ...

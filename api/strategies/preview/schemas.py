@@ -1,0 +1,117 @@
+"""`POST /strategy/preview`: request and answer."""
+
+from datetime import date, datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from actors.domain.identifiers import Product
+from api.base.fields import Price, Quantity, Request, StrategyId, Symbol, TimeOfDay
+from api.strategies.schemas import StrategyCreateRequest
+
+_WANTED = [name for name, field in StrategyCreateRequest.model_fields.items() if field.is_required()]
+
+
+def _absent() -> Any:
+    """The default of a field that may be left out, and may not be null."""
+    return None
+
+
+class StrategyPreviewRequest(Request):
+    """A stored strategy (`strategy_id` alone), or the body of create.
+
+    What was not sent has no value that may be read, except `product`.
+    """
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [
+                {"required": ["strategy_id"], "maxProperties": 1},
+                {"required": list(_WANTED), "properties": {"strategy_id": False}},
+            ]
+        }
+    )
+
+    strategy_id: StrategyId = Field(default_factory=_absent)
+    symbol: Symbol = Field(default_factory=_absent)
+    buy_time: TimeOfDay = Field(default_factory=_absent)
+    sell_time: TimeOfDay = Field(default_factory=_absent)
+    stop_loss: Price = Field(default_factory=_absent)
+    quantity: Quantity = Field(default_factory=_absent)
+    product: Product = Product.MIS
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> "StrategyPreviewRequest":
+        if self.is_stored:
+            if len(self.model_fields_set) > 1:
+                raise ValueError("must have strategy_id alone, or the fields of a new strategy without it")
+        elif missing := [name for name in _WANTED if name not in self.model_fields_set]:
+            raise ValueError(f"needs {', '.join(missing)} too, or strategy_id alone")
+        return self
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether a stored strategy is meant."""
+        return "strategy_id" in self.model_fields_set
+
+    def asked(self) -> StrategyCreateRequest:
+        """The body of create; its fields have been checked here."""
+        return StrategyCreateRequest.model_construct(
+            **{name: getattr(self, name) for name in StrategyCreateRequest.model_fields}
+        )
+
+
+class SessionOfDay(BaseModel):
+    """The trading session of that day which holds both times. `sell_before`: everything must be sold before it.
+
+    `special`: its hours are not those of an ordinary session.
+    """
+
+    date: date
+    opens: TimeOfDay
+    closes: TimeOfDay
+    sell_before: TimeOfDay
+    special: bool
+
+
+class EstimatedCharges(BaseModel):
+    """Rupees that broker, exchange and state would take of a BUY and a SELL at `last_price`: an estimate."""
+
+    brokerage: float
+    transaction_tax: float
+    exchange: float
+    sebi: float
+    stamp_duty: float
+    gst: float
+    total: float
+
+
+class PreviewWarning(BaseModel):
+    """Something that hinders nothing. `strategy_id`: the other strategy that it is about, if there is one."""
+
+    code: str = Field(examples=["not_today"])
+    message: str
+    strategy_id: int | None = None
+
+
+class StrategyPreview(BaseModel):
+    """What a START at this moment would arm. Amounts are rupees, and null where the price is not known.
+
+    `notional`: the quantity at `last_price`. `worst_case_loss`: bought at `last_price` and sold at the stop-loss,
+    without charges; a price that falls through the stop-loss in one step loses more.
+    """
+
+    strategy_id: int | None
+    symbol: str
+    product: Product
+    quantity: int
+    stop_loss: float
+    session: SessionOfDay | None = Field(description="Null of a strategy that runs.")
+    buy_at: datetime
+    sell_at: datetime
+    last_price: float | None
+    notional: float | None
+    worst_case_loss: float | None
+    charges: EstimatedCharges | None
+    message: str = Field(examples=["Waiting to buy at 2026-11-23 09:30:00"])
+    warnings: list[PreviewWarning]

@@ -1,0 +1,40 @@
+"""The settings of the ways by which users are notified; part of `config.settings.Settings`."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings
+
+from config.values import mail_sender, vapid_key
+
+
+class NotificationSettings(BaseSettings):
+    """The mail server, and the key by which push services know this deployment. Each is offered only if it is set."""
+
+    smtp_host: str = ""
+    smtp_port: int = Field(default=587, ge=1, le=65535)
+    smtp_security: Literal["starttls", "tls", "none"] = "starttls"
+    smtp_user: str = ""
+    smtp_password: SecretStr = SecretStr("")
+    smtp_from: Annotated[str, AfterValidator(mail_sender)] = ""
+    vapid_private_key: Annotated[SecretStr, AfterValidator(vapid_key)] = SecretStr("")
+
+    @property
+    def mail_offered(self) -> bool:
+        """Whether notices can be sent by e-mail."""
+        return bool(self.smtp_host)
+
+    @property
+    def push_offered(self) -> bool:
+        """Whether notices can be sent to browsers."""
+        return bool(self.vapid_private_key.get_secret_value())
+
+    @model_validator(mode="after")
+    def _check_mail(self) -> Self:
+        if self.smtp_host and not self.smtp_from:
+            raise ValueError("TRADEACTORS_SMTP_FROM must name the sender's address if TRADEACTORS_SMTP_HOST is set.")
+        if bool(self.smtp_user) != bool(self.smtp_password.get_secret_value()):
+            raise ValueError("TRADEACTORS_SMTP_USER and TRADEACTORS_SMTP_PASSWORD are set together, or neither.")
+        if self.smtp_password.get_secret_value() and self.smtp_security == "none":
+            raise ValueError("TRADEACTORS_SMTP_SECURITY must not be none with a password: it would cross the network.")
+        return self

@@ -1,0 +1,182 @@
+"""The outbox as senders see it: notices become deliveries, each is leased to one sender at a time.
+
+Any number of processes may send. Rows that another transaction holds are skipped, and a delivery that was leased is
+no other sender's until its lease ends; a sender that died before it settled it may have sent it, so that it may arrive
+twice after a crash, never otherwise. Times are those of the database's clock.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import and_, func, insert, literal, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from persistence.database.models.notifications import (
+    Notification,
+    NotificationChannel,
+    NotificationDelivery,
+    NotificationPreferences,
+)
+
+LEASE = timedelta(seconds=90)
+"""How long a sender has for a delivery. No attempt takes as long."""
+
+WORTH_SENDING = timedelta(hours=24)
+"""How old a notice may be to be sent, and how long it is tried: later it is only in the inbox."""
+
+MOST_FAILURES = 20
+"""How many attempts in a row may fail before a channel is taken for one that does not work."""
+
+FIRST_PAUSE = timedelta(seconds=2)
+LONGEST_PAUSE = timedelta(minutes=10)
+"""How long a sender waits after an attempt that failed: twice as long each time."""
+
+Plan = Callable[[Notification, NotificationPreferences | None, datetime], "Planned | None"]
+"""When and how a notice is to be sent to each channel of its user; None: not at all."""
+
+_D = NotificationDelivery
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A delivery that is to be made."""
+
+    due_at: datetime
+    silent: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Leased:
+    """A delivery that this sender has until `until`, with what it needs to send it."""
+
+    delivery_id: int
+    until: datetime
+    attempts: int
+    silent: bool
+    notification: Notification
+    channel: NotificationChannel
+    preferences: NotificationPreferences | None
+
+
+def pause_after(attempts: int) -> timedelta:
+    """How long until the next attempt, after this many."""
+    doubled: int = 2 ** min(max(attempts - 1, 0), 16)
+    return min(FIRST_PAUSE * doubled, LONGEST_PAUSE)
+
+
+async def hand_over(session: AsyncSession, plan: Plan, limit: int) -> int:
+    """Make out the deliveries of some notices that have none yet; how many notices there were."""
+    waiting = select(Notification).where(col(Notification.handed_over_at).is_(None)).order_by(col(Notification.id))
+    notices = (await session.scalars(waiting.limit(limit).with_for_update(skip_locked=True))).all()
+    if not notices:
+        return 0
+    now = await database_now(session)
+    users = {notice.user_id for notice in notices}
+    for notice, channel, preferences in await _pairs(session, notices, users):
+        planned = plan(notice, preferences, now) if notice.at > now - WORTH_SENDING else None
+        if planned is not None:
+            await add(session, notice, channel, planned)
+    done = update(Notification).where(col(Notification.id).in_([notice.id for notice in notices]))
+    await session.execute(done.values(handed_over_at=func.now()), execution_options={"synchronize_session": False})
+    return len(notices)
+
+
+async def database_now(session: AsyncSession) -> datetime:
+    """The instant by the database's clock."""
+    now: datetime = (await session.execute(select(func.clock_timestamp()))).scalar_one()
+    return now
+
+
+async def add(session: AsyncSession, notice: Notification, channel: NotificationChannel, planned: Planned) -> None:
+    """Make out one delivery."""
+    facts = {"due_at": planned.due_at, "silent": planned.silent}
+    await session.execute(
+        insert(_D).values(notification_id=notice.id, channel_id=channel.id, user_id=notice.user_id, **facts)
+    )
+
+
+async def _pairs(
+    session: AsyncSession, notices: Sequence[Notification], users: set[int]
+) -> list[tuple[Notification, NotificationChannel, NotificationPreferences | None]]:
+    wanted = (
+        select(NotificationChannel, NotificationPreferences)
+        .outerjoin(NotificationPreferences, col(NotificationPreferences.user_id) == col(NotificationChannel.user_id))
+        .where(col(NotificationChannel.user_id).in_(users), col(NotificationChannel.state) == "active")
+        .with_for_update(of=NotificationChannel, read=True, key_share=True)  # none is removed in between
+    )
+    channels = (await session.execute(wanted)).all()
+    return [(n, c, p) for n in notices for c, p in channels if c.user_id == n.user_id]
+
+
+async def lease(session: AsyncSession, kinds: Collection[str], limit: int) -> list[Leased]:
+    """Take some deliveries to channels of these kinds, the first due first; none that another sender has."""
+    ours = select(col(NotificationChannel.id)).where(col(NotificationChannel.kind).in_(kinds))
+    free = or_(col(_D.leased_until).is_(None), col(_D.leased_until) < func.clock_timestamp())
+    due = (
+        select(col(_D.id))
+        .where(col(_D.outcome).is_(None), col(_D.due_at) <= func.clock_timestamp(), free, col(_D.channel_id).in_(ours))
+        .order_by(col(_D.due_at), col(_D.id))
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    taken = (
+        update(_D)
+        .where(col(_D.id).in_(due))
+        .values(leased_until=func.clock_timestamp() + literal(LEASE), attempts=col(_D.attempts) + 1)
+        .returning(_D)
+    )
+    rows = {row.id: row for row in await session.scalars(taken, execution_options={"populate_existing": True})}
+    if not rows:
+        return []
+    parts = (
+        select(col(_D.id), Notification, NotificationChannel, NotificationPreferences)
+        .join(Notification, col(Notification.id) == col(_D.notification_id))
+        .join(NotificationChannel, col(NotificationChannel.id) == col(_D.channel_id))
+        .outerjoin(NotificationPreferences, col(NotificationPreferences.user_id) == col(_D.user_id))
+        .where(col(_D.id).in_(rows))
+    )
+    found = []
+    for delivery_id, notice, channel, preferences in (await session.execute(parts)).all():
+        row = rows[delivery_id]
+        if row.leased_until is not None:  # it was set just now
+            found.append(Leased(row.id, row.leased_until, row.attempts, row.silent, notice, channel, preferences))
+    return found
+
+
+async def settle(session: AsyncSession, leased: Leased, outcome: str, reason: str | None = None) -> None:
+    """The delivery is done, unless its lease was another's by then."""
+    mine = and_(col(_D.id) == leased.delivery_id, col(_D.leased_until) == leased.until)
+    done = update(_D).where(mine).values(outcome=outcome, settled_at=func.now(), reason=reason, leased_until=None)
+    if await session.scalar(done.returning(col(_D.id))) is not None and outcome == "sent":
+        works = update(NotificationChannel).where(col(NotificationChannel.id) == leased.channel.id)
+        await session.execute(works.values(failures=0, last_failure=None))
+
+
+async def try_again(session: AsyncSession, leased: Leased, reason: str, after: timedelta) -> None:
+    """The attempt failed: another is due later, unless the notice will be too old by then."""
+    mine = and_(col(_D.id) == leased.delivery_id, col(_D.leased_until) == leased.until)
+    too_old = leased.notification.recorded_at + WORTH_SENDING < await database_now(session) + after
+    if too_old:
+        await settle(session, leased, "expired", reason)
+    else:
+        again = (
+            update(_D)
+            .where(mine)
+            .values(due_at=func.clock_timestamp() + literal(after), leased_until=None, reason=reason)
+        )
+        await session.execute(again)
+    await count_failure(session, leased.channel.id, reason)
+
+
+async def count_failure(session: AsyncSession, channel_id: int, reason: str) -> None:
+    """An attempt has failed; after `MOST_FAILURES` in a row the channel is taken for one that does not work."""
+    failing = update(NotificationChannel).where(col(NotificationChannel.id) == channel_id)
+    failures = await session.scalar(
+        failing.values(failures=col(NotificationChannel.failures) + 1, last_failure=reason).returning(
+            col(NotificationChannel.failures)
+        )
+    )
+    if failures is not None and failures >= MOST_FAILURES:
+        await session.execute(failing.where(col(NotificationChannel.state) == "active").values(state="failed"))
