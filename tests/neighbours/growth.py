@@ -12,8 +12,9 @@ BURST_MINUTES = 5 / 60
 
 STARTS_AT_ONCE = 60
 CONNECT_FAILURES, CONNECT_WINDOW_S = 10, 300
-LINES_OF_RUN, INTENTS_OF_RUN = 12, 2
-"""Most lines of a run that is bought and sold without trouble, moves of its stop-loss left out; and its intents."""
+LINES_OF_RUN, INTENTS_OF_RUN, NOTICES_OF_RUN = 12, 2, 3
+"""Most lines of a run that is bought and sold without trouble, moves of its stop-loss left out; its intents, and
+its notices."""
 
 STREAM_SLACK = 200
 """Redis cuts a stream by whole nodes."""
@@ -74,6 +75,16 @@ def bounds(settings: Settings, noisy_s: float, open_runs: int, runs_begun: int) 
             "audit_log: broker_connect_failed",
             (CONNECT_FAILURES + 1) * windows,
             "security.md: ten failures in five minutes, and one line in a window",
+        ),
+        Bound(
+            "notifications",
+            NOTICES_OF_RUN * (runs_begun + open_runs),
+            "api.md, GET /notifications: one notice for each fact",
+        ),
+        Bound(
+            "notification_deliveries",
+            NOTICES_OF_RUN * (runs_begun + open_runs),
+            "api.md: one delivery of a notice to each channel",
         ),
         Bound("logins", without_token, "settings.md, AUTH_RATE_PER_MINUTE"),
         Bound("refresh_tokens", 2 * without_token, "settings.md, AUTH_RATE_PER_MINUTE: logins and their renewals"),

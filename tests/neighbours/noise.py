@@ -1,8 +1,9 @@
 """The noisy tenant: a process of its own, at niceness 5, that does on every route at once what his limits allow.
 
 python -m tests.neighbours.noise, with one JSON object a line on standard input, and an answer for each on output:
-first what `Noise.of` takes; then `{"do": "tour", "code": …}`, `{"do": "go", "victim": email}`, `{"do": "rest"}` and
-`{"do": "end"}`. Rest ends every loop and stops what was started; its answer has the counts of the spell.
+first what `Noise.of` takes, and `mail_port`, at which it is the mail server; then `{"do": "tour", "code": …}`,
+`{"do": "go", "victim": email}`, `{"do": "rest"}` and `{"do": "end"}`. Rest ends every loop and stops what was
+started; its answer has the counts of the spell.
 """
 
 import asyncio
@@ -21,8 +22,9 @@ from zoneinfo import ZoneInfo
 
 import httpx
 
+from tests.kit.mail_server import MailServer, mail_server
 from tests.neighbours.noise_client import CONNECTIONS, PASSWORD, Account, NoiseClient, waits_s
-from tests.neighbours.noise_tour import tour_again, tour_once
+from tests.neighbours.noise_tour import confirm_mail, tour_again, tour_once
 
 NICENESS = 5
 KEPT_SYMBOL = "INFY"
@@ -54,28 +56,29 @@ class Noise:
     client: NoiseClient
     decoy: NoiseClient
     held_symbols: list[str]
+    mails: MailServer
     kept: list[int] = field(default_factory=list)
     held: list[int] = field(default_factory=list)
     churned: list[int] = field(default_factory=list)
     long: int = 0
     victim: str = ""
-    decoy_tokens: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, told: dict[str, Any]) -> "Noise":
-        """`url`, `zone`, `accounts` (two of the paper exchange) and `held_symbols`."""
+    def of(cls, told: dict[str, Any], mails: MailServer) -> "Noise":
+        """`url`, `zone`, `accounts` (two of the exchange) and `held_symbols`; `mails`: the stack's mail server."""
         answers: dict[str, Counter[int]] = {}
         own, other = (
             NoiseClient(told["url"], ZoneInfo(told["zone"]), Account(**account), answers)
             for account in told["accounts"]
         )
-        return cls(own, other, told["held_symbols"])
+        return cls(own, other, told["held_symbols"], mails)
 
     async def prepare(self, strategies: int) -> dict[str, Any]:
         """Register, hold a position on each symbol, keep `strategies`, and end one run; what the measurement needs."""
         client = self.client
         await client.sign_up()
-        self.decoy_tokens = await self.decoy.sign_up()
+        await confirm_mail(client, self.mails)
+        await self.decoy.sign_up()
         for symbol in self.held_symbols:
             self.held.append(await self._hold(symbol))
         numbers = iter(range(strategies - len(self.held)))
@@ -112,7 +115,7 @@ class Noise:
 
     async def tour(self, code: str) -> None:
         """Everything that can be done once, and every repeatable operation that is beside the loops."""
-        await tour_once(self.decoy, self.decoy_tokens, code)
+        await tour_once(self.decoy, code, self.mails)
         await tour_again(self.client, self.held[0], self.kept[-1])
 
     # --- the loops ------------------------------------------------------------------------------------------------
@@ -259,8 +262,13 @@ async def serve() -> None:
     lines = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
     told = json.loads(await lines.readline())
-    noise = Noise.of(told)
-    _say(await noise.prepare(told["strategies"]))
+    with mail_server(told["mail_port"]) as mails:
+        noise = Noise.of(told, mails)
+        _say(await noise.prepare(told["strategies"]))
+        await _obey(noise, lines)
+
+
+async def _obey(noise: Noise, lines: asyncio.StreamReader) -> None:
     spell = Spell(noise)
     while line := await lines.readline():
         match json.loads(line):

@@ -66,7 +66,7 @@ class NoiseClient:
         query: Mapping[str, Any] | None = None,
         token: str | None = None,
         once: bool = False,
-        **ids: int,
+        **ids: int | str,
     ) -> httpx.Response:
         """One call of an operation; `once`: with an Idempotency-Key. A lost connection is counted, and raised."""
         operation = self.operations[name]
@@ -91,12 +91,11 @@ class NoiseClient:
         found: dict[str, Any] = answer.json() if "json" in answer.headers.get("Content-Type", "") else {}
         return found
 
-    async def sign_up(self) -> dict[str, Any]:
-        """Register and connect; what the registration answered."""
+    async def sign_up(self) -> None:
+        """Register and connect."""
         tokens = await self.ok("register", {"email": self.email, "password": PASSWORD})
         self.token = tokens["access_token"]
         await self.ok("connect_broker", self.keys())
-        return tokens
 
     def keys(self, access_token: str | None = None) -> dict[str, str]:
         """The body of a connect; with another access token one that the broker refuses."""

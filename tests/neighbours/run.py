@@ -15,8 +15,11 @@ from typing import Any
 
 from rich.console import Console
 
+from api.notifications.sending.push_encryption import encode
 from benchmarks.figures import machine
+from config.settings import PREFIX
 from tests.chaos.outside_judge import broken_promises
+from tests.kit.mail_server import free_port
 from tests.kit.paper import eventually
 from tests.kit.session import running_session
 from tests.kit.trader import Deployment
@@ -45,6 +48,10 @@ LIMITS: dict[str, Any] = {
     "access_token_minutes": 1440,  # a run may outlast one
 }
 
+NOTICES: dict[str, Any] = {"smtp_security": "none", "smtp_from": "alerts@example.com", "smtp_host": "127.0.0.1"}
+SECRETS = {f"{PREFIX}VAPID_PRIVATE_KEY": encode(bytes(31) + b"\7")}
+"""All ways of being notified are offered; the noise is the mail server."""
+
 _GROWN = {
     "strategies": "select count(*) as n from strategies where user_id = %s",
     "kept_answers": "select count(*) as n from kept_answers where user_id = %s",
@@ -54,6 +61,11 @@ _GROWN = {
     "audit_log": "select count(*) as n from audit_log where user_id = %s",
     "audit_log: broker_connect_failed": (
         "select count(*) as n from audit_log where user_id = %s and action = 'broker_connect_failed'"
+    ),
+    "notifications": "select count(*) as n from notifications where user_id = %s",
+    "notification_deliveries": (
+        "select count(*) as n from notification_deliveries d"
+        " join notifications n on n.id = d.notification_id where n.user_id = %s"
     ),
     "logins": "select count(*) as n from logins where user_id = %s",
     "refresh_tokens": "select count(*) as n from refresh_tokens where user_id = %s",
@@ -154,7 +166,8 @@ async def _reset_code(deployment: Deployment, email: str) -> str:
 def run(pairs: int, strategies: int, stops: int, say: partial[None]) -> Seen:
     """Everything; what was seen, also when it was cut short."""
     seen = Seen(datetime.now(UTC), 0, pairs, os.getloadavg(), os.getloadavg(), machine())
-    with running_session(**LIMITS) as (_, deployment):
+    mail_port = free_port()
+    with running_session(SECRETS, **LIMITS, **NOTICES, smtp_port=mail_port) as (_, deployment):
         open_market(deployment)
         accounts = [deployment.exchange.new_account() for _ in range(2)]
         told = {
@@ -163,6 +176,7 @@ def run(pairs: int, strategies: int, stops: int, say: partial[None]) -> Seen:
             "accounts": [_plain(asdict(account)) for account in accounts],
             "held_symbols": HELD,
             "strategies": strategies,
+            "mail_port": mail_port,
         }
         with NoiseProcess(told) as noise:
             sitting = Sitting(deployment, noise, accounts[0].user_id)
