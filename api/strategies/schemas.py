@@ -1,10 +1,9 @@
 """`/strategy`: requests and answers (rows C1, D1, I1, L1)."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
-from pydantic.json_schema import SkipJsonSchema
 
 from actors.domain.identifiers import Product
 from api.base.fields import PositionWord, Price, Quantity, Request, StrategyId, StrategyStatusWord, Symbol, TimeOfDay
@@ -27,19 +26,28 @@ class StrategyIdRequest(Request):
     strategy_id: StrategyId
 
 
+def _of_a_patch(schema: dict[str, Any]) -> None:
+    """At least one field, and none is null: None is only what stands for a field that was left out."""
+    schema["minProperties"] = 1
+    for field in schema["properties"].values():
+        if "anyOf" in field:
+            field.update(next(choice for choice in field.pop("anyOf") if choice.get("type") != "null"))
+            field.pop("default", None)
+
+
 class StrategyPatchRequest(Request):
     """What to change; at least one field. While the strategy runs, only `stop_loss` can be moved.
 
     `confirm` moves it even to where it sells at once: at or above the market price.
     """
 
-    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+    model_config = ConfigDict(json_schema_extra=_of_a_patch)
 
-    buy_time: TimeOfDay | SkipJsonSchema[None] = None
-    sell_time: TimeOfDay | SkipJsonSchema[None] = None
-    stop_loss: Price | SkipJsonSchema[None] = None
-    quantity: Quantity | SkipJsonSchema[None] = None
-    product: Product | SkipJsonSchema[None] = None
+    buy_time: TimeOfDay | None = None
+    sell_time: TimeOfDay | None = None
+    stop_loss: Price | None = None
+    quantity: Quantity | None = None
+    product: Product | None = None
     confirm: bool = Field(default=False, strict=True)
 
     @field_validator("buy_time", "sell_time", "stop_loss", "quantity", "product", mode="before")
