@@ -1,6 +1,6 @@
 """Queries of the bot at Telegram: codes and confirmations, and which process asks for updates.
 
-Any number of processes may want to ask. One holds the lease, and each update is taken once, whoever hears of it: a
+Any number of processes may want to ask. One holds the lease, and each update is taken once: a
 process that has lost its lease without knowing takes nothing. Times are those of the database's clock.
 """
 
@@ -40,7 +40,7 @@ KEPT = timedelta(days=2)
 
 
 class Taken(Enum):
-    """What became of an update that this process wants to take."""
+    """What happens to an update that this process wants to take."""
 
     NEW = "new"
     """It is this process's."""
@@ -127,7 +127,7 @@ class TelegramUpdates(Repository):
         await self._session.execute(ours.values(holder=None, leased_until=None))
 
     async def offset(self, bot_id: int) -> int | None:
-        """What to ask Telegram with; None: for all that it has not been told to forget."""
+        """What to ask Telegram with; None: for all that it has not forgotten yet."""
         fresh = col(TelegramPoller.heard_at) > func.clock_timestamp() - literal(OFFSET_LASTS)
         kept = select(col(TelegramPoller.next_update_id)).where(col(TelegramPoller.bot_id) == bot_id, fresh)
         return await self._session.scalar(kept)

@@ -1,7 +1,7 @@
 """Telegram's Bot API over real HTTP, as far as we use it, and the people who write to the bot.
 
 It plays by the rules of https://core.telegram.org/bots/api: an update is forgotten when a later offset is asked for, a
-second question for updates ends the first one with 409, and nobody is written to who has not written first.
+second question for updates ends the first one with 409, and no person is written to who has not written first.
 """
 
 import json
@@ -75,7 +75,7 @@ class TelegramServer:
 
     @property
     def left(self) -> list[int]:
-        """The numbers of updates that it has not been told to forget."""
+        """The numbers of updates that it has not forgotten yet."""
         with self._changed:
             return [update["update_id"] for update in self._waiting]
 

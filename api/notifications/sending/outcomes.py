@@ -25,7 +25,7 @@ class Refused(Exception):
 
 
 class ChannelBlocked(Exception):
-    """The user has told the other side to take nothing of ours: nothing goes there until he tests it again."""
+    """The user wants the other side to take nothing of ours: nothing goes there until he tests it again."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)

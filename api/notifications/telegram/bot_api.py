@@ -23,7 +23,7 @@ class BotUnreachable(Exception):
 
 
 class BotRefused(Exception):
-    """Telegram answers that it did not do it. `wait_s`: ask again after so many seconds, not before."""
+    """Telegram answers that it did not do it. `wait_s`: how many seconds to wait before it is asked again."""
 
     def __init__(self, status: int, description: str, wait_s: int | None = None) -> None:
         super().__init__(f"Telegram answers {status}")

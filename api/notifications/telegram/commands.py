@@ -1,4 +1,4 @@
-"""What a chat may ask for, and what it is told. Each command is done by the service that the same call of the API uses.
+"""What a chat may ask for, and what is answered. The service that the same call of the API uses does each command.
 
 Nothing is done for a chat that is not one person's, nor for one that no user has connected.
 """
@@ -37,7 +37,7 @@ from persistence.notifications.telegram import TelegramCodes
 log = structlog.stdlib.get_logger(__name__)
 
 TOO_OLD = timedelta(minutes=2)
-"""How old a command may be that does something. Telegram keeps what was sent while nobody asked for it."""
+"""How old a command may be that does something. Telegram keeps for a day what was sent and not asked for."""
 
 MOST_SHOWN = 20
 """How many strategies `/status` and `/stop` name."""
@@ -73,7 +73,7 @@ class Links(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a chat is told. `private`: it cannot be forwarded."""
+    """An answer to a chat. `private`: it cannot be forwarded."""
 
     text: str
     buttons: Sequence[Button] = ()

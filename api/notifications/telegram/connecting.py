@@ -1,7 +1,7 @@
 """How a chat becomes a channel of a user: by a code that the user gets here and sends there, once.
 
 A chat can stop strategies and sell all that they hold. So a code wants the password of the last five minutes, as it is
-what a thief of an access token would ask for; and the user is told on every channel when a chat was connected.
+what a thief of an access token would ask for; and a notice on every channel says when a chat was connected.
 """
 
 import secrets
@@ -109,8 +109,8 @@ class ChatConnections:
             return await Channels(session).of_chat(hash_of(str(chat_id)))
 
     async def connect(self, said: Said, code: str) -> Connected:
-        """Connect a chat by a code. A chat of another user stays his until he disconnects it: nobody who presses a
-        stranger's link loses his notices by it."""
+        """Connect a chat by a code. A chat of another user stays his until he disconnects it: a user who presses a
+        stranger's link loses no notices by it."""
         try:
             async with transaction(self._sessions) as session:
                 return await self._connect(session, said, code)

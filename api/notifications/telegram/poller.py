@@ -1,6 +1,6 @@
 """Asks Telegram for updates and has them answered: one process of all that want to, each update once.
 
-The lease is in PostgreSQL (`persistence.notifications.telegram`). Telegram is told to forget updates when they were
+The lease is in PostgreSQL (`persistence.notifications.telegram`). Telegram is asked to forget updates when they were
 answered, or have been in work for `PATIENCE_S`: what a process that dies has not answered comes again, and is answered
 with a question to the user, or, if it is a panic that was confirmed, carried out.
 """

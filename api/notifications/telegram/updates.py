@@ -67,7 +67,7 @@ def update_id_of(update: object) -> int | None:
 
 
 def said_in(update: object) -> Said | None:
-    """What was said; None for what nobody has said himself: of another bot, forwarded, or of another kind."""
+    """What was said; None for what no person has said himself: of another bot, forwarded, or of another kind."""
     try:
         read = _Update.model_validate(update)
     except ValidationError:

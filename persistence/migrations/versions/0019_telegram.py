@@ -20,7 +20,7 @@ KINDS = f"{CHANNELS}_kind_check"
 
 
 def upgrade() -> None:
-    """A chat is one user's at a time. Codes and confirmations are the tenants' own rows, the others nobody's."""
+    """A chat is one user's at a time. Codes and confirmations are the tenants' own rows, the others no tenant's."""
     instant = sa.DateTime(timezone=True)
     op.drop_constraint(op.f(KINDS), CHANNELS, type_="check")
     op.create_check_constraint(op.f(KINDS), CHANNELS, "kind IN ('email', 'webpush', 'telegram', 'apprise')")

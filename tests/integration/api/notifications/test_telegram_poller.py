@@ -161,20 +161,33 @@ async def test_a_process_that_ends_lets_another_ask_at_once(
     assert await process().round()
 
 
+async def answered(one: TelegramPoller) -> None:
+    """Ask once, and wait until all is answered."""
+    assert await one.round()
+    await asyncio.gather(*one.in_work)
+
+
+async def until(what: Callable[[], bool]) -> None:
+    """Wait for something to be so."""
+    async with asyncio.timeout(60):
+        while not what():  # noqa: ASYNC110 - the server is in another thread
+            await asyncio.sleep(0.02)
+
+
 async def test_the_offset_is_kept_and_an_update_that_comes_again_is_not_answered_again(
     own: Sessions, telegram: TelegramServer, process: Callable[[], TelegramPoller], user_id: int
 ) -> None:
     one = process()
     number = telegram.write(CHAT, "/status")
-    await one.round()
-    await one.round()
+    await answered(one)
+    await answered(one)
     assert telegram.offsets == [None, number + 1]
     assert telegram.sent(CHAT) == ["Nothing runs."]
     telegram.add({"update_id": number + 1, "message": None})
     telegram.write(CHAT, "/status", at=None)
     await sql(own, "UPDATE telegram_pollers SET next_update_id = NULL")
     telegram.add({"update_id": number, **_message("/status")})
-    await one.round()
+    await answered(one)
     assert telegram.sent(CHAT) == ["Nothing runs."] * 2, "the one that was done is not done again"
 
 
@@ -183,10 +196,10 @@ async def test_after_a_week_of_silence_numbers_may_be_lower(
 ) -> None:
     one = process()
     telegram.write(CHAT, "/status")
-    await one.round()
+    await answered(one)
     await sql(own, "UPDATE telegram_pollers SET heard_at = now() - interval '8 days'")
     telegram.add({"update_id": 12, **_message("/status")})
-    await one.round()
+    await answered(one)
     assert telegram.sent(CHAT) == ["Nothing runs."] * 2
 
 
@@ -196,7 +209,7 @@ async def test_a_command_of_a_process_that_died_is_asked_for_again_and_not_repea
     number = telegram.write(CHAT, "/stop 5")
     bot_id = int(TOKEN.partition(":")[0])
     await sql(own, f"INSERT INTO telegram_updates (bot_id, update_id) VALUES ({bot_id}, {number})")  # noqa: S608
-    await process().round()
+    await answered(process())
     assert services.stopped == []
     assert [answer.startswith("The answer to your command was lost") for answer in telegram.sent(CHAT)] == [True]
 
@@ -206,14 +219,14 @@ async def test_a_confirmed_panic_of_a_process_that_died_is_carried_out(
 ) -> None:
     services.going_on.set()
     telegram.write(CHAT, "/panic")
-    await process().round()
+    await answered(process())
     word = telegram.sent(CHAT)[-1].split()[-1]
     await sql(own, "UPDATE telegram_pollers SET leased_until = now()")
     number = telegram.press(CHAT, f"panic {word}")
     bot_id = int(TOKEN.partition(":")[0])
     await sql(own, f"INSERT INTO telegram_updates (bot_id, update_id) VALUES ({bot_id}, {number})")  # noqa: S608
     await sql(own, f"UPDATE telegram_confirmations SET used_by = {number}")  # noqa: S608
-    await process().round()
+    await answered(process())
     assert services.panicked == [user_id]
     assert telegram.sent(CHAT)[-1].startswith("PANIC:")
 
@@ -224,13 +237,14 @@ async def test_a_panic_does_not_wait_for_the_stop_before_it(
     one = process()
     telegram.write(CHAT, "/stop 5")
     await one.round()
-    assert services.stopped == [5]
+    await until(lambda: services.stopped == [5])
     telegram.write(CHAT, "/panic")
     await one.round()
-    assert telegram.sent(CHAT)[-1].startswith("Sell everything")
+    await until(lambda: any(words.startswith("Sell everything") for words in telegram.sent(CHAT)))
     services.going_on.set()
     await asyncio.gather(*one.in_work)
     assert telegram.sent(CHAT)[-1] == "Not done: No such strategy"
+    await one.round()
     assert telegram.left == []
 
 
@@ -275,7 +289,7 @@ async def test_what_is_no_update_stops_nobody(
         telegram.add(odd)
     telegram.write(CHAT, "\0 /status \ud800".encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
     telegram.write(CHAT, "/status")
-    assert await process().round()
+    await answered(process())
     assert telegram.sent(CHAT)[-1] == "Nothing runs."
 
 
