@@ -32,6 +32,7 @@ from api.operations.recovery_sweep import keep_recovering
 from api.reference import routes as reference_routes
 from api.strategies import routes as strategy_routes
 from api.strategies.panic import routes as panic_routes
+from api.strategies.schedules import routes as schedule_routes
 from api.timeline import routes as timeline_routes
 from api.users import routes as user_routes
 from api.users.dependencies import PasswordPlace, access_claims, limit_address, user_of_token
@@ -89,10 +90,11 @@ def create_app(settings: Settings | None = None, engine: StrategyEngine | None =
             records = asyncio.create_task(keep_records(resources.sessions, kept_for, utc_now), name="record keeping")
             pursuit = asyncio.create_task(resources.pursuit.keep_pursuing(), name="pursuit of panics")
             sending = asyncio.create_task(resources.sender.run(), name="sender of notices")
+            arming = asyncio.create_task(resources.arming.keep_arming(), name="arming of schedules")
             try:
                 yield
             finally:
-                for task in (sweep, records, pursuit, sending):
+                for task in (sweep, records, pursuit, sending, arming):
                     task.cancel()
                     with suppress(asyncio.CancelledError):
                         await task
@@ -115,6 +117,7 @@ def create_app(settings: Settings | None = None, engine: StrategyEngine | None =
         strategy_routes.router,
         user_routes.router,
         panic_routes.router,
+        schedule_routes.router,
         broker_routes.router,
         broker_login_routes.router,
         event_routes.router,

@@ -24,10 +24,11 @@ from api.notifications.service import InboxService
 from api.strategies.held_and_closed import WordService
 from api.strategies.panic.marks import EntryMarks
 from api.strategies.panic.pursuit import PanicPursuit
-from api.strategies.panic.schedules import pause_schedules
 from api.strategies.panic.service import PanicService
 from api.strategies.preview.service import PreviewService
 from api.strategies.rule_facts import StrategyChecks
+from api.strategies.schedules.arming import ScheduleArming
+from api.strategies.schedules.service import ScheduleService
 from api.strategies.service import StrategyService
 from api.strategies.start_and_stop import LifecycleService
 from api.users.auth_service import AuthService
@@ -80,6 +81,8 @@ class Resources:
     calendars: TradingCalendars
     strategies: StrategyService
     lifecycle: LifecycleService
+    schedules: ScheduleService
+    arming: ScheduleArming
     words: WordService
     previews: PreviewService
     events: EventsService
@@ -153,7 +156,8 @@ async def open_resources(settings: Settings, engine: StrategyEngine | None) -> A
         events.start()
         lifecycle = LifecycleService(settings, capacity, sessions, reserved, mirror, engine, checks, utc_now)
         marks = EntryMarks(reserved, mirror)
-        pursuit = PanicPursuit(reserved, marks, engine, pause_schedules)
+        schedules = ScheduleService(settings, sessions, reserved, checks, calendars, utc_now)
+        pursuit = PanicPursuit(reserved, marks, engine, schedules.pause_all)
         ways = await stack.enter_async_context(open_ways(settings, utc_now))
         yield Resources(
             settings=settings,
@@ -183,6 +187,8 @@ async def open_resources(settings: Settings, engine: StrategyEngine | None) -> A
             words=WordService(sessions, engine, lifecycle.status),
             previews=PreviewService(settings, capacity, sessions, mirror, checks),
             lifecycle=lifecycle,
+            schedules=schedules,
+            arming=ScheduleArming(settings, sessions, lifecycle, calendars, utc_now),
             events=events,
             panic=PanicService(reserved, marks, engine, pursuit, settings.zone),
             pursuit=pursuit,

@@ -26,6 +26,7 @@ from pydantic import (
 from actors.domain.errors import InvalidValue
 from actors.domain.identifiers import split_symbol
 from actors.domain.money import to_paise
+from actors.domain.prices.stop_share import MAX_PERCENT, to_hundredths
 
 MAX_PRICE = Decimal(10_000_000)
 MAX_QUANTITY = 10_000_000
@@ -92,6 +93,17 @@ def _parse_price(number: Any) -> Decimal:
     return price
 
 
+def _parse_percent(number: Any) -> Decimal:
+    if isinstance(number, bool) or not isinstance(number, int | float):
+        raise ValueError("must be a number")  # noqa: TRY004 - pydantic reports ValueError
+    percent = Decimal(repr(number))
+    try:
+        to_hundredths(percent)
+    except InvalidValue as error:
+        raise ValueError(str(error)) from error
+    return percent
+
+
 def _has_nul(value: Any) -> bool:
     if isinstance(value, str):
         return "\0" in value
@@ -120,6 +132,13 @@ TimeOfDay = Annotated[
             "examples": ["09:30"],
             "description": "`HH:MM` or `HH:MM:SS` of a clock of 24 hours.",
         }
+    ),
+]
+Percent = Annotated[
+    Decimal,
+    BeforeValidator(_parse_percent),
+    WithJsonSchema(
+        {"type": "number", "minimum": 0.01, "maximum": int(MAX_PERCENT), "multipleOf": 0.01, "examples": [2.5]}
     ),
 ]
 Price = Annotated[

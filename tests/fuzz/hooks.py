@@ -231,7 +231,9 @@ def _repair_strategy(body: Json) -> None:
     body["symbol"] = SYMBOLS[len(body["symbol"]) % len(SYMBOLS)]
     first, last = sorted(f"{time}:00"[:8] for time in (body["buy_time"], body["sell_time"]))
     body["buy_time"], body["sell_time"] = (first, last) if first < last else ("09:30", "15:10")
-    body["stop_loss"] = _to_tick(body["stop_loss"])
+    if body.get("stop_loss") is not None or body.get("stop_loss_percent") is None:
+        body["stop_loss"] = _to_tick(body.get("stop_loss") or 0)
+        body.pop("stop_loss_percent", None)
     body["quantity"] = min(body["quantity"], MAX_QUANTITY)
 
 
@@ -249,6 +251,7 @@ def _repair_change(body: Json) -> None:
         body["sell_time"] = "23:59:59"
     if body.get("stop_loss") is not None or body.get("quantity") is None:
         body["stop_loss"] = _to_tick(body.get("stop_loss") or 0)
+        body.pop("stop_loss_percent", None)
     if body.get("quantity") is not None:
         body["quantity"] = min(body["quantity"], MAX_QUANTITY)
 

@@ -104,8 +104,11 @@ def test_a_preview_takes_what_create_takes_and_understands_it_alike() -> None:
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ({}, "needs symbol, buy_time, sell_time, stop_loss, quantity too, or strategy_id alone"),
-        ({name: GOOD[name] for name in GOOD if name != "stop_loss"}, "needs stop_loss too, or strategy_id alone"),
+        ({}, "needs symbol, buy_time, sell_time, quantity too, or strategy_id alone"),
+        (
+            {name: GOOD[name] for name in GOOD if name != "stop_loss"},
+            "needs exactly one of stop_loss and stop_loss_percent",
+        ),
         ({"strategy_id": 1, "product": "CNC"}, "must have strategy_id alone"),
         (GOOD | {"strategy_id": 1}, "must have strategy_id alone"),
     ],

@@ -118,6 +118,7 @@ async def test_start_records_a_run_and_its_entry_shows_them_and_spawns_the_actor
         "buy_time": "09:30:00",
         "sell_time": "15:10:00",
         "stop_loss": "1490.50",
+        "stop_loss_percent": "",
         "quantity": "10",
         "product": "MIS",
         "status": "running",
@@ -190,7 +191,7 @@ async def test_a_stopped_strategy_can_be_started_again(trader: ApiUser, sessions
 
 STATUS_FIELDS = (
     "strategy_id strategy_status position status_detail last_action last_price last_price_age_ms feed "
-    "feed_lag_ms feed_since stop_loss "
+    "feed_lag_ms feed_since stop_loss stop_loss_percent "
     "quantity filled_quantity buy_price sell_price pnl buy_at sell_at last_buy_order last_sell_order last_sl_order "
     "guard message updated_at"
 )
