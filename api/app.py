@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from fastapi.routing import APIRoute
 from starlette.types import ASGIApp
 
 from actors.ports.engine import StrategyEngine
+from api.base.background import end
 from api.base.clock import utc_now
 from api.base.metrics import Metrics
 from api.bootstrap import open_resources
@@ -94,10 +95,7 @@ def create_app(settings: Settings | None = None, engine: StrategyEngine | None =
             try:
                 yield
             finally:
-                for task in (sweep, records, pursuit, sending, arming):
-                    task.cancel()
-                    with suppress(asyncio.CancelledError):
-                        await task
+                await end(sweep, records, pursuit, sending, arming)
 
     app = application = Application(
         metrics=metrics,

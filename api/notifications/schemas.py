@@ -73,7 +73,7 @@ class PreferencesRequest(Request):
     def _check_quiet_hours(cls, until: time | None, info: ValidationInfo) -> time | None:
         begins = info.data.get("quiet_from")
         if "quiet_from" in info.data and (begins is None) != (until is None):
-            raise ValueError("must be null if quiet_from is, and a time if it is one")
+            raise ValueError("must be a time of day if quiet_from is one, and empty if that is empty")
         if begins is not None and begins == until:
             raise ValueError("must differ from quiet_from; without quiet hours both are null")
         return until

@@ -5,7 +5,8 @@ The values are those of `docs/api.md`.
 
 from typing import Any
 
-from actors.domain.notices.notice import USUAL_LEVELS
+from api.openapi.notice_examples import NOTICE_EXAMPLES
+from api.openapi.reference_examples import REFERENCE_EXAMPLES
 
 _LOGIN = {"email": "asha@example.com", "password": "correct horse battery"}
 _STRATEGY = {
@@ -38,20 +39,6 @@ _ORDER_LOG = {
     "recorded_at": "2026-11-21T10:25:49.266286+05:30",
 }
 _PANIC_ID = "0b1f6f1c-2f0c-4a58-9d0b-6f6a3a1f6c11"
-_CHANNEL = {
-    "channel_id": 1,
-    "kind": "email",
-    "hint": "as***@example.com",
-    "state": "active",
-    "created_at": "2026-11-21T10:25:15.710114+05:30",
-    "verified_at": "2026-11-21T10:26:02.118201+05:30",
-    "last_failure": None,
-}
-_ENDPOINT = "https://updates.push.services.mozilla.com/wpush/v2/gAAAAABk"
-_PUSH_KEYS = {  # those of RFC 8291
-    "p256dh": "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4",
-    "auth": "BTBZMqHH6r4Tts7J_aSIgg",
-}
 _PAGE = {"total": 1, "total_capped": False, "limit": 50, "offset": 0}
 
 EXAMPLES: dict[str, dict[str, Any]] = {
@@ -326,104 +313,8 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "limit": 50,
         "offset": 0,
     },
-    "InstrumentsFound": {
-        "instruments": [
-            {
-                "symbol": "INFY",
-                "exchange": "NSE",
-                "name": "INFOSYS",
-                "tick_size": 0.1,
-                "lot_size": 1,
-                "mis_allowed": True,
-                "closing_auction": True,
-                "freeze_quantity": None,
-            }
-        ],
-        "nearest": False,
-        "note": None,
-    },
-    "MarketCalendar": {
-        "calendar": "XNSE",
-        "time_zone": "Asia/Kolkata",
-        "now": "2026-11-23T08:30:00.512313+05:30",
-        "regular": {"opens": "09:15:00", "closes": "15:30:00"},
-        "mis_cutoff": "15:20:00",
-        "auction_from": "15:15:00",
-        "known_until": "2026-12-31",
-        "days": [
-            {
-                "date": "2026-11-23",
-                "sessions": [
-                    {
-                        "opens": "09:15:00",
-                        "closes": "15:30:00",
-                        "last_entry": None,
-                        "mis_cutoff": "15:20:00",
-                        "auction_from": "15:15:00",
-                    }
-                ],
-                "special": False,
-                "closed": None,
-            },
-            {"date": "2026-11-24", "sessions": [], "special": False, "closed": "holiday"},
-        ],
-    },
-    "AppConfig": {
-        "version": "0.1.0",
-        "registration": "open",
-        "brokers": ["paper"],
-        "password": {"fewest_characters": 8, "most_characters": 256},
-        "time_zone": "Asia/Kolkata",
-        "limits": {
-            "strategies": 1000,
-            "running_strategies": 25,
-            "quantity": 100000,
-            "order_value": 100000000,
-            "requests_per_minute": 6000,
-            "starts_per_minute": 30,
-        },
-        "login_days": 90,
-        "login_unused_days": 14,
-    },
-    "InboxPage": {
-        "notifications": [
-            {
-                "notification_id": 7,
-                "kind": "exit_stop",
-                "at_risk": False,
-                "text": "Stop-loss: sold 10 INFY at ₹1,495.00. −₹150.00 before charges. The stop-loss was ₹1,500.00.",
-                "at": "2026-11-21T10:25:49.367953+05:30",
-                "strategy_id": 1,
-                "lasts": False,
-                "resolves": False,
-                "read_at": None,
-            }
-        ],
-        "unread": 1,
-    }
-    | _PAGE,
-    "ReadRequest": {"through": 7},
-    "ReadAnswer": {"unread": 0},
-    "ChannelRequest": {"kind": "email", "address": "asha@example.com"},
-    "CodeRequest": {"code": "01234567"},
-    "ChannelEntry": _CHANNEL,
-    "ChannelList": {"channels": [_CHANNEL]},
-    "TestAnswer": {"notification_id": 8},
-    "PushKeyAnswer": {"public_key": _PUSH_KEYS["p256dh"]},
-    "PushSubscriptionRequest": {"endpoint": _ENDPOINT, "keys": _PUSH_KEYS, "expirationTime": None},
-    "PushEndpointRequest": {"endpoint": _ENDPOINT},
-    "PreferencesRequest": {
-        "quiet_from": "20:00",
-        "quiet_until": "07:30",
-        "amounts": False,
-        "kinds": {"fill_entry": "silent"},
-    },
-    "PreferencesAnswer": {
-        "quiet_from": "20:00:00",
-        "quiet_until": "07:30:00",
-        "amounts": False,
-        "kinds": {kind: "silent" if kind == "fill_entry" else level for kind, level in USUAL_LEVELS.items()},
-    },
+    **REFERENCE_EXAMPLES,
+    **NOTICE_EXAMPLES,
     "Alive": {"status": "ok"},
     "Readiness": {
         "status": "ready",

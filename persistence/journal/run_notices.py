@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import TypeAlias
 
+import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from actors.domain.notices import texts
@@ -16,6 +17,8 @@ from actors.domain.notices.notice import Notice, NoticeKind
 from actors.domain.orders.log_events import LogWord
 from persistence.database.repositories.notifications import end_conditions, resolve, tell
 from persistence.journal.records import LogRecord, RunUpdate
+
+log = structlog.stdlib.get_logger(__name__)
 
 _ENDS_OF_ORDER = frozenset({LogWord.ORDER_COMPLETE, LogWord.ORDER_CANCELLED, LogWord.ORDER_REJECTED})
 _TRIES = "The exit is tried again until it is sold. You can also sell it yourself in your broker's app."
@@ -46,8 +49,16 @@ def notices_of(
 async def notify(
     session: AsyncSession, update: RunUpdate, lines: Sequence[LogRecord], sell_at: datetime, zone: tzinfo
 ) -> None:
-    """Write the notices of a step, in the transaction that records the step."""
-    for item in notices_of(update, lines, sell_at, zone):
+    """Write the notices of a step, in the transaction that records the step.
+
+    A fault in making them is logged as an error, and the step is recorded without them: orders wait for the record.
+    """
+    try:
+        items = notices_of(update, lines, sell_at, zone)
+    except Exception:
+        log.exception("notices_not_made", run_id=update.run_id, events=[line.event for line in lines])
+        return
+    for item in items:
         match item:
             case Notice():
                 await tell(session, update.user_id, item)

@@ -6,12 +6,12 @@ Six holdings, not twenty: more strategies are too many for two cores beside the 
 import os
 import signal
 import time
-from functools import partial
 
 from tests.kit.paper import eventually
 from tests.kit.trader import Deployment, Running
 
 SYMBOLS = ("ITC", "WIPRO", "HCLTECH", "TITAN", "SUNPHARMA", "NTPC")
+WIDE = {"lower_circuit_limit": 300.00, "upper_circuit_limit": 500.00}
 
 
 def test_a_panic_ends_everything_though_a_share_is_locked_an_order_refused_and_processes_die(
@@ -20,6 +20,8 @@ def test_a_panic_ends_everything_though_a_share_is_locked_an_order_refused_and_p
     exchange, trader = deployment.exchange, deployment.trader()
     account = trader.account.user_id
     for symbol in SYMBOLS:
+        # What ran before on this exchange may have left a share's lower circuit at this price: nobody would buy there.
+        exchange.set_rules(f"NSE:{symbol}", **WIDE, buyers=None)
         exchange.set_price(f"NSE:{symbol}", 400.00)
     held = [trader.strategy(symbol, buy_in=8) for symbol in SYMBOLS]
     for strategy in held:
@@ -39,7 +41,7 @@ def test_a_panic_ends_everything_though_a_share_is_locked_an_order_refused_and_p
     assert repeated["panic_id"] == taken["panic_id"]
     try:
         for strategy in held[1:]:
-            eventually(partial(_is_flat, strategy), 60, f"{strategy.symbol} is sold")
+            _until_flat(strategy)
         eventually(
             lambda: any(o["transaction_type"] == "SELL" and not o["filled_quantity"] for o in locked.orders()),
             60,
@@ -49,7 +51,7 @@ def test_a_panic_ends_everything_though_a_share_is_locked_an_order_refused_and_p
         outcomes = {outcome["strategy_id"]: outcome["outcome"] for outcome in panic["strategies"]}
         assert (panic["state"], outcomes[locked.id]) == ("working", "working")
     finally:
-        exchange.set_rules(f"NSE:{locked.symbol}", lower_circuit_limit=300.00, upper_circuit_limit=500.00, buyers=None)
+        exchange.set_rules(f"NSE:{locked.symbol}", **WIDE, buyers=None)
         exchange.set_price(f"NSE:{locked.symbol}", 405.00)
     finished = eventually(
         lambda: (found := trader.ok("GET", f"/panic/{taken['panic_id']}"))["state"] == "finished" and found, 90, "flat"
@@ -64,5 +66,5 @@ def test_a_panic_ends_everything_though_a_share_is_locked_an_order_refused_and_p
     assert {row["lowest_quantity"] for row in over_time.values()} == {0}, "nothing was ever short: none was sold twice"
 
 
-def _is_flat(strategy: Running) -> bool:
-    return strategy.net() == 0
+def _until_flat(strategy: Running) -> None:
+    strategy.until(lambda _: strategy.net() == 0, 60, f"{strategy.symbol} is sold")

@@ -54,25 +54,33 @@ def hostile_broker(certificate: Path | None = None) -> Iterator[HostileBroker]:
             """Keep the test's output to itself."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    broker.url = f"http{'s' if certificate else ''}://127.0.0.1:{server.server_address[1]}"
+    with serving(server, certificate):
+        yield broker
+
+
+@contextmanager
+def serving(server: ThreadingHTTPServer, certificate: Path | None = None) -> Iterator[None]:
+    """Have a server answer in a thread until the block ends; with TLS when there is a certificate."""
     if certificate is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate)
         server.socket = context.wrap_socket(server.socket, server_side=True)
-    broker.url = f"http{'s' if certificate else ''}://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:
-        yield broker
+        yield
     finally:
         server.shutdown()
         server.server_close()
         thread.join()
 
 
-def self_signed_certificate(folder: Path) -> Path:
-    """A certificate for 127.0.0.1 that no authority vouches for, with its key, as one PEM file."""
+def self_signed_certificate(folder: Path, host: str | None = None) -> Path:
+    """A certificate for 127.0.0.1 or a named host that no authority vouches for, with its key, as one PEM file."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "evil.example")])
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host or "evil.example")])
+    local = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
     now = dt.datetime.now(dt.UTC)
     certificate = (
         x509.CertificateBuilder()
@@ -82,7 +90,8 @@ def self_signed_certificate(folder: Path) -> Path:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - dt.timedelta(days=1))
         .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host) if host else local]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=host is not None, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )
     path = folder / "broker.pem"

@@ -44,15 +44,16 @@ class Sender:
         self._sessions, self._box, self._ways, self._zone, self._every_s = sessions, box, ways, zone, every_s
 
     async def run(self) -> None:
-        """Send until cancelled."""
+        """Send until cancelled, at first after a pause: a process that starts has more urgent things to do."""
+        busy = False
         while True:
+            if not busy:
+                await asyncio.sleep(self._every_s)
             try:
                 busy = await self.step()
             except PersistenceError as error:
                 log.warning("sender_waits", error=type(error).__name__)
                 busy = False
-            if not busy:
-                await asyncio.sleep(self._every_s)
 
     async def step(self) -> bool:
         """Hand over and send what is due now; whether there may be more."""

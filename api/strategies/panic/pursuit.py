@@ -53,19 +53,19 @@ class PanicPursuit:
         self._owed[user_id] = panic_id
 
     async def keep_pursuing(self) -> None:
-        """Go after panics until cancelled."""
+        """Go after panics until cancelled: when one is called, and every second."""
         try:
             while True:
+                with suppress(TimeoutError):  # `wait_for` of Python 3.11 forgets a cancellation that meets a kick
+                    async with asyncio.timeout(EVERY_S):
+                        await self._kicked.wait()
+                self._kicked.clear()
                 try:
                     await self.round()
                 except PersistenceError as error:
                     log.warning("panic_round_failed", error=type(error).__name__, reason=str(error))
                 except Exception:  # whatever broke one round must not end all later ones
                     log.exception("panic_round_broke")
-                with suppress(TimeoutError):  # `wait_for` of Python 3.11 forgets a cancellation that meets a kick
-                    async with asyncio.timeout(EVERY_S):
-                        await self._kicked.wait()
-                self._kicked.clear()
         finally:
             for task in list(self._stopping.values()):
                 task.cancel()

@@ -8,6 +8,7 @@ from actors.domain.identifiers import Product
 from actors.domain.money import Paise, round_rupees, to_rupees
 from actors.domain.prices.stop_share import stop_below, to_percent
 from actors.domain.session import SessionTimes
+from api.strategies.panic.service import entries_forbidden
 from api.strategies.preview.schemas import (
     EstimatedCharges,
     PreviewWarning,
@@ -29,6 +30,7 @@ from persistence.database.engine import Sessions, tenant_transaction
 from persistence.database.engine_load import EngineLoad
 from persistence.database.models.runs import Run
 from persistence.database.models.strategies import Strategy
+from persistence.database.repositories.panics import Panics
 from persistence.database.repositories.runs import Runs
 from persistence.database.repositories.strategies import Strategies
 from persistence.mirror.fields import instrument_of
@@ -72,8 +74,12 @@ class PreviewService:
             market = await self._checks.market(user_id, exchange, tradingsymbol)
             strategy = described(user_id, request.asked(), market.listed.token)
             self._checks.check(terms_of(strategy), market)
+        if user_id in await self._mirror.users_without_entries():
+            raise entries_forbidden()
         facts = await self._checks.start_facts(strategy)
         async with tenant_transaction(self._sessions, user_id) as session:
+            if await Panics(session).locking(user_id) is not None:
+                raise entries_forbidden()
             kept = None if request.is_stored else await Strategies(session).count(user_id)
             running = await Runs(session).count_open(user_id)
             equal = await Strategies(session).equal_running(strategy, MOST_NOTES)

@@ -89,8 +89,9 @@ async def test_start_is_refused_until_entries_are_allowed_with_a_fresh_password(
 ) -> None:
     strategy_id = await trader.strategy()
     await until_finished(trader, await panicked(trader))
-    refused = await trader.call("POST", "/strategy/start", strategy_id=strategy_id)
-    assert (refused.status_code, refused.json()["code"]) == (409, "entries_forbidden")
+    for path in ("/strategy/preview", "/strategy/start"):
+        refused = await trader.call("POST", path, strategy_id=strategy_id)
+        assert (refused.status_code, refused.json()["code"]) == (409, "entries_forbidden")
     long_ago = text("UPDATE logins SET confirmed_at = now() - interval '6 minutes' WHERE user_id = :id")
     async with transaction(sessions) as session:
         await session.execute(long_ago, {"id": await user_id_of(trader)})

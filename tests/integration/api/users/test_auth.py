@@ -120,6 +120,7 @@ async def test_every_route_but_the_public_ones_needs_a_token(client: httpx.Async
         "/auth/login",
         "/auth/refresh",
         "/auth/logout",
+        "/app/config",
         "/auth/reset",
         "/broker/callback",
         "/broker/login",

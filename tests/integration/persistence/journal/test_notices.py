@@ -8,11 +8,13 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import select
 from sqlmodel import col
+from structlog.testing import capture_logs
 
 from actors.domain.notices.notice import Notice, NoticeKind
 from actors.domain.orders.log_events import LogWord
 from persistence.database.engine import Sessions, tenant_transaction, transaction
 from persistence.database.models.notifications import Notification
+from persistence.database.models.order_logs import OrderLog
 from persistence.database.models.runs import Run
 from persistence.database.repositories.notifications import end_conditions, resolve, tell
 from persistence.errors import StaleEpoch
@@ -67,6 +69,24 @@ async def test_a_step_that_is_refused_makes_none(sessions: Sessions, ledger: Run
     await ledger.load_run(run.id)
     with pytest.raises(StaleEpoch):
         await ledger.record(filled(run, epoch=1))
+    assert await notices(sessions, run.user_id) == []
+
+
+async def test_a_fault_in_a_text_keeps_no_step_from_being_recorded(
+    sessions: Sessions, ledger: RunLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> str:
+        raise ZeroDivisionError
+
+    run = await new_run(sessions)
+    await ledger.load_run(run.id)
+    monkeypatch.setattr("actors.domain.notices.texts.bought", broken)
+    with capture_logs() as log:
+        await ledger.record(filled(run))
+    assert [line["log_level"] for line in log if line["event"] == "notices_not_made"] == ["error"]
+    async with transaction(sessions) as session:
+        logged = await session.scalars(select(col(OrderLog.event)).where(col(OrderLog.run_id) == run.id))
+        assert LogWord.ORDER_COMPLETE in logged.all()
     assert await notices(sessions, run.user_id) == []
 
 
