@@ -7,6 +7,7 @@ from typing import Any
 
 from api.openapi.notice_examples import NOTICE_EXAMPLES
 from api.openapi.reference_examples import REFERENCE_EXAMPLES
+from api.openapi.schedule_examples import SCHEDULE_ERRORS, SCHEDULE_EXAMPLES
 
 _LOGIN = {"email": "asha@example.com", "password": "correct horse battery"}
 _STRATEGY = {
@@ -205,48 +206,6 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "updated_at": "2026-11-21T10:25:49.367953+05:30",
     },
     "StopRequest": {"strategy_id": 1},
-    "ScheduleRequest": {"days": ["mon", "tue", "wed", "thu", "fri"], "skip": ["2026-12-24"]},
-    "SchedulePauseRequest": {"until": None},
-    "ScheduleSkipRequest": {"date": "2026-12-24"},
-    "ScheduleAnswer": {
-        "strategy_id": 1,
-        "days": ["mon", "tue", "wed", "thu", "fri"],
-        "from": "2026-11-23",
-        "until": None,
-        "skip": ["2026-12-24"],
-        "special_sessions": False,
-        "state": "active",
-        "pause_reason": None,
-        "paused_until": None,
-        "next": [
-            {
-                "date": "2026-11-25",
-                "buy_at": "2026-11-25T10:25:45+05:30",
-                "sell_at": "2026-11-25T10:35:15+05:30",
-            }
-        ],
-        "latest": [{"date": "2026-11-23", "outcome": "armed", "code": "", "reason": "", "run_id": 1}],
-    },
-    "ScheduleOverview": {
-        "days": [
-            {
-                "date": "2026-11-25",
-                "closed": None,
-                "strategies": [
-                    {
-                        "strategy_id": 1,
-                        "symbol": "INFY",
-                        "buy_at": "2026-11-25T10:25:45+05:30",
-                        "sell_at": "2026-11-25T10:35:15+05:30",
-                        "outcome": "planned",
-                        "code": "",
-                        "reason": "",
-                        "run_id": None,
-                    }
-                ],
-            }
-        ]
-    },
     "PanicTaken": {"panic_id": _PANIC_ID, "entries_forbidden": True, "stopping": [1], "warnings": []},
     "PanicAnswer": {
         "panic_id": _PANIC_ID,
@@ -315,6 +274,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     },
     **REFERENCE_EXAMPLES,
     **NOTICE_EXAMPLES,
+    **SCHEDULE_EXAMPLES,
     "Alive": {"status": "ok"},
     "Readiness": {
         "status": "ready",
@@ -347,7 +307,6 @@ _ERRORS: dict[str, tuple[str, str]] = {
 }
 _WRONG_PASSWORD = ("invalid_credentials", "Invalid e-mail or password")
 _STRATEGIES_RUN = ("strategies_running", "Stop your running strategies first")
-_SCHEDULE_ENDED = ("schedule_ended", "Its last day has passed: make another schedule")
 _NOT_CONNECTED = ("broker_not_connected", "Connect your broker first")
 _ERRORS_OF_ONE: dict[tuple[str, str], tuple[str, str]] = {
     ("register", "409"): ("email_taken", "This e-mail address is registered already"),
@@ -375,14 +334,7 @@ _ERRORS_OF_ONE: dict[tuple[str, str], tuple[str, str]] = {
         "engine_unavailable",
         "The trading engine does not answer right now. Please try again.",
     ),
-    **{
-        (name, "404"): ("schedule_not_found", "This strategy has no schedule")
-        for name in ("get_schedule", "delete_schedule", "pause_schedule", "resume_schedule", "skip_schedule_day")
-    },
-    ("put_schedule", "409"): _NOT_CONNECTED,
-    ("pause_schedule", "409"): _SCHEDULE_ENDED,
-    ("resume_schedule", "409"): _SCHEDULE_ENDED,
-    ("skip_schedule_day", "409"): ("schedule_day_armed", "The strategy runs for this day already: stop it"),
+    **SCHEDULE_ERRORS,
     ("get_panic", "404"): ("panic_not_found", "No such panic"),
     ("risk_unlock", "403"): (
         "password_needed",

@@ -84,7 +84,7 @@ class StrategyPatchRequest(Request):
 
 def _not_both(stop_loss: Decimal | None, info: ValidationInfo) -> Decimal | None:
     if stop_loss is not None and info.data.get("stop_loss_percent") is not None:
-        raise ValueError("cannot be given beside stop_loss_percent")
+        raise ValueError("must not be given beside stop_loss_percent")
     return stop_loss
 
 

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from actors.domain.money import Paise, to_paise, to_rupees
 from actors.domain.prices.stop_share import stop_below, to_hundredths, to_percent
 from actors.ports.engine import StrategyEngine
-from api.base.errors import ApiError, InvalidField, strategy_not_found, unauthorized
+from api.base.errors import ApiError, strategy_not_found, unauthorized
 from api.base.idempotency import KeyedRequest, give_answer_again, keep_answer
 from api.strategies.rule_facts import StrategyChecks, terms_of
 from api.strategies.schemas import StrategyCreateRequest, StrategyIdAnswer, StrategyPatchRequest
@@ -182,7 +182,7 @@ class StrategyService:
         if await schedules.get(strategy.user_id, strategy.id) is None:
             return
         if "stop_loss_paise" in changes and changes["stop_share"] is None:
-            raise schedule_needs_percent("stop_loss")
+            raise schedule_needs_percent()
         await schedules.change(strategy.user_id, strategy.id, {"next_look_at": func.now()})
 
     async def _change_running(
@@ -250,10 +250,10 @@ def found(strategy: Strategy | None) -> Strategy:
     return strategy
 
 
-def schedule_needs_percent(field: str) -> InvalidField:
+def schedule_needs_percent() -> ApiError:
     """A level in rupees is right on the day on which it was written: the price moves away from it, or below it."""
-    message = "must be in percent (stop_loss_percent) while the strategy has a schedule: an amount does not move with "
-    return InvalidField(field, message + "the price from day to day", code="schedule_needs_percent")
+    sentence = "A strategy with a schedule needs stop_loss_percent: an amount in rupees does not move with the price"
+    return ApiError(409, "schedule_needs_percent", sentence)
 
 
 def _running() -> ApiError:

@@ -54,7 +54,7 @@ class Occasion(Protocol):
     """For what a START is made by the product itself. Both calls are part of the transaction that opens the run."""
 
     async def begin(self, session: AsyncSession) -> None:
-        """Nobody starts or changes the strategy from here on. Raises to prevent the START."""
+        """No other START and no change of the strategy comes in from here on. Raises to prevent the START."""
 
     async def take(self, session: AsyncSession, run: Run) -> None:
         """The run that is open: a new one, or one of another START. Raises to undo, or not to take it."""

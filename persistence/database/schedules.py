@@ -21,7 +21,7 @@ class Schedules(Repository):
     """Schedules, by their strategy. Only `due` and `claim` are for all users together."""
 
     async def get(self, user_id: int, strategy_id: int, *, lock: bool = False) -> Schedule | None:
-        """The schedule of the user's strategy, as it is stored by now; `lock`: nobody changes it meanwhile."""
+        """The schedule of the user's strategy, as it is stored by now; `lock`: no other transaction changes it."""
         mine = (col(Schedule.strategy_id) == strategy_id, col(Schedule.user_id) == user_id)
         statement = select(Schedule).where(*mine).execution_options(populate_existing=True)
         return await self._session.scalar(statement.with_for_update() if lock else statement)
@@ -64,7 +64,7 @@ class Schedules(Repository):
         return (await self._session.scalars(paused, execution_options=_UNSYNCHRONIZED)).all()
 
     async def remove(self, user_id: int, strategy_id: int) -> bool:
-        """Forget the schedule of the user's strategy; whether there was one. What became of its days is kept."""
+        """Forget the schedule of the user's strategy; whether there was one. What happened to its days is kept."""
         mine = (col(Schedule.strategy_id) == strategy_id, col(Schedule.user_id) == user_id)
         return (
             await self._session.scalar(delete(Schedule).where(*mine).returning(col(Schedule.strategy_id))) is not None
@@ -119,13 +119,19 @@ class Schedules(Repository):
 
 
 class ScheduleDays(Repository):
-    """What became of the days of schedules."""
+    """What happened to the days of schedules."""
 
     async def since(self, user_id: int, strategy_id: int, first: date) -> dict[date, ScheduleDay]:
         """The strategy's days from `first` on."""
         mine = (col(ScheduleDay.strategy_id) == strategy_id, col(ScheduleDay.user_id) == user_id)
         statement = select(ScheduleDay).where(*mine, col(ScheduleDay.session_date) >= first)
         return {day.session_date: day for day in await self._session.scalars(statement)}
+
+    async def waiting(self, user_id: int, strategy_id: int) -> Sequence[ScheduleDay]:
+        """The strategy's days that have not come to their end."""
+        mine = (col(ScheduleDay.strategy_id) == strategy_id, col(ScheduleDay.user_id) == user_id)
+        statement = select(ScheduleDay).where(*mine, col(ScheduleDay.outcome) == "waiting")
+        return (await self._session.scalars(statement)).all()
 
     async def of_user(self, user_id: int, first: date, last: date) -> Sequence[tuple[ScheduleDay, Run | None]]:
         """All days of the user's strategies in that time, with their runs."""
@@ -152,7 +158,7 @@ class ScheduleDays(Repository):
         return [(day, run) for day, run in (await self._session.execute(statement)).all()]
 
     async def lock(self, user_id: int, strategy_id: int, day: date) -> ScheduleDay | None:
-        """One day as it is stored by now; nobody changes it in this transaction."""
+        """One day as it is stored by now; no other transaction changes it meanwhile."""
         mine = (col(ScheduleDay.strategy_id) == strategy_id, col(ScheduleDay.user_id) == user_id)
         statement = select(ScheduleDay).where(*mine, col(ScheduleDay.session_date) == day)
         return await self._session.scalar(statement.with_for_update().execution_options(populate_existing=True))
@@ -175,7 +181,7 @@ class ScheduleDays(Repository):
         reason: str = "",
         run_id: int | None = None,
     ) -> bool:
-        """What became of a day that waited, or had no row yet; False if it had come to its end before."""
+        """What happened to a day that waited, or had no row yet; False if it had come to its end before."""
         facts = {"outcome": outcome, "code": code, "reason": reason, "run_id": run_id}
         statement = upsert(ScheduleDay).values(strategy_id=strategy_id, session_date=day, user_id=user_id, **facts)
         return await self._write(statement, facts, "waiting")

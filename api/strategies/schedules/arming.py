@@ -1,13 +1,13 @@
-"""Starts what schedules are for, in every process of the API, and records what became of each day (row N4).
+"""Starts what schedules are for, in every process of the API, and records what happened to each day (row N4).
 
 Any number of processes may do so. One of them looks at a schedule at a time (`Schedules.claim`); should two do so
 nevertheless, the row of the day lets one run be opened, in the transaction that opens it.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -173,6 +173,7 @@ class ScheduleArming:
         days: list[Day] = []
         if schedule.state == "active":
             days = await self._days(look)
+        await self._end_left_over(look, {day.day for day in days})
         async with tenant_transaction(self._sessions, schedule.user_id) as session:
             known = await ScheduleDays(session).since(*ids, now.astimezone(plan.zone).date())
             waiting = [day for day in days if day.day not in known or known[day.day].outcome == "waiting"]
@@ -180,7 +181,7 @@ class ScheduleArming:
             stored = await Schedules(session).get(*ids, lock=True)
             if stored is None or stored.updated_at != schedule.updated_at:
                 return  # it was changed meanwhile, and is looked at again because of that
-            values: dict[str, object] = {"next_look_at": next_look(waiting, coming, self._now())}
+            values: dict[str, object] = {"looked_at": now, "next_look_at": next_look(waiting, coming, self._now())}
             if _is_over(plan, now):
                 values |= {"state": "ended", "pause_reason": None, "paused_until": None}
             await Schedules(session).set_look(*ids, values)
@@ -268,6 +269,23 @@ class ScheduleArming:
                 await telling.tell_missed(session, look.strategy, day, reason, look.now)
         await self._has_failed_often(look, day)
 
+    async def _end_left_over(self, look: _Look, at_hand: Container[date]) -> None:
+        """A day that waited, and whose time has passed while the schedule was paused, deleted or another one."""
+        plan, rules = look.plan, look.plan.rules
+        async with tenant_transaction(self._sessions, look.schedule.user_id) as session:
+            days = ScheduleDays(session)
+            for row in await days.waiting(*look.ids):
+                buy_at, sell_at = (
+                    datetime.combine(row.session_date, at, plan.zone) for at in (plan.buy_time, plan.sell_time)
+                )
+                day = Day(row.session_date, buy_at, sell_at)
+                if row.session_date in at_hand or look.now < day.ends_at:
+                    continue
+                code = "paused" if look.schedule.state == "paused" else "changed"
+                code = code if rules.calendar.is_session(day.day) else "no_session"
+                if await days.finish(*look.ids, day.day, "skipped", code, SKIPPING[code]):
+                    await telling.tell_skipped(session, look.strategy, day, code, look.now)
+
     async def _has_failed_often(self, look: _Look, day: Day) -> bool:
         """Pause the schedule if its last days have all failed or been missed; whether they have."""
         first = look.plan.active_since.astimezone(look.plan.zone).date()
@@ -326,6 +344,7 @@ async def plan_of(
         skip=frozenset(schedule.skip_dates),
         in_percent=strategy.stop_share is not None,
         active_since=schedule.active_since,
+        looked_at=schedule.looked_at,
         rules=SessionRules(calendar, has_derivatives=False, mis_cutoff=cutoff),
         zone=settings.zone,
     )

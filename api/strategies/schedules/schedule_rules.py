@@ -30,6 +30,8 @@ STREAK = 3
 
 SKIPPING = {
     "skipped_by_user": "you have asked to skip this day",
+    "paused": "the schedule was paused before its buy time",
+    "changed": "the schedule or its times were changed while the day waited",
     "special_session": "its session is not an ordinary one, and the schedule leaves such days out",
     "no_session": "the exchange does not open on this day",
     "hours": "no session of this day holds its buy time and its sell time",
@@ -46,7 +48,7 @@ _EVERY_DAY = 127
 class Plan:
     """A schedule with the times of its strategy. `days`: the bits of `DAYS`; `rules`: the calendar and its hours.
 
-    `active_since`: what was due before then is not this schedule's.
+    `active_since`: what was due before then is not this schedule's. `looked_at`: what was due by then was dealt with.
     """
 
     buy_time: time
@@ -58,6 +60,7 @@ class Plan:
     skip: frozenset[date]
     in_percent: bool
     active_since: datetime
+    looked_at: datetime
     rules: SessionRules
     zone: tzinfo
 
@@ -113,13 +116,15 @@ def is_special(plan: Plan, day: date) -> bool:
 
 def days_at_hand(plan: Plan, now: datetime) -> list[Day]:
     """The days that concern the schedule at this instant, the earliest first: those that have passed since it has been
-    active, and those whose strategy is to be started by now. One that was to buy before that concerns it not.
+    active and was looked at, and those whose strategy is to be started by now. One that was to buy before that concerns
+    it not.
     """
     today = now.astimezone(plan.zone).date()
-    first = max(plan.active_since.astimezone(plan.zone).date(), today - timedelta(days=LOOK_BACK_DAYS))
+    since = max(plan.active_since, plan.looked_at)
+    first = max(since.astimezone(plan.zone).date(), today - timedelta(days=LOOK_BACK_DAYS))
     dates = (first + timedelta(days=n) for n in range((today - first).days + 2))
     found = (day_of(plan, day) for day in dates)
-    return [day for day in found if day and day.buy_at > plan.active_since and day.arms_from <= now]
+    return [day for day in found if day and day.buy_at > since and day.arms_from <= now]
 
 
 def coming_days(plan: Plan, now: datetime) -> Iterator[Day]:

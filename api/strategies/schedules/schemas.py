@@ -1,13 +1,28 @@
 """`/strategy/{id}/schedule` and `/schedule`: requests and answers (row N4)."""
 
 from datetime import date, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, Field, ValidationInfo, field_validator
+from pydantic import BaseModel, BeforeValidator, Field, ValidationInfo, field_validator
 
-from api.base.fields import Request
+from api.base.fields import ExchangeDate, Request
 
 DayName = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+DAY_NAMES = get_args(DayName)
+MOST_DAYS = len(DAY_NAMES)
+
+
+def _check_days(days: Any) -> Any:
+    named = isinstance(days, list) and 0 < len(days) <= MOST_DAYS and all(day in DAY_NAMES for day in days)
+    if days != "every_session" and not named:
+        raise ValueError(f"must be every_session, or a list of days of the week: {', '.join(DAY_NAMES)}")
+    return days
+
+
+Days = Annotated[
+    Literal["every_session"] | Annotated[list[DayName], Field(min_length=1, max_length=MOST_DAYS)],
+    BeforeValidator(_check_days),
+]
 Outcome = Literal["waiting", "armed", "failed", "skipped", "missed"]
 
 MOST_SKIPPED = 100
@@ -21,10 +36,10 @@ class ScheduleRequest(Request):
     hours are not the ordinary ones, such as half days, if both times fit.
     """
 
-    days: Literal["every_session"] | Annotated[list[DayName], Field(min_length=1, max_length=7)]
-    from_: date | None = Field(default=None, alias="from")
-    until: date | None = None
-    skip: list[date] = Field(default=[], max_length=MOST_SKIPPED)
+    days: Days
+    from_: ExchangeDate | None = Field(default=None, alias="from")
+    until: ExchangeDate | None = None
+    skip: list[ExchangeDate] = Field(default=[], max_length=MOST_SKIPPED)
     special_sessions: bool = Field(default=False, strict=True)
 
     @field_validator("until")
@@ -39,13 +54,13 @@ class ScheduleRequest(Request):
 class SchedulePauseRequest(Request):
     """`until`: the day from which it goes on by itself; without one, until it is resumed."""
 
-    until: date | None = None
+    until: ExchangeDate | None = None
 
 
 class ScheduleSkipRequest(Request):
     """The day to skip."""
 
-    date: date
+    date: ExchangeDate
 
 
 class PlannedDay(BaseModel):
@@ -57,7 +72,7 @@ class PlannedDay(BaseModel):
 
 
 class PastDay(BaseModel):
-    """What became of a day. `failed`: it was armed, and its run ended without a purchase.
+    """What happened on a day. `failed`: it was armed, and its run ended without a purchase.
 
     `code` and `reason`: why it waits, was skipped or missed.
     """
@@ -86,7 +101,7 @@ class ScheduleAnswer(BaseModel):
 
 
 class ScheduledStrategy(BaseModel):
-    """What a strategy does on a day: `planned`, `paused`, or what became of it."""
+    """What a strategy does on a day: `planned`, `paused`, or what happened."""
 
     strategy_id: int
     symbol: str

@@ -1,6 +1,7 @@
 """Schedules over the API: making, reading, pausing and leaving out days (row N4). The times are judged as by create."""
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from itertools import islice
 from typing import Any
@@ -9,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.base.errors import ApiError, InvalidField
 from api.strategies.rule_facts import StrategyChecks, terms_of
+from api.strategies.schedules import telling
 from api.strategies.schedules.arming import is_bad, plan_of, resumed_at
 from api.strategies.schedules.schedule_rules import SKIPPING, Day, Plan, coming_days, day_of, to_bits, to_names
 from api.strategies.schedules.schemas import (
@@ -64,8 +66,9 @@ class ScheduleService:
         """Make a schedule, or put another in its place; it is active then. What was due before now it leaves alone.
 
         Raises:
-            ApiError: 404; 409 `too_many_schedules`, `broker_not_connected`, `broker_token_expired`.
-            InvalidField: a rule of create is broken by now; `schedule_needs_percent`; a day that has passed.
+            ApiError: 404; 409 `schedule_needs_percent`, `too_many_schedules`, `broker_not_connected`,
+                `broker_token_expired`.
+            InvalidField: a rule of create is broken by now; a day that has passed.
             BrokerError: if the symbol cannot be checked.
         """
         today = self._today()
@@ -75,7 +78,7 @@ class ScheduleService:
         async with tenant_transaction(self._sessions, user_id) as session:
             seen = found(await Strategies(session).get(user_id, strategy_id))
         if seen.stop_share is None:
-            raise schedule_needs_percent("stop_loss_percent")
+            raise schedule_needs_percent()
         market = await self._checks.market(user_id, seen.exchange, seen.tradingsymbol)
         values: dict[str, Any] = {
             "days": to_bits(request.days),
@@ -84,13 +87,14 @@ class ScheduleService:
             "until_date": request.until,
             "skip_dates": sorted(set(request.skip)),
             "active_since": self._now(),
+            "looked_at": self._now(),
             "next_look_at": self._now(),
         }
         async with tenant_transaction(self._sessions, user_id) as session:
             await Strategies(session).lock_count(user_id)
             strategy = await self._locked(session, user_id, strategy_id)
             if strategy.stop_share is None:
-                raise schedule_needs_percent("stop_loss_percent")
+                raise schedule_needs_percent()
             self._checks.check(terms_of(strategy), market)
             schedules = Schedules(session)
             if await schedules.get(user_id, strategy_id) is None and await schedules.count(user_id) >= MOST_SCHEDULES:
@@ -109,13 +113,15 @@ class ScheduleService:
     async def delete(self, user_id: int, strategy_id: int) -> None:
         """Forget the schedule; a run that is open goes on. 404 if there is none."""
         async with tenant_transaction(self._sessions, user_id) as session:
-            await self._locked(session, user_id, strategy_id)
+            strategy = await self._locked(session, user_id, strategy_id)
             if not await Schedules(session).remove(user_id, strategy_id):
                 raise _no_schedule()
+            for day in await ScheduleDays(session).waiting(user_id, strategy_id):
+                await telling.end_waiting(session, strategy, day.session_date, self._now())
             await self._audit(session, "schedule_delete", user_id, strategy_id)
 
     async def pause(self, user_id: int, strategy_id: int, until: date | None) -> ScheduleAnswer:
-        """Start the strategy no more, or not before that day. A run that is open goes on.
+        """Start the strategy no longer by itself, or not before that day. A run that is open goes on.
 
         Raises:
             ApiError: 404; 409 `schedule_ended`.
@@ -188,6 +194,16 @@ class ScheduleService:
             for schedule, strategy in kept
         ]
         known = {(row.strategy_id, row.session_date): (row, run) for row, run in rows}
+        shown = await asyncio.to_thread(self._shown, dates, plans, known, calendar)  # milliseconds, of many schedules
+        return ScheduleOverview(days=shown)
+
+    def _shown(
+        self,
+        dates: Sequence[date],
+        plans: Sequence[tuple[Schedule, Strategy, Plan]],
+        known: Mapping[tuple[int, date], tuple[ScheduleDay, Run | None]],
+        calendar: TradingCalendar,
+    ) -> list[ScheduledDay]:
         shown = []
         for day in dates:
             entries = (
@@ -196,7 +212,7 @@ class ScheduleService:
             )
             strategies = [entry for entry in entries if entry is not None]
             shown.append(ScheduledDay(date=day, closed=_closed(calendar, day), strategies=strategies))
-        return ScheduleOverview(days=shown)
+        return shown
 
     def _entry(
         self, schedule: Schedule, strategy: Strategy, day: Day | None, row: ScheduleDay | None, run: Run | None
@@ -209,7 +225,7 @@ class ScheduleService:
         if row is not None:
             outcome, code, reason = _outcome(row, run), row.code, row.reason
         elif outcome == "planned" and (self._now() >= day.ends_at or day.buy_at <= schedule.active_since):
-            return None  # its time passed before the schedule was there; or it is about to be said what became of it
+            return None  # its time passed before there was the schedule; or the next look says what happened to it
         return ScheduledStrategy(
             strategy_id=strategy.id,
             symbol=instrument_of(strategy).symbol,

@@ -10,6 +10,9 @@ from persistence.database.models.strategies import Strategy
 from persistence.database.repositories.notifications import end_conditions, resolve, tell
 from persistence.mirror.fields import instrument_of
 
+_ASKED_FOR = frozenset({"skipped_by_user", "paused"})
+"""Reasons to leave a day out that the trader has given, or has heard of before."""
+
 
 async def tell_waiting(
     session: AsyncSession, strategy: Strategy, day: Day, code: str, reason: str, at: datetime
@@ -34,11 +37,16 @@ async def tell_missed(session: AsyncSession, strategy: Strategy, day: Day, reaso
 
 
 async def tell_skipped(session: AsyncSession, strategy: Strategy, day: Day, code: str, at: datetime) -> None:
-    """The day is left out on purpose; if the trader has asked for it himself he is not told."""
+    """The day is left out on purpose; if the trader has asked for it himself he does not hear of it."""
     await end_conditions(session, strategy.user_id, [_condition(strategy, day.day)], at)
-    if code != "skipped_by_user":
+    if code not in _ASKED_FOR:
         text = f"{_name(strategy)} does not trade on {day.day:%A, %Y-%m-%d}: {SKIPPING[code]}."
         await _tell(session, strategy, day.day, NoticeKind.SCHEDULE, f"skipped:{code}", text, at)
+
+
+async def end_waiting(session: AsyncSession, strategy: Strategy, day: date, at: datetime) -> None:
+    """The schedule is gone, and with it what the day waited for."""
+    await end_conditions(session, strategy.user_id, [_condition(strategy, day)], at)
 
 
 async def tell_paused(session: AsyncSession, strategy: Strategy, day: date, at: datetime) -> None:

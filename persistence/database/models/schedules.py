@@ -1,4 +1,4 @@
-"""Schedules (row N4): on which days a strategy is started by itself, and what became of each of these days."""
+"""Schedules (row N4): on which days a strategy is started by itself, and what happened to each of these days."""
 
 from datetime import date, datetime
 
@@ -15,7 +15,8 @@ class Schedule(TableModel, table=True):
     """The schedule of a strategy, which has one at most. Dates are days of the exchange.
 
     `special_sessions`: also on days whose hours are not the ordinary ones. `paused_until`: the day from which it goes
-    on by itself. `active_since`: what was due before then is no affair of this schedule. `next_look_at`: when an API
+    on by itself. `active_since`: what was due before then is no affair of this schedule. `looked_at`: each day that was
+    due by then has a row, so that times that are changed later make no day of the past. `next_look_at`: when an API
     process has to look at it again; the process that moves it is the one that looks.
     """
 
@@ -42,13 +43,14 @@ class Schedule(TableModel, table=True):
     pause_reason: str | None = text_field(nullable=True)
     paused_until: date | None = None
     active_since: datetime = instant_field()
+    looked_at: datetime = instant_field()
     next_look_at: datetime = instant_field()
     created_at: datetime = instant_field(now=True)
     updated_at: datetime = instant_field(now=True)
 
 
 class ScheduleDay(TableModel, table=True):
-    """One day of a strategy's schedule. Its primary key makes a strategy start once a day by itself, whoever races.
+    """One day of a strategy's schedule. Its primary key makes a strategy start once a day by itself, also in a race.
 
     It outlives the schedule, so that one that is made again on the same day does not start the strategy a second time.
     `waiting` becomes one of the others and no other becomes `waiting` again. `code` and `reason`: why it waits, was

@@ -12,6 +12,8 @@ from persistence.mirror.mirror import RuntimeMirror
 from tests.integration.api_user import ApiUser
 from tests.kit.fakes.strategy_engine import FakeEngine
 
+pytest_plugins = ["tests.integration.fixtures"]
+
 
 async def stops(trader: ApiUser, strategy_id: int, path: str = "") -> tuple[Any, Any]:
     answer = (await trader.call("GET", f"/strategy/{path}{strategy_id}")).json()

@@ -54,6 +54,7 @@ PLAN = Plan(
     skip=frozenset(),
     in_percent=True,
     active_since=at(MON, time(0)),
+    looked_at=at(MON, time(0)),
     rules=SessionRules(Exchange(), has_derivatives=False, mis_cutoff=time(15, 20)),
     zone=IST,
 )
