@@ -95,6 +95,8 @@ def _parse_price(number: Any) -> Decimal:
 
 
 def _parse_date(text: Any) -> date:
+    if type(text) is date:
+        return text
     if not isinstance(text, str) or not _DATE.fullmatch(text):
         raise ValueError("must be a day such as 2026-12-24")
     try:

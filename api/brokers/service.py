@@ -356,6 +356,7 @@ class BrokerService:
         try:
             async with tenant_transaction(self._sessions, user_id) as session:
                 running = await Runs(session).open_strategies(user_id)
+                await Schedules(session).look_now(user_id, self._now())
         except (DatabaseUnavailable, DatabaseBusy):  # they ask by themselves, some seconds later
             return
         if running:

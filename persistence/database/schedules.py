@@ -42,6 +42,12 @@ class Schedules(Repository):
         changed = update(Schedule).where(*mine).values(values | {"updated_at": func.now()})
         await self._session.execute(changed, execution_options=_UNSYNCHRONIZED)
 
+    async def look_now(self, user_id: int, now: datetime) -> None:
+        """What waits for the broker is looked at by the next sweep: the user has just logged in there."""
+        mine = (col(Schedule.user_id) == user_id, col(Schedule.state) == "active")
+        sooner = update(Schedule).where(*mine, col(Schedule.next_look_at) > now).values(next_look_at=now)
+        await self._session.execute(sooner, execution_options=_UNSYNCHRONIZED)
+
     async def set_look(self, user_id: int, strategy_id: int, values: dict[str, Any]) -> None:
         """As `change`, by the process that has looked at it: for others it is as it was (`updated_at`)."""
         mine = (col(Schedule.strategy_id) == strategy_id, col(Schedule.user_id) == user_id)

@@ -168,6 +168,9 @@ class ScheduleArming:
             if not await Schedules(session).claim(schedule, now + RETRY_EVERY):
                 return
         schedule = await self._resumed(schedule, now)
+        if schedule.restored_at is not None and schedule.restored_at >= schedule.looked_at:
+            async with tenant_transaction(self._sessions, schedule.user_id) as session:
+                await telling.tell_restored(session, strategy, schedule.restored_at, now)
         plan = await plan_of(self._calendars, self._settings, schedule, strategy, broker)
         look = _Look(schedule, strategy, plan, now)
         days: list[Day] = []
@@ -345,6 +348,7 @@ async def plan_of(
         in_percent=strategy.stop_share is not None,
         active_since=schedule.active_since,
         looked_at=schedule.looked_at,
+        restored_at=schedule.restored_at,
         rules=SessionRules(calendar, has_derivatives=False, mis_cutoff=cutoff),
         zone=settings.zone,
     )

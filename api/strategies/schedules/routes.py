@@ -1,5 +1,6 @@
 """`/strategy/{id}/schedule` and `/schedule` (row N4)."""
 
+from enum import Enum
 from typing import Annotated, Protocol
 
 from fastapi import APIRouter, Depends, Query, Response
@@ -20,7 +21,7 @@ from api.users.dependencies import UserId
 
 router = APIRouter()
 
-_OF_ONE = ["strategy"]
+_OF_ONE: list[str | Enum] = ["strategy"]
 _PATH = "/strategy/{strategy_id:id}/schedule"
 
 

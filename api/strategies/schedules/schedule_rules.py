@@ -1,8 +1,8 @@
 """Which days a schedule trades on, and when it does (row N4). Pure: the calendar and the instant are arguments."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta, tzinfo
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Literal
 
 from broker.market.allowed_times import SessionRules
@@ -29,6 +29,7 @@ STREAK = 3
 """How many days in a row may fail or be missed before a schedule pauses itself."""
 
 SKIPPING = {
+    "restored": "TradeActors was restored from a backup after the day had begun, and what happened before is not in it",
     "skipped_by_user": "you have asked to skip this day",
     "paused": "the schedule was paused before its buy time",
     "changed": "the schedule or its times were changed while the day waited",
@@ -49,6 +50,7 @@ class Plan:
     """A schedule with the times of its strategy. `days`: the bits of `DAYS`; `rules`: the calendar and its hours.
 
     `active_since`: what was due before then is not this schedule's. `looked_at`: what was due by then was dealt with.
+    `restored_at`: what was started before then may not be known any longer.
     """
 
     buy_time: time
@@ -61,6 +63,7 @@ class Plan:
     in_percent: bool
     active_since: datetime
     looked_at: datetime
+    restored_at: datetime | None = None
     rules: SessionRules
     zone: tzinfo
 
@@ -93,7 +96,9 @@ def day_of(plan: Plan, day: date) -> Day | None:
     if not plan.days >> day.weekday() & 1 or not plan.rules.calendar.sessions(day):
         return None
     buy_at, sell_at = (datetime.combine(day, at, plan.zone) for at in (plan.buy_time, plan.sell_time))
-    return Day(day, buy_at, sell_at, _skipped(plan, day))
+    found = Day(day, buy_at, sell_at, _skipped(plan, day))
+    restored = plan.restored_at is not None and found.arms_from <= plan.restored_at
+    return replace(found, skipped="restored") if restored and found.skipped != "skipped_by_user" else found
 
 
 def _skipped(plan: Plan, day: date) -> str:
@@ -138,11 +143,13 @@ def coming_days(plan: Plan, now: datetime) -> Iterator[Day]:
 
 def next_look(days: Sequence[Day], coming: Day | None, now: datetime) -> datetime:
     """When the schedule has to be looked at again: `days` wait to be started, `coming` is the first day ahead."""
+    now = now.astimezone(UTC)  # where an hour is an hour also when clocks are put forward
     again = [now + LOOK_EVERY]
     if coming is not None:
         again += [coming.arms_from] if coming.arms_from > now else []
     for day in days:
-        again += [min(now + RETRY_EVERY, day.ends_at) if day.ends_at > now else now]
+        last = day.ends_at - LAST_TRY  # one more try, so that what has mended itself since is not missed
+        again += [min(now + RETRY_EVERY, last if now < last else max(day.ends_at, now))]
     return max(min(again), now + _SHORTEST)
 
 

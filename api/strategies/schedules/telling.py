@@ -4,6 +4,7 @@ from datetime import date, datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from actors.domain.notices import schedule_texts
 from actors.domain.notices.notice import Notice, NoticeKind
 from api.strategies.schedules.schedule_rules import SKIPPING, STREAK, Day
 from persistence.database.models.strategies import Strategy
@@ -18,21 +19,20 @@ async def tell_waiting(
     session: AsyncSession, strategy: Strategy, day: Day, code: str, reason: str, at: datetime
 ) -> None:
     """The strategy could not be started for this day so far."""
-    until = f"{day.ends_at:%H:%M:%S}"
-    text = f"{_name(strategy)} is not armed for {_at(day)}: {_sentence(reason)} It is tried again until {until}."
+    text = schedule_texts.not_armed(_name(strategy), day.buy_at, reason, day.ends_at)
     await _tell(session, strategy, day.day, NoticeKind.WILL_NOT_TRADE, f"waiting:{code}", text, at, lasts=True)
 
 
 async def tell_armed(session: AsyncSession, strategy: Strategy, day: Day, at: datetime) -> None:
     """It was started after all: said only if the trader has heard that it was not."""
-    text = f"{_name(strategy)} is armed for {_at(day)} now."
+    text = schedule_texts.armed_now(_name(strategy), day.buy_at)
     await resolve(session, strategy.user_id, _condition(strategy, day.day), text, at)
 
 
 async def tell_missed(session: AsyncSession, strategy: Strategy, day: Day, reason: str, at: datetime) -> None:
     """Nothing was bought on this day, and nothing will be on another one in its place."""
     await end_conditions(session, strategy.user_id, [_condition(strategy, day.day)], at)
-    text = f"Missed: {_name(strategy)} was not started for {_at(day)}. {_sentence(reason)}"
+    text = schedule_texts.missed(_name(strategy), day.buy_at, reason)
     await _tell(session, strategy, day.day, NoticeKind.WILL_NOT_TRADE, "missed", text, at)
 
 
@@ -40,7 +40,7 @@ async def tell_skipped(session: AsyncSession, strategy: Strategy, day: Day, code
     """The day is left out on purpose; if the trader has asked for it himself he does not hear of it."""
     await end_conditions(session, strategy.user_id, [_condition(strategy, day.day)], at)
     if code not in _ASKED_FOR:
-        text = f"{_name(strategy)} does not trade on {day.day:%A, %Y-%m-%d}: {SKIPPING[code]}."
+        text = schedule_texts.left_out(_name(strategy), day.day, SKIPPING[code])
         await _tell(session, strategy, day.day, NoticeKind.SCHEDULE, f"skipped:{code}", text, at)
 
 
@@ -49,12 +49,15 @@ async def end_waiting(session: AsyncSession, strategy: Strategy, day: date, at: 
     await end_conditions(session, strategy.user_id, [_condition(strategy, day)], at)
 
 
+async def tell_restored(session: AsyncSession, strategy: Strategy, restored_at: datetime, at: datetime) -> None:
+    """The schedule is that of a backup: what the trader has done with it since is lost."""
+    text = schedule_texts.restored(_name(strategy))
+    await _tell(session, strategy, restored_at.date(), NoticeKind.SCHEDULE, f"restored:{restored_at}", text, at)
+
+
 async def tell_paused(session: AsyncSession, strategy: Strategy, day: date, at: datetime) -> None:
     """The schedule has paused itself."""
-    text = (
-        f"{_name(strategy)}: its schedule is paused, since {STREAK} days in a row failed or were missed. "
-        "Resume it when the reason is mended."
-    )
+    text = schedule_texts.paused_itself(_name(strategy), STREAK)
     await _tell(session, strategy, day, NoticeKind.WILL_NOT_TRADE, "paused", text, at)
 
 
@@ -86,11 +89,3 @@ def _condition(strategy: Strategy, day: date) -> str:
 
 def _name(strategy: Strategy) -> str:
     return f"{instrument_of(strategy).symbol} (strategy {strategy.id})"
-
-
-def _at(day: Day) -> str:
-    return f"{day.buy_at:%Y-%m-%d %H:%M:%S}"
-
-
-def _sentence(reason: str) -> str:
-    return f"{reason[:1].upper()}{reason[1:]}".rstrip(".") + "."

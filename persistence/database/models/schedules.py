@@ -16,8 +16,9 @@ class Schedule(TableModel, table=True):
 
     `special_sessions`: also on days whose hours are not the ordinary ones. `paused_until`: the day from which it goes
     on by itself. `active_since`: what was due before then is no affair of this schedule. `looked_at`: each day that was
-    due by then has a row, so that times that are changed later make no day of the past. `next_look_at`: when an API
-    process has to look at it again; the process that moves it is the one that looks.
+    due by then has a row, so that times that are changed later make no day of the past. `restored_at`: a backup was
+    restored then, and what happened on days that had begun is not known. `next_look_at`: when an API process has to
+    look at it again; the process that moves it is the one that looks.
     """
 
     __tablename__ = "schedules"
@@ -44,6 +45,7 @@ class Schedule(TableModel, table=True):
     paused_until: date | None = None
     active_since: datetime = instant_field()
     looked_at: datetime = instant_field()
+    restored_at: datetime | None = instant_field(nullable=True)
     next_look_at: datetime = instant_field()
     created_at: datetime = instant_field(now=True)
     updated_at: datetime = instant_field(now=True)

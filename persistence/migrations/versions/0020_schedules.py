@@ -44,6 +44,7 @@ def _create_schedules() -> None:
         sa.Column("paused_until", sa.Date(), nullable=True),
         sa.Column("active_since", INSTANT, nullable=False),
         sa.Column("looked_at", INSTANT, nullable=False),
+        sa.Column("restored_at", INSTANT, nullable=True),
         sa.Column("next_look_at", INSTANT, nullable=False),
         sa.Column("created_at", INSTANT, nullable=False, server_default=sa.func.now()),
         sa.Column("updated_at", INSTANT, nullable=False, server_default=sa.func.now()),

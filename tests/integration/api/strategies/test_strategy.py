@@ -4,6 +4,7 @@ import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import httpx
@@ -347,8 +348,9 @@ async def test_another_tenants_strategy_does_not_exist(
         if "{strategy_id}" not in path and path not in bodies:
             continue
         for method in operations:
-            fields = {"patch": {"stop_loss": 1.0}, "put": {"days": "every_session"}}.get(method, {})
-            fields = {"date": "2026-12-24"} if path.endswith("/skip") else fields
+            fields: dict[str, Any] = {"patch": {"stop_loss": 1.0}, "put": {"days": "every_session"}}.get(method, {})
+            if path.endswith("/skip"):
+                fields = {"date": "2026-12-24"}
             body = bodies.get(path, fields)
             answer = await stranger.call(method.upper(), path.replace("{strategy_id}", str(strategy_id)), **body)
             assert (answer.status_code, answer.json()["code"]) == (404, "strategy_not_found"), (method, path)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -121,6 +122,7 @@ def test_a_waiting_day_is_tried_again_and_looked_at_when_its_time_is_over() -> N
     early, late = at(MON, time(9)), at(MON, time(9, 19, 50))
     assert next_look([monday], None, early) == early + RETRY_EVERY
     assert next_look([monday], None, late) == monday.ends_at
+    assert next_look([monday], None, at(MON, time(9, 19, 30))) == at(MON, time(9, 19, 50)), "one more try"
     assert next_look([], monday, at(MON, time(8, 38))) == monday.arms_from
     assert next_look([], monday, at(MON, time(8))) == at(MON, time(8)) + LOOK_EVERY
 
@@ -146,3 +148,37 @@ def test_names_and_bits_of_days_are_inverse(days: int) -> None:
 )
 def test_three_bad_days_in_a_row_are_a_streak(bad: list[bool], streak: bool) -> None:
     assert is_streak(bad) is streak
+
+
+def test_times_that_are_changed_later_make_no_day_of_the_past() -> None:
+    looked = replace(PLAN, looked_at=at(TUE, time(8)), buy_time=time(13))
+    assert days_at_hand(looked, at(TUE, time(8, 30))) == []
+    assert [day.day for day in days_at_hand(replace(looked, looked_at=at(MON, time(8))), at(TUE, time(8, 30)))] == [MON]
+
+
+def test_after_a_restore_nothing_is_started_on_a_day_that_had_begun() -> None:
+    restored = replace(PLAN, restored_at=at(TUE, time(8, 50)))
+    skipped = {day: found.skipped for day in (MON, TUE, FRI) if (found := day_of(restored, day))}
+    assert skipped == {MON: "restored", TUE: "restored", FRI: ""}
+    early = day_of(replace(PLAN, restored_at=at(TUE, time(8, 39))), TUE)
+    assert early is not None
+    assert early.skipped == ""
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Europe/London", "Pacific/Auckland"])
+@given(moment=st.datetimes(datetime(2026, 10, 20), datetime(2026, 11, 27)))  # noqa: DTZ001 - of India
+def test_the_clock_of_the_machine_may_be_of_any_zone_and_change_with_the_season(zone: str, moment: datetime) -> None:
+    october = replace(PLAN, active_since=at(date(2026, 10, 19), time(0)), looked_at=at(date(2026, 10, 19), time(0)))
+    here, there = moment.replace(tzinfo=IST), moment.replace(tzinfo=IST).astimezone(ZoneInfo(zone))
+    assert days_at_hand(october, here) == days_at_hand(october, there)
+    assert next(coming_days(october, here), None) == next(coming_days(october, there), None)
+    assert next_look([], next(coming_days(october, here), None), here) == next_look(
+        [], next(coming_days(october, there), None), there
+    )
+
+
+def test_a_sunday_has_nothing_at_hand_and_monday_comes_next() -> None:
+    plan = replace(PLAN, active_since=at(SUN, time(0)), looked_at=at(SUN, time(0)))
+    assert days_at_hand(plan, at(SUN, time(12))) == []
+    assert next(coming_days(plan, at(SUN, time(12)))).day == SUN + timedelta(days=1)
+    assert list(coming_days(replace(plan, days=to_bits(["sun"])), at(SUN, time(12)))) == []
