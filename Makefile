@@ -7,7 +7,11 @@ UV_COMPILE := uv pip compile pyproject.toml - --universal --python-version 3.11 
 
 PYTHONS := 3.11 3.12 3.13 3.14
 
+<<<<<<< HEAD
 .PHONY: platforms floods fuzz cluster scale outside guards help demo up test chaos mutations teeth bench lint types imports openapi format lock audit clean
+=======
+.PHONY: platforms floods neighbours cluster scale outside guards help demo up test chaos mutations teeth bench lint types imports openapi format lock audit clean
+>>>>>>> 9a5ccf9
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -39,6 +43,9 @@ guards: $(VENV)/.dev ## Who dies, or what happens, in the instant of a touch; wr
 
 floods: $(VENV)/.dev ## One user asks for all that his limits allow, another presses STOP: compares times, wants a quiet machine
 	@$(BIN)/pytest -p no:cacheprovider tests/floods
+
+neighbours: $(VENV)/.dev ## One tenant does the worst that his limits allow, another trades; writes docs/neighbours-report.md (ten minutes)
+	@$(BIN)/python -m tests.neighbours.run --report docs/neighbours-report.md $(NEIGHBOURS_ARGS)
 
 mutations: $(VENV)/.dev ## Take the mechanisms of the order protocol away one by one: the chaos suite must notice
 	@$(BIN)/python -m tests.chaos.mutation_run
