@@ -135,8 +135,8 @@ class LifecycleService:
         """
         async with tenant_transaction(self._reserved, user_id) as session:
             strategy = found(await Strategies(session).get(user_id, strategy_id))
-            if pause_schedule:
-                await Schedules(session).pause(user_id, "by_user", strategy_id=strategy_id)
+            if pause_schedule and await Schedules(session).pause(user_id, "by_user", strategy_id=strategy_id):
+                await AuditLog(session).add("schedule_pause", user_id=user_id, subject=str(strategy_id))
             run = await Runs(session).open_of(user_id, strategy_id)
             if run is not None:
                 await AuditLog(session).add(

@@ -47,7 +47,7 @@ log = structlog.stdlib.get_logger(__name__)
 SWEEP_S = 5.0
 """How often an API process asks which schedules have to be looked at."""
 
-_AT_ONCE = 4
+_AT_ONCE = 8
 """How many strategies are started at the same time, so that other STARTs have their turn."""
 
 _MOST = 500
@@ -134,27 +134,37 @@ class ScheduleArming:
     ) -> None:
         self._settings, self._sessions, self._lifecycle = settings, sessions, lifecycle
         self._calendars, self._now = calendars, now
+        self._places = asyncio.Semaphore(_AT_ONCE)
+        self._looking: set[int] = set()
 
     async def keep_arming(self, every_s: float = SWEEP_S) -> None:
-        """Sweep until cancelled."""
-        while True:
-            try:
-                await self.sweep()
-            except PersistenceError as error:  # the next sweep says what was missed meanwhile
-                log.warning("schedules_not_looked_at", error=type(error).__name__, reason=str(error))
-            except Exception:  # whatever broke one sweep must not end all later ones
-                log.exception("schedule_sweep_broke")
-            await asyncio.sleep(every_s)
+        """Sweep until cancelled. No sweep waits for the one before: a broker may keep some users waiting, not all."""
+        async with asyncio.TaskGroup() as sweeps:
+            while True:
+                sweeps.create_task(self._sweep_whatever_comes())
+                await asyncio.sleep(every_s)
+
+    async def _sweep_whatever_comes(self) -> None:
+        try:
+            await self.sweep()
+        except PersistenceError as error:  # the next sweep says what was missed meanwhile
+            log.warning("schedules_not_looked_at", error=type(error).__name__, reason=str(error))
+        except Exception:  # whatever broke one sweep must not end all later ones
+            log.exception("schedule_sweep_broke")
 
     async def sweep(self) -> int:
-        """Look at all schedules that are due; how many there were."""
+        """Look at all schedules that are due and that this process does not look at already; how many there were."""
         async with transaction(self._sessions) as session:
-            due = await Schedules(session).due(self._now(), _MOST)
-        places = asyncio.Semaphore(_AT_ONCE)
+            found = await Schedules(session).due(self._now(), _MOST)
+        due = [seen for seen in found if seen[0].strategy_id not in self._looking]
+        self._looking |= {schedule.strategy_id for schedule, _, _ in due}
 
         async def look(schedule: Schedule, strategy: Strategy, broker: str | None) -> None:
-            async with places:
-                await self._look_at(schedule, strategy, broker)
+            try:
+                async with self._places:
+                    await self._look_at(schedule, strategy, broker)
+            finally:
+                self._looking.discard(schedule.strategy_id)
 
         results = await asyncio.gather(*(look(*seen) for seen in due), return_exceptions=True)
         for (schedule, _, _), result in zip(due, results, strict=True):

@@ -16,6 +16,7 @@ from tests.integration.schedule_bench import (
     every_session,
     moment,
 )
+from tests.kit.fakes.strategy_engine import FakeEngine
 from tests.kit.paper import PaperExchange
 
 pytest_plugins = ["tests.integration.fixtures", "tests.integration.schedule_bench"]
@@ -146,3 +147,16 @@ async def test_a_process_that_dies_while_it_looks_leaves_the_day_to_another(benc
     bench.clock.now = moment(MON, 8, 41, 31)
     await bench.another.sweep()
     assert await bench.days(strategy_id) == [(MON, "armed", "")]
+
+
+async def test_with_the_engine_away_the_day_is_armed_and_its_run_is_brought_up_later(
+    bench: Bench, engine: FakeEngine
+) -> None:
+    strategy_id = await bench.scheduled()
+    engine.up = False
+    await bench.at(MON, 8, 41)
+    engine.up = True
+    assert await bench.days(strategy_id) == [(MON, "armed", "")]
+    (run,) = await bench.runs(strategy_id)
+    assert run.ended_at is None, "the recovery sweep finds it"
+    assert await bench.told(strategy_id) == []
