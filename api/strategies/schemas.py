@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
@@ -53,6 +53,15 @@ class StopRequest(StrategyIdRequest):
     pause_schedule: bool = Field(default=False, strict=True)
 
 
+def _of_a_patch(schema: dict[str, Any]) -> None:
+    """At least one field, and none is null: None is only what stands for a field that was left out."""
+    schema["minProperties"] = 1
+    for field in schema["properties"].values():
+        if "anyOf" in field:
+            field.update(next(choice for choice in field.pop("anyOf") if choice.get("type") != "null"))
+            field.pop("default", None)
+
+
 class StrategyPatchRequest(Request):
     """What to change; at least one field. While the strategy runs, only its stop-loss can be moved.
 
@@ -60,7 +69,7 @@ class StrategyPatchRequest(Request):
     to where it sells at once: at or above the market price.
     """
 
-    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+    model_config = ConfigDict(json_schema_extra=_of_a_patch)
 
     buy_time: TimeOfDay | None = None
     sell_time: TimeOfDay | None = None
@@ -74,6 +83,13 @@ class StrategyPatchRequest(Request):
     @classmethod
     def _one_stop(cls, stop_loss: Decimal | None, info: ValidationInfo) -> Decimal | None:
         return _not_both(stop_loss, info)
+
+    @field_validator("buy_time", "sell_time", "stop_loss", "stop_loss_percent", "quantity", "product", mode="before")
+    @classmethod
+    def _not_null(cls, value: object) -> object:
+        if value is None:  # it could mean "none", as of a stop-loss, and an answer of 200 would look like it
+            raise ValueError("must not be null: leave it out to keep it as it is")
+        return value
 
     @model_validator(mode="after")
     def _something(self) -> "StrategyPatchRequest":
