@@ -9,6 +9,7 @@ from api.strategies.schedules.schemas import ScheduleRequest
 from persistence.database.engine import transaction
 from persistence.database.models.schedules import Schedule
 from persistence.database.schedules import Schedules
+from persistence.mirror.mirror import RuntimeMirror, open_redis
 from tests.integration.schedule_bench import (
     MON,
     TUE,
@@ -22,22 +23,31 @@ from tests.kit.paper import PaperExchange
 pytest_plugins = ["tests.integration.fixtures", "tests.integration.schedule_bench"]
 
 
-async def test_a_broker_that_is_away_is_waited_for_and_said_ten_minutes_before_the_buy(
+async def test_a_broker_that_does_not_answer_prevents_nothing_as_with_a_start_by_hand(
     bench: Bench, paper: PaperExchange
 ) -> None:
     strategy_id = await bench.scheduled()
     paper.control.outage(on=True)
     try:
         await bench.at(MON, 8, 41)
-        assert await bench.days(strategy_id) == [(MON, "waiting", "broker_unreachable")]
-        assert await bench.told(strategy_id) == [], "it may mend itself"
-        await bench.at(MON, 9, 11)
-        (text,) = await bench.told(strategy_id)
-        assert "is not armed for" in text
     finally:
         paper.control.outage(on=False)
-    await bench.at(MON, 9, 12)
     assert await bench.days(strategy_id) == [(MON, "armed", "")]
+
+
+async def test_what_may_mend_itself_is_said_ten_minutes_before_the_buy(bench: Bench) -> None:
+    strategy_id = await bench.scheduled()
+    nowhere = open_redis("redis://127.0.0.1:1")
+    without_redis = bench.process(RuntimeMirror(nowhere, default_broker="paper"))
+    for hour, minute, heard in ((8, 41, 0), (9, 9, 0), (9, 11, 1), (9, 13, 1)):
+        bench.clock.now = moment(MON, hour, minute)
+        await without_redis.sweep()
+        assert await bench.days(strategy_id) == [(MON, "waiting", "redis_unavailable")]
+        assert len(await bench.told(strategy_id)) == heard
+    await nowhere.aclose()
+    await bench.at(MON, 9, 15)
+    assert await bench.days(strategy_id) == [(MON, "armed", "")]
+    assert (await bench.told(strategy_id))[1:] == [f"INFY (strategy {strategy_id}) is armed for {MON} 09:20:00 now."]
 
 
 async def test_a_login_is_followed_by_a_look_at_once(bench: Bench, paper: PaperExchange) -> None:
@@ -84,7 +94,6 @@ async def test_hours_that_are_changed_after_arming_end_the_run_before_it_buys(be
     assert await bench.days(strategy_id) == [(MON, "skipped", "hours")]
     (run,) = await bench.runs(strategy_id)
     assert run.ended_at is not None
-    assert run.position == "none"
 
 
 async def test_times_that_are_edited_make_no_missed_day_of_the_past(bench: Bench) -> None:

@@ -343,15 +343,17 @@ async def test_another_tenants_strategy_does_not_exist(
     strategy_id = await trader.started()
     stranger = await ApiUser.register(client)
     bodies = {"/strategy/start": {"strategy_id": strategy_id}, "/strategy/stop": {"strategy_id": strategy_id}}
+    fields: dict[str, dict[str, Any]] = {
+        "patch": {"stop_loss": 1.0},
+        "put": {"days": "every_session"},
+        "skip": {"date": "2026-12-24"},
+    }
     tried = 0
     for path, operations in app.openapi()["paths"].items():
         if "{strategy_id}" not in path and path not in bodies:
             continue
         for method in operations:
-            fields: dict[str, Any] = {"patch": {"stop_loss": 1.0}, "put": {"days": "every_session"}}.get(method, {})
-            if path.endswith("/skip"):
-                fields = {"date": "2026-12-24"}
-            body = bodies.get(path, fields)
+            body = bodies.get(path, fields.get("skip" if path.endswith("/skip") else method, {}))
             answer = await stranger.call(method.upper(), path.replace("{strategy_id}", str(strategy_id)), **body)
             assert (answer.status_code, answer.json()["code"]) == (404, "strategy_not_found"), (method, path)
             tried += 1
