@@ -96,10 +96,13 @@ def create_app(
             pursuit = asyncio.create_task(resources.pursuit.keep_pursuing(), name="pursuit of panics")
             sending = asyncio.create_task(resources.sender.run(), name="sender of notices")
             arming = asyncio.create_task(resources.arming.keep_arming(), name="arming of schedules")
+            beside = [sweep, records, pursuit, sending, arming]
+            if resources.poller is not None:
+                beside.append(asyncio.create_task(resources.poller.run(), name="poller of Telegram"))
             try:
                 yield
             finally:
-                await end(sweep, records, pursuit, sending, arming)
+                await end(*beside)
 
     app = application = Application(
         metrics=metrics,

@@ -19,8 +19,11 @@ from api.events.reader import EventReader
 from api.events.streams import EventsService
 from api.notifications.channels import ChannelService
 from api.notifications.sending.sender import Sender
-from api.notifications.sending.ways import open_ways, push_key_of
+from api.notifications.sending.ways import bot_of, open_ways, push_key_of
 from api.notifications.service import InboxService
+from api.notifications.telegram.commands import Commands
+from api.notifications.telegram.connecting import ChatConnections
+from api.notifications.telegram.poller import TelegramPoller
 from api.strategies.held_and_closed import WordService
 from api.strategies.panic.marks import EntryMarks
 from api.strategies.panic.pursuit import PanicPursuit
@@ -92,6 +95,9 @@ class Resources:
     channels: ChannelService
     sender: Sender
     push_key: str
+    chats: ChatConnections
+    poller: TelegramPoller | None
+    """None: there is no bot."""
 
 
 @asynccontextmanager
@@ -150,8 +156,9 @@ async def open_resources(settings: Settings, engine: StrategyEngine | None) -> A
         log.info("places", **asdict(capacity))
         checks = StrategyChecks(settings, brokers, lookups, calendars, utc_now)
         stream = EventStream(redis)
-        reader = EventReader(sessions, mirror, stream, utc_now, settings.zone)
-        events = EventsService(reader, stream, logins.is_live, utc_now)
+        events = EventsService(
+            EventReader(sessions, mirror, stream, utc_now, settings.zone), stream, logins.is_live, utc_now
+        )
         stack.push_async_callback(events.close)
         events.start()
         lifecycle = LifecycleService(settings, capacity, sessions, reserved, mirror, engine, checks, utc_now)
@@ -159,6 +166,10 @@ async def open_resources(settings: Settings, engine: StrategyEngine | None) -> A
         schedules = ScheduleService(settings, sessions, reserved, checks, calendars, utc_now)
         pursuit = PanicPursuit(reserved, marks, engine, schedules.pause_all)
         ways = await stack.enter_async_context(open_ways(settings, utc_now))
+        browser_logins = BrowserLogins(settings, sessions, brokers, redis, utc_now)
+        panic = PanicService(reserved, marks, engine, pursuit, settings.zone)
+        bot = bot_of(ways)
+        chats = ChatConnections(sessions, secret_box, bot, redis, utc_now)
         yield Resources(
             settings=settings,
             capacity=capacity,
@@ -180,7 +191,7 @@ async def open_resources(settings: Settings, engine: StrategyEngine | None) -> A
             ),
             users=UserService(sessions, mirror, check, logins, utc_now),
             brokers=brokers,
-            browser_logins=BrowserLogins(settings, sessions, brokers, redis, utc_now),
+            browser_logins=browser_logins,
             lookups=lookups,
             calendars=calendars,
             strategies=StrategyService(sessions, mirror, engine, checks),
@@ -190,12 +201,16 @@ async def open_resources(settings: Settings, engine: StrategyEngine | None) -> A
             schedules=schedules,
             arming=ScheduleArming(settings, sessions, lifecycle, calendars, utc_now),
             events=events,
-            panic=PanicService(reserved, marks, engine, pursuit, settings.zone),
+            panic=panic,
             pursuit=pursuit,
             inbox=InboxService(sessions),
             channels=ChannelService(sessions, secret_box, ways, redis, utc_now),
             sender=Sender(sessions, secret_box, ways, settings.zone),
             push_key=push_key_of(ways),
+            chats=chats,
+            poller=TelegramPoller(sessions, bot, Commands(sessions, chats, lifecycle, panic, browser_logins, utc_now))
+            if bot is not None
+            else None,
         )
 
 

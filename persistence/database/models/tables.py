@@ -15,6 +15,12 @@ from persistence.database.models.panics import Panic
 from persistence.database.models.runs import Intent, Run
 from persistence.database.models.schedules import Schedule, ScheduleDay
 from persistence.database.models.strategies import Strategy
+from persistence.database.models.telegram import (
+    TelegramCode,
+    TelegramConfirmation,
+    TelegramPoller,
+    TelegramUpdate,
+)
 from persistence.database.models.users import Invitation, Login, RefreshToken, User
 
 TABLES: tuple[type[TableModel], ...] = (
@@ -37,6 +43,10 @@ TABLES: tuple[type[TableModel], ...] = (
     NotificationDelivery,
     Schedule,
     ScheduleDay,
+    TelegramCode,
+    TelegramConfirmation,
+    TelegramPoller,
+    TelegramUpdate,
 )
 
 METADATA = TableModel.metadata

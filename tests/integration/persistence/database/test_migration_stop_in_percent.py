@@ -1,4 +1,4 @@
-"""Migration 0019 on a database that is in use: each strategy keeps its rupees, and one without a stop is refused."""
+"""Migration 0020 on a database that is in use: each strategy keeps its rupees, and one without a stop is refused."""
 
 import pytest
 from alembic import command
@@ -8,7 +8,7 @@ from sqlalchemy.exc import IntegrityError
 from tests.integration.persistence.database.new_database import database_of_before
 from tests.integration.persistence.database.test_log_partitions import OLD_ROWS
 
-BEFORE, REVISION = "0018", "0019"
+BEFORE, REVISION = "0019", "0020"
 LEVELS = text("SELECT id, stop_loss_paise FROM strategies ORDER BY id")
 SHARE = "UPDATE {table} SET stop_share = 200, stop_loss_paise = 0"
 
