@@ -35,6 +35,7 @@ TENANT_TABLES = (
     "notification_preferences",
     "notification_channels",
     "notification_deliveries",
+    "schedules", "schedule_days",
 )  # fmt: skip
 OWN = {"users": "id = :me", "intents": "run_id IN (SELECT id FROM runs WHERE user_id = :me)"}
 """How the rows of a user are found, where it is not by `user_id`."""
@@ -53,10 +54,12 @@ WRITABLE = {
     "notifications": "read_at = now(), handed_over_at = now()",
     "notification_channels": "last_failure = ''",
     "notification_preferences": "amounts = true",
+    "schedules": "days = 1",
+    "schedule_days": "code = 'test'",
 }
 DELETABLE = (
     "refresh_tokens", "broker_accounts", "broker_login_codes", "strategies", "kept_answers", "notifications",
-    "notification_preferences", "notification_channels", "notification_deliveries",
+    "notification_preferences", "notification_channels", "notification_deliveries", "schedules",
 )  # fmt: skip
 NEW_ROWS = {
     "logins": "(id, user_id, started_at) VALUES (gen_random_uuid(), :user, now())",
@@ -82,6 +85,9 @@ NEW_ROWS = {
     "VALUES (:user, 'email', 'x', '', 'x', sha256(random()::text::bytea), 'unverified')",
     "notification_deliveries": "(user_id, notification_id, channel_id, silent, due_at) VALUES (:user, "
     "(SELECT max(id) FROM notifications), (SELECT max(id) FROM notification_channels), false, now())",
+    "schedules": "(strategy_id, user_id, days, special_sessions, from_date, active_since, looked_at, next_look_at) "
+    "VALUES (:strategy, :user, 127, false, current_date, now(), now(), now())",
+    "schedule_days": "(strategy_id, user_id, session_date) VALUES (:strategy, :user, current_date)",
 }
 
 
@@ -122,6 +128,8 @@ async def tenant_with_everything(sessions: Sessions) -> Run:
             f"INSERT INTO notification_preferences {NEW_ROWS['notification_preferences']}",
             f"INSERT INTO notification_channels {NEW_ROWS['notification_channels']}",
             f"INSERT INTO notification_deliveries {NEW_ROWS['notification_deliveries']}",
+            f"INSERT INTO schedules {NEW_ROWS['schedules']}",
+            f"INSERT INTO schedule_days {NEW_ROWS['schedule_days']}",
         ):
             await session.execute(text(statement), values)
     return run
