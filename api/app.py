@@ -30,6 +30,7 @@ from api.openapi.page import docs_router
 from api.operations import routes as operation_routes
 from api.operations.record_keeping import keep_records
 from api.operations.recovery_sweep import keep_recovering
+from api.readiness import routes as readiness_routes
 from api.reference import routes as reference_routes
 from api.strategies import routes as strategy_routes
 from api.strategies.panic import routes as panic_routes
@@ -90,10 +91,11 @@ def create_app(settings: Settings | None = None, engine: StrategyEngine | None =
             records = asyncio.create_task(keep_records(resources.sessions, kept_for, utc_now), name="record keeping")
             pursuit = asyncio.create_task(resources.pursuit.keep_pursuing(), name="pursuit of panics")
             sending = asyncio.create_task(resources.sender.run(), name="sender of notices")
+            rounds = asyncio.create_task(resources.readiness_rounds.keep_asking(), name="rounds of readiness")
             try:
                 yield
             finally:
-                await end(sweep, records, pursuit, sending)
+                await end(sweep, records, pursuit, sending, rounds)
 
     app = application = Application(
         metrics=metrics,
@@ -118,6 +120,7 @@ def create_app(settings: Settings | None = None, engine: StrategyEngine | None =
         event_routes.router,
         timeline_routes.router,
         reference_routes.router,
+        readiness_routes.router,
         notification_routes.router,
         notification_channel_routes.router,
         notification_channel_routes.push_router,

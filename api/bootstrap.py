@@ -21,6 +21,10 @@ from api.notifications.channels import ChannelService
 from api.notifications.sending.sender import Sender
 from api.notifications.sending.ways import open_ways, push_key_of
 from api.notifications.service import InboxService
+from api.readiness.looking import Looking
+from api.readiness.operator import OperatorChecks
+from api.readiness.rounds import ReadinessRounds
+from api.readiness.service import ReadinessService
 from api.strategies.held_and_closed import WordService
 from api.strategies.panic.marks import EntryMarks
 from api.strategies.panic.pursuit import PanicPursuit
@@ -89,6 +93,8 @@ class Resources:
     channels: ChannelService
     sender: Sender
     push_key: str
+    readiness: ReadinessService
+    readiness_rounds: ReadinessRounds
 
 
 @asynccontextmanager
@@ -154,6 +160,10 @@ async def open_resources(settings: Settings, engine: StrategyEngine | None) -> A
         lifecycle = LifecycleService(settings, capacity, sessions, reserved, mirror, engine, checks, utc_now)
         marks = EntryMarks(reserved, mirror)
         pursuit = PanicPursuit(reserved, marks, engine, pause_schedules)
+        browser_logins = BrowserLogins(settings, sessions, brokers, redis, utc_now)
+        operator = OperatorChecks(settings, sessions, mirror, engine, utc_now)
+        looking = Looking(settings, sessions, mirror, brokers, lookups, checks, operator, utc_now)
+        readiness = ReadinessService(settings, sessions, looking, browser_logins.new_link, utc_now)
         ways = await stack.enter_async_context(open_ways(settings, utc_now))
         yield Resources(
             settings=settings,
@@ -176,7 +186,7 @@ async def open_resources(settings: Settings, engine: StrategyEngine | None) -> A
             ),
             users=UserService(sessions, mirror, check, logins, utc_now),
             brokers=brokers,
-            browser_logins=BrowserLogins(settings, sessions, brokers, redis, utc_now),
+            browser_logins=browser_logins,
             lookups=lookups,
             calendars=calendars,
             strategies=StrategyService(sessions, mirror, engine, checks),
@@ -190,7 +200,22 @@ async def open_resources(settings: Settings, engine: StrategyEngine | None) -> A
             channels=ChannelService(sessions, secret_box, ways, redis, utc_now),
             sender=Sender(sessions, secret_box, ways, settings.zone),
             push_key=push_key_of(ways),
+            readiness=readiness,
+            readiness_rounds=_rounds(settings, sessions, readiness, operator, brokers),
         )
+
+
+def _rounds(
+    settings: Settings,
+    sessions: Sessions,
+    readiness: ReadinessService,
+    operator: OperatorChecks,
+    brokers: BrokerService,
+) -> ReadinessRounds:
+    """Those of this process; a login at the broker begins one at once."""
+    rounds = ReadinessRounds(settings, sessions, readiness, operator, utc_now)
+    brokers.when_connected(rounds.kick)
+    return rounds
 
 
 async def _connect_engine(settings: Settings) -> StrategyEngine:

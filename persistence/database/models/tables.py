@@ -12,6 +12,7 @@ from persistence.database.models.notifications import (
 )
 from persistence.database.models.order_logs import OrderLog
 from persistence.database.models.panics import Panic
+from persistence.database.models.readiness import FoundReadiness, OperatorFault
 from persistence.database.models.runs import Intent, Run
 from persistence.database.models.strategies import Strategy
 from persistence.database.models.users import Invitation, Login, RefreshToken, User
@@ -34,6 +35,8 @@ TABLES: tuple[type[TableModel], ...] = (
     NotificationPreferences,
     NotificationChannel,
     NotificationDelivery,
+    FoundReadiness,
+    OperatorFault,
 )
 
 METADATA = TableModel.metadata
