@@ -31,8 +31,10 @@ BYTES_OF_A_UNIT = 5000
 SNAPSHOT_UNITS = 25
 """What opening a stream of events costs: it may begin with a snapshot of everything that runs."""
 
-LOOKUP_UNITS = {"search_instruments": 3, "market_calendar": 3, "preview_strategy": 3}
-"""What these cost, however short their answer is: the first two are milliseconds of a thread, and a preview asks the
+LOOKUP_UNITS = {
+    "search_instruments": 3, "market_calendar": 3, "preview_strategy": 3, "get_readiness": 3, "refresh_readiness": 3,
+}  # fmt: skip
+"""What these cost, however short their answer is: the first two are milliseconds of a thread, and the others ask the
 broker and the database what a START asks."""
 
 HEAVY_UNITS = 5

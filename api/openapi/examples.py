@@ -6,6 +6,7 @@ The values are those of `docs/api.md`.
 from typing import Any
 
 from api.openapi.notice_examples import NOTICE_EXAMPLES
+from api.openapi.readiness_examples import READINESS_EXAMPLES
 from api.openapi.reference_examples import REFERENCE_EXAMPLES
 
 _LOGIN = {"email": "asha@example.com", "password": "correct horse battery"}
@@ -269,6 +270,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     },
     **REFERENCE_EXAMPLES,
     **NOTICE_EXAMPLES,
+    **READINESS_EXAMPLES,
     "Alive": {"status": "ok"},
     "Readiness": {
         "status": "ready",

@@ -26,6 +26,9 @@ FOR_NO_SINGLE_USER = {
     "brokers/service.py key_versions": "concerns the keys of all users",
     "notifications/channels.py add_push": "takes a browser over from the user who had it before",
     "notifications/sending/sender.py step": "sends the notices of all users",
+    "readiness/rounds.py round": "asks which users' days are due",
+    "readiness/operator.py _clock_is_right": "asks the database's clock",
+    "readiness/operator.py tell_changes": "faults are of the deployment",
     "notifications/sending/sender.py _send": "records what has come of them",
 }
 

@@ -19,7 +19,6 @@ from api.readiness.rounds import ReadinessRounds
 from api.readiness.service import ReadinessService
 from api.strategies.rule_facts import StrategyChecks
 from broker.exchange_time import IST
-from config.settings import Settings
 from persistence.database.engine import transaction
 from persistence.database.models.brokers import BrokerAccount
 from persistence.database.models.runs import Run
@@ -97,9 +96,7 @@ class Desk:
         async with transaction(self.opened.sessions) as session:
             for strategy_id in strategy_ids:
                 run = await session.get_one(Run, await _run_id(session, strategy_id))
-                times = {
-                    name: midnight + _since_midnight(getattr(run, name)) for name in ("buy_at", "sell_at")
-                }
+                times = {name: midnight + _since_midnight(getattr(run, name)) for name in ("buy_at", "sell_at")}
                 changed = update(Run).where(col(Run.id) == run.id).values(times | values)
                 await session.execute(changed)
 
