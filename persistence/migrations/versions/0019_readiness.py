@@ -1,6 +1,6 @@
 """What was last found of each user's trading day, and the faults that the operator has been told of.
 
-Revision ID: 0021
+Revision ID: 0019
 Revises: 0018
 Create Date: 2027-01-19
 """
@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0021"
+revision = "0019"
 down_revision = "0018"
 branch_labels = None
 depends_on = None
