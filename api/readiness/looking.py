@@ -6,7 +6,7 @@ known, and is not asked again.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -94,6 +94,14 @@ class Looking:
         """The session that goes on or comes today, at the user's exchange. No broker is asked."""
         calendar = await self._checks.calendar_of(await self.broker_of(user_id))
         return session_of_today(calendar, self._now(), self._settings.zone)
+
+    async def has_changed(self, user_id: int, since: datetime, known: Collection[int]) -> bool:
+        """Whether the user has logged in at the broker, or started a strategy of today, since then."""
+        account = await self._brokers.account(user_id)
+        async with tenant_transaction(self._sessions, user_id) as session:
+            day = await what_is_to_trade(session, user_id, self._now(), self._settings.zone)
+        started = {trade.strategy.id for trade in day.waiting}
+        return (account is not None and account.connected_at > since) or not started <= set(known)
 
     async def facts(self, user_id: int, *, whole: bool = True) -> Facts:
         """Everything about the user's day; without `whole`, only the login is asked about.

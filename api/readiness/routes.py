@@ -27,7 +27,7 @@ async def get_readiness(user_id: UserId, opened: Opened) -> ReadinessAnswer:
     """Whether your strategies will trade today, as it was last found; `as_of` says when that was.
 
     It is looked at before the session, before each BUY and after a login at the broker; if nothing of today was found
-    yet, at once."""
+    since the last login or START, at once."""
     return await opened.readiness.last_found(user_id)
 
 

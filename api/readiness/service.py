@@ -23,7 +23,6 @@ from persistence.database.engine import Sessions, tenant_transaction
 from persistence.database.models.readiness import FoundReadiness
 from persistence.database.readiness import ReadinessRows, found_values
 from persistence.database.repositories.notifications import end_conditions, resolve, tell
-from persistence.errors import PersistenceError
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -55,13 +54,18 @@ class ReadinessService:
         self._looking, self._new_link, self._now = looking, new_link, now
 
     async def last_found(self, user_id: int) -> ReadinessAnswer:
-        """What was last found of today; where nothing was, or there is no session any more, what is so now."""
+        """What was last found of today.
+
+        What is so now, where nothing was found since the user's last login or START, or there is no session any more.
+        """
         stored = await self._stored(user_id)
         if await self._looking.session_of(user_id) is None:
             return self._answer(await self._looking.facts(user_id))  # asks no broker
-        today = self._now().astimezone(self._settings.zone).date()
-        if stored is not None and stored.body is not None and stored.day == today:
-            return ReadinessAnswer.model_validate(stored.body)
+        if stored is not None and stored.body is not None and stored.found_at is not None:
+            found = ReadinessAnswer.model_validate(stored.body)
+            known = {row.strategy_id for row in found.strategies}
+            if self._is_of_today(stored) and not await self._looking.has_changed(user_id, stored.found_at, known):
+                return found
         return await self._look_now(user_id, stored)
 
     async def refresh(self, user_id: int) -> ReadinessAnswer:
@@ -81,24 +85,12 @@ class ReadinessService:
         """
         async with tenant_transaction(self._sessions, user_id) as session:
             lease = await ReadinessRows(session).lease(user_id, seen)
-        if lease is None:
-            return None
-        try:
-            return await self._look(user_id, lease, whole=whole)
-        except BaseException:
-            await self._give_up(user_id, lease)
-            raise
+        # A look that fails keeps its lease, so that nobody asks the broker the same again at once.
+        return None if lease is None else await self._look(user_id, lease, whole=whole)
 
     async def calendar_of(self, broker: str | None) -> TradingCalendar:
         """See `StrategyChecks.calendar_of`."""
         return await self._looking.calendar_of(broker)
-
-    async def _give_up(self, user_id: int, lease: datetime) -> None:
-        try:
-            async with tenant_transaction(self._sessions, user_id) as session:
-                await ReadinessRows(session).give_up(user_id, lease)
-        except PersistenceError as error:  # the lease ends by itself
-            log.warning("readiness_lease_kept", user_id=user_id, error=type(error).__name__)
 
     async def _look(self, user_id: int, lease: datetime, *, whole: bool) -> ReadinessAnswer:
         facts = await self._looking.facts(user_id, whole=whole)
@@ -137,6 +129,9 @@ class ReadinessService:
         if again is not None and again.body is not None:
             return ReadinessAnswer.model_validate(again.body)
         return self._answer(await self._looking.facts(user_id))
+
+    def _is_of_today(self, stored: FoundReadiness) -> bool:
+        return stored.day == self._now().astimezone(self._settings.zone).date()
 
     def _is_fresh(self, found_at: datetime | None) -> bool:
         return found_at is not None and timedelta(0) <= self._now() - found_at < REFRESH_EVERY

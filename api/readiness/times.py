@@ -2,7 +2,7 @@
 
 On an ordinary day of the exchange, which opens at 09:15: at 07:35, 08:45 and 09:08, ten minutes before each BUY, and
 five minutes before it if something was not well. A session of other hours moves the first three with its opening; where
-an exchange never closes, they are counted from the first BUY.
+an exchange never closes, they are counted from the first BUY that still waits.
 """
 
 from collections.abc import Iterator, Sequence

@@ -59,15 +59,8 @@ class ReadinessRows(Repository):
 
     async def put(self, user_id: int, lease: datetime, found: Mapping[str, Any]) -> bool:
         """Keep what was found under a lease; False if the lease has become another's meanwhile."""
-        return await self._under(user_id, lease, found)
-
-    async def give_up(self, user_id: int, lease: datetime) -> None:
-        """Nothing was found: another process may look at once."""
-        await self._under(user_id, lease, {})
-
-    async def _under(self, user_id: int, lease: datetime, values: Mapping[str, Any]) -> bool:
         mine = (col(FoundReadiness.user_id) == user_id, col(FoundReadiness.leased_until) == lease)
-        kept = update(FoundReadiness).where(*mine).values({**values, "leased_until": None})
+        kept = update(FoundReadiness).where(*mine).values({**found, "leased_until": None})
         written = kept.returning(col(FoundReadiness.user_id))
         return await self._session.scalar(written, execution_options=_UNSYNCHRONIZED) is not None
 

@@ -76,7 +76,9 @@ class Desk:
         )
         service = ReadinessService(settings, opened.sessions, looking, opened.browser_logins.new_link, clock)
         rounds = ReadinessRounds(settings, opened.sessions, service, operator, clock)
-        user_id = int((await user.call("GET", "/auth/validate")).json()["user_id"])
+        answer = await user.call("GET", "/auth/validate")
+        assert answer.status_code == 200, answer.text
+        user_id = int(answer.json()["user_id"])
         return cls(user, user_id, opened, buy_at, clock, service, rounds, operator)
 
     async def second(self, app: FastAPI) -> "Desk":

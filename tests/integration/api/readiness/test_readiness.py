@@ -10,6 +10,7 @@ from tests.kit.fakes.strategy_engine import FakeEngine
 from tests.kit.paper import PaperExchange
 
 pytest_plugins = ["tests.integration.fixtures"]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SUNDAY = 6
 

@@ -3,11 +3,12 @@
 import asyncio
 from datetime import timedelta
 
+import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr
 
 from api.readiness.operator import FAULTS
-from persistence.database.engine import Sessions, transaction
+from persistence.database.engine import transaction
 from persistence.database.readiness import OperatorFaults
 from tests.integration.api.readiness.desk import Desk, day_of_its_own
 from tests.integration.api_user import ApiUser
@@ -16,6 +17,7 @@ from tests.kit.fakes.strategy_engine import FakeEngine
 from tests.kit.paper import PaperExchange
 
 pytest_plugins = ["tests.integration.fixtures"]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 async def test_a_login_that_is_missing_is_said_once_then_aloud_and_its_end_is_said(
@@ -49,7 +51,6 @@ async def test_ten_minutes_before_a_buy_that_will_not_happen_it_is_said_aloud(
     assert await desk.round(minutes=7) == await desk.round(minutes=5) == []
     await desk.set_runs([first], position="bought")
     paper.control.expire_token(trader.paper.user_id)
-    assert await desk.round(minutes=-49.9) == []
     desk.clock.at = desk.buy_at + timedelta(minutes=50)
     await desk.rounds.round()
     (heard,) = await desk.heard()
@@ -81,9 +82,9 @@ async def test_a_session_that_was_cancelled_is_said(app: FastAPI, trader: ApiUse
 
 
 async def test_the_operator_hears_once_that_a_part_is_down_and_once_that_it_is_back(
-    app: FastAPI, trader: ApiUser, sessions: Sessions
+    app: FastAPI, trader: ApiUser
 ) -> None:
-    async with transaction(sessions) as session:
+    async with transaction(app.state.resources.sessions) as session:
         for code in FAULTS:
             await OperatorFaults(session).end(code)
     engine = FakeEngine(up=False)
