@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import AsyncIterator
+from typing import Literal
 
 import httpx
 import pytest
@@ -16,7 +17,7 @@ from tests.integration.api_user import ApiUser
 from tests.kit.fakes.strategy_engine import FakeEngine
 from tests.kit.paper import PaperExchange
 
-LOOP = "module"
+LOOP: Literal["module"] = "module"
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,7 @@
 """What is found of a user's day, and each sentence, on the real database, Valkey and paper exchange (row N3)."""
 
+from datetime import timedelta
+
 import httpx
 import pytest
 from fastapi import FastAPI
@@ -35,6 +37,25 @@ async def test_a_day_on_which_all_is_well(app: FastAPI, trader: ApiUser) -> None
     assert (first["funds_needed"], first["charges_estimate"]) == (3020.0, pytest.approx(16, abs=3))
     assert found["session"]["special"] is False
     assert found["as_of"] == desk.clock.at.isoformat()
+
+
+async def test_a_login_and_a_start_are_seen_without_a_refresh(
+    app: FastAPI, user: ApiUser, paper: PaperExchange
+) -> None:
+    desk = await Desk.of(app, user, day_of_its_own())
+    desk.clock.at = desk.buy_at - timedelta(minutes=20)
+    assert (await desk.service.last_found(desk.user_id)).verdict == "blocked"
+    user.paper = paper.control.new_account()
+    assert (await user.connect()).status_code == 200
+    desk.clock.at += timedelta(seconds=1)
+    await desk.log_in(connected_at=desk.clock.at)
+    desk.clock.at += timedelta(seconds=1)
+    connected = await desk.service.last_found(desk.user_id)
+    assert problems(connected.model_dump(mode="json")) == {"planned": "warn"}
+    (strategy_id,) = await desk.plan()
+    started = await desk.service.last_found(desk.user_id)
+    assert [(row.strategy_id, row.will_trade) for row in started.strategies] == [(strategy_id, True)]
+    assert (await desk.service.last_found(desk.user_id)) == started
 
 
 async def test_funds_are_counted_in_the_order_of_time(app: FastAPI, user: ApiUser, paper: PaperExchange) -> None:
