@@ -40,8 +40,8 @@ def test_the_times_of_an_ordinary_morning() -> None:
 
 def test_a_process_that_was_down_looks_once_and_not_for_each_time_that_it_missed() -> None:
     asked = {"verdict": None, "connected_at": None}
-    assert is_due(clock("09:30"), OPENS, (BUY,), found_at=None, **asked)  # type: ignore[arg-type]
-    assert not is_due(clock("09:31"), OPENS, (BUY,), found_at=clock("09:30"), **asked)  # type: ignore[arg-type]
+    assert is_due(clock("09:30"), OPENS, (BUY,), found_at=None, **asked)
+    assert not is_due(clock("09:31"), OPENS, (BUY,), found_at=clock("09:30"), **asked)
 
 
 def test_a_login_is_looked_at_once() -> None:
