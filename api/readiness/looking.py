@@ -152,7 +152,7 @@ class Looking:
         if account is None:
             return Login.MISSING, ""
         if is_past_its_morning(account, self._now()):
-            return Login.ENDED, ""  # nobody has to be asked
+            return Login.ENDED, ""  # no broker has to be asked
         try:
             await self._lookups.owner_of_token(account)
         except CredentialsRejected:
@@ -219,7 +219,7 @@ class Looking:
     async def _judged(
         self, account: BrokerAccount, plan: PlannedTrade, asked: _Asked, quote: DayQuote | None
     ) -> tuple[tuple[Said, ...], tuple[Said, ...]]:
-        """What a START would refuse at this moment, and what it could not be told."""
+        """What a START would refuse at this moment, and what it could not find out."""
         strategy = plan.strategy
         position = (strategy.exchange, strategy.tradingsymbol, strategy.product)
         try:

@@ -105,7 +105,7 @@ def news(findings: Findings, told: Told, now: datetime, *, opens: datetime, alou
 
 
 def _nothing_left(told: Told) -> News:
-    """No strategy waits any more, so that nothing is in the way of any: nobody has to hear that."""
+    """No strategy waits any more, so that nothing is in the way of any: that is no news."""
     conditions = [*told.late, *filter(None, (told.open_condition,))]
     silent = tuple(Over(condition, "") for condition in conditions)
     return News(replace(told, verdict=None, open_condition=None, late={}), (), silent)

@@ -1,4 +1,4 @@
-"""The parts that all trades need: the operator is told once what is wrong, traders in one sentence (row N3)."""
+"""The parts that all trades need: the operator hears once what is wrong, traders in one sentence (row N3)."""
 
 import asyncio
 import shutil
@@ -41,7 +41,7 @@ FAULTS = {
     "readiness_disk": "Less than 200 MB are free on the disk of DATA_DIR",
     "readiness_feed": "A broker's price stream is down: stop-losses are not decided by it",
 }
-"""What the operator is told, by the alert's code."""
+"""What the operator reads, by the alert's code."""
 
 _SATURDAY = 5
 _BLOCKING = frozenset({"readiness_redis", "readiness_engine"})
@@ -75,7 +75,7 @@ class OperatorChecks:
         """Tell the operator of each fault when it begins and when it ends: one process tells, once.
 
         Raises:
-            PersistenceError: without the database nobody knows what was told; the next time tells it.
+            PersistenceError: without the database no process knows what was said before; the next time says it.
         """
         seen = {fault.code: fault for fault in await self.faults()}
         for code, sentence in FAULTS.items():
@@ -139,7 +139,7 @@ class OperatorChecks:
         return before - CLOCK_DIFFERS <= theirs <= after + CLOCK_DIFFERS
 
     def _has_room(self) -> bool:
-        """True as well where nothing of the stack lives on this machine."""
+        """True as well where nothing of the stack is on this machine."""
         try:
             return shutil.disk_usage(self._settings.data_dir).free >= LEAST_ROOM_BYTES
         except OSError:

@@ -85,7 +85,7 @@ class ReadinessService:
         """
         async with tenant_transaction(self._sessions, user_id) as session:
             lease = await ReadinessRows(session).lease(user_id, seen)
-        # A look that fails keeps its lease, so that nobody asks the broker the same again at once.
+        # A look that fails keeps its lease, so that no process asks the broker the same again at once.
         return None if lease is None else await self._look(user_id, lease, whole=whole)
 
     async def calendar_of(self, broker: str | None) -> TradingCalendar:

@@ -110,7 +110,7 @@ class ReadinessRows(Repository):
 
 
 class OperatorFaults(Repository):
-    """Faults that last, of which the operator is told once, however many processes see them."""
+    """Faults that last, of which the operator hears once, however many processes see them."""
 
     async def begin(self, code: str) -> bool:
         """The fault is there; whether this call is the first to say so."""

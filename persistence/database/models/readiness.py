@@ -1,4 +1,4 @@
-"""What was last found of each user's trading day, and which faults the operator has been told of (row N3)."""
+"""What was last found of each user's trading day, and which faults the operator has heard of (row N3)."""
 
 from datetime import date, datetime
 from typing import Any

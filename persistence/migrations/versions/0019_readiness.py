@@ -1,4 +1,4 @@
-"""What was last found of each user's trading day, and the faults that the operator has been told of.
+"""What was last found of each user's trading day, and the faults that the operator has heard of.
 
 Revision ID: 0019
 Revises: 0018

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from api.readiness.operator import FAULTS
 from persistence.database.engine import transaction
 from persistence.database.readiness import OperatorFaults
-from tests.integration.api.readiness.desk import Desk, day_of_its_own
+from tests.integration.api.readiness.trading_day import TradingDay, day_of_its_own
 from tests.integration.api_user import ApiUser
 from tests.kit.alerts import AlertInbox
 from tests.kit.fakes.strategy_engine import FakeEngine
@@ -24,60 +24,60 @@ async def test_a_login_that_is_missing_is_said_once_then_aloud_and_its_end_is_sa
     app: FastAPI, trader: ApiUser, paper: PaperExchange
 ) -> None:
     assert trader.paper is not None
-    desk = await Desk.of(app, trader, day_of_its_own())
-    (strategy_id,) = await desk.plan()
+    day = await TradingDay.of(app, trader, day_of_its_own())
+    (strategy_id,) = await day.plan()
     paper.control.expire_token(trader.paper.user_id)
-    assert await desk.round(minutes=95) == [], "the first look is silent"
-    assert (await desk.service.last_found(desk.user_id)).verdict == "blocked"
-    (told,) = await desk.round(minutes=29)
+    assert await day.round(minutes=95) == [], "the first look is silent"
+    assert (await day.service.last_found(day.user_id)).verdict == "blocked"
+    (told,) = await day.round(minutes=29)
     assert told.startswith("Will NOT trade today: INFY 09:30. Your login at the broker has ended: log in again.")
-    assert f" Log in here: {desk.opened.settings.public_root}/broker/login?code=" in told
-    assert await desk.round(minutes=28) == await desk.round(minutes=11) == [], "nothing has changed"
-    (aloud,) = await desk.round(minutes=10)
+    assert f" Log in here: {day.opened.settings.public_root}/broker/login?code=" in told
+    assert await day.round(minutes=28) == await day.round(minutes=11) == [], "nothing has changed"
+    (aloud,) = await day.round(minutes=10)
     assert aloud.startswith("Will NOT trade today: INFY 09:30. Your login at the broker has ended: log in again.")
     paper.control.set_token(trader.paper.user_id, trader.paper.access_token)
-    await desk.log_in(connected_at=desk.buy_at - timedelta(minutes=5.5))
-    assert await desk.round(minutes=5.4) == ["Ready: INFY 09:30 will trade today."]
-    assert (await desk.service.last_found(desk.user_id)).strategies[0].strategy_id == strategy_id
+    await day.log_in(connected_at=day.buy_at - timedelta(minutes=5.5))
+    assert await day.round(minutes=5.4) == ["Ready: INFY 09:30 will trade today."]
+    assert (await day.service.last_found(day.user_id)).strategies[0].strategy_id == strategy_id
 
 
 async def test_ten_minutes_before_a_buy_that_will_not_happen_it_is_said_aloud(
     app: FastAPI, trader: ApiUser, paper: PaperExchange
 ) -> None:
     assert trader.paper is not None
-    desk = await Desk.of(app, trader, day_of_its_own())
-    first, _ = await desk.plan({}, {"buy_time": "10:30", "symbol": "TCS", "stop_loss": 3000.0})
-    assert await desk.round(minutes=29) == ["All well: INFY 09:30 and TCS 10:30 will trade today."]
-    assert await desk.round(minutes=7) == await desk.round(minutes=5) == []
-    await desk.set_runs([first], position="bought")
+    day = await TradingDay.of(app, trader, day_of_its_own())
+    first, _ = await day.plan({}, {"buy_time": "10:30", "symbol": "TCS", "stop_loss": 3000.0})
+    assert await day.round(minutes=29) == ["All well: INFY 09:30 and TCS 10:30 will trade today."]
+    assert await day.round(minutes=7) == await day.round(minutes=5) == []
+    await day.set_runs([first], position="bought")
     paper.control.expire_token(trader.paper.user_id)
-    desk.clock.at = desk.buy_at + timedelta(minutes=50)
-    await desk.rounds.round()
-    (heard,) = await desk.heard()
+    day.clock.at = day.buy_at + timedelta(minutes=50)
+    await day.rounds.round()
+    (heard,) = await day.heard()
     assert (heard["kind"], heard["at_risk"], heard["lasts"]) == ("will_not_trade", True, True)
     assert heard["text"].startswith("Will NOT trade today: TCS 10:30. Your login at the broker has ended")
     paper.control.set_token(trader.paper.user_id, trader.paper.access_token)
-    await desk.log_in(connected_at=desk.clock.at + timedelta(seconds=30))
-    assert await desk.round(minutes=-51) == ["TCS 10:30 will trade today after all."]
+    await day.log_in(connected_at=day.clock.at + timedelta(seconds=30))
+    assert await day.round(minutes=-51) == ["TCS 10:30 will trade today after all."]
 
 
 async def test_two_processes_look_once_and_notify_once(app: FastAPI, trader: ApiUser, paper: PaperExchange) -> None:
     assert trader.paper is not None
-    one = await Desk.of(app, trader, day_of_its_own())
+    one = await TradingDay.of(app, trader, day_of_its_own())
     await one.plan()
     paper.control.expire_token(trader.paper.user_id)
     two = await one.second(app)
     one.clock.at = two.clock.at = one.buy_at - timedelta(minutes=29)
-    await asyncio.gather(*(desk.rounds.round() for desk in (one, two) * 3))
+    await asyncio.gather(*(day.rounds.round() for day in (one, two) * 3))
     assert len(await one.heard()) == 1
-    looks = await asyncio.gather(*(desk.service.look(one.user_id, one.clock.at) for desk in (one, two) * 3))
+    looks = await asyncio.gather(*(day.service.look(one.user_id, one.clock.at) for day in (one, two) * 3))
     assert len([look for look in looks if look is not None]) == 1, "one of them has the day, the others leave it"
 
 
 async def test_a_session_that_was_cancelled_is_said(app: FastAPI, trader: ApiUser) -> None:
-    desk = await Desk.of(app, trader, day_of_its_own(6), calendar="XNSE")
-    await desk.plan()
-    (told,) = await desk.round(minutes=29)
+    day = await TradingDay.of(app, trader, day_of_its_own(6), calendar="XNSE")
+    await day.plan()
+    (told,) = await day.round(minutes=29)
     assert told.startswith("Will NOT trade today: INFY 09:30. There is no trade today. The next session is on Monday, ")
 
 
@@ -90,12 +90,12 @@ async def test_the_operator_hears_once_that_a_part_is_down_and_once_that_it_is_b
     engine = FakeEngine(up=False)
     with AlertInbox() as inbox:
         alerts = {"alert_urls": (SecretStr(inbox.url),)}
-        one, two = [await Desk.of(app, trader, day_of_its_own(), engine, **alerts) for _ in range(2)]
-        for desk in (one, two, one):
-            await desk.operator.tell_changes()
+        one, two = [await TradingDay.of(app, trader, day_of_its_own(), engine, **alerts) for _ in range(2)]
+        for day in (one, two, one):
+            await day.operator.tell_changes()
         assert inbox.all_codes == ["readiness_engine"]
         engine.up = True
-        for desk in (one, two):
-            desk.clock.at += timedelta(minutes=1)
-            await desk.operator.tell_changes()
+        for day in (one, two):
+            day.clock.at += timedelta(minutes=1)
+            await day.operator.tell_changes()
         assert inbox.all_codes == ["readiness_engine", "readiness_restored"]

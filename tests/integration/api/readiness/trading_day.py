@@ -45,7 +45,7 @@ class Clock:
 
 
 @dataclass
-class Desk:
+class TradingDay:
     """One process of the API, as far as it looks at days; its clock stands until it is moved."""
 
     user: ApiUser
@@ -81,19 +81,19 @@ class Desk:
         user_id = int(answer.json()["user_id"])
         return cls(user, user_id, opened, buy_at, clock, service, rounds, operator)
 
-    async def second(self, app: FastAPI) -> "Desk":
+    async def second(self, app: FastAPI) -> "TradingDay":
         """Another process."""
-        return await Desk.of(app, self.user, self.buy_at)
+        return await TradingDay.of(app, self.user, self.buy_at)
 
     async def plan(self, *strategies: dict[str, Any], **run: Any) -> list[int]:
-        """Start strategies, and move their runs to the desk's day; the login at the broker is of that morning."""
+        """Start strategies, and move their runs to the day; the login at the broker is of that morning."""
         ids = [await self.user.started(**strategy) for strategy in strategies or ({},)]
         await self.set_runs(ids, **run)
         await self.log_in()
         return ids
 
     async def set_runs(self, strategy_ids: Sequence[int], **values: Any) -> None:
-        """Let these runs be of the desk's day, with the wall-clock times that they have; and set other columns."""
+        """Let these runs be of the day, with the wall-clock times that they have; and set other columns."""
         midnight = self.buy_at.replace(hour=0, minute=0)
         async with transaction(self.opened.sessions) as session:
             for strategy_id in strategy_ids:
@@ -103,7 +103,7 @@ class Desk:
                 await session.execute(changed)
 
     async def log_in(self, at: datetime | None = None, connected_at: datetime | None = None) -> None:
-        """The token was made at that instant, by default at seven in the morning of the desk's day."""
+        """The token was made at that instant, by default at seven in the morning of the day."""
         made = at or self.buy_at.replace(hour=7, minute=0)
         values = {"token_obtained_at": made, "connected_at": connected_at or made}
         async with transaction(self.opened.sessions) as session:
