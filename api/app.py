@@ -96,10 +96,13 @@ def create_app(
             pursuit = asyncio.create_task(resources.pursuit.keep_pursuing(), name="pursuit of panics")
             sending = asyncio.create_task(resources.sender.run(), name="sender of notices")
             rounds = asyncio.create_task(resources.readiness_rounds.keep_asking(), name="rounds of readiness")
+            beside = [sweep, records, pursuit, sending, rounds]
+            if resources.poller is not None:
+                beside.append(asyncio.create_task(resources.poller.run(), name="poller of Telegram"))
             try:
                 yield
             finally:
-                await end(sweep, records, pursuit, sending, rounds)
+                await end(*beside)
 
     app = application = Application(
         metrics=metrics,

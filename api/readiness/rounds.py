@@ -38,7 +38,7 @@ class ReadinessRounds:
         operator: OperatorChecks,
         now: Callable[[], datetime],
     ) -> None:
-        self._settings, self._sessions, self._service = settings, sessions, service
+        self._settings, self._sessions, self.service = settings, sessions, service
         self._operator, self._now = operator, now
         self._kicked = asyncio.Event()
         self._parts_looked_at: datetime | None = None
@@ -75,7 +75,7 @@ class ReadinessRounds:
 
         async def look(user: Waiting, *, whole: bool) -> None:
             async with places:
-                await self._service.look(user.user_id, user.found_at, whole=whole)
+                await self.service.look(user.user_id, user.found_at, whole=whole)
 
         due = [(user, whole) for user in waiting if (whole := await self._is_due(user, now)) is not None]
         results = await asyncio.gather(*(look(user, whole=whole) for user, whole in due), return_exceptions=True)
@@ -88,7 +88,7 @@ class ReadinessRounds:
 
     async def _is_due(self, user: Waiting, now: datetime) -> bool | None:
         """Whether the whole day is to be looked at, or the login alone; None if it is not time."""
-        calendar = await self._service.calendar_of(user.broker)
+        calendar = await self.service.calendar_of(user.broker)
         opens = opening(calendar, session_of_today(calendar, now, self._settings.zone), user.buys)
         due = is_due(
             now,

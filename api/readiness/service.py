@@ -20,7 +20,7 @@ from api.readiness.times import opening, told_from
 from broker.market.trading_calendar import TradingCalendar
 from config.settings import Settings
 from persistence.database.engine import Sessions, tenant_transaction
-from persistence.database.models.readiness import FoundReadiness
+from persistence.database.models.trading_day.readiness import FoundReadiness
 from persistence.database.readiness import ReadinessRows, found_values
 from persistence.database.repositories.notifications import end_conditions, resolve, tell
 

@@ -10,9 +10,9 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlmodel import col
 
 from persistence.database.models.brokers import BrokerAccount
-from persistence.database.models.readiness import FoundReadiness, OperatorFault
 from persistence.database.models.runs import Run
 from persistence.database.models.strategies import Strategy
+from persistence.database.models.trading_day.readiness import FoundReadiness, OperatorFault
 from persistence.database.repositories.base import Repository
 
 LEASE = timedelta(seconds=60)

@@ -12,9 +12,15 @@ from persistence.database.models.notifications import (
 )
 from persistence.database.models.order_logs import OrderLog
 from persistence.database.models.panics import Panic
-from persistence.database.models.readiness import FoundReadiness, OperatorFault
 from persistence.database.models.runs import Intent, Run
 from persistence.database.models.strategies import Strategy
+from persistence.database.models.telegram import (
+    TelegramCode,
+    TelegramConfirmation,
+    TelegramPoller,
+    TelegramUpdate,
+)
+from persistence.database.models.trading_day.readiness import FoundReadiness, OperatorFault
 from persistence.database.models.users import Invitation, Login, RefreshToken, User
 
 TABLES: tuple[type[TableModel], ...] = (
@@ -37,6 +43,10 @@ TABLES: tuple[type[TableModel], ...] = (
     NotificationDelivery,
     FoundReadiness,
     OperatorFault,
+    TelegramCode,
+    TelegramConfirmation,
+    TelegramPoller,
+    TelegramUpdate,
 )
 
 METADATA = TableModel.metadata
