@@ -26,7 +26,7 @@ def chromium() -> Iterator[Browser]:
     binary = Path(named) if named else folder / "chromium"
     if not binary.exists():
         raise FileNotFoundError(f"{binary} is missing: “make {folder.relative_to(ROOT)}/chromium” unpacks the browser")
-    environment = {**os.environ, "HOME": os.environ.get("HOME", "/tmp")}
+    environment = dict(os.environ)
     if not named:
         environment |= {
             "LD_LIBRARY_PATH": str(folder / "lib"),
@@ -36,6 +36,6 @@ def chromium() -> Iterator[Browser]:
     # Root may not use the sandbox, and CI runs as root; the pages are our own.
     arguments = ["--headless=shell", "--no-sandbox", "--disable-gpu"]
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=binary, env=dict(environment), args=arguments)
+        browser = playwright.chromium.launch(executable_path=binary, env=environment, args=arguments)
         yield browser
         browser.close()

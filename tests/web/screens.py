@@ -6,12 +6,11 @@ wider than the screen; the exit code is then 1.
 """
 
 import argparse
-import json
 import sys
 import time
 from pathlib import Path
-from urllib.request import Request, urlopen
 
+import httpx
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.web.chromium import ROOT, chromium
@@ -76,9 +75,9 @@ class Eyes:
 
 def open_account(paper: str) -> dict[str, str]:
     """Another account at the paper exchange, for all but its first user."""
-    request = Request(f"{paper}/paper/accounts", b"{}", {"Content-Type": "application/json"})
-    with urlopen(request, timeout=10) as answer:
-        account: dict[str, str] = json.load(answer)
+    answer = httpx.post(f"{paper}/paper/accounts", json={})
+    answer.raise_for_status()
+    account: dict[str, str] = answer.json()
     return account
 
 
