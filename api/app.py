@@ -94,10 +94,13 @@ def create_app(
             records = asyncio.create_task(keep_records(resources.sessions, kept_for, utc_now), name="record keeping")
             pursuit = asyncio.create_task(resources.pursuit.keep_pursuing(), name="pursuit of panics")
             sending = asyncio.create_task(resources.sender.run(), name="sender of notices")
+            beside = [sweep, records, pursuit, sending]
+            if resources.poller is not None:
+                beside.append(asyncio.create_task(resources.poller.run(), name="poller of Telegram"))
             try:
                 yield
             finally:
-                await end(sweep, records, pursuit, sending)
+                await end(*beside)
 
     app = application = Application(
         metrics=metrics,

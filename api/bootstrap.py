@@ -19,8 +19,11 @@ from api.events.reader import EventReader
 from api.events.streams import EventsService
 from api.notifications.channels import ChannelService
 from api.notifications.sending.sender import Sender
-from api.notifications.sending.ways import open_ways, push_key_of
+from api.notifications.sending.ways import bot_of, open_ways, push_key_of
 from api.notifications.service import InboxService
+from api.notifications.telegram.commands import Commands
+from api.notifications.telegram.connecting import ChatConnections
+from api.notifications.telegram.poller import TelegramPoller
 from api.strategies.held_and_closed import WordService
 from api.strategies.panic.marks import EntryMarks
 from api.strategies.panic.pursuit import PanicPursuit
@@ -89,6 +92,9 @@ class Resources:
     channels: ChannelService
     sender: Sender
     push_key: str
+    chats: ChatConnections
+    poller: TelegramPoller | None
+    """None: there is no bot."""
 
 
 @asynccontextmanager
@@ -155,6 +161,10 @@ async def open_resources(settings: Settings, engine: StrategyEngine | None) -> A
         marks = EntryMarks(reserved, mirror)
         pursuit = PanicPursuit(reserved, marks, engine, pause_schedules)
         ways = await stack.enter_async_context(open_ways(settings, utc_now))
+        browser_logins = BrowserLogins(settings, sessions, brokers, redis, utc_now)
+        panic = PanicService(reserved, marks, engine, pursuit, settings.zone)
+        bot = bot_of(ways)
+        chats = ChatConnections(sessions, secret_box, bot, redis, utc_now)
         yield Resources(
             settings=settings,
             capacity=capacity,
@@ -176,7 +186,7 @@ async def open_resources(settings: Settings, engine: StrategyEngine | None) -> A
             ),
             users=UserService(sessions, mirror, check, logins, utc_now),
             brokers=brokers,
-            browser_logins=BrowserLogins(settings, sessions, brokers, redis, utc_now),
+            browser_logins=browser_logins,
             lookups=lookups,
             calendars=calendars,
             strategies=StrategyService(sessions, mirror, engine, checks),
@@ -184,12 +194,16 @@ async def open_resources(settings: Settings, engine: StrategyEngine | None) -> A
             previews=PreviewService(settings, capacity, sessions, mirror, checks),
             lifecycle=lifecycle,
             events=events,
-            panic=PanicService(reserved, marks, engine, pursuit, settings.zone),
+            panic=panic,
             pursuit=pursuit,
             inbox=InboxService(sessions),
             channels=ChannelService(sessions, secret_box, ways, redis, utc_now),
             sender=Sender(sessions, secret_box, ways, settings.zone),
             push_key=push_key_of(ways),
+            chats=chats,
+            poller=TelegramPoller(sessions, bot, Commands(sessions, chats, lifecycle, panic, browser_logins, utc_now))
+            if bot is not None
+            else None,
         )
 
 

@@ -5,11 +5,12 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings
 
-from config.values import mail_sender, vapid_key
+from config.values import bot_token, encrypted_beyond_this_machine, mail_sender, vapid_key, web_root
 
 
 class NotificationSettings(BaseSettings):
-    """The mail server, and the key by which push services know this deployment. Each is offered only if it is set."""
+    """The mail server, the key by which push services know this deployment, and its bot at Telegram. Each is offered
+    only if it is set."""
 
     smtp_host: str = ""
     smtp_port: int = Field(default=587, ge=1, le=65535)
@@ -18,6 +19,10 @@ class NotificationSettings(BaseSettings):
     smtp_password: SecretStr = SecretStr("")
     smtp_from: Annotated[str, AfterValidator(mail_sender)] = ""
     vapid_private_key: Annotated[SecretStr, AfterValidator(vapid_key)] = SecretStr("")
+    telegram_bot_token: Annotated[SecretStr, AfterValidator(bot_token)] = SecretStr("")
+    telegram_api: Annotated[str, AfterValidator(web_root), AfterValidator(encrypted_beyond_this_machine)] = (
+        "https://api.telegram.org"
+    )
 
     @property
     def mail_offered(self) -> bool:
@@ -28,6 +33,11 @@ class NotificationSettings(BaseSettings):
     def push_offered(self) -> bool:
         """Whether notices can be sent to browsers."""
         return bool(self.vapid_private_key.get_secret_value())
+
+    @property
+    def telegram_offered(self) -> bool:
+        """Whether notices can be sent to chats of Telegram, and commands come from there."""
+        return bool(self.telegram_bot_token.get_secret_value())
 
     @model_validator(mode="after")
     def _check_mail(self) -> Self:

@@ -64,6 +64,7 @@ _SECRET_FIELDS = frozenset(
         "alert_urls",
         "smtp_password",
         "vapid_private_key",
+        "telegram_bot_token",
     }
 )
 

@@ -208,3 +208,13 @@ def vapid_key(value: SecretStr) -> SecretStr:
     if len(key) != _VAPID_BYTES or not 0 < int.from_bytes(key) < _P256_ORDER:
         raise ValueError("must be a private key of P-256: 32 bytes in URL-safe base64 (docs/notifications.md)")
     return value
+
+
+def bot_token(value: SecretStr) -> SecretStr:
+    """The token of a bot as Telegram's BotFather gives it, or nothing. Raises ValueError, which quotes none of it."""
+    text = value.get_secret_value()
+    if text and not re.fullmatch(r"[0-9]{1,19}:[A-Za-z0-9_-]{20,100}", text):
+        raise ValueError(
+            "must be the token of a bot as @BotFather gives it, such as 123456:ABC… (docs/notifications.md)"
+        )
+    return value

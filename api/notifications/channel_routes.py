@@ -14,13 +14,15 @@ from api.notifications.schemas import (
     ChannelEntry,
     ChannelList,
     ChannelRequest,
+    ChatInvitation,
     CodeRequest,
     PushEndpointRequest,
     PushKeyAnswer,
     PushSubscriptionRequest,
     TestAnswer,
 )
-from api.users.dependencies import Address, UserId
+from api.notifications.telegram.connecting import ChatConnections
+from api.users.dependencies import Address, RecentPassword, UserId
 from config.settings import Settings
 from persistence.database.models.notifications import NotificationChannel
 
@@ -32,6 +34,7 @@ class Used(Protocol):
     """What the routes of this room use of `api.bootstrap.Resources`."""
 
     channels: ChannelService
+    chats: ChatConnections
     push_key: str
     settings: Settings
 
@@ -51,6 +54,19 @@ async def add_channel(body: ChannelRequest, user_id: UserId, opened: Opened, add
     """Send a code to an e-mail address. Notices go there once the code was given."""
     channel = await opened.channels.add_email(user_id, body.address, address)
     return _entry(channel, opened.settings.zone)
+
+
+@router.post("/telegram", status_code=201, operation_id="invite_chat", responses=problems(401, 403, 409, 429))
+async def invite_chat(
+    user_id: UserId, opened: Opened, address: Address, has_recent_password: RecentPassword
+) -> ChatInvitation:
+    """A link that opens the bot of this deployment at Telegram, for ten minutes and one private chat.
+
+    Who presses *Start* there has connected the chat: it gets notices and can stop and sell. So this wants your password
+    of the last five minutes (`POST /auth/confirm`). The chat stands among the channels once it is connected."""
+    invitation = await opened.chats.invite(user_id, has_recent_password, address)
+    expires_at = invitation.expires_at.astimezone(opened.settings.zone)
+    return ChatInvitation(link=invitation.link, code=invitation.code, expires_at=expires_at)
 
 
 @router.post("/{channel_id:id}/verify", operation_id="verify_channel", responses=problems(401, 404, 409))

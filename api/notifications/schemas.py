@@ -99,8 +99,18 @@ class PreferencesAnswer(BaseModel):
 class ChannelRequest(Request):
     """Another address to be notified at."""
 
-    kind: Literal["email"] = Field(description="Browsers are added by `POST /push/subscriptions`.")
+    kind: Literal["email"] = Field(
+        description="`POST /push/subscriptions` adds browsers, and `POST /notifications/channels/telegram` chats."
+    )
     address: Email
+
+
+class ChatInvitation(BaseModel):
+    """What connects a chat of Telegram, once."""
+
+    link: str = Field(description="Opens the bot; *Start* there connects the chat.")
+    code: str = Field(description="In place of the link: send `/start` and this code to the bot.")
+    expires_at: datetime = Field(description="Until when it is good.")
 
 
 class CodeRequest(Request):

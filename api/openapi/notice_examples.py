@@ -41,6 +41,11 @@ NOTICE_EXAMPLES: dict[str, dict[str, Any]] = {
     "ReadRequest": {"through": 7},
     "ReadAnswer": {"unread": 0},
     "ChannelRequest": {"kind": "email", "address": "asha@example.com"},
+    "ChatInvitation": {
+        "link": "https://t.me/tradeactors_bot?start=Vn3hXy0c6mT1qk8rB2sLw9Zd",
+        "code": "Vn3hXy0c6mT1qk8rB2sLw9Zd",
+        "expires_at": "2026-11-21T10:35:15.710114+05:30",
+    },
     "CodeRequest": {"code": "01234567"},
     "ChannelEntry": _CHANNEL,
     "ChannelList": {"channels": [_CHANNEL]},

@@ -102,7 +102,7 @@ class AccessTokens:
     def refresh_token_after(self, token: str) -> str:
         """What a refresh token is exchanged for where its answer may be asked for again: always the same.
 
-        Without the secret it cannot be told from 256 random bits, and it need not be stored to be given again.
+        Without the secret it looks like 256 random bits, and it need not be stored to be given again.
         """
         digest = hmac.digest(self._refresh_key, token.encode(), "sha256")
         return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()

@@ -24,6 +24,7 @@ from persistence.errors import MirrorUnavailable
 from persistence.mirror.fields import instrument_of
 from persistence.mirror.mirror import RuntimeMirror
 from persistence.notifications.channels import Channels
+from persistence.notifications.telegram import TelegramCodes
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -71,6 +72,7 @@ class UserService:
             await KeptAnswers(session).remove_all(user.id)
             await Notifications(session).remove_all(user.id)
             await Channels(session).remove_all(user.id)
+            await TelegramCodes(session).remove(user.id)
             ended = await Logins(session).end(user.id, self._now(), "account_deleted")
             await Users(session).erase(user.id, self._now())
             await AuditLog(session).add("account_deleted", user_id=user.id, address=client.address)

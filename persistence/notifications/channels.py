@@ -43,6 +43,16 @@ class Channels(Repository):
         )
         return await self._session.scalar(select(_Channel).where(*mine))
 
+    async def of_chat(self, address_hash: bytes) -> NotificationChannel | None:
+        """The channel of a chat of Telegram, which is one user's at a time."""
+        there = (col(_Channel.kind) == "telegram", col(_Channel.address_hash) == address_hash)
+        return await self._session.scalar(select(_Channel).where(*there))
+
+    async def mute(self, user_id: int, channel_id: int, until: datetime | None) -> None:
+        """Send nothing there until then but what money may depend on; None: send everything again."""
+        mine = (col(_Channel.user_id) == user_id, col(_Channel.id) == channel_id)
+        await self._session.execute(update(_Channel).where(*mine).values(muted_until=until))
+
     async def revive(self, user_id: int, channel_id: int) -> None:
         """A channel that was taken for one that does not work is tried again."""
         mine = (col(_Channel.user_id) == user_id, col(_Channel.id) == channel_id, col(_Channel.state) == "failed")

@@ -5,20 +5,23 @@ no other sender's until its lease ends; a sender that died before it settled it 
 twice after a crash, never otherwise. Times are those of the database's clock.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import MappingProxyType
 
 from sqlalchemy import and_, func, insert, literal, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from actors.domain.notices.notice import Notice, NoticeKind
 from persistence.database.models.notifications import (
     Notification,
     NotificationChannel,
     NotificationDelivery,
     NotificationPreferences,
 )
+from persistence.database.repositories.notifications import tell
 
 LEASE = timedelta(seconds=90)
 """How long a sender has for a delivery. No attempt takes as long."""
@@ -33,8 +36,13 @@ FIRST_PAUSE = timedelta(seconds=2)
 LONGEST_PAUSE = timedelta(minutes=10)
 """How long a sender waits after an attempt that failed: twice as long each time."""
 
-Plan = Callable[[Notification, NotificationPreferences | None, datetime], "Planned | None"]
-"""When and how a notice is to be sent to each channel of its user; None: not at all."""
+Plan = Callable[[Notification, NotificationChannel, NotificationPreferences | None, datetime], "Planned | None"]
+"""When and how a notice is to be sent to a channel of its user; None: not at all."""
+
+NAMES: Mapping[str, str] = MappingProxyType(
+    {"email": "e-mail", "webpush": "browser", "telegram": "Telegram", "apprise": "other service"}
+)
+"""What users call the kinds of channels."""
 
 _D = NotificationDelivery
 
@@ -75,7 +83,7 @@ async def hand_over(session: AsyncSession, plan: Plan, limit: int) -> int:
     now = await database_now(session)
     users = {notice.user_id for notice in notices}
     for notice, channel, preferences in await _pairs(session, notices, users):
-        planned = plan(notice, preferences, now) if notice.at > now - WORTH_SENDING else None
+        planned = plan(notice, channel, preferences, now) if notice.at > now - WORTH_SENDING else None
         if planned is not None:
             await add(session, notice, channel, planned)
     done = update(Notification).where(col(Notification.id).in_([notice.id for notice in notices]))
@@ -147,6 +155,7 @@ async def lease(session: AsyncSession, kinds: Collection[str], limit: int) -> li
 
 async def settle(session: AsyncSession, leased: Leased, outcome: str, reason: str | None = None) -> None:
     """The delivery is done, unless its lease was another's by then."""
+    await _lock_channel(session, leased)
     mine = and_(col(_D.id) == leased.delivery_id, col(_D.leased_until) == leased.until)
     done = update(_D).where(mine).values(outcome=outcome, settled_at=func.now(), reason=reason, leased_until=None)
     if await session.scalar(done.returning(col(_D.id))) is not None and outcome == "sent":
@@ -154,8 +163,20 @@ async def settle(session: AsyncSession, leased: Leased, outcome: str, reason: st
         await session.execute(works.values(failures=0, last_failure=None))
 
 
-async def try_again(session: AsyncSession, leased: Leased, reason: str, after: timedelta) -> None:
-    """The attempt failed: another is due later, unless the notice will be too old by then."""
+async def _lock_channel(session: AsyncSession, leased: Leased) -> None:
+    """Before the delivery, as a user does who removes the channel at this moment: the other way round is a deadlock."""
+    channel = select(col(NotificationChannel.id)).where(col(NotificationChannel.id) == leased.channel.id)
+    await session.execute(channel.with_for_update(key_share=True))
+
+
+async def try_again(
+    session: AsyncSession, leased: Leased, reason: str, after: timedelta, *, at_fault: bool = True
+) -> None:
+    """The attempt failed: another is due later, unless the notice will be too old by then.
+
+    `at_fault`: it counts against the channel. What holds up all channels of a way does not.
+    """
+    await _lock_channel(session, leased)
     mine = and_(col(_D.id) == leased.delivery_id, col(_D.leased_until) == leased.until)
     too_old = leased.notification.recorded_at + WORTH_SENDING < await database_now(session) + after
     if too_old:
@@ -167,16 +188,34 @@ async def try_again(session: AsyncSession, leased: Leased, reason: str, after: t
             .values(due_at=func.clock_timestamp() + literal(after), leased_until=None, reason=reason)
         )
         await session.execute(again)
-    await count_failure(session, leased.channel.id, reason)
+    if at_fault:
+        await count_failure(session, leased.channel, reason)
 
 
-async def count_failure(session: AsyncSession, channel_id: int, reason: str) -> None:
+async def count_failure(session: AsyncSession, channel: NotificationChannel, reason: str) -> None:
     """An attempt has failed; after `MOST_FAILURES` in a row the channel is taken for one that does not work."""
-    failing = update(NotificationChannel).where(col(NotificationChannel.id) == channel_id)
+    failing = update(NotificationChannel).where(col(NotificationChannel.id) == channel.id)
     failures = await session.scalar(
         failing.values(failures=col(NotificationChannel.failures) + 1, last_failure=reason).returning(
             col(NotificationChannel.failures)
         )
     )
     if failures is not None and failures >= MOST_FAILURES:
-        await session.execute(failing.where(col(NotificationChannel.state) == "active").values(state="failed"))
+        await give_up(session, channel, reason)
+
+
+async def give_up(session: AsyncSession, channel: NotificationChannel, reason: str) -> None:
+    """Take a channel for one that does not work, and tell its user by the inbox and by the channels that do."""
+    failing = update(NotificationChannel).where(
+        col(NotificationChannel.id) == channel.id, col(NotificationChannel.state) == "active"
+    )
+    ended = failing.values(state="failed", last_failure=reason).returning(col(NotificationChannel.id))
+    if await session.scalar(ended) is None:
+        return
+    now = await database_now(session)
+    text = (
+        f"Notices do not reach you any more at {channel.hint} ({NAMES[channel.kind]}): {reason}. "
+        "Once that is mended, send a test to it in the app."
+    )
+    key = f"channel:{channel.id}:failed:{now.timestamp():.6f}"
+    await tell(session, channel.user_id, Notice(kind=NoticeKind.SECURITY, key=key, text=text, at=now))

@@ -26,7 +26,7 @@ def chromium() -> Iterator[Browser]:
     binary = Path(named) if named else folder / "chromium"
     if not binary.exists():
         raise FileNotFoundError(f"{binary} is missing: “make {folder.relative_to(ROOT)}/chromium” unpacks the browser")
-    environment = dict(os.environ)
+    environment: dict[str, str | float | bool] = dict(os.environ)
     if not named:
         environment |= {
             "LD_LIBRARY_PATH": str(folder / "lib"),

@@ -6,15 +6,26 @@ from typing import Protocol
 
 
 class NotSent(Exception):
-    """The attempt failed and may be repeated, at the earliest after `wait`, if the other side has said so."""
+    """The attempt failed and may be repeated, at the earliest after `wait`, if the other side has said so.
 
-    def __init__(self, reason: str, wait: timedelta | None = None) -> None:
+    `at_fault`: the channel may be what does not work. What holds up all channels of a way is none's fault.
+    """
+
+    def __init__(self, reason: str, wait: timedelta | None = None, *, at_fault: bool = True) -> None:
         super().__init__(reason)
-        self.reason, self.wait = reason, wait
+        self.reason, self.wait, self.at_fault = reason, wait, at_fault
 
 
 class Refused(Exception):
     """This notice will never be taken at this address; another one may be. The reason names no address."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class ChannelBlocked(Exception):
+    """The user wants the other side to take nothing of ours: nothing goes there until he tests it again."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -39,7 +50,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where to: an e-mail address, or the endpoint of a browser with its keys. Never logged."""
+    """Where to: an e-mail address, the endpoint of a browser with its keys, a chat of Telegram. Never logged."""
 
     value: str = field(repr=False)
     keys: dict[str, str] = field(default_factory=dict, repr=False)
@@ -54,6 +65,7 @@ class Way(Protocol):
         Raises:
             NotSent: it may be tried again.
             Refused: it may not.
+            ChannelBlocked: nothing may.
             ChannelGone: the address has ended.
         """
         ...

@@ -6,17 +6,17 @@ nothing of it and never wait for it.
 
 import asyncio
 from collections.abc import Mapping
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 
 import structlog
 
 from actors.domain.notices.notice import AT_RISK, Level, NoticeKind
 from actors.domain.notices.quiet_hours import send_at
 from api.notifications.sending.addresses import unseal
-from api.notifications.sending.outcomes import ChannelGone, Message, NotSent, Refused, Way
+from api.notifications.sending.outcomes import ChannelBlocked, ChannelGone, Message, NotSent, Refused, Way
 from api.notifications.service import preferences_of
 from persistence.database.engine import Sessions, transaction
-from persistence.database.models.notifications import Notification, NotificationPreferences
+from persistence.database.models.notifications import Notification, NotificationChannel, NotificationPreferences
 from persistence.errors import PersistenceError, UnreadableSecret
 from persistence.notifications import deliveries
 from persistence.notifications.channels import Channels
@@ -68,14 +68,21 @@ class Sender:
                 raise result
         return AT_A_TIME in {handed_over, len(leased)}
 
-    def _plan(self, notice: Notification, chosen: NotificationPreferences | None, now: datetime) -> Planned | None:
+    def _plan(
+        self,
+        notice: Notification,
+        channel: NotificationChannel,
+        chosen: NotificationPreferences | None,
+        now: datetime,
+    ) -> Planned | None:
         wanted = preferences_of(chosen)
         try:
             kind = NoticeKind(notice.kind)
         except ValueError:  # of a later version, which is being rolled out
             kind = NoticeKind.SECURITY
         level = wanted.level(kind)
-        if level is Level.OFF:
+        muted = channel.muted_until is not None and channel.muted_until > now and kind not in AT_RISK
+        if level is Level.OFF or muted:
             return None
         return Planned(send_at(kind, now, wanted.quiet, self._zone), level is Level.SILENT)
 
@@ -93,14 +100,17 @@ class Sender:
             log.warning("notice_refused", reason=refusal.reason, **about)
             async with transaction(self._sessions) as session:
                 await deliveries.settle(session, leased, "failed", refusal.reason)
-                await deliveries.count_failure(session, leased.channel.id, refusal.reason)
-        except (NotSent, TimeoutError) as failure:
-            reason, asked = (
-                (failure.reason, failure.wait) if isinstance(failure, NotSent) else ("it took too long", None)
-            )
-            pause = max(pause_after(leased.attempts), asked) if asked else pause_after(leased.attempts)
+                await deliveries.count_failure(session, leased.channel, refusal.reason)
+        except ChannelBlocked as refusal:
+            log.info("channel_blocked", **about)
             async with transaction(self._sessions) as session:
-                await deliveries.try_again(session, leased, reason, pause)
+                await deliveries.settle(session, leased, "failed", refusal.reason)
+                await deliveries.give_up(session, leased.channel, refusal.reason)
+        except (NotSent, TimeoutError) as failure:
+            told = failure if isinstance(failure, NotSent) else NotSent("it took too long")
+            pause = max(pause_after(leased.attempts), told.wait or timedelta())
+            async with transaction(self._sessions) as session:
+                await deliveries.try_again(session, leased, told.reason, pause, at_fault=told.at_fault)
         else:
             async with transaction(self._sessions) as session:
                 await deliveries.settle(session, leased, "sent")

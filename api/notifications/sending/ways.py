@@ -1,13 +1,15 @@
 """Which ways of sending there are, by the settings."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 
 from api.notifications.sending.mail import Mailer
 from api.notifications.sending.outcomes import Way
 from api.notifications.sending.push_encryption import Vapid
 from api.notifications.sending.web_push import PushSender
+from api.notifications.telegram.bot_api import BotApi
+from api.notifications.telegram.way import TelegramWay
 from config.settings import Settings, SettingsError
 
 
@@ -15,17 +17,18 @@ from config.settings import Settings, SettingsError
 async def open_ways(settings: Settings, now: Callable[[], datetime]) -> AsyncIterator[Mapping[str, Way]]:
     """The ways that are set up, by the kind of channel; closed at the end."""
     ways: dict[str, Way] = {}
-    if settings.mail_offered:
-        ways["email"] = Mailer(settings)
-    push = None
-    if settings.push_offered:
-        vapid = Vapid(settings.vapid_private_key.get_secret_value(), subject_of(settings))
-        ways["webpush"] = push = PushSender(vapid, now)
-    try:
+    async with AsyncExitStack() as stack:
+        if settings.mail_offered:
+            ways["email"] = Mailer(settings)
+        if settings.push_offered:
+            vapid = Vapid(settings.vapid_private_key.get_secret_value(), subject_of(settings))
+            ways["webpush"] = push = PushSender(vapid, now)
+            stack.push_async_callback(push.aclose)
+        if settings.telegram_offered:
+            bot = BotApi.from_settings(settings)
+            ways["telegram"] = TelegramWay(bot)
+            stack.push_async_callback(bot.aclose)
         yield ways
-    finally:
-        if push is not None:
-            await push.aclose()
 
 
 def subject_of(settings: Settings) -> str:
@@ -45,3 +48,9 @@ def push_key_of(ways: Mapping[str, Way]) -> str:
     """The key that browsers subscribe with; empty if push is not offered."""
     push = ways.get("webpush")
     return push.public_key if isinstance(push, PushSender) else ""
+
+
+def bot_of(ways: Mapping[str, Way]) -> BotApi | None:
+    """The bot at Telegram; None if it is not offered."""
+    way = ways.get("telegram")
+    return way.bot if isinstance(way, TelegramWay) else None

@@ -100,15 +100,16 @@ class NotificationPreferences(TableModel, table=True):
     updated_at: datetime = instant_field(now=True)
 
 
-CHANNEL_KINDS = ("email", "webpush")
+CHANNEL_KINDS = ("email", "webpush", "telegram", "apprise")
 
 
 class NotificationChannel(TableModel, table=True):
     """Where notices of a user are sent to. Nothing but a code goes there before it is verified.
 
     `address_box` is the address, encrypted for its user; `address_hash` its SHA-256, by which the same address is found
-    again; `hint` what the user knows it by. `code_hash`: of the one-time code that verifies it. `state`: `failed` after
-    too many failures, until the user tests it.
+    again; `hint` what the user knows it by. A chat of Telegram is one user's at a time. `muted_until`: until then only
+    what money may depend on goes there. `code_hash`: of the one-time code that verifies it. `state`: `failed` after too
+    many failures, until the user tests it.
     """
 
     __tablename__ = "notification_channels"
@@ -123,6 +124,12 @@ class NotificationChannel(TableModel, table=True):
         UniqueConstraint("id", "user_id"),
         Index(None, "kind", "address_hash"),
         Index(None, "key_version", "id"),
+        Index(
+            "notification_channels_one_owner_of_a_chat",
+            "address_hash",
+            unique=True,
+            postgresql_where=sql("kind = 'telegram'"),
+        ),
     )
 
     id: int = id_field()
@@ -139,6 +146,7 @@ class NotificationChannel(TableModel, table=True):
     verified_at: datetime | None = instant_field(nullable=True)
     failures: int = integer_field(default=0)
     last_failure: str | None = text_field(nullable=True)
+    muted_until: datetime | None = instant_field(nullable=True)
     created_at: datetime = instant_field(now=True)
 
 

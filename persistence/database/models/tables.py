@@ -14,6 +14,12 @@ from persistence.database.models.order_logs import OrderLog
 from persistence.database.models.panics import Panic
 from persistence.database.models.runs import Intent, Run
 from persistence.database.models.strategies import Strategy
+from persistence.database.models.telegram import (
+    TelegramCode,
+    TelegramConfirmation,
+    TelegramPoller,
+    TelegramUpdate,
+)
 from persistence.database.models.users import Invitation, Login, RefreshToken, User
 
 TABLES: tuple[type[TableModel], ...] = (
@@ -34,6 +40,10 @@ TABLES: tuple[type[TableModel], ...] = (
     NotificationPreferences,
     NotificationChannel,
     NotificationDelivery,
+    TelegramCode,
+    TelegramConfirmation,
+    TelegramPoller,
+    TelegramUpdate,
 )
 
 METADATA = TableModel.metadata

@@ -25,6 +25,12 @@ FOR_NO_SINGLE_USER = {
     "strategies/panic/pursuit.py round": "goes after the panics of all users",
     "brokers/service.py key_versions": "concerns the keys of all users",
     "notifications/channels.py add_push": "takes a browser over from the user who had it before",
+    "notifications/telegram/connecting.py channel_of": "looks for the user of a chat",
+    "notifications/telegram/connecting.py connect": "looks for the user of a code",
+    "notifications/telegram/poller.py round": "holds the lease of the bot, which is nobody's",
+    "notifications/telegram/poller.py _begin": "takes updates, which are nobody's",
+    "notifications/telegram/poller.py _done": "as it took them",
+    "notifications/telegram/poller.py _release": "lets go of the lease of the bot",
     "notifications/sending/sender.py step": "sends the notices of all users",
     "notifications/sending/sender.py _send": "records what has come of them",
 }
