@@ -98,6 +98,15 @@ const CHANGES: Readonly<Record<StateKey, Partial<Status>>> = {
   },
   feed_down: { ...held, feed: 'down', last_price_age_ms: 58_000, guard: unguarded },
   not_guarded: { ...held, guard: unguarded },
+  arming: {
+    ...held,
+    guard: {
+      ...unguarded,
+      reason: 'No guard has confirmed the stop-loss yet',
+      since: null,
+      confirmed_at: null,
+    },
+  },
   unseen: { ...held },
   order_unknown: {
     position: 'buying',
