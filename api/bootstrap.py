@@ -24,13 +24,18 @@ from api.notifications.service import InboxService
 from api.notifications.telegram.commands import Commands
 from api.notifications.telegram.connecting import ChatConnections
 from api.notifications.telegram.poller import TelegramPoller
+from api.readiness.looking import Looking
+from api.readiness.operator import OperatorChecks
+from api.readiness.rounds import ReadinessRounds
+from api.readiness.service import ReadinessService
 from api.strategies.held_and_closed import WordService
 from api.strategies.panic.marks import EntryMarks
 from api.strategies.panic.pursuit import PanicPursuit
-from api.strategies.panic.schedules import pause_schedules
 from api.strategies.panic.service import PanicService
 from api.strategies.preview.service import PreviewService
 from api.strategies.rule_facts import StrategyChecks
+from api.strategies.schedules.arming import ScheduleArming
+from api.strategies.schedules.service import ScheduleService
 from api.strategies.service import StrategyService
 from api.strategies.start_and_stop import LifecycleService
 from api.users.auth_service import AuthService
@@ -83,6 +88,8 @@ class Resources:
     calendars: TradingCalendars
     strategies: StrategyService
     lifecycle: LifecycleService
+    schedules: ScheduleService
+    arming: ScheduleArming
     words: WordService
     previews: PreviewService
     events: EventsService
@@ -92,6 +99,8 @@ class Resources:
     channels: ChannelService
     sender: Sender
     push_key: str
+    readiness: ReadinessService
+    readiness_rounds: ReadinessRounds
     chats: ChatConnections
     poller: TelegramPoller | None
     """None: there is no bot."""
@@ -143,25 +152,27 @@ async def open_resources(settings: Settings, engine: StrategyEngine | None) -> A
         lifetime = LoginLifetime(timedelta(days=settings.login_days), timedelta(days=settings.login_unused_days))
         login_tokens = LoginTokens(tokens, lifetime, utc_now)
         secret_box = SecretBox.from_settings(settings)
-        instruments = InstrumentLists(utc_now)
         calls = BrokerCalls(settings)
         stack.callback(calls.close)
         brokers = BrokerService(settings, sessions, mirror, secret_box, calls, ConnectThrottle(redis), engine, utc_now)
-        lookups = BrokerLookups(settings, secret_box, instruments, calls, utc_now)
+        lookups = BrokerLookups(settings, secret_box, InstrumentLists(utc_now), calls, utc_now)
         await brokers.report_unknown_keys()
         capacity = capacity_of(settings)
         log.info("places", **asdict(capacity))
         checks = StrategyChecks(settings, brokers, lookups, calendars, utc_now)
         stream = EventStream(redis)
-        reader = EventReader(sessions, mirror, stream, utc_now, settings.zone)
-        events = EventsService(reader, stream, logins.is_live, utc_now)
+        events = EventsService(
+            EventReader(sessions, mirror, stream, utc_now, settings.zone), stream, logins.is_live, utc_now
+        )
         stack.push_async_callback(events.close)
         events.start()
         lifecycle = LifecycleService(settings, capacity, sessions, reserved, mirror, engine, checks, utc_now)
         marks = EntryMarks(reserved, mirror)
-        pursuit = PanicPursuit(reserved, marks, engine, pause_schedules)
-        ways = await stack.enter_async_context(open_ways(settings, utc_now))
+        schedules = ScheduleService(settings, sessions, reserved, checks, calendars, utc_now)
+        pursuit = PanicPursuit(reserved, marks, engine, schedules.pause_all)
         browser_logins = BrowserLogins(settings, sessions, brokers, redis, utc_now)
+        rounds = _readiness_rounds(settings, sessions, mirror, engine, brokers, lookups, checks, browser_logins)
+        ways = await stack.enter_async_context(open_ways(settings, utc_now))
         panic = PanicService(reserved, marks, engine, pursuit, settings.zone)
         bot = bot_of(ways)
         chats = ChatConnections(sessions, secret_box, bot, redis, utc_now)
@@ -193,6 +204,8 @@ async def open_resources(settings: Settings, engine: StrategyEngine | None) -> A
             words=WordService(sessions, engine, lifecycle.status),
             previews=PreviewService(settings, capacity, sessions, mirror, checks),
             lifecycle=lifecycle,
+            schedules=schedules,
+            arming=ScheduleArming(settings, sessions, lifecycle, calendars, utc_now),
             events=events,
             panic=panic,
             pursuit=pursuit,
@@ -200,11 +213,32 @@ async def open_resources(settings: Settings, engine: StrategyEngine | None) -> A
             channels=ChannelService(sessions, secret_box, ways, redis, utc_now),
             sender=Sender(sessions, secret_box, ways, settings.zone),
             push_key=push_key_of(ways),
+            readiness=rounds.service,
+            readiness_rounds=rounds,
             chats=chats,
             poller=TelegramPoller(sessions, bot, Commands(sessions, chats, lifecycle, panic, browser_logins, utc_now))
             if bot is not None
             else None,
         )
+
+
+def _readiness_rounds(
+    settings: Settings,
+    sessions: Sessions,
+    mirror: RuntimeMirror,
+    engine: StrategyEngine,
+    brokers: BrokerService,
+    lookups: BrokerLookups,
+    checks: StrategyChecks,
+    browser_logins: BrowserLogins,
+) -> ReadinessRounds:
+    """Those of this process; a login at the broker begins one at once."""
+    operator = OperatorChecks(settings, sessions, mirror, engine, utc_now)
+    looking = Looking(settings, sessions, mirror, brokers, lookups, checks, operator, utc_now)
+    service = ReadinessService(settings, sessions, looking, browser_logins.new_link, utc_now)
+    rounds = ReadinessRounds(settings, sessions, service, operator, utc_now)
+    brokers.when_connected(rounds.kick)
+    return rounds
 
 
 async def _connect_engine(settings: Settings) -> StrategyEngine:

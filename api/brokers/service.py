@@ -26,6 +26,7 @@ from persistence.database.repositories.audit import AuditLog
 from persistence.database.repositories.brokers import ACCOUNT_TAKEN, BrokerAccounts
 from persistence.database.repositories.runs import Runs
 from persistence.database.repositories.users import Users
+from persistence.database.schedules import Schedules
 from persistence.errors import (
     ConstraintViolated,
     DatabaseBusy,
@@ -91,6 +92,7 @@ class BrokerService:
         engine: StrategyEngine,
         now: Callable[[], datetime],
     ) -> None:
+        self._connected: list[Callable[[], None]] = []
         self._throttle = throttle
         self._engine = engine
         self._settings = settings
@@ -134,7 +136,13 @@ class BrokerService:
         await self._throttle.succeeded(user_id)
         await self._show_connected(user_id, connected=True)
         await self._end_waiting(user_id)
+        for call in self._connected:
+            call()
         return account
+
+    def when_connected(self, call: Callable[[], None]) -> None:
+        """Call this after each login that was stored, whichever way it came. It must not fail."""
+        self._connected.append(call)
 
     async def _check_attempts(self, user_id: int, request: ConnectRequest, address: str) -> None:
         refusal = await self._throttle.attempt(user_id)
@@ -171,7 +179,7 @@ class BrokerService:
         return self._calls.login_url(chosen, known), chosen
 
     async def disconnect(self, user_id: int, address: str) -> None:
-        """Forget the connection and its secrets. 409 `strategies_running`."""
+        """Forget the connection and its secrets. 409 `strategies_running`, `schedules_active`."""
         async with tenant_transaction(self._sessions, user_id) as session:
             if await Users(session).lock_for_change(user_id) is None:
                 raise unauthorized("token_invalid", "Invalid token")
@@ -179,6 +187,9 @@ class BrokerService:
             if (account := await accounts.of_user(user_id, lock=True)) is not None:
                 if await Runs(session).any_open(user_id):
                     raise ApiError(409, "strategies_running", "Stop your strategies before disconnecting the broker")
+                if await Schedules(session).any_active(user_id):
+                    sentence = "Pause or delete your schedules before disconnecting the broker"
+                    raise ApiError(409, "schedules_active", sentence)
                 await accounts.remove(user_id)
                 name = account_name(account.broker, account.broker_user_id)
                 await Users(session).set_disconnected_account(user_id, name)
@@ -352,6 +363,7 @@ class BrokerService:
         try:
             async with tenant_transaction(self._sessions, user_id) as session:
                 running = await Runs(session).open_strategies(user_id)
+                await Schedules(session).look_now(user_id, self._now())
         except (DatabaseUnavailable, DatabaseBusy):  # they ask by themselves, some seconds later
             return
         if running:

@@ -12,6 +12,7 @@ from api.users.passwords.check import PasswordCheck
 from persistence.database.engine import Sessions, tenant_transaction
 from persistence.database.models.audit import AuditEntry
 from persistence.database.models.strategies import Strategy
+from persistence.database.readiness import ReadinessRows
 from persistence.database.repositories.audit import AuditLog
 from persistence.database.repositories.base import Total
 from persistence.database.repositories.brokers import BrokerAccounts
@@ -20,6 +21,7 @@ from persistence.database.repositories.notifications import Notifications
 from persistence.database.repositories.runs import Runs
 from persistence.database.repositories.strategies import Strategies
 from persistence.database.repositories.users import Logins, Users
+from persistence.database.schedules import Schedules
 from persistence.errors import MirrorUnavailable
 from persistence.mirror.fields import instrument_of
 from persistence.mirror.mirror import RuntimeMirror
@@ -69,8 +71,10 @@ class UserService:
                 raise ApiError(409, "strategies_running", "Stop your strategies before deleting the account")
             await BrokerAccounts(session).remove(user.id)
             strategies = await Strategies(session).remove_all(user.id)
+            await Schedules(session).remove_all(user.id)
             await KeptAnswers(session).remove_all(user.id)
             await Notifications(session).remove_all(user.id)
+            await ReadinessRows(session).remove(user.id)
             await Channels(session).remove_all(user.id)
             await TelegramCodes(session).remove(user.id)
             ended = await Logins(session).end(user.id, self._now(), "account_deleted")

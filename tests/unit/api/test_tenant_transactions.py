@@ -23,6 +23,8 @@ FOR_NO_SINGLE_USER = {
     "strategies/panic/marks.py agree": "compares the marks of all users",
     "strategies/panic/operator.py panic": "may concern all users; the operator's command, not the API",
     "strategies/panic/pursuit.py round": "goes after the panics of all users",
+    "strategies/schedules/arming.py sweep": "looks for the schedules of all users that are due",
+    "strategies/schedules/arming.py _look_at": "takes the look at one of them",
     "brokers/service.py key_versions": "concerns the keys of all users",
     "notifications/channels.py add_push": "takes a browser over from the user who had it before",
     "notifications/telegram/connecting.py channel_of": "looks for the user of a chat",
@@ -32,6 +34,9 @@ FOR_NO_SINGLE_USER = {
     "notifications/telegram/poller.py _done": "as it took them",
     "notifications/telegram/poller.py _release": "lets go of the lease of the bot",
     "notifications/sending/sender.py step": "sends the notices of all users",
+    "readiness/rounds.py round": "asks which users' days are due",
+    "readiness/operator.py _clock_is_right": "asks the database's clock",
+    "readiness/operator.py tell_changes": "faults are of the deployment",
     "notifications/sending/sender.py _send": "records what has come of them",
 }
 

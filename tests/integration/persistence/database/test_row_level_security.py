@@ -25,7 +25,7 @@ from tests.integration.rows import new_run
 
 pytest_plugins = ["tests.integration.fixtures"]
 
-OF_NO_TENANT = {"alembic_version", "invitations"}
+OF_NO_TENANT = {"alembic_version", "invitations", "operator_faults"}
 TENANT_TABLES = (
     "users", "logins", "refresh_tokens", "broker_accounts", "strategies", "runs", "intents", "order_logs", "audit_log",
     "kept_answers",
@@ -35,6 +35,8 @@ TENANT_TABLES = (
     "notification_preferences",
     "notification_channels",
     "notification_deliveries",
+    "schedules", "schedule_days",
+    "readiness",
 )  # fmt: skip
 OWN = {"users": "id = :me", "intents": "run_id IN (SELECT id FROM runs WHERE user_id = :me)"}
 """How the rows of a user are found, where it is not by `user_id`."""
@@ -53,10 +55,14 @@ WRITABLE = {
     "notifications": "read_at = now(), handed_over_at = now()",
     "notification_channels": "last_failure = ''",
     "notification_preferences": "amounts = true",
+    "schedules": "days = 1",
+    "schedule_days": "code = 'test'",
+    "readiness": "body = '{}', told = '{}'",
 }
 DELETABLE = (
     "refresh_tokens", "broker_accounts", "broker_login_codes", "strategies", "kept_answers", "notifications",
-    "notification_preferences", "notification_channels", "notification_deliveries",
+    "notification_preferences", "notification_channels", "notification_deliveries", "readiness",
+    "schedules",
 )  # fmt: skip
 NEW_ROWS = {
     "logins": "(id, user_id, started_at) VALUES (gen_random_uuid(), :user, now())",
@@ -82,6 +88,10 @@ NEW_ROWS = {
     "VALUES (:user, 'email', 'x', '', 'x', sha256(random()::text::bytea), 'unverified')",
     "notification_deliveries": "(user_id, notification_id, channel_id, silent, due_at) VALUES (:user, "
     "(SELECT max(id) FROM notifications), (SELECT max(id) FROM notification_channels), false, now())",
+    "schedules": "(strategy_id, user_id, days, special_sessions, from_date, active_since, looked_at, next_look_at) "
+    "VALUES (:strategy, :user, 127, false, current_date, now(), now(), now())",
+    "schedule_days": "(strategy_id, user_id, session_date) VALUES (:strategy, :user, current_date)",
+    "readiness": "(user_id) VALUES (:user)",
 }
 
 
@@ -122,6 +132,9 @@ async def tenant_with_everything(sessions: Sessions) -> Run:
             f"INSERT INTO notification_preferences {NEW_ROWS['notification_preferences']}",
             f"INSERT INTO notification_channels {NEW_ROWS['notification_channels']}",
             f"INSERT INTO notification_deliveries {NEW_ROWS['notification_deliveries']}",
+            f"INSERT INTO schedules {NEW_ROWS['schedules']}",
+            f"INSERT INTO schedule_days {NEW_ROWS['schedule_days']}",
+            f"INSERT INTO readiness {NEW_ROWS['readiness']}",
         ):
             await session.execute(text(statement), values)
     return run
