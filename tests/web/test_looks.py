@@ -1,4 +1,4 @@
-"""Every state and the pages before a login, in a real browser under the product's own policy (row O1, app.md §9)."""
+"""Every state and the pages before a login, in a real browser under the product's own policy (row O1)."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-/** Statuses to look at and to test with: one for each state of app.md §6, as the API sends them. */
+/** Statuses to look at and to test with: one for each state, as the API sends them. */
 
 import type { Received } from './freshness';
 import type { StateKey } from './states';
