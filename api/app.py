@@ -94,7 +94,8 @@ def create_app(
             records = asyncio.create_task(keep_records(resources.sessions, kept_for, utc_now), name="record keeping")
             pursuit = asyncio.create_task(resources.pursuit.keep_pursuing(), name="pursuit of panics")
             sending = asyncio.create_task(resources.sender.run(), name="sender of notices")
-            beside = [sweep, records, pursuit, sending]
+            summaries = asyncio.create_task(resources.summaries.run(), name="summaries of the day")
+            beside = [sweep, records, pursuit, sending, summaries]
             if resources.poller is not None:
                 beside.append(asyncio.create_task(resources.poller.run(), name="poller of Telegram"))
             try:
