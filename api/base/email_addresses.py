@@ -9,6 +9,9 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 from api.base.fields import trimmed
 
 NOT_AN_ADDRESS = "must be an e-mail address such as asha@example.com"
+LONGEST_LOCAL_PART = 64
+"""How many bytes of UTF-8 an address may have before the @ (RFC 5321 §4.5.3.1.1): no mail comes to a longer one."""
+TOO_LONG_BEFORE_AT = f"must have at most {LONGEST_LOCAL_PART} bytes before the @; check it for a slip"
 
 
 def canonical_email(text: str) -> str:
@@ -18,13 +21,16 @@ def canonical_email(text: str) -> str:
     are made small and not folded: `ß` and `ss` are different addresses (RFC 5894 §7.2).
 
     Raises:
-        ValueError: for what is no address; the sentence does not repeat it.
+        ValueError: for what is no address, or what no mail server takes; the sentence does not repeat it.
     """
     try:
         address = validate_email(text, check_deliverability=False).normalized
     except EmailNotValidError as error:  # the library's own text quotes the input
         raise ValueError(NOT_AN_ADDRESS) from error
-    return unicodedata.normalize("NFC", address.lower())
+    address = unicodedata.normalize("NFC", address.lower())
+    if len(address.rpartition("@")[0].encode()) > LONGEST_LOCAL_PART:
+        raise ValueError(TOO_LONG_BEFORE_AT)
+    return address
 
 
 Email = Annotated[

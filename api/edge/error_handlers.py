@@ -1,6 +1,8 @@
 """Every error of the application in the shape of `api.base.errors`, wherever it was raised."""
 
+import re
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from typing import Any
 
 import structlog
@@ -19,6 +21,9 @@ from api.base.idempotency import REPLAYED, Repeated
 
 log = structlog.stdlib.get_logger(__name__)
 
+
+_NAME = re.compile(r"[\w-]{1,64}", re.ASCII)
+"""What the name of a field may look like in an answer: others have been sent, and are input."""
 
 _STATUS_CODES = {404: "not_found", 405: "method_not_allowed", 408: "request_timeout", 413: "request_too_large"}
 
@@ -112,10 +117,15 @@ def _field_problem(fault: Mapping[str, Any]) -> FieldProblem:
     message, place = sentence_of_fault(fault), str(fault["loc"][0])
     if fault["type"] == "extra_forbidden":  # its location is the name that was sent, which is input too
         return FieldProblem(field=place, message=message)
-    if fault["type"] in ("json_invalid", "model_attributes_type"):
+    if fault["type"] == "json_invalid":
         return FieldProblem(field="body", message=message)
     path = [str(part) for part in fault["loc"] if part not in ("body", "path", "query", "header")]
-    return FieldProblem(field=".".join(path) or "body", message=message)
+    if fault["type"] == "model_attributes_type" and path:  # an object in the body
+        message = "must be a JSON object"
+    if path[-1:] == ["[key]"]:  # the part before is the name that was sent in an object of names
+        return FieldProblem(field=".".join(path[:-2]) or "body", message=f"has a wrong name in it: each {message}")
+    known = list(takewhile(_NAME.fullmatch, path))
+    return FieldProblem(field=".".join(known) or "body", message=message)
 
 
 async def _client_left(request: Request, _error: Exception) -> JSONResponse:

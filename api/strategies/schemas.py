@@ -1,9 +1,9 @@
 """`/strategy`: requests and answers (rows C1, D1, I1, L1)."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from actors.domain.identifiers import Product
 from api.base.fields import PositionWord, Price, Quantity, Request, StrategyId, StrategyStatusWord, Symbol, TimeOfDay
@@ -26,13 +26,22 @@ class StrategyIdRequest(Request):
     strategy_id: StrategyId
 
 
+def _of_a_patch(schema: dict[str, Any]) -> None:
+    """At least one field, and none is null: None is only what stands for a field that was left out."""
+    schema["minProperties"] = 1
+    for field in schema["properties"].values():
+        if "anyOf" in field:
+            field.update(next(choice for choice in field.pop("anyOf") if choice.get("type") != "null"))
+            field.pop("default", None)
+
+
 class StrategyPatchRequest(Request):
     """What to change; at least one field. While the strategy runs, only `stop_loss` can be moved.
 
     `confirm` moves it even to where it sells at once: at or above the market price.
     """
 
-    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+    model_config = ConfigDict(json_schema_extra=_of_a_patch)
 
     buy_time: TimeOfDay | None = None
     sell_time: TimeOfDay | None = None
@@ -40,6 +49,13 @@ class StrategyPatchRequest(Request):
     quantity: Quantity | None = None
     product: Product | None = None
     confirm: bool = Field(default=False, strict=True)
+
+    @field_validator("buy_time", "sell_time", "stop_loss", "quantity", "product", mode="before")
+    @classmethod
+    def _not_null(cls, value: object) -> object:
+        if value is None:  # it could mean "none", as of a stop-loss, and an answer of 200 would look like it
+            raise ValueError("must not be null: leave it out to keep it as it is")
+        return value
 
     @model_validator(mode="after")
     def _something(self) -> "StrategyPatchRequest":

@@ -187,7 +187,7 @@ def open_backup(path: Path) -> Iterator[OpenBackup]:
     """
     try:
         if not path.is_file():
-            raise FileNotFoundError(errno.ENOENT, "there is no such file")
+            raise FileNotFoundError(errno.ENOENT, "it is no file" if path.exists() else "there is no such file")
         stream = path.open("rb")
     except OSError as refused:
         raise BackupRefused(f"Cannot read {path}: {refused.strerror}.") from refused

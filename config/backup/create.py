@@ -15,7 +15,7 @@ from config.backup.errors import BackupRefused
 from config.secret_store import SECRETS_FILE, StoredSecrets, as_file, locked_secrets, read_secrets
 from config.settings import PREFIX, Settings
 from config.stack.completeness import refuse_incomplete, system_identifier
-from config.stack.data_directory import RunningStack, find_running_stack
+from config.stack.data_directory import RunningStack, find_running_stack, refuse_what_is_hidden
 from config.stack.postgres import DATABASE, forget_variables_of_libpq, postgres_version
 from config.stack.postgres_alone import postgres_alone
 from config.version import product_version
@@ -53,6 +53,7 @@ def make_backup(settings: Settings, target: Path, *, replace_old: bool = False) 
         )
     forget_variables_of_libpq()
     _refuse_place(settings.data_dir, target, replace_old=replace_old)
+    refuse_what_is_hidden(settings.data_dir)
     running = find_running_stack(settings.data_dir)
     try:
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as directory:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from config.backup.restore import RestoredBackup
 
 File = Annotated[Path, typer.Argument(help="The file of the backup.", metavar="FILE")]
-DataDir = Annotated[Path | None, typer.Option(help="Where everything is kept. [TRADEACTORS_DATA_DIR]")]
+DataDir = Annotated[Path | None, typer.Option(readable=False, help="Where everything is kept. [TRADEACTORS_DATA_DIR]")]
 Replace = Annotated[bool, typer.Option("--force", help="Replace an older backup.")]
 Aside = Annotated[bool, typer.Option("--force", help="Move a data directory that is not empty aside before.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask whether the earlier stack is stopped for good.")]
@@ -39,8 +39,10 @@ _WHAT_USERS_SAY = (
 def backup(file: File, data_dir: DataDir = None, force: Replace = False) -> None:
     """Write database, secrets and settings of the embedded stack into one file; strategies may run meanwhile."""
     from config.commands.failures import plain_failures
+    from config.commands.limits import TO_KEEP, refuse_limits
 
     with plain_failures():
+        refuse_limits(TO_KEEP)
         from config.backup.create import make_backup
         from config.settings import given_settings
         from config.stack.guarded_process import interrupt_on_signals
@@ -54,8 +56,10 @@ def backup(file: File, data_dir: DataDir = None, force: Replace = False) -> None
 def restore(file: File, data_dir: DataDir = None, force: Aside = False, yes: Yes = False) -> None:
     """Fill an empty data directory from a backup; `up` then goes on with what the order book proves."""
     from config.commands.failures import plain_failures
+    from config.commands.limits import TO_KEEP, refuse_limits
 
     with plain_failures():
+        refuse_limits(TO_KEEP)
         from config.backup.restore import restore_backup
         from config.settings import given_settings
         from config.stack.guarded_process import interrupt_on_signals

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from config.stack.stack import Stack
 from config.commands.deployment import joined_settings, require
 from config.commands.failures import PlainGroup, plain_failures
+from config.commands.limits import TO_ASK, TO_RUN, refuse_limits
 
 app = typer.Typer(
     name="tradeactors",
@@ -41,7 +42,7 @@ app.command("add-user")(add_user)
 app.command()(invite)
 app.command("reset-password")(reset_password)
 
-DataDir = Annotated[Path | None, typer.Option(help="Where everything is kept. [TRADEACTORS_DATA_DIR]")]
+DataDir = Annotated[Path | None, typer.Option(readable=False, help="Where everything is kept. [TRADEACTORS_DATA_DIR]")]
 ApiHost = Annotated[str | None, typer.Option(help="Address the API listens on. [TRADEACTORS_API_HOST]")]
 ApiPort = Annotated[int | None, typer.Option(help="Port of the API; 0: a free one. [TRADEACTORS_API_PORT]")]
 PaperPort = Annotated[int | None, typer.Option(help="Port of the paper exchange. [TRADEACTORS_PAPER_PORT]")]
@@ -65,6 +66,7 @@ def up(
 
     console = Console()
     with plain_failures():
+        refuse_limits(TO_RUN)
         settings = load_settings(
             secrets="create",
             data_dir=data_dir,
@@ -135,6 +137,7 @@ def doctor(
     from config.commands import doctor as examination
 
     with plain_failures():
+        refuse_limits(TO_ASK)
         settings = joined_settings(data_dir)
         require(settings, "database_url", "redis_url", "ray_address")
         raise typer.Exit(examination.run(settings, Console(), as_json=as_json, send_alert=send_alert))

@@ -65,12 +65,14 @@ def demo(
     from rich.console import Console
 
     from config.commands.failures import plain_failures
+    from config.commands.limits import TO_RUN, refuse_limits
     from config.settings import load_settings
     from config.stack.guarded_process import interrupt_on_signals
     from config.stack.stack import Stack
 
     console = Console(width=None if sys.stdout.isatty() else 120)
     with plain_failures(), interrupt_on_signals(), ExitStack() as running:
+        refuse_limits(TO_RUN)
         data_dir = running.enter_context(_temporary_data_dir())
         with console.status("Starting PostgreSQL, Valkey, Ray, the paper exchange and the API ..."):
             began = time.monotonic()

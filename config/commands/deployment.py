@@ -8,14 +8,21 @@ if TYPE_CHECKING:
 
 
 def joined_settings(data_dir: Path | None, **overrides: Any) -> "Settings":
-    """The settings, completed by those of a stack that runs on the same data directory."""
+    """The settings, completed by those of a stack that runs on the same data directory.
+
+    Raises:
+        SettingsError: as `load_settings`.
+        StackError: whether a stack runs there is hidden from this user.
+    """
     import os
 
     from config.settings import load_settings
-    from config.stack.data_directory import find_running_stack
+    from config.stack.data_directory import find_running_stack, refuse_what_is_hidden
     from config.stack.postgres import forget_variables_of_libpq
 
     settings = load_settings(secrets="optional", data_dir=data_dir, **overrides)
+    if not settings.database_url:
+        refuse_what_is_hidden(settings.data_dir)
     running = find_running_stack(settings.data_dir)
     if running is not None:
         if not settings.database_url:
@@ -26,10 +33,17 @@ def joined_settings(data_dir: Path | None, **overrides: Any) -> "Settings":
 
 
 def require(settings: "Settings", *names: str) -> None:
-    """SettingsError, unless the settings of these names have a value."""
+    """Check that the settings of these names have a value.
+
+    Raises:
+        SettingsError: they have none, and no stack runs here.
+        StackError: they have none, and whether a stack runs here is hidden from this user.
+    """
     from config.settings import PREFIX, SettingsError
+    from config.stack.data_directory import refuse_what_is_hidden
 
     missing = [f"{PREFIX}{name.upper()} is empty and no `tradeactors up` runs here." for name in names]
     problems = [problem for name, problem in zip(names, missing, strict=True) if not getattr(settings, name)]
     if problems:
+        refuse_what_is_hidden(settings.data_dir)
         raise SettingsError(problems)

@@ -8,7 +8,7 @@ import typer
 
 User = Annotated[str | None, typer.Option("--user", help="The e-mail address of the user whose strategies are ended.")]
 All = Annotated[bool, typer.Option("--all", help="The strategies of every user.")]
-DataDir = Annotated[Path | None, typer.Option(help="Where everything is kept. [TRADEACTORS_DATA_DIR]")]
+DataDir = Annotated[Path | None, typer.Option(readable=False, help="Where everything is kept. [TRADEACTORS_DATA_DIR]")]
 
 
 def panic(user: User = None, everyone: All = False, data_dir: DataDir = None) -> None:

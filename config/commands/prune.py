@@ -17,7 +17,9 @@ _NOT_PRUNED = "Kept without limit: users, broker accounts, strategies, runs, int
 
 
 def prune(
-    data_dir: Annotated[Path | None, typer.Option(help="Where everything is kept. [TRADEACTORS_DATA_DIR]")] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(readable=False, help="Where everything is kept. [TRADEACTORS_DATA_DIR]")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go, and remove nothing.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before removing.")] = False,
 ) -> None:

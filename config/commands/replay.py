@@ -129,6 +129,8 @@ def _draw(chart: Path, file: Path, recording: "Recording", result: "Replay") -> 
     try:
         if chart.exists() and chart.samefile(file):
             raise InvalidValue(f"{_printable(str(chart))} is the recording; name another file for the chart")
+        if chart.exists() and not (chart.is_file() or chart.is_dir()):
+            raise InvalidValue(f"{_printable(str(chart))} is a pipe or a device, and no file; name another file")
         chart.write_text(drawn, encoding="utf-8")
     except OSError as error:
         raise InvalidValue(f"{_printable(str(chart))} cannot be written: {error.strerror}") from error

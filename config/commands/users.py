@@ -16,7 +16,7 @@ _CLOSED = (
 )
 
 Email = Annotated[str, typer.Argument(help="The e-mail address that the user logs in with.")]
-DataDir = Annotated[Path | None, typer.Option(help="Where everything is kept. [TRADEACTORS_DATA_DIR]")]
+DataDir = Annotated[Path | None, typer.Option(readable=False, help="Where everything is kept. [TRADEACTORS_DATA_DIR]")]
 Ask = Annotated[
     bool, typer.Option("--ask", help="Ask for the password (or read a line of standard input) instead of making one.")
 ]

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import pwd
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -101,6 +102,35 @@ def _refuse_what_others_own(data_dir: Path) -> None:
             f"TRADEACTORS_DATA_DIR: {data_dir} belongs to the user with the id {owner}, who may have put secrets "
             "there; start as that user, or use another directory."
         )
+
+
+def refuse_what_is_hidden(data_dir: Path) -> None:
+    """Let no command say that nothing runs on a directory into which it may not look.
+
+    Raises:
+        StackError: the directory, one above it or the lock is closed to us; whose it is, and what to do.
+    """
+    try:
+        os.close(os.open(data_dir / LOCK_FILE, os.O_RDONLY))
+    except PermissionError as refused:
+        raise StackError(_hidden(data_dir)) from refused
+    except OSError:
+        return
+
+
+def _hidden(data_dir: Path) -> str:
+    closed = f"TRADEACTORS_DATA_DIR: {data_dir} may not be read"
+    try:
+        owner = data_dir.stat().st_uid
+    except PermissionError:
+        return f"{closed}, as a directory above it is closed to others; run this command as the user who runs `up`."
+    if owner == os.geteuid():
+        return f"{closed}, though it is yours: chmod -R u+rwX '{data_dir}'"
+    try:
+        name = pwd.getpwuid(owner).pw_name
+    except KeyError:
+        return f"{closed}: it belongs to the user with the id {owner}; run this command as that user."
+    return f"{closed}: it belongs to the user {name}; run this command as that user (sudo -u {name} ...)."
 
 
 def find_running_stack(data_dir: Path) -> RunningStack | None:

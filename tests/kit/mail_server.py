@@ -39,16 +39,20 @@ class MailServer:
 
 
 @contextmanager
-def mail_server() -> Iterator[MailServer]:
-    """Serves until the block ends."""
-    server = MailServer()
-    controller = Controller(server, hostname="127.0.0.1", port=0, enable_SMTPUTF8=True)
+def mail_server(port: int | None = None) -> Iterator[MailServer]:
+    """Serves until the block ends, on a free port if none is chosen."""
     # the controller looks for its server under the port that it was given: 0 is none that it can look for
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        server.port = controller.port = free.getsockname()[1]
+    server = MailServer(port or free_port())
+    controller = Controller(server, hostname="127.0.0.1", port=server.port, enable_SMTPUTF8=True)
     controller.start()
     try:
         yield server
     finally:
         controller.stop()
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that is free now."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])

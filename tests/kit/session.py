@@ -3,7 +3,7 @@
 `tests.kit.stack` comes before anything that imports Ray, which reads its settings when it is imported.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -39,12 +39,15 @@ def deployment_of(stack: Stack, alerts: AlertInbox) -> Deployment:
 
 
 @contextmanager
-def running_session(**settings: Any) -> Iterator[tuple[Stack, Deployment]]:
-    """PostgreSQL, Valkey, Ray, the paper exchange and the API, all real, with alerts and failpoints on."""
+def running_session(secrets: Mapping[str, str] | None = None, /, **settings: Any) -> Iterator[tuple[Stack, Deployment]]:
+    """PostgreSQL, Valkey, Ray, the paper exchange and the API, all real, with alerts and failpoints on.
+
+    `secrets`: variables that its parts inherit besides.
+    """
     with AlertInbox() as alerts, temporary_data_dir() as failpoints:
         given = {"failpoints": str(failpoints), **QUICK, **settings}
         chosen = {name: value for name, value in given.items() if value is not None}
-        with running_stack(secrets={f"{PREFIX}ALERT_URLS": alerts.url}, **chosen) as stack:
+        with running_stack(secrets={f"{PREFIX}ALERT_URLS": alerts.url, **(secrets or {})}, **chosen) as stack:
             import ray
 
             deployment = deployment_of(stack, alerts)

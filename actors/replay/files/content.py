@@ -3,6 +3,7 @@
 import gzip
 import io
 import lzma
+import os
 import stat
 import struct
 import zipfile
@@ -50,6 +51,13 @@ _NO_TEXT = (
     (b"7z\xbc\xaf", "packed by 7-Zip"),
     (b"Rar!", "packed by RAR"),
 )
+_KINDS = {
+    stat.S_IFREG: "",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFDIR: "a directory",
+}
 _UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, struct.error, RuntimeError)
 
 
@@ -68,12 +76,12 @@ def opened(path: Path) -> Iterator[Content]:
     """The content of a file, while the block runs.
 
     Raises:
-        NotARecording: it cannot be read, is too large, or is no text. Also out of the block, which reads the text.
+        NotARecording: it cannot be read, is no file or no text, or is too large. Also out of the block, which reads.
     """
     with ExitStack() as open_files:
         try:
-            file = open_files.enter_context(path.open("rb"))
-            status = path.stat()
+            file = open_files.enter_context(_file(path))
+            status = os.fstat(file.fileno())
             packing, stream = _unpacked(file, open_files)
             if not packing and stat.S_ISREG(status.st_mode) and status.st_size > MOST_BYTES:
                 raise _too_large()
@@ -90,6 +98,29 @@ def opened(path: Path) -> Iterator[Content]:
             raise NotARecording("it is no text in UTF-16 or UTF-32; it is damaged or cut off") from error
         except _UNREADABLE as error:
             raise NotARecording(f"it cannot be read: {_reason(error)}") from error
+
+
+def _file(path: Path) -> BinaryIO:
+    """A file, or what a shell hands over as one (`<(...)`): anything else might wait without end for its first byte."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        _refuse_what_may_wait(descriptor)
+        os.set_blocking(descriptor, True)
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def _refuse_what_may_wait(descriptor: int) -> None:
+    kind = _KINDS.get(stat.S_IFMT(os.fstat(descriptor).st_mode), "something else")
+    if kind and not _is_of_a_shell(descriptor):
+        raise NotARecording(f"it is {kind}, and no file; write the bars into a file first")
+
+
+def _is_of_a_shell(descriptor: int) -> bool:
+    """Whether it is a pipe without a name, whose writer is there from its beginning."""
+    return str(Path(f"/proc/self/fd/{descriptor}").readlink()).startswith("pipe:[")
 
 
 def lines(text: TextIO) -> Iterator[str]:

@@ -81,6 +81,11 @@ def spacing_of(bars: Sequence[Bar]) -> timedelta:
     return spacing
 
 
+def shorter_than(spacing: timedelta, bars: Sequence[Bar]) -> Sequence[datetime]:
+    """The starts of the bars that end sooner, since the next one begins. A fifth of a bar may be a clock's."""
+    return [bar.start for bar, following in pairwise(bars) if following.start - bar.start < spacing * 0.8]
+
+
 def guessed_stamps(bars: Sequence[Bar], spacing: timedelta, hours: SessionHours) -> tuple[Stamps, str]:
     """Which end of a bar its time is, and what shows that it is the end: each is a second before a bar would begin, or
     the first is a bar after the open and one is at the close.
@@ -96,12 +101,16 @@ def guessed_stamps(bars: Sequence[Bar], spacing: timedelta, hours: SessionHours)
 
 
 def from_start(bars: Sequence[Bar], spacing: timedelta, stamps: Stamps) -> Sequence[Bar]:
-    """The bars, each with the time of its start. An end may be the last second of the bar, such as 09:15:59."""
+    """The bars, each with the time of its start. An end may be the last second of the bar, such as 09:15:59.
+
+    A bar begins no sooner than the one before it has ended, since its prices were not known then.
+    """
     if stamps is Stamps.START:
         return bars
     last_second = spacing > _SECOND and all(bar.start.second == _LAST_SECOND for bar in bars)
     length = spacing - _SECOND if last_second else spacing
-    return [replace(bar, start=bar.start - length) for bar in bars]
+    first = replace(bars[0], start=bars[0].start - length)
+    return [first, *(replace(bar, start=max(bar.start - length, before.start)) for before, bar in pairwise(bars))]
 
 
 def in_session(bars: Sequence[Bar], hours: SessionHours, *, regular: bool, hint: str) -> Session:

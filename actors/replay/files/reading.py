@@ -80,6 +80,7 @@ def _recording(
         stamps=stamps,
         stamps_because=because if options.stamps is None else "",
         gaps=judgement.gaps_of(session, spacing),
+        shorter=tuple(judgement.shorter_than(spacing, session.bars)),
         left_out=session.left_out,
         dropped=dict(collection.dropped),
         rounded=collection.rounded,

@@ -17,7 +17,8 @@ class Understanding:
 
     `first` and `last` are the starts of the first and the last bar, in the exchange's zone. `stamps_because` tells what
     shows that stamps are ends, unless the user did. `rounded` counts bars whose prices had the noise of floats; `days`
-    those of the whole file; `left_out` the bars outside of the session.
+    those of the whole file; `left_out` the bars outside of the session; `shorter` has the starts of
+    those that last less than `spacing`.
     """
 
     form: str
@@ -31,6 +32,7 @@ class Understanding:
     stamps: Stamps
     stamps_because: str
     gaps: tuple[Gap, ...]
+    shorter: tuple[datetime, ...]
     left_out: int
     dropped: Mapping[str, int]
     rounded: int
@@ -47,6 +49,11 @@ class Understanding:
         ]
         if self.stamps_because:
             said[1] += f": {self.stamps_because} (--stamps start, if it is not so)"
+        if self.shorter:
+            said.append(
+                f"Shorter than {spacing_text(self.spacing)}, as the next one begins sooner: "
+                f"{counted(len(self.shorter), 'bar')}, the first at {self.shorter[0]:%H:%M}"
+            )
         if self.left_out:
             said.append(f"Left out, as before or after the session: {counted(self.left_out, 'bar')}")
         said += [f"{counted(count, 'row')} dropped: {reason}" for reason, count in self.dropped.items() if count]
@@ -70,6 +77,7 @@ class Understanding:
             "assumed_zone": self.zone,
             "stamps": self.stamps.value,
             "gaps": [{"from": gap.begins.isoformat(), "to": gap.ends.isoformat()} for gap in self.gaps],
+            "shorter": len(self.shorter),
             "left_out": self.left_out,
             "dropped": {reason: count for reason, count in self.dropped.items() if count},
             "rounded": self.rounded,

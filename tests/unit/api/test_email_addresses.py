@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from api.base.email_addresses import NOT_AN_ADDRESS, Email, canonical_email
+from api.base.email_addresses import NOT_AN_ADDRESS, TOO_LONG_BEFORE_AT, Email, canonical_email
 from persistence.database.repositories.users import earlier_spelling
 
 EMAIL = TypeAdapter[str](Email)
@@ -59,6 +59,13 @@ def test_what_is_no_address_gets_an_example_and_nothing_of_it_back(typed: str) -
     with pytest.raises(ValidationError) as refusal:
         EMAIL.validate_python(typed)
     assert [str(error["ctx"]["error"]) for error in refusal.value.errors()] == [NOT_AN_ADDRESS]
+
+
+@pytest.mark.parametrize(("letter", "most"), [("a", 64), ("é", 32)])
+def test_no_more_stands_before_the_at_than_mail_servers_take(letter: str, most: int) -> None:
+    assert EMAIL.validate_python(f"{letter * most}@example.com") == f"{letter * most}@example.com"
+    with pytest.raises(ValidationError, match=TOO_LONG_BEFORE_AT):
+        EMAIL.validate_python(f"{letter * (most + 1)}@example.com")
 
 
 @given(st.emails())

@@ -55,6 +55,13 @@ def test_a_patch_needs_a_change() -> None:
     assert StrategyPatchRequest(quantity=5).quantity == 5
 
 
+@pytest.mark.parametrize("field", ["buy_time", "sell_time", "stop_loss", "quantity", "product"])
+def test_a_patch_takes_no_null_beside_a_change(field: str) -> None:
+    change = {"quantity": 5} if field != "quantity" else {"stop_loss": 90.5}
+    with pytest.raises(ValidationError, match="must not be null: leave it out to keep it as it is"):
+        StrategyPatchRequest(**{**change, field: None})
+
+
 @pytest.mark.parametrize("tokens", [{}, {"access_token": "a", "request_token": "b"}])
 def test_connecting_takes_exactly_one_token(tokens: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match="either access_token or request_token"):

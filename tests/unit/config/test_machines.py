@@ -20,8 +20,15 @@ WITHOUT_ROOM = """
 import resource
 import sys
 resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # as on a full disk: a file can be made, and nothing written to it
-from config.commands.cli import app
-app(["up", "--data-dir", sys.argv[1]])
+from pathlib import Path
+from config.commands.failures import plain_failures
+from config.settings import load_settings
+import typer
+try:
+    with plain_failures():
+        load_settings(secrets="create", data_dir=Path(sys.argv[1]))
+except typer.Exit as end:
+    sys.exit(end.exit_code)
 """
 WITHOUT_NAME = """
 import os

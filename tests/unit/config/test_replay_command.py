@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -92,6 +94,29 @@ def test_a_file_may_have_any_name(tmp_path: Path, name: str) -> None:
     assert result.exit_code == 0, result.output
     assert "\x1b[2J" not in result.output
     assert refused(a_file(tmp_path, "", name)).endswith("it is empty")
+
+
+@pytest.mark.parametrize("place", ["pipe.csv", "pipe:[1]"])
+def test_a_named_pipe_is_refused_and_not_waited_for(tmp_path: Path, place: str) -> None:
+    os.mkfifo(tmp_path / place)
+    why = f"{place}: it is a named pipe, and no file; write the bars into a file first"
+    assert refused(tmp_path / place) == why
+
+
+def test_a_device_is_refused() -> None:
+    assert refused(Path("/dev/zero")) == "zero: it is a device, and no file; write the bars into a file first"
+
+
+def test_what_a_shell_hands_over_is_read() -> None:
+    line = [sys.executable, "-m", "config.commands.cli", "replay", "/dev/stdin", *DAY, "--json"]
+    done = subprocess.run(line, input=YESBANK.read_bytes(), capture_output=True, check=False)
+    assert json.loads(done.stdout)["pnl"] == -395.0, done.stderr
+
+
+def test_a_chart_into_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    pipe = tmp_path / "day.svg"
+    os.mkfifo(pipe)
+    assert refused(YESBANK, "--chart", str(pipe)).endswith("is a pipe or a device, and no file; name another file")
 
 
 def test_a_symbol_is_no_markup(tmp_path: Path) -> None:

@@ -197,6 +197,8 @@ def test_another_file_is_refused(tmp_path: Path, content: bytes) -> None:
 
 
 def test_a_file_that_is_not_there_is_said_to_be_missing(tmp_path: Path) -> None:
+    with refused("Cannot read .*: it is no file"):
+        opened(tmp_path)
     with refused("Cannot read .*b.tar: there is no such file"):
         opened(tmp_path / "b.tar")
 

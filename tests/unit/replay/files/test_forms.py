@@ -213,3 +213,9 @@ def test_indian_grouping_of_digits_is_read(tmp_path: Path) -> None:
 
 def test_five_minute_bars_are_known_as_such(tmp_path: Path) -> None:
     assert "3 bars of 5 minutes" in read(tmp_path, ours_of(*minutes(0, 5, 10))).understood.sentences()[0]
+
+
+def test_a_short_bar_that_is_stamped_with_its_end_begins_where_the_one_before_has_ended(tmp_path: Path) -> None:
+    file = a_file(tmp_path, ours_of(*minutes(5, 10, 15, 16, 20, 25)))
+    bars = read_recording(file, ReadingOptions(stamps=Stamps.END)).bars
+    assert [bar.start for bar in bars] == minutes(0, 5, 10, 15, 16, 20)  # at 09:31 nothing of 09:26 was new

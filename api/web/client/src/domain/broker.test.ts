@@ -1,0 +1,42 @@
+import { describe, expect, it } from 'vitest';
+import { brokerView } from './broker';
+import { SAMPLE_NOW } from './samples';
+import type { BrokerStatus } from './strategy';
+
+const connected: BrokerStatus = {
+  broker_connected: true,
+  broker: 'kite',
+  broker_user_id: 'AB1234',
+  api_key_hint: '1234',
+  connected_at: '2026-11-30T08:00:00+05:30',
+  token_obtained_at: '2026-11-30T08:00:00+05:30',
+  token_age_s: 100,
+  token_expires_at: '2026-12-01T06:00:00+05:30',
+  token_expired: false,
+  proxy: null,
+};
+
+describe('the broker login', () => {
+  it('names the account and until when it lasts', () => {
+    const view = brokerView(connected, SAMPLE_NOW, false, null);
+    expect([view.name, view.word]).toEqual(['KITE AB1234', 'till Tue 1 Dec 06:00:00']);
+  });
+
+  it('is red when it has ended and money depends on it', () => {
+    const over = { ...connected, token_expired: true };
+    expect(brokerView(over, SAMPLE_NOW, true, null).tone).toBe('danger');
+    expect(brokerView(over, SAMPLE_NOW, false, SAMPLE_NOW + 60_000).tone).toBe('danger');
+    expect(brokerView(over, SAMPLE_NOW, false, null).tone).toBe('warning');
+  });
+
+  it('has ended by the clock before the server is asked again', () => {
+    expect(
+      brokerView({ ...connected, token_expires_at: '2026-11-30T10:25:48+05:30' }, SAMPLE_NOW, false, null)
+        .state,
+    ).toBe('expired');
+  });
+
+  it('is unknown before the first answer', () => {
+    expect(brokerView(null, SAMPLE_NOW, false, null).state).toBe('unknown');
+  });
+});

@@ -1,0 +1,91 @@
+import { describe, expect, it } from 'vitest';
+import { linkState, linkView } from './link';
+import { sample, SAMPLE_NOW } from './samples';
+import { STATE_KEYS, urgency, viewOf } from './states';
+import { groupOf } from './strategy';
+
+const view = (key: (typeof STATE_KEYS)[number]) => viewOf(sample(key), SAMPLE_NOW, true);
+
+describe('states', () => {
+  it.each(STATE_KEYS)('%s is recognised from what the API sends', (key) => {
+    expect(view(key).key).toBe(key);
+  });
+
+  it.each(STATE_KEYS)('%s has a word and a sentence', (key) => {
+    expect(view(key).word).not.toBe('');
+    expect(view(key).sentence).not.toBe('');
+  });
+
+  it('differ without their colours: no two that run have the same word, sign and pattern', () => {
+    const looks = STATE_KEYS.filter((key) => !['feed_down', 'not_guarded'].includes(key)).map((key) => {
+      const { word, sign, pattern } = view(key);
+      return `${word} ${sign} ${pattern}`;
+    });
+    expect(new Set(looks).size).toBe(looks.length);
+  });
+
+  it('put trouble first', () => {
+    const order = (['sold', 'guarded', 'order_unknown', 'exit_failed'] as const).map((key) =>
+      urgency(view(key), sample(key).status),
+    );
+    expect(order).toEqual([...order].sort((a, b) => b - a));
+  });
+});
+
+describe('what is held', () => {
+  it('is never shown as guarded while the link is lost', () => {
+    expect(viewOf(sample('guarded'), SAMPLE_NOW, false).key).toBe('unseen');
+  });
+
+  it('is never shown as guarded by an old status', () => {
+    expect(viewOf(sample('guarded'), SAMPLE_NOW + 31_000, true).key).toBe('unseen');
+  });
+
+  it('stays not guarded while the link is lost', () => {
+    expect(viewOf(sample('feed_down'), SAMPLE_NOW, false).key).toBe('feed_down');
+  });
+
+  it('has an old price that is not called live', () => {
+    expect(viewOf(sample('guarded'), SAMPLE_NOW + 16_000, true).key).toBe('price_stale');
+  });
+
+  it('is among the held ones even if its run has ended without a proof of the sale', () => {
+    expect(groupOf(sample('needs_confirmation').status)).toBe('holding');
+    expect(groupOf(sample('sold').status)).toBe('done');
+    expect(groupOf(sample('idle').status)).toBe('idle');
+  });
+});
+
+describe('an exit that failed', () => {
+  it('offers the login only if that is the reason', () => {
+    expect(view('exit_failed').offers).toContain('broker-login');
+    const other = sample('exit_failed');
+    const received = { ...other, status: { ...other.status, status_detail: 'order_rejected' } };
+    expect(viewOf(received, SAMPLE_NOW, true).offers).not.toContain('broker-login');
+  });
+});
+
+describe('an unknown order', () => {
+  it('is never offered to be sent again', () => {
+    expect(view('order_unknown').offers).toEqual(['open-broker', 'timeline']);
+  });
+});
+
+describe('the link', () => {
+  const link = { online: true, open: true, heardAt: SAMPLE_NOW, reachable: true };
+
+  it('is live only if a byte came within twenty seconds', () => {
+    expect(linkState(link, SAMPLE_NOW + 20_000)).toBe('live');
+    expect(linkState(link, SAMPLE_NOW + 20_001)).toBe('lost');
+  });
+
+  it('tells a phone without network from a server that does not answer', () => {
+    expect(linkState({ ...link, online: false }, SAMPLE_NOW)).toBe('offline');
+    expect(linkState({ ...link, open: false, reachable: false }, SAMPLE_NOW)).toBe('unreachable');
+    expect(linkState({ ...link, open: false, heardAt: null }, SAMPLE_NOW)).toBe('connecting');
+  });
+
+  it('says of when the picture is', () => {
+    expect(linkView({ ...link, online: false }, SAMPLE_NOW).sentence).toContain('10:25:49');
+  });
+});

@@ -1,0 +1,52 @@
+/** What the API says of a strategy, in the client's words for its types. */
+
+import type { components } from '../api/schema';
+
+type Schemas = components['schemas'];
+
+/** The fields that a later server adds are optional here: an app may be newer than its server. */
+export type Status = Schemas['StrategyStatus'] & {
+  symbol?: string | null;
+  product?: string | null;
+  run_id?: number | null;
+  unrealised_pnl?: number | null;
+  next?: { what: string; at: string | null } | null;
+};
+export type Definition = Schemas['StrategyAnswer'];
+export type Guard = Schemas['Guard'];
+export type Preview = Schemas['StrategyPreview'];
+export type Timeline = Schemas['StrategyTimeline'];
+export type BrokerStatus = Schemas['BrokerStatusAnswer'];
+export type AppConfig = Schemas['AppConfig'];
+export type Instrument = Schemas['InstrumentFound'];
+export type Calendar = Schemas['MarketCalendar'];
+export type Notice = Schemas['InboxEntry'];
+
+/** Whether shares are held, or may be: then STOP sells. */
+export function holds(status: Status): boolean {
+  return status.position === 'bought' || status.position === 'selling' || status.position === 'buying';
+}
+
+/** `INFY` of `NSE:INFY`: NSE goes without saying. */
+export function shortSymbol(symbol: string | null | undefined): string {
+  return (symbol ?? '').replace(/^NSE:/, '');
+}
+
+export type Group = 'holding' | 'waiting' | 'paused' | 'idle' | 'done';
+
+export function groupOf(status: Status): Group {
+  if (status.strategy_status === 'created') return 'idle';
+  if (status.strategy_status === 'stopped') {
+    return status.guard.state === 'not_guarded' ? 'holding' : 'done';
+  }
+  if (holds(status)) return 'holding';
+  return status.strategy_status === 'paused' ? 'paused' : 'waiting';
+}
+
+export const GROUP_NAMES: Readonly<Record<Group, string>> = {
+  holding: 'Holding',
+  waiting: 'Waiting to buy',
+  paused: 'Paused',
+  idle: 'Not started',
+  done: 'Done',
+};

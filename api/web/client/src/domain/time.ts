@@ -1,0 +1,122 @@
+/** Times of India. Every time on a screen is IST, whatever the phone's zone; durations are milliseconds. */
+
+export const ZONE = 'Asia/Kolkata';
+
+const clock = new Intl.DateTimeFormat('en-GB', {
+  timeZone: ZONE,
+  hour: '2-digit',
+  minute: '2-digit',
+  second: '2-digit',
+  hourCycle: 'h23',
+});
+const shortClock = new Intl.DateTimeFormat('en-GB', {
+  timeZone: ZONE,
+  hour: '2-digit',
+  minute: '2-digit',
+  hourCycle: 'h23',
+});
+const day = new Intl.DateTimeFormat('en-GB', {
+  timeZone: ZONE,
+  weekday: 'short',
+  day: 'numeric',
+  month: 'short',
+});
+const isoDay = new Intl.DateTimeFormat('en-CA', {
+  timeZone: ZONE,
+  year: 'numeric',
+  month: '2-digit',
+  day: '2-digit',
+});
+
+export type Instant = string | number | Date | null | undefined;
+
+/** Milliseconds since 1970, or null for nothing and for what is no time. */
+export function millis(at: Instant): number | null {
+  if (at == null) return null;
+  const value = at instanceof Date ? at.getTime() : typeof at === 'number' ? at : Date.parse(at);
+  return Number.isNaN(value) ? null : value;
+}
+
+/** `10:25:45`. */
+export function time(at: Instant): string {
+  const value = millis(at);
+  return value === null ? '–' : clock.format(value);
+}
+
+/** `10:25`. */
+export function shortTime(at: Instant): string {
+  const value = millis(at);
+  return value === null ? '–' : shortClock.format(value);
+}
+
+/** `Mon 30 Nov`. */
+export function date(at: Instant): string {
+  const value = millis(at);
+  return value === null ? '–' : day.format(value).replace(',', '');
+}
+
+/** `2026-11-30`, the day in India. */
+export function dayKey(at: Instant): string {
+  const value = millis(at);
+  return value === null ? '' : isoDay.format(value);
+}
+
+/** `10:25:45` of today, else `Mon 30 Nov 10:25:45`. */
+export function moment(at: Instant, now: number): string {
+  const value = millis(at);
+  if (value === null) return '–';
+  return dayKey(value) === dayKey(now) ? time(value) : `${date(value)} ${time(value)}`;
+}
+
+/** A span as a countdown: `04:11`, `2 h 05 min`, `3 days`. Never negative. */
+export function countdown(ms: number): string {
+  const seconds = Math.max(0, Math.ceil(ms / 1000));
+  if (seconds >= 48 * 3600) return `${Math.floor(seconds / 86400)} days`;
+  if (seconds >= 3600) {
+    return `${Math.floor(seconds / 3600)} h ${pad(Math.floor((seconds % 3600) / 60))} min`;
+  }
+  return `${pad(Math.floor(seconds / 60))}:${pad(seconds % 60)}`;
+}
+
+/** An age in words: `now`, `2 s ago`, `4 min ago`, `3 h ago`, `2 days ago`. */
+export function ago(ms: number): string {
+  const seconds = Math.floor(Math.max(0, ms) / 1000);
+  if (seconds < 1) return 'now';
+  if (seconds < 60) return `${seconds} s ago`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ago`;
+  if (seconds < 48 * 3600) return `${Math.floor(seconds / 3600)} h ago`;
+  return `${Math.floor(seconds / 86400)} days ago`;
+}
+
+/** How much later one instant was, as the timeline says it: `+14 ms`, `+2.3 s`. */
+export function later(from: Instant, to: Instant): string {
+  const start = millis(from);
+  const end = millis(to);
+  if (start === null || end === null) return '';
+  const ms = end - start;
+  const sign = ms < 0 ? '−' : '+';
+  const size = Math.abs(ms);
+  if (size < 1000) return `${sign}${Math.round(size)} ms`;
+  if (size < 60_000) return `${sign}${(size / 1000).toFixed(1)} s`;
+  return `${sign}${countdown(size)}`;
+}
+
+/** `10:25` of an API time of day, `10:25` or `10:25:45`; seconds only where they are not zero. */
+export function timeOfDay(text: string): string {
+  return text.endsWith(':00') && text.length === 8 ? text.slice(0, 5) : text;
+}
+
+/** Whether the phone shows other times than India's. */
+export function elsewhere(now: number, zone = Intl.DateTimeFormat().resolvedOptions().timeZone): boolean {
+  const here = new Intl.DateTimeFormat('en-GB', {
+    timeZone: zone,
+    hour: '2-digit',
+    minute: '2-digit',
+    hourCycle: 'h23',
+  });
+  return here.format(now) !== shortClock.format(now);
+}
+
+function pad(value: number): string {
+  return String(value).padStart(2, '0');
+}

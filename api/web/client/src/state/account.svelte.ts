@@ -1,0 +1,64 @@
+/** The broker's connection and the inbox's count: what every screen's top bar needs. */
+
+import { call, type Api } from '../api/client';
+import { ApiProblem } from '../api/problems';
+import type { BrokerStatus } from '../domain/strategy';
+
+/** The broker's login ends by the clock, or elsewhere: it is asked again so often. */
+const ASK_MS = 60_000;
+
+export class Account {
+  broker = $state<BrokerStatus | null>(null);
+  unread = $state(0);
+  /** The panic that still forbids entries, if this browser knows of one. */
+  panicId = $state<string | null>(null);
+  readonly #api: Api;
+  #timer: ReturnType<typeof setInterval> | undefined;
+
+  constructor(api: Api) {
+    this.#api = api;
+  }
+
+  start(): void {
+    void this.refresh();
+    this.#timer ??= setInterval(() => void this.refresh(), ASK_MS);
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+    this.broker = null;
+    this.unread = 0;
+    this.panicId = null;
+  }
+
+  async refresh(): Promise<void> {
+    try {
+      this.broker = await call(this.#api.GET('/broker/status'));
+      const inbox = await call(
+        this.#api.GET('/notifications', { params: { query: { limit: 1, unread: true } } }),
+      );
+      this.unread = inbox.unread;
+    } catch (error) {
+      // The bar goes on showing what was known; the link's own sign says that the server is not heard.
+      if (!(error instanceof ApiProblem)) throw error;
+    }
+  }
+
+  /** One tap: the paper exchange has an account for everybody, with these keys. */
+  async connectPaper(): Promise<void> {
+    const body = {
+      broker: 'paper',
+      api_key: 'paper',
+      api_secret: 'paper-secret',
+      access_token: 'paper-token',
+    } as const;
+    await call(this.#api.POST('/broker/connect', { body }));
+    await this.refresh();
+  }
+
+  async disconnect(): Promise<void> {
+    await call(this.#api.DELETE('/broker'));
+    await this.refresh();
+  }
+}

@@ -1,0 +1,52 @@
+/** A hash router: `#/strategy/42` keeps working offline, and the server needs to know one page only. */
+
+import { tick } from 'svelte';
+
+export interface Place {
+  /** First part of the path; empty for the start. */
+  readonly page: string;
+  readonly rest: readonly string[];
+}
+
+export class Router {
+  #place = $state(parse(location.hash));
+  /** Asked before a page with typed text is left; false keeps it. */
+  guard: (() => boolean) | null = null;
+
+  constructor() {
+    window.addEventListener('hashchange', (event) => {
+      if (this.guard && !this.guard()) {
+        history.replaceState(null, '', new URL(event.oldURL).hash);
+        return;
+      }
+      this.guard = null;
+      this.#place = parse(location.hash);
+      void tick().then(focusHeading);
+    });
+  }
+
+  get place(): Place {
+    return this.#place;
+  }
+
+  go(path: string): void {
+    location.hash = `#/${path}`;
+  }
+
+  /** Without a step in the history. */
+  replace(path: string): void {
+    history.replaceState(null, '', `#/${path}`);
+    this.#place = parse(location.hash);
+  }
+}
+
+function parse(hash: string): Place {
+  const [page = '', ...rest] = hash.replace(/^#\/?/, '').split('/').map(decodeURIComponent);
+  return { page, rest };
+}
+
+/** A screen reader hears the name of the new page; the page begins at its top. */
+function focusHeading(): void {
+  window.scrollTo(0, 0);
+  document.querySelector<HTMLElement>('main h1')?.focus({ preventScroll: true });
+}

@@ -1,0 +1,103 @@
+/** Who is logged in, and what is known before anybody is. */
+
+import { call, type Api } from '../api/client';
+import { ApiProblem } from '../api/problems';
+import type { Granted, Tokens } from '../api/tokens';
+import type { AppConfig } from '../domain/strategy';
+import { Kept } from './kept.svelte';
+
+export type SessionState = 'asking' | 'out' | 'in' | 'unreachable';
+
+export class Session {
+  state = $state<SessionState>('asking');
+  email = $state('');
+  /** Why the last session ended, in a sentence; empty after a logout by hand. */
+  reason = $state('');
+  config = $state<AppConfig | null>(null);
+  readonly #api: Api;
+  readonly #tokens: Tokens;
+  /** Whether this browser had a login when it was last open: a stranger's first page asks for no refresh. */
+  readonly #had = new Kept('login', ['no', 'yes'], 'no');
+
+  constructor(api: Api, tokens: Tokens) {
+    this.#api = api;
+    this.#tokens = tokens;
+    tokens.onended = (reason) => {
+      this.reason = reason;
+      this.#had.current = 'no';
+      this.state = 'out';
+    };
+    tokens.ongranted = () => {
+      this.#had.current = 'yes';
+      this.state = 'in';
+      this.reason = '';
+      void this.#whoAmI();
+    };
+  }
+
+  /** Goes on with the login of this browser, if it has one. */
+  async resume(): Promise<void> {
+    void this.loadConfig();
+    if (this.#had.current === 'no') {
+      this.state = 'out';
+      return;
+    }
+    try {
+      await this.#tokens.refresh();
+    } catch (error) {
+      if (!(error instanceof ApiProblem)) throw error;
+      const refused = error.kind === 'refused' && error.status < 500 && error.status !== 429;
+      this.state = refused ? 'out' : 'unreachable';
+    }
+  }
+
+  async loadConfig(): Promise<void> {
+    try {
+      this.config = await call(this.#api.GET('/app/config'));
+    } catch (error) {
+      if (!(error instanceof ApiProblem)) throw error;
+    }
+  }
+
+  async login(email: string, password: string): Promise<void> {
+    this.#enter(await call(this.#api.POST('/auth/login', { body: { email, password } })), email);
+  }
+
+  async register(email: string, password: string, invitation: string): Promise<void> {
+    const body = { email, password, ...(invitation ? { invitation } : {}) };
+    this.#enter(await call(this.#api.POST('/auth/register', { body })), email);
+  }
+
+  async changePassword(current: string, next: string): Promise<void> {
+    const body = { current_password: current, new_password: next };
+    this.#enter(await call(this.#api.POST('/auth/password', { body })), this.email);
+  }
+
+  async logout(): Promise<void> {
+    await this.#tokens.logout();
+  }
+
+  async deleteAccount(password: string): Promise<void> {
+    await call(this.#api.POST('/auth/delete', { body: { password } }));
+    this.#tokens.forget();
+  }
+
+  /** The password once more, for what a stolen phone must not do. */
+  async confirm(password: string): Promise<void> {
+    await call(this.#api.POST('/auth/confirm', { body: { password } }));
+  }
+
+  #enter(granted: Granted, email: string): void {
+    this.email = email;
+    this.#tokens.granted(granted);
+  }
+
+  async #whoAmI(): Promise<void> {
+    if (this.email) return;
+    try {
+      this.email = (await call(this.#api.GET('/auth/validate'))).email;
+    } catch (error) {
+      if (!(error instanceof ApiProblem)) throw error;
+    }
+  }
+}

@@ -1,0 +1,240 @@
+/** All strategies of the user, kept up to date by the event stream and by looks at what is on the screen. */
+
+import { SvelteMap } from 'svelte/reactivity';
+import { call, type Api } from '../api/client';
+import { EventStream } from '../api/events';
+import { ApiProblem } from '../api/problems';
+import type { Tokens } from '../api/tokens';
+import { newer, type Received } from '../domain/freshness';
+import type { Link } from '../domain/link';
+import { groupOf, holds, shortSymbol, type Definition, type Status } from '../domain/strategy';
+import type { Clock } from './clock.svelte';
+
+const PAGE = 100;
+/** A held position is looked at so often while the stream has no prices of its own. */
+const LOOK_MS = 2000;
+const LOOK_WAITING_MS = 10_000;
+
+interface PriceEvent {
+  readonly prices?: Record<string, { price: number; age_ms: number | null }>;
+}
+
+export class Strategies {
+  readonly received = new SvelteMap<number, Received>();
+  readonly definitions = new SvelteMap<number, Definition>();
+  link = $state<Link>({ online: navigator.onLine, open: false, heardAt: null, reachable: true });
+  /** Whether the first picture is whole. */
+  loaded = $state(false);
+  /** Called for each status that changed something. */
+  onchange: (before: Status | undefined, after: Status) => void = () => {};
+  /** The account has changed: the broker's login, or whether entries are forbidden. */
+  onaccount: () => void = () => {};
+  readonly #api: Api;
+  readonly #clock: Clock;
+  readonly #stream: EventStream;
+  #looks: ReturnType<typeof setInterval> | undefined;
+  #lookedAt = new Map<number, number>();
+  #snapshot: Set<number> | null = null;
+
+  constructor(api: Api, tokens: Tokens, clock: Clock) {
+    this.#api = api;
+    this.#clock = clock;
+    this.#stream = new EventStream(tokens, {
+      event: (name, data) => this.#event(name, data),
+      heard: () => (this.link = { ...this.link, heardAt: Date.now(), reachable: true }),
+      opened: () => (this.link = { ...this.link, open: true, reachable: true }),
+      closed: (problem) => {
+        const reachable = problem === null ? this.link.reachable : problem.kind === 'refused';
+        this.link = { ...this.link, open: false, reachable };
+      },
+    });
+    window.addEventListener('online', () => this.#woken(true));
+    window.addEventListener('offline', () => (this.link = { ...this.link, online: false }));
+    document.addEventListener('visibilitychange', () => {
+      if (document.visibilityState === 'visible') this.#woken(navigator.onLine);
+    });
+  }
+
+  start(): void {
+    this.#stream.start();
+    void this.loadDefinitions();
+    this.#looks ??= setInterval(() => void this.#look(), 1000);
+  }
+
+  stop(): void {
+    this.#stream.stop();
+    clearInterval(this.#looks);
+    this.#looks = undefined;
+    this.received.clear();
+    this.definitions.clear();
+    this.loaded = false;
+    this.link = { ...this.link, open: false, heardAt: null };
+  }
+
+  retry(): void {
+    this.#stream.nudge();
+  }
+
+  symbol(id: number): string {
+    return (
+      shortSymbol(this.received.get(id)?.status.symbol ?? this.definitions.get(id)?.symbol) ||
+      `Strategy ${id}`
+    );
+  }
+
+  product(id: number): string {
+    return this.received.get(id)?.status.product ?? this.definitions.get(id)?.product ?? '';
+  }
+
+  /** Asks the server how one strategy stands: after an action, or whenever its answer was lost. */
+  async ask(id: number): Promise<Status> {
+    const status = await call(
+      this.#api.GET('/strategy/status/{strategy_id}', { params: { path: { strategy_id: id } } }),
+    );
+    this.take(status);
+    return status;
+  }
+
+  async askDefinition(id: number): Promise<Definition> {
+    const definition = await call(
+      this.#api.GET('/strategy/{strategy_id}', { params: { path: { strategy_id: id } } }),
+    );
+    this.definitions.set(id, definition);
+    return definition;
+  }
+
+  async loadDefinitions(): Promise<void> {
+    try {
+      for (let offset = 0, total = 1; offset < total; offset += PAGE) {
+        const page = await call(
+          this.#api.GET('/strategy/list', { params: { query: { limit: PAGE, offset } } }),
+        );
+        for (const definition of page.strategies) this.definitions.set(definition.strategy_id, definition);
+        total = page.total;
+      }
+    } catch (error) {
+      if (!(error instanceof ApiProblem)) throw error;
+    }
+  }
+
+  /** Takes a status that was received just now, unless a newer one is held. */
+  take(status: Status): void {
+    const held = this.received.get(status.strategy_id);
+    if (!newer(held?.status, status)) return;
+    this.received.set(status.strategy_id, { status, at: Date.now() });
+    if (held?.status.updated_at !== status.updated_at) this.onchange(held?.status, status);
+  }
+
+  forget(id: number): void {
+    this.received.delete(id);
+    this.definitions.delete(id);
+  }
+
+  get statuses(): Received[] {
+    return [...this.received.values()];
+  }
+
+  get holding(): Received[] {
+    return this.statuses.filter(({ status }) => groupOf(status) === 'holding');
+  }
+
+  /** When the next BUY is due, in milliseconds. */
+  get nextBuy(): number | null {
+    const due = this.statuses
+      .filter(({ status }) => ['waiting', 'paused'].includes(groupOf(status)) && status.buy_at)
+      .map(({ status }) => Date.parse(status.buy_at ?? ''));
+    return due.length ? Math.min(...due) : null;
+  }
+
+  #event(name: string, data: unknown): void {
+    switch (name) {
+      case 'snapshot':
+        this.#snapshot ??= new Set();
+        this.#snapshot.add((data as Status).strategy_id);
+        this.#taken(data as Status);
+        return;
+      case 'snapshot_end':
+        this.#endSnapshot();
+        return;
+      case 'strategy':
+        this.#taken(data as Status);
+        return;
+      case 'deleted':
+        this.forget((data as { strategy_id: number }).strategy_id);
+        return;
+      case 'created':
+        void this.loadDefinitions();
+        return;
+      case 'account':
+        this.onaccount();
+        return;
+      case 'hello': {
+        const { time, server_time } = data as { time?: string; server_time?: string };
+        const at = Date.parse(time ?? server_time ?? '');
+        if (!Number.isNaN(at)) this.#clock.set(at);
+        return;
+      }
+      case 'prices':
+        this.#prices(data as PriceEvent);
+    }
+  }
+
+  #taken(status: Status): void {
+    this.take(status);
+    if (!this.definitions.has(status.strategy_id)) void this.loadDefinitions();
+  }
+
+  /** What runs and was not in a whole snapshot is there no more. */
+  #endSnapshot(): void {
+    for (const [id, { status }] of this.received) {
+      const runs = status.strategy_status === 'running' || status.strategy_status === 'paused';
+      if (runs && !this.#snapshot?.has(id)) this.received.delete(id);
+    }
+    this.#snapshot = null;
+    this.loaded = true;
+  }
+
+  #prices({ prices }: PriceEvent): void {
+    for (const [id, received] of this.received) {
+      const symbol = received.status.symbol ?? this.definitions.get(id)?.symbol;
+      const price = symbol ? prices?.[symbol] : undefined;
+      if (!price || received.status.strategy_status === 'stopped') continue;
+      const status = { ...received.status, last_price: price.price, last_price_age_ms: price.age_ms };
+      this.received.set(id, { status, at: Date.now() });
+    }
+  }
+
+  /** At most one look a second: at the held position, or the waiting one, that was looked at longest ago. */
+  async #look(): Promise<void> {
+    if (document.visibilityState !== 'visible' || !this.link.open) return;
+    const now = Date.now();
+    const due = this.statuses
+      .filter(({ status }) => status.strategy_status === 'running' || status.strategy_status === 'paused')
+      .map(({ status, at }) => ({
+        id: status.strategy_id,
+        wait:
+          (holds(status) ? LOOK_MS : LOOK_WAITING_MS) -
+          (now - Math.max(at, this.#lookedAt.get(status.strategy_id) ?? 0)),
+      }))
+      .filter(({ wait }) => wait <= 0)
+      .sort((a, b) => a.wait - b.wait)
+      .slice(0, 4);
+    for (const { id } of due) this.#lookedAt.set(id, now);
+    await Promise.all(due.map(({ id }) => this.#lookAt(id)));
+  }
+
+  async #lookAt(id: number): Promise<void> {
+    try {
+      await this.ask(id);
+    } catch (error) {
+      if (!(error instanceof ApiProblem)) throw error;
+      if (error.status === 404) this.forget(id);
+    }
+  }
+
+  #woken(online: boolean): void {
+    this.#clock.tick();
+    this.link = { ...this.link, online };
+    this.#stream.nudge();
+  }
+}
