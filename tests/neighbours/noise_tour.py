@@ -54,6 +54,8 @@ async def _be_notified(decoy: NoiseClient, mails: MailServer) -> None:
     await decoy.ok("push_key")
     await decoy.ok("subscribe_push", {"endpoint": PUSH_ENDPOINT, "keys": PushedBrowser().keys})
     await decoy.ok("unsubscribe_push", {"endpoint": PUSH_ENDPOINT})
+    await decoy.ok("confirm_password", {"password": PASSWORD})
+    await decoy.ok("invite_chat")
 
 
 async def _panic(decoy: NoiseClient) -> None:

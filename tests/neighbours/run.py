@@ -22,6 +22,7 @@ from tests.chaos.outside_judge import broken_promises
 from tests.kit.mail_server import free_port
 from tests.kit.paper import eventually
 from tests.kit.session import running_session
+from tests.kit.telegram import TOKEN, telegram_server
 from tests.kit.trader import Deployment
 from tests.neighbours.growth import bounds, grown
 from tests.neighbours.measure import FALLING, STOPS, Neighbour, open_market
@@ -49,8 +50,8 @@ LIMITS: dict[str, Any] = {
 }
 
 NOTICES: dict[str, Any] = {"smtp_security": "none", "smtp_from": "alerts@example.com", "smtp_host": "127.0.0.1"}
-SECRETS = {f"{PREFIX}VAPID_PRIVATE_KEY": encode(bytes(31) + b"\7")}
-"""All ways of being notified are offered; the noise is the mail server."""
+SECRETS = {f"{PREFIX}VAPID_PRIVATE_KEY": encode(bytes(31) + b"\7"), f"{PREFIX}TELEGRAM_BOT_TOKEN": TOKEN}
+"""All ways of being notified are offered; the noise is the mail server, and Telegram a stand-in."""
 
 _GROWN = {
     "strategies": "select count(*) as n from strategies where user_id = %s",
@@ -168,7 +169,13 @@ def run(pairs: int, strategies: int, stops: int, say: partial[None]) -> Seen:
     """Everything; what was seen, also when it was cut short."""
     seen = Seen(datetime.now(UTC), 0, pairs, os.getloadavg(), os.getloadavg(), machine())
     mail_port = free_port()
-    with running_session(SECRETS, **LIMITS, **NOTICES, smtp_port=mail_port) as (_, deployment):
+    with (
+        telegram_server() as telegram,
+        running_session(SECRETS, **LIMITS, **NOTICES, smtp_port=mail_port, telegram_api=telegram.root) as (
+            _,
+            deployment,
+        ),
+    ):
         open_market(deployment)
         accounts = [deployment.exchange.new_account() for _ in range(2)]
         told = {

@@ -9,8 +9,14 @@ import pytest
 from api.notifications.sending.other_services import OtherServices, service_hint
 from api.notifications.sending.outcomes import Address, Message, NotSent, Refused
 from config.settings import Settings
+from tests.integration.api_user import ApiUser
+from tests.integration.apps import at, serving
+from tests.kit.fakes.strategy_engine import FakeEngine
 from tests.kit.hostile_http import HostileBroker, hostile_broker
 
+pytest_plugins = ["tests.integration.fixtures"]
+
+CHANNELS = "/notifications/channels"
 HERE = "import api.notifications.sending.apprise_child as c; c.main(lambda a: a == '127.0.0.1')"
 """The process of a message, for which this machine is a public address: the only one that a test can reach."""
 
@@ -84,6 +90,21 @@ async def test_a_process_that_breaks_is_a_failure(service: HostileBroker) -> Non
 
 def test_a_hint_has_the_scheme_only() -> None:
     assert service_hint("ntfys://user:password@ntfy.sh/topic") == "ntfys://***"
+
+
+async def test_an_address_is_added_only_where_its_service_is_offered_and_public(
+    service: HostileBroker, settings: Settings, engine: FakeEngine
+) -> None:
+    async with serving(settings, engine) as client:
+        user = await ApiUser.register(client)
+        answer = await user.call("POST", CHANNELS, kind="apprise", address=address(service).value)
+        assert (answer.status_code, answer.json()["code"]) == (409, "channel_not_offered")
+    async with serving(settings, engine, notification_schemes=("json",)) as client:
+        user = at(user, client)
+        for value in (address(service).value, "xml://example.com/", "json://रमा/", "json:///"):
+            answer = await user.call("POST", CHANNELS, kind="apprise", address=value)
+            assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "address"), value
+    assert service.requests == []
 
 
 @pytest.mark.parametrize("schemes", ["dbus", "NTFYS", "https", "ntfys,syslog", "a b"])

@@ -339,7 +339,7 @@ async def test_notices_within_seconds_are_one_message(own: Sessions, mails: Mail
     assert [mails.text()] == ["OPEN and not sold: 5 SBIN.\r\n"], "what money may depend on does not wait"
     await end_quiet_hours(own)
     async with transaction(own) as session:
-        first = select(NotificationDelivery.id).order_by(col(NotificationDelivery.id)).limit(1).scalar_subquery()
+        first = select(col(NotificationDelivery.id)).order_by(col(NotificationDelivery.id)).limit(1).scalar_subquery()
         await session.execute(
             update(NotificationDelivery).where(col(NotificationDelivery.id) == first).values(due_at=text("now()"))
         )
