@@ -300,6 +300,7 @@ _ERRORS: dict[str, tuple[str, str]] = {
     "503": ("database_unavailable", "The service is not available right now. Please try again."),
 }
 _WRONG_PASSWORD = ("invalid_credentials", "Invalid e-mail or password")
+_OTHER_ORIGIN = ("origin_refused", "Only a page of this server may keep a session; its address is the server's own")
 _STRATEGIES_RUN = ("strategies_running", "Stop your running strategies first")
 _NOT_CONNECTED = ("broker_not_connected", "Connect your broker first")
 _ERRORS_OF_ONE: dict[tuple[str, str], tuple[str, str]] = {
@@ -308,6 +309,11 @@ _ERRORS_OF_ONE: dict[tuple[str, str], tuple[str, str]] = {
     ("login", "401"): _WRONG_PASSWORD,
     ("login", "429"): ("too_many_attempts", "Too many attempts. Please wait."),
     ("refresh", "401"): ("invalid_credentials", "Please log in again"),
+    ("login", "403"): _OTHER_ORIGIN,
+    ("refresh", "403"): _OTHER_ORIGIN,
+    ("logout", "403"): _OTHER_ORIGIN,
+    ("change_password", "403"): _OTHER_ORIGIN,
+    ("reset_password", "403"): _OTHER_ORIGIN,
     ("register", "403"): ("invitation_needed", "Accounts are opened here by the operator's invitation only"),
     ("reset_password", "401"): ("reset_code_invalid", "This code is not good, was used or has ended"),
     ("end_login", "404"): ("login_not_found", "No such login"),

@@ -88,15 +88,19 @@ class AuthService:
             await AuditLog(session).add("login", user_id=user.id, address=client.address)
             return await self._tokens.start(session, user.id, client)
 
-    async def refresh(self, refresh_token: str, client: Client) -> IssuedTokens:
-        """Exchange a refresh token, once. A second use means that it was stolen, and ends that login for both."""
+    async def refresh(self, refresh_token: str, client: Client, *, repeatable: bool = False) -> IssuedTokens:
+        """Exchange a refresh token, once. A second use means that it was stolen, and ends that login for both.
+
+        `repeatable`: for a minute a second use gives the same (`LoginTokens.rotate`).
+        """
         rotation = Rotation()
         token_hash = secret_hash(refresh_token)
         user_id = await self._owner(token_hash)
         if user_id is not None:  # the transaction is not left by raising: the end of a login is committed
             async with tenant_transaction(self._sessions, user_id) as session:
                 stored = await _lock(session, user_id, token_hash)
-                rotation = await self._tokens.rotate(session, *stored, client) if stored else rotation
+                if stored:
+                    rotation = await self._tokens.rotate(session, stored, refresh_token, client, repeatable=repeatable)
         self._logins.ended(rotation.ended)
         if rotation.issued is None:
             await self._throttle.failed(client.address)

@@ -14,14 +14,19 @@ from persistence.database.repositories.audit import AuditLog
 from persistence.database.repositories.users import Logins, RefreshTokens
 from persistence.login_throttle import network_of
 
+GRACE = timedelta(seconds=60)
+"""How long a browser may ask again what its refresh token was exchanged for. It is the longest of those that others
+allow (Amazon Cognito, RetryGracePeriodSeconds): a phone has to notice that its network has gone, and come back."""
+
 
 @dataclass(frozen=True, slots=True)
 class IssuedTokens:
-    """What a login hands out."""
+    """What a login hands out; `expires_in` and `refresh_expires_in` are seconds."""
 
     access_token: str = field(repr=False)
     expires_in: int
     refresh_token: str = field(repr=False)
+    refresh_expires_in: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,30 +66,58 @@ class LoginTokens:
         login = await Logins(session).start(
             uuid.uuid4(), user_id, self._now(), network_of(client.address), client.user_agent
         )
-        return await self._issue(session, login)
+        return await self._issue(session, login, new_refresh_token())
 
-    async def rotate(self, session: AsyncSession, stored: RefreshToken, login: Login, client: Client) -> Rotation:
-        """Exchange a refresh token of a login that was not ended; both are locked."""
+    async def rotate(
+        self, session: AsyncSession, held: tuple[RefreshToken, Login], token: str, client: Client, *, repeatable: bool
+    ) -> Rotation:
+        """Exchange the refresh token `token` of a login that was not ended; both rows of `held` are locked.
+
+        `repeatable`: for `GRACE` it may be asked again, and gives the same. Two tabs of a browser use one token at the
+        same moment, and an answer may be lost. It gives the newest token of the login, which was not used yet: a
+        thief who asks in time shares that with the owner, and the next use by the other ends the login for both.
+        """
+        stored, login = held
         now = self._now()
         if not self._lifetime.goes_on(login, now):
             return await self._end(session, login, "expired", "login_expired", client)
         if stored.expires_at <= now:
             return Rotation()
         if stored.used_at is not None:
-            return await self._end(session, login, "token_reused", "refresh_token_reused", client)
+            latest = await self._latest_after(session, stored, token) if repeatable else None
+            if latest is None:
+                return await self._end(session, login, "token_reused", "refresh_token_reused", client)
+            return Rotation(issued=self._with_access(login, *latest))
         stored.used_at = now
         await RefreshTokens(session).remove_expired(login.user_id, now)
         await Logins(session).used(login.user_id, login.id, now, network_of(client.address))
-        return Rotation(issued=await self._issue(session, login))
+        following = self._tokens.refresh_token_after(token) if repeatable else new_refresh_token()
+        return Rotation(issued=await self._issue(session, login, following))
+
+    async def _latest_after(
+        self, session: AsyncSession, stored: RefreshToken, token: str
+    ) -> tuple[str, datetime] | None:
+        """The unused token that a used one has led to, by exchanges of the last `GRACE` only, and its end."""
+        following: RefreshToken | None = stored
+        while following is not None and following.used_at is not None:
+            if self._now() - following.used_at > GRACE:
+                return None
+            token = self._tokens.refresh_token_after(token)
+            following = await RefreshTokens(session).of_login(stored.user_id, stored.login_id, secret_hash(token))
+        return None if following is None else (token, following.expires_at)
 
     async def _end(self, session: AsyncSession, login: Login, reason: str, action: str, client: Client) -> Rotation:
         ended = await Logins(session).end(login.user_id, self._now(), reason, login.id)
         await AuditLog(session).add(action, user_id=login.user_id, address=client.address)
         return Rotation(ended=tuple(ended))
 
-    async def _issue(self, session: AsyncSession, login: Login) -> IssuedTokens:
-        refresh_token, now, ends_at = new_refresh_token(), self._now(), self._lifetime.end_of(login)
+    async def _issue(self, session: AsyncSession, login: Login, refresh_token: str) -> IssuedTokens:
+        now, ends_at = self._now(), self._lifetime.end_of(login)
         expires_at = min(ends_at, now + self._lifetime.unused)
         await RefreshTokens(session).add(login.user_id, secret_hash(refresh_token), login.id, now, expires_at)
-        access = self._tokens.issue(login.user_id, login.id, ends_at)
-        return IssuedTokens(access.text, access.expires_in, refresh_token)
+        return self._with_access(login, refresh_token, expires_at)
+
+    def _with_access(self, login: Login, refresh_token: str, expires_at: datetime) -> IssuedTokens:
+        access = self._tokens.issue(login.user_id, login.id, self._lifetime.end_of(login))
+        left_s = int((expires_at - self._now()).total_seconds())
+        return IssuedTokens(access.text, access.expires_in, refresh_token, left_s)

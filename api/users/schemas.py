@@ -36,9 +36,9 @@ class LoginRequest(Request):
 
 
 class RefreshRequest(Request):
-    """A refresh token, which is good once."""
+    """A refresh token, which is good once. It is left out by a browser that keeps it in a cookie."""
 
-    refresh_token: Secret
+    refresh_token: Secret | None = None
 
 
 class PasswordChangeRequest(Request):
@@ -73,7 +73,7 @@ class LoginAnswer(BaseModel):
     access_token: str
     token_type: Literal["bearer"] = "bearer"  # noqa: S105 - RFC 6750's word, not a secret
     expires_in: int = Field(examples=[900])
-    refresh_token: str
+    refresh_token: str | None = Field(description="Null where it was set as a cookie (`X-Session: cookie`).")
 
 
 class ValidateAnswer(BaseModel):

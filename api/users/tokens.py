@@ -1,7 +1,9 @@
 """Access tokens (JWT) and refresh tokens."""
 
+import base64
 import functools
 import hashlib
+import hmac
 import secrets
 import uuid
 from collections.abc import Callable
@@ -63,6 +65,7 @@ class AccessTokens:
         self._lifetime = lifetime
         self._now = now
         self._signed = functools.lru_cache(_REMEMBERED)(self._verify)
+        self._refresh_key = hashlib.sha256(b"tradeactors refresh tokens" + secret.encode()).digest()
         self._key_id = hashlib.sha256(b"tradeactors jwt key" + secret.encode()).hexdigest()[:8]
 
     def issue(self, user_id: int, login_id: uuid.UUID, ends_at: datetime) -> AccessToken:
@@ -95,6 +98,14 @@ class AccessTokens:
         if self._now() + _LEEWAY < not_before:
             raise TokenInvalid
         return claims
+
+    def refresh_token_after(self, token: str) -> str:
+        """What a refresh token is exchanged for where its answer may be asked for again: always the same.
+
+        Without the secret it looks like 256 random bits, and it need not be stored to be given again.
+        """
+        digest = hmac.digest(self._refresh_key, token.encode(), "sha256")
+        return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
     def _verify(self, text: str) -> tuple[AccessClaims, datetime]:
         """What a token of ours says, and from when on. It always holds, so it is remembered."""

@@ -8,7 +8,7 @@ Responses = dict[int | str, dict[str, Any]]
 
 _SENTENCES = {
     401: "The token or the credentials are not accepted",
-    403: "The broker refuses, or the operator does",
+    403: "The broker refuses, or the operator does; or the page that asks is of another origin",
     404: "No such strategy or login of yours",
     408: "The body came too slowly",
     409: "Not in this state",

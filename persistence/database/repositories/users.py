@@ -245,6 +245,11 @@ class RefreshTokens(Repository):
         token = await self._session.scalar(select(RefreshToken).where(*mine).with_for_update()) if login else None
         return None if login is None or token is None else (token, login)
 
+    async def of_login(self, user_id: int, login_id: uuid.UUID, token_hash: bytes) -> RefreshToken | None:
+        """The token of that hash, if it is one of that login of the user."""
+        mine = (col(RefreshToken.user_id) == user_id, col(RefreshToken.login_id) == login_id)
+        return await self._session.scalar(select(RefreshToken).where(*mine, col(RefreshToken.token_hash) == token_hash))
+
     async def remove_expired(self, user_id: int, now: datetime) -> None:
         """Forget the user's tokens that are too old to matter even if they were kept."""
         expired = (col(RefreshToken.user_id) == user_id, col(RefreshToken.expires_at) <= now)

@@ -46,7 +46,7 @@ class Device:
             lambda: self.now,
         )
         self._email = email
-        self.tokens = IssuedTokens("", 0, "")
+        self.tokens = IssuedTokens("", 0, "", 0)
 
     async def log_in(self) -> None:
         self.tokens = await self._auth.login(self._email, PASSWORD, HERE)
@@ -59,6 +59,14 @@ class Device:
         except ApiError as refusal:
             return refusal.status
         return 200
+
+    async def browse(self, token: str, *, after_s: float = 0) -> str | None:
+        """What a browser gets for a refresh token in its cookie; None if it is refused."""
+        self.now += timedelta(seconds=after_s)
+        try:
+            return (await self._auth.refresh(token, HERE, repeatable=True)).refresh_token
+        except ApiError:
+            return None
 
     async def close(self) -> None:
         self._passwords.close()
