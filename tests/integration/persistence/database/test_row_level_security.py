@@ -25,7 +25,7 @@ from tests.integration.rows import new_run
 
 pytest_plugins = ["tests.integration.fixtures"]
 
-OF_NO_TENANT = {"alembic_version", "invitations"}
+OF_NO_TENANT = {"alembic_version", "invitations", "telegram_pollers", "telegram_updates"}
 TENANT_TABLES = (
     "users", "logins", "refresh_tokens", "broker_accounts", "strategies", "runs", "intents", "order_logs", "audit_log",
     "kept_answers",
@@ -35,6 +35,8 @@ TENANT_TABLES = (
     "notification_preferences",
     "notification_channels",
     "notification_deliveries",
+    "telegram_codes",
+    "telegram_confirmations",
 )  # fmt: skip
 OWN = {"users": "id = :me", "intents": "run_id IN (SELECT id FROM runs WHERE user_id = :me)"}
 """How the rows of a user are found, where it is not by `user_id`."""
@@ -53,10 +55,13 @@ WRITABLE = {
     "notifications": "read_at = now(), handed_over_at = now()",
     "notification_channels": "last_failure = ''",
     "notification_preferences": "amounts = true",
+    "telegram_codes": "expires_at = now()",
+    "telegram_confirmations": "used_by = 1",
 }
 DELETABLE = (
     "refresh_tokens", "broker_accounts", "broker_login_codes", "strategies", "kept_answers", "notifications",
     "notification_preferences", "notification_channels", "notification_deliveries",
+    "telegram_codes", "telegram_confirmations",
 )  # fmt: skip
 NEW_ROWS = {
     "logins": "(id, user_id, started_at) VALUES (gen_random_uuid(), :user, now())",
@@ -82,6 +87,9 @@ NEW_ROWS = {
     "VALUES (:user, 'email', 'x', '', 'x', sha256(random()::text::bytea), 'unverified')",
     "notification_deliveries": "(user_id, notification_id, channel_id, silent, due_at) VALUES (:user, "
     "(SELECT max(id) FROM notifications), (SELECT max(id) FROM notification_channels), false, now())",
+    "telegram_codes": "(user_id, code_hash, expires_at) VALUES (:user, sha256(random()::text::bytea), now())",
+    "telegram_confirmations": "(user_id, channel_id, word_hash, expires_at) "
+    "VALUES (:user, (SELECT max(id) FROM notification_channels), sha256(''), now())",
 }
 
 
@@ -122,6 +130,8 @@ async def tenant_with_everything(sessions: Sessions) -> Run:
             f"INSERT INTO notification_preferences {NEW_ROWS['notification_preferences']}",
             f"INSERT INTO notification_channels {NEW_ROWS['notification_channels']}",
             f"INSERT INTO notification_deliveries {NEW_ROWS['notification_deliveries']}",
+            f"INSERT INTO telegram_codes {NEW_ROWS['telegram_codes']}",
+            f"INSERT INTO telegram_confirmations {NEW_ROWS['telegram_confirmations']}",
         ):
             await session.execute(text(statement), values)
     return run
