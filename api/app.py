@@ -34,6 +34,7 @@ from api.operations.recovery_sweep import keep_recovering
 from api.reference import routes as reference_routes
 from api.strategies import routes as strategy_routes
 from api.strategies.panic import routes as panic_routes
+from api.strategies.schedules import routes as schedule_routes
 from api.timeline import routes as timeline_routes
 from api.users import routes as user_routes
 from api.users.dependencies import PasswordPlace, access_claims, limit_address, user_of_token
@@ -95,7 +96,8 @@ def create_app(
             pursuit = asyncio.create_task(resources.pursuit.keep_pursuing(), name="pursuit of panics")
             sending = asyncio.create_task(resources.sender.run(), name="sender of notices")
             summaries = asyncio.create_task(resources.summaries.run(), name="summaries of the day")
-            beside = [sweep, records, pursuit, sending, summaries]
+            arming = asyncio.create_task(resources.arming.keep_arming(), name="arming of schedules")
+            beside = [sweep, records, pursuit, sending, summaries, arming]
             if resources.poller is not None:
                 beside.append(asyncio.create_task(resources.poller.run(), name="poller of Telegram"))
             try:
@@ -121,6 +123,7 @@ def create_app(
         strategy_routes.router,
         user_routes.router,
         panic_routes.router,
+        schedule_routes.router,
         broker_routes.router,
         broker_login_routes.router,
         event_routes.router,

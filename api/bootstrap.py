@@ -28,10 +28,11 @@ from api.notifications.telegram.poller import TelegramPoller
 from api.strategies.held_and_closed import WordService
 from api.strategies.panic.marks import EntryMarks
 from api.strategies.panic.pursuit import PanicPursuit
-from api.strategies.panic.schedules import pause_schedules
 from api.strategies.panic.service import PanicService
 from api.strategies.preview.service import PreviewService
 from api.strategies.rule_facts import StrategyChecks
+from api.strategies.schedules.arming import ScheduleArming
+from api.strategies.schedules.service import ScheduleService
 from api.strategies.service import StrategyService
 from api.strategies.start_and_stop import LifecycleService
 from api.users.auth_service import AuthService
@@ -84,6 +85,8 @@ class Resources:
     calendars: TradingCalendars
     strategies: StrategyService
     lifecycle: LifecycleService
+    schedules: ScheduleService
+    arming: ScheduleArming
     words: WordService
     previews: PreviewService
     events: EventsService
@@ -155,13 +158,15 @@ async def open_resources(settings: Settings, engine: StrategyEngine | None) -> A
         log.info("places", **asdict(capacity))
         checks = StrategyChecks(settings, brokers, lookups, calendars, utc_now)
         stream = EventStream(redis)
-        reader = EventReader(sessions, mirror, stream, utc_now, settings.zone)
-        events = EventsService(reader, stream, logins.is_live, utc_now)
+        events = EventsService(
+            EventReader(sessions, mirror, stream, utc_now, settings.zone), stream, logins.is_live, utc_now
+        )
         stack.push_async_callback(events.close)
         events.start()
         lifecycle = LifecycleService(settings, capacity, sessions, reserved, mirror, engine, checks, utc_now)
         marks = EntryMarks(reserved, mirror)
-        pursuit = PanicPursuit(reserved, marks, engine, pause_schedules)
+        schedules = ScheduleService(settings, sessions, reserved, checks, calendars, utc_now)
+        pursuit = PanicPursuit(reserved, marks, engine, schedules.pause_all)
         ways = await stack.enter_async_context(open_ways(settings, utc_now))
         browser_logins = BrowserLogins(settings, sessions, brokers, redis, utc_now)
         panic = PanicService(reserved, marks, engine, pursuit, settings.zone)
@@ -195,6 +200,8 @@ async def open_resources(settings: Settings, engine: StrategyEngine | None) -> A
             words=WordService(sessions, engine, lifecycle.status),
             previews=PreviewService(settings, capacity, sessions, mirror, checks),
             lifecycle=lifecycle,
+            schedules=schedules,
+            arming=ScheduleArming(settings, sessions, lifecycle, calendars, utc_now),
             events=events,
             panic=panic,
             pursuit=pursuit,

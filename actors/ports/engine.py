@@ -75,7 +75,7 @@ class StrategyEngine(Protocol):
     async def account_shares(self, account_id: int) -> Mapping[tuple[str, str, str], int]:
         """What the account holds or owes, by exchange, tradingsymbol and product; of any origin."""
 
-    async def move_stop(self, strategy_id: int, stop_loss_paise: int) -> bool | None:
+    async def move_stop(self, strategy_id: int, stop_loss_paise: int, stop_share: int | None = None) -> bool | None:
         """When it returns, the running strategy exits at the new stop-loss, and that is recorded.
 
         Whether the second guard has it too (row M4); None if nothing is guarded.

@@ -130,13 +130,15 @@ class StrategyShell:
         self.post(StopRequested())
         return await within(self._settled, timeout_s)
 
-    async def move_stop(self, stop_loss: Paise) -> bool | None:
+    async def move_stop(self, stop_loss: Paise, stop_share: int | None = None) -> bool | None:
         """Move the stop-loss between two ticks; returns when that is recorded, and both guards have it.
+
+        To `stop_loss` in paise, or to `stop_share` hundredths of a percent below the average fill.
 
         False: execution does not confirm it; None: nothing is guarded.
         """
         taken = asyncio.get_running_loop().create_future()
-        self.post(StopLossMoved(stop_loss, self._watch.feed_lag), taken)
+        self.post(StopLossMoved(stop_loss, self._watch.feed_lag, stop_share), taken)
         settled = asyncio.create_task(self._over.wait())
         await asyncio.wait([taken, settled], return_when=asyncio.FIRST_COMPLETED)
         settled.cancel()

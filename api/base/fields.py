@@ -6,7 +6,7 @@ are ISO 8601 with offset.
 
 import re
 import unicodedata
-from datetime import time
+from datetime import date, time
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
@@ -26,6 +26,7 @@ from pydantic import (
 from actors.domain.errors import InvalidValue
 from actors.domain.identifiers import split_symbol
 from actors.domain.money import to_paise
+from actors.domain.prices.stop_share import MAX_PERCENT, to_hundredths
 
 MAX_PRICE = Decimal(10_000_000)
 MAX_QUANTITY = 10_000_000
@@ -38,6 +39,7 @@ _AROUND = frozenset({"Cc", "Cf", "Zl", "Zp", "Zs"})
 """Unicode's categories of spaces, and of what has no width: marks of direction, byte order marks, controls."""
 _SYMBOL = re.compile(r"([!-9;-~]+:)?[!-9;-~]([ -9;-~]*[!-9;-~])?")
 """Printable ASCII with at most one colon: what exchanges use, and nothing that PostgreSQL refuses to store."""
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _TIME = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?")
 
 
@@ -92,6 +94,28 @@ def _parse_price(number: Any) -> Decimal:
     return price
 
 
+def _parse_date(text: Any) -> date:
+    if type(text) is date:
+        return text
+    if not isinstance(text, str) or not _DATE.fullmatch(text):
+        raise ValueError("must be a day such as 2026-12-24")
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ValueError("must be a day that there is, such as 2026-12-24") from None
+
+
+def _parse_percent(number: Any) -> Decimal:
+    if isinstance(number, bool) or not isinstance(number, int | float):
+        raise ValueError("must be a number")  # noqa: TRY004 - pydantic reports ValueError
+    percent = Decimal(repr(number))
+    try:
+        to_hundredths(percent)
+    except InvalidValue as error:
+        raise ValueError(str(error)) from error
+    return percent
+
+
 def _has_nul(value: Any) -> bool:
     if isinstance(value, str):
         return "\0" in value
@@ -120,6 +144,20 @@ TimeOfDay = Annotated[
             "examples": ["09:30"],
             "description": "`HH:MM` or `HH:MM:SS` of a clock of 24 hours.",
         }
+    ),
+]
+ExchangeDate = Annotated[
+    date,
+    BeforeValidator(_parse_date),
+    WithJsonSchema(
+        {"type": "string", "format": "date", "examples": ["2026-12-24"], "description": "A day of the exchange."}
+    ),
+]
+Percent = Annotated[
+    Decimal,
+    BeforeValidator(_parse_percent),
+    WithJsonSchema(
+        {"type": "number", "minimum": 0.01, "maximum": int(MAX_PERCENT), "multipleOf": 0.01, "examples": [2.5]}
     ),
 ]
 Price = Annotated[

@@ -26,6 +26,7 @@ from persistence.database.repositories.audit import AuditLog
 from persistence.database.repositories.brokers import ACCOUNT_TAKEN, BrokerAccounts
 from persistence.database.repositories.runs import Runs
 from persistence.database.repositories.users import Users
+from persistence.database.schedules import Schedules
 from persistence.errors import (
     ConstraintViolated,
     DatabaseBusy,
@@ -171,7 +172,7 @@ class BrokerService:
         return self._calls.login_url(chosen, known), chosen
 
     async def disconnect(self, user_id: int, address: str) -> None:
-        """Forget the connection and its secrets. 409 `strategies_running`."""
+        """Forget the connection and its secrets. 409 `strategies_running`, `schedules_active`."""
         async with tenant_transaction(self._sessions, user_id) as session:
             if await Users(session).lock_for_change(user_id) is None:
                 raise unauthorized("token_invalid", "Invalid token")
@@ -179,6 +180,9 @@ class BrokerService:
             if (account := await accounts.of_user(user_id, lock=True)) is not None:
                 if await Runs(session).any_open(user_id):
                     raise ApiError(409, "strategies_running", "Stop your strategies before disconnecting the broker")
+                if await Schedules(session).any_active(user_id):
+                    sentence = "Pause or delete your schedules before disconnecting the broker"
+                    raise ApiError(409, "schedules_active", sentence)
                 await accounts.remove(user_id)
                 name = account_name(account.broker, account.broker_user_id)
                 await Users(session).set_disconnected_account(user_id, name)
@@ -352,6 +356,7 @@ class BrokerService:
         try:
             async with tenant_transaction(self._sessions, user_id) as session:
                 running = await Runs(session).open_strategies(user_id)
+                await Schedules(session).look_now(user_id, self._now())
         except (DatabaseUnavailable, DatabaseBusy):  # they ask by themselves, some seconds later
             return
         if running:

@@ -7,6 +7,7 @@ from typing import Any
 
 from api.openapi.notice_examples import NOTICE_EXAMPLES
 from api.openapi.reference_examples import REFERENCE_EXAMPLES
+from api.openapi.schedule_examples import SCHEDULE_ERRORS, SCHEDULE_EXAMPLES
 
 _LOGIN = {"email": "asha@example.com", "password": "correct horse battery"}
 _STRATEGY = {
@@ -14,6 +15,7 @@ _STRATEGY = {
     "buy_time": "10:25:45",
     "sell_time": "10:35:15",
     "stop_loss": 1500.0,
+    "stop_loss_percent": None,
     "quantity": 10,
     "product": "MIS",
 }
@@ -125,6 +127,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "product": "MIS",
         "quantity": 10,
         "stop_loss": 1500.0,
+        "stop_loss_percent": None,
         "session": {
             "date": "2026-11-23",
             "opens": "09:15:00",
@@ -187,6 +190,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "feed_since": None,
         "feed": None,
         "stop_loss": 1500.0,
+        "stop_loss_percent": None,
         "quantity": 10,
         "filled_quantity": 10,
         "buy_price": 1510.0,
@@ -201,6 +205,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "message": "STOP-LOSS Triggered",
         "updated_at": "2026-11-21T10:25:49.367953+05:30",
     },
+    "StopRequest": {"strategy_id": 1},
     "PanicTaken": {"panic_id": _PANIC_ID, "entries_forbidden": True, "stopping": [1], "warnings": []},
     "PanicAnswer": {
         "panic_id": _PANIC_ID,
@@ -269,6 +274,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     },
     **REFERENCE_EXAMPLES,
     **NOTICE_EXAMPLES,
+    **SCHEDULE_EXAMPLES,
     "Alive": {"status": "ok"},
     "Readiness": {
         "status": "ready",
@@ -334,6 +340,7 @@ _ERRORS_OF_ONE: dict[tuple[str, str], tuple[str, str]] = {
         "engine_unavailable",
         "The trading engine does not answer right now. Please try again.",
     ),
+    **SCHEDULE_ERRORS,
     ("get_panic", "404"): ("panic_not_found", "No such panic"),
     ("risk_unlock", "403"): (
         "password_needed",

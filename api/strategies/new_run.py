@@ -20,8 +20,11 @@ STARTED = "START"
 _TAG_KEY_BYTES = 16
 
 
-def new_run(strategy: Strategy, account_id: int, times: SessionTimes, message: str) -> Run:
-    """The run of a strategy in one session. `message` is what its status says at first."""
+def new_run(strategy: Strategy, account_id: int, times: SessionTimes, message: str, *, tick_paise: int = 0) -> Run:
+    """The run of a strategy in one session. `message` is what its status says at first.
+
+    `tick_paise`: the grid of the instrument's prices, 0 if it is not known.
+    """
     return Run(
         strategy_id=strategy.id,
         user_id=strategy.user_id,
@@ -30,6 +33,8 @@ def new_run(strategy: Strategy, account_id: int, times: SessionTimes, message: s
         buy_at=times.buy_at,
         sell_at=times.sell_at,
         stop_loss_paise=strategy.stop_loss_paise,
+        stop_share=strategy.stop_share,
+        tick_paise=tick_paise,
         quantity=strategy.quantity,
         product=strategy.product,
         last_action=STARTED,
@@ -73,6 +78,8 @@ def _described(run: Run, strategy: Strategy, zone: tzinfo) -> StrategyRun:
         product=Product(run.product),
         quantity=run.quantity,
         stop_loss=run.stop_loss_paise,
+        stop_share=run.stop_share,
+        tick=run.tick_paise,
         buy_at=run.buy_at.astimezone(zone),
         sell_at=run.sell_at.astimezone(zone),
         tag_key=run.tag_key,

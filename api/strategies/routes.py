@@ -14,6 +14,7 @@ from api.strategies.preview.schemas import StrategyPreview, StrategyPreviewReque
 from api.strategies.preview.service import PreviewService
 from api.strategies.schemas import (
     OrderLogPage,
+    StopRequest,
     StrategyAnswer,
     StrategyCreateRequest,
     StrategyIdAnswer,
@@ -78,11 +79,11 @@ async def start(body: StrategyIdRequest, user_id: UserId, opened: Opened, keyed:
     operation_id="stop_strategy",
     responses=problems(401, 404) | {202: {"model": StrategyStatus, "description": "The exit is still working"}},
 )
-async def stop(body: StrategyIdRequest, user_id: UserId, opened: Opened, response: Response) -> StrategyStatus:
+async def stop(body: StopRequest, user_id: UserId, opened: Opened, response: Response) -> StrategyStatus:
     """Sell what is open and end the run. 202: the position is not sold yet; the exit goes on.
 
     An `Idempotency-Key` is not looked at: each STOP is carried out, and nothing that is kept can delay it."""
-    status, flat = await opened.lifecycle.stop(user_id, body.strategy_id)
+    status, flat = await opened.lifecycle.stop(user_id, body.strategy_id, pause_schedule=body.pause_schedule)
     response.status_code = 200 if flat else 202
     return status
 

@@ -241,6 +241,7 @@ def terms_of(strategy: Strategy) -> Terms:
         buy_time=strategy.buy_time,
         sell_time=strategy.sell_time,
         stop_loss=strategy.stop_loss_paise,
+        stop_share=strategy.stop_share,
         quantity=strategy.quantity,
         product=strategy.product,
     )

@@ -1,29 +1,56 @@
 """`/strategy`: requests and answers (rows C1, D1, I1, L1)."""
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from actors.domain.identifiers import Product
-from api.base.fields import PositionWord, Price, Quantity, Request, StrategyId, StrategyStatusWord, Symbol, TimeOfDay
+from api.base.fields import (
+    Percent,
+    PositionWord,
+    Price,
+    Quantity,
+    Request,
+    StrategyId,
+    StrategyStatusWord,
+    Symbol,
+    TimeOfDay,
+)
 
 
 class StrategyCreateRequest(Request):
-    """Row C1."""
+    """Row C1. The stop-loss is mandatory: exactly one of `stop_loss`, in rupees, and `stop_loss_percent`, below the
+    average price that the shares were bought at (row N5).
+    """
 
     symbol: Symbol
     buy_time: TimeOfDay
     sell_time: TimeOfDay
-    stop_loss: Price
+    stop_loss_percent: Percent | None = None
+    stop_loss: Price | None = Field(default=None, validate_default=True)
     quantity: Quantity
     product: Product = Product.MIS
+
+    @field_validator("stop_loss")
+    @classmethod
+    def _one_stop(cls, stop_loss: Decimal | None, info: ValidationInfo) -> Decimal | None:
+        if stop_loss is None and info.data.get("stop_loss_percent", 0) is None:
+            raise ValueError("is needed, or stop_loss_percent")
+        return _not_both(stop_loss, info)
 
 
 class StrategyIdRequest(Request):
     """Which strategy."""
 
     strategy_id: StrategyId
+
+
+class StopRequest(StrategyIdRequest):
+    """Which strategy. `pause_schedule`: its schedule, if it has one, starts it on no other day either."""
+
+    pause_schedule: bool = Field(default=False, strict=True)
 
 
 def _of_a_patch(schema: dict[str, Any]) -> None:
@@ -36,21 +63,28 @@ def _of_a_patch(schema: dict[str, Any]) -> None:
 
 
 class StrategyPatchRequest(Request):
-    """What to change; at least one field. While the strategy runs, only `stop_loss` can be moved.
+    """What to change; at least one field. While the strategy runs, only its stop-loss can be moved.
 
-    `confirm` moves it even to where it sells at once: at or above the market price.
+    At most one of `stop_loss` and `stop_loss_percent`, which takes the place of what there was. `confirm` moves it even
+    to where it sells at once: at or above the market price.
     """
 
     model_config = ConfigDict(json_schema_extra=_of_a_patch)
 
     buy_time: TimeOfDay | None = None
     sell_time: TimeOfDay | None = None
+    stop_loss_percent: Percent | None = None
     stop_loss: Price | None = None
     quantity: Quantity | None = None
     product: Product | None = None
     confirm: bool = Field(default=False, strict=True)
 
-    @field_validator("buy_time", "sell_time", "stop_loss", "quantity", "product", mode="before")
+    @field_validator("stop_loss")
+    @classmethod
+    def _one_stop(cls, stop_loss: Decimal | None, info: ValidationInfo) -> Decimal | None:
+        return _not_both(stop_loss, info)
+
+    @field_validator("buy_time", "sell_time", "stop_loss", "stop_loss_percent", "quantity", "product", mode="before")
     @classmethod
     def _not_null(cls, value: object) -> object:
         if value is None:  # it could mean "none", as of a stop-loss, and an answer of 200 would look like it
@@ -62,6 +96,12 @@ class StrategyPatchRequest(Request):
         if all(value is None for name, value in self.__dict__.items() if name != "confirm"):
             raise ValueError("needs at least one field to change")
         return self
+
+
+def _not_both(stop_loss: Decimal | None, info: ValidationInfo) -> Decimal | None:
+    if stop_loss is not None and info.data.get("stop_loss_percent") is not None:
+        raise ValueError("must not be given beside stop_loss_percent")
+    return stop_loss
 
 
 class StrategyIdAnswer(BaseModel):
@@ -90,13 +130,14 @@ class StrategyStarted(BaseModel):
 
 
 class StrategyAnswer(BaseModel):
-    """What the user asked for."""
+    """What the user asked for: exactly one of `stop_loss` (rupees) and `stop_loss_percent` is not null."""
 
     strategy_id: int
     symbol: str
     buy_time: TimeOfDay
     sell_time: TimeOfDay
-    stop_loss: float
+    stop_loss: float | None
+    stop_loss_percent: float | None
     quantity: int
     product: Product
     strategy_status: StrategyStatusWord
@@ -125,7 +166,10 @@ class Guard(BaseModel):
 
 
 class StrategyStatus(BaseModel):
-    """Row L1: where a strategy stands. `message` is the sentence that the app shows."""
+    """Row L1: where a strategy stands. `message` is the sentence that the app shows.
+
+    `stop_loss`: the level in rupees; null while it waits for the fill that it is `stop_loss_percent` below.
+    """
 
     strategy_id: int
     strategy_status: StrategyStatusWord
@@ -137,7 +181,8 @@ class StrategyStatus(BaseModel):
     feed: Literal["live", "late", "down"] | None
     feed_lag_ms: int | None
     feed_since: datetime | None
-    stop_loss: float
+    stop_loss: float | None
+    stop_loss_percent: float | None
     quantity: int
     filled_quantity: int
     buy_price: float | None

@@ -2,11 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import structlog
+from sqlalchemy import func
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from actors.domain.money import Paise, to_paise, to_rupees
+from actors.domain.prices.stop_share import stop_below, to_hundredths, to_percent
 from actors.ports.engine import StrategyEngine
 from api.base.errors import ApiError, strategy_not_found, unauthorized
 from api.base.idempotency import KeyedRequest, give_answer_again, keep_answer
@@ -23,6 +27,7 @@ from persistence.database.repositories.order_logs import OrderLogs
 from persistence.database.repositories.runs import Runs
 from persistence.database.repositories.strategies import Strategies
 from persistence.database.repositories.users import Users
+from persistence.database.schedules import Schedules
 from persistence.errors import MirrorUnavailable
 from persistence.mirror.fields import instrument_of
 from persistence.mirror.mirror import RuntimeMirror
@@ -136,6 +141,7 @@ class StrategyService:
             strategy = found(await strategies.get(user_id, strategy_id, lock=True))
             if await Runs(session).open_of(user_id, strategy_id):
                 raise _running()
+            await Schedules(session).remove(user_id, strategy_id)
             await strategies.remove(user_id, strategy_id)
             await AuditLog(session).add("strategy_delete", user_id=user_id, subject=str(strategy_id))
         try:
@@ -164,10 +170,20 @@ class StrategyService:
             if await Runs(session).open_of(user_id, strategy_id) is not None:
                 return False
             self._checks.check(_changed(strategy, changes), market)
+            await self._look_again(session, strategy, changes)
             audited = _audited(strategy, changes)
             await Strategies(session).change(user_id, strategy_id, changes)
             await AuditLog(session).add("strategy_patch", user_id=user_id, subject=str(strategy_id), **audited)
         return True
+
+    async def _look_again(self, session: AsyncSession, strategy: Strategy, changes: dict[str, Any]) -> None:
+        """A schedule takes the changed strategy at its next arming."""
+        schedules = Schedules(session)
+        if await schedules.get(strategy.user_id, strategy.id) is None:
+            return
+        if "stop_loss_paise" in changes and changes["stop_share"] is None:
+            raise schedule_needs_percent()
+        await schedules.change(strategy.user_id, strategy.id, {"next_look_at": func.now()})
 
     async def _change_running(
         self, seen: Strategy, run: Run, changes: dict[str, Any], *, confirmed: bool
@@ -177,17 +193,22 @@ class StrategyService:
         It is not done if another run has begun meanwhile.
         """
         user_id, strategy_id = seen.user_id, seen.id
-        if set(changes) != {"stop_loss_paise"}:
+        if set(changes) != {"stop_loss_paise", "stop_share"}:
             raise _running()
         stop_loss: Paise = changes["stop_loss_paise"]
+        share: int | None = changes["stop_share"]
         listed = await self._checks.listed(seen)
-        if listed is not None:
-            check_tick(stop_loss, listed)
+        if share is not None:  # a share of a fill that has not come is below any price
+            level = 0 if run.buy_price is None else stop_below(run.buy_price, share, run.tick_paise)
+        else:
+            level = stop_loss
+            if listed is not None:
+                check_tick(stop_loss, listed)
         if not confirmed and run.position in _STOP_MATTERS:
             price = await self._checks.price_now(seen, await self._price_heard(strategy_id))
-            check_moved_stop(stop_loss, run.stop_loss_paise, price)
+            check_moved_stop(level, run.stop_loss_paise, price)
         # Outside any transaction of ours: the engine's ledger writes the same rows.
-        guarded = await self._engine.move_stop(strategy_id, stop_loss)
+        guarded = await self._engine.move_stop(strategy_id, stop_loss, share)
         async with tenant_transaction(self._sessions, user_id) as session:
             found(await Strategies(session).get(user_id, strategy_id, lock=True))
             latest = await Runs(session).open_of(user_id, strategy_id)
@@ -216,7 +237,8 @@ def described(user_id: int, request: StrategyCreateRequest, instrument_token: in
         product=request.product,
         buy_time=request.buy_time,
         sell_time=request.sell_time,
-        stop_loss_paise=to_paise(request.stop_loss),
+        stop_loss_paise=_paise(request.stop_loss),
+        stop_share=_share(request.stop_loss_percent),
         quantity=request.quantity,
     )
 
@@ -226,6 +248,12 @@ def found(strategy: Strategy | None) -> Strategy:
     if strategy is None:
         raise strategy_not_found()
     return strategy
+
+
+def schedule_needs_percent() -> ApiError:
+    """A level in rupees is right on the day on which it was written: the price moves away from it, or below it."""
+    sentence = "A strategy with a schedule needs stop_loss_percent: an amount in rupees does not move with the price"
+    return ApiError(409, "schedule_needs_percent", sentence)
 
 
 def _running() -> ApiError:
@@ -239,9 +267,19 @@ def _changes(request: StrategyPatchRequest) -> dict[str, Any]:
         "sell_time": request.sell_time,
         "quantity": request.quantity,
         "product": request.product,
-        "stop_loss_paise": None if request.stop_loss is None else to_paise(request.stop_loss),
     }
-    return {name: value for name, value in changes.items() if value is not None}
+    kept: dict[str, Any] = {name: value for name, value in changes.items() if value is not None}
+    if request.stop_loss is not None or request.stop_loss_percent is not None:  # the one takes the other's place
+        kept |= {"stop_loss_paise": _paise(request.stop_loss), "stop_share": _share(request.stop_loss_percent)}
+    return kept
+
+
+def _paise(stop_loss: Decimal | None) -> Paise:
+    return 0 if stop_loss is None else to_paise(stop_loss)
+
+
+def _share(percent: Decimal | None) -> int | None:
+    return None if percent is None else to_hundredths(percent)
 
 
 def _changed(strategy: Strategy, changes: dict[str, Any]) -> Terms:
@@ -250,11 +288,16 @@ def _changed(strategy: Strategy, changes: dict[str, Any]) -> Terms:
 
 
 def _audited(before: Strategy, changes: dict[str, Any]) -> dict[str, str]:
-    """What was, and what is to be, for the audit log; the stop-loss in rupees."""
+    """What was, and what is to be, for the audit log; the stop-loss in the form people read."""
     audited: dict[str, str] = {}
-    for column, new in changes.items():
-        name, old = column.removesuffix("_paise"), getattr(before, column)
-        if name != column:
-            old, new = to_rupees(old), to_rupees(new)  # noqa: PLW2901 - the same values in the form people read
-        audited |= {f"old_{name}": str(old), f"new_{name}": str(new)}
+    for name in changes.keys() - {"stop_loss_paise", "stop_share"}:
+        audited |= {f"old_{name}": str(getattr(before, name)), f"new_{name}": str(changes[name])}
+    if "stop_loss_paise" in changes:
+        audited["old_stop_loss"] = stop_audited(before.stop_loss_paise, before.stop_share)
+        audited["new_stop_loss"] = stop_audited(changes["stop_loss_paise"], changes["stop_share"])
     return audited
+
+
+def stop_audited(stop_loss: Paise, share: int | None) -> str:
+    """A stop-loss in the audit log: rupees, or "2.5%" of the fill."""
+    return str(to_rupees(stop_loss)) if share is None else f"{to_percent(share)}%"

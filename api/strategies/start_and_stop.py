@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Protocol
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from actors.domain.money import to_rupees
 from actors.ports.engine import StopResult, StrategyEngine
 from api.base.errors import ApiError, broker_not_connected, unauthorized
 from api.base.idempotency import KeyedRequest, Repeated, give_answer_again, keep_answer
@@ -16,7 +16,7 @@ from api.strategies.new_run import first_intent, first_state, new_run
 from api.strategies.panic.service import entries_forbidden
 from api.strategies.rule_facts import StartFacts, StrategyChecks
 from api.strategies.schemas import StrategyStarted, StrategyStatus
-from api.strategies.service import found
+from api.strategies.service import found, stop_audited
 from api.strategies.start_rate import STARTS_IN_WORK, StartRate
 from api.strategies.status import started_answer, status_before_start, status_of_run
 from api.strategies.strategy_rules import start_message
@@ -33,6 +33,7 @@ from persistence.database.repositories.panics import Panics
 from persistence.database.repositories.runs import Runs
 from persistence.database.repositories.strategies import Strategies
 from persistence.database.repositories.users import Users
+from persistence.database.schedules import Schedules
 from persistence.errors import MirrorUnavailable
 from persistence.mirror.fields import instrument_of, runtime_fields, strategy_fields
 from persistence.mirror.mirror import RuntimeMirror
@@ -47,6 +48,16 @@ STOP_TIMEOUT_S = 10.0
 
 MOST_NOTES = 10
 """How many equal strategies START names."""
+
+
+class Occasion(Protocol):
+    """For what a START is made by the product itself. Both calls are part of the transaction that opens the run."""
+
+    async def begin(self, session: AsyncSession) -> None:
+        """No other START and no change of the strategy comes in from here on. Raises to prevent the START."""
+
+    async def take(self, session: AsyncSession, run: Run) -> None:
+        """The run that is open: a new one, or one of another START. Raises to undo, or not to take it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +95,14 @@ class LifecycleService:
         self._stopping = SharedCalls[int, StopResult]()
         self._pinging = SharedCalls[str, None]()
 
-    async def start(self, user_id: int, strategy_id: int, keyed: KeyedRequest | None = None) -> StrategyStarted:
+    async def start(
+        self, user_id: int, strategy_id: int, keyed: KeyedRequest | None = None, occasion: Occasion | None = None
+    ) -> StrategyStarted:
         """Row D1. Repeated, raced or retried, there is one run and the same answer (row D2).
 
         After an error of the engine the run may exist nevertheless; the recovery sweep or the next START finds it. A
-        START that is repeated with its key arms no second run, also after the first has ended.
+        START that is repeated with its key arms no second run, also after the first has ended. One that has an
+        `occasion` is recorded there together with its run, or not at all.
 
         Raises:
             Repeated: a START with this key has armed a run before, which is looked after if it is open.
@@ -102,20 +116,27 @@ class LifecycleService:
             raise entries_forbidden()
         try:
             async with self._starting.of((user_id, strategy_id)):  # many STARTs ask the broker once
-                strategy, opened = await self._look(user_id, strategy_id, keyed)
+                strategy, opened = await self._look(user_id, strategy_id, keyed, occasion)
                 while opened is None:
                     facts = await self._checks.start_facts(strategy)
-                    opened = await self._open_run(strategy, facts, keyed)
+                    opened = await self._open_run(strategy, facts, keyed, occasion)
         except Repeated:
             await self._ensure_open(user_id, strategy_id)  # the first request may have failed at the engine
             raise
         await self._bring_up(opened.run)
         return opened.answer
 
-    async def stop(self, user_id: int, strategy_id: int) -> tuple[StrategyStatus, bool]:
-        """Row I1: the status afterwards, and whether the position is flat (else the exit is still working)."""
+    async def stop(
+        self, user_id: int, strategy_id: int, *, pause_schedule: bool = False
+    ) -> tuple[StrategyStatus, bool]:
+        """Row I1: the status afterwards, and whether the position is flat (else the exit is still working).
+
+        The schedule of the strategy goes on with its next day, unless it is paused as well.
+        """
         async with tenant_transaction(self._reserved, user_id) as session:
             strategy = found(await Strategies(session).get(user_id, strategy_id))
+            if pause_schedule and await Schedules(session).pause(user_id, "by_user", strategy_id=strategy_id):
+                await AuditLog(session).add("schedule_pause", user_id=user_id, subject=str(strategy_id))
             run = await Runs(session).open_of(user_id, strategy_id)
             if run is not None:
                 await AuditLog(session).add(
@@ -123,7 +144,7 @@ class LifecycleService:
                     user_id=user_id,
                     subject=str(strategy_id),
                     run_id=str(run.id),
-                    stop_loss=str(to_rupees(strategy.stop_loss_paise)),
+                    stop_loss=stop_audited(strategy.stop_loss_paise, strategy.stop_share),
                 )
         if run is None:
             return await self._stored_status(self._reserved, user_id, strategy_id, {}), True
@@ -153,12 +174,16 @@ class LifecycleService:
         return status_of_run(strategy_id, runtime, {}, self._now(), self._settings.zone)
 
     async def _look(
-        self, user_id: int, strategy_id: int, keyed: KeyedRequest | None
+        self, user_id: int, strategy_id: int, keyed: KeyedRequest | None, occasion: Occasion | None
     ) -> tuple[Strategy, _Opened | None]:
         async with tenant_transaction(self._sessions, user_id) as session:
             await give_answer_again(session, user_id, keyed)
-            strategy = found(await Strategies(session).get(user_id, strategy_id))
+            strategy = found(await Strategies(session).get(user_id, strategy_id, lock=occasion is not None))
             run = await Runs(session).open_of(user_id, strategy_id)
+            if occasion is not None:
+                await occasion.begin(session)
+                if run is not None:
+                    await occasion.take(session, run)
             return strategy, None if run is None else await self._answered(session, strategy, run, keyed)
 
     async def _ensure_open(self, user_id: int, strategy_id: int) -> None:
@@ -180,7 +205,9 @@ class LifecycleService:
         await keep_answer(session, run.user_id, keyed, 200, answer)
         return _Opened(run, answer)
 
-    async def _open_run(self, seen: Strategy, facts: StartFacts, keyed: KeyedRequest | None) -> _Opened | None:
+    async def _open_run(
+        self, seen: Strategy, facts: StartFacts, keyed: KeyedRequest | None, occasion: Occasion | None
+    ) -> _Opened | None:
         """The open run of the strategy: a new one, or the one that another START has opened meanwhile.
 
         None if the user has connected another account meanwhile: what is known of the market is not of that one.
@@ -193,8 +220,12 @@ class LifecycleService:
             await Strategies(session).lock_count(user_id)
             await give_answer_again(session, user_id, keyed)  # another request with the key had the lock before
             strategy = found(await Strategies(session).get(user_id, strategy_id, lock=True))
+            if occasion is not None:
+                await occasion.begin(session)
             run = await Runs(session).open_of(user_id, strategy_id)
             if run is not None:
+                if occasion is not None:
+                    await occasion.take(session, run)
                 return await self._answered(session, strategy, run, keyed)
             if await Panics(session).locking(user_id) is not None:
                 raise entries_forbidden()
@@ -204,6 +235,8 @@ class LifecycleService:
             if account.id != facts.account.id:
                 return None
             run = await self._add_run(Runs(session), strategy, account, facts)
+            if occasion is not None:
+                await occasion.take(session, run)
             await AuditLog(session).add(
                 "strategy_start",
                 user_id=user_id,
@@ -234,7 +267,8 @@ class LifecycleService:
         if facts.listed is not None:
             strategy.instrument_token = facts.listed.token  # the exchange gives new tokens every day
         strategy.status, strategy.updated_at = "running", self._now()
-        run = await runs.add(new_run(strategy, account.id, times, message))
+        tick = facts.listed.tick_paise if facts.listed is not None else 0
+        run = await runs.add(new_run(strategy, account.id, times, message, tick_paise=tick))
         derivatives = facts.listed is not None and facts.listed.has_derivatives
         run.state = first_state(run, strategy, zone, has_derivatives=derivatives)
         await runs.add_intent(first_intent(run, strategy, zone))

@@ -5,6 +5,7 @@ from datetime import datetime, tzinfo
 from typing import Any
 
 from actors.domain.money import round_rupees, to_rupees
+from actors.domain.prices.stop_share import to_percent
 from api.strategies.guard_view import NOTHING_HELD, guard_of
 from api.strategies.schemas import OrderLogAnswer, StartNote, StrategyAnswer, StrategyStarted, StrategyStatus
 from persistence.database.models.order_logs import OrderLog
@@ -37,7 +38,8 @@ def status_of_run(
         "feed": price.get("feed") or None,
         "feed_lag_ms": int(price["feed_lag_ms"]) if price.get("feed_lag_ms") else None,
         "feed_since": datetime.fromisoformat(price["feed_since"]).astimezone(zone) if price.get("feed_since") else None,
-        "stop_loss": float(runtime["stop_loss"]),
+        "stop_loss": _number(runtime["stop_loss"]),
+        "stop_loss_percent": _number(runtime.get("stop_loss_percent", "")),
         "quantity": int(runtime["quantity"]),
         "filled_quantity": int(runtime["filled_quantity"]),
         "buy_price": _number(runtime["buy_price"]),
@@ -68,7 +70,7 @@ def status_before_start(strategy: Strategy, zone: tzinfo) -> StrategyStatus:
         feed=None,
         feed_lag_ms=None,
         feed_since=None,
-        stop_loss=float(to_rupees(strategy.stop_loss_paise)),
+        **_stop_of(strategy),
         quantity=strategy.quantity,
         filled_quantity=0,
         buy_price=None,
@@ -101,7 +103,7 @@ def equal_note(strategy: Strategy) -> StartNote:
     """What START says of another strategy of the user that runs for the same thing."""
     what = f"{strategy.quantity} {instrument_of(strategy).symbol} ({strategy.product})"
     times = f"{strategy.buy_time:%H:%M:%S} to {strategy.sell_time:%H:%M:%S}"
-    stop_loss = f"stop-loss ₹{to_rupees(strategy.stop_loss_paise)}"
+    stop_loss = f"stop-loss {stop_text(strategy.stop_loss_paise, strategy.stop_share)}"
     message = (
         f"Strategy {strategy.id} runs as well, for the same: {what}, {times}, {stop_loss}. "
         "If you want it only once, stop one of them"
@@ -116,7 +118,7 @@ def strategy_answer(strategy: Strategy, zone: tzinfo) -> StrategyAnswer:
         "symbol": instrument_of(strategy).symbol,
         "buy_time": strategy.buy_time.isoformat(),
         "sell_time": strategy.sell_time.isoformat(),
-        "stop_loss": float(to_rupees(strategy.stop_loss_paise)),
+        **_stop_of(strategy),
         "quantity": strategy.quantity,
         "product": strategy.product,
         "strategy_status": strategy.status,
@@ -124,6 +126,22 @@ def strategy_answer(strategy: Strategy, zone: tzinfo) -> StrategyAnswer:
         "updated_at": strategy.updated_at.astimezone(zone),
     }
     return StrategyAnswer(**values)
+
+
+def stop_text(stop_loss_paise: int, stop_share: int | None) -> str:
+    """A stop-loss as people read it, such as "₹1500.00" or "2.5 %"."""
+    if stop_share is None:
+        return f"₹{to_rupees(stop_loss_paise)}"
+    percent = f"{to_percent(stop_share)} %"
+    return f"₹{to_rupees(stop_loss_paise)} ({percent})" if stop_loss_paise else percent
+
+
+def _stop_of(strategy: Strategy) -> dict[str, float | None]:
+    share, level = strategy.stop_share, strategy.stop_loss_paise
+    return {
+        "stop_loss": float(to_rupees(level)) if share is None else None,
+        "stop_loss_percent": None if share is None else float(to_percent(share)),
+    }
 
 
 def _last_price(runtime: Mapping[str, str], price: Mapping[str, str], now: datetime) -> tuple[float | None, int | None]:

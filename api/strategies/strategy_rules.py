@@ -13,6 +13,7 @@ from typing import Literal, TypeVar
 
 from actors.domain.identifiers import Product
 from actors.domain.money import Paise, round_rupees, to_rupees
+from actors.domain.prices.stop_share import is_too_near
 from actors.domain.session import SessionTimes
 from api.base.errors import ApiError, InvalidField, broker_not_connected, broker_token_expired
 from broker.market.allowed_times import SessionRules, TimesRefused
@@ -45,13 +46,17 @@ _SAID_BY_START = (_LOGIN_FIRST, "price_unknown")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What is to be traded, as far as rules apply to it."""
+    """What is to be traded, as far as rules apply to it.
+
+    `stop_share`: the stop-loss is this many hundredths of a percent below the fill, and `stop_loss` 0 (row N5).
+    """
 
     buy_time: time
     sell_time: time
     stop_loss: Paise
     quantity: int
     product: str
+    stop_share: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +147,7 @@ def judge(case: Case, settings: Settings) -> Verdict:
     ask(lambda: _check_owed(case.account))
     ask(lambda: _check_running(case.account))
     if (price := case.last_price) is not None:
-        ask(lambda: _check_below_market(terms, price))
+        ask(lambda: _check_below_market(terms, price, listed.tick_paise if listed is not None else 0))
         ask(lambda: _check_notional(terms, price, "market", settings))
     warnings = () if refusals or times is None else tuple(_warnings(case, times, settings.zone))
     return Verdict(times, tuple(refusals), warnings)
@@ -281,7 +286,10 @@ def _check_quantity(terms: Terms, settings: Settings) -> None:
         raise InvalidField("quantity", f"must be at most {settings.max_quantity}")
 
 
-def _check_below_market(terms: Terms, last_price: Decimal) -> None:
+def _check_below_market(terms: Terms, last_price: Decimal, tick: Paise) -> None:
+    if terms.stop_share is not None and is_too_near(last_price, terms.stop_share, tick):
+        what = f"is less than one tick ({to_rupees(max(tick, 1))}) at the market price {round_rupees(last_price)}"
+        raise InvalidField("stop_loss_percent", f"{what}; choose a larger one")
     if to_rupees(terms.stop_loss) >= last_price:
         raise InvalidField("stop_loss", f"must be below the market price {round_rupees(last_price)}")
 

@@ -84,7 +84,7 @@ def _unsold(of: RunLegs) -> str:
     if run.status_detail in {StatusDetail.MISSED_EXECUTION, StatusDetail.NEEDS_CONFIRMATION}:
         return run.message
     if first is None or last is None or last.outcome == "waiting":
-        stop_loss = to_rupees(run.stop_loss_paise)
+        stop_loss = to_rupees(run.stop_loss_paise)  # bought: it has a level, also if that is a share of the fill
         return f"held until {run.sell_at.astimezone(of.zone):{_TIME}}, or the stop-loss at {stop_loss}"
     return f"selling {_how(first)}{_when(first)}: {_unfilled(run)}"
 

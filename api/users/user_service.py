@@ -20,6 +20,7 @@ from persistence.database.repositories.notifications import Notifications
 from persistence.database.repositories.runs import Runs
 from persistence.database.repositories.strategies import Strategies
 from persistence.database.repositories.users import Logins, Users
+from persistence.database.schedules import Schedules
 from persistence.errors import MirrorUnavailable
 from persistence.mirror.fields import instrument_of
 from persistence.mirror.mirror import RuntimeMirror
@@ -69,6 +70,7 @@ class UserService:
                 raise ApiError(409, "strategies_running", "Stop your strategies before deleting the account")
             await BrokerAccounts(session).remove(user.id)
             strategies = await Strategies(session).remove_all(user.id)
+            await Schedules(session).remove_all(user.id)
             await KeptAnswers(session).remove_all(user.id)
             await Notifications(session).remove_all(user.id)
             await Channels(session).remove_all(user.id)

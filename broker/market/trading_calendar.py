@@ -68,7 +68,7 @@ class NseCalendar(TradingCalendar):
     """
 
     def __init__(self, overrides: OverrideFile | None = None) -> None:
-        self._sessions = _bombay()
+        self._known_until: date = _bombay().last_session.date()
         self._overrides = overrides
         self._outdated_told = False
 
@@ -80,8 +80,7 @@ class NseCalendar(TradingCalendar):
     @property
     def known_until(self) -> date:
         """The last day whose holidays are known."""
-        last: date = self._sessions.last_session.date()
-        return last
+        return self._known_until
 
     def sessions(self, day: date) -> Sessions:
         """The sessions of NSE on that day."""
@@ -91,11 +90,7 @@ class NseCalendar(TradingCalendar):
         if day > self.known_until:
             self._tell_outdated(day)
             return (REGULAR_HOURS,) if day.weekday() < _SATURDAY else ()
-        if not self._sessions.is_session(day.isoformat()):
-            return ()
-        opens = self._sessions.session_open(day.isoformat()).tz_convert(IST)
-        closes = self._sessions.session_close(day.isoformat()).tz_convert(IST)
-        return (SessionHours(opens.time(), closes.time()),)
+        return _sessions_of_bombay(day)
 
     def _tell_outdated(self, day: date) -> None:
         if not self._outdated_told:
@@ -108,6 +103,17 @@ def _bombay() -> Any:
     import exchange_calendars
 
     return exchange_calendars.get_calendar(_BOMBAY)
+
+
+@lru_cache(maxsize=2000)
+def _sessions_of_bombay(day: date) -> Sessions:
+    """What the package has for a day that it knows: a millisecond in pandas, and the same each time."""
+    calendar = _bombay()
+    if not calendar.is_session(day.isoformat()):
+        return ()
+    opens = calendar.session_open(day.isoformat()).tz_convert(IST)
+    closes = calendar.session_close(day.isoformat()).tz_convert(IST)
+    return (SessionHours(opens.time(), closes.time()),)
 
 
 class TradingCalendars:

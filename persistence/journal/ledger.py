@@ -7,7 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import structlog
-from sqlalchemy import exists, func, insert, select, update
+from sqlalchemy import case, exists, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
@@ -343,12 +343,21 @@ async def _update_strategy(session: AsyncSession, run: Run) -> Strategy | None:
         .where(col(Strategy.id) == run.strategy_id, ~superseded)
         .values(
             status=strategy_status(run.status, ended=run.ended_at is not None),
-            stop_loss_paise=run.stop_loss_paise,
+            **_stop_of(run),
             updated_at=func.now(),
         )
         .returning(Strategy)
     )
     return (await session.scalars(statement)).one_or_none()
+
+
+def _stop_of(run: Run) -> dict[str, Any]:
+    """What a move of the run's stop-loss makes of its strategy's. A level in rupees for today leaves a share alone: the
+    next run reckons it from its own fill.
+    """
+    if run.stop_share is not None:
+        return {"stop_share": run.stop_share, "stop_loss_paise": 0}
+    return {"stop_loss_paise": case((col(Strategy.stop_share).is_(None), run.stop_loss_paise), else_=0)}
 
 
 def run_record(run: Run, strategy: Strategy, broker: str, intents: Sequence[Intent]) -> RunRecord:
@@ -367,6 +376,8 @@ def run_record(run: Run, strategy: Strategy, broker: str, intents: Sequence[Inte
         product=run.product,
         quantity=run.quantity,
         stop_loss_paise=run.stop_loss_paise,
+        stop_share=run.stop_share,
+        tick_paise=run.tick_paise,
         buy_at=run.buy_at,
         sell_at=run.sell_at,
         tag_key=run.tag_key,

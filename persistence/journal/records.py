@@ -73,6 +73,8 @@ class RunRecord:
     product: str
     quantity: int
     stop_loss_paise: int
+    stop_share: int | None = None
+    tick_paise: int = 0
     buy_at: datetime
     sell_at: datetime
     tag_key: bytes = field(repr=False)
@@ -109,6 +111,7 @@ class RunRuntime:
     stop_loss_paise: int
     filled_quantity: int
     updated_at: datetime
+    stop_share: int | None = None
     buy_price: Decimal | None = None
     sell_price: Decimal | None = None
     pnl: Decimal | None = None

@@ -1,4 +1,6 @@
-"""Runs that a restore has brought back: marked, so that their next incarnations take their past for unknown."""
+"""What a restore has brought back: runs are marked, so that their next incarnations take their past for unknown, and
+schedules, so that they start nothing on a day that had begun.
+"""
 
 from collections.abc import Callable
 from datetime import date, datetime
@@ -19,13 +21,21 @@ _MARK = text(
     WHERE broker_accounts.id = runs.broker_account_id AND broker_accounts.broker = :broker AND runs.ended_at IS NULL
     """
 )
+_HAS_SCHEDULES = text("SELECT to_regclass('public.schedules') IS NOT NULL")
+"""Not in backups of earlier versions, which are migrated when the stack starts."""
+
+_MARK_SCHEDULES = text(
+    "UPDATE schedules SET restored_at = :restored_at, next_look_at = :restored_at, updated_at = now() "
+    "WHERE state <> 'ended'"
+)
 _TELL = text("INSERT INTO audit_log (action, subject) VALUES ('restored_from_backup', :backed_up_at)")
 
 
 def mark_restored_runs(
     database_url: str, *, backed_up_at: datetime, restored_at: datetime, provable_until: Callable[[str], date]
 ) -> int:
-    """Mark every open run of a restored database, before any actor loads it; returns how many there are.
+    """Mark every open run and schedule of a restored database, before any process loads it; returns how
+    many runs there are.
 
     `provable_until` says of a broker until which day its order book shows everything since the backup
     (`actors.domain.strategy.spec.Restored`). Epochs rise to the second of the restore, which is far above any that an
@@ -45,6 +55,8 @@ def mark_restored_runs(
                     "provable_until": provable_until(broker).isoformat(),
                 }
                 connection.execute(_MARK, values)
+            if connection.scalar(_HAS_SCHEDULES):
+                connection.execute(_MARK_SCHEDULES, {"restored_at": restored_at})
             connection.execute(_TELL, {"backed_up_at": backed_up_at.isoformat()})
             return int(connection.scalar(_OPEN) or 0)
     finally:

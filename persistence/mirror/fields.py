@@ -5,6 +5,7 @@ from decimal import Decimal
 
 from actors.domain.identifiers import Instrument
 from actors.domain.money import round_rupees, to_rupees
+from actors.domain.prices.stop_share import to_percent
 from persistence.database.models.runs import Run
 from persistence.database.models.strategies import Strategy
 
@@ -21,7 +22,8 @@ def strategy_fields(strategy: Strategy) -> dict[str, str]:
         "symbol": instrument_of(strategy).symbol,
         "buy_time": strategy.buy_time.isoformat(),
         "sell_time": strategy.sell_time.isoformat(),
-        "stop_loss": str(to_rupees(strategy.stop_loss_paise)),
+        "stop_loss": _level(strategy.stop_loss_paise),
+        "stop_loss_percent": _percent(strategy.stop_share),
         "quantity": str(strategy.quantity),
         "product": strategy.product,
         "status": strategy.status,
@@ -40,7 +42,8 @@ def runtime_fields(run: Run, symbol: str, broker: str = "") -> dict[str, str]:
         "status_detail": run.status_detail,
         "last_action": run.last_action,
         "message": run.message,
-        "stop_loss": str(to_rupees(run.stop_loss_paise)),
+        "stop_loss": _level(run.stop_loss_paise),
+        "stop_loss_percent": _percent(run.stop_share),
         "quantity": str(run.quantity),
         "filled_quantity": str(run.filled_quantity),
         "buy_price": _rupees(run.buy_price),
@@ -55,6 +58,15 @@ def runtime_fields(run: Run, symbol: str, broker: str = "") -> dict[str, str]:
         "terminated_at": _instant(run.ended_at),
         "updated_at": run.updated_at.isoformat(),
     }
+
+
+def _level(stop_loss_paise: int) -> str:
+    """Empty while the stop-loss waits for the fill that it is a share of."""
+    return str(to_rupees(stop_loss_paise)) if stop_loss_paise else ""
+
+
+def _percent(stop_share: int | None) -> str:
+    return "" if stop_share is None else str(to_percent(stop_share))
 
 
 def _rupees(amount: Decimal | None) -> str:

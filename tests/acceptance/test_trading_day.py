@@ -1,5 +1,6 @@
 """Rows D1 to F4, G1, G2, I1 and L1: strategies that really trade, judged by the exchange's ledger."""
 
+import math
 import signal
 from datetime import datetime, timedelta
 from typing import Any
@@ -57,6 +58,30 @@ def test_touched_stop_loss_sells_at_once_and_overrides_the_sell_time(deployment:
     assert (strategy.sides(), strategy.net()) == (["BUY", "SELL"], 0)
     assert strategy.runtime()["terminated_at"]
     assert {"STOPLOSS_TRIGGERED", "STOPLOSS"} <= set(strategy.logged())
+
+
+def test_stop_in_percent_is_reckoned_from_the_fill_and_sells_when_touched(
+    deployment: Deployment, trader: Trader
+) -> None:
+    deployment.exchange.set_price("NSE:SBIN", 800.00)
+    strategy = trader.strategy("SBIN", buy_in=2, stop_loss_percent=1.25)
+    waiting = strategy.status()
+    assert (waiting["stop_loss"], waiting["stop_loss_percent"]) == (None, 1.25)
+    strategy.until_position("bought")
+    paid = strategy.orders()[0]["average_price"]
+    level = math.ceil(paid * 0.9875 * 20 - 1e-9) / 20
+    status = strategy.until(lambda s: s["guard"]["by"] == ["strategy", "execution"])
+    assert (status["stop_loss"], status["stop_loss_percent"]) == (level, 1.25)
+    strategy.set_price(level + 0.05)
+    strategy.until(lambda s: s["last_price"] == round(level + 0.05, 2))
+    assert strategy.sides() == ["BUY"]
+
+    strategy.set_price(level)
+    final = strategy.until_stopped()
+    assert (final["position"], final["stop_loss"]) == ("exited_by_sl", level)
+    assert (strategy.sides(), strategy.net()) == (["BUY", "SELL"], 0)
+    kept = trader.ok("GET", f"/strategy/{strategy.id}")
+    assert (kept["stop_loss"], kept["stop_loss_percent"]) == (None, 1.25), "the next run reckons it from its own fill"
 
 
 def test_the_trader_hears_once_of_each_fill(deployment: Deployment, trader: Trader) -> None:

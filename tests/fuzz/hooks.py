@@ -10,6 +10,7 @@ import json
 import os
 from collections import Counter
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -47,8 +48,10 @@ class Tenant:
 TENANTS = [Tenant(**tenant) for tenant in json.loads(os.environ["FUZZ_TENANTS"])]
 SYMBOLS = ("INFY", "NSE:TCS", "M&M", "NSE:BAJAJ-AUTO")
 TICK, MAX_STOP, MAX_QUANTITY = 5.0, 1000.0, 5000
+FEWEST_PERCENT = 1.0
 """What suits all of them: ticks, prices above 1000 and below 10,000 rupees, orders below MAX_NOTIONAL."""
 
+LAST_DAY = "2099-12-31"
 KEY = "Idempotency-Key"
 
 ENDING = {"change_password", "delete_account", "disconnect_broker", "end_login", "end_other_logins"}
@@ -140,6 +143,8 @@ def before_call(_context: object, case: Case, kwargs: Json) -> None:
     repair = _REPAIRS.get(operation)
     if repair is not None and isinstance(case.body, dict):
         repair(case.body)
+    if operation == "skip_schedule_day" and isinstance(case.body, dict) and "Authorization" in case.headers:
+        case.body["date"] = _coming_day(case)
     if operation == "end_login" and next(_turn) % 3 == 0:
         case.path_parameters["login_id"] = _login_id(_spare_tenant())
 
@@ -231,8 +236,40 @@ def _repair_strategy(body: Json) -> None:
     body["symbol"] = SYMBOLS[len(body["symbol"]) % len(SYMBOLS)]
     first, last = sorted(f"{time}:00"[:8] for time in (body["buy_time"], body["sell_time"]))
     body["buy_time"], body["sell_time"] = (first, last) if first < last else ("09:30", "15:10")
-    body["stop_loss"] = _to_tick(body["stop_loss"])
+    if next(_turn) % 2:  # in percent, as a schedule wants it
+        body.pop("stop_loss", None)
+        body["stop_loss_percent"] = max(body.get("stop_loss_percent") or 2.5, FEWEST_PERCENT)
+    else:
+        body["stop_loss"] = _to_tick(body.get("stop_loss") or 0)
+        body.pop("stop_loss_percent", None)
     body["quantity"] = min(body["quantity"], MAX_QUANTITY)
+
+
+def _repair_schedule(body: Json) -> None:
+    """It has begun, ends in a time to come, and skips few days."""
+    if body.get("from") is not None:
+        body["from"] = "2026-11-01"
+    if body.get("until") is not None:
+        body["until"] = LAST_DAY
+    if body.get("skip"):
+        body["skip"] = body["skip"][:10]
+
+
+def _repair_pause(body: Json) -> None:
+    """Until a day to come, if until any."""
+    if body.get("until") is not None:
+        body["until"] = LAST_DAY
+
+
+def _coming_day(case: Case) -> str:
+    """A coming day of the schedule that a case is about, if it has one; the exchange is always open."""
+    day = datetime.now(UTC).date() + timedelta(days=2)
+    url, headers = f"{URL}/strategy/{_strategy_id(case)}/schedule", {"Authorization": case.headers["Authorization"]}
+    answer = requests.get(url, headers=_forwarded() | headers, timeout=TIMEOUT_S)
+    days = answer.json()["days"] if answer.status_code == 200 else "every_session"
+    while days != "every_session" and f"{day:%a}".lower() not in days:
+        day += timedelta(days=1)
+    return day.isoformat()
 
 
 def _repair_preview(body: Json) -> None:
@@ -249,6 +286,7 @@ def _repair_change(body: Json) -> None:
         body["sell_time"] = "23:59:59"
     if body.get("stop_loss") is not None or body.get("quantity") is None:
         body["stop_loss"] = _to_tick(body.get("stop_loss") or 0)
+        body.pop("stop_loss_percent", None)
     if body.get("quantity") is not None:
         body["quantity"] = min(body["quantity"], MAX_QUANTITY)
 
@@ -296,6 +334,8 @@ _REPAIRS = {
     "login": _repair_login,
     "create_strategy": _repair_strategy,
     "preview_strategy": _repair_preview,
+    "put_schedule": _repair_schedule,
+    "pause_schedule": _repair_pause,
     "patch_strategy": _repair_change,
     "connect_broker": _repair_connection,
     "change_password": _repair_password,

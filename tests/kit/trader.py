@@ -110,8 +110,9 @@ class Trader:
         stop_loss: float = FAR_STOP,
         quantity: int = 10,
         product: str = "MIS",
+        stop_loss_percent: float | None = None,
     ) -> "Running":
-        """Create and START a strategy that buys in some seconds."""
+        """Create and START a strategy that buys in some seconds, with a stop-loss in rupees or in percent."""
         begin = self.deployment.now()
         buy_at = (begin + timedelta(seconds=buy_in)).replace(microsecond=0)
         sell_at = (begin + timedelta(seconds=sell_in)).replace(microsecond=0)
@@ -124,7 +125,7 @@ class Trader:
                 "symbol": symbol,
                 "buy_time": f"{buy_at:%H:%M:%S}",
                 "sell_time": f"{sell_at:%H:%M:%S}",
-                "stop_loss": stop_loss,
+                **({"stop_loss": stop_loss} if stop_loss_percent is None else {"stop_loss_percent": stop_loss_percent}),
                 "quantity": quantity,
                 "product": product,
             },

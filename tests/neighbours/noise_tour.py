@@ -13,6 +13,8 @@ OTHER_PASSWORD, THIRD_PASSWORD = "a better battery, stapled", "yet another batte
 
 NEW_STRATEGY = {"symbol": "INFY", "stop_loss": 500.0, "quantity": 1, "sell_time": "23:59:58", "buy_time": "00:00:01"}
 
+IN_PERCENT = {key: value for key, value in NEW_STRATEGY.items() if key != "stop_loss"} | {"stop_loss_percent": 2.5}
+
 PUSH_ENDPOINT = "https://8.8.8.8/wpush/"
 """Only the account that never trades subscribes at it, and unsubscribes at once: nothing is ever sent there."""
 
@@ -105,9 +107,22 @@ async def _read_inbox(client: NoiseClient) -> None:
 
 
 async def _create_and_delete(client: NoiseClient) -> None:
-    made = await client.call("create_strategy", NEW_STRATEGY, once=True)
+    made = await client.call("create_strategy", IN_PERCENT, once=True)
     if made.status_code == 201:
-        await client.call("delete_strategy", strategy_id=made.json()["strategy_id"])
+        strategy_id = made.json()["strategy_id"]
+        await _schedule(client, strategy_id)
+        await client.call("delete_strategy", strategy_id=strategy_id)
+
+
+async def _schedule(client: NoiseClient, strategy_id: int) -> None:
+    """It begins in a time to come, so that nothing is started."""
+    await client.call("put_schedule", {"days": "every_session", "from": "2099-01-01"}, strategy_id=strategy_id)
+    await client.call("get_schedule", strategy_id=strategy_id)
+    await client.call("skip_schedule_day", {"date": "2099-01-02"}, strategy_id=strategy_id)
+    await client.call("pause_schedule", {"until": None}, strategy_id=strategy_id)
+    await client.call("resume_schedule", strategy_id=strategy_id)
+    await client.call("schedule_overview", query={"days": 31})
+    await client.call("delete_schedule", strategy_id=strategy_id)
 
 
 async def _log_in_and_end(client: NoiseClient) -> None:

@@ -10,6 +10,8 @@ from actors.domain.money import to_rupees
 from actors.domain.orders.log_events import LogWord
 from actors.domain.orders.order import FailureKind, Order, OrderEvent, OrderStage
 from actors.domain.prices.stop_loss import watch_start
+from actors.domain.prices.stop_share import stop_below
+from actors.domain.strategy import exits
 from actors.domain.strategy.decisions import ArmIntent, Decision, LogEvent, RaiseAlert, SendOrder, SetTimer, WatchPrice
 from actors.domain.strategy.events import Timer
 from actors.domain.strategy.outcomes import FAILURE_STATUS, PROBE_INTERVAL, Step, cancel_or_withdraw, end
@@ -130,7 +132,7 @@ def arm(state: StrategyState, now: datetime) -> Step:
     """The entry has its first fill: journal the exit, and watch the stop-loss from this instant (mechanism 3)."""
     intent = state.run.exit_intent(1, state.entry.filled_quantity)
     armed = replace(
-        state,
+        with_stop_of_fill(state),
         phase=Phase.ARMING,
         exits=(Order(intent),),
         watched_since=watch_start(state.entry.first_fill_at, now),
@@ -140,7 +142,24 @@ def arm(state: StrategyState, now: datetime) -> Step:
         last_action=OrderEvent.BUY,
         message=f"Bought {state.entry.filled_quantity} {state.run.instrument.symbol}",
     )
-    return armed, [ArmIntent(intent), WatchPrice(state.stop_loss), SetTimer(Timer.SELL, state.run.sell_at)]
+    return armed, [ArmIntent(intent), WatchPrice(armed.stop_loss), SetTimer(Timer.SELL, state.run.sell_at)]
+
+
+def with_stop_of_fill(state: StrategyState) -> StrategyState:
+    """The stop-loss as the fills so far have it, if it is a share of them (row N5); the first fill has come."""
+    if state.stop_share is None:
+        return state
+    return replace(state, stop_loss=stop_below(state.entry.average_price, state.stop_share, state.run.tick))
+
+
+def grown(state: StrategyState, now: datetime) -> Step:
+    """More is bought while the stop-loss is watched: the exit sells that too, and a stop-loss that is a share of the
+    fills goes with their average. Lows that were heard before do not touch the new level.
+    """
+    after = with_stop_of_fill(exits.grow_exit(state))
+    if after.stop_loss == state.stop_loss:
+        return after, []
+    return replace(after, level_set_at=now), [WatchPrice(after.stop_loss)]
 
 
 def late_fill(before: StrategyState, merged: StrategyState) -> Step:

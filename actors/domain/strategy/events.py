@@ -107,10 +107,14 @@ class StopRequested:
 
 @dataclass(frozen=True, slots=True)
 class StopLossMoved:
-    """The trader moved the stop-loss, in paise, while the tick stream was `feed_lag` behind our clock."""
+    """The trader moved the stop-loss, in paise, while the tick stream was `feed_lag` behind our clock.
+
+    `stop_share`: to this many hundredths of a percent below the average fill; `stop_loss` is 0 then.
+    """
 
     stop_loss: Paise
     feed_lag: timedelta = timedelta(0)
+    stop_share: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -160,21 +160,21 @@ def _on_feed_restored(state: StrategyState, _event: ev.FeedRestored, _now: datet
 
 
 def _on_stop_loss_moved(state: StrategyState, event: ev.StopLossMoved, now: datetime) -> Step:
-    if event.stop_loss <= 0:
+    if event.stop_loss <= 0 and event.stop_share is None:
         raise InvalidValue("stop_loss must be above zero")
     since = state.watched_since
+    renamed = replace(state, stop_loss=event.stop_loss, stop_share=event.stop_share)
     moved = replace(
-        state,
-        stop_loss=event.stop_loss,
+        entries.with_stop_of_fill(renamed) if state.entry.filled_quantity else renamed,
         watched_since=None if since is None else move_start(since, now, event.feed_lag),
         level_set_at=None if since is None else now,
     )
-    watch = [WatchPrice(event.stop_loss)] if state.phase in {Phase.ARMING, Phase.GUARDING} else []
+    watch = [WatchPrice(moved.stop_loss)] if state.phase in {Phase.ARMING, Phase.GUARDING} else []
     known = state.stop_loss if state.move_log.level is None else state.move_log.level
     if (later := state.move_log.next_line_at(now)) is not None:
         unlogged = replace(moved, move_log=replace(state.move_log, level=known))
         return unlogged, [*watch, SetTimer(Timer.MOVE_LOG, later)]
-    return replace(moved, move_log=StopMoveLog(at=now)), [*watch, move_line(known, event.stop_loss)]
+    return replace(moved, move_log=StopMoveLog(at=now)), [*watch, move_line(known, moved.stop_loss)]
 
 
 # --- the trader and the journal -------------------------------------------------------------------------------------
@@ -229,7 +229,7 @@ def _entry_reported(state: StrategyState, report: OrderReport, now: datetime) ->
         case Phase.SCHEDULED | Phase.PAUSED | Phase.ENTERING:
             after, decisions = entries.progress(merged, now)
         case Phase.ARMING | Phase.GUARDING:
-            after, decisions = exits.grow_exit(merged), []
+            after, decisions = entries.grown(merged, now)
         case Phase.EXITING | Phase.EXIT_FAILED:
             news = entry != state.entry and state.phase is Phase.EXITING
             after, decisions = exits.settle(merged, now) if news else (merged, [])

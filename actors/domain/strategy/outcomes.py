@@ -143,5 +143,9 @@ def log_move(state: StrategyState, decisions: list[Decision], now: datetime) -> 
 
 
 def move_line(before: Paise, after: Paise) -> LogEvent:
-    """The line about a move of the stop-loss."""
-    return LogEvent(LogWord.STOP_LOSS_MOVED, f"₹{to_rupees(before)} to ₹{to_rupees(after)}")
+    """The line about a move of the stop-loss; a level of 0 will be reckoned from the fill."""
+    return LogEvent(LogWord.STOP_LOSS_MOVED, f"{_level(before)} to {_level(after)}")
+
+
+def _level(stop_loss: Paise) -> str:
+    return f"₹{to_rupees(stop_loss)}" if stop_loss else "a share of the fill"

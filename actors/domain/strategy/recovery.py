@@ -119,9 +119,9 @@ def _resume_position(state: StrategyState, now: datetime) -> Step:
         return armed, decisions + _follow_entry(armed, now)
     unproven = _of_an_earlier_day(state, now)
     since = state.watched_since or watch_start(state.entry.first_fill_at, now)
-    guarding = replace(exits.grow_exit(state), watched_since=since, unproven=unproven)
+    guarding = replace(entries.with_stop_of_fill(exits.grow_exit(state)), watched_since=since, unproven=unproven)
     ask: list[Decision] = [AskCover()] if unproven else [SetTimer(Timer.SELL, state.run.sell_at)]
-    return guarding, [WatchPrice(state.stop_loss), *ask, *_follow_entry(guarding, now)]
+    return guarding, [WatchPrice(guarding.stop_loss), *ask, *_follow_entry(guarding, now)]
 
 
 def _of_an_earlier_day(state: StrategyState, now: datetime) -> bool:

@@ -27,6 +27,7 @@ class RuntimeView:
     last_action: str
     message: str
     stop_loss: Paise
+    stop_share: int | None
     filled_quantity: int
     open_quantity: int
     buy_price: Decimal | None
@@ -52,6 +53,7 @@ def runtime_view(state: StrategyState) -> RuntimeView:
         last_action=state.last_action,
         message=state.message,
         stop_loss=state.stop_loss,
+        stop_share=state.stop_share,
         filled_quantity=position.bought,
         open_quantity=position.open_quantity,
         buy_price=round_rupees(position.buy_price) if position.buy_price is not None else None,
@@ -74,6 +76,7 @@ def dump_state(state: StrategyState) -> dict[str, Any]:
     return {
         "phase": state.phase,
         "stop_loss": state.stop_loss,
+        "stop_share": state.stop_share,
         "entry": _dump_order(state.entry),
         "exits": [_dump_order(order) for order in state.exits],
         "exit_event": state.exit_event,
@@ -143,6 +146,7 @@ def _load_later(data: Mapping[str, Any]) -> dict[str, Any]:
     no_buyers_since, told_open = data.get("no_buyers_since"), data.get("told_open")
     return {
         "has_derivatives": data.get("has_derivatives", False),
+        "stop_share": data.get("stop_share"),
         "no_buyers_since": datetime.fromisoformat(no_buyers_since) if no_buyers_since else None,
         "told_open": datetime.fromisoformat(told_open) if told_open else None,
         "exit_tries": data.get("exit_tries", 0),

@@ -7,6 +7,7 @@ from actors.domain.errors import InvalidValue
 from actors.domain.identifiers import Instrument, IntentId, Leg, Product, Side, order_tag
 from actors.domain.money import Paise
 from actors.domain.orders.order import Intent, OrderEvent
+from actors.domain.prices.stop_share import WHOLE
 from actors.domain.session import MISSED_GRACE, LateExit
 
 
@@ -15,7 +16,8 @@ class StrategyRun:
     """One START of one strategy (rows C1, D1). Quantity in shares, stop-loss in paise, instants timezone-aware.
 
     `tag_key` is the run's own secret for order tags. `late_exit` and `missed_grace` are the operator's settings.
-    `broker`: where the account is; the run hears the prices of that one alone.
+    `broker`: where the account is; the run hears the prices of that one alone. `stop_share`: the stop-loss is this many
+    hundredths of a percent below the average fill, on the grid of `tick` paise; `stop_loss` is 0 then until the fill.
     """
 
     run_id: int
@@ -32,12 +34,16 @@ class StrategyRun:
     late_exit: LateExit = LateExit.SELL
     missed_grace: timedelta = MISSED_GRACE
     broker: str = ""
+    stop_share: int | None = None
+    tick: Paise = 0
 
     def __post_init__(self) -> None:
         if self.quantity <= 0:
             raise InvalidValue("quantity must be a positive whole number of shares")
-        if self.stop_loss <= 0:
+        if self.stop_loss < 0 or (self.stop_loss == 0 and self.stop_share is None):
             raise InvalidValue("stop_loss must be above zero")
+        if self.stop_share is not None and not 0 < self.stop_share < WHOLE:
+            raise InvalidValue("stop_share must be above zero and below a hundred percent")
         if self.buy_at.tzinfo is None or self.sell_at.tzinfo is None:
             raise InvalidValue("buy_at and sell_at must be timezone-aware")
         if self.buy_at >= self.sell_at:

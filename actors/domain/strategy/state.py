@@ -82,6 +82,8 @@ class StatusDetail(StrEnum):
 class StrategyState:
     """Everything a run knows. `exits` holds one order per sequence number, the last being the current one.
 
+    `stop_loss` in paise; 0 while it waits for the fill that `stop_share` is reckoned from (`StrategyRun`).
+
     `watched_since`: the stop-loss applies to trades from then on, by the exchange's clock; `level_set_at`: the instant,
     by ours, at which the trader last moved it. `feed_late`: ticks come, too late; `feed_told`: the trader has heard
     that the feed is not what it should be; `unlisted`: the broker does not list the instrument today. `breach_seen`:
@@ -139,6 +141,7 @@ class StrategyState:
     unlisted: bool = False
     move_log: StopMoveLog = NO_MOVES
     restored: Restored | None = None
+    stop_share: int | None = None
 
     @classmethod
     def scheduled(cls, run: StrategyRun) -> Self:
@@ -148,6 +151,7 @@ class StrategyState:
             run=run,
             phase=Phase.SCHEDULED,
             stop_loss=run.stop_loss,
+            stop_share=run.stop_share,
             entry=Order(run.entry_intent()),
             message=message,
         )

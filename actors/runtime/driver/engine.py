@@ -197,14 +197,14 @@ class RayEngine:
             raise EngineUnavailable("the account cannot be read") from error
         return shares
 
-    async def move_stop(self, strategy_id: int, stop_loss_paise: int) -> bool | None:
+    async def move_stop(self, strategy_id: int, stop_loss_paise: int, stop_share: int | None = None) -> bool | None:
         """Move the stop-loss of a running strategy; see `StrategyShell.move_stop`. Raises EngineUnavailable."""
         run_id = await self._open_run(strategy_id)
         actor = None if run_id is None else await self._find(run_id, strategy_id)
         if actor is None:
             return None
         try:
-            confirmed: bool | None = await actor.move_stop.remote(stop_loss_paise)
+            confirmed: bool | None = await actor.move_stop.remote(stop_loss_paise, stop_share)
         except (RayActorError, PeerUnavailable) as error:
             raise EngineUnavailable(f"strategy {strategy_id} is restarting") from error
         return confirmed

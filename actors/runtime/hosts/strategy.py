@@ -113,8 +113,8 @@ class StrategyActor:
             actor.post(StopRequested())
         return True
 
-    async def move_stop(self, stop_loss: Paise) -> bool | None:
-        return await self._of_this_incarnation(lambda actor: actor.move_stop(stop_loss))
+    async def move_stop(self, stop_loss: Paise, stop_share: int | None = None) -> bool | None:
+        return await self._of_this_incarnation(lambda actor: actor.move_stop(stop_loss, stop_share))
 
     async def ask_broker_now(self) -> None:
         if self._loaded.done() and (actor := self._loaded.result()) is not None:

@@ -19,6 +19,11 @@ def _characters(limits: _Limits) -> str:
     return f"must have at least {least} characters" if least is not None else f"must have at most {most} characters"
 
 
+def _entries(limits: _Limits) -> str:
+    least, most = limits.get("min_length"), limits.get("max_length")
+    return f"must have at least {least} entries" if least is not None else f"must have at most {most} entries"
+
+
 def _choices(limits: _Limits) -> str:
     return f"must be {limits['expected'].replace(chr(39), '')}"
 
@@ -39,6 +44,7 @@ _SENTENCES: Mapping[str, Callable[[_Limits], str]] = {
     "finite_number": lambda _: "must be a number",
     "uuid_parsing": lambda _: "must be an id, as answers give it",
     "uuid_type": lambda _: "must be an id, as answers give it",
+    "list_type": lambda _: "must be a list",
     "dict_type": lambda _: "must be a JSON object",
     "model_type": lambda _: "must be a JSON object",
     "bool_type": lambda _: "must be true or false",
@@ -49,8 +55,8 @@ _SENTENCES: Mapping[str, Callable[[_Limits], str]] = {
     "less_than_equal": lambda limits: f"must be at most {limits['le']}",
     "literal_error": _choices,
     "enum": _choices,
-    "too_short": _characters,
-    "too_long": _characters,
+    "too_short": _entries,
+    "too_long": _entries,
     "string_too_short": _characters,
     "string_too_long": _characters,
 }

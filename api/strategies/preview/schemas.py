@@ -4,9 +4,10 @@ from datetime import date, datetime
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic.config import JsonDict
 
 from actors.domain.identifiers import Product
-from api.base.fields import Price, Quantity, Request, StrategyId, Symbol, TimeOfDay
+from api.base.fields import Percent, Price, Quantity, Request, StrategyId, Symbol, TimeOfDay
 from api.strategies.schemas import StrategyCreateRequest
 
 _WANTED = [name for name, field in StrategyCreateRequest.model_fields.items() if field.is_required()]
@@ -15,6 +16,11 @@ _WANTED = [name for name, field in StrategyCreateRequest.model_fields.items() if
 def _absent() -> Any:
     """The default of a field that may be left out, and may not be null."""
     return None
+
+
+def _new(stop: str) -> JsonDict:
+    """The schema of a new strategy with one form of the stop-loss."""
+    return {"required": [*_WANTED, stop], "properties": {"strategy_id": False}}
 
 
 class StrategyPreviewRequest(Request):
@@ -27,7 +33,8 @@ class StrategyPreviewRequest(Request):
         json_schema_extra={
             "anyOf": [
                 {"required": ["strategy_id"], "maxProperties": 1},
-                {"required": list(_WANTED), "properties": {"strategy_id": False}},
+                _new("stop_loss"),
+                _new("stop_loss_percent"),
             ]
         }
     )
@@ -36,7 +43,8 @@ class StrategyPreviewRequest(Request):
     symbol: Symbol = Field(default_factory=_absent)
     buy_time: TimeOfDay = Field(default_factory=_absent)
     sell_time: TimeOfDay = Field(default_factory=_absent)
-    stop_loss: Price = Field(default_factory=_absent)
+    stop_loss_percent: Percent | None = None
+    stop_loss: Price | None = None
     quantity: Quantity = Field(default_factory=_absent)
     product: Product = Product.MIS
 
@@ -47,6 +55,8 @@ class StrategyPreviewRequest(Request):
                 raise ValueError("must have strategy_id alone, or the fields of a new strategy without it")
         elif missing := [name for name in _WANTED if name not in self.model_fields_set]:
             raise ValueError(f"needs {', '.join(missing)} too, or strategy_id alone")
+        elif (self.stop_loss is None) == (self.stop_loss_percent is None):
+            raise ValueError("needs exactly one of stop_loss and stop_loss_percent")
         return self
 
     @property
@@ -97,6 +107,7 @@ class PreviewWarning(BaseModel):
 class StrategyPreview(BaseModel):
     """What a START at this moment would arm. Amounts are rupees, and null where the price is not known.
 
+    `stop_loss`: of a stop-loss in percent, the level that a BUY at `last_price` would have.
     `notional`: the quantity at `last_price`. `worst_case_loss`: bought at `last_price` and sold at the stop-loss,
     without charges; a price that falls through the stop-loss in one step loses more.
     """
@@ -105,7 +116,8 @@ class StrategyPreview(BaseModel):
     symbol: str
     product: Product
     quantity: int
-    stop_loss: float
+    stop_loss: float | None
+    stop_loss_percent: float | None
     session: SessionOfDay | None = Field(description="Null of a strategy that runs.")
     buy_at: datetime
     sell_at: datetime

@@ -5,7 +5,8 @@ from datetime import datetime
 from decimal import Decimal
 
 from actors.domain.identifiers import Product
-from actors.domain.money import round_rupees, to_rupees
+from actors.domain.money import Paise, round_rupees, to_rupees
+from actors.domain.prices.stop_share import stop_below, to_percent
 from actors.domain.session import SessionTimes
 from api.strategies.panic.service import entries_forbidden
 from api.strategies.preview.schemas import (
@@ -98,6 +99,7 @@ class PreviewService:
             session=self._session(strategy, facts, times),
             message=start_message(times.buy_at, verdict.warnings),
             warnings=[*warnings, *_equal(equal)],
+            tick=facts.listed.tick_paise if facts.listed is not None else 0,
         )
 
     async def _running(self, strategy: Strategy, run: Run) -> StrategyPreview:
@@ -105,7 +107,9 @@ class PreviewService:
         times = SessionTimes(run.buy_at.astimezone(zone), run.sell_at.astimezone(zone))
         warned = PreviewWarning(code="already_running", message="It runs already: START changes nothing")
         last_price = await self._checks.price_now(strategy, {})
-        return self._answer(strategy, times, last_price, session=None, message=run.message, warnings=[warned])
+        return self._answer(
+            strategy, times, last_price, session=None, message=run.message, warnings=[warned], tick=run.tick_paise
+        )
 
     def _session(self, strategy: Strategy, facts: StartFacts, times: SessionTimes) -> SessionOfDay | None:
         rules = self._checks.hours(strategy, facts)
@@ -120,20 +124,24 @@ class PreviewService:
         session: SessionOfDay | None,
         message: str,
         warnings: list[PreviewWarning],
+        tick: Paise,
     ) -> StrategyPreview:
-        price, quantity, stop = last_price, strategy.quantity, to_rupees(strategy.stop_loss_paise)
+        price, quantity = last_price, strategy.quantity
+        stop, share = _stop_at(strategy, price, tick), strategy.stop_share
+        loss = None if price is None or stop is None else quantity * max(price - stop, Decimal(0))
         return StrategyPreview(
             strategy_id=strategy.id,
             symbol=instrument_of(strategy).symbol,
             product=Product(strategy.product),
             quantity=quantity,
-            stop_loss=float(stop),
+            stop_loss=None if stop is None else float(stop),
+            stop_loss_percent=None if share is None else float(to_percent(share)),
             session=session,
             buy_at=times.buy_at,
             sell_at=times.sell_at,
             last_price=None if price is None else float(price),
             notional=None if price is None else float(round_rupees(quantity * price)),
-            worst_case_loss=None if price is None else float(round_rupees(quantity * max(price - stop, Decimal(0)))),
+            worst_case_loss=None if loss is None else float(round_rupees(loss)),
             charges=None if price is None else _charges(strategy, price),
             message=message,
             warnings=warnings,
@@ -156,6 +164,13 @@ def session_of_day(
                 special=not ordinary,
             )
     return None
+
+
+def _stop_at(strategy: Strategy, price: Decimal | None, tick: Paise) -> Decimal | None:
+    """The level in rupees that a BUY at this price would be guarded at."""
+    if strategy.stop_share is None:
+        return to_rupees(strategy.stop_loss_paise)
+    return None if price is None else to_rupees(stop_below(price, strategy.stop_share, tick))
 
 
 def _equal(strategies: Iterable[Strategy]) -> list[PreviewWarning]:

@@ -49,7 +49,11 @@ class Run(TableModel, table=True):
             ondelete="SET NULL (broker_account_id)",
         ),
         CheckConstraint("buy_at < sell_at", name="times"),
-        CheckConstraint("stop_loss_paise > 0", name="stop_loss_paise"),
+        CheckConstraint(
+            "stop_loss_paise > 0 OR (stop_loss_paise = 0 AND stop_share IS NOT NULL)", name="stop_loss_paise"
+        ),
+        CheckConstraint("stop_share > 0 AND stop_share < 10000", name="stop_share"),
+        CheckConstraint("tick_paise >= 0", name="tick_paise"),
         CheckConstraint("quantity > 0", name="quantity"),
         CheckConstraint("filled_quantity >= 0", name="filled_quantity"),  # more than wanted is a fact to keep
         CheckConstraint("epoch >= 0", name="epoch"),
@@ -74,6 +78,8 @@ class Run(TableModel, table=True):
     buy_at: datetime = instant_field()
     sell_at: datetime = instant_field()
     stop_loss_paise: int = integer_field()
+    stop_share: int | None = integer_field(nullable=True)
+    tick_paise: int = integer_field(default=0)
     quantity: int = integer_field()
     product: str = text_field()
     status: str = text_field(default="running")

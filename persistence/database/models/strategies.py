@@ -28,7 +28,10 @@ class Strategy(TableModel, table=True):
     __tablename__ = "strategies"
     __table_args__ = (
         CheckConstraint("buy_time < sell_time", name="times"),
-        CheckConstraint("stop_loss_paise > 0", name="stop_loss_paise"),
+        CheckConstraint(
+            "CASE WHEN stop_share IS NULL THEN stop_loss_paise > 0 ELSE stop_loss_paise = 0 END", name="stop_loss_paise"
+        ),
+        CheckConstraint("stop_share > 0 AND stop_share < 10000", name="stop_share"),
         CheckConstraint("quantity > 0", name="quantity"),
         CheckConstraint("deleted_at IS NULL OR status IN ('created', 'stopped')", name="deleted_at"),
         one_of("product", *PRODUCTS),
@@ -46,6 +49,7 @@ class Strategy(TableModel, table=True):
     buy_time: time
     sell_time: time
     stop_loss_paise: int = integer_field()
+    stop_share: int | None = integer_field(nullable=True)
     quantity: int = integer_field()
     status: str = text_field(default="created")
     created_at: datetime = instant_field(now=True)

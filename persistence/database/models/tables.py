@@ -13,6 +13,7 @@ from persistence.database.models.notifications import (
 from persistence.database.models.order_logs import OrderLog
 from persistence.database.models.panics import Panic
 from persistence.database.models.runs import Intent, Run
+from persistence.database.models.schedules import Schedule, ScheduleDay
 from persistence.database.models.strategies import Strategy
 from persistence.database.models.telegram import (
     TelegramCode,
@@ -40,6 +41,8 @@ TABLES: tuple[type[TableModel], ...] = (
     NotificationPreferences,
     NotificationChannel,
     NotificationDelivery,
+    Schedule,
+    ScheduleDay,
     TelegramCode,
     TelegramConfirmation,
     TelegramPoller,

@@ -11,7 +11,8 @@ from persistence.database.models.strategies import Strategy
 from persistence.database.repositories.base import Repository, Total
 
 _WANTED = (
-    "user_id", "exchange", "tradingsymbol", "product", "buy_time", "sell_time", "stop_loss_paise", "quantity",
+    "user_id", "exchange", "tradingsymbol", "product", "buy_time", "sell_time", "stop_loss_paise", "stop_share",
+    "quantity",
 )  # fmt: skip
 """What makes two strategies equal."""
 

@@ -1,5 +1,4 @@
-"""Chats of Telegram: their codes, what they confirm, and the lease of the process that asks for updates. And which
-notices may wait for others that go with them.
+"""Chats of Telegram: their codes, what they confirm, and the lease of the process that asks for updates.
 
 Revision ID: 0019
 Revises: 0018
@@ -33,9 +32,6 @@ def upgrade() -> None:
         ["address_hash"],
         unique=True,
         postgresql_where=sa.text("kind = 'telegram'"),
-    )
-    op.add_column(
-        "notification_deliveries", sa.Column("may_wait", sa.Boolean(), nullable=False, server_default=sa.text("false"))
     )
     _create_codes(instant)
     _create_confirmations(instant)
@@ -109,6 +105,5 @@ def downgrade() -> None:
     op.execute("DELETE FROM notification_channels WHERE kind IN ('telegram', 'apprise')")
     op.drop_index(f"{CHANNELS}_one_owner_of_a_chat", CHANNELS)
     op.drop_column(CHANNELS, "muted_until")
-    op.drop_column("notification_deliveries", "may_wait")
     op.drop_constraint(op.f(KINDS), CHANNELS, type_="check")
     op.create_check_constraint(op.f(KINDS), CHANNELS, "kind IN ('email', 'webpush')")

@@ -78,13 +78,13 @@ class FakeEngine:
         """Record the end of a run, as a strategy actor would."""
         await self._record(run_id, position=position, message=message, ended=True, delete_mirror=delete_mirror)
 
-    async def move_stop(self, strategy_id: int, stop_loss_paise: int) -> bool | None:
+    async def move_stop(self, strategy_id: int, stop_loss_paise: int, stop_share: int | None = None) -> bool | None:
         """Remembered, and recorded if the strategy runs; what `confirms` says."""
         self._check()
         async with self.inbox:
             run_id = await self._open_run(strategy_id)
             if run_id is not None:
-                await self._record(run_id, message="Waiting to buy", stop_loss_paise=stop_loss_paise)
+                await self._record(run_id, message="Waiting to buy", stop_loss_paise=stop_loss_paise, share=stop_share)
             self.moved.append((strategy_id, stop_loss_paise))
         return self.confirms
 
@@ -118,6 +118,7 @@ class FakeEngine:
         message: str,
         position: str = "none",
         stop_loss_paise: int | None = None,
+        share: int | None = None,
         ended: bool = False,
         delete_mirror: bool = False,
     ) -> None:
@@ -129,7 +130,8 @@ class FakeEngine:
             status_detail="",
             last_action="SELL" if ended else "START",
             message=message,
-            stop_loss_paise=stop_loss_paise or run.stop_loss_paise,
+            stop_loss_paise=run.stop_loss_paise if stop_loss_paise is None else stop_loss_paise,
+            stop_share=run.stop_share if stop_loss_paise is None else share,
             filled_quantity=run.quantity if ended else 0,
             updated_at=datetime.now(UTC),
         )

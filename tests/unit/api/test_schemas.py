@@ -55,7 +55,7 @@ def test_a_patch_needs_a_change() -> None:
     assert StrategyPatchRequest(quantity=5).quantity == 5
 
 
-@pytest.mark.parametrize("field", ["buy_time", "sell_time", "stop_loss", "quantity", "product"])
+@pytest.mark.parametrize("field", ["buy_time", "sell_time", "stop_loss", "stop_loss_percent", "quantity", "product"])
 def test_a_patch_takes_no_null_beside_a_change(field: str) -> None:
     change: dict[str, Any] = {"quantity": 5} if field != "quantity" else {"stop_loss": 90.5}
     with pytest.raises(ValidationError, match="must not be null: leave it out to keep it as it is"):
@@ -111,8 +111,11 @@ def test_a_preview_takes_what_create_takes_and_understands_it_alike() -> None:
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ({}, "needs symbol, buy_time, sell_time, stop_loss, quantity too, or strategy_id alone"),
-        ({name: GOOD[name] for name in GOOD if name != "stop_loss"}, "needs stop_loss too, or strategy_id alone"),
+        ({}, "needs symbol, buy_time, sell_time, quantity too, or strategy_id alone"),
+        (
+            {name: GOOD[name] for name in GOOD if name != "stop_loss"},
+            "needs exactly one of stop_loss and stop_loss_percent",
+        ),
         ({"strategy_id": 1, "product": "CNC"}, "must have strategy_id alone"),
         (GOOD | {"strategy_id": 1}, "must have strategy_id alone"),
     ],

@@ -23,6 +23,8 @@ FOR_NO_SINGLE_USER = {
     "strategies/panic/marks.py agree": "compares the marks of all users",
     "strategies/panic/operator.py panic": "may concern all users; the operator's command, not the API",
     "strategies/panic/pursuit.py round": "goes after the panics of all users",
+    "strategies/schedules/arming.py sweep": "looks for the schedules of all users that are due",
+    "strategies/schedules/arming.py _look_at": "takes the look at one of them",
     "brokers/service.py key_versions": "concerns the keys of all users",
     "notifications/channels.py add_push": "takes a browser over from the user who had it before",
     "notifications/telegram/connecting.py channel_of": "looks for the user of a chat",

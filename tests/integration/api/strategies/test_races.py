@@ -131,8 +131,8 @@ class HeldEngine(FakeEngine):
     def hold(self) -> None:
         self.first_moved, self.go_on = asyncio.Event(), asyncio.Event()
 
-    async def move_stop(self, strategy_id: int, stop_loss_paise: int) -> bool | None:
-        confirmed = await super().move_stop(strategy_id, stop_loss_paise)
+    async def move_stop(self, strategy_id: int, stop_loss_paise: int, stop_share: int | None = None) -> bool | None:
+        confirmed = await super().move_stop(strategy_id, stop_loss_paise, stop_share)
         if not self.first_moved.is_set():
             self.first_moved.set()
             await self.go_on.wait()

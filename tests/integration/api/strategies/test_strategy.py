@@ -4,6 +4,7 @@ import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import httpx
@@ -118,6 +119,7 @@ async def test_start_records_a_run_and_its_entry_shows_them_and_spawns_the_actor
         "buy_time": "09:30:00",
         "sell_time": "15:10:00",
         "stop_loss": "1490.50",
+        "stop_loss_percent": "",
         "quantity": "10",
         "product": "MIS",
         "status": "running",
@@ -190,7 +192,7 @@ async def test_a_stopped_strategy_can_be_started_again(trader: ApiUser, sessions
 
 STATUS_FIELDS = (
     "strategy_id strategy_status position status_detail last_action last_price last_price_age_ms feed "
-    "feed_lag_ms feed_since stop_loss "
+    "feed_lag_ms feed_since stop_loss stop_loss_percent "
     "quantity filled_quantity buy_price sell_price pnl buy_at sell_at last_buy_order last_sell_order last_sl_order "
     "guard message updated_at"
 )
@@ -341,12 +343,17 @@ async def test_another_tenants_strategy_does_not_exist(
     strategy_id = await trader.started()
     stranger = await ApiUser.register(client)
     bodies = {"/strategy/start": {"strategy_id": strategy_id}, "/strategy/stop": {"strategy_id": strategy_id}}
+    fields: dict[str, dict[str, Any]] = {
+        "patch": {"stop_loss": 1.0},
+        "put": {"days": "every_session"},
+        "skip": {"date": "2026-12-24"},
+    }
     tried = 0
     for path, operations in app.openapi()["paths"].items():
         if "{strategy_id}" not in path and path not in bodies:
             continue
         for method in operations:
-            body = bodies.get(path, {"stop_loss": 1.0} if method == "patch" else {})
+            body = bodies.get(path, fields.get("skip" if path.endswith("/skip") else method, {}))
             answer = await stranger.call(method.upper(), path.replace("{strategy_id}", str(strategy_id)), **body)
             assert (answer.status_code, answer.json()["code"]) == (404, "strategy_not_found"), (method, path)
             tried += 1

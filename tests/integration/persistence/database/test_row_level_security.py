@@ -37,6 +37,7 @@ TENANT_TABLES = (
     "notification_deliveries",
     "telegram_codes",
     "telegram_confirmations",
+    "schedules", "schedule_days",
 )  # fmt: skip
 OWN = {"users": "id = :me", "intents": "run_id IN (SELECT id FROM runs WHERE user_id = :me)"}
 """How the rows of a user are found, where it is not by `user_id`."""
@@ -57,10 +58,12 @@ WRITABLE = {
     "notification_preferences": "amounts = true",
     "telegram_codes": "expires_at = now()",
     "telegram_confirmations": "used_by = 1",
+    "schedules": "days = 1",
+    "schedule_days": "code = 'test'",
 }
 DELETABLE = (
     "refresh_tokens", "broker_accounts", "broker_login_codes", "strategies", "kept_answers", "notifications",
-    "notification_preferences", "notification_channels", "notification_deliveries",
+    "notification_preferences", "notification_channels", "notification_deliveries", "schedules",
     "telegram_codes", "telegram_confirmations",
 )  # fmt: skip
 NEW_ROWS = {
@@ -90,6 +93,9 @@ NEW_ROWS = {
     "telegram_codes": "(user_id, code_hash, expires_at) VALUES (:user, sha256(random()::text::bytea), now())",
     "telegram_confirmations": "(user_id, channel_id, word_hash, expires_at) "
     "VALUES (:user, (SELECT max(id) FROM notification_channels), sha256(''), now())",
+    "schedules": "(strategy_id, user_id, days, special_sessions, from_date, active_since, looked_at, next_look_at) "
+    "VALUES (:strategy, :user, 127, false, current_date, now(), now(), now())",
+    "schedule_days": "(strategy_id, user_id, session_date) VALUES (:strategy, :user, current_date)",
 }
 
 
@@ -132,6 +138,8 @@ async def tenant_with_everything(sessions: Sessions) -> Run:
             f"INSERT INTO notification_deliveries {NEW_ROWS['notification_deliveries']}",
             f"INSERT INTO telegram_codes {NEW_ROWS['telegram_codes']}",
             f"INSERT INTO telegram_confirmations {NEW_ROWS['telegram_confirmations']}",
+            f"INSERT INTO schedules {NEW_ROWS['schedules']}",
+            f"INSERT INTO schedule_days {NEW_ROWS['schedule_days']}",
         ):
             await session.execute(text(statement), values)
     return run

@@ -65,6 +65,30 @@ async def database(postgres_url: str, mirror: RuntimeMirror) -> AsyncIterator[Re
         await engine.dispose()
 
 
+async def test_schedules_know_that_they_were_restored_and_are_looked_at_again(database: RestoredDatabase) -> None:
+    run = await new_run(database.sessions)
+    at = {"user": run.user_id, "strategy": run.strategy_id, "at": BACKED_UP_AT}
+    async with transaction(database.sessions) as session:
+        await session.execute(
+            text(
+                "INSERT INTO schedules (strategy_id, user_id, days, special_sessions, from_date, active_since, "
+                "looked_at, next_look_at) VALUES (:strategy, :user, 127, false, current_date, :at, :at, :at)"
+            ),
+            at,
+        )
+    await database.mark()
+    async with transaction(database.sessions) as session:
+        row = (await session.execute(text("SELECT restored_at, next_look_at, active_since FROM schedules"))).one()
+    assert tuple(row) == (RESTORED_AT, RESTORED_AT, BACKED_UP_AT)
+
+
+async def test_a_backup_of_a_version_without_schedules_is_marked(database: RestoredDatabase) -> None:
+    await new_run(database.sessions)
+    async with transaction(database.sessions) as session:
+        await session.execute(text("DROP TABLE schedule_days, schedules"))
+    assert await database.mark() == 1
+
+
 async def test_every_open_run_carries_the_mark_to_its_next_actor(database: RestoredDatabase) -> None:
     run = await new_run(database.sessions)
     assert await database.mark() == 1

@@ -256,3 +256,18 @@ async def test_a_token_of_yesterday_is_not_heard_under_and_one_of_today_is() -> 
     await passing(1)
     hear(bench, ABOVE)
     assert by(bench, strategy) == ("strategy", "execution")
+
+
+@in_virtual_time
+async def test_a_stop_in_percent_is_watched_by_execution_at_the_level_of_the_fill() -> None:
+    bench = OutsideBench()
+    strategy = await armed(bench, stop_loss=0, stop_share=100, tick=5)
+    level = strategy.state.stop_loss
+    assert 0 < level < ABOVE
+    hear(bench, level + 1)
+    await passing(1)
+    assert bench.sold == []
+    hear(bench, level)
+    await until(lambda: strategy.state.phase is Phase.ENDED)
+    assert bench.sold == [10]
+    assert strategy.state.position_status is PositionStatus.EXITED_BY_SL

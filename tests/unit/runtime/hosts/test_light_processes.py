@@ -16,8 +16,8 @@ actors actors.domain actors.domain.errors actors.domain.identifiers actors.domai
 actors.domain.orders actors.domain.orders.cover actors.domain.orders.log_events actors.domain.orders.order
 actors.domain.orders.placement_policy actors.domain.orders.position actors.domain.orders.price_band
 actors.domain.prices actors.domain.prices.fanout actors.domain.prices.stop_levels actors.domain.prices.stop_loss
-actors.domain.prices.stop_move_log actors.domain.prices.tick actors.domain.session actors.domain.strategy
-actors.domain.strategy.decisions
+actors.domain.prices.stop_move_log actors.domain.prices.stop_share actors.domain.prices.tick
+actors.domain.session actors.domain.strategy actors.domain.strategy.decisions
 actors.domain.strategy.entries actors.domain.strategy.events actors.domain.strategy.exit_retries
 actors.domain.strategy.exits actors.domain.strategy.machine actors.domain.strategy.outcomes
 actors.domain.strategy.reconciliation actors.domain.strategy.recovery actors.domain.strategy.snapshot
