@@ -29,6 +29,8 @@ SCREENS = (
     "about",
     "broker",
     "panic",
+    "ready",
+    "schedules",
     "calendar",
     "help",
 )
@@ -151,7 +153,7 @@ def form(page: Page, eyes: Eyes, base: str) -> None:
 
 def screens(page: Page, eyes: Eyes, base: str, tried: str, ending: str) -> None:
     """Every screen once."""
-    for screen in (*SCREENS, tried):
+    for screen in (*SCREENS, tried, tried.replace("strategy", "schedule")):
         page.goto(f"{base}/app/#/{screen}")
         expect(page.locator("main h1").first).to_be_visible(timeout=20_000)
         expect(page.get_by_text("Asking the server")).to_have_count(0, timeout=20_000)

@@ -26,6 +26,7 @@ export const ROUTES: Readonly<Record<string, Route>> = {
   about: { load: () => import('./account/AboutPage.svelte'), place: 'account' },
   broker: { load: () => import('./broker/BrokerPage.svelte'), place: 'account' },
   panic: { load: () => import('./panic/PanicPage.svelte'), place: 'today' },
+  ready: { load: () => import('./plans/ReadinessPage.svelte'), place: 'today' },
   schedule: { load: () => import('./plans/SchedulePage.svelte'), place: 'strategies' },
   schedules: { load: () => import('./plans/SchedulesPage.svelte'), place: 'strategies' },
   calendar: { load: () => import('./plans/CalendarPage.svelte'), place: 'strategies' },

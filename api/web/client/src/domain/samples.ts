@@ -22,6 +22,7 @@ const base: Status = {
   feed_lag_ms: 60,
   feed_since: null,
   stop_loss: 1500,
+  stop_loss_percent: null,
   quantity: 10,
   filled_quantity: 0,
   buy_price: null,
