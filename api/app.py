@@ -31,6 +31,7 @@ from api.openapi.page import DOCS_PATH, docs_router
 from api.operations import routes as operation_routes
 from api.operations.record_keeping import keep_records
 from api.operations.recovery_sweep import keep_recovering
+from api.readiness import routes as readiness_routes
 from api.reference import routes as reference_routes
 from api.strategies import routes as strategy_routes
 from api.strategies.panic import routes as panic_routes
@@ -95,8 +96,10 @@ def create_app(
             records = asyncio.create_task(keep_records(resources.sessions, kept_for, utc_now), name="record keeping")
             pursuit = asyncio.create_task(resources.pursuit.keep_pursuing(), name="pursuit of panics")
             sending = asyncio.create_task(resources.sender.run(), name="sender of notices")
+            summaries = asyncio.create_task(resources.summaries.run(), name="summaries of the day")
             arming = asyncio.create_task(resources.arming.keep_arming(), name="arming of schedules")
-            beside = [sweep, records, pursuit, sending, arming]
+            rounds = asyncio.create_task(resources.readiness_rounds.keep_asking(), name="rounds of readiness")
+            beside = [sweep, records, pursuit, sending, summaries, arming, rounds]
             if resources.poller is not None:
                 beside.append(asyncio.create_task(resources.poller.run(), name="poller of Telegram"))
             try:
@@ -128,6 +131,7 @@ def create_app(
         event_routes.router,
         timeline_routes.router,
         reference_routes.router,
+        readiness_routes.router,
         notification_routes.router,
         notification_channel_routes.router,
         notification_channel_routes.push_router,

@@ -18,12 +18,17 @@ from api.brokers.service import BrokerService
 from api.events.reader import EventReader
 from api.events.streams import EventsService
 from api.notifications.channels import ChannelService
+from api.notifications.day_summaries import DaySummaries
 from api.notifications.sending.sender import Sender
 from api.notifications.sending.ways import bot_of, open_ways, push_key_of
 from api.notifications.service import InboxService
 from api.notifications.telegram.commands import Commands
 from api.notifications.telegram.connecting import ChatConnections
 from api.notifications.telegram.poller import TelegramPoller
+from api.readiness.looking import Looking
+from api.readiness.operator import OperatorChecks
+from api.readiness.rounds import ReadinessRounds
+from api.readiness.service import ReadinessService
 from api.strategies.held_and_closed import WordService
 from api.strategies.panic.marks import EntryMarks
 from api.strategies.panic.pursuit import PanicPursuit
@@ -94,7 +99,10 @@ class Resources:
     inbox: InboxService
     channels: ChannelService
     sender: Sender
+    summaries: DaySummaries
     push_key: str
+    readiness: ReadinessService
+    readiness_rounds: ReadinessRounds
     chats: ChatConnections
     poller: TelegramPoller | None
     """None: there is no bot."""
@@ -146,11 +154,10 @@ async def open_resources(settings: Settings, engine: StrategyEngine | None) -> A
         lifetime = LoginLifetime(timedelta(days=settings.login_days), timedelta(days=settings.login_unused_days))
         login_tokens = LoginTokens(tokens, lifetime, utc_now)
         secret_box = SecretBox.from_settings(settings)
-        instruments = InstrumentLists(utc_now)
         calls = BrokerCalls(settings)
         stack.callback(calls.close)
         brokers = BrokerService(settings, sessions, mirror, secret_box, calls, ConnectThrottle(redis), engine, utc_now)
-        lookups = BrokerLookups(settings, secret_box, instruments, calls, utc_now)
+        lookups = BrokerLookups(settings, secret_box, InstrumentLists(utc_now), calls, utc_now)
         await brokers.report_unknown_keys()
         capacity = capacity_of(settings)
         log.info("places", **asdict(capacity))
@@ -165,8 +172,9 @@ async def open_resources(settings: Settings, engine: StrategyEngine | None) -> A
         marks = EntryMarks(reserved, mirror)
         schedules = ScheduleService(settings, sessions, reserved, checks, calendars, utc_now)
         pursuit = PanicPursuit(reserved, marks, engine, schedules.pause_all)
-        ways = await stack.enter_async_context(open_ways(settings, utc_now))
         browser_logins = BrowserLogins(settings, sessions, brokers, redis, utc_now)
+        rounds = _readiness_rounds(settings, sessions, mirror, engine, brokers, lookups, checks, browser_logins)
+        ways = await stack.enter_async_context(open_ways(settings, utc_now))
         panic = PanicService(reserved, marks, engine, pursuit, settings.zone)
         bot = bot_of(ways)
         chats = ChatConnections(sessions, secret_box, bot, redis, utc_now)
@@ -205,13 +213,35 @@ async def open_resources(settings: Settings, engine: StrategyEngine | None) -> A
             pursuit=pursuit,
             inbox=InboxService(sessions),
             channels=ChannelService(sessions, secret_box, ways, redis, utc_now),
+            summaries=DaySummaries(settings, sessions, calendars, utc_now),
             sender=Sender(sessions, secret_box, ways, settings.zone),
             push_key=push_key_of(ways),
+            readiness=rounds.service,
+            readiness_rounds=rounds,
             chats=chats,
             poller=TelegramPoller(sessions, bot, Commands(sessions, chats, lifecycle, panic, browser_logins, utc_now))
             if bot is not None
             else None,
         )
+
+
+def _readiness_rounds(
+    settings: Settings,
+    sessions: Sessions,
+    mirror: RuntimeMirror,
+    engine: StrategyEngine,
+    brokers: BrokerService,
+    lookups: BrokerLookups,
+    checks: StrategyChecks,
+    browser_logins: BrowserLogins,
+) -> ReadinessRounds:
+    """Those of this process; a login at the broker begins one at once."""
+    operator = OperatorChecks(settings, sessions, mirror, engine, utc_now)
+    looking = Looking(settings, sessions, mirror, brokers, lookups, checks, operator, utc_now)
+    service = ReadinessService(settings, sessions, looking, browser_logins.new_link, utc_now)
+    rounds = ReadinessRounds(settings, sessions, service, operator, utc_now)
+    brokers.when_connected(rounds.kick)
+    return rounds
 
 
 async def _connect_engine(settings: Settings) -> StrategyEngine:

@@ -32,6 +32,9 @@ Answer = TypeVar("Answer")
 PRICE_PATIENCE_S = 2.0
 """How long a START waits for the price that its stop-loss is compared with, and for the position."""
 
+ACCOUNT_PATIENCE_S = 4.0
+"""How long a look at an account waits for an answer, which may be that of several requests."""
+
 AT_ONCE = 2
 """How many calls of a user are under way at most; the others wait for their turn."""
 
@@ -116,6 +119,11 @@ class BrokerCalls:
         """See `login.shares_owed`; within `PRICE_PATIENCE_S` from its turn."""
         owed = partial(login.shares_owed, credentials.api_key, credentials.access_token, instrument, product)
         return await self._ask(asker, owed, PRICE_PATIENCE_S, _START_LINE_S)
+
+    async def of_account(self, asker: Asker, credentials: BrokerCredentials, question: Callable[..., Answer]) -> Answer:
+        """One of `broker.kite.account_questions`; within `ACCOUNT_PATIENCE_S` from its turn."""
+        asked = partial(question, credentials.api_key, credentials.access_token)
+        return await self._ask(asker, asked, ACCOUNT_PATIENCE_S, _START_LINE_S)
 
     @property
     def _patience_s(self) -> float:

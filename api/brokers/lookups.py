@@ -11,7 +11,7 @@ from api.base.errors import ApiError, broker_token_expired
 from api.brokers.broker_threads import Asker, BrokerCalls
 from broker.errors import ExpiredToken, InvalidToken
 from broker.kite.instruments import InstrumentLists, fetch_instruments
-from broker.kite.login import token_expiry
+from broker.kite.login import BrokerLogin, token_expiry
 from broker.market.instrument_list import InstrumentTable, ListedInstrument
 from broker.market.nearest import Nearest
 from broker.market.share_search import FoundShares
@@ -76,6 +76,18 @@ class BrokerLookups:
     async def shares_owed(self, account: BrokerAccount, instrument: Instrument, product: str) -> int:
         """By how many shares the account is short of an instrument in one product; raises as `last_price` does."""
         return await self._asked(account, lambda asker, keys: self._calls.shares_owed(asker, keys, instrument, product))
+
+    async def owner_of_token(self, account: BrokerAccount) -> str:
+        """Whose the stored access token is, at the broker; raises as `last_price` does."""
+
+        def ask(asker: Asker, keys: BrokerCredentials) -> Awaitable[BrokerLogin]:
+            return self._calls.check_access_token(asker, keys.api_key, keys.access_token)
+
+        return (await self._asked(account, ask)).broker_user_id
+
+    async def of_account(self, account: BrokerAccount, question: Callable[..., Answer]) -> Answer:
+        """One of `broker.kite.account_questions`, without credentials; raises as `last_price` does."""
+        return await self._asked(account, lambda asker, keys: self._calls.of_account(asker, keys, question))
 
     async def _asked(
         self, account: BrokerAccount, question: Callable[[Asker, BrokerCredentials], Awaitable[Answer]]

@@ -92,6 +92,7 @@ class BrokerService:
         engine: StrategyEngine,
         now: Callable[[], datetime],
     ) -> None:
+        self._connected: list[Callable[[], None]] = []
         self._throttle = throttle
         self._engine = engine
         self._settings = settings
@@ -135,7 +136,13 @@ class BrokerService:
         await self._throttle.succeeded(user_id)
         await self._show_connected(user_id, connected=True)
         await self._end_waiting(user_id)
+        for call in self._connected:
+            call()
         return account
+
+    def when_connected(self, call: Callable[[], None]) -> None:
+        """Call this after each login that was stored, whichever way it came. It must not fail."""
+        self._connected.append(call)
 
     async def _check_attempts(self, user_id: int, request: ConnectRequest, address: str) -> None:
         refusal = await self._throttle.attempt(user_id)

@@ -31,9 +31,12 @@ BYTES_OF_A_UNIT = 5000
 SNAPSHOT_UNITS = 25
 """What opening a stream of events costs: it may begin with a snapshot of everything that runs."""
 
-LOOKUP_UNITS = {"search_instruments": 3, "market_calendar": 3, "preview_strategy": 3, "schedule_overview": 3}
-"""What these cost, however short their answer is: a preview asks the broker and the database what a START asks, and the
-others are milliseconds of a thread."""
+LOOKUP_UNITS = {
+    "search_instruments": 3, "market_calendar": 3, "preview_strategy": 3, "schedule_overview": 3, "get_readiness": 3,
+    "refresh_readiness": 3,
+}  # fmt: skip
+"""What these cost, however short their answer is: a preview and readiness ask the broker and the database what a START
+asks, and the others are milliseconds of a thread."""
 
 HEAVY_UNITS = 5
 HEAVY_AT_ONCE = 2

@@ -29,6 +29,7 @@ TAGS = [
     {"name": "instruments", "description": "The shares that there are."},
     {"name": "market", "description": "When there is trading."},
     {"name": "app", "description": "What an app must know of this deployment before a login."},
+    {"name": "readiness", "description": "Whether the strategies of today will trade."},
     {"name": "panic", "description": "Forbid entries and sell everything, in one call."},
     {"name": "risk", "description": "Whether entries are forbidden."},
     {"name": "notifications", "description": "What happened to the user's money, and where it is sent to."},

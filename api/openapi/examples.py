@@ -6,6 +6,7 @@ The values are those of `docs/api.md`.
 from typing import Any
 
 from api.openapi.notice_examples import NOTICE_EXAMPLES
+from api.openapi.readiness_examples import READINESS_EXAMPLES
 from api.openapi.reference_examples import REFERENCE_EXAMPLES
 from api.openapi.schedule_examples import SCHEDULE_ERRORS, SCHEDULE_EXAMPLES
 
@@ -275,6 +276,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     **REFERENCE_EXAMPLES,
     **NOTICE_EXAMPLES,
     **SCHEDULE_EXAMPLES,
+    **READINESS_EXAMPLES,
     "Alive": {"status": "ok"},
     "Readiness": {
         "status": "ready",

@@ -120,6 +120,34 @@ class StrategyChecks:
         unanswered = frozenset(question for question, answered in answers.items() if not answered)
         return StartFacts(account, calendar, listed, last_price, owed, unanswered)
 
+    async def facts_from(
+        self,
+        strategy: Strategy,
+        account: BrokerAccount,
+        *,
+        last_price: Decimal | None,
+        price_asked: bool,
+        owed: int | None,
+    ) -> StartFacts:
+        """As `start_facts`, where the broker has been asked about many strategies together.
+
+        `last_price` in rupees; `price_asked`: whether the broker said which, or that there is none. `owed`: None if it
+        did not say.
+
+        Raises:
+            ApiError: 409 `broker_token_expired`.
+            InvalidField: the symbol is not on today's list.
+        """
+        with login_needed():
+            listed = await self._listed_today(account, strategy)
+        answers: dict[Question, bool] = {
+            "instrument": listed is not None,
+            "price": price_asked,
+            "position": owed is not None,
+        }
+        unanswered = frozenset(question for question, answered in answers.items() if not answered)
+        return StartFacts(account, await self._calendar(account), listed, last_price, owed, unanswered)
+
     def check(self, terms: Terms, market: Market, kept: int | None = None) -> None:
         """The rules of create, for a user who keeps this many strategies already. Raises ApiError, InvalidField."""
         self._judge(terms, market.calendar, market.listed, AccountFacts(kept=kept)).permitted()
@@ -167,6 +195,11 @@ class StrategyChecks:
         case = Case(terms=terms, listed=listed, calendar=calendar, now=self._now(), account=account or AccountFacts())
         return judge(case, self._settings)
 
+    async def calendar_of(self, broker: str | None) -> TradingCalendar:
+        """That of a connected broker; without one, of the broker that users connect first."""
+        name = broker or self._settings.brokers[0]
+        return await self._calendars.get(self._settings.calendar_for("kite" if name == "kite" else "paper"))
+
     async def listed(self, strategy: Strategy) -> ListedInstrument | None:
         """Today's row of a running strategy's instrument, if the broker can be asked and has one."""
         try:
@@ -209,7 +242,7 @@ class StrategyChecks:
         return account
 
     async def _calendar(self, account: BrokerAccount) -> TradingCalendar:
-        return await self._calendars.get(self._settings.calendar_for("kite" if account.broker == "kite" else "paper"))
+        return await self.calendar_of(account.broker)
 
     async def _listed_today(self, account: BrokerAccount, strategy: Strategy) -> ListedInstrument | None:
         try:

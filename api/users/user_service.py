@@ -12,6 +12,7 @@ from api.users.passwords.check import PasswordCheck
 from persistence.database.engine import Sessions, tenant_transaction
 from persistence.database.models.audit import AuditEntry
 from persistence.database.models.strategies import Strategy
+from persistence.database.readiness import ReadinessRows
 from persistence.database.repositories.audit import AuditLog
 from persistence.database.repositories.base import Total
 from persistence.database.repositories.brokers import BrokerAccounts
@@ -73,6 +74,7 @@ class UserService:
             await Schedules(session).remove_all(user.id)
             await KeptAnswers(session).remove_all(user.id)
             await Notifications(session).remove_all(user.id)
+            await ReadinessRows(session).remove(user.id)
             await Channels(session).remove_all(user.id)
             await TelegramCodes(session).remove(user.id)
             ended = await Logins(session).end(user.id, self._now(), "account_deleted")

@@ -5,7 +5,7 @@ Blocking, but for `login_url`: call it from a thread. Importing `kiteconnect` al
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
@@ -37,6 +37,9 @@ LOGIN_PAGE = "https://kite.zerodha.com/connect/login"
 
 Timeout = tuple[float, float]
 """Seconds to connect, and seconds between two bytes of the answer."""
+
+Position = tuple[str, str, str]
+"""Exchange, tradingsymbol and product."""
 
 _PRINTABLE = re.compile(r"[!-~]{1,256}")
 
@@ -182,10 +185,7 @@ def shares_owed(
     timeout_s: Timeout,
     proxy: Proxy | None = None,
 ) -> int:
-    """By how many shares the account is short of an instrument in one product; 0 if it is not.
-
-    Shares sold out of the demat account make a negative day position and are not owed: what was held when the
-    day opened covers them (kite.md §1.8).
+    """By how many shares the account is short of an instrument in one product (see `owed`).
 
     Raises:
         InvalidToken, ExpiredToken: if the access token is refused.
@@ -195,18 +195,23 @@ def shares_owed(
         wanted = (instrument.exchange, instrument.tradingsymbol, product)
         with kite_client(api_key, access_token, root=root, timeout_s=timeout_s, proxy=proxy) as kite:
             rows = kite.positions()["net"]
-            held = sum(
-                int(row["quantity"])
-                for row in rows
-                if (row["exchange"], row["tradingsymbol"], row["product"]) == wanted
-            )
-            if held < 0 and product == Product.CNC:
-                # demat shares may be sold on either exchange, wherever they are listed
-                opened = [row for row in kite.holdings() if row["tradingsymbol"] == instrument.tradingsymbol]
-                held += sum(int(row["opening_quantity"]) for row in opened)
-        return max(0, -held)
+            short = owed(wanted, rows, ())
+            return owed(wanted, rows, kite.holdings()) if short and product == Product.CNC else short
     except Exception as error:
         raise explain(error) from error
+
+
+def owed(position: Position, positions: Iterable[Mapping[str, Any]], holdings: Iterable[Mapping[str, Any]]) -> int:
+    """By how many shares the account is short of one position; 0 if it is not.
+
+    Shares sold out of the demat account make a negative day position and are not owed: what was held when the
+    day opened covers them (kite.md §1.8), on whichever exchange they are listed.
+    """
+    rows = [row for row in positions if (row["exchange"], row["tradingsymbol"], row["product"]) == position]
+    held = sum(int(row["quantity"]) for row in rows)
+    if held < 0 and position[2] == Product.CNC:
+        held += sum(int(row["opening_quantity"]) for row in holdings if row["tradingsymbol"] == position[1])
+    return max(0, -held)
 
 
 def explain(error: Exception) -> BrokerError:

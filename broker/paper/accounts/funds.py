@@ -57,6 +57,10 @@ class Funds:
         if needed > available:
             raise margin_error(needed / 100, available / 100)
 
+    def needed(self, terms: OrderTerms, portfolio: Portfolio) -> int:
+        """Margin that an order would need; nothing for a sale of shares that the account has."""
+        return self._needed(terms, portfolio, terms.quantity)
+
     def _needed(self, terms: OrderTerms, portfolio: Portfolio, quantity: int) -> int:
         net = portfolio.position_quantity(terms.exchange, terms.symbol, terms.product)
         instrument = order_form.tradable(terms.key, self._instruments)

@@ -107,6 +107,10 @@ class OrderBook:
         live = self._records.working(account.user_id)
         return self._funds.available(account, self.portfolio(account.user_id), live)
 
+    def margin_of(self, account: Account, terms: OrderTerms) -> int:
+        """Margin that an order would need now, in paise; nothing is placed."""
+        return self._funds.needed(terms, self.portfolio(account.user_id))
+
     def working(self, user_id: str) -> list[Order]:
         """Orders of an account to which something can still happen, oldest first."""
         return self._records.working(user_id)

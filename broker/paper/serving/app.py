@@ -20,6 +20,7 @@ from broker.paper.control import world as control_world
 from broker.paper.exchange import PaperExchange
 from broker.paper.kite_api import login as kite_login
 from broker.paper.kite_api import login_page as kite_login_page
+from broker.paper.kite_api import margins as kite_margins
 from broker.paper.kite_api import market as kite_market
 from broker.paper.kite_api import orders as kite_orders
 from broker.paper.kite_api import portfolio as kite_portfolio
@@ -65,7 +66,7 @@ def create_app(config: PaperConfig) -> FastAPI:
     asks = [] if token is None else [Depends(HTTPBearer(auto_error=False))]
     for part in (accounts_and_prices, control_faults, control_orders, control_portfolio, control_world):
         app.include_router(part.router, dependencies=asks)
-    for page in (kite_login, kite_login_page, kite_orders, kite_portfolio, kite_market, docs):
+    for page in (kite_login, kite_login_page, kite_margins, kite_orders, kite_portfolio, kite_market, docs):
         app.include_router(page.router)
     app.add_api_websocket_route("/", _ticker)
     app.add_api_websocket_route("/ws", _ticker)

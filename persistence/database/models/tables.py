@@ -21,6 +21,7 @@ from persistence.database.models.telegram import (
     TelegramPoller,
     TelegramUpdate,
 )
+from persistence.database.models.trading_day.readiness import FoundReadiness, OperatorFault
 from persistence.database.models.users import Invitation, Login, RefreshToken, User
 
 TABLES: tuple[type[TableModel], ...] = (
@@ -43,6 +44,8 @@ TABLES: tuple[type[TableModel], ...] = (
     NotificationDelivery,
     Schedule,
     ScheduleDay,
+    FoundReadiness,
+    OperatorFault,
     TelegramCode,
     TelegramConfirmation,
     TelegramPoller,

@@ -9,13 +9,17 @@ from api.brokers import login_routes as broker_logins
 from api.brokers import routes as brokers
 from api.events import routes as events
 from api.operations import routes as operations
+from api.readiness import routes as readiness
 from api.reference import routes as reference
 from api.strategies import routes as strategies
 from api.timeline import routes as timeline
 from api.users import dependencies as users_dependencies
 from api.users import routes as users
 
-USED = [module.Used for module in (brokers, broker_logins, events, operations, reference, strategies, timeline, users)]
+USED = [
+    module.Used
+    for module in (brokers, broker_logins, events, operations, readiness, reference, strategies, timeline, users)
+]
 
 
 @pytest.mark.parametrize(

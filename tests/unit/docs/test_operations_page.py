@@ -7,6 +7,7 @@ from pathlib import Path
 
 from actors.domain.strategy.outcomes import FAILURE_STATUS
 from actors.domain.strategy.state import RunStatus, StatusDetail
+from api.readiness.operator import FAULTS
 from config.ray_settings import CLUSTER_SETTINGS, PRELOADED, RAY_SETTINGS
 from config.settings import PREFIX, Settings
 
@@ -42,6 +43,7 @@ def _alert_codes() -> Iterator[str]:
     # What the status says is the alert's code too, where an order waits or its outcome is unknown.
     yield from (str(detail) for status, detail in FAILURE_STATUS.values() if status is RunStatus.PAUSED)
     yield str(StatusDetail.ORDER_UNKNOWN)
+    yield from (*FAULTS, "readiness_restored")
     for module in (ROOT / "actors").rglob("*.py"):
         for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
             if isinstance(node, ast.FunctionDef) and module.name == "alerts.py" and node.name == "alert_of":

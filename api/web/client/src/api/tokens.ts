@@ -105,7 +105,8 @@ export class Tokens {
       return granted.access_token;
     }
     const problem = await problemOf(response);
-    if (response.status === 401 || response.status === 422) this.#end(problem.message);
+    if (response.status === 401 || response.status === 422)
+      this.#end(problem.code === 'no_login' ? '' : problem.message);
     throw problem;
   }
 

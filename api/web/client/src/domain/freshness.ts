@@ -11,16 +11,17 @@ export const LINK_LOST_MS = 20_000;
 
 export type Freshness = 'fresh' | 'ageing' | 'stale' | 'unknown';
 
-/** A status and when this browser received it (`Date.now()`). */
+/** A status and when this browser received it (`Date.now()`); `priceAt`: a newer price of it came by itself. */
 export interface Received {
   readonly status: Status;
   readonly at: number;
+  readonly priceAt?: number;
 }
 
 /** Age of the last price now: what the server said, and the time since. Null if the server did not say. */
 export function priceAge(received: Received, now: number): number | null {
   const told = received.status.last_price_age_ms;
-  return told == null ? null : told + Math.max(0, now - received.at);
+  return told == null ? null : told + Math.max(0, now - (received.priceAt ?? received.at));
 }
 
 export function freshness(ageMs: number | null): Freshness {

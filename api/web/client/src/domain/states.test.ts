@@ -56,6 +56,18 @@ describe('what is held', () => {
   });
 });
 
+describe('after the buy', () => {
+  it('a guard that does not confirm within seconds is an alarm', () => {
+    const late = { ...sample('arming'), at: SAMPLE_NOW + 6000 };
+    expect(viewOf(late, SAMPLE_NOW + 6000, true).key).toBe('not_guarded');
+  });
+
+  it('a feed that is down is an alarm at once', () => {
+    const { status, at } = sample('arming');
+    expect(viewOf({ status: { ...status, feed: 'down' }, at }, SAMPLE_NOW, true).key).toBe('feed_down');
+  });
+});
+
 describe('an exit that failed', () => {
   it('offers the login only if that is the reason', () => {
     expect(view('exit_failed').offers).toContain('broker-login');

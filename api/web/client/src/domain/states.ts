@@ -1,6 +1,6 @@
 /**
  * How a strategy's state looks: a word, a sign, a pattern, a tone and a sentence, so that no two states differ by
- * colour alone (app.md §6). The worst state that holds is the one that is shown.
+ * colour alone. The worst state that holds is the one that is shown.
  */
 
 import { freshness, priceAge, type Received } from './freshness';
@@ -46,6 +46,7 @@ const LOOKS = {
   exit_failed: look('Not sold', 'alert', 'double', 'danger', ['broker-login', 'open-broker', 'timeline']),
   needs_confirmation: look('Held or sold?', 'question', 'hatch', 'danger', ['say-held', 'say-closed']),
   feed_down: look('Not guarded', 'shield-off', 'hatch', 'danger', ['sell-now', 'timeline']),
+  arming: look('Guard being set', 'shield', 'dotted', 'info', ['sell-now']),
   not_guarded: look('Not guarded', 'shield-off', 'hatch', 'danger', ['sell-now', 'timeline']),
   unseen: look('Not known now', 'eye-off', 'dashed', 'neutral', []),
   order_unknown: look('Order not known', 'question', 'dashed', 'warning', ['open-broker', 'timeline']),
@@ -79,6 +80,9 @@ export const STATE_KEYS = Object.keys(LOOKS) as StateKey[];
 /** After so long without a word about it, a guarded position is not shown as guarded any more. */
 export const UNSEEN_MS = 30_000;
 
+/** So long may it take after a BUY until the guards confirm. */
+const ARMING_MS = 5_000;
+
 /** The state to show. `linked`: whether the server is heard at this moment. */
 export function viewOf(received: Received, now: number, linked: boolean): View {
   const key = keyOf(received, now, linked);
@@ -105,10 +109,19 @@ function keyOf(received: Received, now: number, linked: boolean): StateKey {
 function heldKey(received: Received, now: number, linked: boolean): StateKey {
   const { status } = received;
   if (status.feed === 'down' || status.status_detail === 'feed_down') return 'feed_down';
-  if (status.guard.state !== 'guarded') return 'not_guarded';
+  if (status.guard.state !== 'guarded') return isArming(status, now) ? 'arming' : 'not_guarded';
   if (!linked || now - received.at > UNSEEN_MS) return 'unseen';
   if (status.feed === 'late') return 'feed_late';
   return freshness(priceAge(received, now)) === 'stale' ? 'price_stale' : 'guarded';
+}
+
+/**
+ * In the first seconds after the BUY no guard has confirmed yet: that is no alarm. A phone whose clock is wrong shows
+ * the alarm all the same.
+ */
+function isArming(status: Status, now: number): boolean {
+  const age = Math.abs(now - Date.parse(status.updated_at));
+  return status.guard.confirmed_at === null && status.feed !== 'down' && age < ARMING_MS;
 }
 
 function sellingKey(status: Status): StateKey {
@@ -179,12 +192,19 @@ function said(
       return {
         sentence: `No trade of this share for a while; the price is of ${time(now - (priceAge(received, now) ?? 0))}.`,
       };
+    case 'arming':
+      return { sentence: 'Bought; both guards are being given the stop-loss.' };
+    case 'waiting':
+      return { sentence: WAITING.test(status.message) ? `Buys at ${time(status.buy_at)}.` : status.message };
     case 'guarded':
       return { sentence: `Stop-loss watched by ${guards(status)}.` };
     default:
       return { sentence: status.message };
   }
 }
+
+/** The plain sentence has a date as computers write it; one that says more is shown as it is. */
+const WAITING = /^Waiting to buy at [\d-]+ [\d:]+$/;
 
 function guards(status: Status): string {
   const both = status.guard.by.length > 1;

@@ -1,26 +1,40 @@
 /** What the API says of a strategy, in the client's words for its types. */
 
 import type { components } from '../api/schema';
+import { plain } from './money';
 
 type Schemas = components['schemas'];
 
 /** The fields that a later server adds are optional here: an app may be newer than its server. */
-export type Status = Schemas['StrategyStatus'] & {
+export type Status = Omit<Schemas['StrategyStatus'], 'stop_loss'> & {
+  /** Null while it waits for the fill that it is a percentage below. */
+  stop_loss: number | null;
+  stop_loss_percent?: number | null;
   symbol?: string | null;
   product?: string | null;
   run_id?: number | null;
   unrealised_pnl?: number | null;
   next?: { what: string; at: string | null } | null;
 };
-export type Definition = Schemas['StrategyAnswer'];
+export type Definition = Omit<Schemas['StrategyAnswer'], 'stop_loss'> & {
+  stop_loss: number | null;
+  stop_loss_percent?: number | null;
+};
 export type Guard = Schemas['Guard'];
-export type Preview = Schemas['StrategyPreview'];
+export type Preview = Omit<Schemas['StrategyPreview'], 'stop_loss'> & { stop_loss: number | null };
 export type Timeline = Schemas['StrategyTimeline'];
 export type BrokerStatus = Schemas['BrokerStatusAnswer'];
 export type AppConfig = Schemas['AppConfig'];
 export type Instrument = Schemas['InstrumentFound'];
 export type Calendar = Schemas['MarketCalendar'];
 export type Notice = Schemas['InboxEntry'];
+
+/** `1,500.00`, or `2 % below the buy` of a stop-loss that waits for the fill. */
+export function stopText(of: { stop_loss: number | null; stop_loss_percent?: number | null }): string {
+  return of.stop_loss === null && of.stop_loss_percent
+    ? `${of.stop_loss_percent} % below the buy`
+    : plain(of.stop_loss);
+}
 
 /** Whether shares are held, or may be: then STOP sells. */
 export function holds(status: Status): boolean {

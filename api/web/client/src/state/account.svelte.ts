@@ -10,7 +10,9 @@ const ASK_MS = 60_000;
 export class Account {
   broker = $state<BrokerStatus | null>(null);
   unread = $state(0);
-  /** The panic that still forbids entries, if this browser knows of one. */
+  /** No BUY is sent until the trader allows it again, after a panic. */
+  entriesForbidden = $state(false);
+  /** The panic that this browser has seen last. */
   panicId = $state<string | null>(null);
   readonly #api: Api;
   #timer: ReturnType<typeof setInterval> | undefined;
@@ -30,6 +32,7 @@ export class Account {
     this.broker = null;
     this.unread = 0;
     this.panicId = null;
+    this.entriesForbidden = false;
   }
 
   async refresh(): Promise<void> {
@@ -45,14 +48,13 @@ export class Account {
     }
   }
 
-  /** One tap: the paper exchange has an account for everybody, with these keys. */
-  async connectPaper(): Promise<void> {
-    const body = {
-      broker: 'paper',
-      api_key: 'paper',
-      api_secret: 'paper-secret',
-      access_token: 'paper-token',
-    } as const;
+  /** The account that each paper exchange begins with: one tap, for its first user. */
+  connectPaper(): Promise<void> {
+    return this.connectPaperWith('paper', 'paper-secret', 'paper-token');
+  }
+
+  async connectPaperWith(api_key: string, api_secret: string, access_token: string): Promise<void> {
+    const body = { broker: 'paper', api_key, api_secret, access_token } as const;
     await call(this.#api.POST('/broker/connect', { body }));
     await this.refresh();
   }

@@ -4,10 +4,11 @@ export interface Said {
   readonly id: number;
   readonly text: string;
   readonly urgent: boolean;
+  readonly about: string;
 }
 
 const SHOWN_MS = 8000;
-const MOST = 3;
+const MOST = 2;
 
 export class Announcer {
   #next = 1;
@@ -17,10 +18,10 @@ export class Announcer {
     return this.#said;
   }
 
-  say(text: string, urgent = false): void {
-    if (this.#said.some((one) => one.text === text)) return;
-    const one = { id: this.#next++, text, urgent };
-    this.#said = [...this.#said, one].slice(-MOST);
+  /** `about`: what it is of; a newer word about the same takes the place of the older one. */
+  say(text: string, urgent = false, about = ''): void {
+    const one = { id: this.#next++, text, urgent, about };
+    this.#said = [...this.#said.filter((other) => other.about !== about), one].slice(-MOST);
     setTimeout(() => this.dismiss(one.id), urgent ? SHOWN_MS * 2 : SHOWN_MS);
   }
 

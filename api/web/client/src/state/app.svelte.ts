@@ -31,7 +31,10 @@ export class App {
 
   constructor() {
     this.strategies.onchange = (before, after) => this.#changed(before, after);
-    this.strategies.onaccount = () => void this.account.refresh();
+    this.strategies.onaccount = (change) => {
+      if (change) this.account.entriesForbidden = change.entries_forbidden;
+      void this.account.refresh();
+    };
   }
 
   get link(): LinkView {
@@ -61,7 +64,7 @@ export class App {
     const is = viewOf({ status: after, at: now }, now, true);
     if (was.key === is.key) return;
     const name = this.strategies.symbol(after.strategy_id);
-    this.announcer.say(`${name}: ${is.word}. ${is.sentence}`, is.tone === 'danger');
+    this.announcer.say(`${name}: ${is.word}. ${is.sentence}`, is.tone === 'danger', name);
     if (after.strategy_status === 'stopped') void this.account.refresh();
   }
 }

@@ -9,26 +9,38 @@ import { newer, type Received } from '../domain/freshness';
 import type { Link } from '../domain/link';
 import { groupOf, holds, shortSymbol, type Definition, type Status } from '../domain/strategy';
 import type { Clock } from './clock.svelte';
+import { Trails } from './trails.svelte';
 
 const PAGE = 100;
 /** A held position is looked at so often while the stream has no prices of its own. */
 const LOOK_MS = 2000;
 const LOOK_WAITING_MS = 10_000;
 
+/** What an `account` event tells, as far as it is needed here. */
+export interface AccountChange {
+  readonly entries_forbidden: boolean;
+}
+
 interface PriceEvent {
-  readonly prices?: Record<string, { price: number; age_ms: number | null }>;
+  readonly prices: readonly (Pick<
+    Status,
+    'last_price' | 'last_price_age_ms' | 'feed' | 'feed_lag_ms' | 'feed_since'
+  > & {
+    readonly symbol: string;
+  })[];
 }
 
 export class Strategies {
   readonly received = new SvelteMap<number, Received>();
   readonly definitions = new SvelteMap<number, Definition>();
+  readonly trails = new Trails();
   link = $state<Link>({ online: navigator.onLine, open: false, heardAt: null, reachable: true });
   /** Whether the first picture is whole. */
   loaded = $state(false);
   /** Called for each status that changed something. */
   onchange: (before: Status | undefined, after: Status) => void = () => {};
   /** The account has changed: the broker's login, or whether entries are forbidden. */
-  onaccount: () => void = () => {};
+  onaccount: (change: AccountChange | null) => void = () => {};
   readonly #api: Api;
   readonly #clock: Clock;
   readonly #stream: EventStream;
@@ -67,6 +79,7 @@ export class Strategies {
     this.#looks = undefined;
     this.received.clear();
     this.definitions.clear();
+    this.trails.clear();
     this.loaded = false;
     this.link = { ...this.link, open: false, heardAt: null };
   }
@@ -122,6 +135,7 @@ export class Strategies {
     const held = this.received.get(status.strategy_id);
     if (!newer(held?.status, status)) return;
     this.received.set(status.strategy_id, { status, at: Date.now() });
+    this.#see(status, Date.now());
     if (held?.status.updated_at !== status.updated_at) this.onchange(held?.status, status);
   }
 
@@ -162,16 +176,13 @@ export class Strategies {
       case 'deleted':
         this.forget((data as { strategy_id: number }).strategy_id);
         return;
-      case 'created':
-        void this.loadDefinitions();
-        return;
       case 'account':
-        this.onaccount();
+        this.onaccount(data as AccountChange);
         return;
       case 'hello': {
-        const { time, server_time } = data as { time?: string; server_time?: string };
-        const at = Date.parse(time ?? server_time ?? '');
+        const at = Date.parse((data as { time: string }).time);
         if (!Number.isNaN(at)) this.#clock.set(at);
+        this.onaccount(null);
         return;
       }
       case 'prices':
@@ -195,13 +206,20 @@ export class Strategies {
   }
 
   #prices({ prices }: PriceEvent): void {
+    const bySymbol = new Map(prices.map(({ symbol, ...price }) => [symbol, price]));
     for (const [id, received] of this.received) {
-      const symbol = received.status.symbol ?? this.definitions.get(id)?.symbol;
-      const price = symbol ? prices?.[symbol] : undefined;
+      const price = bySymbol.get(received.status.symbol ?? this.definitions.get(id)?.symbol ?? '');
       if (!price || received.status.strategy_status === 'stopped') continue;
-      const status = { ...received.status, last_price: price.price, last_price_age_ms: price.age_ms };
-      this.received.set(id, { status, at: Date.now() });
+      const status = { ...received.status, ...price };
+      this.received.set(id, { ...received, status, priceAt: Date.now() });
+      this.#see(status, Date.now());
     }
+  }
+
+  #see(status: Status, at: number): void {
+    const { last_price, last_price_age_ms } = status;
+    if (last_price === null || last_price_age_ms === null) return;
+    this.trails.see(this.symbol(status.strategy_id), at - last_price_age_ms, last_price);
   }
 
   /** At most one look a second: at the held position, or the waiting one, that was looked at longest ago. */

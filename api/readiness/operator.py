@@ -1,0 +1,158 @@
+"""The parts that all trades need: the operator hears once what is wrong, traders in one sentence (row N3)."""
+
+import asyncio
+import shutil
+from collections.abc import Awaitable, Callable
+from datetime import datetime, time, timedelta
+from typing import Any
+
+import structlog
+
+from actors.ports.engine import StrategyEngine
+from api.readiness.findings import Fault
+from config.settings import Settings
+from persistence.database.engine import Sessions, transaction
+from persistence.database.readiness import OperatorFaults
+from persistence.errors import MirrorUnavailable, PersistenceError
+from persistence.mirror.mirror import RuntimeMirror
+from persistence.notifications.deliveries import database_now
+
+log = structlog.stdlib.get_logger(__name__)
+
+PART_TIMEOUT_S = 4.0
+"""How long a part has to answer, twice: on a busy machine an answer may be late, and is no fault."""
+
+FEED_FROM, FEED_UNTIL = time(8, 45), time(15, 30)
+"""When a real broker's price stream is to be up, on weekdays: before the morning's first login it cannot be."""
+
+CLOCK_DIFFERS = timedelta(seconds=1)
+"""By how much the clock here may differ from the database's: a second is the least that a buy time is about."""
+
+LEAST_ROOM_BYTES = 200_000_000
+"""How much room DATA_DIR must have: as `tradeactors doctor` says."""
+
+FRESH = timedelta(seconds=15)
+"""How long what was found of the parts holds, however many users' days are looked at."""
+
+FAULTS = {
+    "readiness_redis": "Redis does not answer: no new orders are taken on",
+    "readiness_engine": "Ray or the engine does not answer: no strategy can be started or stopped",
+    "readiness_clock": "The clock of this machine and that of the database differ by more than a second",
+    "readiness_disk": "Less than 200 MB are free on the disk of DATA_DIR",
+    "readiness_feed": "A broker's price stream is down: stop-losses are not decided by it",
+}
+"""What the operator reads, by the alert's code."""
+
+_SATURDAY = 5
+_BLOCKING = frozenset({"readiness_redis", "readiness_engine"})
+
+
+class OperatorChecks:
+    """Looks at the parts, and tells the operator what has changed."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        sessions: Sessions,
+        mirror: RuntimeMirror,
+        engine: StrategyEngine,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._settings, self._sessions, self._mirror = settings, sessions, mirror
+        self._engine, self._now = engine, now
+        self._found: tuple[datetime, tuple[Fault, ...]] | None = None
+        self._looking = asyncio.Lock()
+
+    async def faults(self) -> tuple[Fault, ...]:
+        """What is wrong now, or was some seconds ago. Never fails."""
+        async with self._looking:
+            now = self._now()
+            if self._found is None or not timedelta(0) <= now - self._found[0] < FRESH:
+                self._found = (now, await self._look())
+            return self._found[1]
+
+    async def tell_changes(self) -> None:
+        """Tell the operator of each fault when it begins and when it ends: one process tells, once.
+
+        Raises:
+            PersistenceError: without the database no process knows what was said before; the next time says it.
+        """
+        seen = {fault.code: fault for fault in await self.faults()}
+        for code, sentence in FAULTS.items():
+            async with transaction(self._sessions) as session:
+                faults = OperatorFaults(session)
+                changed = await (faults.begin(code) if code in seen else faults.end(code))
+            if changed and code in seen:
+                await self.alert(code, sentence)
+            elif changed:
+                await self.alert("readiness_restored", f"It is over: {sentence}")
+
+    async def alert(self, code: str, message: str) -> None:
+        """Log it, and send it to ALERT_URLS."""
+        log.warning("alert", code=code, message=message)
+        if self._settings.alert_urls:
+            notifier = await asyncio.to_thread(self._notifier)
+            if not await notifier.async_notify(body=message, title=f"TradeActors: {code}"):
+                log.error("alert.not_delivered", code=code)
+
+    def _notifier(self) -> Any:
+        import apprise  # takes a second, and most processes never need it
+
+        notifier = apprise.Apprise()
+        for url in self._settings.alert_urls:
+            notifier.add(url.get_secret_value())
+        return notifier
+
+    async def _look(self) -> tuple[Fault, ...]:
+        parts = {
+            "readiness_redis": self._answers(self._mirror.ping),
+            "readiness_engine": self._answers(self._engine.health),
+            "readiness_clock": self._clock_is_right(),
+            "readiness_disk": asyncio.to_thread(self._has_room),
+            "readiness_feed": self._feeds_are_up(),
+        }
+        well = await asyncio.gather(*parts.values())
+        return tuple(
+            Fault(code, FAULTS[code], code in _BLOCKING) for code, good in zip(parts, well, strict=True) if not good
+        )
+
+    async def _answers(self, ask: Callable[[], Awaitable[object]]) -> bool:
+        for _ in range(2):
+            try:
+                async with asyncio.timeout(PART_TIMEOUT_S):
+                    await ask()
+            except Exception as error:  # noqa: BLE001 - any fault of a part is what is looked for
+                log.info("part_does_not_answer", error=type(error).__name__)
+            else:
+                return True
+        return False
+
+    async def _clock_is_right(self) -> bool:
+        """True as well where the database does not answer: nothing is known of its clock then."""
+        try:
+            async with transaction(self._sessions) as session:
+                before = datetime.now(self._settings.zone)
+                theirs = await database_now(session)
+                after = datetime.now(self._settings.zone)
+        except PersistenceError:
+            return True
+        return before - CLOCK_DIFFERS <= theirs <= after + CLOCK_DIFFERS
+
+    def _has_room(self) -> bool:
+        """True as well where nothing of the stack is on this machine."""
+        try:
+            return shutil.disk_usage(self._settings.data_dir).free >= LEAST_ROOM_BYTES
+        except OSError:
+            return True
+
+    async def _feeds_are_up(self) -> bool:
+        try:
+            streams = await self._mirror.get_streams([name for name in self._settings.brokers if self._is_live(name)])
+        except MirrorUnavailable:
+            return True  # which is a fault of its own
+        words = [[word for name, word in stream.items() if name.endswith(".feed")] for stream in streams]
+        return not any(stream and all(word == "down" for word in stream) for stream in words)
+
+    def _is_live(self, broker: str) -> bool:
+        local = self._now().astimezone(self._settings.zone)
+        return broker == "paper" or (local.weekday() < _SATURDAY and FEED_FROM <= local.time() < FEED_UNTIL)

@@ -1,1 +1,0 @@
-import{l as e,v as t}from"./app-BYWVKaYE.js";function n(n,r){e(n,{title:`If the app fails you`,back:`account`,children:(e,n)=>{t(e,{})},$$slots:{default:!0}})}export{n as default};

@@ -1,1 +1,0 @@
-import{dt as e,pt as t}from"./app-BYWVKaYE.js";var n=t(`<div class="row svelte-u0083n"><img src="icon.svg" alt="" width="48" height="48"/> <div><p class="name svelte-u0083n">TradeActors</p> <p class="small soft">Timed trades with a stop-loss that is watched for you.</p></div></div>`);function r(t){var r=n();e(t,r)}export{r as t};

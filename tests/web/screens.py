@@ -1,0 +1,197 @@
+"""Pictures of every screen, from the running stack, into `screens/`: `python -m tests.web.screens --at URL`.
+
+Walks the app as a newcomer would (an account, the paper exchange with one tap, the trade to try), at 360 px, and then
+looks at every screen at 360 and 1280 px, light and dark. Prints what a browser complained of, and any page that is
+wider than the screen; the exit code is then 1.
+"""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+import httpx
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from tests.web.chromium import ROOT, chromium
+
+PASSWORD = "a long sentence for a picture"
+SCREENS = (
+    "today",
+    "strategies",
+    "new",
+    "activity",
+    "notices",
+    "notice-settings",
+    "account",
+    "devices",
+    "password",
+    "about",
+    "broker",
+    "panic",
+    "ready",
+    "schedules",
+    "calendar",
+    "help",
+)
+"""Addresses of screens that need no id."""
+
+HELD_WITHIN_MS = 120_000
+
+
+class Eyes:
+    """Takes pictures, and remembers complaints."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.complaints: list[str] = []
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def open(self, browser: Browser, width: int, theme: str) -> tuple[BrowserContext, Page]:
+        """A browser of its own of that width and theme."""
+        context = browser.new_context(
+            viewport={"width": width, "height": 740 if width < 840 else 860},
+            color_scheme="dark" if theme == "dark" else "light",
+            timezone_id="Asia/Kolkata",
+            device_scale_factor=1,
+            service_workers="block",
+        )
+        page = context.new_page()
+        page.on("console", lambda message: self.hear(page, message.type, message.text))
+        page.on("pageerror", lambda error: self.complaints.append(f"{page.url}: {error}"))
+        return context, page
+
+    def hear(self, page: Page, kind: str, text: str) -> None:
+        """An error or a warning of the console is a complaint."""
+        if kind in {"error", "warning"}:
+            self.complaints.append(f"{page.url}: {text}")
+
+    def look(self, page: Page, name: str, *, whole: bool = True) -> None:
+        """A picture, and whether the page is too wide."""
+        page.evaluate("scrollTo(0, 0)") if whole else None
+        page.screenshot(path=self.folder / f"{name}.png", full_page=whole)
+        width = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+        if width[0] > width[1]:
+            self.complaints.append(f"{name} is {width[0]} px wide on a screen of {width[1]}")
+
+
+def open_account(paper: str) -> dict[str, str]:
+    """Another account at the paper exchange, for all but its first user."""
+    answer = httpx.post(f"{paper}/paper/accounts", json={})
+    answer.raise_for_status()
+    account: dict[str, str] = answer.json()
+    return account
+
+
+def walk(page: Page, eyes: Eyes, base: str, paper: str, email: str) -> str:
+    """The first minutes of a newcomer, at 360 px. Returns the address of the strategy that was tried."""
+    page.goto(f"{base}/app/")
+    expect(page.get_by_role("heading", name="Log in")).to_be_visible()
+    eyes.look(page, "walk-1-login")
+    page.get_by_role("link", name="Open an account").click()
+    page.get_by_label("E-mail").fill(email)
+    page.get_by_label("Password", exact=True).fill(PASSWORD)
+    eyes.look(page, "walk-2-register")
+    page.get_by_role("button", name="Open the account").click()
+    expect(page.get_by_role("button", name="Use the paper exchange")).to_be_visible(timeout=20_000)
+    eyes.look(page, "walk-3-first-steps")
+    page.get_by_role("button", name="Use the paper exchange").click()
+    tried_it = page.get_by_role("button", name="Try it now")
+    expect(tried_it.or_(page.get_by_label("Access token"))).to_be_visible(timeout=20_000)
+    if page.get_by_label("Access token").is_visible():
+        eyes.look(page, "walk-4-own-account")
+        account = open_account(paper)
+        page.get_by_label("API key").fill(account["api_key"])
+        page.get_by_label("API secret").fill(account["api_secret"])
+        page.get_by_label("Access token").fill(account["access_token"])
+        page.get_by_role("button", name="Connect this account").click()
+    expect(tried_it).to_be_visible(timeout=20_000)
+    eyes.look(page, "walk-4-try-it")
+    tried_it.click()
+    expect(page.get_by_role("heading", name="INFY", exact=True)).to_be_visible(timeout=30_000)
+    expect(page.locator(".content").get_by_text("Waiting", exact=True)).to_be_visible(timeout=20_000)
+    eyes.look(page, "walk-5-waiting")
+    tried = page.url.split("#/")[1]
+    expect(page.locator(".content").get_by_text("Guarded", exact=True)).to_be_visible(timeout=HELD_WITHIN_MS)
+    page.wait_for_function("document.body.innerText.includes('filled 10')", timeout=20_000)
+    eyes.look(page, "walk-6-guarded")
+    page.get_by_role("button", name="Move the stop-loss").click()
+    page.get_by_role("button", name="One step higher").click()
+    eyes.look(page, "walk-7-move-the-stop")
+    page.get_by_role("button", name="Move it to").click()
+    expect(page.get_by_text("both guards have it")).to_be_visible(timeout=20_000)
+    eyes.look(page, "walk-8-moved", whole=False)
+    page.get_by_role("button", name="Stop: sell 10 INFY").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    eyes.look(page, "walk-9-stop", whole=False)
+    page.get_by_role("button", name="Leave it running").click()
+    return tried
+
+
+def form(page: Page, eyes: Eyes, base: str) -> None:
+    """A strategy that is described and looked at, and then started for its session."""
+    page.goto(f"{base}/app/#/new")
+    page.get_by_role("combobox", name="Share").fill("tc")
+    expect(page.get_by_role("option").first).to_be_visible(timeout=20_000)
+    eyes.look(page, "walk-10-search")
+    page.get_by_role("option", name="TCS").first.click()
+    page.get_by_label("Quantity").fill("5")
+    page.get_by_label("Stop-loss (₹)").fill("9999999")
+    expect(page.locator(".problem, .banner").first).to_be_visible(timeout=20_000)
+    eyes.look(page, "walk-11-refused")
+    page.get_by_label("Stop-loss (₹)").fill("100")
+    page.get_by_role("button", name="1 % below", exact=True).click(timeout=20_000)
+    expect(page.get_by_text("Loss at the stop")).to_be_visible(timeout=20_000)
+    eyes.look(page, "walk-12-preview")
+    page.get_by_role("button", name="Save the strategy").click()
+    page.get_by_role("button", name="Start …").click(timeout=20_000)
+    expect(page.get_by_role("button", name="Start for")).to_be_visible(timeout=20_000)
+    eyes.look(page, "walk-13-start", whole=False)
+    page.get_by_role("button", name="Start for").click()
+    expect(page.locator(".content").get_by_text("Waiting", exact=True).first).to_be_visible(timeout=20_000)
+
+
+def screens(page: Page, eyes: Eyes, base: str, tried: str, ending: str) -> None:
+    """Every screen once."""
+    for screen in (*SCREENS, tried, tried.replace("strategy", "schedule")):
+        page.goto(f"{base}/app/#/{screen}")
+        expect(page.locator("main h1").first).to_be_visible(timeout=20_000)
+        expect(page.get_by_text("Asking the server")).to_have_count(0, timeout=20_000)
+        eyes.look(page, f"{screen.replace('/', '-')}-{ending}")
+
+
+def main() -> int:
+    """0 if nothing was complained of."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--at", default="http://127.0.0.1:8000", help="where the API is")
+    parser.add_argument("--paper", default="http://127.0.0.1:8085", help="where the paper exchange is")
+    parser.add_argument("--into", type=Path, default=ROOT / "screens", help="the folder of the pictures")
+    asked = parser.parse_args()
+    eyes = Eyes(asked.into)
+    email = f"eyes-{time.time_ns()}@example.com"
+    with chromium() as browser:
+        context, page = eyes.open(browser, 360, "light")
+        tried = walk(page, eyes, asked.at, asked.paper, email)
+        form(page, eyes, asked.at)
+        context.close()
+        for width in (360, 1280):
+            for theme in ("light", "dark"):
+                context, page = eyes.open(browser, width, theme)
+                page.goto(f"{asked.at}/app/#/login")
+                page.get_by_label("E-mail").fill(email)
+                page.get_by_label("Password", exact=True).fill(PASSWORD)
+                page.get_by_role("button", name="Log in").click()
+                expect(page.get_by_role("navigation", name="Main")).to_be_visible(timeout=20_000)
+                screens(page, eyes, asked.at, tried, f"{width}-{theme}")
+                page.goto(f"{asked.at}/app/#/gallery")
+                expect(page.get_by_role("heading", name="Every state")).to_be_visible()
+                eyes.look(page, f"gallery-{width}-{theme}")
+                context.close()
+    for complaint in dict.fromkeys(eyes.complaints):
+        sys.stderr.write(f"{complaint}\n")
+    sys.stdout.write(f"{len(list(asked.into.glob('*.png')))} pictures in {asked.into}\n")
+    return 1 if eyes.complaints else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
