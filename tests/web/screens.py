@@ -54,7 +54,6 @@ class Eyes:
             color_scheme="dark" if theme == "dark" else "light",
             timezone_id="Asia/Kolkata",
             device_scale_factor=1,
-            service_workers="block",
         )
         page = context.new_page()
         page.on("console", lambda message: self.hear(page, message.type, message.text))

@@ -119,7 +119,7 @@ def test_the_keyboard_reaches_the_form_and_the_content(browser: Browser, app_add
 
 
 def test_without_a_network_the_shell_is_shown_out_of_one_version(browser: Browser, app_address: str) -> None:
-    with opened(browser, app_address, "login", allowed="ERR_INTERNET_DISCONNECTED") as page:
+    with opened(browser, app_address, "login", allowed="ERR_INTERNET_DISCONNECTED|cross-world") as page:
         page.evaluate("navigator.serviceWorker.ready.then(() => true)")
         page.wait_for_function("navigator.serviceWorker.controller !== null")
         names = page.evaluate("caches.keys()")
