@@ -112,7 +112,7 @@ def walk(page: Page, eyes: Eyes, base: str, paper: str, email: str) -> str:
     eyes.look(page, "walk-5-waiting")
     tried = page.url.split("#/")[1]
     expect(page.locator(".content").get_by_text("Guarded", exact=True)).to_be_visible(timeout=HELD_WITHIN_MS)
-    page.wait_for_function("document.body.innerText.includes('filled 10')", timeout=20_000)
+    expect(page.get_by_text("filled 10 at")).to_be_visible(timeout=20_000)
     eyes.look(page, "walk-6-guarded")
     page.get_by_role("button", name="Move the stop-loss").click()
     page.get_by_role("button", name="One step higher").click()
