@@ -1,1 +1,0 @@
-import{c as e}from"./core-CYM1aAUe.js";import{o as t}from"./app-DuRKEMMy.js";function n(n,r){e(n,{title:`If the app fails you`,back:`account`,children:(e,n)=>{t(e,{})},$$slots:{default:!0}})}export{n as default};
