@@ -118,7 +118,7 @@ def walk(page: Page, eyes: Eyes, base: str, paper: str, email: str) -> str:
     page.get_by_role("button", name="One step higher").click()
     eyes.look(page, "walk-7-move-the-stop")
     page.get_by_role("button", name="Move it to").click()
-    expect(page.get_by_text("both guards have it")).to_be_visible(timeout=20_000)
+    expect(page.get_by_text("INFY: stop-loss")).to_be_visible(timeout=20_000)
     eyes.look(page, "walk-8-moved", whole=False)
     page.get_by_role("button", name="Stop: sell 10 INFY").click()
     expect(page.get_by_role("dialog")).to_be_visible()
