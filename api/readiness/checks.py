@@ -136,10 +136,10 @@ def _of_prices(trade: Trade) -> Iterator[Check]:
             "stop-loss and quantity are stale"
         )
         yield _about(trade, "price_jump", Level.WARN, detail, fix)
-    if quote.lower_circuit is not None and trade.stop_loss < quote.lower_circuit:
+    lower, stop_loss = quote.lower_circuit, trade.stop_loss
+    if lower is not None and stop_loss is not None and stop_loss < lower:
         detail = (
-            f"The stop-loss {rupees(trade.stop_loss)} is below today's lower circuit {rupees(quote.lower_circuit)}, "
-            "where no trade can be"
+            f"The stop-loss {rupees(stop_loss)} is below today's lower circuit {rupees(lower)}, where no trade can be"
         )
         yield _about(trade, "band", Level.WARN, detail, fix)
     if quote.upper_circuit is not None and quote.last >= quote.upper_circuit:
