@@ -38,7 +38,7 @@ class PlannedDay:
     """`waiting`: what is still to be bought, by buy time. `held`: runs of today that hold shares, or are about to.
 
     `begun`: how many trades of today are no longer waiting, however they have ended. `with_runs`: strategies that have
-    a run of today, whatever has become of it.
+    a run of today, open or ended.
     """
 
     waiting: tuple[PlannedTrade, ...]
