@@ -96,9 +96,10 @@ def create_app(
             records = asyncio.create_task(keep_records(resources.sessions, kept_for, utc_now), name="record keeping")
             pursuit = asyncio.create_task(resources.pursuit.keep_pursuing(), name="pursuit of panics")
             sending = asyncio.create_task(resources.sender.run(), name="sender of notices")
+            summaries = asyncio.create_task(resources.summaries.run(), name="summaries of the day")
             arming = asyncio.create_task(resources.arming.keep_arming(), name="arming of schedules")
             rounds = asyncio.create_task(resources.readiness_rounds.keep_asking(), name="rounds of readiness")
-            beside = [sweep, records, pursuit, sending, arming, rounds]
+            beside = [sweep, records, pursuit, sending, summaries, arming, rounds]
             if resources.poller is not None:
                 beside.append(asyncio.create_task(resources.poller.run(), name="poller of Telegram"))
             try:

@@ -18,6 +18,7 @@ from api.brokers.service import BrokerService
 from api.events.reader import EventReader
 from api.events.streams import EventsService
 from api.notifications.channels import ChannelService
+from api.notifications.day_summaries import DaySummaries
 from api.notifications.sending.sender import Sender
 from api.notifications.sending.ways import bot_of, open_ways, push_key_of
 from api.notifications.service import InboxService
@@ -98,6 +99,7 @@ class Resources:
     inbox: InboxService
     channels: ChannelService
     sender: Sender
+    summaries: DaySummaries
     push_key: str
     readiness: ReadinessService
     readiness_rounds: ReadinessRounds
@@ -211,6 +213,7 @@ async def open_resources(settings: Settings, engine: StrategyEngine | None) -> A
             pursuit=pursuit,
             inbox=InboxService(sessions),
             channels=ChannelService(sessions, secret_box, ways, redis, utc_now),
+            summaries=DaySummaries(settings, sessions, calendars, utc_now),
             sender=Sender(sessions, secret_box, ways, settings.zone),
             push_key=push_key_of(ways),
             readiness=rounds.service,

@@ -2,10 +2,18 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, NoDecode
 
-from config.values import bot_token, encrypted_beyond_this_machine, mail_sender, vapid_key, web_root
+from config.values import (
+    bot_token,
+    encrypted_beyond_this_machine,
+    mail_sender,
+    notification_scheme,
+    split,
+    vapid_key,
+    web_root,
+)
 
 
 class NotificationSettings(BaseSettings):
@@ -23,6 +31,10 @@ class NotificationSettings(BaseSettings):
     telegram_api: Annotated[str, AfterValidator(web_root), AfterValidator(encrypted_beyond_this_machine)] = (
         "https://api.telegram.org"
     )
+
+    notification_schemes: Annotated[
+        tuple[Annotated[str, AfterValidator(notification_scheme)], ...], NoDecode, BeforeValidator(split)
+    ] = ()
 
     @property
     def mail_offered(self) -> bool:

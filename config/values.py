@@ -218,3 +218,16 @@ def bot_token(value: SecretStr) -> SecretStr:
             "must be the token of a bot as @BotFather gives it, such as 123456:ABC… (docs/notifications.md)"
         )
     return value
+
+
+_OF_THIS_MACHINE = frozenset(
+    {"dbus", "kde", "glib", "qt", "gnome", "macosx", "windows", "syslog", "mailto", "mailtos", "tgram", "file"}
+)
+"""Schemes of Apprise that act on this machine, or that the product has a way of its own for."""
+
+
+def notification_scheme(value: str) -> str:
+    """A scheme of Apprise that users may be notified by. Raises ValueError."""
+    if not re.fullmatch(r"[a-z][a-z0-9+.-]{0,30}", value) or value in _OF_THIS_MACHINE or value in {"http", "https"}:
+        raise ValueError("must be schemes of Apprise in small letters, such as ntfys,slack, and none of this machine")
+    return value

@@ -51,8 +51,9 @@ async def channels(user_id: UserId, opened: Opened) -> ChannelList:
 
 @router.post("", status_code=201, operation_id="add_channel", responses=problems(401, 409, 429))
 async def add_channel(body: ChannelRequest, user_id: UserId, opened: Opened, address: Address) -> ChannelEntry:
-    """Send a code to an e-mail address. Notices go there once the code was given."""
-    channel = await opened.channels.add_email(user_id, body.address, address)
+    """Send a code to an e-mail address, or to another service that the operator offers. Notices go there once the code
+    was given."""
+    channel = await opened.channels.add_address(user_id, body.kind, body.address, address)
     return _entry(channel, opened.settings.zone)
 
 

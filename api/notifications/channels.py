@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 from actors.domain.notices.notice import Notice, NoticeKind
 from api.base.errors import ApiError, InvalidField
 from api.notifications.sending.addresses import hash_of, seal
+from api.notifications.sending.other_services import OtherServices, service_hint
 from api.notifications.sending.outcomes import Address, Message, NotSent, Refused, Way
 from api.notifications.sending.public_hosts import Addresses, NotPublic, public_addresses
 from api.notifications.sending.push_encryption import BadKeys, check_keys
@@ -62,36 +63,46 @@ class ChannelService:
         async with tenant_transaction(self._sessions, user_id) as session:
             return await Channels(session).of_user(user_id)
 
-    async def add_email(self, user_id: int, email: str, client_address: str) -> NotificationChannel:
-        """Send a code to an e-mail address; the channel is of no use before `verify`. Repeated: another code,
-        or nothing if it is verified.
+    async def add_address(self, user_id: int, kind: str, value: str, client_address: str) -> NotificationChannel:
+        """Send a code to an e-mail address, or to the address of another service; the channel is of no use before
+        `verify`. Repeated: another code, or nothing if it is verified.
 
         Raises:
-            ApiError: 409 `channel_not_offered`, `too_many_channels`; 429 `too_many_attempts`; 503 `mail_unavailable`.
-            InvalidField: the mail server refuses the address, or its domain is not public.
+            ApiError: 409 `channel_not_offered`, `too_many_channels`; 429 `too_many_attempts`; 503 `mail_unavailable`,
+                `channel_unavailable`.
+            InvalidField: the other side refuses the address, it is not public, or its service is not offered.
         """
-        way = self._offered("email")
+        way = self._offered(kind)
+        if not value.isascii() and kind == "apprise":
+            raise InvalidField("address", "cannot be sent to: it has letters that no address has")
         async with tenant_transaction(self._sessions, user_id) as session:
-            known = await Channels(session).of_address(user_id, "email", hash_of(email))
+            known = await Channels(session).of_address(user_id, kind, hash_of(value))
         if known is not None and known.state != "unverified":
             return known
         await self._count("codes", str(user_id))
-        await self._count("address", hash_of(email).hex())
-        code = f"{secrets.randbelow(10**_DIGITS):0{_DIGITS}}"
-        channel = await self._put(
-            user_id, "email", Address(email), email_hint(email), client_address, code_hash=code_hash(code),
-            code_expires_at=self._now() + CODE_LASTS, state="unverified", verified_at=None,
-        )  # fmt: skip
+        await self._count("address", hash_of(value).hex())
+        code, address = f"{secrets.randbelow(10**_DIGITS):0{_DIGITS}}", Address(value)
         text = (
             f"The code is {code}. Type it in the app within {CODE_LASTS.seconds // 60} minutes, and you get notices "
-            "here. If you did not ask for it, ignore this mail: nothing else will come."
+            "here. If you did not ask for it, ignore this message: nothing else will come."
         )
         try:
-            await way.send(Address(email), Message(f"code-{secrets.token_hex(8)}", text))
+            if isinstance(way, OtherServices):
+                await way.check(value)
+            channel = await self._put(
+                user_id, kind, address, email_hint(value) if kind == "email" else service_hint(value), client_address,
+                code_hash=code_hash(code), code_expires_at=self._now() + CODE_LASTS, state="unverified",
+                verified_at=None,
+            )  # fmt: skip
+            await way.send(address, Message(f"code-{secrets.token_hex(8)}", text))
         except Refused as refusal:
             raise InvalidField("address", f"cannot be sent to: {refusal.reason}") from refusal
         except NotSent as failure:
-            raise ApiError(503, "mail_unavailable", "The mail cannot be sent right now. Please try again.") from failure
+            if kind == "email":
+                sentence = "The mail cannot be sent right now. Please try again."
+                raise ApiError(503, "mail_unavailable", sentence) from failure
+            sentence = "The service does not take the message right now. Please try again."
+            raise ApiError(503, "channel_unavailable", sentence) from failure
         return channel
 
     async def add_push(

@@ -1,14 +1,16 @@
 """Requests and answers of the inbox and of the preferences."""
 
 from datetime import datetime, time
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field, ValidationInfo, field_validator
+from pydantic import BaseModel, BeforeValidator, Field, StringConstraints, ValidationInfo, field_validator
 
 from actors.domain.notices.notice import AT_RISK, Level, NoticeKind
 from api.base.dependencies import PageQuery
-from api.base.email_addresses import Email
-from api.base.fields import Request, RowId, Secret, TimeOfDay
+from api.base.email_addresses import NOT_AN_ADDRESS, canonical_email
+from api.base.fields import Request, RowId, Secret, TimeOfDay, trimmed
+
+LONGEST_EMAIL = 254
 
 
 class InboxQuery(PageQuery):
@@ -99,10 +101,22 @@ class PreferencesAnswer(BaseModel):
 class ChannelRequest(Request):
     """Another address to be notified at."""
 
-    kind: Literal["email"] = Field(
+    kind: Literal["email", "apprise"] = Field(
         description="`POST /push/subscriptions` adds browsers, and `POST /notifications/channels/telegram` chats."
     )
-    address: Email
+    address: Annotated[str, StringConstraints(min_length=1, max_length=500), BeforeValidator(trimmed)] = Field(
+        description="An e-mail address, or the address of one recipient at another service, as Apprise writes it.",
+        examples=["asha@example.com"],
+    )
+
+    @field_validator("address")
+    @classmethod
+    def _check_address(cls, address: str, info: ValidationInfo) -> str:
+        if info.data.get("kind") != "email":
+            return address
+        if len(address) > LONGEST_EMAIL:
+            raise ValueError(NOT_AN_ADDRESS)
+        return canonical_email(address)
 
 
 class ChatInvitation(BaseModel):

@@ -215,7 +215,7 @@ class Looking:
                     symbol=instrument_of(strategy).symbol,
                     buy_at=plan.buy_at,
                     sell_at=plan.sell_at,
-                    stop_loss=_stop_loss(strategy, price),
+                    stop_loss=_stop_at(strategy, price),
                     judged=True,
                     refusals=refusals,
                     unanswered=unanswered,
@@ -271,12 +271,12 @@ def _unjudged(plan: PlannedTrade) -> Trade:
         symbol=instrument_of(plan.strategy).symbol,
         buy_at=plan.buy_at,
         sell_at=plan.sell_at,
-        stop_loss=_stop_loss(plan.strategy, None),
+        stop_loss=_stop_at(plan.strategy, None),
     )
 
 
-def _stop_loss(strategy: Strategy, price: Decimal | None) -> Decimal | None:
-    """Where it stands; one in percent (row N5), where it would at this price in rupees, if that is known."""
+def _stop_at(strategy: Strategy, price: Decimal | None) -> Decimal | None:
+    """Where the stop-loss would stand if it was bought at that price, as near as a paisa."""
     if strategy.stop_share is None:
         return to_rupees(strategy.stop_loss_paise)
     return None if price is None else to_rupees(stop_below(price, strategy.stop_share, 0))

@@ -14,6 +14,7 @@ from sqlalchemy import and_, func, insert, literal, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from actors.domain.notices.bundles import BUNDLED_WITHIN
 from actors.domain.notices.notice import Notice, NoticeKind
 from persistence.database.models.notifications import (
     Notification,
@@ -49,10 +50,11 @@ _D = NotificationDelivery
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A delivery that is to be made."""
+    """A delivery that is to be made. `may_wait`: with others of the channel, in one message."""
 
     due_at: datetime
     silent: bool
+    may_wait: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,7 @@ class Leased:
     until: datetime
     attempts: int
     silent: bool
+    may_wait: bool
     notification: Notification
     channel: NotificationChannel
     preferences: NotificationPreferences | None
@@ -99,7 +102,7 @@ async def database_now(session: AsyncSession) -> datetime:
 
 async def add(session: AsyncSession, notice: Notification, channel: NotificationChannel, planned: Planned) -> None:
     """Make out one delivery."""
-    facts = {"due_at": planned.due_at, "silent": planned.silent}
+    facts = {"due_at": planned.due_at, "silent": planned.silent, "may_wait": planned.may_wait}
     await session.execute(
         insert(_D).values(notification_id=notice.id, channel_id=channel.id, user_id=notice.user_id, **facts)
     )
@@ -119,12 +122,19 @@ async def _pairs(
 
 
 async def lease(session: AsyncSession, kinds: Collection[str], limit: int) -> list[Leased]:
-    """Take some deliveries to channels of these kinds, the first due first; none that another sender has."""
+    """Take some deliveries to channels of these kinds, the first due first; none that another sender has.
+
+    Those that may wait come as soon as the first of their channel is due, so that they go in one message.
+    """
     ours = select(col(NotificationChannel.id)).where(col(NotificationChannel.kind).in_(kinds))
     free = or_(col(_D.leased_until).is_(None), col(_D.leased_until) < func.clock_timestamp())
+    is_due = col(_D.due_at) <= func.clock_timestamp()
+    begun = select(col(_D.channel_id)).where(col(_D.outcome).is_(None), is_due, free, col(_D.may_wait))
+    soon = col(_D.due_at) <= func.clock_timestamp() + literal(BUNDLED_WITHIN)
+    with_it = and_(col(_D.may_wait), soon, col(_D.channel_id).in_(begun))
     due = (
         select(col(_D.id))
-        .where(col(_D.outcome).is_(None), col(_D.due_at) <= func.clock_timestamp(), free, col(_D.channel_id).in_(ours))
+        .where(col(_D.outcome).is_(None), or_(is_due, with_it), free, col(_D.channel_id).in_(ours))
         .order_by(col(_D.due_at), col(_D.id))
         .limit(limit)
         .with_for_update(skip_locked=True)
@@ -149,8 +159,10 @@ async def lease(session: AsyncSession, kinds: Collection[str], limit: int) -> li
     for delivery_id, notice, channel, preferences in (await session.execute(parts)).all():
         row = rows[delivery_id]
         if row.leased_until is not None:  # it was set just now
-            found.append(Leased(row.id, row.leased_until, row.attempts, row.silent, notice, channel, preferences))
-    return found
+            found.append(
+                Leased(row.id, row.leased_until, row.attempts, row.silent, row.may_wait, notice, channel, preferences)
+            )
+    return sorted(found, key=lambda leased: leased.notification.id)
 
 
 async def settle(session: AsyncSession, leased: Leased, outcome: str, reason: str | None = None) -> None:
@@ -169,13 +181,8 @@ async def _lock_channel(session: AsyncSession, leased: Leased) -> None:
     await session.execute(channel.with_for_update(key_share=True))
 
 
-async def try_again(
-    session: AsyncSession, leased: Leased, reason: str, after: timedelta, *, at_fault: bool = True
-) -> None:
-    """The attempt failed: another is due later, unless the notice will be too old by then.
-
-    `at_fault`: it counts against the channel. What holds up all channels of a way does not.
-    """
+async def try_again(session: AsyncSession, leased: Leased, reason: str, after: timedelta) -> None:
+    """The attempt failed: another is due later, unless the notice will be too old by then."""
     await _lock_channel(session, leased)
     mine = and_(col(_D.id) == leased.delivery_id, col(_D.leased_until) == leased.until)
     too_old = leased.notification.recorded_at + WORTH_SENDING < await database_now(session) + after
@@ -188,8 +195,6 @@ async def try_again(
             .values(due_at=func.clock_timestamp() + literal(after), leased_until=None, reason=reason)
         )
         await session.execute(again)
-    if at_fault:
-        await count_failure(session, leased.channel, reason)
 
 
 async def count_failure(session: AsyncSession, channel: NotificationChannel, reason: str) -> None:

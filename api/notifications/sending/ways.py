@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 
 from api.notifications.sending.mail import Mailer
+from api.notifications.sending.other_services import OtherServices
 from api.notifications.sending.outcomes import Way
 from api.notifications.sending.push_encryption import Vapid
 from api.notifications.sending.web_push import PushSender
@@ -28,6 +29,8 @@ async def open_ways(settings: Settings, now: Callable[[], datetime]) -> AsyncIte
             bot = BotApi.from_settings(settings)
             ways["telegram"] = TelegramWay(bot)
             stack.push_async_callback(bot.aclose)
+        if settings.notification_schemes:
+            ways["apprise"] = OtherServices(settings.notification_schemes)
         yield ways
 
 

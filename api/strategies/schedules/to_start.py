@@ -11,8 +11,8 @@ from api.strategies.schedules.schedule_rules import Day, Plan, day_of
 from broker.market.allowed_times import SessionRules
 from broker.market.trading_calendar import TradingCalendar
 from config.settings import Settings
-from persistence.database.models.schedules import Schedule
 from persistence.database.models.strategies import Strategy
+from persistence.database.models.trading_day.schedules import Schedule
 
 
 def plan_with(calendar: TradingCalendar, settings: Settings, schedule: Schedule, strategy: Strategy) -> Plan:
@@ -45,7 +45,7 @@ def to_start_today(
 ) -> Day | None:
     """Today's day, if the schedule will start its strategy for it; None if it is left out, paused, past, or no day.
 
-    What has become of the day already (`schedule_days`, and a START by hand) is not looked at here.
+    What happened to the day already (`schedule_days`, and a START by hand) is not looked at here.
     """
     plan = plan_with(calendar, settings, schedule, strategy)
     today = now.astimezone(plan.zone).date()

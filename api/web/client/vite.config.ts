@@ -60,6 +60,20 @@ export default defineConfig({
       output: {
         entryFileNames: (chunk) => (chunk.name === 'worker' ? 'sw.js' : 'assets/[name]-[hash].js'),
         chunkFileNames: 'assets/[name]-[hash].js',
+        // A file for each room: many small files pack worse, and cost a request each.
+        codeSplitting: {
+          groups: [
+            {
+              name: 'core',
+              test: /node_modules.(svelte|esm-env|openapi|eventsource)|.src.(ui|api|domain|state)./,
+              priority: 9,
+            },
+            ...['account', 'notices', 'plans'].map((room) => ({
+              name: room,
+              test: new RegExp(`/src/${room}/`),
+            })),
+          ],
+        },
         assetFileNames: 'assets/[name]-[hash][extname]',
       },
     },

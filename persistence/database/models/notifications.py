@@ -151,7 +151,8 @@ class NotificationChannel(TableModel, table=True):
 
 
 class NotificationDelivery(TableModel, table=True):
-    """One notice on its way to one channel. `leased_until`: one sender has it until then, and no other takes it."""
+    """One notice on its way to one channel. `leased_until`: one sender has it until then, and no other takes it.
+    `may_wait`: it goes with others of the channel, in one message."""
 
     __tablename__ = "notification_deliveries"
     __table_args__ = (
@@ -170,6 +171,7 @@ class NotificationDelivery(TableModel, table=True):
     channel_id: int = integer_field()
     user_id: int = integer_field()
     silent: bool = Field(sa_column=Column(Boolean, nullable=False))
+    may_wait: bool = Field(default=False, sa_column=Column(Boolean, nullable=False, server_default=sql("false")))
     due_at: datetime = instant_field()
     attempts: int = integer_field(default=0)
     leased_until: datetime | None = instant_field(nullable=True)

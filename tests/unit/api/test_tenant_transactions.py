@@ -33,6 +33,7 @@ FOR_NO_SINGLE_USER = {
     "notifications/telegram/poller.py _begin": "takes updates, which are nobody's",
     "notifications/telegram/poller.py _done": "as it took them",
     "notifications/telegram/poller.py _release": "lets go of the lease of the bot",
+    "notifications/day_summaries.py make": "looks at the day of all users",
     "notifications/sending/sender.py step": "sends the notices of all users",
     "readiness/rounds.py round": "asks which users' days are due",
     "readiness/operator.py _clock_is_right": "asks the database's clock",

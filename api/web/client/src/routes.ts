@@ -11,8 +11,8 @@ export interface Route {
 }
 
 export const ROUTES: Readonly<Record<string, Route>> = {
-  '': { load: () => import('./strategies/TodayPage.svelte'), place: 'today' },
-  today: { load: () => import('./strategies/TodayPage.svelte'), place: 'today' },
+  '': { load: () => import('./today/TodayPage.svelte'), place: 'today' },
+  today: { load: () => import('./today/TodayPage.svelte'), place: 'today' },
   strategy: { load: () => import('./strategies/DetailPage.svelte'), place: 'today', besideList: true },
   strategies: { load: () => import('./strategies/StrategiesPage.svelte'), place: 'strategies' },
   new: { load: () => import('./strategies/FormPage.svelte'), place: 'strategies' },
@@ -26,6 +26,9 @@ export const ROUTES: Readonly<Record<string, Route>> = {
   about: { load: () => import('./account/AboutPage.svelte'), place: 'account' },
   broker: { load: () => import('./broker/BrokerPage.svelte'), place: 'account' },
   panic: { load: () => import('./panic/PanicPage.svelte'), place: 'today' },
+  ready: { load: () => import('./plans/ReadinessPage.svelte'), place: 'today' },
+  schedule: { load: () => import('./plans/SchedulePage.svelte'), place: 'strategies' },
+  schedules: { load: () => import('./plans/SchedulesPage.svelte'), place: 'strategies' },
   calendar: { load: () => import('./plans/CalendarPage.svelte'), place: 'strategies' },
   help: { load: () => import('./shell/WaysOutPage.svelte'), place: 'account' },
 };

@@ -326,3 +326,52 @@ def test_secrets_of_mail_and_push_are_in_no_text_of_the_settings() -> None:
     shown = f"{kept!r} {kept.environment()}"
     assert "hidden-password" not in shown
     assert KEY not in shown
+
+
+async def test_notices_within_seconds_are_one_message(own: Sessions, mails: MailServer) -> None:
+    channel = await channel_of(own)
+    one = sender(own, email=mailer(mails))
+    for kind, words in ((NoticeKind.EXIT_TIME, "Sold 10 INFY."), (NoticeKind.NOT_BOUGHT, "NOT bought: TCS.")):
+        await say(own, channel.user_id, kind, text=words)
+        await one.step()
+    await say(own, channel.user_id, NoticeKind.EXIT_TROUBLE, text="OPEN and not sold: 5 SBIN.")
+    await one.step()
+    assert [mails.text()] == ["OPEN and not sold: 5 SBIN.\r\n"], "what money may depend on does not wait"
+    await end_quiet_hours(own)
+    async with transaction(own) as session:
+        first = select(col(NotificationDelivery.id)).order_by(col(NotificationDelivery.id)).limit(1).scalar_subquery()
+        await session.execute(
+            update(NotificationDelivery).where(col(NotificationDelivery.id) == first).values(due_at=text("now()"))
+        )
+    await one.step()
+    assert mails.text() == "Sold 10 INFY.\r\nNOT bought: TCS.\r\n", "the second goes with the first, which is due"
+    assert len(mails.mails) == 2
+    assert [outcome for outcome, _, _ in await states(own)] == ["sent"] * 3
+
+
+async def test_a_bundle_that_is_not_taken_is_tried_again_as_one_and_counts_once(
+    own: Sessions, mails: MailServer
+) -> None:
+    channel = await channel_of(own)
+    one = sender(own, email=mailer(mails))
+    for number in range(7):
+        await say(own, channel.user_id, NoticeKind.EXIT_TIME, text=f"Sold {number} INFY.")
+    await one.step()
+    mails.answers = ["451 try later"]
+    await make_due(own)
+    await one.step()
+    async with transaction(own) as session:
+        stored = await Channels(session).get(channel.user_id, channel.id)
+        assert stored is not None
+        assert stored.failures == 1
+    await make_due(own)
+    await one.step()
+    assert mails.text() == "7 sales at their time: the inbox has each.\r\n"
+    assert [outcome for outcome, _, _ in await states(own)] == ["sent"] * 7
+
+
+async def end_quiet_hours(sessions: Sessions) -> None:
+    """What waits for the end of quiet hours, if there are any just now, waits for two seconds."""
+    async with transaction(sessions) as session:
+        soon = text("least(due_at, now() + interval '2 seconds')")
+        await session.execute(update(NotificationDelivery).values(due_at=soon))

@@ -285,7 +285,13 @@ async def test_two_deployments_with_one_bot_are_told_so(telegram: TelegramServer
 async def test_what_is_no_update_stops_nobody(
     telegram: TelegramServer, process: Callable[[], TelegramPoller], user_id: int
 ) -> None:
-    for odd in (_message("/status", chat={}), _message(7), {"callback_query": []}, {"message": {"date": 10**20}}):
+    odds: list[dict[str, Any]] = [
+        _message("/status", chat={}),
+        _message(7),
+        {"callback_query": []},
+        {"message": {"date": 10**20}},
+    ]
+    for odd in odds:
         telegram.add(odd)
     telegram.write(CHAT, "\0 /status \ud800".encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
     telegram.write(CHAT, "/status")

@@ -25,18 +25,12 @@ from tests.integration.rows import new_run
 
 pytest_plugins = ["tests.integration.fixtures"]
 
-OF_NO_TENANT = {"alembic_version", "invitations", "operator_faults"}
+OF_NO_TENANT = {"alembic_version", "invitations", "operator_faults", "telegram_pollers", "telegram_updates"}
 TENANT_TABLES = (
     "users", "logins", "refresh_tokens", "broker_accounts", "strategies", "runs", "intents", "order_logs", "audit_log",
-    "kept_answers",
-    "broker_login_codes",
-    "panics",
-    "notifications",
-    "notification_preferences",
+    "kept_answers", "broker_login_codes", "panics", "notifications", "notification_preferences",
     "notification_channels",
-    "notification_deliveries",
-    "schedules", "schedule_days",
-    "readiness",
+    "notification_deliveries", "telegram_codes", "telegram_confirmations", "schedules", "schedule_days", "readiness",
 )  # fmt: skip
 OWN = {"users": "id = :me", "intents": "run_id IN (SELECT id FROM runs WHERE user_id = :me)"}
 """How the rows of a user are found, where it is not by `user_id`."""
@@ -55,6 +49,8 @@ WRITABLE = {
     "notifications": "read_at = now(), handed_over_at = now()",
     "notification_channels": "last_failure = ''",
     "notification_preferences": "amounts = true",
+    "telegram_codes": "expires_at = now()",
+    "telegram_confirmations": "used_by = 1",
     "schedules": "days = 1",
     "schedule_days": "code = 'test'",
     "readiness": "body = '{}', told = '{}'",
@@ -62,7 +58,7 @@ WRITABLE = {
 DELETABLE = (
     "refresh_tokens", "broker_accounts", "broker_login_codes", "strategies", "kept_answers", "notifications",
     "notification_preferences", "notification_channels", "notification_deliveries", "readiness",
-    "schedules",
+    "schedules", "telegram_codes", "telegram_confirmations",
 )  # fmt: skip
 NEW_ROWS = {
     "logins": "(id, user_id, started_at) VALUES (gen_random_uuid(), :user, now())",
@@ -88,6 +84,9 @@ NEW_ROWS = {
     "VALUES (:user, 'email', 'x', '', 'x', sha256(random()::text::bytea), 'unverified')",
     "notification_deliveries": "(user_id, notification_id, channel_id, silent, due_at) VALUES (:user, "
     "(SELECT max(id) FROM notifications), (SELECT max(id) FROM notification_channels), false, now())",
+    "telegram_codes": "(user_id, code_hash, expires_at) VALUES (:user, sha256(random()::text::bytea), now())",
+    "telegram_confirmations": "(user_id, channel_id, word_hash, expires_at) "
+    "VALUES (:user, (SELECT max(id) FROM notification_channels), sha256(''), now())",
     "schedules": "(strategy_id, user_id, days, special_sessions, from_date, active_since, looked_at, next_look_at) "
     "VALUES (:strategy, :user, 127, false, current_date, now(), now(), now())",
     "schedule_days": "(strategy_id, user_id, session_date) VALUES (:strategy, :user, current_date)",
@@ -132,6 +131,8 @@ async def tenant_with_everything(sessions: Sessions) -> Run:
             f"INSERT INTO notification_preferences {NEW_ROWS['notification_preferences']}",
             f"INSERT INTO notification_channels {NEW_ROWS['notification_channels']}",
             f"INSERT INTO notification_deliveries {NEW_ROWS['notification_deliveries']}",
+            f"INSERT INTO telegram_codes {NEW_ROWS['telegram_codes']}",
+            f"INSERT INTO telegram_confirmations {NEW_ROWS['telegram_confirmations']}",
             f"INSERT INTO schedules {NEW_ROWS['schedules']}",
             f"INSERT INTO schedule_days {NEW_ROWS['schedule_days']}",
             f"INSERT INTO readiness {NEW_ROWS['readiness']}",

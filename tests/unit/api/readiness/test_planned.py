@@ -10,8 +10,8 @@ from api.readiness.planned import PlannedTrade, all_waiting, day_around, to_be_s
 from broker.exchange_time import IST
 from broker.market.trading_calendar import AlwaysOpen
 from config.settings import load_settings
-from persistence.database.models.schedules import Schedule
 from persistence.database.models.strategies import Strategy
+from persistence.database.models.trading_day.schedules import Schedule
 from persistence.database.readiness import Scheduled, Waiting
 
 NOW = datetime(2026, 11, 30, 8, 45, tzinfo=IST)

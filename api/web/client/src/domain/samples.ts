@@ -1,4 +1,4 @@
-/** Statuses to look at and to test with: one for each state of app.md §6, as the API sends them. */
+/** Statuses to look at and to test with: one for each state, as the API sends them. */
 
 import type { Received } from './freshness';
 import type { StateKey } from './states';
@@ -22,6 +22,7 @@ const base: Status = {
   feed_lag_ms: 60,
   feed_since: null,
   stop_loss: 1500,
+  stop_loss_percent: null,
   quantity: 10,
   filled_quantity: 0,
   buy_price: null,

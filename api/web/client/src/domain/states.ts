@@ -1,6 +1,6 @@
 /**
  * How a strategy's state looks: a word, a sign, a pattern, a tone and a sentence, so that no two states differ by
- * colour alone (app.md §6). The worst state that holds is the one that is shown.
+ * colour alone. The worst state that holds is the one that is shown.
  */
 
 import { freshness, priceAge, type Received } from './freshness';

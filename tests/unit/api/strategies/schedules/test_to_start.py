@@ -10,8 +10,8 @@ from broker.exchange_time import IST
 from broker.market.overrides import Sessions
 from broker.market.trading_calendar import REGULAR_HOURS, TradingCalendar
 from config.settings import Settings, load_settings
-from persistence.database.models.schedules import Schedule
 from persistence.database.models.strategies import Strategy
+from persistence.database.models.trading_day.schedules import Schedule
 
 MON, TUE, WED = (date(2026, 11, 23) + timedelta(days=n) for n in range(3))
 EIGHT = datetime.combine(MON, time(8), IST)

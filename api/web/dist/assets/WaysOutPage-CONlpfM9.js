@@ -1,1 +1,0 @@
-import{f as e,u as t}from"./app-B_XF6kqp.js";function n(n,r){t(n,{title:`If the app fails you`,back:`account`,children:(t,n)=>{e(t,{})},$$slots:{default:!0}})}export{n as default};

@@ -1,1 +1,0 @@
-import{bt as e,vt as t}from"./app-B_XF6kqp.js";var n=e(`<div class="row svelte-u0083n"><img src="icon.svg" alt="" width="48" height="48"/> <div><p class="name svelte-u0083n">TradeActors</p> <p class="small soft">Timed trades with a stop-loss that is watched for you.</p></div></div>`);function r(e){var r=n();t(e,r)}export{r as t};
