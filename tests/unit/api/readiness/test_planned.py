@@ -9,14 +9,14 @@ from api.readiness.findings import Said
 from api.readiness.planned import PlannedTrade, all_waiting, day_around, to_be_started
 from broker.exchange_time import IST
 from broker.market.trading_calendar import AlwaysOpen
-from config.settings import load_settings
+from config.settings import Settings
 from persistence.database.models.strategies import Strategy
 from persistence.database.models.trading_day.schedules import Schedule
 from persistence.database.readiness import Scheduled, Waiting
 
 NOW = datetime(2026, 11, 30, 8, 45, tzinfo=IST)
 BUY = NOW.replace(hour=9, minute=20)
-SETTINGS = load_settings(env_file=None)
+SETTINGS = Settings(_env_file=None)
 STRATEGY = Strategy(
     id=1, user_id=1, exchange="NSE", tradingsymbol="INFY", product="MIS", buy_time=time(9, 20), sell_time=time(15),
     stop_loss_paise=0, stop_share=200, quantity=1,

@@ -9,7 +9,7 @@ from api.strategies.schedules.to_start import is_paused, to_start_today
 from broker.exchange_time import IST
 from broker.market.overrides import Sessions
 from broker.market.trading_calendar import REGULAR_HOURS, TradingCalendar
-from config.settings import Settings, load_settings
+from config.settings import Settings
 from persistence.database.models.strategies import Strategy
 from persistence.database.models.trading_day.schedules import Schedule
 
@@ -28,7 +28,7 @@ class Exchange(TradingCalendar):
 
 @pytest.fixture(scope="module")
 def settings() -> Settings:
-    return load_settings(env_file=None)
+    return Settings(_env_file=None)
 
 
 def schedule(**changes: Any) -> Schedule:
