@@ -139,18 +139,19 @@ class ReadinessRows(Repository):
         of_day = and_(col(ScheduleDay.strategy_id) == col(Schedule.strategy_id), col(ScheduleDay.session_date) == day)
         of_strategy = col(Run.strategy_id) == col(Schedule.strategy_id)
         has_run = exists().where(of_strategy, col(Run.buy_at) >= begins, col(Run.buy_at) < ends)
+        columns: tuple[Any, ...] = (
+            Schedule,
+            Strategy,
+            col(other.buy_at),
+            func.coalesce(col(ScheduleDay.code), ""),
+            func.coalesce(col(ScheduleDay.reason), ""),
+            col(BrokerAccount.broker),
+            col(BrokerAccount.connected_at),
+            col(found.found_at),
+            col(found.verdict),
+        )
         statement = (
-            select(
-                Schedule,
-                Strategy,
-                other.buy_at,
-                func.coalesce(col(ScheduleDay.code), ""),
-                func.coalesce(col(ScheduleDay.reason), ""),
-                col(BrokerAccount.broker),
-                col(BrokerAccount.connected_at),
-                col(found.found_at),
-                col(found.verdict),
-            )
+            select(*columns)
             .join(Strategy, col(Strategy.id) == col(Schedule.strategy_id))
             .outerjoin(ScheduleDay, of_day)
             .outerjoin(other, and_(col(other.strategy_id) == col(Schedule.strategy_id), col(other.ended_at).is_(None)))

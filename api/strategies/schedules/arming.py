@@ -342,8 +342,8 @@ async def plan_of(
     calendars: TradingCalendars, settings: Settings, schedule: Schedule, strategy: Strategy, broker: str | None
 ) -> Plan:
     """What the rules look at. `broker`: of the user's account; without one, the deployment's first."""
-    name = "kite" if (broker or settings.brokers[0]) == "kite" else "paper"
-    calendar = await calendars.get(settings.calendar_for(name))
+    is_kite = (broker or settings.brokers[0]) == "kite"
+    calendar = await calendars.get(settings.calendar_for("kite" if is_kite else "paper"))
     return plan_with(calendar, settings, schedule, strategy)
 
 

@@ -79,7 +79,7 @@ async def test_threads_are_free_when_the_deadline_has_passed(
     began = time.monotonic()
     (answer,) = await slow_connects(user, dripping, 1, "kite")
     assert (answer.status_code, answer.json()["code"]) == (503, "proxy_unreachable")
-    assert time.monotonic() - began < DEADLINE_S + 1.0
+    assert time.monotonic() - began < 3 * DEADLINE_S  # without a deadline it would never end
     assert await asyncio.to_thread(dripping.free_within, 1.0)
     user.paper = paper.control.new_account()
     with forward_proxy() as good:

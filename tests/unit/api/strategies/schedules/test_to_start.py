@@ -32,7 +32,7 @@ def settings() -> Settings:
 
 
 def schedule(**changes: Any) -> Schedule:
-    facts = {
+    facts: dict[str, Any] = {
         "strategy_id": 1,
         "user_id": 1,
         "days": 127,
@@ -46,7 +46,7 @@ def schedule(**changes: Any) -> Schedule:
 
 
 def strategy(**changes: Any) -> Strategy:
-    facts = {
+    facts: dict[str, Any] = {
         "id": 1,
         "user_id": 1,
         "exchange": "NSE",
