@@ -122,7 +122,7 @@ class OperatorFaults(Repository):
         return False
 
     async def end(self, code: str, unseen_for: timedelta) -> bool:
-        """The caller does not see the fault; whether it was there, and no process has seen it for so long.
+        """The caller does not see the fault; whether it was there, and no process has seen it for that time.
 
         One process may reach a part that another does not: the fault lasts as long as any of them sees it.
         """
