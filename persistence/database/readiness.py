@@ -143,7 +143,7 @@ class ReadinessRows(Repository):
             select(
                 Schedule,
                 Strategy,
-                other.buy_at,
+                col(other.buy_at),
                 func.coalesce(col(ScheduleDay.code), ""),
                 func.coalesce(col(ScheduleDay.reason), ""),
                 col(BrokerAccount.broker),
@@ -166,8 +166,15 @@ class ReadinessRows(Repository):
             statement = statement.where(col(Schedule.user_id) == user_id)
         rows = await self._session.execute(statement)
         return [
-            Scheduled(schedule, strategy, open_buy_at, code, reason, Waiting(schedule.user_id, (), *facts))
-            for schedule, strategy, open_buy_at, code, reason, *facts in rows
+            Scheduled(
+                schedule,
+                strategy,
+                open_buy_at,
+                code,
+                reason,
+                Waiting(schedule.user_id, (), broker, connected_at, found_at, verdict),
+            )
+            for schedule, strategy, open_buy_at, code, reason, broker, connected_at, found_at, verdict in rows
         ]
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -91,7 +92,7 @@ async def test_the_operator_hears_once_that_a_part_is_down_and_once_that_it_is_b
             await OperatorFaults(session).end(code, timedelta(0))
     engine = FakeEngine(up=False)
     with AlertInbox() as inbox:
-        alerts = {"alert_urls": (SecretStr(inbox.url),)}
+        alerts: dict[str, Any] = {"alert_urls": (SecretStr(inbox.url),)}
         one, two = [await TradingDay.of(app, trader, day_of_its_own(), engine, **alerts) for _ in range(2)]
         for day in (one, two, one):
             await day.operator.tell_changes()
