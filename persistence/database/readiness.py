@@ -167,8 +167,15 @@ class ReadinessRows(Repository):
             statement = statement.where(col(Schedule.user_id) == user_id)
         rows = await self._session.execute(statement)
         return [
-            Scheduled(schedule, strategy, open_buy_at, code, reason, Waiting(schedule.user_id, (), *facts))
-            for schedule, strategy, open_buy_at, code, reason, *facts in rows
+            Scheduled(
+                schedule,
+                strategy,
+                open_buy_at,
+                code,
+                reason,
+                Waiting(schedule.user_id, (), broker, connected_at, found_at, verdict),
+            )
+            for schedule, strategy, open_buy_at, code, reason, broker, connected_at, found_at, verdict in rows
         ]
 
 
@@ -178,11 +185,20 @@ class OperatorFaults(Repository):
     async def begin(self, code: str) -> bool:
         """The fault is there; whether this call is the first to say so."""
         written = upsert(OperatorFault).values(code=code).on_conflict_do_nothing()
-        return await self._session.scalar(written.returning(col(OperatorFault.code))) is not None
+        if await self._session.scalar(written.returning(col(OperatorFault.code))) is not None:
+            return True
+        seen = update(OperatorFault).where(col(OperatorFault.code) == code).values(seen_at=func.clock_timestamp())
+        await self._session.execute(seen, execution_options=_UNSYNCHRONIZED)
+        return False
 
-    async def end(self, code: str) -> bool:
-        """The fault is over; whether it was there, and no other call has said so."""
-        gone = delete(OperatorFault).where(col(OperatorFault.code) == code).returning(col(OperatorFault.code))
+    async def end(self, code: str, unseen_for: timedelta) -> bool:
+        """The caller does not see the fault; whether it was there, and no process has seen it for that time.
+
+        One process may reach a part that another does not: the fault lasts as long as any of them sees it.
+        """
+        before = func.clock_timestamp() - literal(unseen_for)
+        mine = (col(OperatorFault.code) == code, col(OperatorFault.seen_at) <= before)
+        gone = delete(OperatorFault).where(*mine).returning(col(OperatorFault.code))
         return await self._session.scalar(gone, execution_options=_UNSYNCHRONIZED) is not None
 
 
