@@ -136,11 +136,9 @@ def _of_prices(trade: Trade) -> Iterator[Check]:
             "stop-loss and quantity are stale"
         )
         yield _about(trade, "price_jump", Level.WARN, detail, fix)
-    if quote.lower_circuit is not None and trade.stop_loss < quote.lower_circuit:
-        detail = (
-            f"The stop-loss {rupees(trade.stop_loss)} is below today's lower circuit {rupees(quote.lower_circuit)}, "
-            "where no trade can be"
-        )
+    stop, lower = trade.stop_loss, quote.lower_circuit
+    if stop is not None and lower is not None and stop < lower:
+        detail = f"The stop-loss {rupees(stop)} is below today's lower circuit {rupees(lower)}, where no trade can be"
         yield _about(trade, "band", Level.WARN, detail, fix)
     if quote.upper_circuit is not None and quote.last >= quote.upper_circuit:
         detail = f"The price is at today's upper circuit {rupees(quote.upper_circuit)}: there may be no seller"

@@ -87,15 +87,15 @@ class SessionDay:
 class Trade:
     """A strategy that waits to buy today, and what is known of it; amounts in rupees.
 
-    `judged`: its rules were asked, with the answers of the broker. `needed`: margin of its BUY alone; None if it is
-    not known.
+    `stop_loss`: None if it depends on a price that is not known. `judged`: its rules were asked, with the answers of
+    the broker. `needed`: margin of its BUY alone; None if it is not known.
     """
 
     strategy_id: int
     symbol: str
     buy_at: datetime
     sell_at: datetime
-    stop_loss: Decimal
+    stop_loss: Decimal | None
     judged: bool = False
     refusals: tuple[Said, ...] = ()
     unanswered: tuple[Said, ...] = ()

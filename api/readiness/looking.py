@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from functools import partial
 from typing import TypeVar
 
@@ -16,6 +17,7 @@ import structlog
 
 from actors.domain.identifiers import Product
 from actors.domain.money import to_rupees
+from actors.domain.prices.stop_share import stop_below
 from api.base.errors import ApiError, InvalidField
 from api.brokers.lookups import BrokerLookups, is_past_its_morning
 from api.brokers.service import BrokerService
@@ -205,7 +207,7 @@ class Looking:
                     symbol=instrument_of(strategy).symbol,
                     buy_at=plan.buy_at,
                     sell_at=plan.sell_at,
-                    stop_loss=to_rupees(strategy.stop_loss_paise),
+                    stop_loss=_stop_at(strategy, price),
                     judged=True,
                     refusals=refusals,
                     unanswered=unanswered,
@@ -259,8 +261,15 @@ def _unjudged(plan: PlannedTrade) -> Trade:
         symbol=instrument_of(plan.strategy).symbol,
         buy_at=plan.buy_at,
         sell_at=plan.sell_at,
-        stop_loss=to_rupees(plan.strategy.stop_loss_paise),
+        stop_loss=_stop_at(plan.strategy, None),
     )
+
+
+def _stop_at(strategy: Strategy, price: Decimal | None) -> Decimal | None:
+    """Where the stop-loss would stand if it was bought at that price, as near as a paisa."""
+    if strategy.stop_share is None:
+        return to_rupees(strategy.stop_loss_paise)
+    return None if price is None else to_rupees(stop_below(price, strategy.stop_share, 0))
 
 
 def _purchase(strategy: Strategy) -> Purchase:

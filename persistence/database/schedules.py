@@ -10,8 +10,8 @@ from sqlmodel import col
 
 from persistence.database.models.brokers import BrokerAccount
 from persistence.database.models.runs import Run
-from persistence.database.models.schedules import Schedule, ScheduleDay
 from persistence.database.models.strategies import Strategy
+from persistence.database.models.trading_day.schedules import Schedule, ScheduleDay
 from persistence.database.repositories.base import Repository
 
 _UNSYNCHRONIZED = {"synchronize_session": False}

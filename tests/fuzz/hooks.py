@@ -54,6 +54,11 @@ FEWEST_PERCENT = 1.0
 LAST_DAY = "2099-12-31"
 KEY = "Idempotency-Key"
 
+OF_A_SCHEDULE = {
+    "put_schedule", "get_schedule", "delete_schedule", "pause_schedule", "resume_schedule", "skip_schedule_day",
+}  # fmt: skip
+"""Operations that want a schedule, or a strategy that can have one."""
+
 ENDING = {"change_password", "delete_account", "disconnect_broker", "end_login", "end_other_logins"}
 """Operations that would leave a tenant without a login or a broker: a spare tenant tries them."""
 
@@ -143,6 +148,8 @@ def before_call(_context: object, case: Case, kwargs: Json) -> None:
     repair = _REPAIRS.get(operation)
     if repair is not None and isinstance(case.body, dict):
         repair(case.body)
+    if operation in OF_A_SCHEDULE and _strategy_id(case) in _owners and next(_turn) % 2:
+        _schedule(case, put=operation != "put_schedule")
     if operation == "skip_schedule_day" and isinstance(case.body, dict) and "Authorization" in case.headers:
         case.body["date"] = _coming_day(case)
     if operation == "end_login" and next(_turn) % 3 == 0:
@@ -259,6 +266,16 @@ def _repair_pause(body: Json) -> None:
     """Until a day to come, if until any."""
     if body.get("until") is not None:
         body["until"] = LAST_DAY
+
+
+def _schedule(case: Case, *, put: bool) -> None:
+    """Give the strategy that a case is about a stop-loss in percent, and a schedule if `put`, as its owner."""
+    strategy_id = _strategy_id(case) or ""
+    headers = _forwarded() | {"Authorization": _owners[strategy_id].authorization}
+    path = f"{URL}/strategy/{strategy_id}"
+    requests.patch(path, json={"stop_loss_percent": 2.5}, headers=headers, timeout=TIMEOUT_S)
+    if put:
+        requests.put(f"{path}/schedule", json={"days": "every_session"}, headers=headers, timeout=TIMEOUT_S)
 
 
 def _coming_day(case: Case) -> str:

@@ -25,7 +25,7 @@ from config.settings import Settings
 from persistence.database.engine import Sessions, transaction
 from persistence.database.models.notifications import Notification
 from persistence.database.models.runs import Run
-from persistence.database.models.schedules import Schedule, ScheduleDay
+from persistence.database.models.trading_day.schedules import Schedule, ScheduleDay
 from persistence.mirror.mirror import RuntimeMirror
 from tests.integration.api_user import ApiUser
 

@@ -36,8 +36,8 @@ from broker.market.trading_calendar import TradingCalendars
 from config.settings import Settings
 from persistence.database.engine import Sessions, tenant_transaction, transaction
 from persistence.database.models.runs import Run
-from persistence.database.models.schedules import Schedule, ScheduleDay
 from persistence.database.models.strategies import Strategy
+from persistence.database.models.trading_day.schedules import Schedule, ScheduleDay
 from persistence.database.repositories.audit import AuditLog
 from persistence.database.schedules import ScheduleDays, Schedules
 from persistence.errors import PersistenceError

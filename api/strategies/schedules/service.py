@@ -29,8 +29,8 @@ from broker.market.trading_calendar import TradingCalendar, TradingCalendars
 from config.settings import Settings
 from persistence.database.engine import Sessions, tenant_transaction
 from persistence.database.models.runs import Run
-from persistence.database.models.schedules import Schedule, ScheduleDay
 from persistence.database.models.strategies import Strategy
+from persistence.database.models.trading_day.schedules import Schedule, ScheduleDay
 from persistence.database.repositories.audit import AuditLog
 from persistence.database.repositories.brokers import BrokerAccounts
 from persistence.database.repositories.strategies import Strategies

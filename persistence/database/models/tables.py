@@ -13,7 +13,6 @@ from persistence.database.models.notifications import (
 from persistence.database.models.order_logs import OrderLog
 from persistence.database.models.panics import Panic
 from persistence.database.models.runs import Intent, Run
-from persistence.database.models.schedules import Schedule, ScheduleDay
 from persistence.database.models.strategies import Strategy
 from persistence.database.models.telegram import (
     TelegramCode,
@@ -22,6 +21,7 @@ from persistence.database.models.telegram import (
     TelegramUpdate,
 )
 from persistence.database.models.trading_day.readiness import FoundReadiness, OperatorFault
+from persistence.database.models.trading_day.schedules import Schedule, ScheduleDay
 from persistence.database.models.users import Invitation, Login, RefreshToken, User
 
 TABLES: tuple[type[TableModel], ...] = (

@@ -57,6 +57,9 @@ HARMLESS = {"last_event_id": "0-0", "last-event-id": "0-0"}
 LISTS_OF_NO_IDS = {"days", "skip"}
 """Lists of days."""
 
+OF_EACH_LOOK = {"looked_at", "next_look_at"}
+"""What the API's own looks at schedules move."""
+
 SETTLED = {"follow": "false", "q": "INFY"}
 """Parameters without which an answer would not end, or would be a refusal."""
 
@@ -84,8 +87,13 @@ class Tenant:
             "api_secret": self.user.paper.api_secret,
             "access_token": self.user.paper.access_token,
             "code": self.reset_code,
-            "date": (datetime.now(IST) + timedelta(days=1)).date().isoformat(),
+            "date": coming_day(),
         }.get(field)
+
+
+def coming_day() -> str:
+    """A day that no schedule starts anything for during the walk."""
+    return (datetime.now(IST) + timedelta(days=2)).date().isoformat()
 
 
 async def make_tenant(
@@ -97,7 +105,8 @@ async def make_tenant(
     assert (await user.connect()).status_code == 200
     await user.strategy(symbol=symbol)
     strategy_id = await user.started(symbol=symbol, stop_loss=None, stop_loss_percent=2)
-    assert (await user.call("PUT", f"/strategy/{strategy_id}/schedule", days="every_session")).status_code == 200
+    schedule = {"days": "every_session", "from": coming_day()}
+    assert (await user.call("PUT", f"/strategy/{strategy_id}/schedule", **schedule)).status_code == 200
     user_id = (await user.call("GET", "/auth/validate")).json()["user_id"]
     async with transaction(sessions) as session:
         run = await Runs(session).open_of(user_id, strategy_id)
@@ -184,7 +193,9 @@ async def all_of(tenant: Tenant, sessions: Sessions, redis: Redis) -> dict[str, 
             else:
                 continue
             found = await session.execute(select(table).where(mine).order_by(*table.primary_key))
-            rows[table.name] = [tuple(row) for row in found]
+            rows[table.name] = [
+                {name: value for name, value in row._mapping.items() if name not in OF_EACH_LOOK} for row in found
+            ]
     strategy_id = int(tenant.ids["strategy_id"])
     for key in (strategy_key(strategy_id), runtime_key(strategy_id), user_key(tenant.user_id)):
         rows[key] = await redis.hgetall(key)

@@ -1,1 +1,1 @@
-"""The tables of a trader's day: what was found of it beforehand."""
+"""The tables of a trader's day: what starts by itself, and what was found of the day beforehand."""

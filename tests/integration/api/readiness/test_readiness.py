@@ -58,6 +58,17 @@ async def test_a_login_and_a_start_are_seen_without_a_refresh(
     assert (await day.service.last_found(day.user_id)) == started
 
 
+async def test_a_stop_loss_in_percent_is_looked_at_where_it_would_stand(app: FastAPI, trader: ApiUser) -> None:
+    day = await TradingDay.of(app, trader, day_of_its_own())
+    body = {"symbol": "INFY", "buy_time": "09:30", "sell_time": "15:10", "stop_loss_percent": 2, "quantity": 10}
+    strategy_id = (await trader.call("POST", "/strategy/create", **body)).json()["strategy_id"]
+    assert (await trader.call("POST", "/strategy/start", strategy_id=strategy_id)).status_code == 200
+    await day.set_runs([strategy_id])
+    await day.log_in()
+    found = await day.answer(minutes=20)
+    assert (found["verdict"], problems(found)) == ("ready", {}), found
+
+
 async def test_funds_are_counted_in_the_order_of_time(app: FastAPI, user: ApiUser, paper: PaperExchange) -> None:
     user.paper = paper.control.new_account(cash=4000)
     await user.connect()

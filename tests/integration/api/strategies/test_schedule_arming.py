@@ -10,8 +10,8 @@ from api.strategies.schedules import arming
 from api.strategies.schedules.arming import ScheduleArming
 from api.strategies.schedules.schemas import ScheduleRequest
 from persistence.database.engine import transaction
-from persistence.database.models.schedules import Schedule
 from persistence.database.models.strategies import Strategy
+from persistence.database.models.trading_day.schedules import Schedule
 from tests.integration.schedule_bench import (
     ALL,
     MON,

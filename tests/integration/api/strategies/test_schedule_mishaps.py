@@ -7,7 +7,7 @@ from sqlalchemy import update
 
 from api.strategies.schedules.schemas import ScheduleRequest
 from persistence.database.engine import transaction
-from persistence.database.models.schedules import Schedule
+from persistence.database.models.trading_day.schedules import Schedule
 from persistence.database.schedules import Schedules
 from persistence.mirror.mirror import RuntimeMirror, open_redis
 from tests.integration.schedule_bench import (

@@ -28,17 +28,8 @@ pytest_plugins = ["tests.integration.fixtures"]
 OF_NO_TENANT = {"alembic_version", "invitations", "operator_faults", "telegram_pollers", "telegram_updates"}
 TENANT_TABLES = (
     "users", "logins", "refresh_tokens", "broker_accounts", "strategies", "runs", "intents", "order_logs", "audit_log",
-    "kept_answers",
-    "broker_login_codes",
-    "panics",
-    "notifications",
-    "notification_preferences",
-    "notification_channels",
-    "notification_deliveries",
-    "telegram_codes",
-    "telegram_confirmations",
-    "schedules", "schedule_days",
-    "readiness",
+    "kept_answers", "broker_login_codes", "panics", "notifications", "notification_preferences", "notification_channels",
+    "notification_deliveries", "telegram_codes", "telegram_confirmations", "schedules", "schedule_days", "readiness",
 )  # fmt: skip
 OWN = {"users": "id = :me", "intents": "run_id IN (SELECT id FROM runs WHERE user_id = :me)"}
 """How the rows of a user are found, where it is not by `user_id`."""
@@ -66,8 +57,7 @@ WRITABLE = {
 DELETABLE = (
     "refresh_tokens", "broker_accounts", "broker_login_codes", "strategies", "kept_answers", "notifications",
     "notification_preferences", "notification_channels", "notification_deliveries", "readiness",
-    "schedules",
-    "telegram_codes", "telegram_confirmations",
+    "schedules", "telegram_codes", "telegram_confirmations",
 )  # fmt: skip
 NEW_ROWS = {
     "logins": "(id, user_id, started_at) VALUES (gen_random_uuid(), :user, now())",

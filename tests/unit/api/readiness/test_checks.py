@@ -126,6 +126,10 @@ def test_prices_that_should_be_looked_at(quote: DayQuote, stop: int, code: str) 
     assert (trading(findings), findings.trades[0].because) == ([True], (code,))
 
 
+def test_a_stop_loss_in_percent_whose_price_is_not_known_is_in_no_band() -> None:
+    assert find(replace(FACTS, trades=(replace(INFY, stop_loss=None),))).verdict is Verdict.READY
+
+
 def test_a_price_that_has_moved_by_fifteen_per_cent_is_no_split() -> None:
     quote = replace(QUOTE, last=Decimal(1150), previous_close=Decimal(1000))
     assert find(replace(FACTS, trades=(replace(INFY, quote=quote),))).verdict is Verdict.READY
