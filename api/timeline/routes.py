@@ -56,7 +56,8 @@ async def runs(strategy_id: PathId, user_id: UserId, opened: Opened, paging: Pag
 async def bars(
     strategy_id: PathId, user_id: UserId, opened: Opened, asked: Annotated[BarsQuery, Query()]
 ) -> StrategyBars:
-    """Minute bars of the day of a run, for a chart: of the prices that the engine heard while something ran on the
-    symbol, for two days."""
+    """Minute bars of the day of a run, for a chart.
+
+    They are of the prices that the engine heard while something ran on the symbol, and are kept for two days."""
     zone = opened.settings.zone
     return await read_bars(opened.sessions, opened.mirror, zone, user_id, strategy_id, asked, utc_now())
