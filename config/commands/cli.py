@@ -196,6 +196,7 @@ def _print_places(console: "Console", stack: "Stack") -> None:
 
     table = Table.grid(padding=(0, 2))
     urls = stack.urls
+    table.add_row("App", f"{urls['API']}/app/")
     table.add_row("API", f"{urls['API']}/docs" if stack.settings.docs_served else urls["API"])
     if "dashboard" in urls:
         table.add_row("Ray dashboard", f"{urls['dashboard']}  (token: {stack.settings.data_dir / TOKEN_FILE})")

@@ -54,7 +54,6 @@ class Eyes:
             color_scheme="dark" if theme == "dark" else "light",
             timezone_id="Asia/Kolkata",
             device_scale_factor=1,
-            service_workers="block",
         )
         page = context.new_page()
         page.on("console", lambda message: self.hear(page, message.type, message.text))
@@ -113,13 +112,13 @@ def walk(page: Page, eyes: Eyes, base: str, paper: str, email: str) -> str:
     eyes.look(page, "walk-5-waiting")
     tried = page.url.split("#/")[1]
     expect(page.locator(".content").get_by_text("Guarded", exact=True)).to_be_visible(timeout=HELD_WITHIN_MS)
-    page.wait_for_function("document.body.innerText.includes('filled 10')", timeout=20_000)
+    expect(page.get_by_text("filled 10 at")).to_be_visible(timeout=20_000)
     eyes.look(page, "walk-6-guarded")
     page.get_by_role("button", name="Move the stop-loss").click()
     page.get_by_role("button", name="One step higher").click()
     eyes.look(page, "walk-7-move-the-stop")
     page.get_by_role("button", name="Move it to").click()
-    expect(page.get_by_text("both guards have it")).to_be_visible(timeout=20_000)
+    expect(page.get_by_text("INFY: stop-loss")).to_be_visible(timeout=20_000)
     eyes.look(page, "walk-8-moved", whole=False)
     page.get_by_role("button", name="Stop: sell 10 INFY").click()
     expect(page.get_by_role("dialog")).to_be_visible()

@@ -31,6 +31,10 @@ TOO_SMALL = """[...document
   return box.width && (box.height < 43.5 || box.width < 43.5) }).map(one => one.outerHTML)"""
 
 
+CONTROLLED = """navigator.serviceWorker.controller ? true : new Promise(done =>
+  navigator.serviceWorker.addEventListener('controllerchange', () => done(true)))"""
+
+
 @contextmanager
 def opened(
     browser: Browser,
@@ -119,9 +123,9 @@ def test_the_keyboard_reaches_the_form_and_the_content(browser: Browser, app_add
 
 
 def test_without_a_network_the_shell_is_shown_out_of_one_version(browser: Browser, app_address: str) -> None:
-    with opened(browser, app_address, "login", allowed="ERR_INTERNET_DISCONNECTED") as page:
+    with opened(browser, app_address, "login", allowed="ERR_INTERNET_DISCONNECTED|cross-world") as page:
         page.evaluate("navigator.serviceWorker.ready.then(() => true)")
-        page.wait_for_function("navigator.serviceWorker.controller !== null")
+        page.evaluate(CONTROLLED)
         names = page.evaluate("caches.keys()")
         assert len(names) == 1
         kept = page.evaluate(

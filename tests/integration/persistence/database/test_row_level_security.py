@@ -28,7 +28,8 @@ pytest_plugins = ["tests.integration.fixtures"]
 OF_NO_TENANT = {"alembic_version", "invitations", "operator_faults", "telegram_pollers", "telegram_updates"}
 TENANT_TABLES = (
     "users", "logins", "refresh_tokens", "broker_accounts", "strategies", "runs", "intents", "order_logs", "audit_log",
-    "kept_answers", "broker_login_codes", "panics", "notifications", "notification_preferences", "notification_channels",
+    "kept_answers", "broker_login_codes", "panics", "notifications", "notification_preferences",
+    "notification_channels",
     "notification_deliveries", "telegram_codes", "telegram_confirmations", "schedules", "schedule_days", "readiness",
 )  # fmt: skip
 OWN = {"users": "id = :me", "intents": "run_id IN (SELECT id FROM runs WHERE user_id = :me)"}
