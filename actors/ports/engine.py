@@ -14,7 +14,8 @@ class StopResult:
     """What a STOP came to.
 
     `flat`: nothing is open any more and the run is recorded as ended; otherwise the exit is still working. `status`:
-    fields of `runtime:{id}` in their text forms (`persistence.mirror.mirror`) that are newer than the database.
+    fields of `runtime:{id}` in their text forms (`persistence.mirror.mirror`) that are newer than the database. Of a
+    run that has ended they are all that its end has changed, or there are none.
     """
 
     flat: bool

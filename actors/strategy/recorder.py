@@ -3,14 +3,19 @@
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from actors.domain.strategy.decisions import EndRun, LogEvent
+from actors.domain.strategy.snapshot import RuntimeView, runtime_view
 from actors.domain.strategy.state import StrategyState
 from actors.ports.common import Clock, EntryRefused, PeerUnavailable
 from actors.ports.strategy import Journal, JournalEntry, LoggedEvent
 from actors.strategy.execution_calls import PEER_RETRY_S
 from actors.strategy.order_first import OrderFirst
 from actors.waiting import until_answered
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +48,8 @@ class RunRecorder:
         self._ended: EndRun | None = None
         self._dirty = asyncio.Event()
         self._refusals = 0
+        self.recorded_end: tuple[RuntimeView, datetime] | None = None
+        """What the record of the end says, and its instant, once it is made."""
 
     def log(self, line: LogEvent) -> None:
         """One line of the order log, of this instant."""
@@ -91,6 +98,7 @@ class RunRecorder:
                 if not recorded.done():
                     recorded.set_result(None)
             if end is not None:
+                self.recorded_end = (runtime_view(entry.state), entry.at)
                 return
 
     async def _await_next_try(self, error: EntryRefused) -> None:

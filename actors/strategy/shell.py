@@ -51,7 +51,7 @@ from actors.domain.strategy.events import (
 from actors.domain.strategy.exits import waits_for_broker
 from actors.domain.strategy.machine import step
 from actors.domain.strategy.reconciliation import expected_tags
-from actors.domain.strategy.snapshot import load_state
+from actors.domain.strategy.snapshot import RuntimeView, load_state
 from actors.domain.strategy.state import Phase, StrategyState
 from actors.ports.common import Clock, PeerUnavailable, StaleEpoch
 from actors.ports.engine import WordTaken
@@ -119,6 +119,11 @@ class StrategyShell:
     def state(self) -> StrategyState:
         """The state after the last event."""
         return self._state
+
+    @property
+    def recorded_end(self) -> "tuple[RuntimeView, datetime] | None":
+        """What is recorded of the run that is over, and the instant of its end."""
+        return self._recorder.recorded_end
 
     def post(self, event: Event, taken: "asyncio.Future[None] | None" = None) -> None:
         """Put an event into the inbox, behind those of its rank; `taken` is done once it was taken in, or refused."""

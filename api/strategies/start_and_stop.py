@@ -34,6 +34,7 @@ from persistence.database.repositories.runs import Runs
 from persistence.database.repositories.strategies import Strategies
 from persistence.database.repositories.users import Users
 from persistence.errors import MirrorUnavailable
+from persistence.journal.storable import is_storable
 from persistence.mirror.fields import instrument_of, runtime_fields, strategy_fields
 from persistence.mirror.mirror import RuntimeMirror
 
@@ -128,6 +129,10 @@ class LifecycleService:
         if run is None:
             return await self._stored_status(self._reserved, user_id, strategy_id, {}), True
         result = await self._stopping.run(run.id, lambda: self._engine.stop(run.id, strategy_id, STOP_TIMEOUT_S))
+        if result.flat and result.status and all(map(is_storable, result.status.values())):
+            # No other step can follow, so it need not be read again.
+            runtime = runtime_fields(run, instrument_of(strategy).symbol) | dict(result.status)
+            return status_of_run(strategy_id, runtime, {}, self._now(), self._settings.zone), True
         return await self._stored_status(self._reserved, user_id, strategy_id, dict(result.status)), result.flat
 
     async def status(self, user_id: int, strategy_id: int) -> StrategyStatus:

@@ -41,7 +41,7 @@ def _without(record: R, *, everything: bool) -> R:
 def _mended(name: str, value: Any, everything: bool) -> Any:
     match value:
         case str():
-            offends = not _is_storable(value) or (everything and name in _FREE_TEXTS and value)
+            offends = not is_storable(value) or (everything and name in _FREE_TEXTS and value)
             return STAND_IN if offends else value
         case Decimal():
             return value if value.is_finite() and abs(value) < _MOST else None
@@ -58,7 +58,8 @@ def _mended(name: str, value: Any, everything: bool) -> Any:
     return value
 
 
-def _is_storable(text: str) -> bool:
+def is_storable(text: str) -> bool:
+    """Whether PostgreSQL stores the text as it is."""
     if "\0" in text or len(text) > _LONGEST:
         return False
     try:

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 from actors.domain.identifiers import Instrument
 from actors.domain.money import round_rupees, to_rupees
+from actors.domain.strategy.snapshot import RuntimeView
 from persistence.database.models.runs import Run
 from persistence.database.models.strategies import Strategy
 
@@ -54,6 +55,28 @@ def runtime_fields(run: Run, symbol: str, broker: str = "") -> dict[str, str]:
         "sell_at": run.sell_at.isoformat(),
         "terminated_at": _instant(run.ended_at),
         "updated_at": run.updated_at.isoformat(),
+    }
+
+
+def ended_fields(view: RuntimeView, at: datetime) -> dict[str, str]:
+    """What the record of a run's end has changed in its `runtime_fields`: all that the step could change."""
+    return {
+        "position": str(view.position),
+        "status": str(view.status),
+        "status_detail": str(view.status_detail),
+        "last_action": str(view.last_action),
+        "message": view.message,
+        "stop_loss": str(to_rupees(view.stop_loss)),
+        "filled_quantity": str(view.filled_quantity),
+        "buy_price": _rupees(view.buy_price),
+        "sell_price": _rupees(view.sell_price),
+        "pnl": _rupees(view.pnl),
+        "last_price": "" if view.last_price is None else str(to_rupees(view.last_price)),
+        "last_buy_order": view.last_buy_order or "",
+        "last_sell_order": view.last_sell_order or "",
+        "last_sl_order": view.last_sl_order or "",
+        "terminated_at": at.isoformat(),
+        "updated_at": at.isoformat(),
     }
 
 

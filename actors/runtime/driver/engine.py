@@ -22,6 +22,7 @@ from actors.runtime.peers import Peers
 from actors.runtime.ray_ports import RayOrderExecution
 from actors.strategy.held_again import closed_for_good, guarded_again
 from config.settings import Settings
+from persistence.mirror.fields import ended_fields
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Sequence
@@ -141,21 +142,22 @@ class RayEngine:
         Raises:
             EngineUnavailable: it was not heard, or it is not known whether it was heard.
         """
-        flat = False
+        over: Any = False
         try:
             async with asyncio.timeout(timeout_s):
-                flat, actor = await self._ask_to_stop(run_id, strategy_id, max(timeout_s - _ANSWER_MARGIN_S, 0.0))
-                if flat and actor is not None:
+                over, actor = await self._ask_to_stop(run_id, strategy_id, max(timeout_s - _ANSWER_MARGIN_S, 0.0))
+                if over and actor is not None:
                     await _await_gone(actor)
         except TimeoutError as error:
-            if not flat:
+            if not over:
                 raise EngineUnavailable(f"strategy {strategy_id} is restarting and has not answered") from error
-        return StopResult(flat=flat)
+        return StopResult(flat=bool(over), status=ended_fields(*over) if isinstance(over, tuple) else {})
 
-    async def _ask_to_stop(self, run_id: int, strategy_id: int, timeout_s: float) -> tuple[bool, Any]:
+    async def _ask_to_stop(self, run_id: int, strategy_id: int, timeout_s: float) -> tuple[Any, Any]:
         """Ask until the strategy has heard it, or the run is over: an actor may die, or end, between two calls.
 
-        Whether the run is over and recorded, and the actor that said so.
+        What the strategy says (`StrategyActor.stop`; True also for a run that is over without it), and the actor that
+        said so.
         """
         until = asyncio.get_running_loop().time() + timeout_s
         known = self._known.get(strategy_id)
@@ -165,7 +167,7 @@ class RayEngine:
                 return True, None
             left_s = until - asyncio.get_running_loop().time()
             try:
-                over: bool | None = await actor.stop.remote(max(left_s, 0.0), run_id)
+                over = await actor.stop.remote(max(left_s, 0.0), run_id)
             except RayActorError:
                 if await self._open_run(strategy_id) != run_id:
                     return True, None

@@ -10,6 +10,7 @@ import logging
 import os
 import time
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import NamedTuple, TypeVar
 
 from actors.domain.money import Paise
@@ -86,17 +87,21 @@ class StrategyActor:
         """A tick from a router that has no link to us."""
         self._on_tick(tick)
 
-    async def stop(self, timeout_s: float, run_id: int | None = None) -> bool | None:
-        """STOP; whether the run is over and recorded, or None if this actor serves another run than is meant."""
+    async def stop(self, timeout_s: float, run_id: int | None = None) -> tuple[RuntimeView, datetime] | bool | None:
+        """STOP; whether the run is over and recorded, or None if this actor serves another run than is meant.
+
+        If it is, what was recorded and when, which is true, too; it is True where that is not known here.
+        """
         if run_id not in (None, self._run_id):
             return None
         self._stop_wanted = True
         try:
             async with asyncio.timeout(timeout_s):
                 while True:
-                    stopping = self._of_this_incarnation(lambda actor: actor.stop(timeout_s))
+                    stopping = self._of_this_incarnation(lambda actor: _stopped(actor, timeout_s))
                     with contextlib.suppress(PeerUnavailable):  # it crashed: the next incarnation hears it, too
-                        return await stopping is not False
+                        answer = await stopping
+                        return True if answer is None else answer
         except TimeoutError:
             return False
 
@@ -225,3 +230,7 @@ class StrategyActor:
             log.warning("strategy.load_waits", extra={"strategy_id": self._strategy_id, "reason": str(error)})
 
         return await until_answered(lambda: self._journal.load(self._run_id), _LOAD_RETRY_S, say)
+
+
+async def _stopped(actor: StrategyShell, timeout_s: float) -> tuple[RuntimeView, datetime] | bool:
+    return await actor.stop(timeout_s) and (actor.recorded_end or True)

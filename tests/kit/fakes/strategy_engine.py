@@ -12,11 +12,12 @@ from persistence.journal.records import RunRuntime, RunUpdate
 
 @dataclass
 class FakeEngine:
-    """Implements `actors.ports.engine.StrategyEngine`. `up` and `flat_on_stop` are set by tests."""
+    """Implements `actors.ports.engine.StrategyEngine`. `up`, `flat_on_stop` and `status_on_stop` are set by tests."""
 
     ledger: RunLedger | None = None
     up: bool = True
     flat_on_stop: bool = True
+    status_on_stop: Mapping[str, str] = field(default_factory=dict)
     running: dict[int, int] = field(default_factory=dict)
     expected: list[int] = field(default_factory=list)
     asked_broker: list[int] = field(default_factory=list)
@@ -56,7 +57,7 @@ class FakeEngine:
             if await self._open_run(strategy_id) == run_id:
                 await self.end(run_id, position="sold", message="Stopped", delete_mirror=True)
         self.running.pop(strategy_id, None)
-        return StopResult(flat=True)
+        return StopResult(flat=True, status=self.status_on_stop)
 
     async def forbid_entries(self, user_id: int) -> bool:
         """Remembered, if it is up."""

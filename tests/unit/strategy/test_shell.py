@@ -8,6 +8,7 @@ from actors.domain.orders.order import OrderEvent
 from actors.domain.orders.position import PositionStatus
 from actors.domain.strategy.entries import HAND_OVER
 from actors.domain.strategy.events import IntentArmed, TickReceived, Timer, TimerFired
+from actors.domain.strategy.snapshot import runtime_view
 from actors.domain.strategy.state import Phase
 from actors.ports.common import PeerUnavailable
 from tests.kit.builders import BUY_AT, a_tick
@@ -123,6 +124,7 @@ async def test_stop_returns_when_the_position_is_sold_and_recorded() -> None:
     assert await stopping is True
     assert (bench.journal.records[-1].ended, bench.journal.records[-1].manual) == (True, True)
     assert await bench.actor.stop(1) is True  # again
+    assert bench.actor.recorded_end == (runtime_view(bench.actor.state), bench.journal.records[-1].at)
 
 
 @in_virtual_time

@@ -163,6 +163,17 @@ async def test_stop_sells_and_answers_the_final_state_as_often_as_asked(trader: 
     assert (status["strategy_status"], status["position"]) == ("stopped", "sold")
 
 
+@pytest.mark.parametrize(("said", "answered"), [("Stopped by hand", "Stopped by hand"), ("no \ud800 text", "Stopped")])
+async def test_stop_answers_what_the_engine_has_recorded_unless_it_cannot_be_stored(
+    trader: ApiUser, engine: FakeEngine, said: str, answered: str
+) -> None:
+    strategy_id = await trader.started()
+    engine.status_on_stop = {"message": said, "status": "stopped", "terminated_at": datetime.now(UTC).isoformat()}
+    answer = await trader.call("POST", "/strategy/stop", strategy_id=strategy_id)
+    assert (answer.status_code, answer.json()["message"]) == (200, answered)
+    assert answer.json()["strategy_status"] == "stopped"
+
+
 async def test_stop_that_still_sells_is_202(trader: ApiUser, engine: FakeEngine) -> None:
     strategy_id = await trader.started()
     engine.flat_on_stop = False
