@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 
@@ -28,6 +28,8 @@ from persistence.mirror.fields import instrument_of
 from persistence.mirror.mirror import RuntimeMirror
 
 log = structlog.stdlib.get_logger(__name__)
+
+T = TypeVar("T")
 
 _STOP_MATTERS = frozenset({"none", "buying", "bought"})
 """Positions of a run in which its stop-loss sells or will; later it has nothing left to do."""
@@ -221,8 +223,8 @@ def described(user_id: int, request: StrategyCreateRequest, instrument_token: in
     )
 
 
-def found(strategy: Strategy | None) -> Strategy:
-    """The strategy, or 404."""
+def found(strategy: T | None) -> T:
+    """The strategy, with what was asked for besides, or 404."""
     if strategy is None:
         raise strategy_not_found()
     return strategy

@@ -116,8 +116,7 @@ class LifecycleService:
     async def stop(self, user_id: int, strategy_id: int) -> tuple[StrategyStatus, bool]:
         """Row I1: the status afterwards, and whether the position is flat (else the exit is still working)."""
         async with tenant_transaction(self._reserved, user_id) as session:
-            strategy = found(await Strategies(session).get(user_id, strategy_id))
-            run = await Runs(session).open_of(user_id, strategy_id)
+            strategy, run = found(await Runs(session).open_with_strategy(user_id, strategy_id))
             if run is not None:
                 await AuditLog(session).add(
                     "strategy_stop",

@@ -8,9 +8,11 @@ from sqlalchemy.orm import QueryableAttribute, defer
 from sqlmodel import col
 
 from persistence.database.models.runs import Intent, Run
+from persistence.database.models.strategies import Strategy
 from persistence.database.repositories.base import Repository
 
-_RUN = select(Run).options(defer(cast("QueryableAttribute[Any]", Run.state), raiseload=True))
+_WITHOUT_STATE = defer(cast("QueryableAttribute[Any]", Run.state), raiseload=True)
+_RUN = select(Run).options(_WITHOUT_STATE)
 
 
 class Runs(Repository):
@@ -20,6 +22,14 @@ class Runs(Repository):
         """The run that has not ended, if any."""
         mine = (col(Run.strategy_id) == strategy_id, col(Run.user_id) == user_id, col(Run.ended_at).is_(None))
         return await self._session.scalar(_RUN.where(*mine))
+
+    async def open_with_strategy(self, user_id: int, strategy_id: int) -> tuple[Strategy, Run | None] | None:
+        """The user's strategy with its open run, if any, by one query; None if there is no such strategy."""
+        is_open = (col(Run.strategy_id) == col(Strategy.id)) & col(Run.ended_at).is_(None)
+        mine = (col(Strategy.id) == strategy_id, col(Strategy.user_id) == user_id, col(Strategy.deleted_at).is_(None))
+        statement = select(Strategy, Run).outerjoin(Run, is_open & (col(Run.user_id) == user_id)).where(*mine)
+        row = (await self._session.execute(statement.options(_WITHOUT_STATE))).one_or_none()
+        return None if row is None else (row[0], row[1])
 
     async def latest_of(self, user_id: int, strategy_id: int) -> Run | None:
         """The last run, open or ended."""
