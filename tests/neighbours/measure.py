@@ -21,8 +21,11 @@ from tests.neighbours.stamps import StopStamps
 
 STOPPED_SYMBOL, FALLING = "RELIANCE", ("SBIN", "TCS", "ITC")
 PRICE, STOP_AT, FALLEN = 1000.00, 950.00, 940.00
-STOPS, LOGINS = 10, 5
-BUY_IN_S, START_TRIES = 5.0, 4
+STOPS, STARTS, LOGINS = 20, 3, 5
+BUY_IN_S, START_TRIES = 5.0, 5
+STARTED_FOR_S = 300.0
+"""How far the buy time of a START is that is measured: it ends before."""
+
 HEALTH_EVERY_S, WITHIN_S, LOGGED_WITHIN_S = 0.1, 60.0, 5.0
 
 _STAMPS = """
@@ -41,7 +44,7 @@ from runs r where r.strategy_id = %s order by r.id desc limit 1
 
 @dataclass
 class Phase:
-    """What was measured of one neighbour. `late`: STARTs that were repeated since their buy time had passed."""
+    """What was measured of one neighbour. `late`: strategies that were begun again before."""
 
     beside: bool
     stops: list[StopStamps] = field(default_factory=list)
@@ -105,19 +108,40 @@ class _Pressed:
 
 
 class Neighbour:
-    """One trader, who starts, is stopped out, presses STOP and logs in. `verdict()` is what the exchange says of it."""
+    """One trader, who holds positions, and then starts, is stopped out, logs in and presses STOP."""
 
     def __init__(self, deployment: Deployment, *, beside: bool, stops: int = STOPS) -> None:
         self.deployment, self.phase, self._stops = deployment, Phase(beside), stops
+        self._held: list[Running] = []
         self.trader = Trader(deployment)
         self.trader.register()
         self.trader.connect()
 
+    def prepare(self) -> None:
+        """Hold everything that is to be sold, with both guards: what a busy machine lets pass by is begun again.
+
+        Raises:
+            AssertionError: a buy time passed again and again before its strategy was ready.
+        """
+        for symbol in (STOPPED_SYMBOL, *FALLING):
+            self.deployment.exchange.set_price(f"NSE:{symbol}", PRICE)
+        wanted, buy_in = [*FALLING, *[STOPPED_SYMBOL] * self._stops], BUY_IN_S
+        for _ in range(START_TRIES):
+            begun = [self.trader.strategy(symbol, buy_in=buy_in, stop_loss=STOP_AT, quantity=1) for symbol in wanted]
+            held = [one for one in begun if self._holds(one)]
+            self._held += held
+            wanted = [one.symbol for one in begun if one not in held]
+            if not wanted:
+                break
+            self.phase.late += len(wanted)
+            buy_in *= 2
+        assert not wanted, f"the buy time of {len(wanted)} strategies passed too early, {START_TRIES} times"
+        for one in self._held:
+            one.until(_guarded_twice, WITHIN_S, "both guards watch")
+
     def run(self) -> Phase:
         """Everything once; what did not come about in time stands in `wrong`."""
         phase = self.phase
-        for symbol in (STOPPED_SYMBOL, *FALLING):
-            self.deployment.exchange.set_price(f"NSE:{symbol}", PRICE)
         mark = str(self.deployment.settings.data_dir)
         with CpuByGroup(mark) as cpu, HealthPoll(self.deployment.api_url) as health:
             try:
@@ -129,10 +153,10 @@ class Neighbour:
         return phase
 
     def _trade(self) -> None:
-        falling = [self._held(symbol, STOP_AT) for symbol in FALLING]
-        stopped = [self._held(STOPPED_SYMBOL, STOP_AT) for _ in range(self._stops)]
-        for one in (*falling, *stopped):
-            one.until(_guarded_twice, WITHIN_S, "both guards watch")
+        stopped = [one for one in self._held if one.symbol == STOPPED_SYMBOL]
+        falling = [one for one in self._held if one.symbol != STOPPED_SYMBOL]
+        for _ in range(STARTS):
+            self._start()
         for one in falling:
             self.phase.falls_ms.append(self._fall(one))
             self._log_in()
@@ -141,19 +165,23 @@ class Neighbour:
             self._log_in()
         self.phase.stops += [self._stamps(one) for one in pressed if one is not None]
 
-    def _held(self, symbol: str, stop_loss: float) -> Running:
-        """A strategy that was started in time for its buy time of today."""
-        buy_in = BUY_IN_S
-        for _ in range(START_TRIES):
-            begun = time.perf_counter()
-            one = self.trader.strategy(symbol, buy_in=buy_in, stop_loss=stop_loss, quantity=1)
-            self.phase.starts_s.append(time.perf_counter() - begun)
-            if datetime.fromisoformat(one.started["buy_at"]) == one.buy_at:
-                return one
-            one.stop()
-            self.phase.late += 1
-            buy_in *= 2
-        raise AssertionError(f"{START_TRIES} STARTs of {symbol} took until their buy time had passed")
+    def _holds(self, one: Running) -> bool:
+        """Whether it was started in time, and has bought."""
+        if datetime.fromisoformat(one.started["buy_at"]) != one.buy_at:
+            one.stop()  # it is armed for tomorrow
+            return False
+        status = one.until(lambda now: now["position"] == "bought" or now["strategy_status"] != "running", WITHIN_S)
+        return bool(status["position"] == "bought")
+
+    def _start(self) -> None:
+        begun = time.perf_counter()
+        one = self.trader.strategy(STOPPED_SYMBOL, buy_in=STARTED_FOR_S, stop_loss=STOP_AT, quantity=1)
+        self.phase.starts_s.append(time.perf_counter() - begun)
+        self._count(one.stop())
+
+    def _count(self, answer: httpx.Response) -> None:
+        counts = self.phase.stop_answers
+        counts[answer.status_code] = counts.get(answer.status_code, 0) + 1
 
     def _fall(self, one: Running) -> float:
         """From the exchange's touch to the arrival of the order, by its clock; milliseconds."""
@@ -176,8 +204,7 @@ class Neighbour:
         asked = time.time_ns()
         answer = one.stop()
         answered = time.time_ns()
-        counts = self.phase.stop_answers
-        counts[answer.status_code] = counts.get(answer.status_code, 0) + 1
+        self._count(answer)
         one.until_stopped(WITHIN_S)
         return _Pressed(one, asked, answered, end) if answer.is_success else None
 

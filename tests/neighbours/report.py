@@ -122,7 +122,7 @@ def _times(seen: Seen) -> list[str]:
     return [
         *lines,
         "",
-        f"STARTs given again, since their buy time had passed: {late[False]} alone, {late[True]} beside.",
+        f"Strategies begun again before the measurement, since their buy time had passed: {sum(late.values())}.",
     ]
 
 

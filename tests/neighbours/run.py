@@ -94,6 +94,7 @@ class Sitting:
         """One neighbour, alone or beside the noise."""
         self._await_quiet()
         neighbour = Neighbour(self._deployment, beside=beside, stops=stops)
+        neighbour.prepare()
         if beside:
             self._noise.ask(do="go", victim=neighbour.trader.email)
         try:
