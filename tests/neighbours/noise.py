@@ -140,7 +140,10 @@ class Noise:
         return [*(self._again(EVERY_S[name], work) for name, work in works.items()), *starting, *streams]
 
     async def _again(self, every_s: float, work: Work) -> None:
-        """At a steady rate, however long each takes: answers that are late are waited for beside the next call."""
+        """At a steady rate, however long each takes: answers that are late are waited for beside the next call.
+
+        At its end it waits for those that are under way: a START whose client has left would run on without its STOP.
+        """
         clock, open_calls = asyncio.get_running_loop().time, set[asyncio.Task[httpx.Response | None]]()
         due = clock()
         try:
@@ -156,8 +159,6 @@ class Noise:
                 due = max(due + every_s, clock() + wait_s)
                 await asyncio.sleep(due - clock())
         finally:
-            for one in open_calls:
-                one.cancel()
             await asyncio.gather(*open_calls, return_exceptions=True)
 
     def _lists(self) -> Iterator[Awaitable[httpx.Response]]:
