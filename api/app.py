@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Depends, FastAPI
@@ -19,14 +20,14 @@ from api.bootstrap import open_resources
 from api.brokers import login_routes as broker_login_routes
 from api.brokers import routes as broker_routes
 from api.edge.error_handlers import install_error_handlers
-from api.edge.middleware import DOCS_PATH, with_edge
+from api.edge.middleware import with_edge
 from api.edge.strict_json import strict_json
 from api.edge.work_budget import WorkBudget
 from api.events import routes as event_routes
 from api.notifications import channel_routes as notification_channel_routes
 from api.notifications import routes as notification_routes
 from api.openapi.document import describe
-from api.openapi.page import docs_router
+from api.openapi.page import DOCS_PATH, docs_router
 from api.operations import routes as operation_routes
 from api.operations.record_keeping import keep_records
 from api.operations.recovery_sweep import keep_recovering
@@ -36,6 +37,7 @@ from api.strategies.panic import routes as panic_routes
 from api.timeline import routes as timeline_routes
 from api.users import routes as user_routes
 from api.users.dependencies import PasswordPlace, access_claims, limit_address, user_of_token
+from api.web.routes import BUNDLE, web_router
 from config.logging import configure_logging
 from config.settings import Settings, load_settings
 
@@ -68,11 +70,13 @@ class Application(FastAPI):
             self.passwords.check_place()
 
 
-def create_app(settings: Settings | None = None, engine: StrategyEngine | None = None) -> FastAPI:
+def create_app(
+    settings: Settings | None = None, engine: StrategyEngine | None = None, bundle: Path = BUNDLE
+) -> FastAPI:
     """Build the application; it connects to everything when it starts up (see `open_resources`).
 
     Without `settings` they are read from the environment, and logging is set up from them. Without `engine` the Ray
-    engine is used.
+    engine is used. `bundle` is the folder of the app's files.
     """
     if settings is None:
         settings = load_settings()
@@ -124,6 +128,7 @@ def create_app(settings: Settings | None = None, engine: StrategyEngine | None =
     ):
         _include(app, router)
     app.include_router(operation_routes.router)
+    app.include_router(web_router(bundle))
     if settings.docs_served:
         app.include_router(docs_router(DOCS_PATH, app.title))
     return app

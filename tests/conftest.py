@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings as hypothesis_settings
 
 from config.stack.stack import Stack
 from tests.kit.databases import mirror, postgres_url, redis_url, sessions
@@ -10,6 +11,10 @@ from tests.kit.session import running_session
 from tests.kit.trader import Deployment
 
 __all__ = ["deployment", "mirror", "postgres_url", "redis_url", "running", "sessions", "stack"]
+
+# How long an example takes says how busy the machine is.
+hypothesis_settings.register_profile("any machine", deadline=None)
+hypothesis_settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session")

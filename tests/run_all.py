@@ -1,9 +1,9 @@
 """What `make test` runs: the whole suite, in steps that share the machine well.
 
-First what needs no running stack, as three processes, since much of it waits; one of them gives way to the others,
-whose clients lose patience with a busy machine. Then the tests on the real stack, alone, since they keep time. Whatever
-lies in `tests` and is named nowhere here belongs to the rest. Those on a cluster of several nodes are `make cluster`:
-a process can join one Ray only, and together all of it would take longer than a quarter of an hour.
+First what needs no running stack, as processes of their own side by side, since much of it waits; two of them give way
+to the others, whose clients lose patience with a busy machine. Then the tests on the real stack, alone, since they keep
+time. Whatever lies in `tests` and is named nowhere here belongs to the rest. Those on a cluster of several nodes are
+`make cluster`: a process can join one Ray only, and together all of it would take longer than a quarter of an hour.
 """
 
 import subprocess
@@ -17,8 +17,12 @@ ON_A_CLUSTER = ("cluster",)
 OF_TIMES = ("floods", "neighbours")
 """They compare times, which needs a quiet machine: `make floods` and `make neighbours`."""
 
-GIVES_WAY = ("unit", "integration/api/test_schemathesis.py")
-BELOW_THE_API = ("contract", "integration/broker", "integration/config", "integration/persistence")
+GIVES_WAY = (("unit",), ("integration/api/test_schemathesis.py",))
+BESIDE = (
+    ("contract", "integration/broker"),
+    ("integration/config", "integration/persistence"),
+    ("integration/api/brokers", "integration/api/edge"),
+)
 
 
 def paths(patterns: tuple[str, ...]) -> list[str]:
@@ -28,10 +32,11 @@ def paths(patterns: tuple[str, ...]) -> list[str]:
 
 def main() -> int:
     """The first exit code that is not 0, after everything has run."""
-    gives_way, below = paths(GIVES_WAY), paths(BELOW_THE_API)
     stack, apart = paths(ON_THE_STACK), paths((*ON_A_CLUSTER, *OF_TIMES))
-    rest = [str(TESTS), *(f"--ignore={path}" for path in [*gives_way, *below, *stack, *apart])]
-    commands = [["nice", "-n", "5", *_pytest(gives_way)], _pytest(below)]
+    elsewhere = [path for part in (*GIVES_WAY, *BESIDE) for path in paths(part)]
+    rest = [str(TESTS), *(f"--ignore={path}" for path in [*elsewhere, *stack, *apart])]
+    commands = [["nice", "-n", "5", *_pytest(paths(part))] for part in GIVES_WAY]
+    commands += [_pytest(paths(part)) for part in BESIDE]
     with tempfile.TemporaryDirectory() as directory:
         outputs = [Path(directory) / str(number) for number in range(len(commands))]
         beside = [_start(command, output) for command, output in zip(commands, outputs, strict=True)]

@@ -18,6 +18,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.base.answers.html_page import PAGE_POLICY
+from api.base.answers.own_headers import own_headers
 from api.base.idempotency import IDEMPOTENCY_KEY, REPLAYED
 from api.base.metrics import Metrics, MetricsMiddleware
 from api.edge.admission import Admission, UserOf
@@ -30,7 +31,6 @@ BODY_TIMEOUT_S = 10.0
 """How long a client may take to send a body, from its first wait to its last byte."""
 
 REQUEST_ID = "X-Request-ID"
-DOCS_PATH = "/docs"
 PROBES = ("/healthz", "/readyz", "/metrics")
 """What the operator's machines ask; a reverse proxy keeps it away from the public."""
 
@@ -38,10 +38,6 @@ TOO_LARGE = f"A request may have {MAX_BODY_BYTES // 1024} KiB"
 
 _SAFE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _API_POLICY = "default-src 'none'; frame-ancestors 'none'"
-_DOCS_POLICY = (  # Swagger UI (`api.openapi.page`), which writes styles into its page, but no script
-    "default-src 'none'; connect-src 'self'; img-src 'self' data:; script-src 'self'; "
-    "style-src 'self' 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
 SECURITY_HEADERS: Mapping[str, str] = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -130,8 +126,7 @@ class SecurityHeaders:
                     headers["Content-Disposition"] = _AS_FILE
                 elif headers.get("content-type", "").startswith(_HTML):
                     headers["Content-Security-Policy"] = PAGE_POLICY
-                if scope["path"] == DOCS_PATH:
-                    headers["Content-Security-Policy"] = _DOCS_POLICY
+                headers.update(own_headers(scope))
                 if scope["scheme"] == "https":
                     headers["Strict-Transport-Security"] = _HSTS
             await send(message)

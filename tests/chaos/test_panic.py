@@ -20,7 +20,7 @@ def test_a_panic_ends_everything_though_a_share_is_locked_an_order_refused_and_p
     exchange, trader = deployment.exchange, deployment.trader()
     account = trader.account.user_id
     for symbol in SYMBOLS:
-        # What ran before on this exchange may have left a share's lower circuit at this price, where no order buys.
+        # What ran before on this exchange may have left a share's lower circuit at this price, where it has no buyer.
         exchange.set_rules(f"NSE:{symbol}", **WIDE, buyers=None)
         exchange.set_price(f"NSE:{symbol}", 400.00)
     held = [trader.strategy(symbol, buy_in=8) for symbol in SYMBOLS]

@@ -120,7 +120,7 @@ def test_every_route_needs_a_token_unless_it_is_known_not_to() -> None:
     for route in iter_route_contexts(create_app(Settings(_env_file=None)).routes):
         if not needs_token(route.original_route):
             open_routes.add(getattr(route, "operation_id", None) or route.path)
-    assert open_routes == OPEN | {"/docs", "/docs/{name}", "/openapi.json"}
+    assert open_routes == OPEN | {"/docs", "/docs/{name}", "/openapi.json", "/", "/app", "/app/{name:path}"}
 
 
 async def test_without_a_token_nothing_is_told(client: httpx.AsyncClient) -> None:

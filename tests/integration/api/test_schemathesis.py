@@ -6,6 +6,7 @@ operation are those of the examples, coverage and fuzzing phases together.
 
 import json
 import os
+import re
 import secrets
 import subprocess
 import sys
@@ -42,7 +43,10 @@ NOT_FUZZED = {
 OPERATIONS = {
     operation["operationId"] for path in DOCUMENT["paths"].values() for operation in path.values()
 } - NOT_FUZZED
-CASES = 300
+WHOLE = 300
+CASES = WHOLE if os.environ.get("FUZZ_WHOLE") else 100
+"""`make fuzz` tries as many as tests/fuzz/schemathesis.toml says; `make test` a third of them."""
+
 NOTHING_TO_VARY = {"healthz", "metrics", "app_config"}
 """They take no token, no parameter and no body: ten cases are all that there are."""
 
@@ -93,6 +97,9 @@ def report(postgres_url: str, redis_url: str, paper: PaperExchange, tmp_path_fac
     quick = f"{postgres_url}&options=-csynchronous_commit%3Doff"  # nothing here has to outlive a crash
     settings = settings_of(quick, redis_url, paper.url, folder, access_token_minutes=60, **unlimited)
     with _cheap_passwords(), capture_logs() as log, served(settings) as url:
+        httpx.get(
+            f"{url}/openapi.json", timeout=60, trust_env=False
+        ).raise_for_status()  # its first answer takes seconds
         log.clear()  # of the start: the database has rows that other tests sealed with keys of their own
         tenants = [_tenant(url, paper.control.new_account()) for _ in range(2)]
         done = _run(url, tenants, folder / "counts.json")
@@ -112,11 +119,18 @@ def _cheap_passwords() -> Iterator[None]:
 
 def _run(url: str, tenants: list[dict[str, Any]], counts: Path) -> subprocess.CompletedProcess[str]:
     st = Path(sys.executable).with_name("st")
-    command = (st, "--config-file", "tests/fuzz/schemathesis.toml", "run", f"{url}/openapi.json", "--no-color")
+    config = counts.with_name("schemathesis.toml")
+    config.write_text(_shortened((ROOT / "tests/fuzz/schemathesis.toml").read_text(encoding="utf-8")), encoding="utf-8")
+    command = (st, "--config-file", str(config), "run", f"{url}/openapi.json", "--no-color")
     knows = {"FUZZ_URL": url, "FUZZ_TENANTS": json.dumps(tenants), "FUZZ_COUNTS": str(counts)}
     knows |= {"PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "0"}
     knows |= {"NETRC": "/no/such/file"}  # requests looks for it each time
     return subprocess.run(command, cwd=ROOT, env=os.environ | knows, capture_output=True, text=True, check=False)
+
+
+def _shortened(config: str) -> str:
+    """The settings with as many examples as `CASES` wants."""
+    return re.sub(r"max-examples = (\d+)", lambda found: f"max-examples = {int(found[1]) * CASES // WHOLE + 1}", config)
 
 
 def _tenant(url: str, account: PaperCredentials) -> dict[str, Any]:

@@ -85,7 +85,7 @@ async def test_the_docs_page_runs_no_code_of_other_servers_where_tokens_are_type
     page = await client.get("/docs")
     policy = dict(part.split(" ", 1) for part in page.headers["Content-Security-Policy"].split("; "))
     assert "://" not in page.text + str(policy)
-    assert (policy["default-src"], policy["script-src"]) == ("'none'", "'self'")
+    assert (policy["default-src"], policy["script-src"], policy["style-src"]) == ("'none'", "'self'", "'self'")
     assert re.findall(r"<script(?! src=)|\son\w+=", page.text) == []
     sources = re.findall(r'(?:src|href)="([^"]+)"', page.text)
     assert len(sources) == 3

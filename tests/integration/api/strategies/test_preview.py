@@ -145,7 +145,7 @@ async def there(
 @given(body=BODIES)
 @example(body=BODY)
 @example(body=BODY | {"stop_loss": 1510.0})
-@hypothesis_settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@hypothesis_settings(max_examples=40, suppress_health_check=list(HealthCheck))
 async def test_preview_and_create_with_start_never_disagree(there: ApiUser, body: dict[str, Any]) -> None:
     now = datetime.now(IST)
     buy_at = datetime.combine(now.date(), time.fromisoformat(body["buy_time"]), IST)

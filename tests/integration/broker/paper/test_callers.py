@@ -144,7 +144,7 @@ def test_its_page_runs_no_code_of_other_servers_where_the_token_is_typed(guarded
     paper, _ = guarded
     page = asked(paper, "GET", "/paper/docs", {})
     policy = page.headers["Content-Security-Policy"]
-    assert "script-src 'self';" in policy
+    assert "script-src 'self'; style-src 'self';" in policy
     assert "://" not in page.text + policy
     for name in ("swagger-ui.css", "swagger-ui-bundle.js", "start.js"):
         assert asked(paper, "GET", f"/paper/docs/{name}", {}).status_code == 200

@@ -27,7 +27,9 @@ def test_a_list_is_read_packed_or_not() -> None:
 
 
 @pytest.mark.parametrize(
-    "spoilt", [gzip.compress(b"x" * 100)[:-12], b"\x1f\x8bno gzip", gzip.compress(bytes(80_000_000))]
+    "spoilt",
+    [gzip.compress(b"x" * 100)[:-12], b"\x1f\x8bno gzip", gzip.compress(bytes(80_000_000))],
+    ids=["cut off", "no gzip", "endless"],
 )
 def test_a_packed_list_that_is_cut_off_or_grows_without_end_is_none(spoilt: bytes) -> None:
     with pytest.raises(kite_errors.DataException):

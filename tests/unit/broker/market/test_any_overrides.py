@@ -4,13 +4,12 @@ import tempfile
 from itertools import pairwise
 from pathlib import Path
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from broker.market.override_file import OverrideFile
 from broker.market.overrides import InvalidOverrides, Overrides
 
-UNTIMED = settings(deadline=None)
 GOOD = (
     '2026-11-08 = "18:00-19:15"\n2026-11-24 = "closed"\n'
     '2026-12-05 = ["09:15-10:00", {hours = "11:45-12:40", square_off = "12:30", last_entry = "12:20"}]\n'
@@ -62,7 +61,6 @@ def quoted(text: str) -> str:
     return '"' + "".join(f"\\U{ord(char):08x}" for char in text) + '"'
 
 
-@UNTIMED
 @given(st.binary(max_size=200))
 @example(b"a = " + b"[" * 5000)
 @example(b"a = " + b"1" * 5000)
@@ -71,14 +69,12 @@ def test_any_bytes(content: bytes) -> None:
     days_or_sentences(content)
 
 
-@UNTIMED
 @given(st.dictionaries(KEYS, VALUES, max_size=4))
 def test_any_table(table: dict[str, object]) -> None:
     lines = [f"{quoted(key)} = {written(value)}" for key, value in table.items()]
     days_or_sentences("\n".join(lines).encode(errors="surrogatepass"))
 
 
-@UNTIMED
 @given(st.data())
 def test_any_good_file_that_was_spoilt(data: st.DataObject) -> None:
     content = GOOD.encode(data.draw(st.sampled_from(["utf-8", "utf-8-sig", "utf-16"])))

@@ -151,7 +151,7 @@ steps = st.tuples(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(
     script=st.lists(steps, min_size=1, max_size=80),
     look_up_first=st.booleans(),

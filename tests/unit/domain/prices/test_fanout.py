@@ -99,7 +99,7 @@ class FanoutModel(RuleBasedStateMachine):
 
 
 TestFanoutModel = FanoutModel.TestCase
-TestFanoutModel.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestFanoutModel.settings = settings(max_examples=150, stateful_step_count=40)
 
 
 def fanout(**stops: int | None) -> TickFanout:

@@ -352,4 +352,4 @@ class StrategyRuns(RuleBasedStateMachine):
 
 
 TestStrategyRuns = StrategyRuns.TestCase
-TestStrategyRuns.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)
+TestStrategyRuns.settings = settings(max_examples=300, stateful_step_count=40)

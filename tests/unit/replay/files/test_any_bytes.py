@@ -26,7 +26,6 @@ from tests.unit.replay.files.test_forms import (
 )
 from tests.unit.replay.recordings import HEADER, minutes, ours_of
 
-UNTIMED = settings(deadline=None)
 FORMS = [KITE_JSON, OBJECTS, KITE_CSV, KAGGLE, UPSTOX, APART, AMIBROKER, YFINANCE, TRADINGVIEW_UNIX, SEMICOLONS]
 MARKS = [b"\xff\xfe", b"\xef\xbb\xbf", b"\x1f\x8b\x08", b"PK\x03\x04", b"{", b"["]
 CODINGS = ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32"]
@@ -63,7 +62,6 @@ def outcome(path: Path) -> Recording | str:
         return str(refused)
 
 
-@UNTIMED
 @given(st.binary(max_size=300))
 @example(b"PK\x03\x04" + bytes(60))
 @example(b"\x1f\x8b\x08\x04\xff\xff\xff\xff")
@@ -71,25 +69,22 @@ def test_any_bytes(content: bytes) -> None:
     read_or_refused(content)
 
 
-@UNTIMED
 @given(st.binary(max_size=120), st.sampled_from(MARKS))
 def test_any_bytes_after_a_mark_that_is_known(content: bytes, mark: bytes) -> None:
     read_or_refused(mark + content)
 
 
-@UNTIMED
 @given(st.text(max_size=200))
 def test_any_text_under_our_header(text: str) -> None:
     read_or_refused(f"{HEADER}\n{text}".encode(errors="surrogatepass"))
 
 
-@UNTIMED
 @given(st.lists(st.lists(CELLS, min_size=6, max_size=6), max_size=4))
 def test_any_cells_under_our_header(rows: list[list[str]]) -> None:
     read_or_refused("\n".join([HEADER, *(",".join(cells) for cells in rows)]).encode(errors="surrogatepass"))
 
 
-@settings(UNTIMED, max_examples=300)
+@settings(max_examples=300)
 @given(st.sampled_from(FORMS), st.sampled_from(CODINGS), st.booleans(), st.data())
 def test_any_good_file_that_was_spoilt(form: str, coding: str, packed: bool, data: st.DataObject) -> None:
     content = form.encode(coding)
@@ -99,7 +94,6 @@ def test_any_good_file_that_was_spoilt(form: str, coding: str, packed: bool, dat
     read_or_refused(content[:begin] + data.draw(st.binary(max_size=8)) + content[end:])
 
 
-@UNTIMED
 @given(st.sets(st.integers(0, 374), min_size=2))
 def test_any_minutes_of_a_session_are_a_recording(numbers: set[int]) -> None:
     starts = minutes(*sorted(numbers))
