@@ -132,7 +132,8 @@ class LifecycleService:
             # No other step can follow, so it need not be read again.
             runtime = runtime_fields(run, instrument_of(strategy).symbol) | dict(result.status)
             return status_of_run(strategy_id, runtime, {}, self._now(), self._settings.zone), True
-        return await self._stored_status(self._reserved, user_id, strategy_id, dict(result.status)), result.flat
+        newer = {} if result.flat else dict(result.status)  # of an end the record is the newest that can be sent
+        return await self._stored_status(self._reserved, user_id, strategy_id, newer), result.flat
 
     async def status(self, user_id: int, strategy_id: int) -> StrategyStatus:
         """Row L1, from Redis if it has it (one round trip), else from the database."""
