@@ -59,8 +59,9 @@ class Manifest:
     """What a backup is. `backed_up_at`: everything up to then is in it. `revision`: of the database's schema.
 
     `while_running`: a stack was running. `settings`: those of its settings that are no secrets and of no one machine.
-    `calendar_name`: what the file of CALENDAR_OVERRIDES was called, if there was one. `foreign_keys`: broker
-    connections that no key of the backup opens, since their keys are the operator's.
+    `calendar_name`: what the file of CALENDAR_OVERRIDES was called, if there was one. `foreign_keys` and
+    `foreign_channels`: broker connections and channels of notices that no key of the backup opens, since their keys
+    are the operator's.
     """
 
     backed_up_at: datetime
@@ -69,6 +70,7 @@ class Manifest:
     revision: str
     while_running: bool
     foreign_keys: int = 0
+    foreign_channels: int = 0
     calendar_name: str = ""
     settings: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, Member] = field(default_factory=dict)
@@ -102,6 +104,7 @@ class Manifest:
             revision=str(values["revision"]),
             while_running=bool(values["while_running"]),
             foreign_keys=int(values["foreign_keys"]),
+            foreign_channels=int(values.get("foreign_channels", 0)),  # earlier versions did not count them
             calendar_name=Path(str(values["calendar_name"])).name,
             settings={str(name): str(value) for name, value in values["settings"].items()},
             files={name: Member(int(about["size"]), str(about["sha256"])) for name, about in values["files"].items()},
@@ -114,14 +117,18 @@ def describe(path: Path) -> Member:
         return Member(path.stat().st_size, hashlib.file_digest(stream, "sha256").hexdigest())
 
 
-def write_archive(target: Path, manifest: Manifest, files: Mapping[str, Path], *, replace_old: bool) -> None:
+def write_archive(
+    target: Path, manifest: Manifest, files: Mapping[str, Path], *, replace_old: bool, workshop: Path | None = None
+) -> None:
     """Write the backup under a temporary name beside `target`, mode 0600, and put it in place whole and durably.
+
+    `workshop`: a directory of the same file system, in which the temporary file is made instead.
 
     Raises:
         BackupRefused: the file exists and `replace_old` is not set.
         OSError: it cannot be written; there is nothing new then.
     """
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=TEMPORARY)
+    handle, name = tempfile.mkstemp(dir=workshop or target.parent, prefix=TEMPORARY)
     temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as stream:

@@ -1,10 +1,12 @@
 """Making a backup of an embedded stack, also while its strategies trade."""
 
+import errno
+import fcntl
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -59,10 +61,10 @@ def make_backup(settings: Settings, target: Path, *, replace_old: bool = False) 
     refuse_what_is_hidden(settings.data_dir)
     running = find_running_stack(settings.data_dir)
     try:
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=archive.TEMPORARY) as directory:
+        with _workshop(target.parent) as directory:
             with _database(settings.data_dir, running) as url:
-                manifest, files = _collect(settings, url, running, Path(directory))
-            archive.write_archive(target, manifest, files, replace_old=replace_old)
+                manifest, files = _collect(settings, url, running, directory)
+            archive.write_archive(target, manifest, files, replace_old=replace_old, workshop=directory)
     except OSError as refused:
         raise BackupRefused(f"Cannot write {target}: {os.strerror(refused.errno or 0)}.") from refused
     return MadeBackup(target, target.stat().st_size, manifest)
@@ -86,6 +88,29 @@ def _refuse_place(data_dir: Path, target: Path, *, replace_old: bool) -> None:
         raise BackupRefused(
             f"{target} is no backup of TradeActors, and --force replaces no other file; choose another name."
         )
+
+
+@contextmanager
+def _workshop(beside: Path) -> Iterator[Path]:
+    """A directory for the parts of a backup, which hold its secrets; those of backups that were killed are removed."""
+    for left in beside.glob(f"{archive.TEMPORARY}*"):
+        with suppress(OSError), _sole_owner(left):
+            shutil.rmtree(left)
+    with tempfile.TemporaryDirectory(dir=beside, prefix=archive.TEMPORARY) as made, _sole_owner(Path(made)):
+        yield Path(made)
+
+
+@contextmanager
+def _sole_owner(directory: Path) -> Iterator[None]:
+    """Hold a directory of ours; raises OSError where a living process holds it, and where it is not ours."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(descriptor).st_uid != os.geteuid():
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), str(directory))
+        yield
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager
@@ -117,7 +142,7 @@ def _collect(
         files[archive.DATABASE] = directory / archive.DATABASE
         database.dump(url, files[archive.DATABASE])
         versions = frozenset(key_version(decode_key(key)) for key in stored.encryption_keys)
-        foreign_keys = database.sealed_with_other_keys(url, versions)
+        foreign_keys, foreign_channels = database.sealed_with_other_keys(url, versions)
     files[archive.SECRETS] = directory / archive.SECRETS
     files[archive.SECRETS].write_text(as_file(replace(stored, database="")), encoding="utf-8")
     # After the database: a broker that knows more than our journal is what recovery is made for, never one that knows
@@ -137,6 +162,7 @@ def _collect(
         revision=database.schema_revision(url),
         while_running=running is not None,
         foreign_keys=foreign_keys,
+        foreign_channels=foreign_channels,
         calendar_name=overrides.name if overrides else "",
         settings=portable_settings(settings, running),
         files={name: archive.describe(path) for name, path in files.items()},

@@ -2,6 +2,7 @@
 
 import subprocess
 from pathlib import Path
+from typing import LiteralString
 
 import psycopg
 
@@ -26,12 +27,18 @@ def schema_revision(url: str) -> str:
     return str(row[0])
 
 
-def sealed_with_other_keys(url: str, versions: frozenset[str]) -> int:
-    """How many broker connections no key of these versions opens."""
+def sealed_with_other_keys(url: str, versions: frozenset[str]) -> tuple[int, int]:
+    """How many broker connections, and how many channels of notices, no key of these versions opens."""
     with psycopg.connect(url) as connection:
-        row = connection.execute(
-            "SELECT count(*) FROM broker_accounts WHERE key_version <> ALL(%s)", [sorted(versions)]
-        ).fetchone()
+        return _sealed(connection, "broker_accounts", versions), _sealed(connection, "notification_channels", versions)
+
+
+def _sealed(connection: psycopg.Connection, table: LiteralString, versions: frozenset[str]) -> int:
+    there = connection.execute("SELECT to_regclass(%s) IS NOT NULL", [table]).fetchone()
+    if there is None or not there[0]:  # an earlier version's database, before its first start with this one
+        return 0
+    counted = f"SELECT count(*) FROM {table} WHERE key_version <> ALL(%s)"  # noqa: S608
+    row = connection.execute(counted, [sorted(versions)]).fetchone()
     return int(row[0]) if row else 0
 
 

@@ -19,7 +19,7 @@ from config.backup.create import portable_settings
 from config.backup.errors import BackupRefused
 from config.secret_store import StoredSecrets, new_jwt_secret, sync_directory, write_secrets
 from config.settings import PREFIX, Settings
-from config.stack.completeness import UNFINISHED_RESTORE
+from config.stack.completeness import MOVED_ASIDE, UNFINISHED_RESTORE
 from config.stack.data_directory import (
     LOCK_FILE,
     AlreadyRunningError,
@@ -132,7 +132,7 @@ def _make_room(data_dir: Path, *, move_aside: bool) -> Path | None:
     try:
         if not _contents(data_dir):
             return None
-        aside = data_dir.with_name(f"{data_dir.name}.before-restore-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
+        aside = data_dir.with_name(f"{data_dir.name}{MOVED_ASIDE}{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
         try:
             data_dir.rename(aside)
         except OSError as refused:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from config.backup.archive import Manifest
     from config.backup.create import MadeBackup
     from config.backup.restore import RestoredBackup
 
@@ -82,10 +83,10 @@ def backup_report(made: "MadeBackup") -> list[str]:
         f"{made.path}: {made.size} bytes, as of {manifest.backed_up_at:%Y-%m-%d %H:%M:%S} UTC ({versions}).",
         "KEEP IT SECRET: with its keys, a stranger can trade in every connected account.",
     ]
-    if manifest.foreign_keys:
+    if sealed := _sealed_with_other_keys(manifest):
         lines.append(
-            f"{manifest.foreign_keys} broker connections are sealed with other keys (TRADEACTORS_ENCRYPTION_KEYS), "
-            "which are not in it: keep these keys, apart from it, or those users must connect again."
+            f"{sealed} are sealed with other keys (TRADEACTORS_ENCRYPTION_KEYS), which are not in it: keep these keys, "
+            "apart from it, or those users must connect again."
         )
     lines.append("Secrets that are set as variables or files (.env, SECRETS_DIR) are not in it.")
     return lines
@@ -104,9 +105,14 @@ def restore_report(restored: "RestoredBackup", data_dir: Path) -> list[str]:
         lines.append(f"{name} was {then or '(not set)'}, and is {now or '(not set)'} here.")
     if restored.calendar is not None:
         lines.append(f"The file of TRADEACTORS_CALENDAR_OVERRIDES is now {restored.calendar}: set the variable to it.")
-    if manifest.foreign_keys:
+    if sealed := _sealed_with_other_keys(manifest):
         lines.append(
-            f"{manifest.foreign_keys} broker connections need keys that were set as TRADEACTORS_ENCRYPTION_KEYS: set "
-            "them again, or those users must connect again."
+            f"{sealed} need keys that were set as TRADEACTORS_ENCRYPTION_KEYS: set them again, or those users must "
+            "connect again."
         )
     return lines
+
+
+def _sealed_with_other_keys(manifest: "Manifest") -> str:
+    counts = {"broker connections": manifest.foreign_keys, "channels of notices": manifest.foreign_channels}
+    return " and ".join(f"{count} {what}" for what, count in counts.items() if count)

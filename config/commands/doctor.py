@@ -5,7 +5,7 @@ import functools
 import json
 import shutil
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
@@ -176,6 +176,14 @@ def judge_room(free_bytes: int) -> Finding:
     return good("disk", said)
 
 
+def judge_keys(sealed_with: Mapping[str, frozenset[str]], at_hand: frozenset[str]) -> Iterator[Finding]:
+    """Whether what is stored can be opened. `sealed_with`: the versions of the keys, by what they seal."""
+    for what, versions in sealed_with.items():
+        if unknown := versions - at_hand:
+            said = f"{what} are sealed with {len(unknown)} keys that are not at hand: set them again in ENCRYPTION_KEYS"
+            yield bad("encryption keys", f"{said}, or their users must connect again")
+
+
 def judge_public_address(settings: Settings) -> Finding:
     """Whether a browser gets back here from the broker's login page (row N2; kite.md §6.7)."""
     subject, address = "address for browsers", urlsplit(settings.public_root)
@@ -230,6 +238,7 @@ async def _database(settings: Settings) -> list[Finding]:
 
     from persistence.database.engine import migration_config, open_database, sessions_of, transaction
     from persistence.database.repositories.brokers import BrokerAccounts
+    from persistence.notifications.channels import Channels
     from persistence.secrets.encryption import SecretBox
 
     engine = open_database(settings.database_url)
@@ -239,7 +248,10 @@ async def _database(settings: Settings) -> list[Finding]:
             theirs = (await session.execute(text("SELECT extract(epoch FROM clock_timestamp())"))).scalar_one()
             ended = time.time()
             revision = (await session.execute(text("SELECT version_num FROM alembic_version"))).scalar_one_or_none()
-            sealed_with = await BrokerAccounts(session).key_versions()
+            sealed_with = {
+                "broker connections": await BrokerAccounts(session).key_versions(),
+                "channels of notices": await Channels(session).key_versions(),
+            }
     finally:
         await engine.dispose()
     newest = ScriptDirectory.from_config(migration_config()).get_current_head()
@@ -249,10 +261,7 @@ async def _database(settings: Settings) -> list[Finding]:
         if revision == newest
         else bad("database", f"has schema {revision}, this version needs {newest}: run `tradeactors migrate`")
     )
-    unknown = sealed_with - SecretBox.from_settings(settings).versions
-    if unknown:
-        findings.append(bad("encryption keys", f"{len(unknown)} keys that credentials are sealed with are not at hand"))
-    return findings
+    return [*findings, *judge_keys(sealed_with, SecretBox.from_settings(settings).versions)]
 
 
 async def _ways(settings: Settings) -> list[Finding]:

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from glob import escape
 from pathlib import Path
 
 from config.secret_store import read_secrets, remember_database
@@ -9,6 +10,9 @@ from config.stack.guarded_process import StackError
 
 UNFINISHED_RESTORE = "restore.unfinished"
 """A file that is in a data directory from the first to the last instant of a restore."""
+
+MOVED_ASIDE = ".before-restore-"
+"""What stands, before its time, behind the name of a directory that a restore has moved aside."""
 
 _IDENTIFIER_BYTES = 8
 _REMEDY = "Put it back, or restore a backup into an empty directory (tradeactors restore FILE)."
@@ -28,12 +32,24 @@ def refuse_incomplete(data_dir: Path) -> None:
     data, wanted = data_dir / "postgres", _remembered(data_dir)
     found = system_identifier(data)
     if found is None:
+        _refuse_a_directory_moved_aside(data_dir)
         _refuse_a_lost_database(data_dir, data, wanted)
     elif wanted and found != wanted:
         raise StackError(
             f"{data} is not the database that {data_dir / 'secrets.json'} belongs to, so stored broker keys could not "
             f"be read; put the right one of them back, or restore a backup. If you have changed the database on "
             f'purpose, remove the value of "database" in secrets.json.'
+        )
+
+
+def _refuse_a_directory_moved_aside(data_dir: Path) -> None:
+    """A restore that was killed at once may have moved the directory aside, and put nothing in its place."""
+    aside = sorted(data_dir.parent.glob(f"{escape(data_dir.name)}{MOVED_ASIDE}*"))
+    if aside:
+        raise StackError(
+            f"{data_dir} has no database, and a restore has moved {aside[-1]} aside, so it was interrupted; restore "
+            "again (tradeactors restore --force FILE), or move that directory back. "
+            "To begin with an empty database, use another TRADEACTORS_DATA_DIR."
         )
 
 

@@ -8,7 +8,7 @@ import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from config.secret_store import make_data_directory, refuse_what_others_may_write
+from config.secret_store import SECRETS_FILE, make_data_directory, refuse_what_others_may_write
 from config.stack.guarded_process import StackError
 
 LOCK_FILE = "stack.lock"
@@ -105,17 +105,19 @@ def _refuse_what_others_own(data_dir: Path) -> None:
 
 
 def refuse_what_is_hidden(data_dir: Path) -> None:
-    """Let no command say that nothing runs on a directory into which it may not look.
+    """Let no command say that nothing runs on a directory into which it may not look, nor go on without its secrets.
 
     Raises:
-        StackError: the directory, one above it or the lock is closed to us; whose it is, and what to do.
+        StackError: the directory, one above it, the lock or the secrets are closed to us; whose they are, and what to
+            do.
     """
-    try:
-        os.close(os.open(data_dir / LOCK_FILE, os.O_RDONLY))
-    except PermissionError as refused:
-        raise StackError(_hidden(data_dir)) from refused
-    except OSError:
-        return
+    for name in (LOCK_FILE, SECRETS_FILE):
+        try:
+            os.close(os.open(data_dir / name, os.O_RDONLY))
+        except PermissionError as refused:
+            raise StackError(_hidden(data_dir)) from refused
+        except OSError:
+            continue
 
 
 def _hidden(data_dir: Path) -> str:

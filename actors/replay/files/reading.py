@@ -62,7 +62,8 @@ def _recording(
     bars = judgement.from_start(collection.bars, spacing, stamps)
     naive = not collection.times_carry_offset
     hint = (
-        f"its times carry no offset and are taken for {options.zone}: name their zone with --tz, such as --tz UTC"
+        f"its times carry no offset and are taken for {options.zone}: name their zone with --tz, such as --tz UTC, "
+        "or a special session with --session"
         if naive
         else "name a special session with --session, such as --session 18:00-19:15"
     )

@@ -240,17 +240,6 @@ def test_a_first_start_that_failed_is_no_lost_database(user: Operator) -> None:
         pass
 
 
-def test_a_restore_that_was_killed_starts_nothing(user: Operator) -> None:
-    user.data_dir.mkdir(mode=0o700)
-    (user.data_dir / "restore.unfinished").touch()
-    assert "was interrupted" in user.start_refused(user.data_dir)
-    with user.stack(user.home / "other"):
-        user.backup(data_dir=user.home / "other")
-    user.restore(user.data_dir, "--force")
-    with user.stack():
-        pass
-
-
 def test_a_directory_of_another_postgresql_says_how_to_move(user: Operator) -> None:
     with user.stack():
         pass
@@ -399,5 +388,10 @@ def test_keys_that_are_not_in_the_backup_are_missed_aloud(user: Operator) -> Non
                 "INSERT INTO broker_accounts (user_id, broker, broker_user_id, api_key_hint, secrets_box, key_version, "
                 "token_obtained_at) SELECT id, 'kite', 'AB1234', 'key1', '\\x01', 'of-a-variable', now() FROM users"
             )
-        assert "1 broker connections are sealed with other keys" in user.backup()
-    assert "1 broker connections need keys" in user.restore(user.home / "other")
+            connection.execute(
+                "INSERT INTO notification_channels (user_id, kind, hint, address_box, key_version, address_hash, "
+                "state) SELECT id, 'email', 'a…', '\\x01', 'of-a-variable', sha256('a'), 'unverified' FROM users"
+            )
+        sealed = "1 broker connections and 1 channels of notices"
+        assert f"{sealed} are sealed with other keys" in user.backup()
+    assert f"{sealed} need keys" in user.restore(user.home / "other")

@@ -145,7 +145,8 @@ def test_times_of_another_zone_are_refused_with_the_option_that_helps(tmp_path: 
     utc = ours_of(*(at.replace(hour=3, minute=45 + i, tzinfo=None) for i, at in enumerate(minutes(0, 1))))
     assert refusal(tmp_path, utc) == (
         "its bars of 09 Jul 2019 are of 03:45 to 03:46 IST, and the session is 09:15 to 15:30; its times carry no "
-        "offset and are taken for Asia/Kolkata: name their zone with --tz, such as --tz UTC"
+        "offset and are taken for Asia/Kolkata: name their zone with --tz, such as --tz UTC, or a special session with "
+        "--session"
     )
 
 
