@@ -5,15 +5,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
-from api.events.schemas import EventData, SnapshotEnd, StrategyDeleted
+from api.events.prices import PriceReader, PricesOfUser
+from api.events.schemas import AccountChange, EventData, SnapshotEnd, StrategyDeleted
 from api.strategies.schemas import StrategyStatus
 from api.strategies.status import status_before_start, status_of_run
+from broker.kite.login import token_expiry
 from persistence.database.engine import Sessions, tenant_transaction
 from persistence.database.models.runs import Run
 from persistence.database.models.strategies import Strategy
+from persistence.database.repositories.brokers import BrokerAccounts
+from persistence.database.repositories.panics import Panics
 from persistence.database.repositories.runs import Runs
 from persistence.database.repositories.strategies import Strategies
 from persistence.mirror.event_stream import EventPage, EventStream, MirrorEvent
+from persistence.mirror.event_writing import ACCOUNT, CHANGED
 from persistence.mirror.fields import instrument_of, runtime_fields
 from persistence.mirror.mirror import RuntimeMirror
 
@@ -64,6 +69,7 @@ class EventReader:
         self._sessions, self._mirror, self._stream = sessions, mirror, stream
         self._now, self._zone = now, zone
         self._places = asyncio.Semaphore(READS_AT_ONCE)
+        self._prices = PriceReader(sessions, mirror, now, zone)
 
     async def read(self, user_id: int, last_id: str | None) -> Batch:
         """What came after `last_id`; a snapshot if that is None, or too old to go on from.
@@ -73,15 +79,36 @@ class EventReader:
         """
         async with self._places:
             page = None if last_id is None else await self._stream.after(user_id, last_id, PAGE)
-            return await (self._snapshot(user_id) if page is None else self._news(page))
+            return await (self._snapshot(user_id) if page is None else self._news(user_id, page))
 
-    async def _news(self, page: EventPage) -> Batch:
+    def prices_of(self, user_id: int) -> PricesOfUser:
+        """The prices of a stream of the user."""
+        return PricesOfUser(self._prices, user_id)
+
+    async def _news(self, user_id: int, page: EventPage) -> Batch:
         wanted = sorted({_priced_by(event.runtime) for event in page.events if event.runtime})
         prices = await self._mirror.get_prices(wanted) if wanted else []
         latest = dict(zip(wanted, prices, strict=True))
-        return Batch(tuple(self._pushed(event, latest) for event in page.events), page.last_id, page.more)
+        changed = {event.strategy_id for event in page.events if event.event == CHANGED}
+        stored = await self._stored(user_id, sorted(changed)) if changed else {}
+        has_account = any(event.event == ACCOUNT for event in page.events)
+        account = await self._account(user_id) if has_account else None
+        pushed = (self._pushed(event, latest, stored, account) for event in page.events)
+        return Batch(tuple(event for event in pushed if event is not None), page.last_id, page.more)
 
-    def _pushed(self, event: MirrorEvent, prices: Mapping[tuple[str, str], Mapping[str, str]]) -> PushedEvent:
+    def _pushed(
+        self,
+        event: MirrorEvent,
+        prices: Mapping[tuple[str, str], Mapping[str, str]],
+        stored: Mapping[int, StrategyStatus],
+        account: AccountChange | None,
+    ) -> PushedEvent | None:
+        """None: the strategy was deleted meanwhile, which is an event of its own."""
+        if event.event == ACCOUNT and account is not None:
+            return PushedEvent(ACCOUNT, account, event.event_id)
+        if event.event == CHANGED:
+            status = stored.get(event.strategy_id)
+            return None if status is None else PushedEvent("strategy", status, event.event_id)
         if not event.runtime:
             return PushedEvent(event.event, StrategyDeleted(strategy_id=event.strategy_id), event.event_id)
         status = self._status(event.strategy_id, event.runtime, prices[_priced_by(event.runtime)])
@@ -95,16 +122,43 @@ class EventReader:
             runs: dict[int, Run] = {}
             for some in _parts(strategies):
                 runs |= await Runs(session).latest_of_each(user_id, [strategy.id for strategy in some])
-        events: list[PushedEvent] = []
-        for some in _parts(strategies):
-            mirrored = await self._mirror.get_statuses([strategy.id for strategy in some])
-            events += [
-                PushedEvent("snapshot", self._present(strategy, runs.get(strategy.id), runtime, price))
-                for strategy, (runtime, price) in zip(some, mirrored, strict=True)
-            ]
+        statuses = await self._statuses(strategies, runs)
+        events = [PushedEvent("snapshot", status) for status in statuses]
         # Only the end carries an id: a client that saw half a snapshot must get all of it again.
         end = PushedEvent("snapshot_end", SnapshotEnd(strategies=len(events)), position)
         return Batch((*events, end), position)
+
+    async def _stored(self, user_id: int, strategy_ids: Sequence[int]) -> dict[int, StrategyStatus]:
+        """The statuses of those that are not deleted."""
+        async with tenant_transaction(self._sessions, user_id) as session:
+            strategies = await Strategies(session).of_ids(user_id, strategy_ids)
+            runs = await Runs(session).latest_of_each(user_id, [strategy.id for strategy in strategies])
+        return {status.strategy_id: status for status in await self._statuses(strategies, runs)}
+
+    async def _statuses(self, strategies: Sequence[Strategy], runs: Mapping[int, Run]) -> list[StrategyStatus]:
+        statuses: list[StrategyStatus] = []
+        for some in _parts(strategies):
+            mirrored = await self._mirror.get_statuses([strategy.id for strategy in some])
+            statuses += [
+                self._present(strategy, runs.get(strategy.id), runtime, price)
+                for strategy, (runtime, price) in zip(some, mirrored, strict=True)
+            ]
+        return statuses
+
+    async def _account(self, user_id: int) -> AccountChange:
+        async with tenant_transaction(self._sessions, user_id) as session:
+            account = await BrokerAccounts(session).of_user(user_id)
+            locking = await Panics(session).locking(user_id)
+        forbidden = locking is not None or await self._mirror.forbids_entries(user_id)
+        expires_at = token_expiry(account.token_obtained_at) if account else None
+        return AccountChange(
+            broker_connected=account is not None,
+            broker=account.broker if account else None,
+            broker_user_id=account.broker_user_id if account else None,
+            token_expires_at=expires_at.astimezone(self._zone) if expires_at else None,
+            token_expired=self._now() >= expires_at if expires_at else None,
+            entries_forbidden=forbidden,
+        )
 
     def _present(
         self, strategy: Strategy, run: Run | None, runtime: Mapping[str, str], price: Mapping[str, str]
