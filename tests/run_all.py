@@ -22,6 +22,7 @@ BESIDE = (
     ("contract", "integration/broker"),
     ("integration/config", "integration/persistence"),
     ("integration/api/brokers", "integration/api/edge"),
+    ("integration/api/strategies", "integration/api/timeline"),
 )
 
 

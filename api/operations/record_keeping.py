@@ -15,14 +15,22 @@ log = structlog.stdlib.get_logger(__name__)
 
 EVERY_S = 3600.0
 
+FIRST_S = 5.0
+"""How long after its start a process begins: requests go first, and the default partitions take lines meanwhile."""
+
 
 async def keep_records(
-    sessions: Sessions, login_retention: timedelta, now: Callable[[], datetime], every_s: float = EVERY_S
+    sessions: Sessions,
+    login_retention: timedelta,
+    now: Callable[[], datetime],
+    first_s: float = FIRST_S,
+    every_s: float = EVERY_S,
 ) -> None:
-    """Keep records until cancelled: at once, then every `every_s` seconds. Any number of processes may do so.
+    """Keep records until cancelled: after `first_s`, then every `every_s` seconds. Any number of processes may do so.
 
     Records of trades are not removed here: that is the operator's command `tradeactors prune`.
     """
+    await asyncio.sleep(first_s)
     while True:
         try:
             made = await make_months(sessions, now())

@@ -6,7 +6,7 @@ known, and is not asked again.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -97,13 +97,21 @@ class Looking:
         calendar = await self._checks.calendar_of(await self.broker_of(user_id))
         return session_of_today(calendar, self._now(), self._settings.zone)
 
-    async def has_changed(self, user_id: int, since: datetime, known: Collection[int]) -> bool:
-        """Whether the user has logged in at the broker, or started a strategy of today, since then."""
+    async def has_changed(self, user_id: int, since: datetime, known: Mapping[int, datetime]) -> bool:
+        """Whether the user has logged in at the broker, or today's trades have become others, since then.
+
+        `known`: the BUYs that were found, by strategy. A strategy was started; or one that waits for its schedule was
+        edited, skipped or paused. That one is armed, bought or ended is no change.
+        """
         account = await self._brokers.account(user_id)
+        calendar = await self._checks.calendar_of(account.broker if account else None)
         async with tenant_transaction(self._sessions, user_id) as session:
-            day = await what_is_to_trade(session, user_id, self._now(), self._settings.zone)
-        started = {trade.strategy.id for trade in day.waiting}
-        return (account is not None and account.connected_at > since) or not started <= set(known)
+            day = await what_is_to_trade(session, user_id, self._now(), self._settings, calendar)
+        waiting = {trade.strategy.id: trade.buy_at for trade in day.waiting}
+        edited = any(not trade.started and trade.strategy.updated_at > since for trade in day.waiting)
+        gone = known.keys() - waiting.keys() - day.with_runs
+        connected = account is not None and account.connected_at > since
+        return connected or edited or bool(gone) or not waiting.items() <= known.items()
 
     async def facts(self, user_id: int, *, whole: bool = True) -> Facts:
         """Everything about the user's day; without `whole`, only the login is asked about.
@@ -115,7 +123,7 @@ class Looking:
         account = await self._brokers.account(user_id)
         calendar = await self._checks.calendar_of(account.broker if account else None)
         async with tenant_transaction(self._sessions, user_id) as session:
-            day = await what_is_to_trade(session, user_id, now, zone)
+            day = await what_is_to_trade(session, user_id, now, self._settings, calendar)
             locked = await Panics(session).locking(user_id) is not None
         session_day = session_of_today(calendar, now, zone)
         if session_day is None:
@@ -222,6 +230,8 @@ class Looking:
         self, account: BrokerAccount, plan: PlannedTrade, asked: _Asked, quote: DayQuote | None
     ) -> tuple[tuple[Said, ...], tuple[Said, ...]]:
         """What a START would refuse at this moment, and what it could not find out."""
+        if plan.refusal is not None:
+            return (plan.refusal,), ()
         strategy = plan.strategy
         position = (strategy.exchange, strategy.tradingsymbol, strategy.product)
         try:

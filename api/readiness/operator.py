@@ -34,6 +34,9 @@ LEAST_ROOM_BYTES = 200_000_000
 FRESH = timedelta(seconds=15)
 """How long what was found of the parts holds, however many users' days are looked at."""
 
+OVER_AFTER = timedelta(minutes=3)
+"""How long no process may have seen a fault before it is over: each looks every minute."""
+
 FAULTS = {
     "readiness_redis": "Redis does not answer: no new orders are taken on",
     "readiness_engine": "Ray or the engine does not answer: no strategy can be started or stopped",
@@ -81,7 +84,7 @@ class OperatorChecks:
         for code, sentence in FAULTS.items():
             async with transaction(self._sessions) as session:
                 faults = OperatorFaults(session)
-                changed = await (faults.begin(code) if code in seen else faults.end(code))
+                changed = await (faults.begin(code) if code in seen else faults.end(code, OVER_AFTER))
             if changed and code in seen:
                 await self.alert(code, sentence)
             elif changed:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from api.readiness.operator import OperatorChecks
+from api.readiness.planned import all_waiting, day_around, to_be_started
 from api.readiness.service import ReadinessService
 from api.readiness.times import is_due, opening, session_of_today, told_from
 from config.settings import Settings
@@ -67,10 +68,7 @@ class ReadinessRounds:
         if self._parts_looked_at is None or abs(now - self._parts_looked_at) >= OPERATOR_EVERY:
             self._parts_looked_at = now
             await self._operator.tell_changes()
-        zone = self._settings.zone
-        midnight = datetime.combine(now.astimezone(zone).date(), datetime.min.time(), zone)
-        async with transaction(self._sessions) as session:
-            waiting = await ReadinessRows(session).waiting(now, midnight + timedelta(days=1))
+        waiting = await self._waiting(now)
         places = asyncio.Semaphore(_AT_ONCE)
 
         async def look(user: Waiting, *, whole: bool) -> None:
@@ -85,6 +83,20 @@ class ReadinessRounds:
             elif result is not None:
                 raise result
         return len(due)
+
+    async def _waiting(self, now: datetime) -> list[Waiting]:
+        """Every user with a BUY that is still to come today, of a run or of a schedule."""
+        begins, ends = day_around(now, self._settings.zone)
+        async with transaction(self._sessions) as session:
+            rows = ReadinessRows(session)
+            # Schedules first: one that is armed in between is seen twice and counted once, not overlooked.
+            scheduled = await rows.scheduled(begins, ends, now.astimezone(self._settings.zone).time())
+            waiting = await rows.waiting(now, ends)
+        coming = []
+        for row in scheduled:
+            calendar = await self.service.calendar_of(row.user.broker)
+            coming += [(row.user, trade) for trade in to_be_started([row], calendar, self._settings, now)]
+        return all_waiting(waiting, coming)
 
     async def _is_due(self, user: Waiting, now: datetime) -> bool | None:
         """Whether the whole day is to be looked at, or the login alone; None if it is not time."""

@@ -56,14 +56,15 @@ class ReadinessService:
     async def last_found(self, user_id: int) -> ReadinessAnswer:
         """What was last found of today.
 
-        What is so now, where nothing was found since the user's last login or START, or there is no session any more.
+        What is so now, where nothing was found since the user's last login or START, or since a change of a schedule of
+        today, or there is no session any more.
         """
         stored = await self._stored(user_id)
         if await self._looking.session_of(user_id) is None:
             return self._answer(await self._looking.facts(user_id))  # asks no broker
         if stored is not None and stored.body is not None and stored.found_at is not None:
             found = ReadinessAnswer.model_validate(stored.body)
-            known = {row.strategy_id for row in found.strategies}
+            known = {row.strategy_id: row.buy_at for row in found.strategies}
             if self._is_of_today(stored) and not await self._looking.has_changed(user_id, stored.found_at, known):
                 return found
         return await self._look_now(user_id, stored)

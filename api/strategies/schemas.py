@@ -88,7 +88,7 @@ class StrategyPatchRequest(Request):
     @classmethod
     def _not_null(cls, value: object) -> object:
         if value is None:  # it could mean "none", as of a stop-loss, and an answer of 200 would look like it
-            raise ValueError("must not be null: leave it out to keep it as it is")
+            raise ValueError("must not be empty: leave it out to keep it as it is")
         return value
 
     @model_validator(mode="after")

@@ -2,17 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any
 
-from sqlalchemy import and_, delete, func, literal, or_, select, update
+from sqlalchemy import and_, delete, exists, func, literal, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.orm import aliased
 from sqlmodel import col
 
 from persistence.database.models.brokers import BrokerAccount
 from persistence.database.models.runs import Run
 from persistence.database.models.strategies import Strategy
 from persistence.database.models.trading_day.readiness import FoundReadiness, OperatorFault
+from persistence.database.models.trading_day.schedules import Schedule, ScheduleDay
 from persistence.database.repositories.base import Repository
 
 LEASE = timedelta(seconds=60)
@@ -23,7 +25,7 @@ _UNSYNCHRONIZED = {"synchronize_session": False}
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A user with runs that wait to buy, and what was last found of him. `connected_at`: his last login."""
+    """A user with BUYs that are still to come, and what was last found of him. `connected_at`: his last login."""
 
     user_id: int
     buys: tuple[datetime, ...]
@@ -31,6 +33,22 @@ class Waiting:
     connected_at: datetime | None
     found_at: datetime | None
     verdict: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Scheduled:
+    """A schedule that may have to start its strategy on a day; `user` is without its BUYs.
+
+    `open_buy_at`: BUY of the strategy's open run, which is of another day. `code`, `reason`: why the day waits, if a
+    START of it was refused.
+    """
+
+    schedule: Schedule
+    strategy: Strategy
+    open_buy_at: datetime | None
+    code: str
+    reason: str
+    user: Waiting
 
 
 class ReadinessRows(Repository):
@@ -108,6 +126,58 @@ class ReadinessRows(Repository):
             for user_id, buys, broker, connected_at, found_at, verdict in rows
         ]
 
+    async def scheduled(
+        self, begins: datetime, ends: datetime, after: time, user_id: int | None = None
+    ) -> list[Scheduled]:
+        """Schedules whose dates hold the day from `begins` to `ends`, and which have nothing of it yet, by buy time.
+
+        That is neither a run, open or ended, nor an end of the day. Weekdays, holidays and pauses are not looked at.
+        `after`: a time of day; what was to be bought by then is left out. Of all users, or of one.
+        """
+        found, other = FoundReadiness, aliased(Run)
+        day = begins.date()
+        of_day = and_(col(ScheduleDay.strategy_id) == col(Schedule.strategy_id), col(ScheduleDay.session_date) == day)
+        of_strategy = col(Run.strategy_id) == col(Schedule.strategy_id)
+        has_run = exists().where(of_strategy, col(Run.buy_at) >= begins, col(Run.buy_at) < ends)
+        columns: tuple[Any, ...] = (
+            Schedule,
+            Strategy,
+            col(other.buy_at),
+            func.coalesce(col(ScheduleDay.code), ""),
+            func.coalesce(col(ScheduleDay.reason), ""),
+            col(BrokerAccount.broker),
+            col(BrokerAccount.connected_at),
+            col(found.found_at),
+            col(found.verdict),
+        )
+        statement = (
+            select(*columns)
+            .join(Strategy, col(Strategy.id) == col(Schedule.strategy_id))
+            .outerjoin(ScheduleDay, of_day)
+            .outerjoin(other, and_(col(other.strategy_id) == col(Schedule.strategy_id), col(other.ended_at).is_(None)))
+            .outerjoin(BrokerAccount, col(BrokerAccount.user_id) == col(Schedule.user_id))
+            .outerjoin(found, col(found.user_id) == col(Schedule.user_id))
+            .where(col(Schedule.state) != "ended", col(Schedule.from_date) <= day)
+            .where(or_(col(Schedule.until_date).is_(None), col(Schedule.until_date) >= day))
+            .where(or_(col(ScheduleDay.outcome).is_(None), col(ScheduleDay.outcome) == "waiting"), ~has_run)
+            .where(col(Strategy.deleted_at).is_(None), col(Strategy.buy_time) > after)
+            .order_by(col(Strategy.buy_time), col(Strategy.id))
+        )
+        if user_id is not None:
+            statement = statement.where(col(Schedule.user_id) == user_id)
+        rows = await self._session.execute(statement)
+        return [
+            Scheduled(
+                schedule,
+                strategy,
+                open_buy_at,
+                code,
+                reason,
+                Waiting(schedule.user_id, (), broker, connected_at, found_at, verdict),
+            )
+            for schedule, strategy, open_buy_at, code, reason, broker, connected_at, found_at, verdict in rows
+        ]
+
 
 class OperatorFaults(Repository):
     """Faults that last, of which the operator hears once, however many processes see them."""
@@ -115,11 +185,20 @@ class OperatorFaults(Repository):
     async def begin(self, code: str) -> bool:
         """The fault is there; whether this call is the first to say so."""
         written = upsert(OperatorFault).values(code=code).on_conflict_do_nothing()
-        return await self._session.scalar(written.returning(col(OperatorFault.code))) is not None
+        if await self._session.scalar(written.returning(col(OperatorFault.code))) is not None:
+            return True
+        seen = update(OperatorFault).where(col(OperatorFault.code) == code).values(seen_at=func.clock_timestamp())
+        await self._session.execute(seen, execution_options=_UNSYNCHRONIZED)
+        return False
 
-    async def end(self, code: str) -> bool:
-        """The fault is over; whether it was there, and no other call has said so."""
-        gone = delete(OperatorFault).where(col(OperatorFault.code) == code).returning(col(OperatorFault.code))
+    async def end(self, code: str, unseen_for: timedelta) -> bool:
+        """The caller does not see the fault; whether it was there, and no process has seen it for that time.
+
+        One process may reach a part that another does not: the fault lasts as long as any of them sees it.
+        """
+        before = func.clock_timestamp() - literal(unseen_for)
+        mine = (col(OperatorFault.code) == code, col(OperatorFault.seen_at) <= before)
+        gone = delete(OperatorFault).where(*mine).returning(col(OperatorFault.code))
         return await self._session.scalar(gone, execution_options=_UNSYNCHRONIZED) is not None
 
 

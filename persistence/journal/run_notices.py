@@ -55,7 +55,7 @@ async def notify(
     """
     try:
         items = notices_of(update, lines, sell_at, zone)
-    except Exception:
+    except Exception:  # whatever is wrong with a text must not keep an order from its record
         log.exception("notices_not_made", run_id=update.run_id, events=[line.event for line in lines])
         return
     for item in items:

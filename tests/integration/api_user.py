@@ -49,6 +49,11 @@ class ApiUser:
         } | changes
         return await self.call("POST", "/broker/connect", **{k: v for k, v in body.items() if v is not None})
 
+    async def connection(self) -> dict[str, Any]:
+        """What the API says of the connection, but for how old its token is by now."""
+        status: dict[str, Any] = (await self.call("GET", "/broker/status")).json()
+        return status | {"token_age_s": None}
+
     async def create(self, **changes: Any) -> httpx.Response:
         """Create a strategy on INFY, with some fields changed."""
         body = {

@@ -15,10 +15,11 @@ EVERY_S = 0.2
 
 @dataclass
 class DrippingProxy:
-    """How many hold a connection to it, and whether anybody ever has."""
+    """How many hold a connection to it, how many did at most, and whether anybody ever has."""
 
     port: int = 0
     held: int = 0
+    most_held: int = 0
     begun: threading.Event = field(default_factory=threading.Event)
     over: threading.Event = field(default_factory=threading.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -47,6 +48,7 @@ class DrippingProxy:
     def _drip(self, link: socket.socket) -> None:
         with self._lock:
             self.held += 1
+            self.most_held = max(self.most_held, self.held)
         self.begun.set()
         try:
             with link, suppress(OSError):

@@ -51,7 +51,7 @@ def the_day(days: Counter[date], wanted: date | None) -> date:
         NotARecording: it holds no bars, daily bars, or several days and none of them was chosen.
     """
     if not days:
-        raise NotARecording("it holds no bars")
+        raise NotARecording("it holds no bars: export the day again, one row for each minute")
     if len(days) > 1 and max(days.values()) == 1:
         raise NotARecording(
             f"it has one bar a day ({len(days):,} days): a daily bar cannot time a BUY or a SELL; one-minute bars can"

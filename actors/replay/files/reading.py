@@ -53,7 +53,7 @@ def _recording(
     path: Path, content: Content, table: Table, collection: Collection, options: ReadingOptions
 ) -> Recording:
     if not collection.days and options.symbol is not None:
-        raise NotARecording(f"it holds no bars of {shown(options.symbol)}")
+        raise NotARecording(f"it holds no bars of {shown(options.symbol)}: leave --symbol out")
     judgement.the_day(collection.days, options.day)
     hours = options.session or REGULAR_HOURS
     spacing = judgement.spacing_of(collection.bars)

@@ -51,7 +51,7 @@ def table_of_lines(text: TextIO) -> Table:
     if not any(line.strip() for line in before):
         raise NotARecording("it is empty")
     found = next(line for line in before if line.strip()).strip()
-    raise NotARecording(f"no line names the columns open, high, low and close; the first is {shown(found)}")
+    raise NotARecording(f"no line names the columns open, high, low and close, as the first must; it is {shown(found)}")
 
 
 def table_of_json(text: TextIO) -> Table:

@@ -54,7 +54,7 @@ class TimeReader:
         except ValueError as error:
             raise NotARecording(f"{shown(text)} is no time: {_reason(error)}") from error
         if not _FIRST_YEAR <= moment.year < _LAST_YEAR:
-            raise NotARecording(f"{shown(text)} is of the year {moment.year}")
+            raise NotARecording(f"{shown(text)} is of the year {moment.year}; mend its time, or cut the line out")
         carries_offset = moment.tzinfo is not None
         if self.carries_offset is None:
             self.carries_offset = carries_offset

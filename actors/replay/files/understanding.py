@@ -60,7 +60,9 @@ class Understanding:
         if self.rounded:
             said.append(f"The prices of {counted(self.rounded, 'bar')} were rounded to the paisa")
         if self.first.weekday() >= _SATURDAY:
-            said.append(f"{self.first:%d %b %Y} is a {self.first:%A}: were day and month read as they are meant?")
+            said.append(
+                f"{self.first:%d %b %Y} is a {self.first:%A}: look whether day and month were read as they are meant"
+            )
         return said
 
     def as_json(self) -> dict[str, object]:

@@ -12,7 +12,6 @@ from datetime import date, datetime, timedelta
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from actors.domain.identifiers import Product
 from actors.ports.engine import EngineUnavailable
 from api.base.answers.translations import TRANSLATIONS
 from api.base.errors import ApiError, InvalidField
@@ -28,10 +27,11 @@ from api.strategies.schedules.schedule_rules import (
     days_at_hand,
     is_streak,
     next_look,
+    of_another_day,
 )
+from api.strategies.schedules.to_start import plan_with
 from api.strategies.start_and_stop import LifecycleService
 from broker.errors import BrokerError
-from broker.market.allowed_times import SessionRules
 from broker.market.trading_calendar import TradingCalendars
 from config.settings import Settings
 from persistence.database.engine import Sessions, tenant_transaction, transaction
@@ -114,8 +114,7 @@ class _SessionDay:
 
     async def take(self, session: AsyncSession, run: Run) -> None:
         """The day is armed with this run, if it is of this day and no other."""
-        if run.buy_at.astimezone(self._day.buy_at.tzinfo).date() != self._day.day:
-            code = "hours" if run.buy_at > self._day.buy_at else "still_running"
+        if code := of_another_day(self._day, run.buy_at):
             raise ApiError(409, code, SKIPPING[code])
         if await ScheduleDays(session).finish(*self._look.ids, self._day.day, "armed", run_id=run.id):
             await telling.tell_armed(session, self._look.strategy, self._day, self._look.now)
@@ -343,25 +342,9 @@ async def plan_of(
     calendars: TradingCalendars, settings: Settings, schedule: Schedule, strategy: Strategy, broker: str | None
 ) -> Plan:
     """What the rules look at. `broker`: of the user's account; without one, the deployment's first."""
-    calendar = await calendars.get(
-        settings.calendar_for("kite" if (broker or settings.brokers[0]) == "kite" else "paper")
-    )
-    cutoff = settings.mis_cutoff if strategy.product == Product.MIS else None
-    return Plan(
-        buy_time=strategy.buy_time,
-        sell_time=strategy.sell_time,
-        days=schedule.days,
-        special_sessions=schedule.special_sessions,
-        from_date=schedule.from_date,
-        until_date=schedule.until_date,
-        skip=frozenset(schedule.skip_dates),
-        in_percent=strategy.stop_share is not None,
-        active_since=schedule.active_since,
-        looked_at=schedule.looked_at,
-        restored_at=schedule.restored_at,
-        rules=SessionRules(calendar, has_derivatives=False, mis_cutoff=cutoff),
-        zone=settings.zone,
-    )
+    is_kite = (broker or settings.brokers[0]) == "kite"
+    calendar = await calendars.get(settings.calendar_for("kite" if is_kite else "paper"))
+    return plan_with(calendar, settings, schedule, strategy)
 
 
 def resumed_at(since: datetime) -> dict[str, object]:

@@ -111,6 +111,16 @@ def _skipped(plan: Plan, day: date) -> str:
     return "" if plan.in_percent else "schedule_needs_percent"
 
 
+def of_another_day(day: Day, buy_at: datetime) -> str:
+    """The word of `SKIPPING` for which an open run, which buys at `buy_at`, keeps the day from being started.
+
+    Nothing if it is the day's own.
+    """
+    if buy_at.astimezone(day.buy_at.tzinfo).date() == day.day:
+        return ""
+    return "hours" if buy_at > day.buy_at else "still_running"
+
+
 def is_special(plan: Plan, day: date) -> bool:
     """Whether the hours of a day with a session are not the ordinary ones: half a day, an evening, a Saturday."""
     regular = plan.rules.calendar.regular

@@ -24,6 +24,7 @@ from api.strategies.schedules.schemas import (
     ScheduleOverview,
     ScheduleRequest,
 )
+from api.strategies.schedules.to_start import is_paused
 from api.strategies.service import found, schedule_needs_percent
 from broker.market.trading_calendar import TradingCalendar, TradingCalendars
 from config.settings import Settings
@@ -220,7 +221,7 @@ class ScheduleService:
         if day is None:
             return None
         zone = self._settings.zone
-        outcome: Any = "paused" if _is_paused(schedule, day.day) else "skipped" if day.skipped else "planned"
+        outcome: Any = "paused" if is_paused(schedule, day.day) else "skipped" if day.skipped else "planned"
         code, reason = day.skipped, SKIPPING.get(day.skipped, "")
         if row is not None:
             outcome, code, reason = _outcome(row, run), row.code, row.reason
@@ -276,7 +277,7 @@ def schedule_answer(
     days = (
         day
         for day in coming_days(plan, now)
-        if day.day not in over and day.buy_at > schedule.active_since and not _is_paused(schedule, day.day)
+        if day.day not in over and day.buy_at > schedule.active_since and not is_paused(schedule, day.day)
     )
     coming = () if schedule.state == "ended" else islice(days, _NEXT)
     return ScheduleAnswer(
@@ -306,10 +307,6 @@ def schedule_answer(
 def _outcome(row: ScheduleDay, run: Run | None) -> Outcome:
     known: dict[str, Outcome] = {"waiting": "waiting", "armed": "armed", "skipped": "skipped", "missed": "missed"}
     return "failed" if run is not None and is_bad(row, run) else known[row.outcome]
-
-
-def _is_paused(schedule: Schedule, day: date) -> bool:
-    return schedule.state == "paused" and (schedule.paused_until is None or day < schedule.paused_until)
 
 
 def _closed(calendar: TradingCalendar, day: date) -> Any:

@@ -58,7 +58,7 @@ def test_a_patch_needs_a_change() -> None:
 @pytest.mark.parametrize("field", ["buy_time", "sell_time", "stop_loss", "stop_loss_percent", "quantity", "product"])
 def test_a_patch_takes_no_null_beside_a_change(field: str) -> None:
     change: dict[str, Any] = {"quantity": 5} if field != "quantity" else {"stop_loss": 90.5}
-    with pytest.raises(ValidationError, match="must not be null: leave it out to keep it as it is"):
+    with pytest.raises(ValidationError, match="must not be empty: leave it out to keep it as it is"):
         StrategyPatchRequest(**{**change, field: None})
 
 

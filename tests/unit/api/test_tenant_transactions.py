@@ -35,7 +35,7 @@ FOR_NO_SINGLE_USER = {
     "notifications/telegram/poller.py _release": "lets go of the lease of the bot",
     "notifications/day_summaries.py make": "looks at the day of all users",
     "notifications/sending/sender.py step": "sends the notices of all users",
-    "readiness/rounds.py round": "asks which users' days are due",
+    "readiness/rounds.py _waiting": "asks which users' days are due",
     "readiness/operator.py _clock_is_right": "asks the database's clock",
     "readiness/operator.py tell_changes": "faults are of the deployment",
     "notifications/sending/sender.py _send": "records what has come of them",

@@ -66,10 +66,8 @@ async def test_sixteen_dripping_proxies_of_a_tenant_keep_no_other_tenant_from_th
 async def test_a_tenant_asks_a_broker_two_things_at_a_time_and_the_rest_wait_for_their_turn(
     user: ApiUser, dripping: DrippingProxy
 ) -> None:
-    flood = asyncio.create_task(slow_connects(user, dripping, 6, "kite"))
-    await asyncio.sleep(1.0)
-    assert dripping.held == 2
-    answers = await flood
+    answers = await slow_connects(user, dripping, 6, "kite")
+    assert dripping.most_held == 2
     refused = [answer for answer in answers if answer.json()["code"] == "too_many_broker_calls"]
     assert len(refused) == 4
     assert all(answer.status_code == 429 and int(answer.headers["Retry-After"]) > 0 for answer in refused)
@@ -81,7 +79,7 @@ async def test_threads_are_free_when_the_deadline_has_passed(
     began = time.monotonic()
     (answer,) = await slow_connects(user, dripping, 1, "kite")
     assert (answer.status_code, answer.json()["code"]) == (503, "proxy_unreachable")
-    assert time.monotonic() - began < DEADLINE_S + 1.0
+    assert time.monotonic() - began < 3 * DEADLINE_S  # without a deadline it would never end
     assert await asyncio.to_thread(dripping.free_within, 1.0)
     user.paper = paper.control.new_account()
     with forward_proxy() as good:

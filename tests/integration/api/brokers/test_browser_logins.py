@@ -103,7 +103,7 @@ async def test_one_tap_connects_the_days_token_and_what_waits_goes_on_at_once(
 ) -> None:
     assert trader.paper is not None
     strategy_id = await trader.started()
-    before = (await trader.call("GET", "/broker/status")).json()
+    before = await trader.connection()
     paper.control.expire_token(trader.paper.user_id)
     page = await trader.client.get(await logged_in(trader))
     assert (page.status_code, title(page)) == (200, "Connected")
@@ -157,11 +157,11 @@ async def test_of_two_that_come_back_at_once_one_is_carried_out(trader: ApiUser,
 
 async def test_a_cancelled_login_changes_nothing_and_can_be_made_good(trader: ApiUser) -> None:
     assert trader.paper is not None
-    before = (await trader.call("GET", "/broker/status")).json()["token_obtained_at"]
+    before = await trader.connection()
     url = await login_page(trader)
     page = await trader.client.get(here(await asyncio.to_thread(Browser().cancel, url)))
     assert (page.status_code, title(page)) == (200, "Login cancelled")
-    assert (await trader.call("GET", "/broker/status")).json()["token_obtained_at"] == before
+    assert await trader.connection() == before
     back = await asyncio.to_thread(Browser().log_in, url, trader.paper.user_id)
     assert title(await trader.client.get(here(back))) == "Connected"
 
@@ -204,12 +204,12 @@ async def test_a_user_who_is_lured_through_anothers_link_is_connected_nowhere(
     attacker.paper = paper.control.new_account(redirect_url=CALLBACK)
     assert (await attacker.connect()).status_code == 200
     assert trader.paper is not None
-    before = [(await user.call("GET", "/broker/status")).json() for user in (trader, attacker)]
+    before = [await user.connection() for user in (trader, attacker)]
     victims = parse_qs(urlsplit(await logged_in(trader)).query)["request_token"][0]
     attackers = parse_qs(urlsplit(await login_page(attacker)).query)["redirect_params"][0]
     lured = await client.get(f"/broker/callback?status=success&request_token={victims}&{attackers}")
     assert lured.status_code == 403
-    assert [(await user.call("GET", "/broker/status")).json() for user in (trader, attacker)] == before
+    assert [await user.connection() for user in (trader, attacker)] == before
 
 
 async def test_an_attackers_login_through_the_users_own_state_connects_nothing(
@@ -218,12 +218,12 @@ async def test_an_attackers_login_through_the_users_own_state_connects_nothing(
     attacker = await ApiUser.register(client)
     attacker.paper = paper.control.new_account(redirect_url=CALLBACK)
     assert (await attacker.connect()).status_code == 200
-    before = (await trader.call("GET", "/broker/status")).json()
+    before = await trader.connection()
     theirs = parse_qs(urlsplit(await logged_in(attacker)).query)["request_token"][0]
     own = parse_qs(urlsplit(await login_page(trader)).query)["redirect_params"][0]
     page = await client.get(f"/broker/callback?status=success&request_token={theirs}&{own}")
     assert page.status_code == 403
-    assert (await trader.call("GET", "/broker/status")).json() == before
+    assert await trader.connection() == before
 
 
 async def test_a_broker_that_does_not_answer_leaves_the_login_good(trader: ApiUser, paper: PaperExchange) -> None:

@@ -101,10 +101,11 @@ async def test_a_large_list_with_little_in_it_costs_what_is_in_it(settings: Sett
 
 
 async def test_a_minutes_requests_do_not_all_come_at_once(settings: Settings, engine: FakeEngine) -> None:
-    async with serving(settings, engine, api_rate_per_minute=1200) as client:
+    async with serving(settings, engine, api_rate_per_minute=60) as client:
         user = await ApiUser.register(client)
-        answers = Counter([(await user.call("GET", "/broker/status")).status_code for _ in range(140)])
-        assert answers[429] > 5, "100 at once, and 20 more a second"
+        answers = Counter([(await user.call("GET", "/broker/status")).status_code for _ in range(40)])
+        assert answers[200] >= 5, "five at once, and one more a second"
+        assert answers[429] > 5
         stop = await user.call("POST", "/strategy/stop", strategy_id=1)
     assert stop.status_code == 404
 

@@ -20,7 +20,7 @@ KEPT_FOR = timedelta(days=90)
 
 @asynccontextmanager
 async def keeping(sessions: Sessions) -> AsyncIterator[None]:
-    task = asyncio.create_task(keep_records(sessions, KEPT_FOR, lambda: LATER, every_s=0.02))
+    task = asyncio.create_task(keep_records(sessions, KEPT_FOR, lambda: LATER, first_s=0.0, every_s=0.02))
     try:
         yield
     finally:

@@ -10,6 +10,7 @@ import pytest_asyncio
 from fastapi import FastAPI
 from pydantic import SecretStr
 
+import broker.kite.client  # noqa: F401 - loaded at the first call otherwise, which on a busy machine ends before
 from api.app import create_app
 from config.settings import load_settings
 from persistence.secrets.encryption import generate_key

@@ -92,7 +92,7 @@ async def test_what_start_would_refuse_is_said_in_its_words(
     try:
         found = await day.answer(minutes=20)
     finally:
-        paper.control.set_price("NSE:M&M", 3000)
+        paper.control.set_price("NSE:M&M", 3450)
     assert found["strategies"][0]["because"] == ["stop_loss"]
     assert "M&M 09:30: the stop-loss must be below the market price 999.00" in details(found, "stop_loss")
     (fix,) = {(c["fix"]["kind"], c["fix"]["url"]) for c in found["checks"] if c["level"] == "block"}

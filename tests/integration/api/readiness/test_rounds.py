@@ -1,14 +1,17 @@
 """When days are looked at without being asked, and what their owners and the operator are notified of (row N3)."""
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr
+from sqlalchemy import update
 
-from api.readiness.operator import FAULTS
+from api.readiness.operator import FAULTS, OVER_AFTER
 from persistence.database.engine import transaction
+from persistence.database.models.trading_day.readiness import OperatorFault
 from persistence.database.readiness import OperatorFaults
 from tests.integration.api.readiness.trading_day import TradingDay, day_of_its_own
 from tests.integration.api_user import ApiUser
@@ -86,15 +89,20 @@ async def test_the_operator_hears_once_that_a_part_is_down_and_once_that_it_is_b
 ) -> None:
     async with transaction(app.state.resources.sessions) as session:
         for code in FAULTS:
-            await OperatorFaults(session).end(code)
+            await OperatorFaults(session).end(code, timedelta(0))
     engine = FakeEngine(up=False)
     with AlertInbox() as inbox:
-        alerts = {"alert_urls": (SecretStr(inbox.url),)}
+        alerts: dict[str, Any] = {"alert_urls": (SecretStr(inbox.url),)}
         one, two = [await TradingDay.of(app, trader, day_of_its_own(), engine, **alerts) for _ in range(2)]
         for day in (one, two, one):
             await day.operator.tell_changes()
         assert inbox.all_codes == ["readiness_engine"]
+        healthy = await TradingDay.of(app, trader, day_of_its_own(), FakeEngine(), **alerts)
+        await healthy.operator.tell_changes()
+        assert inbox.all_codes == ["readiness_engine"], "another process still sees it"
         engine.up = True
+        async with transaction(app.state.resources.sessions) as session:
+            await session.execute(update(OperatorFault).values(seen_at=datetime.now(UTC) - OVER_AFTER))
         for day in (one, two):
             day.clock.at += timedelta(minutes=1)
             await day.operator.tell_changes()

@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, Self
 
 from fastapi import FastAPI
@@ -18,7 +19,10 @@ from api.readiness.operator import OperatorChecks
 from api.readiness.rounds import ReadinessRounds
 from api.readiness.service import ReadinessService
 from api.strategies.rule_facts import StrategyChecks
+from api.strategies.schedules.arming import ScheduleArming
+from api.strategies.start_and_stop import LifecycleService
 from broker.exchange_time import IST
+from broker.market.trading_calendar import TradingCalendars
 from persistence.database.engine import transaction
 from persistence.database.models.brokers import BrokerAccount
 from persistence.database.models.runs import Run
@@ -56,6 +60,7 @@ class TradingDay:
     service: ReadinessService
     rounds: ReadinessRounds
     operator: OperatorChecks
+    arming: ScheduleArming
 
     @classmethod
     async def of(
@@ -64,22 +69,29 @@ class TradingDay:
         user: ApiUser,
         buy_at: datetime,
         engine: StrategyEngine | None = None,
+        overrides: Path | None = None,
         **changes: Any,
     ) -> Self:
-        """With the application's parts, but for `changes` of its settings and an `engine` of the test."""
+        """With the application's parts, but for `changes` of its settings, and an `engine` or an operator's file of
+        sessions of the test."""
         opened: Resources = app.state.resources
         settings, clock = opened.settings.model_copy(update=changes), Clock(buy_at - timedelta(days=1))
-        checks = StrategyChecks(settings, opened.brokers, opened.lookups, opened.calendars, clock)
+        calendars = TradingCalendars(overrides) if overrides else opened.calendars
+        checks = StrategyChecks(settings, opened.brokers, opened.lookups, calendars, clock)
         operator = OperatorChecks(settings, opened.sessions, opened.mirror, engine or opened.engine, clock)
         looking = Looking(
             settings, opened.sessions, opened.mirror, opened.brokers, opened.lookups, checks, operator, clock
         )
         service = ReadinessService(settings, opened.sessions, looking, opened.browser_logins.new_link, clock)
         rounds = ReadinessRounds(settings, opened.sessions, service, operator, clock)
+        lifecycle = LifecycleService(
+            settings, opened.capacity, opened.sessions, opened.sessions, opened.mirror, opened.engine, checks, clock
+        )
+        arming = ScheduleArming(settings, opened.sessions, lifecycle, calendars, clock)
         answer = await user.call("GET", "/auth/validate")
         assert answer.status_code == 200, answer.text
         user_id = int(answer.json()["user_id"])
-        return cls(user, user_id, opened, buy_at, clock, service, rounds, operator)
+        return cls(user, user_id, opened, buy_at, clock, service, rounds, operator, arming)
 
     async def second(self, app: FastAPI) -> "TradingDay":
         """Another process."""
@@ -91,6 +103,20 @@ class TradingDay:
         await self.set_runs(ids, **run)
         await self.log_in()
         return ids
+
+    async def schedule(self, **strategy: Any) -> int:
+        """A strategy with a schedule of this day alone; the login at the broker is of that morning."""
+        strategy_id = await self.user.strategy(**{"stop_loss": None, "stop_loss_percent": 2} | strategy)
+        await self.put_schedule(strategy_id)
+        await self.log_in()
+        return strategy_id
+
+    async def put_schedule(self, strategy_id: int) -> None:
+        """A schedule of this day alone."""
+        day = self.buy_at.date().isoformat()
+        body = {"days": "every_session", "from": day, "until": day, "special_sessions": True}
+        answer = await self.user.call("PUT", f"/strategy/{strategy_id}/schedule", **body)
+        assert answer.status_code == 200, answer.text
 
     async def set_runs(self, strategy_ids: Sequence[int], **values: Any) -> None:
         """Let these runs be of the day, with the wall-clock times that they have; and set other columns."""

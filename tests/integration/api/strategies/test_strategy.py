@@ -347,13 +347,14 @@ async def test_another_tenants_strategy_does_not_exist(
         "patch": {"stop_loss": 1.0},
         "put": {"days": "every_session"},
         "skip": {"date": "2026-12-24"},
+        "pause": {"until": "2026-12-24"},
     }
     tried = 0
     for path, operations in app.openapi()["paths"].items():
         if "{strategy_id}" not in path and path not in bodies:
             continue
         for method in operations:
-            body = bodies.get(path, fields.get("skip" if path.endswith("/skip") else method, {}))
+            body = bodies.get(path, fields.get(path.rpartition("/")[2], fields.get(method, {})))
             answer = await stranger.call(method.upper(), path.replace("{strategy_id}", str(strategy_id)), **body)
             assert (answer.status_code, answer.json()["code"]) == (404, "strategy_not_found"), (method, path)
             tried += 1

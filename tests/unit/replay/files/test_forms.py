@@ -185,7 +185,10 @@ def test_a_special_session_can_be_named(tmp_path: Path) -> None:
     diwali = [datetime.fromisoformat(f"2019-10-27T18:{minute}:00+05:30") for minute in (15, 16)]
     recording = read(tmp_path, ours_of(*diwali), ReadingOptions(session=SessionHours(time(18, 15), time(19, 15))))
     assert len(recording.bars) == 2
-    assert "27 Oct 2019 is a Sunday: were day and month read as they are meant?" in recording.understood.sentences()
+    assert (
+        "27 Oct 2019 is a Sunday: look whether day and month were read as they are meant"
+        in recording.understood.sentences()
+    )
 
 
 def test_gaps_are_named_from_the_open_to_the_close(tmp_path: Path) -> None:

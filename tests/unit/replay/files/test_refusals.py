@@ -64,7 +64,10 @@ def refusal(folder: Path, content: str | bytes, options: ReadingOptions | None =
         ),
         (f"2019-13-09T09:15:00+05:30,{GOOD}", "line 2: '2019-13-09T09:15:00+05:30' is no time: month must be in 1..12"),
         (f"2019-07-09T25:15:00+05:30,{GOOD}", "line 2: '2019-07-09T25:15:00+05:30' is no time: hour must be in 0..23"),
-        (f"0001-01-01T00:00:00+05:30,{GOOD}", "line 2: '0001-01-01T00:00:00+05:30' is of the year 1"),
+        (
+            f"0001-01-01T00:00:00+05:30,{GOOD}",
+            "line 2: '0001-01-01T00:00:00+05:30' is of the year 1; mend its time, or cut the line out",
+        ),
         (
             f"07/23/2019 09:15,{GOOD}",
             "line 2: '07/23/2019 09:15' has the month 23: dates are read day first, or year first",
@@ -101,7 +104,7 @@ def test_a_row_that_no_market_made_is_named(tmp_path: Path, row: str, why: str) 
             "line 3: '2019-07-09T09:16:00+05:30' has an offset, and the times before it have none",
         ),
         ((f"{AT},{GOOD}",), "one bar of 09 Jul 2019 is no recorded day"),
-        ((), "it holds no bars"),
+        ((), "it holds no bars: export the day again, one row for each minute"),
     ],
 )
 def test_rows_that_contradict_each_other_are_named(tmp_path: Path, rows: tuple[str, ...], why: str) -> None:
@@ -166,14 +169,14 @@ def test_one_of_several_days_must_be_chosen(tmp_path: Path) -> None:
 def test_one_of_several_symbols_must_be_chosen(tmp_path: Path) -> None:
     content = ours(f"A,{AT},{GOOD}", f"B,{AT},{GOOD}", header=f"symbol,{HEADER}")
     assert refusal(tmp_path, content) == "line 3: it holds 'A' and 'B': choose one with --symbol"
-    assert refusal(tmp_path, content, ReadingOptions(symbol="C")) == "it holds no bars of 'C'"
+    assert refusal(tmp_path, content, ReadingOptions(symbol="C")) == "it holds no bars of 'C': leave --symbol out"
     yfinance = "Price,Close,High,Low,Open,Volume\nTicker,A.NS,B.NS,A.NS,B.NS,A.NS\n"
     assert refusal(tmp_path, yfinance) == "line 2: it holds 'A.NS' and 'B.NS': choose one with --symbol"
 
 
 def test_columns_that_are_missing_or_stand_twice_are_named(tmp_path: Path) -> None:
     assert refusal(tmp_path, ours("1,2", header="time,price")) == (
-        "no line names the columns open, high, low and close; the first is 'time,price'"
+        "no line names the columns open, high, low and close, as the first must; it is 'time,price'"
     )
     assert (
         refusal(tmp_path, "open,high,low,close\n")
