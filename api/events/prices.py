@@ -79,6 +79,7 @@ class PricesOfUser:
         self._reader, self._user_id = reader, user_id
         self._traded: Sequence[Traded] = ()
         self._is_known = False
+        self._is_waiting = False
         self._sent: dict[Traded, tuple[str, ...]] = {}
         self._next_at = time.monotonic()
 
@@ -104,8 +105,11 @@ class PricesOfUser:
                 self._traded, self._is_known = await self._reader.traded(self._user_id), True
             latest = await self._reader.latest(self._traded)
         except (DatabaseUnavailable, MirrorUnavailable) as error:
-            log.warning("prices_wait", user_id=self._user_id, reason=str(error))
+            if not self._is_waiting:  # once an outage, not once a second
+                log.warning("prices_wait", user_id=self._user_id, reason=str(error))
+            self._is_waiting = True
             return None
+        self._is_waiting = False
         seen = {traded: _told(price) for traded, price in latest.items() if "price" in price}
         changed = [traded for traded, told in seen.items() if self._sent.get(traded) != told]
         self._sent = seen

@@ -92,15 +92,15 @@ class EventFeed:
             yield PushedEvent("replaced", StreamReplaced(), retry_s=REPLACED_RETRY_S)
 
     async def _read_on(self) -> None:
-        last_id = self._batch.last_id
+        last_id, owed = self._batch.last_id, self._batch.owed
         if not (self._batch.more or self._may_have_news):  # it is time for prices, and for nothing else
-            self._batch = Batch((), last_id)
+            self._batch = Batch((), last_id, owed=owed)
             return
         try:
-            self._batch = await self._reader.read(self._claims.user_id, last_id)
+            self._batch = await self._reader.read(self._claims.user_id, last_id, owed)
         except (MirrorUnavailable, DatabaseUnavailable) as error:
             log.warning("events_wait", user_id=self._claims.user_id, reason=str(error))
-            self._batch = Batch((), last_id)
+            self._batch = Batch((), last_id, owed=owed)
         if self._prices is not None and self._batch.events:
             self._prices.strategies_changed()
 

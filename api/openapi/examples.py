@@ -201,6 +201,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "buy_price": 1510.0,
         "sell_price": 1495.0,
         "pnl": -150.0,
+        "stop_now": None,
         "unrealised_pnl": None,
         "next": None,
         "buy_at": "2026-11-21T10:25:45+05:30",

@@ -201,6 +201,10 @@ class StrategyStatus(BaseModel):
     buy_price: float | None
     sell_price: float | None
     pnl: float | None
+    stop_now: float | None = Field(
+        description="The level in rupees at or below which what is held is sold now. Null while nothing is held or "
+        "it is being sold."
+    )
     unrealised_pnl: float | None = Field(
         description="What is held, at `last_price`, before charges. Null while nothing is held, and while it is sold."
     )

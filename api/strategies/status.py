@@ -8,6 +8,7 @@ from typing import Any
 from actors.domain.identifiers import Product
 from actors.domain.money import round_rupees, to_rupees
 from actors.domain.prices.stop_share import to_percent
+from actors.domain.strategy.state import StatusDetail
 from api.strategies.guard_view import NOTHING_HELD, guard_of
 from api.strategies.schemas import (
     NextStep,
@@ -57,6 +58,7 @@ def status_of_run(
         "buy_price": _number(runtime["buy_price"]),
         "sell_price": _number(runtime["sell_price"]),
         "pnl": _number(runtime["pnl"]),
+        "stop_now": _number(runtime["stop_loss"]) if runtime["position"] == "bought" and not ended else None,
         "unrealised_pnl": None if ended else _unrealised(runtime, last_price),
         "next": None if ended else _next_step(runtime, zone),
         "buy_at": datetime.fromisoformat(runtime["buy_at"]).astimezone(zone),
@@ -93,6 +95,7 @@ def status_before_start(strategy: Strategy, zone: tzinfo) -> StrategyStatus:
         buy_price=None,
         sell_price=None,
         pnl=None,
+        stop_now=None,
         unrealised_pnl=None,
         next=None,
         buy_at=None,
@@ -179,7 +182,9 @@ def _unrealised(runtime: Mapping[str, str], last_price: float | None) -> float |
 
 
 def _next_step(runtime: Mapping[str, str], zone: tzinfo) -> NextStep | None:
-    """What a run that goes on waits for."""
+    """What a run that goes on waits for; none for one that holds beyond its sell time: only a stop sells it."""
+    if runtime["status_detail"] == StatusDetail.MISSED_EXECUTION:
+        return None
     due = {"none": ("buy", "buy_at"), "bought": ("sell", "sell_at")}.get(runtime["position"])
     if due is not None:
         what, column = due

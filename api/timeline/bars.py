@@ -7,6 +7,7 @@ from api.base.errors import ApiError
 from api.strategies.service import found
 from api.timeline.schemas import BarsQuery, MinuteBar, StrategyBars
 from persistence.database.engine import Sessions, tenant_transaction
+from persistence.database.models.brokers import BrokerAccount
 from persistence.database.models.runs import Run
 from persistence.database.repositories.brokers import BrokerAccounts
 from persistence.database.repositories.runs import Runs
@@ -42,8 +43,8 @@ async def read_bars(
             raise ApiError(404, "run_not_found", "No such run of this strategy")
         account = await BrokerAccounts(session).of_user(user_id)
     symbol = instrument_of(strategy).symbol
-    broker = account.broker if account and run and account.id == run.broker_account_id else ""
-    bars = await mirror.get_bars(symbol, _days(run, now), broker) if run else []
+    broker = await _broker(mirror, run, account) if run else None
+    bars = await mirror.get_bars(symbol, _days(run, now), broker) if run and broker is not None else []
     return StrategyBars(
         strategy_id=strategy_id,
         run_id=run.id if run else None,
@@ -60,6 +61,14 @@ async def read_bars(
             for bar in bars
         ],
     )
+
+
+async def _broker(mirror: RuntimeMirror, run: Run, account: BrokerAccount | None) -> str | None:
+    """Where the run has traded; None if that is no longer known: prices of another exchange are none of this run."""
+    if account is not None and account.id == run.broker_account_id:
+        return account.broker
+    ((runtime, _),) = await mirror.get_statuses([run.strategy_id])
+    return runtime.get("broker", "") if runtime.get("run_id") == str(run.id) else None
 
 
 def _days(run: Run, now: datetime) -> list[date]:

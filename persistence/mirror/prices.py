@@ -72,7 +72,7 @@ class MirroredPrices:
         return price_key(symbol, self._other(broker))
 
     def _other(self, broker: str) -> str:
-        return "" if broker == self._default_broker else broker
+        return "" if broker in {"", self._default_broker} else broker
 
     async def put_price(
         self,

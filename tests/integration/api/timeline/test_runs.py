@@ -54,6 +54,16 @@ async def test_the_bars_of_a_runs_day_are_those_of_its_symbol(trader: ApiUser, m
     assert (await trader.call("GET", f"/strategy/{strategy_id}/bars?interval=5m")).status_code == 422
 
 
+async def test_bars_of_another_exchange_are_none_of_a_runs(trader: ApiUser, mirror: RuntimeMirror) -> None:
+    strategy_id = await trader.started(symbol="WIPRO", stop_loss=100)
+    await trader.call("POST", "/strategy/stop", strategy_id=strategy_id)
+    now = datetime.now(UTC)
+    await mirror.put_price("WIPRO", 50_000, now, now, broker="paper", extremes=(50_000, 50_000))
+    assert (await trader.call("GET", f"/strategy/{strategy_id}/bars")).json()["bars"]
+    assert (await trader.call("DELETE", "/broker")).status_code == 204
+    assert (await trader.call("GET", f"/strategy/{strategy_id}/bars")).json()["bars"] == []
+
+
 @pytest.mark.parametrize(
     "path", ["/strategy/999999999/runs", "/strategy/999999999/bars", "/strategy/0/runs", "/strategy/x/runs"]
 )

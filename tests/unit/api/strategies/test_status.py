@@ -69,6 +69,17 @@ def test_a_run_says_what_it_waits_for(changes: dict[str, Any], what: str, at: st
     assert (step.what, step.at and step.at.isoformat()) == (what, at)
 
 
+def test_a_run_that_holds_beyond_its_sell_time_waits_for_nothing() -> None:
+    assert shown(status_detail="missed_execution").next is None
+
+
+def test_the_level_that_sells_now_is_told_while_something_is_held() -> None:
+    assert shown().stop_now == 1490.50
+    assert shown(position="none").stop_now is None
+    assert shown(position="selling").stop_now is None
+    assert shown(terminated_at="2026-11-27T04:59:00+00:00").stop_now is None
+
+
 @pytest.mark.parametrize("position", ["none", "bought", "sold", "exited_by_sl", "buy_failed"])
 def test_an_ended_run_waits_for_nothing(position: str) -> None:
     assert shown(position=position, terminated_at="2026-11-27T04:59:00+00:00").next is None
