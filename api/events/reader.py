@@ -101,10 +101,10 @@ class EventReader:
         still_owed: dict[tuple[str, int], MirrorEvent] = {}
         try:
             stored, account = await self._asked_of_database(user_id, events)
-        except DatabaseUnavailable as error:  # what happens to positions is told without it
+        except DatabaseUnavailable as error:  # news of positions does not need it
             log.warning("events_owed", user_id=user_id, reason=str(error))
             stored, account = {}, None
-            # Its id is not told later: a client would go on from there, and hear again what it has heard.
+            # It is sent later without its id: a client would go on from there, and hear again what it has heard.
             asked = [replace(event, event_id=None) for event in events if event.event in {CHANGED, ACCOUNT}]
             still_owed = {(event.event, event.strategy_id): event for event in asked}
         pushed = (self._pushed(event, latest, stored, account) for event in events)

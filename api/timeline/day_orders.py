@@ -37,18 +37,16 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """How a cell begins that a spreadsheet takes for a formula: a reason is the broker's text (OWASP, CSV injection)."""
 
 
-_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_DAY = "^20[0-9]{2}-[0-9]{2}-[0-9]{2}$"
 
 
 def _check_day(value: object) -> object:
-    if isinstance(value, str) and not _DAY.fullmatch(value):  # pydantic takes a number for seconds
-        raise ValueError("must be a day such as 2026-11-27")
+    if isinstance(value, str) and not re.fullmatch(_DAY, value):  # pydantic takes a number for seconds
+        raise ValueError("must be a day of the years 2000 to 2099, such as 2026-11-27")
     return value
 
 
-Day = Annotated[
-    date, BeforeValidator(_check_day), Field(ge=date(2000, 1, 1), le=date(2099, 12, 31), examples=["2026-11-27"])
-]
+Day = Annotated[date, BeforeValidator(_check_day), Field(examples=["2026-11-27"], json_schema_extra={"pattern": _DAY})]
 
 
 class Used(Protocol):
