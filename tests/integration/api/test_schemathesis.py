@@ -64,6 +64,8 @@ LIFECYCLE = {
     "patch_strategy",
     "strategy_orders",
     "strategy_timeline",
+    "strategy_runs",
+    "strategy_bars",
     "delete_strategy",
 }
 SINGLE_PHASES = {"examples", "coverage", "fuzzing"}
