@@ -4,12 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from actors.ports.engine import StrategyEngine
@@ -123,6 +125,17 @@ def create_app(
     app.state.metrics = metrics
     app.state.work_budget = WorkBudget.from_settings(settings)
     install_error_handlers(app)
+    app.router.routes.extend(_routes())
+    app.include_router(web_router(bundle))
+    if settings.docs_served:
+        app.include_router(docs_router(DOCS_PATH, app.title))
+    return app
+
+
+@cache
+def _routes() -> tuple[BaseRoute, ...]:
+    """The calls of the API, built once a process: they are the same for each application."""
+    every = APIRouter()
     for router in (  # most asked first
         strategy_routes.router,
         user_routes.router,
@@ -138,15 +151,15 @@ def create_app(
         notification_channel_routes.router,
         notification_channel_routes.push_router,
     ):
-        _include(app, router)
-    app.include_router(operation_routes.router)
-    app.include_router(web_router(bundle))
-    if settings.docs_served:
-        app.include_router(docs_router(DOCS_PATH, app.title))
-    return app
+        _include(every, router)
+    every.include_router(operation_routes.router)
+    # FastAPI builds each when it is first asked: no request, a STOP perhaps, is to wait for that.
+    for route in every.routes:
+        route.matches({"type": "http", "method": "GET", "path": "", "root_path": "", "headers": []})
+    return tuple(every.routes)
 
 
-def _include(app: FastAPI, router: APIRouter) -> None:
+def _include(every: APIRouter, router: APIRouter) -> None:
     """Add the routes of a router. Those with a token count their user's requests, the others those of an address.
 
     Authentication errors come before body errors.
@@ -158,7 +171,7 @@ def _include(app: FastAPI, router: APIRouter) -> None:
             if reads:
                 first = [Depends(access_claims if wants_token else limit_address), Depends(strict_json)]
             if routes:
-                app.include_router(APIRouter(routes=routes), dependencies=first)
+                every.include_router(APIRouter(routes=routes), dependencies=first)
 
 
 def needs_token(route: object) -> bool:

@@ -46,6 +46,10 @@ class TradingCalendar(Protocol):
         """Whether the exchange trades on that day."""
         return bool(self.sessions(day))
 
+    def is_called_off(self, day: date) -> bool:  # noqa: ARG002 - only an operator's file calls days off
+        """Whether that day was to have a session, and the operator's file closes it."""
+        return False
+
 
 class AlwaysOpen(TradingCalendar):
     """The calendar of the paper exchange."""
@@ -85,8 +89,13 @@ class NseCalendar(TradingCalendar):
     def sessions(self, day: date) -> Sessions:
         """The sessions of NSE on that day."""
         overrides = self._overrides.days if self._overrides else {}
-        if day in overrides:
-            return overrides[day]
+        return overrides[day] if day in overrides else self._ordinary(day)
+
+    def is_called_off(self, day: date) -> bool:
+        """Whether the file closes a day that is a session without it."""
+        return not self.is_session(day) and bool(self._ordinary(day))
+
+    def _ordinary(self, day: date) -> Sessions:
         if day > self.known_until:
             self._tell_outdated(day)
             return (REGULAR_HOURS,) if day.weekday() < _SATURDAY else ()

@@ -318,7 +318,7 @@ class ScheduleArming:
     async def _check_armed(self, look: _Look, row: ScheduleDay) -> None:
         """The operator may have cancelled the session, or changed its hours, since the strategy was started for it."""
         planned = day_of(look.plan, row.session_date)
-        if planned is not None and planned.skipped not in {"hours", "special_session"}:
+        if planned is not None and planned.skipped not in {"hours", "special_session", "no_session"}:
             return
         code = planned.skipped if planned is not None else "no_session"
         async with tenant_transaction(self._sessions, look.schedule.user_id) as session:

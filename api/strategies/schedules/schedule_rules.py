@@ -90,10 +90,15 @@ class Day:
 
 
 def day_of(plan: Plan, day: date) -> Day | None:
-    """What the schedule has to do with a day: nothing on a holiday, or on a day that was not chosen."""
+    """What the schedule has to do with a day: nothing on a holiday, or on a day that was not chosen.
+
+    A day that was called off is left out: its trader counts on it, and has to hear of that.
+    """
     if day < plan.from_date or (plan.until_date is not None and day > plan.until_date):
         return None
-    if not plan.days >> day.weekday() & 1 or not plan.rules.calendar.sessions(day):
+    if not plan.days >> day.weekday() & 1:
+        return None
+    if not plan.rules.calendar.is_session(day) and not plan.rules.calendar.is_called_off(day):
         return None
     buy_at, sell_at = (datetime.combine(day, at, plan.zone) for at in (plan.buy_time, plan.sell_time))
     found = Day(day, buy_at, sell_at, _skipped(plan, day))
@@ -104,6 +109,8 @@ def day_of(plan: Plan, day: date) -> Day | None:
 def _skipped(plan: Plan, day: date) -> str:
     if day in plan.skip:
         return "skipped_by_user"
+    if not plan.rules.calendar.is_session(day):
+        return "no_session"
     if not plan.special_sessions and is_special(plan, day):
         return "special_session"
     if not any(session.hold(plan.buy_time, plan.sell_time) for session in plan.rules.sessions(day)):

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import TypeVar
 
 from argon2 import PasswordHasher
@@ -47,17 +48,24 @@ class Comparison:
 
 _WRONG = Comparison(right=False, outdated=False)
 
+_HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
+
+
+@cache
+def _decoy() -> str:
+    return _HASHER.hash("no user has this password")
+
 
 class Passwords:
     """Argon2id with OWASP's minimum (19 MiB, two passes, one lane)."""
 
     def __init__(self, most_waiting: int = MOST_WAITING) -> None:
-        self._hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
+        self._hasher = _HASHER
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="password", initializer=_yield_to_others)
         self._free_threads = asyncio.Semaphore(_THREADS)
         self._turns = asyncio.Semaphore(SERVED)
         self._places = most_waiting + SERVED
-        self.decoy = self._hasher.hash("no user has this password")
+        self.decoy = _decoy()
         """What a password is compared with when the address is unknown."""
 
     @asynccontextmanager

@@ -19,6 +19,7 @@ EXTENSION = "paper.transport"
 REUSED = "paper.reused"
 # on, zero seconds: close() then sends RST instead of FIN and drops what is still unsent.
 _RESET = struct.pack("ii", 1, 0)
+_CLOSED = -1
 
 
 class PaperHttpProtocol(HttpToolsProtocol):
@@ -56,8 +57,8 @@ def is_reused(scope: Mapping[str, Any]) -> bool:
 
 
 def reset(transport: asyncio.Transport) -> None:
-    """Cut the connection with a TCP reset."""
+    """Cut the connection with a TCP reset; one that has ended meanwhile is left alone."""
     raw: socket.socket | None = transport.get_extra_info("socket")
-    if raw is not None:
+    if raw is not None and raw.fileno() != _CLOSED:
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
     transport.abort()

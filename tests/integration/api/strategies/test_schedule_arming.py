@@ -1,6 +1,7 @@
 """Row N4: when a schedule starts its strategy, and which days it leaves out or misses."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -131,13 +132,12 @@ async def test_what_is_refused_until_five_seconds_before_the_buy_is_missed_and_n
     assert [run.buy_at for run in await bench.runs(strategy_id)] == [moment(TUE, 9, 20)]
 
 
-async def test_a_holiday_is_no_day_of_the_schedule(bench: Bench) -> None:
-    bench.hours({MON: "closed"})
-    strategy_id = await bench.scheduled()
-    await bench.at(MON, 10, 0)
-    assert await bench.days(strategy_id) == []
-    await bench.at(TUE, 8, 41)
-    assert await bench.days(strategy_id) == [(TUE, "armed", "")]
+async def test_a_day_that_never_was_a_session_is_no_day_of_the_schedule(bench: Bench) -> None:
+    strategy_id = await bench.scheduled(every_session(first=SAT))
+    await bench.at(SAT, 10, 0)
+    assert (await bench.days(strategy_id), await bench.told(strategy_id)) == ([], [])
+    await bench.at(SAT + timedelta(days=2), 8, 41)
+    assert await bench.days(strategy_id) == [(SAT + timedelta(days=2), "armed", "")]
 
 
 async def test_chosen_weekdays_are_kept_to(bench: Bench) -> None:
@@ -186,6 +186,17 @@ async def test_a_session_that_is_cancelled_after_arming_ends_the_run_before_it_b
     (run,) = await bench.runs(strategy_id)
     assert run.ended_at is not None
     assert "does not trade on" in (await bench.told(strategy_id))[0]
+
+
+async def test_a_session_that_is_called_off_before_arming_is_left_out_and_said_before_its_buy(bench: Bench) -> None:
+    bench.hours({MON: "closed"})
+    strategy_id = await bench.scheduled()
+    await bench.at(MON, 8, 41)
+    (text,) = await bench.told(strategy_id)
+    assert text.endswith(f"does not trade on {MON:%A, %Y-%m-%d}: the exchange does not open on this day.")
+    await bench.at(MON, 9, 25)
+    assert await bench.days(strategy_id) == [(MON, "skipped", "no_session")]
+    assert (len(await bench.told(strategy_id)), await bench.runs(strategy_id)) == (1, [])
 
 
 async def test_an_edit_takes_effect_with_the_next_arming(bench: Bench) -> None:

@@ -126,6 +126,17 @@ def test_an_override_opens_and_closes_days_of_nse(tmp_path: Path) -> None:
     assert nse.sessions(date(2026, 11, 25)) == ORDINARY
 
 
+def test_a_day_is_called_off_if_the_file_closes_what_would_be_a_session(tmp_path: Path) -> None:
+    file = tmp_path / "overrides.toml"
+    holiday, sunday = date(2026, 11, 24), date(2026, 11, 22)
+    file.write_text("".join(f'{day} = "closed"\n' for day in (MONDAY, holiday, sunday)) + f'{DIWALI} = "18:00-19:15"\n')
+    nse = NseCalendar(OverrideFile(file))
+    days = (MONDAY, holiday, sunday, DIWALI, date(2026, 11, 25))
+    assert [day for day in days if nse.is_called_off(day)] == [MONDAY]
+    assert not NseCalendar().is_called_off(MONDAY)
+    assert not AlwaysOpen().is_called_off(MONDAY)
+
+
 def test_the_file_is_read_again_when_it_changes(tmp_path: Path) -> None:
     file = tmp_path / "overrides.toml"
     file.write_text("")

@@ -27,18 +27,25 @@ from broker.market.overrides import Sessions
 from broker.market.trading_calendar import REGULAR_HOURS, AlwaysOpen, TradingCalendar
 
 MON, TUE, WED, THU, FRI, SAT, SUN = (date(2026, 11, 23) + timedelta(days=n) for n in range(7))
+CALLED_OFF = MON + timedelta(days=8)
 HALF_DAY = SessionHours(time(9, 15), time(12, 30))
 EVENING = SessionHours(time(18), time(19, 15))
 
 
 class Exchange(TradingCalendar):
-    """Open on weekdays; Wednesday is a holiday, Thursday half a day, and on Saturday there is an evening session."""
+    """Open on weekdays; Wednesday is a holiday, Thursday half a day, and on Saturday there is an evening session.
+
+    `CALLED_OFF` was to be a session.
+    """
 
     regular = REGULAR_HOURS
 
     def sessions(self, day: date) -> Sessions:
-        special: dict[date, Sessions] = {WED: (), THU: (HALF_DAY,), SAT: (EVENING,)}
+        special: dict[date, Sessions] = {WED: (), THU: (HALF_DAY,), SAT: (EVENING,), CALLED_OFF: ()}
         return special.get(day, (REGULAR_HOURS,) if day.weekday() < 5 else ())
+
+    def is_called_off(self, day: date) -> bool:
+        return day == CALLED_OFF
 
 
 def at(day: date, clock: time) -> datetime:
@@ -70,6 +77,10 @@ BEFORE_NOON = replace(WITH_SPECIAL, sell_time=time(12))
         (PLAN, MON, ""),
         (PLAN, WED, None),
         (PLAN, SUN, None),
+        (PLAN, CALLED_OFF, "no_session"),
+        (WITH_SPECIAL, CALLED_OFF, "no_session"),
+        (replace(PLAN, skip=frozenset({CALLED_OFF})), CALLED_OFF, "skipped_by_user"),
+        (replace(PLAN, days=to_bits(["mon"])), CALLED_OFF, None),
         (PLAN, THU, "special_session"),
         (PLAN, SAT, "special_session"),
         (WITH_SPECIAL, THU, "hours"),
