@@ -39,14 +39,16 @@ def logs(
 async def _print(settings: "Settings", strategy_id: int, most: int, *, follow: bool, as_json: bool) -> bool:
     """Print the lines; whether there is such a strategy."""
     found = False
-    async for line in _lines(settings, strategy_id, most, follow=follow):
+    async for line in lines_of(settings, strategy_id, most, follow=follow):
         found = True
         if line is not None:
             typer.echo(as_object(line, settings.zone) if as_json else as_text(line, settings.zone))
     return found
 
 
-async def _lines(settings: "Settings", strategy_id: int, most: int, *, follow: bool) -> "AsyncIterator[LogLine | None]":
+async def lines_of(
+    settings: "Settings", strategy_id: int, most: int, *, follow: bool
+) -> "AsyncIterator[LogLine | None]":
     """Each line once; None first, if there is such a strategy."""
     from persistence.database.engine import open_database, sessions_of, transaction
     from persistence.database.operator_view import log_lines, owner_of

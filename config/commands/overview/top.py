@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import signal
 import sys
 import termios
 import tty
@@ -39,7 +40,7 @@ def top(every: Every = 1.0, data_dir: DataDir = None) -> None:
         if not console.is_terminal:
             typer.echo("`tradeactors top` needs a terminal; `tradeactors status` does not.", err=True)
             raise typer.Exit(2)
-        with Live(console=console, screen=True, auto_refresh=False) as live, contextlib.suppress(KeyboardInterrupt):
+        with Live(console=console, screen=True, auto_refresh=False) as live:
             asyncio.run(_show(settings, live, every))
 
 
@@ -48,7 +49,9 @@ async def _show(settings: "Settings", live: "Live", every_s: float) -> None:
     from config.commands.overview import tables, verdict
     from config.commands.overview.looking import open_looking
 
-    ended = asyncio.Event()
+    ended, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, ended.set)
     with _keys(ended):
         async with open_looking(settings) as looking:
             while not ended.is_set():

