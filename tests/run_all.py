@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 TESTS = Path(__file__).parent
-ON_THE_STACK = ("acceptance", "chaos")
+ON_THE_STACK = ("acceptance", "chaos", "web/live")
 ON_A_CLUSTER = ("cluster",)
 OF_TIMES = ("floods", "neighbours")
 """They compare times, which needs a quiet machine: `make floods` and `make neighbours`."""
