@@ -2,9 +2,9 @@
 
 First what needs no running stack, as processes of their own side by side, since much of it waits; two of them give way
 to the others, whose clients lose patience with a busy machine. Then the tests on the real stack, which mostly wait for
-times of the day: those of acceptance with those in a browser, and those of chaos, each on a stack of its own. Whatever lies in `tests` and is
-named nowhere here belongs to the first step. Those on a cluster of several nodes are `make cluster`: a process can join
-one Ray only.
+times of the day: those of acceptance with those in a browser, and those of chaos, each on a stack of its own. Whatever
+lies in `tests` and is named nowhere here belongs to the first step. Those on a cluster of several nodes are
+`make cluster`: a process can join one Ray only.
 """
 
 import subprocess
