@@ -124,7 +124,7 @@ def form(page: Page, eyes: Eyes, base: str) -> None:
     eyes.look(page, "walk-11-refused")
     page.get_by_label("Stop-loss (₹)").fill("100")
     page.get_by_role("button", name="1 % below", exact=True).click(timeout=20_000)
-    expect(page.get_by_text("Loss at the stop")).to_be_visible(timeout=20_000)
+    expect(page.get_by_text("Loss at stop")).to_be_visible(timeout=20_000)
     eyes.look(page, "walk-12-preview")
     page.get_by_role("button", name="Save the strategy").click()
     page.get_by_role("button", name="Start …").click(timeout=20_000)

@@ -9,7 +9,7 @@ const sell = { what: 'sell', at: '2026-11-30T15:10:00+05:30' } as const;
 describe('what comes next', () => {
   it('is a time with how long until then', () => {
     expect(nextOf(status({ next: sell }), SAMPLE_NOW)?.sentence).toBe(
-      'Sells at 15:10:00, in 4 h 44 min, or at 1,500.00 before',
+      'Sells at 15:10:00, in 4 h 44 min, or earlier at 1,500.00',
     );
     const buy = { what: 'buy', at: '2026-12-01T09:20:00+05:30' } as const;
     expect(nextOf(status({ next: buy }), SAMPLE_NOW)?.sentence).toMatch(

@@ -15,7 +15,7 @@ export function nextOf(status: Status, now: number): Next | null {
   const due = millis(at);
   const when = due === null ? '' : `${moment(due, now)}${due > now ? `, in ${countdown(due - now)}` : ''}`;
   if (what === 'buy') return { sentence: `Buys at ${when}`, at: due };
-  if (what === 'sell') return { sentence: `Sells at ${when}, or at ${stopText(status)} before`, at: due };
+  if (what === 'sell') return { sentence: `Sells at ${when}, or earlier at ${stopText(status)}`, at: due };
   return what === 'order' ? { sentence: "Waits for the broker's answer", at: null } : null;
 }
 

@@ -22,6 +22,10 @@ const line = {
 
 it('a line of the order log is said in plain words', () => {
   expect(lineText(line)).toEqual({ title: 'Buy: filled', detail: '10 at 1,510.00' });
+  expect(lineText({ ...line, event: 'ORDER_PENDING', status: 'pending', quantity: 0, price: null })).toEqual({
+    title: 'Order pending',
+    detail: '',
+  });
   expect(lineText({ ...line, event: 'ORDER_UPDATE', status: null, quantity: null, price: null })).toEqual({
     title: 'Order update',
     detail: '',

@@ -15,9 +15,10 @@ const EVENTS: Readonly<Record<string, string>> = {
 /** `Buy: accepted`, and what of it: `10 at 1,510.00`. */
 export function lineText({ event, status, quantity, price }: DayOrder): { title: string; detail: string } {
   const name = EVENTS[event] ?? words(event);
-  const title = status ? `${name}: ${words(status).toLowerCase()}` : name;
+  const state = words(status ?? '').toLowerCase();
+  const title = state && !name.toLowerCase().endsWith(state) ? `${name}: ${state}` : name;
   const at = price === null ? '' : ` at ${plain(price)}`;
-  return { title, detail: quantity === null ? at.trim() : `${count(quantity)}${at}` };
+  return { title, detail: quantity ? `${count(quantity)}${at}` : at.trim() };
 }
 
 /** `2026-11-27` of the day before or after. */
