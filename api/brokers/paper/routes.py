@@ -5,12 +5,10 @@ from typing import Annotated, Protocol
 from fastapi import APIRouter, Depends
 
 from api.base.answers.problems import problems
-from api.base.clock import utc_now
 from api.base.dependencies import resources
 from api.brokers.schemas import BrokerConnectAnswer
 from api.brokers.service import BrokerService, ConnectRequest
 from api.users.dependencies import Address, RecentPassword, UserId
-from broker.kite.login import token_expiry
 from broker.paper_accounts import OwnAccount, open_account
 from config.settings import PAPER_TOKEN_FILE, Settings
 
@@ -33,13 +31,13 @@ async def connect_paper(
 ) -> BrokerConnectAnswer:
     """Connect an account of your own at the paper exchange, opened if it is not there yet. It needs no keys.
 
-    It is the same account each time. A paper account that is connected already, with a login that goes on, stays.
-    In place of another account it wants what `POST /broker/connect` wants.
+    It is the same account each time, and its login is renewed. Another paper account that is connected stays as it is.
+    In place of an account at another broker it wants what `POST /broker/connect` wants.
     """
     opened.brokers.check_offered("paper")
     stored = await opened.brokers.account(user_id)
-    if stored is None or stored.broker != "paper" or utc_now() >= token_expiry(stored.token_obtained_at):
-        own = OwnAccount.of(user_id, opened.settings.jwt_secret.get_secret_value())
+    own = OwnAccount.of(user_id, opened.settings.jwt_secret.get_secret_value())
+    if stored is None or stored.broker != "paper" or stored.broker_user_id == own.user_id:
         await open_account(opened.settings.broker_root("paper"), _control_token(opened.settings), own)
         request = ConnectRequest(
             broker="paper", api_key=own.api_key, api_secret=own.api_secret, access_token=own.access_token

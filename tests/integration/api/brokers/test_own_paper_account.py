@@ -40,7 +40,15 @@ async def test_it_is_the_same_account_however_often_and_at_once_it_is_asked_for(
     assert (again.status_code, again.json()["broker_user_id"]) == (200, name)
 
 
-async def test_a_paper_account_that_is_connected_stays(trader: ApiUser) -> None:
+async def test_it_renews_a_login_that_the_exchange_has_ended(user: ApiUser, paper: PaperExchange) -> None:
+    name = (await user.call("POST", "/broker/paper")).json()["broker_user_id"]
+    strategy_id = await user.strategy()
+    paper.control.expire_token(name)
+    assert (await user.call("POST", "/broker/paper")).json()["broker_user_id"] == name
+    assert (await user.call("POST", "/strategy/start", strategy_id=strategy_id)).status_code == 200
+
+
+async def test_another_paper_account_that_is_connected_stays(trader: ApiUser) -> None:
     answer = await trader.call("POST", "/broker/paper")
     assert (answer.status_code, answer.json()["broker_user_id"]) == (200, trader.paper.user_id)
 
