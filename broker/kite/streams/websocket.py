@@ -25,7 +25,7 @@ from kiteconnect.ticker import KiteTickerClientProtocol
 from twisted.internet import reactor as _reactor
 from twisted.internet import ssl, task
 
-from actors.domain.prices.feed_silence import SILENCE_LIMIT
+from actors.domain.prices.feed_silence import SILENCE_LIMIT_S
 from broker.kite.credentials import KiteCredentials
 from broker.proxy import Proxy
 
@@ -233,8 +233,8 @@ class TickerLink:
 
     def _drop_if_silent(self) -> None:
         ticker = self.open_ticker
-        if ticker is not None and time.monotonic() - self._heard_at > SILENCE_LIMIT.total_seconds():
-            log.warning("feed.silent", seconds=SILENCE_LIMIT.total_seconds())
+        if ticker is not None and time.monotonic() - self._heard_at > SILENCE_LIMIT_S:
+            log.warning("feed.silent", seconds=SILENCE_LIMIT_S)
             self._heard_at = time.monotonic()
             ticker.drop()
 
