@@ -50,6 +50,7 @@ async def test_it_renews_a_login_that_the_exchange_has_ended(user: ApiUser, pape
 
 async def test_another_paper_account_that_is_connected_stays(trader: ApiUser) -> None:
     answer = await trader.call("POST", "/broker/paper")
+    assert trader.paper is not None
     assert (answer.status_code, answer.json()["broker_user_id"]) == (200, trader.paper.user_id)
 
 
