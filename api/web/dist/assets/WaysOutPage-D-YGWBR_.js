@@ -1,1 +1,0 @@
-import{u as e}from"./core-MMKNw7lG.js";import{o as t}from"./app-vCT2NRhE.js";function n(n,r){e(n,{title:`If the app fails you`,back:`account`,children:(e,n)=>{t(e,{})},$$slots:{default:!0}})}export{n as default};
