@@ -225,10 +225,9 @@ async def examine(settings: Settings, *, send_alert: bool = False) -> list[Findi
 
 
 async def _database(settings: Settings) -> list[Finding]:
-    from alembic.script import ScriptDirectory
     from sqlalchemy import text
 
-    from persistence.database.engine import migration_config, open_database, sessions_of, transaction
+    from persistence.database.engine import newest_revision, open_database, sessions_of, transaction
     from persistence.database.repositories.brokers import BrokerAccounts
     from persistence.secrets.encryption import SecretBox
 
@@ -242,7 +241,7 @@ async def _database(settings: Settings) -> list[Finding]:
             sealed_with = await BrokerAccounts(session).key_versions()
     finally:
         await engine.dispose()
-    newest = ScriptDirectory.from_config(migration_config()).get_current_head()
+    newest = newest_revision()
     findings = [judge_clock("database", float(theirs) - (begun + ended) / 2, (ended - begun) / 2)]
     findings.append(
         good("database", f"schema {revision}")

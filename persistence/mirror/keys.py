@@ -18,6 +18,8 @@ lock_state:{id}              string  "epoch:intent id" that holds the strategy's
 lock_claim:{id}              string  id of the claim that got the lock; expires
 user:{id}                    hash    broker_connected (row B1)
 entries:forbidden            hash    {user id}: id of the panic that forbids the user's entries (row N8)
+processes                    hash    {name of a process}: when it last said that it runs, by the clock of Redis, and
+                                     where it runs; written and read by `presence`
 events:{user_id}             stream  what changed of the user's strategies: event, strategy_id, state (runtime as
                                      JSON); written by `scripts`, read by `event_stream`
 
@@ -30,6 +32,9 @@ BUILT_KEY = "mirror:built"
 """Set once the mirror shows every open run; a Redis that has lost its keys has lost this one too."""
 
 
+PROCESSES = "processes"
+"""Hash of the actors of the pools and the processes of the API, as each of them says of itself."""
+
 ENTRY_BANS = "entries:forbidden"
 """Hash of who has forbidden entries. It is read beside PostgreSQL: a key that is missing allows nothing."""
 
@@ -37,6 +42,11 @@ ENTRY_BANS = "entries:forbidden"
 def strategy_key(strategy_id: int) -> str:
     """Hash of what the user asked for."""
     return f"strategy:{strategy_id}"
+
+
+def strategy_key_pattern() -> str:
+    """What SCAN finds the hashes of all running strategies by."""
+    return "strategy:*"
 
 
 def runtime_key(strategy_id: int) -> str:

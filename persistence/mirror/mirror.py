@@ -28,9 +28,11 @@ from persistence.mirror.keys import (
     lock_key,
     runtime_key,
     strategy_key,
+    strategy_key_pattern,
     symbol_key,
     user_key,
 )
+from persistence.mirror.presence import MirroredPresence
 from persistence.mirror.prices import MirroredPrices, outages
 from persistence.mirror.script_connection import ScriptConnection
 from persistence.mirror.scripts import (
@@ -87,7 +89,7 @@ def open_redis(redis_url: str, *, timeout_s: float = 0.5, max_connections: int =
     return Redis.from_pool(pool)
 
 
-class RuntimeMirror(MirroredPrices, MirroredClaims):
+class RuntimeMirror(MirroredPrices, MirroredClaims, MirroredPresence):
     """Reads and writes of the mirror. Every method raises `MirrorUnavailable` when Redis does not answer."""
 
     def __init__(self, redis: Redis, claims: ScriptConnection | None = None, *, default_broker: str = "paper") -> None:
@@ -97,6 +99,7 @@ class RuntimeMirror(MirroredPrices, MirroredClaims):
         """
         MirroredPrices.__init__(self, redis, default_broker)
         MirroredClaims.__init__(self, redis, claims)
+        MirroredPresence.__init__(self, redis)
         self._show_guards = redis.register_script(SHOW_GUARDS)
         self._settle = redis.register_script(SETTLE)
         self._settle_run = redis.register_script(SETTLE_RUN)
@@ -311,6 +314,17 @@ class RuntimeMirror(MirroredPrices, MirroredClaims):
         """The events on `queue:orders`, newest first."""
         with outages():
             return [str(event) for event in await self._redis.lrange(ORDER_QUEUE, 0, -1)]
+
+    async def buried_orders(self) -> int:
+        """How many events are on `queue:orders:dead`."""
+        with outages():
+            return int(await self._redis.llen(DEAD_ORDERS))
+
+    async def mirrored_strategies(self) -> list[int]:
+        """The ids of all strategies that Redis shows as running, for when PostgreSQL is away. Walks the keys."""
+        with outages():
+            keys = [key async for key in self._redis.scan_iter(match=strategy_key_pattern(), count=1000)]
+        return sorted({int(digits) for key in keys if (digits := str(key).partition(":")[2]).isdigit()})
 
     async def raw_orders(self) -> list[bytes]:
         """As `pending_orders`, but as Redis holds them: what another program has put there need not even be text."""

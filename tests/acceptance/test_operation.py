@@ -5,7 +5,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -24,6 +24,26 @@ def test_the_doctor_finds_a_stack_that_we_started_sound(stack: Stack) -> None:
     findings = {finding["subject"]: finding for finding in json.loads(done.stdout)}
     for subject in ("database", "Redis", "Ray node 127.0.0.1", "orders from 127.0.0.1", "broker paper", "calendar"):
         assert findings[subject]["level"] == "ok", findings
+
+
+def test_status_sees_every_process_and_a_position_that_both_guards_watch(stack: Stack, trader: Trader) -> None:
+    strategy = trader.strategy("INFY", buy_in=2, sell_in=600)
+    strategy.until_position("bought")
+
+    def seen() -> dict[str, Any]:
+        argv = [sys.executable, "-P", "-m", "config.commands.cli", "status", "--json"]
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+        said: dict[str, Any] = json.loads(done.stdout)
+        assert done.returncode == said["exit_code"], done.stderr
+        return said
+
+    eventually(lambda: seen()["figures"]["guarded_twice"] >= 1, 60, "both guards are seen")
+    said = seen()
+    running = {process["name"].partition(":")[0] for process in said["processes"] if not process["silent"]}
+    assert running == {"api", "execution", "feed", "ledger"}
+    assert said["feeds"]["paper"][0]["state"] == "live"
+    assert {trouble["code"] for trouble in said["troubles"]}.isdisjoint({"actor_silent", "api_gone", "head_gone"})
+    strategy.stop()
 
 
 def test_starts_take_warm_workers_and_the_pool_is_filled_up_again(

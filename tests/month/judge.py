@@ -46,6 +46,10 @@ class Told:
             return False
         return self.strategy == planned or (self.strategy is None and planned.symbol in self.text)
 
+    def is_about_that_of(self, other: "Told") -> bool:
+        """Whether both concern the same strategy."""
+        return self.strategy == other.strategy or (other.strategy is not None and self.is_about(other.strategy))
+
 
 @dataclass(frozen=True)
 class Seen:
@@ -80,19 +84,21 @@ def strays(month: Month, seen: Seen) -> list[str]:
     known = {(planned.owner, planned.symbol, day) for planned, day, _ in month.each()}
     unknown = [o for o in seen.orders if (o.owner, o.symbol, o.at.astimezone(ZONE).date()) not in known]
     found = [f"{o.owner}: an order for {o.symbol} at {o.at:%Y-%m-%d %H:%M:%S} that nobody has planned" for o in unknown]
-    lasting: dict[tuple[str, str, Planned | None], list[Told]] = {}
-    for told in seen.told:
-        if told.kind in PASSING:
-            of_it = lasting.setdefault((told.owner, told.kind, told.strategy), [])
-            if told.resolves:
-                of_it[-1:] = []
-            elif told.lasts:
-                of_it.append(told)
-    return found + [
-        f"{told.owner}: {told.kind} was never said to be over: {told.text}"
-        for left in lasting.values()
-        for told in left
-    ]
+    left = [told for name in month.owners for told in _unfinished([one for one in seen.told if one.owner == name])]
+    return found + [f"{told.owner}: {told.kind} was never said to be over: {told.text}" for told in left]
+
+
+def _unfinished(told: Sequence[Told]) -> list[Told]:
+    """States at risk that neither another notice nor the sale has ended. `told`: of one trader, oldest first."""
+    lasting: list[Told] = []
+    for one in told:
+        if one.kind.startswith("exit_") and not one.lasts:
+            lasting = [other for other in lasting if not other.is_about_that_of(one)]
+        elif one.kind in PASSING and one.resolves:
+            lasting = [other for other in lasting if not (other.kind == one.kind and other.is_about_that_of(one))]
+        elif one.kind in PASSING and one.lasts:
+            lasting.append(one)
+    return lasting
 
 
 def _verdict(month: Month, seen: Seen, planned: Planned, day: date, outcome: Outcome) -> Verdict:

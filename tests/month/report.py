@@ -60,7 +60,7 @@ def _explained(month: Month, took_s: float) -> str:
         f"`make month`: {first:%d %B} to {last:%d %B %Y}, {len(month.days)} days with {len(month.owners)} traders and "
         f"{len(month.strategies)} schedules, in {took_s / 60:.0f} minutes. All parts are real: PostgreSQL, Valkey, "
         "Ray, the API and the paper exchange. The wall clock of all their processes jumps from one moment that matters "
-        "to the next (tests/month/machine_clock.py), and each of these then passes at the pace of life. Every morning "
+        "to the next (tests/kit/machine_clock.py), and each of these then passes at the pace of life. Every morning "
         "at six the exchange ends all logins, and at eight each trader logs in again by the link of a message, but for "
         "one who forgets it once. The API is killed on one morning, and one holiday is announced on the evening before."
     )

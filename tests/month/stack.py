@@ -13,9 +13,9 @@ from typing import Any
 from config.stack.guarded_process import answers_ok
 from config.stack.paper import paper_token
 from config.stack.stack import Part, Stack
+from tests.kit.machine_clock import MachineClock, machine_clock
 from tests.kit.paper import PaperControl, eventually
 from tests.kit.stack import running_stack, temporary_data_dir
-from tests.month.machine_clock import MachineClock, machine_clock
 from tests.month.plan import Month
 
 WITHOUT_API = frozenset(Part) - {Part.API}

@@ -92,6 +92,9 @@ def test_a_guard_that_was_lost_must_have_come_back() -> None:
     again = told("feed_lost", SELL_AT + timedelta(seconds=2), resolves=True)
     assert strays(ONE_DAY, replace(TRADED, told=[lost])) == ["asha: feed_lost was never said to be over: INFY …"]
     assert strays(ONE_DAY, replace(TRADED, told=[lost, again])) == []
+    assert strays(ONE_DAY, replace(TRADED, told=[lost, told("exit_time", SELL_AT)])) == []
+    of_another = replace(lost, strategy=replace(INFY, symbol="TCS"), text="TCS …")
+    assert len(strays(ONE_DAY, replace(TRADED, told=[of_another, again, told("exit_time", SELL_AT)]))) == 1
 
 
 def test_an_order_that_nobody_planned_is_found() -> None:

@@ -1,18 +1,13 @@
 """Two days of the month, on a stack of their own; `make month` lives all of it."""
 
-import sys
-
 import pytest
 
+from tests.kit.machine_clock import CANNOT
 from tests.month.judge import judge, strays
 from tests.month.life import live
-from tests.month.machine_clock import compiler
 from tests.month.plan import TWO_DAYS, Outcome
 
-pytestmark = pytest.mark.skipif(
-    not sys.platform.startswith("linux") or compiler() is None,
-    reason="the clock that jumps needs Linux and a C compiler",
-)
+pytestmark = pytest.mark.skipif(CANNOT is not None, reason=str(CANNOT))
 
 
 def test_what_should_be_traded_is_traded_once_and_what_is_not_was_said_beforehand() -> None:

@@ -31,6 +31,7 @@ from actors.runtime.plane.feed_link import LinkedFeedTicks
 from actors.runtime.plane.invitations import Invitation
 from actors.runtime.plane.orders import OrderLinkServer
 from actors.waiting import every_second_or_when, until_answered
+from persistence.mirror.presence import keep_present
 
 log = structlog.get_logger(__name__)
 
@@ -71,6 +72,9 @@ class ExecutionActor:
         self._hearing = asyncio.create_task(self._execution.stops.keep_hearing())
         self._rehearsing = asyncio.create_task(self._execution.rehearsal.run())
         self._watching = asyncio.create_task(self._watch_again(pools))
+        self._present = asyncio.create_task(
+            keep_present(claims.mirror, own_name(), own_host(), os.getpid(), own_node())
+        )
         self._keeping_spare = asyncio.create_task(keep_spare())
         self._showing = asyncio.create_task(self._keep_showing(GuardsInMirror(claims.mirror)))
 

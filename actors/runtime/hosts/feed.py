@@ -21,7 +21,7 @@ from actors.runtime.clients.feed_accounts import FeedAccount, FeedAccounts
 from actors.runtime.clock import SystemClock
 from actors.runtime.hosts.process_tuning import tune
 from actors.runtime.names import Pools
-from actors.runtime.peers import Peers, own_host, own_node
+from actors.runtime.peers import Peers, own_host, own_name, own_node
 from actors.runtime.plane import invitations, linked_ticks
 from actors.runtime.plane.invitations import Invitation
 from actors.runtime.plane.ticks import TickSender
@@ -31,6 +31,7 @@ from broker.kite.quotes import MOST_AT_ONCE, market_quotes, market_tokens
 from broker.kite.streams.market_feed import MarketFeed, RawTick, run_reactor
 from config.settings import Broker
 from persistence.errors import MirrorUnavailable
+from persistence.mirror.presence import keep_present
 
 log = structlog.get_logger(__name__)
 
@@ -91,6 +92,9 @@ class MarketListener:
         self._connecting: asyncio.Task[None] | None = None
         duties = (self._keep_telling, self._keep_asking_the_quiet, self._keep_confirming, self._keep_publishing)
         self._duties = [asyncio.create_task(duty()) for duty in duties]
+        self._duties.append(
+            asyncio.create_task(keep_present(self._mirror, own_name(), own_host(), os.getpid(), own_node()))
+        )
         run_reactor()
         self._reconnect(after_s=0)
 

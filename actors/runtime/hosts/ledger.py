@@ -18,9 +18,11 @@ from actors.ports.prices import FeedStatus
 from actors.ports.strategy import JournalEntry, LoadedRun, OrderCommand
 from actors.runtime.clients import connections, journal_mapping
 from actors.runtime.hosts.process_tuning import tune
+from actors.runtime.peers import own_host, own_name, own_node
 from persistence import errors
 from persistence.journal.alert_notices import alert_notice
 from persistence.journal.records import LogRecord, RunUpdate
+from persistence.mirror.presence import keep_present
 
 log = structlog.get_logger(__name__)
 
@@ -45,6 +47,7 @@ class Ledger:
         self._missed_grace = timedelta(seconds=settings.missed_grace_s)
         self._unmirrored: dict[int, bool] = {}
         self._repair: asyncio.Task[None] | None = None
+        self._present = asyncio.create_task(keep_present(self._mirror, own_name(), own_host(), os.getpid(), own_node()))
         import apprise  # execution starts without it, and a position waits for that
 
         self._notifier = apprise.Apprise()

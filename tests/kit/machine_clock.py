@@ -10,6 +10,7 @@ clock 200 times dearer, and processes that cache its file disagree about the tim
 import shutil
 import struct
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -52,16 +53,24 @@ def compiler() -> str | None:
     return shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
 
 
+CANNOT = (
+    None
+    if sys.platform.startswith("linux") and compiler()
+    else "a clock that jumps needs Linux and a C compiler (gcc or clang)"
+)
+"""Why no such clock can be made here, for tests that are skipped then."""
+
+
 @contextmanager
 def machine_clock() -> Iterator[MachineClock]:
     """A clock that is right until it jumps.
 
     Raises:
-        RuntimeError: there is no C compiler.
+        RuntimeError: it cannot be made on this machine.
     """
     cc = compiler()
-    if cc is None:
-        raise RuntimeError("a C compiler is needed: install gcc or clang")
+    if CANNOT or cc is None:
+        raise RuntimeError(CANNOT)
     with tempfile.TemporaryDirectory(prefix="ta-clock-") as directory:
         clock = MachineClock(Path(directory, "machine_clock.so"), Path(directory, "ahead"))
         Path(directory).chmod(0o755)  # the database's OS user reads both
