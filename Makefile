@@ -26,7 +26,7 @@ up: $(VENV)/.runtime ## Run the whole stack until Ctrl-C
 test: $(VENV)/.dev $(VENV)/browser/chromium ## The whole test suite, on real PostgreSQL, Valkey, Ray and the paper exchange
 	@$(BIN)/python $(if $(PYTEST_ARGS),-m pytest $(PYTEST_ARGS),tests/run_all.py)
 
-fuzz: $(VENV)/.dev ## Three hundred requests for each operation of the API; `make test` sends a third of them (about ten minutes)
+fuzz: $(VENV)/.dev ## Three hundred requests for each operation of the API; `make test` sends a fifth of them (about ten minutes)
 	@FUZZ_WHOLE=1 $(BIN)/python -m pytest -p no:cacheprovider tests/integration/api/test_schemathesis.py
 
 cluster: $(VENV)/.dev ## The tests on four real Ray nodes with two API processes (about three minutes)

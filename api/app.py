@@ -39,6 +39,7 @@ from api.reference import routes as reference_routes
 from api.strategies import routes as strategy_routes
 from api.strategies.panic import routes as panic_routes
 from api.strategies.schedules import routes as schedule_routes
+from api.timeline import day_orders as day_order_routes
 from api.timeline import routes as timeline_routes
 from api.users import routes as user_routes
 from api.users.dependencies import PasswordPlace, access_claims, limit_address, user_of_token
@@ -145,6 +146,7 @@ def _routes() -> tuple[BaseRoute, ...]:
         broker_login_routes.router,
         event_routes.router,
         timeline_routes.router,
+        day_order_routes.router,
         reference_routes.router,
         readiness_routes.router,
         notification_routes.router,

@@ -14,6 +14,9 @@ from pathlib import Path
 
 TESTS = Path(__file__).parent
 ON_THE_STACK = (("acceptance",), ("chaos",))
+HANGS_AFTER = "--timeout=600"
+"""Seconds: some tests are dozens of cases, and the first of a process starts its stack."""
+
 ON_A_CLUSTER = ("cluster",)
 OF_TIMES = ("floods", "neighbours")
 """They compare times, which needs a quiet machine: `make floods` and `make neighbours`."""
@@ -38,7 +41,8 @@ def main() -> int:
     rest = [str(TESTS), *(f"--ignore={path}" for path in named)]
     first = [_pytest(rest), *(_pytest(paths(part)) for part in BESIDE)]
     first += [["nice", "-n", "5", *_pytest(paths(part))] for part in GIVES_WAY]
-    codes = _side_by_side(first) + _side_by_side([_pytest(paths(part)) for part in ON_THE_STACK])
+    on_the_stack = [_pytest([HANGS_AFTER, *paths(part)]) for part in ON_THE_STACK]
+    codes = _side_by_side(first) + _side_by_side(on_the_stack)
     return next((code for code in codes if code), 0)
 
 

@@ -7,6 +7,9 @@ symbol:{symbol}:strategies   set     ids of running strategies
 price:{symbol}               hash    price, exchange_time, received_at; feed: live | late | down, feed_lag_ms,
                                      feed_since, as its router knows them; of the first of BROKERS
 {broker}:price:{symbol}      hash    the same, of each other broker
+bars:{symbol}:{yyyymmdd}     hash    {hhmm}: open,high,low,close in paise of the minute (UTC, by the stamps);
+                                     of what was heard while a strategy ran on the symbol; expires
+{broker}:bars:…              hash    the same, of each other broker
 feed:{broker}                hash    {connection}.feed, .feed_lag_ms, .feed_since of a broker's tick stream; expires
 feed_account:{broker}        string  id of the account whose credentials have carried the stream last
 queue:orders                 list    pending order events (row G2)
@@ -59,6 +62,12 @@ def symbol_key(symbol: str) -> str:
 def price_key(symbol: str, other_broker: str = "") -> str:
     """Hash of the latest price of a symbol; `other_broker`: at another broker than the first of BROKERS."""
     return f"{other_broker}:price:{symbol}" if other_broker else f"price:{symbol}"
+
+
+def bars_key(symbol: str, day: str, other_broker: str = "") -> str:
+    """Hash of the minute bars of a symbol on a day of UTC (`yyyymmdd`); `other_broker` as in `price_key`."""
+    key = f"bars:{symbol}:{day}"
+    return f"{other_broker}:{key}" if other_broker else key
 
 
 def feed_key(broker: str) -> str:

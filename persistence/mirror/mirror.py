@@ -17,6 +17,7 @@ from redis.client import NEVER_DECODE
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from persistence.mirror.claims import MirroredClaims
+from persistence.mirror.event_writing import ACCOUNT, CHANGED, tell
 from persistence.mirror.keys import (
     BUILT_KEY,
     DEAD_ORDERS,
@@ -204,15 +205,36 @@ class RuntimeMirror(MirroredPrices, MirroredClaims, MirroredPresence):
             return {int(member) for member in await self._redis.smembers(symbol_key(symbol))}
 
     async def set_broker_connected(self, user_id: int, connected: bool) -> None:
-        """Row B1: `user:{id}.broker_connected`."""
+        """Row B1: `user:{id}.broker_connected`. The user hears that the account has changed."""
         with outages():
-            await self._redis.hset(user_key(user_id), "broker_connected", "true" if connected else "false")
+            async with self._redis.pipeline(transaction=True) as pipeline:
+                pipeline.hset(user_key(user_id), "broker_connected", "true" if connected else "false")
+                tell(pipeline, user_id, ACCOUNT)
+                await pipeline.execute()
+
+    async def tell_changed(self, user_id: int, strategy_id: int) -> None:
+        """The user hears that a strategy that need not run is there, or is another: what it is, the database knows."""
+        with outages():
+            async with self._redis.pipeline(transaction=True) as pipeline:
+                tell(pipeline, user_id, CHANGED, strategy_id)
+                await pipeline.execute()
 
     async def forbid_entries(self, user_id: int, panic_id: str) -> str:
-        """Row N8: mark that the user has forbidden entries; the panic that the mark names, an earlier one if any."""
+        """Row N8: mark that the user has forbidden entries; the panic that the mark names, an earlier one if any.
+
+        The user hears that the account has changed.
+        """
         with outages():
-            await self._redis.hsetnx(ENTRY_BANS, str(user_id), panic_id)
-            return str(await self._redis.hget(ENTRY_BANS, str(user_id)) or panic_id)
+            async with self._redis.pipeline(transaction=True) as pipeline:
+                pipeline.hsetnx(ENTRY_BANS, str(user_id), panic_id)
+                pipeline.hget(ENTRY_BANS, str(user_id))
+                tell(pipeline, user_id, ACCOUNT)
+                return str((await pipeline.execute())[1] or panic_id)
+
+    async def forbids_entries(self, user_id: int) -> bool:
+        """Whether the user's mark is set here."""
+        with outages():
+            return bool(await self._redis.hexists(ENTRY_BANS, str(user_id)))
 
     async def put_entry_ban(self, user_id: int, panic_id: str) -> None:
         """The mark names this panic, whatever it named before."""
@@ -220,9 +242,12 @@ class RuntimeMirror(MirroredPrices, MirroredClaims, MirroredPresence):
             await self._redis.hset(ENTRY_BANS, str(user_id), panic_id)
 
     async def allow_entries(self, user_id: int, panic_id: str) -> None:
-        """Take the mark of this panic off; that of a later one stays."""
+        """Take the mark of this panic off; that of a later one stays. The user hears that the account has changed."""
         with outages():
             await self._allow_entries(keys=[ENTRY_BANS], args=[str(user_id), panic_id])
+            async with self._redis.pipeline(transaction=True) as pipeline:
+                tell(pipeline, user_id, ACCOUNT)
+                await pipeline.execute()
 
     async def entry_bans(self) -> dict[int, str]:
         """The users who have forbidden entries, with the panics that did it."""

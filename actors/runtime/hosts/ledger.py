@@ -151,7 +151,12 @@ class Ledger:
         with contextlib.suppress(errors.MirrorUnavailable):
             stamps = (tick.exchange_time, tick.received_at)
             await self._mirror.put_price(
-                symbol, tick.price, *stamps, broker=broker, feed=connections.feed_state(status)
+                symbol,
+                tick.price,
+                *stamps,
+                broker=broker,
+                feed=connections.feed_state(status),
+                extremes=(tick.low, tick.high),
             )
 
     async def show_feed(self, broker: str, symbol: str, status: FeedStatus) -> None:

@@ -5,14 +5,17 @@ import { plain } from './money';
 
 type Schemas = components['schemas'];
 
+type Later = 'stop_loss_percent' | 'symbol' | 'product' | 'run_id' | 'stop_now' | 'unrealised_pnl' | 'next';
+
 /** The fields that a later server adds are optional here: an app may be newer than its server. */
-export type Status = Omit<Schemas['StrategyStatus'], 'stop_loss'> & {
+export type Status = Omit<Schemas['StrategyStatus'], 'stop_loss' | Later> & {
   /** Null while it waits for the fill that it is a percentage below. */
   stop_loss: number | null;
   stop_loss_percent?: number | null;
   symbol?: string | null;
   product?: string | null;
   run_id?: number | null;
+  stop_now?: number | null;
   unrealised_pnl?: number | null;
   next?: { what: string; at: string | null } | null;
 };
