@@ -55,6 +55,7 @@ class ExecutionActor:
         self._checking_database = asyncio.create_task(claims.database.keep_checking())
         self._lease = asyncio.create_task(claims.lease.keep())
         peers, accounts = Peers(), Accounts(settings, ledger)
+        self._stops_shown = 0
         self._links = OrderLinkServer(own_node(), own_host(), self.execute)
         self._records = JournalRecords(ledger)
         markets = Markets(settings, accounts)
@@ -85,7 +86,9 @@ class ExecutionActor:
         while True:
             await every_second_or_when(self._execution.stops.changed, _GUARDS_EVERY_S)
             await asyncio.sleep(_GUARDS_PAUSE_S)
-            await display.show_guards(self._execution.stops.shown())
+            shown = self._execution.stops.shown()
+            self._stops_shown = len(shown)
+            await display.show_guards(shown)
 
     async def _watch_again(self, pools: Pools) -> None:
         """Execution that restarts knows of no account; those of today are watched whether anybody uses them or not."""
@@ -99,7 +102,7 @@ class ExecutionActor:
 
     def _figures(self) -> Figures:
         figures = Figures()
-        figures.watch(metric_names.STOPS_ARMED, lambda: len(self._execution.stops.shown()))
+        figures.watch(metric_names.STOPS_ARMED, lambda: self._stops_shown)
         return figures
 
     async def invite(self, strategy_id: int, node: str) -> Invitation | None:
