@@ -24,7 +24,7 @@ _QUITS = frozenset(b"qQ\x03\x1b")
 _ROWS_BESIDE = 16
 """How many rows of the screen the verdict, the figures and the processes take."""
 
-_ROWS_OF_A_TROUBLE = 3
+_ROWS_OF_A_TROUBLE = 4
 
 Every = Annotated[float, typer.Option("--every", min=0.5, max=60, help="Seconds between two looks.")]
 
