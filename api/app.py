@@ -21,6 +21,7 @@ from api.base.metrics import Metrics
 from api.bootstrap import open_resources
 from api.brokers import login_routes as broker_login_routes
 from api.brokers import routes as broker_routes
+from api.brokers.paper import routes as paper_routes
 from api.edge.error_handlers import install_error_handlers
 from api.edge.middleware import with_edge
 from api.edge.strict_json import strict_json
@@ -143,6 +144,7 @@ def _routes() -> tuple[BaseRoute, ...]:
         panic_routes.router,
         schedule_routes.router,
         broker_routes.router,
+        paper_routes.router,
         broker_login_routes.router,
         event_routes.router,
         timeline_routes.router,

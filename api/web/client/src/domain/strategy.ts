@@ -30,6 +30,8 @@ export type BrokerStatus = Schemas['BrokerStatusAnswer'];
 export type AppConfig = Schemas['AppConfig'];
 export type Instrument = Schemas['InstrumentFound'];
 export type Calendar = Schemas['MarketCalendar'];
+export type DayOrder = Schemas['DayOrder'];
+export type DayOrders = Schemas['DayOrders'];
 export type Notice = Schemas['InboxEntry'];
 
 /** `1,500.00`, or `2 % below the buy` of a stop-loss that waits for the fill. */
@@ -37,6 +39,11 @@ export function stopText(of: { stop_loss: number | null; stop_loss_percent?: num
   return of.stop_loss === null && of.stop_loss_percent
     ? `${of.stop_loss_percent} % below the buy`
     : plain(of.stop_loss);
+}
+
+/** Realised, or at the last price; null where it is not known how much is held. */
+export function resultOf(status: Status): number | null {
+  return status.pnl ?? status.unrealised_pnl ?? null;
 }
 
 /** Whether shares are held, or may be: then STOP sells. */
