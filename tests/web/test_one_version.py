@@ -20,7 +20,7 @@ EVENTS = 'event: hello\ndata: {"time": "2026-11-30T10:25:49+05:30", "version": "
 
 
 def answer(route: Route) -> None:
-    """What a server would say to somebody who is logged in, as far as the frame of the app needs it."""
+    """What a server would say to a user who is logged in, as far as the frame of the app needs it."""
     path = route.request.url.partition("//")[2].partition("/")[2].partition("?")[0]
     if path == "auth/refresh":
         route.fulfill(content_type="application/json", body=GRANTED)
