@@ -2,8 +2,8 @@
 
 First what needs no running stack, as processes of their own side by side, since much of it waits; two of them give way
 to the others, whose clients lose patience with a busy machine. Then the tests on the real stack, which mostly wait for
-times of the day: those of acceptance with those in a browser, and those of chaos, each on a stack of its own. Whatever
-lies in `tests` and is named nowhere here belongs to the first step. Those on a cluster of several nodes are
+times of the day: those of acceptance, and those in a browser, of the month and of chaos, each on a stack of its own.
+Whatever lies in `tests` and is named nowhere here belongs to the first step. Those on a cluster of several nodes are
 `make cluster`: a process can join one Ray only.
 """
 
@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 TESTS = Path(__file__).parent
-ON_THE_STACK = (("acceptance", "web/live"), ("chaos",))
+ON_THE_STACK = (("acceptance",), ("web/live", "month", "chaos"))
 HANGS_AFTER = "--timeout=600"
 """Seconds: some tests are dozens of cases, and the first of a process starts its stack."""
 ON_A_CLUSTER = ("cluster",)

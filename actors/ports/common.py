@@ -17,7 +17,7 @@ class StaleEpoch(Exception):
 
 
 class Clock(Protocol):
-    """The wall clock, in UTC, and one that nobody sets. Shells read time from here only."""
+    """The wall clock, in UTC, and one that is never set. Shells read time from here only."""
 
     def now(self) -> datetime:
         """The present instant, timezone-aware. NTP or an operator may set it forward or back."""

@@ -28,8 +28,8 @@ TOKEN_PATIENCE_S = 5.0
 class _Followed:
     """An instrument, where its ticks come from, and what is known of its price and of its token.
 
-    `armed`: a stop-loss is watched. `held`: its ticks wait for its token. `since`, `last_at`: by the clock that nobody
-    sets, since a wall clock that is set back would hide a silence.
+    `armed`: a stop-loss is watched. `held`: its ticks wait for its token. `since`, `last_at`: by the monotonic
+    clock, since a wall clock that is set back would hide a silence.
     """
 
     instrument: Instrument

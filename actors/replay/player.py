@@ -80,7 +80,9 @@ def replay(
     first = ticks[0].at
     wanted = _run(ticks, buy, sell, stop_loss, quantity, symbol)
     if wanted.buy_at < first:
-        raise InvalidValue(f"the recording has no price yet at {buy:%H:%M:%S}; its first is of {first:%H:%M:%S}")
+        raise InvalidValue(
+            f"the recording has no price yet at {buy:%H:%M:%S}; its first is of {first:%H:%M:%S}: choose a later --buy"
+        )
     notes: list[str] = []
     buy_at = _at_a_price(ticks, "BUY", wanted.buy_at, notes)
     if buy_at is None or buy_at >= wanted.sell_at:

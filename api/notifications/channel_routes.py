@@ -21,6 +21,7 @@ from api.notifications.schemas import (
     PushSubscriptionRequest,
     TestAnswer,
 )
+from api.notifications.sending.outcomes import NOT_OFFERED
 from api.notifications.telegram.connecting import ChatConnections
 from api.users.dependencies import Address, RecentPassword, UserId
 from config.settings import Settings
@@ -104,7 +105,7 @@ async def test_channel(channel_id: PathId, user_id: UserId, opened: Opened) -> T
 async def push_key(_user_id: UserId, opened: Opened) -> PushKeyAnswer:
     """The key that browsers subscribe with."""
     if not opened.push_key:
-        raise ApiError(409, "channel_not_offered", "This way of being notified is not offered here")
+        raise ApiError(409, "channel_not_offered", NOT_OFFERED)
     return PushKeyAnswer(public_key=opened.push_key)
 
 

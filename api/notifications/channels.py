@@ -15,7 +15,7 @@ from actors.domain.notices.notice import Notice, NoticeKind
 from api.base.errors import ApiError, InvalidField
 from api.notifications.sending.addresses import hash_of, seal
 from api.notifications.sending.other_services import OtherServices, service_hint
-from api.notifications.sending.outcomes import Address, Message, NotSent, Refused, Way
+from api.notifications.sending.outcomes import NOT_OFFERED, Address, Message, NotSent, Refused, Way
 from api.notifications.sending.public_hosts import Addresses, NotPublic, public_addresses
 from api.notifications.sending.push_encryption import BadKeys, check_keys
 from api.notifications.sending.web_push import check_endpoint
@@ -186,7 +186,7 @@ class ChannelService:
     def _offered(self, kind: str) -> Way:
         way = self._ways.get(kind)
         if way is None:
-            raise ApiError(409, "channel_not_offered", "This way of being notified is not offered here")
+            raise ApiError(409, "channel_not_offered", NOT_OFFERED)
         return way
 
     async def _count(self, throttle: str, who: str) -> None:

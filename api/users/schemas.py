@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field, SecretStr, ValidationInfo, field_validator
 
-from api.base.email_addresses import Email
+from api.base.email_addresses import Email, NewEmail
 from api.base.fields import Request, Secret
 from api.users.passwords.rules import LIKE_ADDRESS, NewPassword, Password, resembles
 
@@ -13,7 +13,7 @@ from api.users.passwords.rules import LIKE_ADDRESS, NewPassword, Password, resem
 class RegisterRequest(Request):
     """Row A1."""
 
-    email: Email
+    email: NewEmail
     password: NewPassword
     invitation: Secret | None = Field(
         default=None,

@@ -22,6 +22,9 @@ from typing import IO, Any
 from config.backup.errors import BackupRefused
 from config.secret_store import sync_directory
 
+TEMPORARY = ".tradeactors-backup-"
+"""How the names begin of what a backup puts beside its file while it is made."""
+
 FORMAT = 1
 """The format of the files that this version writes, and the newest that it reads."""
 
@@ -30,6 +33,17 @@ _MEMBERS = frozenset({DATABASE, SECRETS, PAPER_LEDGER, CALENDAR})
 _MANIFEST, _MANIFEST_SUM = "manifest.json", "manifest.sha256"
 _MANIFEST_LIMIT = 1 << 20
 _CHUNK = 1 << 20
+_WHAT_IT_IS = "Name a file that `tradeactors backup` has written."
+_PACKED = {
+    b"\x1f\x8b": "gzip",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ": "xz",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"PK\x03\x04": "zip",
+    b"7z\xbc\xaf": "7-Zip",
+    b"Rar!": "RAR",
+}
+_LONGEST_MARK = max(map(len, _PACKED))
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +121,7 @@ def write_archive(target: Path, manifest: Manifest, files: Mapping[str, Path], *
         BackupRefused: the file exists and `replace_old` is not set.
         OSError: it cannot be written; there is nothing new then.
     """
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-")
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=TEMPORARY)
     temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as stream:
@@ -191,21 +205,35 @@ def open_backup(path: Path) -> Iterator[OpenBackup]:
         stream = path.open("rb")
     except OSError as refused:
         raise BackupRefused(f"Cannot read {path}: {refused.strerror}.") from refused
-    with stream, _tar(path, stream) as tar:
-        try:
-            manifest, members = _checked(tar)
-        except (tarfile.TarError, OSError, ValueError, KeyError, TypeError, AttributeError) as damaged:
-            raise BackupRefused(
-                f"{path} is damaged or is not a backup of TradeActors ({damaged}); nothing was restored."
-            ) from damaged
-        yield OpenBackup(tar, manifest, members)
+    with stream:
+        _refuse_packed(path, stream)
+        with _tar(path, stream) as tar:
+            yield _opened(path, tar)
+
+
+def _opened(path: Path, tar: tarfile.TarFile) -> OpenBackup:
+    try:
+        return OpenBackup(tar, *_checked(tar))
+    except (tarfile.TarError, OSError, ValueError, KeyError, TypeError, AttributeError) as damaged:
+        raise BackupRefused(
+            f"{path} is damaged or is not a backup of TradeActors ({damaged}); nothing was restored. Fetch it again, "
+            "or take an earlier one."
+        ) from damaged
+
+
+def _refuse_packed(path: Path, stream: IO[bytes]) -> None:
+    head = stream.read(_LONGEST_MARK)
+    stream.seek(0)
+    for mark, kind in _PACKED.items():
+        if head.startswith(mark):
+            raise BackupRefused(f"{path} is packed by {kind}, so nothing was restored; unpack it first.")
 
 
 def _tar(path: Path, stream: IO[bytes]) -> tarfile.TarFile:
     try:
         return tarfile.open(fileobj=stream, mode="r:")
     except (tarfile.TarError, OSError) as foreign:
-        raise BackupRefused(f"{path} is not a backup of TradeActors; nothing was restored.") from foreign
+        raise BackupRefused(f"{path} is not a backup of TradeActors; nothing was restored. {_WHAT_IT_IS}") from foreign
 
 
 def _checked(tar: tarfile.TarFile) -> tuple[Manifest, Mapping[str, tarfile.TarInfo]]:

@@ -29,6 +29,9 @@ _OF_ONE_MACHINE = frozenset(
     )
 )  # fmt: skip
 
+_STANDARD_OUTPUT = "-"
+"""What other programs take for the standard output, where it would come mixed with what we say."""
+
 
 @dataclass(frozen=True, slots=True)
 class MadeBackup:
@@ -56,7 +59,7 @@ def make_backup(settings: Settings, target: Path, *, replace_old: bool = False) 
     refuse_what_is_hidden(settings.data_dir)
     running = find_running_stack(settings.data_dir)
     try:
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as directory:
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=archive.TEMPORARY) as directory:
             with _database(settings.data_dir, running) as url:
                 manifest, files = _collect(settings, url, running, Path(directory))
             archive.write_archive(target, manifest, files, replace_old=replace_old)
@@ -67,6 +70,8 @@ def make_backup(settings: Settings, target: Path, *, replace_old: bool = False) 
 
 def _refuse_place(data_dir: Path, target: Path, *, replace_old: bool) -> None:
     """Whatever is at `target` goes when the backup comes, and what is in the data directory is lost with it."""
+    if target.name == _STANDARD_OUTPUT:
+        raise BackupRefused("A backup is written into a file, and not to the standard output; name one.")
     place = target.parent.resolve() / target.name
     if any(place.is_relative_to(kept.resolve()) for kept in (data_dir, data_dir / "postgres")):
         raise BackupRefused(

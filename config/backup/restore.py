@@ -20,7 +20,13 @@ from config.backup.errors import BackupRefused
 from config.secret_store import StoredSecrets, new_jwt_secret, sync_directory, write_secrets
 from config.settings import PREFIX, Settings
 from config.stack.completeness import UNFINISHED_RESTORE
-from config.stack.data_directory import LOCK_FILE, AlreadyRunningError, DataDirectoryLock, find_running_stack
+from config.stack.data_directory import (
+    LOCK_FILE,
+    AlreadyRunningError,
+    DataDirectoryLock,
+    RunningStack,
+    find_running_stack,
+)
 from config.stack.guarded_process import StackError
 from config.stack.postgres import DATABASE, forget_variables_of_libpq, postgres_version
 from config.stack.postgres_alone import postgres_alone
@@ -50,8 +56,8 @@ def restore_backup(settings: Settings, source: Path, *, move_aside: bool = False
     """Fill DATA_DIR from a backup; nothing is started. `move_aside`: a directory that is not empty is renamed before.
 
     Raises:
-        AlreadyRunningError: a stack runs on the directory.
-        BackupRefused: the file, the directory or the settings do not allow it; everything is as it was.
+        BackupRefused: a process uses the directory, or the file, the directory or the settings do not allow it;
+            everything is as it was.
         StackError: the database cannot be started; what was begun is removed, and what was moved is back.
     """
     if settings.database_url:
@@ -66,9 +72,12 @@ def restore_backup(settings: Settings, source: Path, *, move_aside: bool = False
         _refuse_later_times(backup.manifest.backed_up_at, datetime.now(UTC))
         running = find_running_stack(settings.data_dir)
         if running is not None:
-            raise AlreadyRunningError(running)
+            raise _in_use(settings.data_dir, running)
         moved_aside = _make_room(settings.data_dir, move_aside=move_aside)
-        lock = DataDirectoryLock(settings.data_dir)
+        try:
+            lock = DataDirectoryLock(settings.data_dir)
+        except AlreadyRunningError as taken:  # another restore, say, which began a moment before
+            raise _in_use(settings.data_dir, taken.running) from None
         try:
             _refuse_contents(settings.data_dir)
             try:
@@ -82,6 +91,13 @@ def restore_backup(settings: Settings, source: Path, *, move_aside: bool = False
     names = sorted((then.keys() | now.keys()) - {f"{PREFIX}CALENDAR_OVERRIDES"})
     other = {name: (then.get(name, ""), now.get(name, "")) for name in names if then.get(name, "") != now.get(name, "")}
     return RestoredBackup(backup.manifest, open_runs, moved_aside, other, calendar)
+
+
+def _in_use(data_dir: Path, other: RunningStack) -> BackupRefused:
+    return BackupRefused(
+        f"The process {other.pid} uses {data_dir}, a stack or another restore: stop it, or wait for its end, or "
+        "restore into another directory (--data-dir)."
+    )
 
 
 def _refuse_later_versions(manifest: Manifest) -> None:
@@ -120,7 +136,10 @@ def _make_room(data_dir: Path, *, move_aside: bool) -> Path | None:
         try:
             data_dir.rename(aside)
         except OSError as refused:
-            raise BackupRefused(f"Cannot move {data_dir} to {aside}: {refused.strerror}.") from refused
+            raise BackupRefused(
+                f"Cannot move {data_dir} to {aside}: {refused.strerror}. Restore into a new directory instead, which "
+                "may lie in it (--data-dir)."
+            ) from refused
         return aside
     finally:
         lock.release()
@@ -135,7 +154,12 @@ def _refuse_contents(data_dir: Path) -> None:
 
 
 def _contents(data_dir: Path) -> set[str]:
-    return {entry.name for entry in data_dir.iterdir()} - {LOCK_FILE}
+    return {entry.name for entry in data_dir.iterdir() if not _is_of_the_disk(entry)} - {LOCK_FILE}
+
+
+def _is_of_the_disk(entry: Path) -> bool:
+    """Whether it is what a new file system begins with, where the data directory is a disk of its own."""
+    return entry.name == "lost+found" and entry.is_dir() and not entry.is_symlink()
 
 
 def _fill(settings: Settings, backup: OpenBackup, lock: DataDirectoryLock) -> tuple[int, Path | None]:
@@ -192,6 +216,8 @@ def _undo(data_dir: Path, moved_aside: Path | None) -> None:
         moved_aside.rename(data_dir)
         return
     for entry in sorted(data_dir.iterdir(), key=lambda entry: entry.name == UNFINISHED_RESTORE):
+        if _is_of_the_disk(entry):
+            continue
         if entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry, ignore_errors=True)
         else:

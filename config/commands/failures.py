@@ -55,14 +55,17 @@ def plain_refusals() -> Iterator[None]:
         if refused.errno not in _OF_THE_MACHINE:
             raise
         where = f"Cannot use {refused.filename}: " if refused.filename else ""
-        _give_up_output()
+        if not _output_works() and not where:
+            where = "What this command says cannot be written, so send its output elsewhere: "
         typer.echo(f"{where}{refused.strerror}.", err=True)
         raise typer.Exit(1) from None
 
 
-def _give_up_output() -> None:
+def _output_works() -> bool:
     # What could not be written is tried again when Python ends, which would then complain on its own.
     try:
         sys.stdout.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return False
+    return True

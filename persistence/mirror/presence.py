@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from redis.asyncio import Redis
 
 from persistence.errors import MirrorUnavailable
+from persistence.mirror.figures import Figures
 from persistence.mirror.keys import PROCESSES
 from persistence.mirror.prices import outages
 
@@ -49,7 +50,10 @@ _GET = "return {redis.call('TIME')[1], redis.call('HGETALL', KEYS[1])}"
 
 @dataclass(frozen=True, slots=True)
 class Presence:
-    """What a process last said of itself, `age_s` seconds ago. `host`: the address or the name of its machine."""
+    """What a process last said of itself, `age_s` seconds ago. `host`: the address or the name of its machine.
+
+    `figures`: rows for `persistence.mirror.figures.read_rows`.
+    """
 
     name: str
     host: str
@@ -57,6 +61,7 @@ class Presence:
     age_s: float
     node: str = ""
     resident_bytes: int = 0
+    figures: object = None
 
     @property
     def silent(self) -> bool:
@@ -72,9 +77,11 @@ class MirroredPresence:
         self._put_presence = redis.register_script(_PUT)
         self._get_presences = redis.register_script(_GET)
 
-    async def put_presence(self, name: str, host: str, pid: int, node: str = "", resident_bytes: int = 0) -> None:
-        """Say that a process runs. Another one of the same name takes its place."""
-        said = {"host": host, "pid": pid, "node": node, "resident_bytes": resident_bytes}
+    async def put_presence(
+        self, name: str, host: str, pid: int, node: str = "", resident_bytes: int = 0, figures: object = None
+    ) -> None:
+        """Say that a process runs, and what it has counted. Another one of the same name takes its place."""
+        said = {"host": host, "pid": pid, "node": node, "resident_bytes": resident_bytes, "figures": figures}
         with outages():
             await self._put_presence(keys=[PROCESSES], args=[name, json.dumps(said), _KEPT_S])
 
@@ -103,16 +110,20 @@ def _presence(name: str, text: str, now: float) -> Presence | None:
             max(0.0, now - float(seen)),
             str(fields.get("node", "")),
             int(fields.get("resident_bytes", 0)),
+            fields.get("figures"),
         )
     except (ValueError, TypeError, KeyError):
         return None
 
 
-async def keep_present(mirror: MirroredPresence, name: str, host: str, pid: int, node: str = "") -> None:
-    """Say that this process runs until cancelled. What Redis does not take is said again."""
+async def keep_present(
+    mirror: MirroredPresence, name: str, host: str, pid: int, node: str = "", figures: Figures | None = None
+) -> None:
+    """Say that this process runs, and what it has counted, until cancelled. What Redis does not take is said again."""
     while True:
         with contextlib.suppress(MirrorUnavailable):
-            await mirror.put_presence(name, host, pid, node, _resident_bytes())
+            rows = figures.as_rows() if figures is not None else None
+            await mirror.put_presence(name, host, pid, node, _resident_bytes(), rows)
         await asyncio.sleep(PRESENT_EVERY_S)
 
 

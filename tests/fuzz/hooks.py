@@ -60,7 +60,7 @@ OF_A_SCHEDULE = {
 """Operations that want a schedule, or a strategy that can have one."""
 
 _session = requests.Session()
-_turn, _address = itertools.count(), itertools.count(1)
+_turn, _logins, _address = itertools.count(), itertools.count(), itertools.count(1)
 _owners: dict[str, Tenant] = {}
 _channel_owners: dict[str, Tenant] = {}
 _spare: list[Tenant] = []
@@ -236,7 +236,7 @@ def _repair_account(body: Json) -> None:
 def _repair_login(body: Json) -> None:
     """Every tenth time a tenant's."""
     _repair_account(body)
-    if next(_turn) % 10 == 0:
+    if next(_logins) % 10 == 0:
         body.update(email=TENANTS[0].email, password=PASSWORD)
 
 

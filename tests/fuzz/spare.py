@@ -35,7 +35,7 @@ _turn = itertools.count()
 
 
 def uses_up(operation: str, status: int) -> bool:
-    """Whether the spare tenant is of no more use after this answer."""
+    """Whether another spare tenant has to go on after this answer."""
     if operation in ENDING:
         return status in {200, 204, 429}
     return operation in COUNTED and status in {409, 429}

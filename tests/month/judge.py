@@ -1,4 +1,4 @@
-"""Judges the month: by the exchange's ledger, by what the app showed, and by what each trader was told. Pure."""
+"""Judges the month: by the exchange's ledger, by what the app showed, and by each trader's notices. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ PASSING = frozenset({"feed_lost", "guard_lost", "exit_trouble", "unknown_outcome
 
 @dataclass(frozen=True)
 class Order:
-    """An order in the exchange's ledger, whatever became of it."""
+    """An order in the exchange's ledger, whatever its outcome was."""
 
     owner: str
     symbol: str

@@ -140,4 +140,4 @@ TWO_DAYS = Month(
     strategies=(STRATEGIES[0], STRATEGIES[2]),
     forgotten=frozenset({("bela", date(2026, 11, 6))}),
 )
-"""What the suite lives of it."""
+"""What the suite runs of it."""

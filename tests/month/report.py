@@ -8,6 +8,16 @@ from textwrap import wrap
 from tests.month.judge import Seen, Verdict
 from tests.month.plan import UNSAID, Month, Outcome, Planned
 
+_SHORT = {
+    Outcome.TRADES: "trades",
+    Outcome.HOLIDAY: "holiday",
+    Outcome.ANNOUNCED: "closed at short notice",
+    Outcome.SPECIAL: "special session, left out",
+    Outcome.NO_LOGIN: "no login",
+    Outcome.AWAY: "API away",
+    Outcome.NOT_ITS_DAY: "–",
+}
+
 
 def report(month: Month, seen: Seen, verdicts: Sequence[Verdict], unplanned: Sequence[str], took_s: float) -> str:
     """The whole report."""
@@ -60,7 +70,7 @@ def _explained(month: Month, took_s: float) -> str:
         f"`make month`: {first:%d %B} to {last:%d %B %Y}, {len(month.days)} days with {len(month.owners)} traders and "
         f"{len(month.strategies)} schedules, in {took_s / 60:.0f} minutes. All parts are real: PostgreSQL, Valkey, "
         "Ray, the API and the paper exchange. The wall clock of all their processes jumps from one moment that matters "
-        "to the next (tests/kit/machine_clock.py), and each of these then passes at the pace of life. Every morning "
+        "to the next (tests/kit/machine_clock.py), and each of these then takes its real time. Every morning "
         "at six the exchange ends all logins, and at eight each trader logs in again by the link of a message, but for "
         "one who forgets it once. The API is killed on one morning, and one holiday is announced on the evening before."
     )
@@ -85,7 +95,7 @@ def _table(month: Month, verdicts: Sequence[Verdict]) -> list[str]:
 
 def _cell(found: dict[tuple[Planned, date], Verdict], planned: Planned, day: date) -> str:
     verdict = found[planned, day]
-    shown = {Outcome.TRADES: "trades", Outcome.NOT_ITS_DAY: "–"}.get(verdict.outcome, str(verdict.outcome))
+    shown = _SHORT[verdict.outcome]
     return f"**{shown}: wrong**" if verdict.wrong else shown
 
 

@@ -1,4 +1,4 @@
-"""Lives November 2026, and writes its report.
+"""Runs through November 2026, and writes its report.
 
 python -m tests.month.run [--days N] [--report docs/month-report.md] [--logs DIRECTORY]
 """
@@ -11,8 +11,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from tests.month.course import run_month
 from tests.month.judge import judge, strays
-from tests.month.life import live
 from tests.month.plan import NOVEMBER
 from tests.month.report import report
 
@@ -26,7 +26,7 @@ def main() -> int:
     options = parser.parse_args()
     console, begun = Console(width=160), time.monotonic()
     month = replace(NOVEMBER, days=NOVEMBER.days[: options.days])
-    seen = live(month, lambda line: console.print(line, highlight=False, markup=False), options.logs)
+    seen = run_month(month, lambda line: console.print(line, highlight=False, markup=False), options.logs)
     verdicts, unplanned = judge(month, seen), strays(month, seen)
     text = report(month, seen, verdicts, unplanned, time.monotonic() - begun)
     console.print(text, highlight=False, markup=False)

@@ -44,7 +44,7 @@ class Api:
             )
         port = self.stack.settings.api_port
         eventually(
-            lambda: self._lives() and answers_ok("127.0.0.1", port, "/readyz"), _READY_WITHIN_S, "the API is ready"
+            lambda: self._is_running() and answers_ok("127.0.0.1", port, "/readyz"), _READY_WITHIN_S, "the API is ready"
         )
 
     def kill(self) -> None:
@@ -54,7 +54,7 @@ class Api:
             self._process.wait(_ENDS_WITHIN_S)
             self._process = None
 
-    def _lives(self) -> bool:
+    def _is_running(self) -> bool:
         assert self._process is not None
         assert self._process.poll() is None, self.log.read_text(encoding="utf-8")[-2000:]
         return True
@@ -62,7 +62,7 @@ class Api:
 
 @dataclass
 class Deployed:
-    """What the month is lived on. `overrides`: the operator's file of days on which the calendar is wrong."""
+    """What the month runs on. `overrides`: the operator's file of days on which the calendar is wrong."""
 
     clock: MachineClock
     stack: Stack

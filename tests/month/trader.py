@@ -1,4 +1,4 @@
-"""A trader of the month: his app, his login at the broker in the morning, his strategies and what he is told."""
+"""A trader of the month: his app, his login at the broker in the morning, his strategies and his inbox."""
 
 from dataclasses import dataclass, field
 from datetime import date, datetime

@@ -86,7 +86,7 @@ class Cover:
     """The judgement on one key: of `staked` shares that our open runs have bought, `covered` are still theirs to sell.
 
     `held` is what the account shows, `sold_outside` what others have sold out of our runs' shares. `read_at`: just
-    before the reading began, in seconds of a clock that nobody sets. `runs`: whose stakes were judged.
+    before the reading began, in seconds of the monotonic clock. `runs`: whose stakes were judged.
     """
 
     key: PositionKey

@@ -10,6 +10,6 @@ QUIET_LIMIT_S = 15.0
 def is_quiet(followed_since: float, last_tick_at: float | None, now: float) -> bool:
     """Whether an instrument has been without a tick for long enough to ask for a quote.
 
-    Times are those of arrival, in seconds of a clock that nobody sets.
+    Times are those of arrival, in seconds of the monotonic clock.
     """
     return now - max(followed_since, last_tick_at or followed_since) > QUIET_LIMIT_S

@@ -52,7 +52,7 @@ SETTLES_WITHIN = timedelta(seconds=4)
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What one look at the account has shown. `read_at`: just before it began, by the clock that nobody sets."""
+    """What one look at the account has shown. `read_at`: just before it began, by the monotonic clock."""
 
     positions: Mapping[PositionKey, AccountPosition]
     book: Sequence[OrderReport]

@@ -53,7 +53,7 @@ class _Armed:
 
 @dataclass(slots=True)
 class _Known:
-    """What a strategy has said last, and when, by the clock that nobody sets."""
+    """What a strategy has said last, and when, by the monotonic clock."""
 
     turn: _Turn
     holding: Holding

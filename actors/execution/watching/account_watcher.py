@@ -205,7 +205,7 @@ class AccountWatch:
             log.warning("watch.strategy_not_told", strategy_id=strategy_id, reason=str(error))
 
     def _since(self, at: float) -> timedelta:
-        """How long ago it was: by the clock that nobody sets, since one that is would hide what lasts, or end it."""
+        """How long ago it was: by the monotonic clock, since one that is would hide what lasts, or end it."""
         return timedelta(seconds=self._clock.monotonic() - at)
 
     def _cannot_read(self, reason: str) -> None:

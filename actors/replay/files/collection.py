@@ -6,7 +6,7 @@ from datetime import date, datetime
 
 from actors.domain.errors import InvalidValue
 from actors.replay.bar import Bar
-from actors.replay.files.amounts import Commas, is_nothing, read_price, read_volume
+from actors.replay.files.amounts import Marks, is_nothing, read_price, read_volume
 from actors.replay.files.columns import Columns, names_of
 from actors.replay.files.faults import NotARecording, plain, shown
 from actors.replay.files.options import ReadingOptions
@@ -21,7 +21,7 @@ class Collection:
     def __init__(self, header: Sequence[str], columns: Columns, options: ReadingOptions, separator: str) -> None:
         self._header = list(header)
         self._names = names_of(header)
-        self._commas = Commas(separator)
+        self._marks = Marks(separator)
         self._columns = columns
         self._options = options
         self._times = TimeReader(options.zone)
@@ -113,12 +113,12 @@ class Collection:
                 "times must rise; sort the file by time"
             )
         if prices != before[1]:
-            raise NotARecording(f"a second and different bar of {at:%d %b %Y %H:%M:%S}")
+            raise NotARecording(f"a second and different bar of {at:%d %b %Y %H:%M:%S}; keep one of the two")
         return True
 
     def _bar(self, at: datetime, prices: Sequence[str], cells: Sequence[str]) -> Bar:
         for text in prices:
-            self._commas.check(text)
+            self._marks.check(text)
         read = [read_price(name, text) for name, text in zip(_PRICE_NAMES, prices, strict=True)]
         opened, high, low, close = (price for price, _ in read)
         self.rounded += any(rounded for _, rounded in read)
@@ -127,4 +127,4 @@ class Collection:
         try:
             return Bar(at, opened, high, low, close, volume)
         except InvalidValue as error:
-            raise NotARecording(str(error)) from error
+            raise NotARecording(f"{error}; mend it, or cut it out") from error

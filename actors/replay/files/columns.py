@@ -64,7 +64,9 @@ def columns_of(header: Sequence[str]) -> Columns:
     """
     names = names_of(header)
     if any(known <= set(names) for known in _DAILY):
-        raise NotARecording("this is a bhavcopy: it has one bar a day, and a daily bar cannot time a BUY or a SELL")
+        raise NotARecording(
+            "this is a bhavcopy: a daily bar cannot time a BUY or a SELL; export one-minute bars of the share"
+        )
     prices = {name: _only(names, header, known) for name, known in _PRICES.items()}
     return Columns(
         time=_time(names, header),
@@ -84,7 +86,9 @@ def _time(names: Sequence[str], header: Sequence[str]) -> tuple[int, ...]:
         return (found,)
     if names[0] == _YFINANCE_INDEX:
         return (0,)
-    raise NotARecording(f"no column is a time; the columns are {shown(', '.join(header))}")
+    raise NotARecording(
+        f"no column is called date or time: call that of the times so; the columns are {shown(', '.join(header))}"
+    )
 
 
 def _first(names: Sequence[str], known: Sequence[str]) -> int | None:

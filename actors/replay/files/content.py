@@ -28,7 +28,9 @@ LONGEST_LINE = 65_536
 MOST_LINES = 5_000_000
 """How many lines a file may have: five years of a share's minutes, ten times over."""
 
+_FETCH = "it is damaged or cut off; fetch it again"
 _HEAD = 4096
+_MARK_OF_TAR = slice(257, 262)
 _ENCODINGS = (
     (b"\xef\xbb\xbf", "utf-8-sig"),
     (b"\xff\xfe\x00\x00", "utf-32"),
@@ -92,10 +94,10 @@ def opened(path: Path) -> Iterator[Content]:
             yield Content(text, _looks_like_json(head, encoding), encoding, packing)
         except UnicodeDecodeError as error:
             label = _label(error.encoding)
-            hint = "save it as UTF-8" if label == "UTF-8" else "it is damaged or cut off"
+            hint = "save it as UTF-8" if label == "UTF-8" else _FETCH
             raise NotARecording(f"it is no text in {label}; {hint}") from error
         except UnicodeError as error:
-            raise NotARecording("it is no text in UTF-16 or UTF-32; it is damaged or cut off") from error
+            raise NotARecording(f"it is no text in UTF-16 or UTF-32; {_FETCH}") from error
         except _UNREADABLE as error:
             raise NotARecording(f"it cannot be read: {_reason(error)}") from error
 
@@ -135,7 +137,9 @@ def lines(text: TextIO) -> Iterator[str]:
         if number > MOST_LINES:
             raise NotARecording(f"it has more than {MOST_LINES:,} lines; cut out the days that are needed")
         if len(line) > LONGEST_LINE:
-            raise NotARecording(f"it is longer than {LONGEST_LINE:,} characters", f"line {number}")
+            raise NotARecording(
+                f"it is longer than {LONGEST_LINE:,} characters; cut it out, if it is no bar", f"line {number}"
+            )
         yield line
 
 
@@ -176,6 +180,8 @@ def _only_member(archive: zipfile.ZipFile, open_files: ExitStack) -> IO[bytes]:
     members = [member for member in archive.infolist() if not (member.is_dir() or _is_of_a_mac(member.filename))]
     if any(member.filename == "[Content_Types].xml" for member in members):
         raise NotARecording("it is an Excel workbook; save the sheet as CSV")
+    if any(member.filename in {"mimetype", "Index/Document.iwa"} for member in members):
+        raise NotARecording("it is a document of LibreOffice or Numbers; save the sheet as CSV")
     if len(members) != 1:
         raise NotARecording(f"it is a zip of {len(members)} files; unpack the one that is meant")
     if members[0].compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
@@ -198,6 +204,8 @@ def _encoding(head: bytes) -> str:
         if head.startswith(mark):
             do = "unpack it" if kind.startswith("packed") else "save its bars as CSV"
             raise NotARecording(f"it is {kind}, not text; {do}")
+    if head[_MARK_OF_TAR] == b"ustar":
+        raise NotARecording("it is packed by tar, not text; unpack it")
     if b"\x00" not in head:
         return "utf-8"
     # Text of plain letters in UTF-16 without a mark has a zero in every second byte.
@@ -206,7 +214,7 @@ def _encoding(head: bytes) -> str:
         return "utf-16-le"
     if even > len(head) // 4 and not odd:
         return "utf-16-be"
-    raise NotARecording("it is no text: it holds zero bytes")
+    raise NotARecording("it is no text, since it holds zero bytes; save its bars as CSV")
 
 
 def _looks_like_json(head: bytes, encoding: str) -> bool:
@@ -220,4 +228,4 @@ def _label(encoding: str) -> str:
 def _reason(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return "it is damaged or cut off; fetch it again"
+    return _FETCH

@@ -4,6 +4,9 @@ from actors.domain.errors import InvalidValue
 
 _MOST_SHOWN = 40
 
+EXPORT_AGAIN = "export the day again, one row for each minute"
+"""What to do about a file that holds too little of its day."""
+
 
 class NotARecording(InvalidValue):
     """The file, or the row at `place` ("line 7"), cannot be used; the text says why."""

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from actors.domain.session import SessionHours
 from actors.replay.bar import Bar
-from actors.replay.files.faults import NotARecording
+from actors.replay.files.faults import EXPORT_AGAIN, NotARecording
 from actors.replay.files.options import Stamps
 
 WIDEST_SPACING = timedelta(hours=2)
@@ -51,14 +51,15 @@ def the_day(days: Counter[date], wanted: date | None) -> date:
         NotARecording: it holds no bars, daily bars, or several days and none of them was chosen.
     """
     if not days:
-        raise NotARecording("it holds no bars: export the day again, one row for each minute")
+        raise NotARecording(f"it holds no bars: {EXPORT_AGAIN}")
     if len(days) > 1 and max(days.values()) == 1:
         raise NotARecording(
-            f"it has one bar a day ({len(days):,} days): a daily bar cannot time a BUY or a SELL; one-minute bars can"
+            f"it has one bar a day ({len(days):,} days): a daily bar cannot time a BUY or a SELL; "
+            "export one-minute bars"
         )
     if wanted is not None:
         if wanted not in days:
-            raise NotARecording(f"it has no bars on {wanted:%d %b %Y}; {_held(days)}")
+            raise NotARecording(f"it has no bars on {wanted:%d %b %Y}: choose another --date; {_held(days)}")
         return wanted
     if len(days) > 1:
         raise NotARecording(f"{_held(days)}: choose one with --date YYYY-MM-DD")
@@ -72,12 +73,14 @@ def spacing_of(bars: Sequence[Bar]) -> timedelta:
         NotARecording: there is one bar only, or the bars are too far from each other.
     """
     if len(bars) == 1:
-        raise NotARecording(f"one bar of {bars[0].start:%d %b %Y} is no recorded day")
+        raise NotARecording(f"one bar of {bars[0].start:%d %b %Y} is no recorded day: {EXPORT_AGAIN}")
     distances = Counter(later.start - earlier.start for earlier, later in pairwise(bars))
     most = max(distances.values())
     spacing = min(distance for distance, count in distances.items() if count == most)
     if spacing > WIDEST_SPACING:
-        raise NotARecording(f"its bars of {bars[0].start:%d %b %Y} are hours apart: that is no intraday market")
+        raise NotARecording(
+            f"its bars of {bars[0].start:%d %b %Y} are hours apart, as in no intraday market; export one-minute bars"
+        )
     return spacing
 
 
@@ -91,7 +94,7 @@ def guessed_stamps(bars: Sequence[Bar], spacing: timedelta, hours: SessionHours)
     the first is a bar after the open and one is at the close.
     """
     opens, closes = _instants(bars[0].start.date(), hours, bars[0])
-    if spacing > _SECOND and all((bar.start + _SECOND - opens) % spacing == timedelta(0) for bar in bars):
+    if spacing > _SECOND and all(timedelta(0) < (opens - bar.start) % spacing <= _SECOND for bar in bars):
         return Stamps.END, "each is the last second of a bar"
     in_session = [bar.start for bar in bars if opens <= bar.start <= closes]
     ends = bool(in_session) and in_session[0] == opens + spacing and in_session[-1] == closes
@@ -108,9 +111,14 @@ def from_start(bars: Sequence[Bar], spacing: timedelta, stamps: Stamps) -> Seque
     if stamps is Stamps.START:
         return bars
     last_second = spacing > _SECOND and all(bar.start.second == _LAST_SECOND for bar in bars)
-    length = spacing - _SECOND if last_second else spacing
-    first = replace(bars[0], start=bars[0].start - length)
-    return [first, *(replace(bar, start=max(bar.start - length, before.start)) for before, bar in pairwise(bars))]
+    ends = [_following_minute(bar.start) if last_second else bar.start for bar in bars]
+    first = replace(bars[0], start=ends[0] - spacing)
+    later = zip(ends[1:], pairwise(bars), strict=True)
+    return [first, *(replace(bar, start=max(end - spacing, before.start)) for end, (before, bar) in later)]
+
+
+def _following_minute(moment: datetime) -> datetime:
+    return moment.replace(second=0, microsecond=0) + timedelta(minutes=1)
 
 
 def in_session(bars: Sequence[Bar], hours: SessionHours, *, regular: bool, hint: str) -> Session:

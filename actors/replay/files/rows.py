@@ -9,13 +9,14 @@ from typing import TextIO
 
 from actors.replay.files.columns import Columns, columns_of, has_prices
 from actors.replay.files.content import lines
-from actors.replay.files.faults import NotARecording, shown
+from actors.replay.files.faults import EXPORT_AGAIN, NotARecording, shown
 
 MOST_OF_JSON = 32_000_000
 """How many characters of JSON are read at most: it must be held as a whole. Half a million bars."""
 
 SEPARATORS = ",;\t|"
 _LINES_BEFORE_THE_HEADER = 20
+_WHAT_IS_READ = "a list of candles is read, as [time, open, high, low, close, volume] or with these names"
 _CANDLE = ("timestamp", "open", "high", "low", "close", "volume", "oi")
 
 Rows = Iterator[tuple[int, Sequence[str]]]
@@ -49,7 +50,7 @@ def table_of_lines(text: TextIO) -> Table:
                 columns = _at("line", number, header)
                 return Table(header, columns, _csv_rows(source, separator, number), "line", separator)
     if not any(line.strip() for line in before):
-        raise NotARecording("it is empty")
+        raise NotARecording(f"it is empty: {EXPORT_AGAIN}")
     found = next(line for line in before if line.strip()).strip()
     raise NotARecording(f"no line names the columns open, high, low and close, as the first must; it is {shown(found)}")
 
@@ -74,10 +75,12 @@ def table_of_json(text: TextIO) -> Table:
         )
     except json.JSONDecodeError as error:
         several = error.msg == "Extra data"
-        why = "a second text follows the first; put all bars into one list" if several else error.msg
+        why = (
+            "a second text follows the first; put all bars into one list" if several else f"{error.msg}; fetch it again"
+        )
         raise NotARecording(f"it is no JSON: {why}", f"line {error.lineno}, column {error.colno}") from error
     except RecursionError as error:
-        raise NotARecording("it is JSON that is nested too deeply") from error
+        raise NotARecording(f"it is JSON that is nested too deeply; {_WHAT_IS_READ}") from error
     candles = _candles(document)
     if not candles:
         raise NotARecording(f"it is JSON without candles; {_instead(document)}")
@@ -86,7 +89,7 @@ def table_of_json(text: TextIO) -> Table:
     if not header and isinstance(first, list):
         header = list(_CANDLE[: len(first)])
     if not has_prices(header):
-        raise NotARecording("its candles are not [time, open, high, low, close, volume]", "candle 1")
+        raise NotARecording(f"it is no candle; {_WHAT_IS_READ}", "candle 1")
     return Table(header, _at("candle", 1, header), _json_rows(candles, header), "candle")
 
 
@@ -110,14 +113,15 @@ def _csv_rows(source: Iterator[str], separator: str, before: int) -> Rows:
         for cells in reader:
             yield before + reader.line_num, cells
     except csv.Error as error:
-        raise NotARecording(f"it cannot be split into cells: {error}", f"line {before + reader.line_num}") from error
+        place = f"line {before + reader.line_num}"
+        raise NotARecording(f"it cannot be split into cells: {error}; mend it, or cut it out", place) from error
 
 
 def _instead(document: object) -> str:
     message = document.get("message") if isinstance(document, dict) else None
     if isinstance(message, str):  # what Kite answers in place of candles
         return f"it says {shown(message)}"
-    return "a list of them is read, as [time, open, high, low, close, volume] or with these names"
+    return _WHAT_IS_READ
 
 
 def _candles(document: object) -> list[object]:
@@ -154,5 +158,5 @@ def _json_rows(candles: Sequence[object], header: Sequence[str]) -> Rows:
         else:
             values = [candle]
         if any(isinstance(value, (dict, list, bool)) for value in values):
-            raise NotARecording("it holds more than texts and numbers", f"candle {number}")
+            raise NotARecording(f"it holds more than texts and numbers; {_WHAT_IS_READ}", f"candle {number}")
         yield number, ["" if value is None else str(value) for value in values]

@@ -52,7 +52,7 @@ class TimeReader:
         except NotARecording:
             raise
         except ValueError as error:
-            raise NotARecording(f"{shown(text)} is no time: {_reason(error)}") from error
+            raise NotARecording(f"{shown(text)} is no time: {_reason(error)}; mend it, or cut it out") from error
         if not _FIRST_YEAR <= moment.year < _LAST_YEAR:
             raise NotARecording(f"{shown(text)} is of the year {moment.year}; mend its time, or cut the line out")
         carries_offset = moment.tzinfo is not None
@@ -60,7 +60,7 @@ class TimeReader:
             self.carries_offset = carries_offset
         if carries_offset is not self.carries_offset:
             here, before = ("an", "none") if carries_offset else ("no", "one")
-            raise NotARecording(f"{shown(text)} has {here} offset, and the times before it have {before}")
+            raise NotARecording(f"{shown(text)} has {here} offset, and those before it have {before}: write all alike")
         return (moment if carries_offset else self._in_zone(moment, text)).astimezone(IST)
 
     def _parsed(self, text: str) -> datetime:
@@ -84,9 +84,15 @@ class TimeReader:
         if self._fixed:
             return moment
         if moment.astimezone(UTC).astimezone(self._zone).replace(tzinfo=None) != naive:
-            raise NotARecording(f"{shown(text)} does not exist in {self._zone}, whose clocks were put forward")
+            raise NotARecording(
+                f"{shown(text)} does not exist in {self._zone}, whose clocks were put forward: "
+                "name the zone of the times with --tz"
+            )
         if moment.utcoffset() != moment.replace(fold=1).utcoffset():
-            raise NotARecording(f"{shown(text)} happened twice in {self._zone}, whose clocks were put back")
+            raise NotARecording(
+                f"{shown(text)} happened twice in {self._zone}, whose clocks were put back: "
+                "write the times with their offset"
+            )
         return moment
 
 
@@ -107,7 +113,7 @@ def _reason(error: ValueError) -> str:
 def _moment(written: re.Match[str], text: str) -> datetime:
     if written["hour"] is None:
         raise NotARecording(
-            f"{shown(text)} has no time of day: a daily bar cannot time a BUY or a SELL; one-minute bars can"
+            f"{shown(text)} has no time of day: a daily bar cannot time a BUY or a SELL; export one-minute bars"
         )
     zone = _offset(written["zone"])
     hour = _hour(int(written["hour"]), written["half"])
@@ -119,10 +125,12 @@ def _moment(written: re.Match[str], text: str) -> datetime:
 def _month(text: str, whole: str) -> int:
     if text.isdigit():
         if int(text) > len(_MONTHS):
-            raise NotARecording(f"{shown(whole)} has the month {text}: dates are read day first, or year first")
+            raise NotARecording(
+                f"{shown(whole)} has the month {text}: dates are read day first, or year first; write them so"
+            )
         return int(text)
     if text[:3].lower() not in _MONTHS:
-        raise NotARecording(f"{shown(whole)} has no month that is known")
+        raise NotARecording(f"{shown(whole)} has no month that is known; write it as 2019-07-09 09:15")
     return _MONTHS.index(text[:3].lower()) + 1
 
 

@@ -29,8 +29,10 @@ from actors.waiting import every_second_or_when
 from broker.errors import BrokerError, BrokerRefused, CredentialsRejected
 from broker.kite.quotes import MOST_AT_ONCE, market_quotes, market_tokens
 from broker.kite.streams.market_feed import MarketFeed, RawTick, run_reactor
+from config import metric_names
 from config.settings import Broker
 from persistence.errors import MirrorUnavailable
+from persistence.mirror.figures import Figures
 from persistence.mirror.presence import keep_present
 
 log = structlog.get_logger(__name__)
@@ -84,6 +86,7 @@ class MarketListener:
             lag_limit=timedelta(seconds=settings.feed_lag_limit_s),
             confirms_tokens=True,
         )
+        self._figures = Figures()
         self._changed = asyncio.Event()
         self._asked_at: dict[str, float] = {}
         self._tokens_wanted = asyncio.Event()
@@ -93,7 +96,9 @@ class MarketListener:
         duties = (self._keep_telling, self._keep_asking_the_quiet, self._keep_confirming, self._keep_publishing)
         self._duties = [asyncio.create_task(duty()) for duty in duties]
         self._duties.append(
-            asyncio.create_task(keep_present(self._mirror, own_name(), own_host(), os.getpid(), own_node()))
+            asyncio.create_task(
+                keep_present(self._mirror, own_name(), own_host(), os.getpid(), own_node(), self._figures)
+            )
         )
         run_reactor()
         self._reconnect(after_s=0)
@@ -148,6 +153,7 @@ class MarketListener:
 
     def _on_lost(self, connection: int, reason: str) -> None:
         self._listener.on_lost(connection, reason)
+        self._figures.count(metric_names.FEED_LOSSES, self._broker)
         self._changed.set()
         self._reconnect(after_s=0)  # with what is stored by now, should that be other credentials
 

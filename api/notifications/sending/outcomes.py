@@ -36,6 +36,10 @@ class ChannelGone(Exception):
     """The address does not exist any more."""
 
 
+NOT_OFFERED = "This way of being notified is not offered here: choose another one, or ask the operator for it"
+"""What a user reads of a way for which the operator has set nothing (code `channel_not_offered`)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """One notice as it is sent. `name` is the same in each attempt, so that a copy can be known as one."""

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from actors.domain.notices.notice import Notice, NoticeKind
 from api.base.errors import ApiError
 from api.notifications.sending.addresses import hash_of, seal
-from api.notifications.sending.outcomes import Address
+from api.notifications.sending.outcomes import NOT_OFFERED, Address
 from api.notifications.telegram.bot_api import BotApi, BotRefused, BotUnreachable
 from api.notifications.telegram.updates import Said
 from api.users.dependencies import HasRecentPassword
@@ -84,7 +84,7 @@ class ChatConnections:
                 `telegram_unavailable`.
         """
         if self._bot is None:
-            raise ApiError(409, "channel_not_offered", "This way of being notified is not offered here")
+            raise ApiError(409, "channel_not_offered", NOT_OFFERED)
         if not await has_recent_password():
             asked = "Please give your password again (POST /auth/confirm), then connect: a chat can stop and sell"
             raise ApiError(403, "password_needed", asked)

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
+from api.overview.facts import Facts, Stream
 from api.readiness.operator import FAULTS
 from config.commands.doctor import Level, judge_room
-from config.commands.overview.facts import Facts, Stream
 from config.commands.overview.trouble import Trouble, Urgency, clock, count, sentence
 
 _PANIC_ENDS = timedelta(seconds=60)

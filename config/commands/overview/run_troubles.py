@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from actors.domain.strategy.state import StatusDetail
-from config.commands.overview.facts import Facts
+from api.overview.facts import Facts
 from config.commands.overview.trouble import Trouble, Urgency, clock, named, sentence
 from persistence.database.operator_view import RunSeen
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from config.commands.overview.facts import Facts
+    from api.overview.facts import Facts
+    from api.overview.looking import Looking
     from config.settings import Settings
 
 DataDir = Annotated[Path | None, typer.Option(readable=False, help="Where everything is kept. [TRADEACTORS_DATA_DIR]")]
@@ -35,10 +36,23 @@ def status(data_dir: DataDir = None, as_json: AsJson = False) -> None:
 
 
 async def _look(settings: "Settings") -> "Facts":
-    from config.commands.overview.looking import open_looking
+    from api.overview.looking import open_looking
 
     async with open_looking(settings) as looking:
-        return await looking.look()
+        return await facts_now(looking)
+
+
+async def facts_now(looking: "Looking") -> "Facts":
+    """What is there now, with the room on this machine's disk if embedded parts are here."""
+    import shutil
+    from dataclasses import replace
+
+    from config.stack.data_directory import LOCK_FILE
+
+    facts, data_dir = await looking.look(), looking.settings.data_dir
+    if not (data_dir / LOCK_FILE).exists():  # no embedded part keeps anything there
+        return facts
+    return replace(facts, free_bytes=shutil.disk_usage(data_dir).free)
 
 
 def settings_to_look(data_dir: Path | None) -> "Settings":

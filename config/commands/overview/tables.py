@@ -7,9 +7,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from config.commands.overview.facts import Facts
+from api.overview.facts import Facts
+from api.overview.figures import figures_of
 from config.commands.overview.trouble import Trouble, Urgency
-from config.commands.overview.verdict import Outcome, Verdict, figures_of
+from config.commands.overview.verdict import Outcome, Verdict
 from persistence.mirror.presence import Presence
 
 _STYLES = {Outcome.WELL: "bold green", Outcome.TROUBLE: "bold red", Outcome.UNKNOWN: "bold yellow"}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from config.commands.overview.status import DataDir, settings_to_look, what_cannot_be_told
+from config.commands.overview.status import DataDir, facts_now, settings_to_look, what_cannot_be_told
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -24,7 +24,7 @@ _QUITS = frozenset(b"qQ\x03\x1b")
 _ROWS_BESIDE = 16
 """How many rows of the screen the verdict, the figures and the processes take."""
 
-_ROWS_OF_A_TROUBLE = 3
+_ROWS_OF_A_TROUBLE = 4
 
 Every = Annotated[float, typer.Option("--every", min=0.5, max=60, help="Seconds between two looks.")]
 
@@ -46,8 +46,8 @@ def top(every: Every = 1.0, data_dir: DataDir = None) -> None:
 
 async def _show(settings: "Settings", live: "Live", every_s: float) -> None:
     """Look and show until a key ends it. What has changed since, such as the size of the screen, the next look sees."""
+    from api.overview.looking import open_looking
     from config.commands.overview import tables, verdict
-    from config.commands.overview.looking import open_looking
 
     ended, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -55,7 +55,7 @@ async def _show(settings: "Settings", live: "Live", every_s: float) -> None:
     with _keys(ended):
         async with open_looking(settings) as looking:
             while not ended.is_set():
-                facts = await looking.look()
+                facts = await facts_now(looking)
                 rows = max(1, (live.console.size.height - _ROWS_BESIDE) // _ROWS_OF_A_TROUBLE)
                 live.update(tables.overview(facts, verdict.verdict_of(facts), rows), refresh=True)
                 with contextlib.suppress(TimeoutError):

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
 
-from config.commands.overview.facts import Facts
+from api.overview.facts import Facts
 from persistence.database.operator_view import RunSeen
 
 RUNBOOK = "docs/operations.md"

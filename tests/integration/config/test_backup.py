@@ -278,7 +278,7 @@ def test_nothing_is_restored_over_a_running_stack_or_over_data(user: Operator) -
         user.backup()
         add_user(url, "later@example.com")
         line = ("restore", str(user.file), "--yes", "--data-dir", str(user.data_dir))
-        assert "already running" in user.refused(*line, "--force")
+        assert "a stack or another restore: stop it" in user.refused(*line, "--force")
     assert "is not empty" in user.refused(*line)
     with user.stack() as url, psycopg.connect(url) as connection:
         assert connection.execute("SELECT count(*) FROM users").fetchone() == (2,)
@@ -301,8 +301,10 @@ def test_a_restore_that_fails_leaves_everything_as_it_was(operator: Operator) ->
     said = operator.refused(*line, str(operator.data_dir), "--force")
     assert "pg_restore failed" in said
     empty = operator.home / "empty"
+    (empty / "lost+found").mkdir(parents=True)  # a new disk
+    empty.chmod(0o700)
     operator.refused(*line, str(empty))
-    assert list(empty.iterdir()) == []
+    assert [path.name for path in empty.iterdir()] == ["lost+found"]
     assert sorted(path.name for path in operator.home.iterdir()) == ["backup.tar", "data", "empty"]
     with operator.stack() as url:
         assert emails(url) == ["asha@example.com"]
@@ -347,6 +349,7 @@ def test_a_backup_takes_no_place_of_another_file_and_leaves_nothing_beside_it(us
         assert "exists already" in user.refused(*line)
         assert "is no backup" in user.refused(*line, "--force")
         assert user.file.read_text() == "something else"
+        assert "not to the standard output" in user.refused("backup", "-", "--data-dir", str(user.data_dir))
         assert "No such file" in user.refused("backup", "/does/not/exist/b.tar", "--data-dir", str(user.data_dir))
         user.file.write_bytes(b"manifest.json\0 of a backup that was cut off")
         user.backup("--force")

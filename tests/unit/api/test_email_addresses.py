@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from api.base.email_addresses import NOT_AN_ADDRESS, TOO_LONG_BEFORE_AT, Email, canonical_email
+from api.base.email_addresses import (
+    MIXED_ALPHABETS,
+    NOT_AN_ADDRESS,
+    TOO_LONG_BEFORE_AT,
+    Email,
+    NewEmail,
+    canonical_email,
+)
 from persistence.database.repositories.users import earlier_spelling
 
 EMAIL = TypeAdapter[str](Email)
@@ -37,6 +44,18 @@ EMAIL = TypeAdapter[str](Email)
 def test_one_mailbox_has_one_form(typed: str, kept: str) -> None:
     assert EMAIL.validate_python(typed) == kept
     assert EMAIL.validate_python(kept) == kept
+
+
+@pytest.mark.parametrize("typed", ["\u0430sha@example.com", "asha@ex\u0430mple.com", "ash\u03b1@example.com"])
+def test_a_new_address_is_written_with_one_alphabet_and_an_old_one_stays_good(typed: str) -> None:
+    assert EMAIL.validate_python(typed) == typed
+    with pytest.raises(ValidationError, match=MIXED_ALPHABETS):
+        TypeAdapter(NewEmail).validate_python(typed)
+
+
+@pytest.mark.parametrize("typed", ["asha@भारत.com", "аня@example.com", "asha1@почта.example", "asha.日本@example.com"])
+def test_words_of_several_alphabets_may_stand_beside_each_other(typed: str) -> None:
+    assert TypeAdapter(NewEmail).validate_python(typed) == typed
 
 
 @pytest.mark.parametrize(

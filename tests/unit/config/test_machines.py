@@ -160,4 +160,6 @@ def test_an_output_that_finds_no_room_is_said_in_a_sentence() -> None:
     with Path("/dev/full").open("wb") as full:
         done = replayed(encoding="utf-8", into=full.fileno())
     assert done.returncode == 1
-    assert done.stderr == b"No space left on device.\n"
+    assert done.stderr == (
+        b"What this command says cannot be written, so send its output elsewhere: No space left on device.\n"
+    )

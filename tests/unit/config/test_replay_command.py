@@ -93,7 +93,7 @@ def test_a_file_may_have_any_name(tmp_path: Path, name: str) -> None:
     result = replayed(a_file(tmp_path, ours_of(*minutes(*range(375))), name), day=(*DAY[:4], "--stop", "90", *DAY[6:]))
     assert result.exit_code == 0, result.output
     assert "\x1b[2J" not in result.output
-    assert refused(a_file(tmp_path, "", name)).endswith("it is empty")
+    assert refused(a_file(tmp_path, "", name)).endswith("it is empty: export the day again, one row for each minute")
 
 
 @pytest.mark.parametrize("place", ["pipe.csv", "pipe:[1]"])
@@ -126,7 +126,9 @@ def test_a_symbol_is_no_markup(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_no_recording_is_refused_in_one_sentence(tmp_path: Path) -> None:
-    assert refused(a_file(tmp_path, bytes(9))) == "day.csv: it is no text: it holds zero bytes"
+    assert (
+        refused(a_file(tmp_path, bytes(9))) == "day.csv: it is no text, since it holds zero bytes; save its bars as CSV"
+    )
 
 
 def test_a_strategy_that_makes_no_sense_is_refused_in_one_sentence(tmp_path: Path) -> None:

@@ -1,8 +1,11 @@
 """The file of a backup: written whole or not at all, and believed only as far as it is checked."""
 
+import bz2
+import gzip
 import hashlib
 import io
 import json
+import lzma
 import os
 import stat
 import tarfile
@@ -194,6 +197,19 @@ def test_another_file_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "b.tar").write_bytes(content)
     with refused("nothing was restored"):
         opened(tmp_path / "b.tar")
+
+
+@pytest.mark.parametrize(("pack", "kind"), [(gzip.compress, "gzip"), (bz2.compress, "bzip2"), (lzma.compress, "xz")])
+def test_a_backup_that_was_packed_on_the_way_is_to_be_unpacked(
+    backup: Path, pack: Callable[[bytes], bytes], kind: str
+) -> None:
+    packed = backup.with_name("packed")
+    packed.write_bytes(pack(backup.read_bytes()))
+    with (
+        pytest.raises(BackupRefused, match=f"is packed by {kind}, so nothing was restored; unpack it first"),
+        open_backup(packed),
+    ):
+        pass
 
 
 def test_a_file_that_is_not_there_is_said_to_be_missing(tmp_path: Path) -> None:

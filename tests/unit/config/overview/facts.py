@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from api.overview.facts import Facts, MirrorView, Stream
 from api.strategies.schemas import Guard
-from config.commands.overview.facts import Facts, MirrorView, Stream
 from persistence.database.operator_view import OperatorView, RunSeen
 from persistence.mirror.presence import Presence
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from api.overview.facts import Facts, Stream
 from api.strategies.schemas import Guard
-from config.commands.overview.facts import Facts, Stream
 from config.commands.overview.trouble import Trouble, Urgency
 from config.commands.overview.verdict import Outcome, as_json, verdict_of
 from persistence.database.operator_view import AlertSeen, Outbox

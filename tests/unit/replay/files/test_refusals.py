@@ -30,15 +30,24 @@ def refusal(folder: Path, content: str | bytes, options: ReadingOptions | None =
 @pytest.mark.parametrize(
     ("row", "why"),
     [
-        (f"{AT},95.00,96.00,0,94.85,1", "line 2: the low is '0': a price is above zero"),
-        (f"{AT},95.00,96.00,-1,94.85,1", "line 2: the low is '-1': a price is above zero"),
-        (f"{AT},95.00,93.00,94.00,94.50,1", "line 2: the high 93.00 is below the low 94.00"),
-        (f"{AT},97.00,96.00,94.00,94.50,1", "line 2: the open 97.00 is not between the low 94.00 and the high 96.00"),
-        (f"{AT},95.00,96.00,94.00,93.50,1", "line 2: the close 93.50 is not between the low 94.00 and the high 96.00"),
+        (f"{AT},95.00,96.00,0,94.85,1", "line 2: the low is '0': a price is above zero; mend it, or cut it out"),
+        (f"{AT},95.00,96.00,-1,94.85,1", "line 2: the low is '-1': a price is above zero; mend it, or cut it out"),
+        (f"{AT},95.00,93.00,94.00,94.50,1", "line 2: the high 93.00 is below the low 94.00; mend it, or cut it out"),
+        (
+            f"{AT},97.00,96.00,94.00,94.50,1",
+            "line 2: the open 97.00 is not between the low 94.00 and the high 96.00; mend it, or cut it out",
+        ),
+        (
+            f"{AT},95.00,96.00,94.00,93.50,1",
+            "line 2: the close 93.50 is not between the low 94.00 and the high 96.00; mend it, or cut it out",
+        ),
         (f"{AT},NaN,96.00,94.00,94.50,1", "line 2: the open is 'NaN': it is no price; write it as 1490.50"),
         (f"{AT},inf,96.00,94.00,94.50,1", "line 2: the open is 'inf': it is no price; write it as 1490.50"),
         (f"{AT},1e400,96.00,94.00,94.50,1", "line 2: the open is '1e400': it is no price; write it as 1490.50"),
-        (f"{AT},1e99,96.00,94.00,94.50,1", "line 2: the open is '1e99': no share costs more than 10,000,000 rupees"),
+        (
+            f"{AT},1e99,96.00,94.00,94.50,1",
+            "line 2: the open is '1e99': no share costs more than 10,000,000 rupees; mend it",
+        ),
         (f"{AT},95.00,many,94.00,94.50,1", "line 2: the high is 'many': it is no price; write it as 1490.50"),
         (f"{AT},९५,96.00,94.00,94.50,1", "line 2: the open is '९५': it is no price; write it as 1490.50"),
         (f"{AT},1_000,96.00,94.00,94.50,1", "line 2: the open is '1_000': it is no price; write it as 1490.50"),
@@ -50,9 +59,18 @@ def refusal(folder: Path, content: str | bytes, options: ReadingOptions | None =
             f"{AT},0.000001,96.00,94.00,94.50,1",
             "line 2: the open is '0.000001': prices are whole paise; take them as traded, not adjusted",
         ),
-        (f"{AT},95.00,96.00,93.90,94.85,-5", "line 2: the volume is '-5': it cannot be negative"),
-        (f"{AT},95.00,96.00,93.90,94.85,some", "line 2: the volume is 'some': it is no number"),
-        (f"{AT},95.00,96.00,93.90,94.85,1e400", "line 2: the volume is '1e400': it is no number"),
+        (
+            f"{AT},95.00,96.00,93.90,94.85,-5",
+            "line 2: the volume is '-5': it cannot be negative; mend it, or leave it empty",
+        ),
+        (
+            f"{AT},95.00,96.00,93.90,94.85,some",
+            "line 2: the volume is 'some': it is no number; mend it, or leave it empty",
+        ),
+        (
+            f"{AT},95.00,96.00,93.90,94.85,1e400",
+            "line 2: the volume is '1e400': it is no number; mend it, or leave it empty",
+        ),
         (f"{AT},95.00,96.00,93.90", "line 2: it has 4 cells under 6 columns; cut it out, if it is no bar"),
         (
             f"{AT},1,234.50,1,240.00,1,230.00,1,235.00,1",
@@ -62,21 +80,33 @@ def refusal(folder: Path, content: str | bytes, options: ReadingOptions | None =
             f"09:15,{GOOD}",
             "line 2: '09:15' is no time; times are read as 2019-07-09 09:15, as 09-07-2019 09:15, or in Unix seconds",
         ),
-        (f"2019-13-09T09:15:00+05:30,{GOOD}", "line 2: '2019-13-09T09:15:00+05:30' is no time: month must be in 1..12"),
-        (f"2019-07-09T25:15:00+05:30,{GOOD}", "line 2: '2019-07-09T25:15:00+05:30' is no time: hour must be in 0..23"),
+        (
+            f"2019-13-09T09:15:00+05:30,{GOOD}",
+            "line 2: '2019-13-09T09:15:00+05:30' is no time: month must be in 1..12; mend it, or cut it out",
+        ),
+        (
+            f"2019-07-09T25:15:00+05:30,{GOOD}",
+            "line 2: '2019-07-09T25:15:00+05:30' is no time: hour must be in 0..23; mend it, or cut it out",
+        ),
         (
             f"0001-01-01T00:00:00+05:30,{GOOD}",
             "line 2: '0001-01-01T00:00:00+05:30' is of the year 1; mend its time, or cut the line out",
         ),
         (
             f"07/23/2019 09:15,{GOOD}",
-            "line 2: '07/23/2019 09:15' has the month 23: dates are read day first, or year first",
+            "line 2: '07/23/2019 09:15' has the month 23: dates are read day first, or year first; write them so",
         ),
-        (f"9-Foo-2019 09:15,{GOOD}", "line 2: '9-Foo-2019 09:15' has no month that is known"),
-        (f"9-07-2019 13:15 PM,{GOOD}", "line 2: '9-07-2019 13:15 PM' is no time: an hour before am or pm is 1 to 12"),
+        (
+            f"9-Foo-2019 09:15,{GOOD}",
+            "line 2: '9-Foo-2019 09:15' has no month that is known; write it as 2019-07-09 09:15",
+        ),
+        (
+            f"9-07-2019 13:15 PM,{GOOD}",
+            "line 2: '9-07-2019 13:15 PM' is no time: an hour before am or pm is 1 to 12; mend it, or cut it out",
+        ),
         (
             f"2019-07-09,{GOOD}",
-            "line 2: '2019-07-09' has no time of day: a daily bar cannot time a BUY or a SELL; one-minute bars can",
+            "line 2: '2019-07-09' has no time of day: a daily bar cannot time a BUY or a SELL; export one-minute bars",
         ),
     ],
 )
@@ -93,17 +123,17 @@ def test_a_row_that_no_market_made_is_named(tmp_path: Path, row: str, why: str) 
         ),
         (
             (f"{AT},{GOOD}", f"{AT},95.10,96.00,93.90,94.85,100"),
-            "line 3: a second and different bar of 09 Jul 2019 09:15:00",
+            "line 3: a second and different bar of 09 Jul 2019 09:15:00; keep one of the two",
         ),
         (
             (f"{AT},{GOOD}", f"2019-07-09T09:16:00,{GOOD}"),
-            "line 3: '2019-07-09T09:16:00' has no offset, and the times before it have one",
+            "line 3: '2019-07-09T09:16:00' has no offset, and those before it have one: write all alike",
         ),
         (
             (f"2019-07-09T09:15:00,{GOOD}", NEXT),
-            "line 3: '2019-07-09T09:16:00+05:30' has an offset, and the times before it have none",
+            "line 3: '2019-07-09T09:16:00+05:30' has an offset, and those before it have none: write all alike",
         ),
-        ((f"{AT},{GOOD}",), "one bar of 09 Jul 2019 is no recorded day"),
+        ((f"{AT},{GOOD}",), "one bar of 09 Jul 2019 is no recorded day: export the day again, one row for each minute"),
         ((), "it holds no bars: export the day again, one row for each minute"),
     ],
 )
@@ -133,7 +163,7 @@ def test_a_session_without_bars_is_refused(tmp_path: Path) -> None:
 
 def test_daily_bars_are_refused(tmp_path: Path) -> None:
     days = [OPEN.replace(hour=0, minute=0, day=day) for day in (8, 9, 10)]
-    why = "it has one bar a day (3 days): a daily bar cannot time a BUY or a SELL; one-minute bars can"
+    why = "it has one bar a day (3 days): a daily bar cannot time a BUY or a SELL; export one-minute bars"
     assert refusal(tmp_path, ours_of(*days)) == why
     assert refusal(tmp_path, ours_of(*days), ReadingOptions(day=date(2019, 7, 9))) == why
 
@@ -148,12 +178,12 @@ def test_daily_bars_are_refused(tmp_path: Path) -> None:
 )
 def test_the_exchanges_daily_lists_are_refused(tmp_path: Path, header: str) -> None:
     assert refusal(tmp_path, f"{header}\n") == (
-        "line 1: this is a bhavcopy: it has one bar a day, and a daily bar cannot time a BUY or a SELL"
+        "line 1: this is a bhavcopy: a daily bar cannot time a BUY or a SELL; export one-minute bars of the share"
     )
 
 
 def test_bars_that_are_hours_apart_are_refused(tmp_path: Path) -> None:
-    why = "its bars of 09 Jul 2019 are hours apart: that is no intraday market"
+    why = "its bars of 09 Jul 2019 are hours apart, as in no intraday market; export one-minute bars"
     assert refusal(tmp_path, ours_of(*minutes(0, 180))) == why
 
 
@@ -162,8 +192,9 @@ def test_one_of_several_days_must_be_chosen(tmp_path: Path) -> None:
     held = "it holds 2 days, 09 Jul 2019 to 10 Jul 2019"
     assert refusal(tmp_path, two_days) == f"{held}: choose one with --date YYYY-MM-DD"
     another = ReadingOptions(day=date(2019, 7, 11))
-    assert refusal(tmp_path, two_days, another) == f"it has no bars on 11 Jul 2019; {held}"
-    assert refusal(tmp_path, ours_of(*minutes(0, 1)), another) == "it has no bars on 11 Jul 2019; it holds 09 Jul 2019"
+    assert refusal(tmp_path, two_days, another) == f"it has no bars on 11 Jul 2019: choose another --date; {held}"
+    why = "it has no bars on 11 Jul 2019: choose another --date; it holds 09 Jul 2019"
+    assert refusal(tmp_path, ours_of(*minutes(0, 1)), another) == why
 
 
 def test_one_of_several_symbols_must_be_chosen(tmp_path: Path) -> None:
@@ -178,10 +209,10 @@ def test_columns_that_are_missing_or_stand_twice_are_named(tmp_path: Path) -> No
     assert refusal(tmp_path, ours("1,2", header="time,price")) == (
         "no line names the columns open, high, low and close, as the first must; it is 'time,price'"
     )
-    assert (
-        refusal(tmp_path, "open,high,low,close\n")
-        == "line 1: no column is a time; the columns are 'open, high, low, close'"
+    why = (
+        "line 1: no column is called date or time: call that of the times so; the columns are 'open, high, low, close'"
     )
+    assert refusal(tmp_path, "open,high,low,close\n") == why
     assert refusal(tmp_path, "date,open,high,low,close,close\n") == (
         "line 1: two columns are called 'close': keep the columns of one symbol in the file"
     )
@@ -190,8 +221,14 @@ def test_columns_that_are_missing_or_stand_twice_are_named(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("at", "why"),
     [
-        ("2019-03-10 02:30:00", "does not exist in America/New_York, whose clocks were put forward"),
-        ("2019-11-03 01:30:00", "happened twice in America/New_York, whose clocks were put back"),
+        (
+            "2019-03-10 02:30:00",
+            "does not exist in America/New_York, whose clocks were put forward: name the zone of the times with --tz",
+        ),
+        (
+            "2019-11-03 01:30:00",
+            "happened twice in America/New_York, whose clocks were put back: write the times with their offset",
+        ),
     ],
 )
 def test_times_that_a_changed_clock_makes_unclear_are_refused(tmp_path: Path, at: str, why: str) -> None:
@@ -211,7 +248,7 @@ def test_times_that_a_changed_clock_makes_unclear_are_refused(tmp_path: Path, at
         (b"\xd0\xcf\x11\xe0\xa1\xb1", "it is a workbook of an older Excel, not text"),
         (gzip.compress(gzip.compress(b"x")), "it is packed twice, not text"),
         (b"BZh91AY", "it is packed by bzip2, not text"),
-        (bytes(100), "it is no text: it holds zero bytes"),
+        (bytes(100), "it is no text, since it holds zero bytes"),
         (f"{HEADER}\n".encode() + b"\xe9\n", "it is no text in UTF-8"),
         (HEADER.encode("utf-16")[:-1], "it is no text in UTF-16"),
         (b"\xff\xfe" + b"a\x00\x00\xd8b\x00", "it is no text in UTF-16"),
@@ -222,8 +259,8 @@ def test_times_that_a_changed_clock_makes_unclear_are_refused(tmp_path: Path, at
         (b"[]", "it is JSON without candles"),
         (b'{"status": "error", "message": "no"}', "it is JSON without candles"),
         (b"[" * 100_000, "it is JSON that is nested too deeply"),
-        (b"[[1, 2]]", "candle 1: its candles are not [time, open, high, low, close, volume]"),
-        (b'[{"open": 1}]', "candle 1: its candles are not [time, open, high, low, close, volume]"),
+        (b"[[1, 2]]", "candle 1: it is no candle; a list of candles is read"),
+        (b'[{"open": 1}]', "candle 1: it is no candle; a list of candles is read"),
         (
             b'[["2019-07-09T09:15:00+0530", 1e400, 2, 1, 1]]',
             "candle 1: the open is '1e400': it is no price; write it as 1490.50",
@@ -251,7 +288,8 @@ def test_a_zip_that_holds_several_files_or_a_workbook_is_refused(tmp_path: Path)
 
 
 def test_a_line_without_end_is_refused_before_it_is_read(tmp_path: Path) -> None:
-    assert refusal(tmp_path, ours(f"{AT},{'9' * 10_000_000},1,1,1,1")) == "line 2: it is longer than 65,536 characters"
+    why = "line 2: it is longer than 65,536 characters; cut it out, if it is no bar"
+    assert refusal(tmp_path, ours(f"{AT},{'9' * 10_000_000},1,1,1,1")) == why
     assert refusal(tmp_path, ours('"' + "\n" * 200_000)).startswith("line ")
 
 

@@ -1,4 +1,4 @@
-"""Lives the month: from one moment that matters to the next, each of which then passes at the pace of life."""
+"""The course of the month: from one moment that matters to the next, each of which then takes its real time."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -32,7 +32,7 @@ _PRICE = 1000.00
 
 
 @dataclass
-class Life:
+class Course:
     """One month on one stack. `say` gets a line for each day."""
 
     month: Month
@@ -41,7 +41,7 @@ class Life:
     traders: dict[str, MonthTrader] = field(default_factory=dict)
     shown_closed: set[tuple[str, date]] = field(default_factory=set)
 
-    def live(self) -> Seen:
+    def run(self) -> Seen:
         """All of it, and what is known afterwards."""
         self.on.api.start()
         for planned in self.month.strategies:
@@ -58,7 +58,7 @@ class Life:
                 if at > self.on.clock.now():
                     self.on.clock.jump(at)
                 happen()
-            self.say(f"{day:%a %Y-%m-%d} lived in {time.monotonic() - begun:.0f} s")
+            self.say(f"{day:%a %Y-%m-%d} passed in {time.monotonic() - begun:.0f} s")
         told = [told for trader in self.traders.values() for told in trader.told()]
         orders = [order for trader in self.traders.values() for order in trader.orders()]
         return Seen(orders, told, frozenset(self.shown_closed))
@@ -160,7 +160,7 @@ def within(condition: Callable[[], bool], seconds: float) -> bool:
     return true
 
 
-def live(month: Month, say: Callable[[str], None], logs: Path | None = None) -> Seen:
-    """Live it on a stack of its own, whose logs are left in `logs`."""
+def run_month(month: Month, say: Callable[[str], None], logs: Path | None = None) -> Seen:
+    """Run it on a stack of its own, whose logs are left in `logs`."""
     with deployed(month, logs) as on:
-        return Life(month, on, say).live()
+        return Course(month, on, say).run()

@@ -3,22 +3,22 @@ seconds, and is said."""
 
 import asyncio
 import contextlib
-import shutil
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime, time
+from datetime import datetime
+from datetime import time as time_of_day
 
 import structlog
 from sqlalchemy.exc import ProgrammingError
 
 from actors.runtime.names import Pools, feed_names, pool_names
+from api.overview.facts import Facts, MirrorView, Stream
 from api.readiness.operator import feed_is_due
 from api.strategies.guard_view import guard_of
 from api.strategies.schemas import Guard
-from config.commands.overview.facts import Facts, MirrorView, Stream
 from config.settings import Settings
-from config.stack.data_directory import LOCK_FILE
 from persistence.database.engine import Sessions, newest_revision, open_database, sessions_of, transaction
 from persistence.database.operator_view import OperatorRows, OperatorView, RunSeen
 from persistence.errors import MirrorUnavailable, PersistenceError
@@ -28,6 +28,9 @@ log = structlog.stdlib.get_logger(__name__)
 
 PART_TIMEOUT_S = 5.0
 """How long PostgreSQL, Redis and Ray's head have, each, before they count as away."""
+
+FRESH_S = 2.0
+"""How long what was seen is shown again."""
 
 _STATUSES_AT_ONCE = 100
 
@@ -41,12 +44,10 @@ class Looking:
     mirror: RuntimeMirror
     newest: str | None = None
 
-    async def look(self) -> Facts:
-        """Everything as it is now; never fails for a part that is away."""
+    async def look(self, *, ask_head: bool = True) -> Facts:
+        """Everything as it is now; never fails for a part that is away. `ask_head`: whether Ray's head is asked."""
         now = datetime.now(self.settings.zone)
-        (view, other_schema), head, room = await asyncio.gather(
-            self._database(now), self._head(), asyncio.to_thread(self._room)
-        )
+        (view, other_schema), head = await asyncio.gather(self._database(now), self._head(ask=ask_head))
         runs = view.runs if view is not None else None
         mirror, shown = await self._redis(now, runs)
         brokers = self.settings.brokers
@@ -63,11 +64,10 @@ class Looking:
             expected=[*feed_names(pools), *execution, *ledgers],
             head_answers=head,
             newest_revision=self.newest,
-            free_bytes=room,
         )
 
     async def _database(self, now: datetime) -> tuple[OperatorView | None, bool]:
-        begins = datetime.combine(now.date(), time(), self.settings.zone)
+        begins = datetime.combine(now.date(), time_of_day(), self.settings.zone)
         try:
             async with asyncio.timeout(PART_TIMEOUT_S), transaction(self.sessions) as session:
                 return await OperatorRows(session).look(now.date(), begins), False
@@ -120,9 +120,9 @@ class Looking:
             return guard_of(runtime, now, self.settings.zone)
         return None
 
-    async def _head(self) -> bool | None:
+    async def _head(self, *, ask: bool) -> bool | None:
         host, _, port = self.settings.ray_address.rpartition(":")
-        if not port.isdigit():
+        if not ask or not port.isdigit():
             return None
         try:
             async with asyncio.timeout(PART_TIMEOUT_S):
@@ -132,10 +132,21 @@ class Looking:
         writer.close()
         return True
 
-    def _room(self) -> int | None:
-        if not (self.settings.data_dir / LOCK_FILE).exists():  # no embedded part keeps anything there
-            return None
-        return shutil.disk_usage(self.settings.data_dir).free
+
+class RecentFacts:
+    """Facts that are at most `FRESH_S` old: however many ask at once, and how often, the stores are asked once."""
+
+    def __init__(self, looking: Looking) -> None:
+        self._looking, self._turn = looking, asyncio.Lock()
+        self._seen: tuple[float, Facts] | None = None
+
+    async def facts(self) -> Facts:
+        """As `Looking.look`, without Ray's head."""
+        async with self._turn:
+            now = time.monotonic()
+            if self._seen is None or now - self._seen[0] > FRESH_S:
+                self._seen = (now, await self._looking.look(ask_head=False))
+            return self._seen[1]
 
 
 @asynccontextmanager
