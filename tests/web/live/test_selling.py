@@ -2,7 +2,7 @@
 
 import random
 
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Route, expect
 
 from tests.kit.trader import Deployment, Running, Trader
 from tests.web.live.phone import SOON_MS, phone_of
@@ -27,6 +27,27 @@ def test_check_17_a_tap_on_stop_sells_nothing_and_holding_it_sells_once(
         expect(dialog).to_be_hidden()
         assert (held.sides(), held.net()) == (["BUY", "SELL"], 0)
         expect(phone.card("INFY").locator(".badge")).to_have_text("Sold")
+
+
+def test_check_13_a_stop_whose_answer_is_lost_sells_once_and_the_screen_has_the_truth(
+    browser: Browser, trader: Trader, held: Running
+) -> None:
+    asked: list[str] = []
+
+    def lose_the_answer(route: Route) -> None:
+        asked.append(route.request.url)
+        route.fetch()
+        route.abort()
+
+    with phone_of(browser, trader, allowed="ERR_FAILED") as phone:
+        page = phone.page
+        phone.context.route("**/strategy/stop", lose_the_answer)
+        phone.card("INFY").get_by_role("button", name="Stop INFY").click()
+        phone.hold(page.get_by_role("button", name="Sell 10 INFY now"), page.get_by_role("heading", name="Done (1)"))
+        expect(page.get_by_role("dialog")).to_be_hidden()
+        expect(phone.card("INFY").locator(".badge")).to_have_text("Sold")
+    assert len(asked) == 1
+    assert (held.sides(), held.net()) == (["BUY", "SELL"], 0)
 
 
 def test_check_17_by_keyboard_it_is_two_presses(browser: Browser, trader: Trader, held: Running) -> None:
