@@ -31,7 +31,7 @@ COUNTED = {"add_channel", "subscribe_push", "test_channel", "invite_chat"}
 
 _PUBLIC = "https://8.8.8.8/wpush"
 _KEYS = Browser().keys
-_turn = itertools.count()
+_turn, _logins = itertools.count(), itertools.count()
 
 
 def uses_up(operation: str, status: int) -> bool:
@@ -50,7 +50,7 @@ def aim(case: Case, operation: str, ask: Ask) -> None:
         answer = ask("POST", "/push/subscriptions", body)
         if answer.status_code == 201:
             case.path_parameters["channel_id"] = answer.json()["channel_id"]
-    if operation == "end_login" and next(_turn) % 2:
+    if operation == "end_login" and next(_logins) % 2:
         case.path_parameters["login_id"] = ask("GET", "/auth/logins", {}).json()["logins"][0]["login_id"]
     if operation == "get_panic":
         case.path_parameters["panic_id"] = ask("POST", "/panic", {}).json()["panic_id"]
