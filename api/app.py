@@ -21,6 +21,7 @@ from api.base.metrics import Metrics
 from api.bootstrap import open_resources
 from api.brokers import login_routes as broker_login_routes
 from api.brokers import routes as broker_routes
+from api.brokers.paper import routes as paper_routes
 from api.edge.error_handlers import install_error_handlers
 from api.edge.middleware import with_edge
 from api.edge.strict_json import strict_json
@@ -31,6 +32,7 @@ from api.notifications import routes as notification_routes
 from api.openapi.document import describe
 from api.openapi.page import DOCS_PATH, docs_router
 from api.operations import routes as operation_routes
+from api.operations.presence import keep_api_present
 from api.operations.record_keeping import keep_records
 from api.operations.recovery_sweep import keep_recovering
 from api.readiness import routes as readiness_routes
@@ -38,6 +40,7 @@ from api.reference import routes as reference_routes
 from api.strategies import routes as strategy_routes
 from api.strategies.panic import routes as panic_routes
 from api.strategies.schedules import routes as schedule_routes
+from api.timeline import day_orders as day_order_routes
 from api.timeline import routes as timeline_routes
 from api.users import routes as user_routes
 from api.users.dependencies import PasswordPlace, access_claims, limit_address, user_of_token
@@ -101,7 +104,8 @@ def create_app(
             summaries = asyncio.create_task(resources.summaries.run(), name="summaries of the day")
             arming = asyncio.create_task(resources.arming.keep_arming(), name="arming of schedules")
             rounds = asyncio.create_task(resources.readiness_rounds.keep_asking(), name="rounds of readiness")
-            beside = [sweep, records, pursuit, sending, summaries, arming, rounds]
+            present = asyncio.create_task(keep_api_present(resources.mirror), name="presence of this process")
+            beside = [sweep, records, pursuit, sending, summaries, arming, rounds, present]
             if resources.poller is not None:
                 beside.append(asyncio.create_task(resources.poller.run(), name="poller of Telegram"))
             try:
@@ -140,9 +144,11 @@ def _routes() -> tuple[BaseRoute, ...]:
         panic_routes.router,
         schedule_routes.router,
         broker_routes.router,
+        paper_routes.router,
         broker_login_routes.router,
         event_routes.router,
         timeline_routes.router,
+        day_order_routes.router,
         reference_routes.router,
         readiness_routes.router,
         notification_routes.router,

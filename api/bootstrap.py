@@ -25,6 +25,8 @@ from api.notifications.service import InboxService
 from api.notifications.telegram.commands import Commands
 from api.notifications.telegram.connecting import ChatConnections
 from api.notifications.telegram.poller import TelegramPoller
+from api.overview.looking import Looking as DeploymentLooking
+from api.overview.looking import RecentFacts
 from api.readiness.looking import Looking
 from api.readiness.operator import OperatorChecks
 from api.readiness.rounds import ReadinessRounds
@@ -104,6 +106,7 @@ class Resources:
     readiness: ReadinessService
     readiness_rounds: ReadinessRounds
     chats: ChatConnections
+    recent: RecentFacts
     poller: TelegramPoller | None
     """None: there is no bot."""
 
@@ -219,6 +222,7 @@ async def open_resources(settings: Settings, engine: StrategyEngine | None) -> A
             readiness=rounds.service,
             readiness_rounds=rounds,
             chats=chats,
+            recent=RecentFacts(DeploymentLooking(settings, sessions, mirror)),
             poller=TelegramPoller(sessions, bot, Commands(sessions, chats, lifecycle, panic, browser_logins, utc_now))
             if bot is not None
             else None,

@@ -48,6 +48,7 @@ PREFIX = "TRADEACTORS_"
 ENV_FILE = ".env"
 
 Broker = Literal["kite", "paper"]
+PAPER_TOKEN_FILE = "paper_token"  # noqa: S105 - the name of the file, in DATA_DIR
 Calendar = Literal["XNSE", "24x7"]
 SecretsPolicy = Literal["required", "engine", "create", "optional"]
 

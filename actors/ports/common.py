@@ -17,8 +17,12 @@ class StaleEpoch(Exception):
 
 
 class Clock(Protocol):
-    """The wall clock, in UTC. Shells read time from here only."""
+    """The wall clock, in UTC, and one that is never set. Shells read time from here only."""
 
     def now(self) -> datetime:
-        """The present instant, timezone-aware."""
+        """The present instant, timezone-aware. NTP or an operator may set it forward or back."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds since some instant of the past: how long something has lasted, however the wall clock is set."""
         ...

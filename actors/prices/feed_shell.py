@@ -7,7 +7,7 @@ import structlog
 
 from actors.domain.identifiers import Instrument
 from actors.domain.money import Paise
-from actors.domain.prices.feed_silence import SILENCE_LIMIT, is_quiet
+from actors.domain.prices.feed_silence import SILENCE_LIMIT_S, is_quiet
 from actors.domain.prices.stream_clock import StreamClock
 from actors.domain.prices.tick import Tick
 from actors.domain.prices.tick_filter import TickFilter
@@ -20,7 +20,7 @@ log = structlog.get_logger(__name__)
 LAG_LIMIT = timedelta(seconds=5)
 """A feed whose stamps are further behind our clock is late, unless the settings say otherwise."""
 
-TOKEN_PATIENCE = timedelta(seconds=5)
+TOKEN_PATIENCE_S = 5.0
 """How long ticks of an instrument wait for the word that its token is still its own; then they count without it."""
 
 
@@ -28,15 +28,17 @@ TOKEN_PATIENCE = timedelta(seconds=5)
 class _Followed:
     """An instrument, where its ticks come from, and what is known of its price and of its token.
 
-    `armed`: a stop-loss is watched. `held`: its ticks wait for its token.
+    `armed`: a stop-loss is watched. `held`: its ticks wait for its token. `since`, `last_at`: by the monotonic
+    clock, since a wall clock that is set back would hide a silence.
     """
 
     instrument: Instrument
     connection: int
     armed: bool
-    since: datetime
+    since: float
     held: bool
     last: Tick | None = None
+    last_at: float | None = None
     listing: Listing = field(default_factory=Listing)
 
 
@@ -61,7 +63,7 @@ class FeedShell:
         self._followed: dict[int, _Followed] = {}
         self._by_key: dict[str, _Followed] = {}
         self._filter = TickFilter()
-        self._heard_at: dict[int, datetime] = {}
+        self._heard_at: dict[int, float] = {}
         self._clocks: dict[int, StreamClock] = {}
 
     @property
@@ -72,7 +74,7 @@ class FeedShell:
     def live(self, connection: int = 0) -> bool:
         """Whether the connection was heard within the silence limit."""
         heard_at = self._heard_at.get(connection)
-        return heard_at is not None and self._clock.now() - heard_at <= SILENCE_LIMIT
+        return heard_at is not None and self._clock.monotonic() - heard_at <= SILENCE_LIMIT_S
 
     def subscribe(self, instrument: Instrument, *, armed: bool = False) -> FeedStatus:
         """Receive the instrument's ticks in FULL mode (the only one with a time); renewing is idempotent.
@@ -82,7 +84,7 @@ class FeedShell:
         followed = self._by_key.get(instrument.key)
         if followed is None:
             connection = self._stream.subscribe(instrument.token)
-            followed = _Followed(instrument, connection, armed, self._clock.now(), held=self._confirms)
+            followed = _Followed(instrument, connection, armed, self._clock.monotonic(), held=self._confirms)
             self._followed[instrument.token] = self._by_key[instrument.key] = followed
         followed.armed = armed
         return self.status_of(instrument.key)
@@ -143,7 +145,7 @@ class FeedShell:
     def on_heard(self, connection: int = 0) -> bool:
         """Something arrived on a connection, be it a heartbeat. Whether it was dead before."""
         was_live = self.live(connection)
-        self._heard_at[connection] = self._clock.now()
+        self._heard_at[connection] = self._clock.monotonic()
         return not was_live
 
     def on_lost(self, connection: int, reason: str) -> None:
@@ -161,9 +163,10 @@ class FeedShell:
         lag = self._clock_of(followed.connection).note(token, stamp, received_at)
         if not self._filter.accepts(token, price, stamp, received_at, lag):
             return
-        if followed.held and received_at - followed.since < TOKEN_PATIENCE:
+        if followed.held and self._clock.monotonic() - followed.since < TOKEN_PATIENCE_S:
             return
         followed.last = Tick.single(token, price, min(traded_at, stamp), received_at)
+        followed.last_at = self._clock.monotonic()
         self._routers.deliver(followed.instrument.key, followed.last)
 
     def _clock_of(self, connection: int) -> StreamClock:
@@ -176,13 +179,11 @@ class FeedShell:
 
     def quiet(self) -> list[Instrument]:
         """Armed instruments, on a live connection, that have been silent for long enough to ask for a quote."""
-        now = self._clock.now()
+        now = self._clock.monotonic()
         return [
             followed.instrument
             for followed in self._followed.values()
-            if followed.armed
-            and self.live(followed.connection)
-            and is_quiet(followed.since, followed.last.received_at if followed.last else None, now)
+            if followed.armed and self.live(followed.connection) and is_quiet(followed.since, followed.last_at, now)
         ]
 
     def on_quote(self, instrument: Instrument, price: Paise, traded_at: datetime) -> bool:
@@ -196,14 +197,14 @@ class FeedShell:
         followed = self._by_key.get(instrument.key)
         if followed is None:
             return False
-        last, followed.since = followed.last, self._clock.now()
+        last, followed.since = followed.last, self._clock.monotonic()
         if price <= 0 or (last is not None and traded_at <= last.exchange_time):
             return False
         token = followed.instrument.token
         self._stream.unsubscribe(token)
         followed.connection = self._stream.subscribe(token)
         self._clock_of(followed.connection).forget(token)
-        followed.last = Tick.single(token, price, traded_at, followed.since)
+        followed.last, followed.last_at = Tick.single(token, price, traded_at, self._clock.now()), followed.since
         self._routers.deliver(instrument.key, followed.last)
         return True
 
@@ -228,7 +229,7 @@ class FeedShell:
         if changed:
             self._leave(followed)
             followed.instrument = Instrument(instrument.exchange, instrument.tradingsymbol, token)
-            followed.last, followed.since = None, self._clock.now()
+            followed.last, followed.last_at, followed.since = None, None, self._clock.monotonic()
             followed.connection = self._stream.subscribe(token)
             self._followed[token] = followed
         followed.held = False

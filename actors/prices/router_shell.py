@@ -38,7 +38,7 @@ class RouterShell:
     ) -> None:
         self._instrument = instrument
         self._source, self._strategies, self._clock = source, strategies, clock
-        self._mirroring = PriceMirroring(mirror, instrument.symbol)
+        self._mirroring = PriceMirroring(mirror, instrument.symbol, lambda: self.status)
         self._fanout = TickFanout()
         self._last: Tick | None = None
         self._feed_live = False
@@ -99,7 +99,7 @@ class RouterShell:
                 self._strategies.deliver(delivery.strategy_id, delivery.tick)
         if yielding:
             asyncio.get_running_loop().call_later(HEAD_START_S, self._deliver, yielding)
-        self._mirroring.on_tick(tick, self.status)
+        self._mirroring.on_tick(tick)
 
     def _deliver(self, deliveries: Sequence[Delivery]) -> None:
         for delivery in deliveries:
@@ -114,4 +114,4 @@ class RouterShell:
             log.warning("router.feed_unreachable", extra={"symbol": self._instrument.symbol, "error": repr(error)})
             feed = FeedStatus(live=False)
         self._feed, self._feed_live = feed, feed.live
-        self._mirroring.on_feed(self.status)
+        self._mirroring.on_feed()

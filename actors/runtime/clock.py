@@ -1,5 +1,6 @@
 """The wall clock of this machine. The only place of the engine that reads it."""
 
+import time
 from datetime import UTC, datetime
 
 
@@ -9,3 +10,7 @@ class SystemClock:
     def now(self) -> datetime:
         """The present instant in UTC."""
         return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        """Seconds that no step of the wall clock touches."""
+        return time.monotonic()

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from config import metric_names
+from config.metric_names import Metric
+
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
 
@@ -14,40 +17,25 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
-        self._requests = Counter(
-            "tradeactors_http_requests", "Requests", ("method", "route", "status"), registry=self._registry
-        )
+        self._requests = self._counter(metric_names.REQUESTS)
         self._seconds = Histogram(
-            "tradeactors_http_request_seconds",
-            "Time until the answer was complete",
-            ("method", "route"),
+            metric_names.REQUEST_SECONDS.name,
+            metric_names.REQUEST_SECONDS.says,
+            metric_names.REQUEST_SECONDS.labels,
             buckets=_BUCKETS,
             registry=self._registry,
         )
-        self._recovered = Counter(
-            "tradeactors_recovered_runs", "Runs that a sweep gave an actor again", registry=self._registry
-        )
-        self._sweep_failures = Counter(
-            "tradeactors_recovery_failures", "Sweeps that failed, and runs that a sweep could not recover",
-            registry=self._registry,
-        )  # fmt: skip
+        self._recovered = self._counter(metric_names.RECOVERED)
+        self._sweep_failures = self._counter(metric_names.SWEEP_FAILURES)
+        self._places = self._gauge(metric_names.PLACES)
+        self._feed_lag = self._gauge(metric_names.FEED_LAG)
+        self._feed_live = self._gauge(metric_names.FEED_LIVE)
 
-        self._places = Gauge(
-            "tradeactors_places", "What running strategies take of the deployment: of, used and limit", ("of", "what"),
-            registry=self._registry,
-        )  # fmt: skip
-        self._feed_lag = Gauge(
-            "tradeactors_feed_lag_seconds",
-            "How far the stamps of a tick stream are behind our clock",
-            ("broker", "connection"),
-            registry=self._registry,
-        )
-        self._feed_live = Gauge(
-            "tradeactors_feed_live",
-            "Whether a tick stream is as it should be: not dead, and not late",
-            ("broker", "connection"),
-            registry=self._registry,
-        )
+    def _counter(self, metric: Metric) -> Counter:
+        return Counter(metric.name, metric.says, metric.labels, registry=self._registry)
+
+    def _gauge(self, metric: Metric) -> Gauge:
+        return Gauge(metric.name, metric.says, metric.labels, registry=self._registry)
 
     def feeds_seen(self, streams: Mapping[str, Mapping[str, str]]) -> None:
         """What the mirror says of the connections of each broker's feed, in place of what it said before."""

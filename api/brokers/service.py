@@ -171,7 +171,7 @@ class BrokerService:
         """
         stored = await self.account(user_id)
         chosen = self._choose(broker, stored if api_key is None else None)
-        self._check_offered(chosen)
+        self.check_offered(chosen)
         held = self._held(stored, chosen)
         known = api_key or (held.api_key if held else None)
         if known is None:
@@ -228,12 +228,13 @@ class BrokerService:
     def _default(self) -> Broker:
         return self._settings.brokers[0]
 
-    def _check_offered(self, broker: Broker) -> None:
+    def check_offered(self, broker: Broker) -> None:
+        """Raises ApiError: 409 `broker_not_offered`."""
         if broker not in self._settings.brokers:
             raise ApiError(409, "broker_not_offered", f"{broker} is not offered here")
 
     def _complete(self, broker: Broker, request: ConnectRequest, stored: BrokerAccount | None) -> _KeyPair:
-        self._check_offered(broker)
+        self.check_offered(broker)
         held = self._held(stored, broker)
         api_key = request.api_key or (held.api_key if held else None)
         if api_key is None:
@@ -380,7 +381,7 @@ def _account_taken(broker: Broker) -> ApiError:
     """Says of the other user only that there is one, and that only to a user whose credentials the broker takes."""
     sentence = "This broker account is connected to another user here, and an account can have one owner only"
     if broker == "paper":
-        sentence += "; open one of your own with POST /paper/accounts at the paper exchange"
+        sentence += "; POST /broker/paper opens one of your own"
     return ApiError(409, "account_taken", sentence)
 
 

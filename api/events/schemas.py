@@ -1,7 +1,8 @@
 """`GET /strategy/events`: what is asked for, and what the events carry."""
 
 import re
-from typing import Annotated
+from datetime import datetime
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, Field
 
@@ -29,10 +30,12 @@ EventId = Annotated[
 
 
 class EventsQuery(Request):
-    """`last_event_id`: for clients that cannot set the header. `follow`: false answers what there is, and ends."""
+    """`last_event_id`: for clients that cannot set the header. `follow`: false answers what there is, and ends.
+    `prices`: whether prices are sent, too."""
 
     last_event_id: EventId | None = None
     follow: bool = True
+    prices: bool = False
 
 
 class StrategyDeleted(BaseModel):
@@ -53,4 +56,43 @@ class StreamReplaced(BaseModel):
     detail: str = "A newer event stream of yours took the place of this one"
 
 
-EventData = StrategyStatus | StrategyDeleted | SnapshotEnd | StreamReplaced
+class Hello(BaseModel):
+    """Data of a `hello` event, the first of a stream: the clock and the version of the server, and whose stream it is.
+
+    After it a client compares its clock, and asks again for what it knows of the account.
+    """
+
+    time: datetime
+    version: str
+    user_id: int
+
+
+class AccountChange(BaseModel):
+    """Data of an `account` event: how the account is when it is sent. Without a broker its fields are null."""
+
+    broker_connected: bool
+    broker: str | None
+    broker_user_id: str | None
+    token_expires_at: datetime | None
+    token_expired: bool | None
+    entries_forbidden: bool
+
+
+class PriceNow(BaseModel):
+    """The last price of a symbol, with the fields of a status."""
+
+    symbol: str
+    last_price: float
+    last_price_age_ms: int
+    feed: Literal["live", "late", "down"] | None
+    feed_lag_ms: int | None
+    feed_since: datetime | None
+
+
+class Prices(BaseModel):
+    """Data of a `prices` event: those that have changed, of the symbols that the user's strategies run on."""
+
+    prices: list[PriceNow]
+
+
+EventData = StrategyStatus | StrategyDeleted | SnapshotEnd | StreamReplaced | Hello | AccountChange | Prices

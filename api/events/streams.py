@@ -47,7 +47,11 @@ class EventFeed:
         is_live: IsLive,
         now: Callable[[], datetime],
         heartbeat_s: float,
+        *,
+        prices: bool = False,
     ) -> None:
+        self._prices = reader.prices_of(claims.user_id) if prices else None
+        self._may_have_news = True
         self._reader, self._claims, self._is_live, self._now = reader, claims, is_live, now
         self._heartbeat_s = heartbeat_s
         self._woken = asyncio.Event()
@@ -79,6 +83,8 @@ class EventFeed:
         while True:
             for event in self._batch.events:
                 yield event
+            if self._prices is not None and (changed := await self._prices.news()) is not None:
+                yield PushedEvent("prices", changed)
             if not self._batch.more and not (follow and await self._wait()):
                 break
             await self._read_on()
@@ -86,20 +92,28 @@ class EventFeed:
             yield PushedEvent("replaced", StreamReplaced(), retry_s=REPLACED_RETRY_S)
 
     async def _read_on(self) -> None:
-        last_id = self._batch.last_id
+        last_id, owed = self._batch.last_id, self._batch.owed
+        if not (self._batch.more or self._may_have_news):  # it is time for prices, and for nothing else
+            self._batch = Batch((), last_id, owed=owed)
+            return
         try:
-            self._batch = await self._reader.read(self._claims.user_id, last_id)
+            self._batch = await self._reader.read(self._claims.user_id, last_id, owed)
         except (MirrorUnavailable, DatabaseUnavailable) as error:
             log.warning("events_wait", user_id=self._claims.user_id, reason=str(error))
-            self._batch = Batch((), last_id)
+            self._batch = Batch((), last_id, owed=owed)
+        if self._prices is not None and self._batch.events:
+            self._prices.strategies_changed()
 
     async def _wait(self) -> bool:
-        """Wait for a wake-up or the next heartbeat. False: the stream is over."""
+        """Wait for a wake-up, the next heartbeat or the next prices. False: the stream is over."""
         left_s = (self._claims.expires_at - self._now()).total_seconds()
         patience_s = max(0.0, min(left_s, self._next_check - time.monotonic()))
+        if self._prices is not None:
+            patience_s = min(patience_s, self._prices.wait_s)
         with suppress(TimeoutError):
             async with asyncio.timeout(patience_s):
                 await self._woken.wait()
+        self._may_have_news = self._woken.is_set() or time.monotonic() >= self._next_check
         self._woken.clear()
         return not self._ended and await self._goes_on()
 
@@ -152,13 +166,17 @@ class EventsService:
             await asyncio.wait([self._listening], timeout=_CANCEL_AGAIN_S)
 
     @asynccontextmanager
-    async def open(self, claims: AccessClaims, last_id: str | None) -> AsyncIterator[EventFeed]:
+    async def open(
+        self, claims: AccessClaims, last_id: str | None, *, prices: bool = False
+    ) -> AsyncIterator[EventFeed]:
         """A stream of the user's events after `last_id`, or from a snapshot on; the user's oldest may end for it.
+
+        `prices`: whether it sends prices as well.
 
         Raises:
             MirrorUnavailable, DatabaseUnavailable: there is nothing to begin with.
         """
-        feed = EventFeed(self._reader, claims, self._is_live, self._now, self._heartbeat_s)
+        feed = EventFeed(self._reader, claims, self._is_live, self._now, self._heartbeat_s, prices=prices)
         mine = self._feeds.setdefault(claims.user_id, {})
         if len(mine) >= STREAMS_PER_USER:
             oldest = next(iter(mine))

@@ -177,7 +177,7 @@ class PushSubscriptionRequest(Request):
 
     endpoint: str = Field(min_length=1, max_length=2000)
     keys: PushKeys
-    expirationTime: float | None = Field(default=None, description="Not used.")  # noqa: N815 - the browsers' name
+    expirationTime: float | None = Field(default=None, strict=True, description="Not used.")  # noqa: N815 - browsers' name
 
 
 class PushEndpointRequest(Request):

@@ -26,6 +26,7 @@ TAGS = [
     {"name": "auth", "description": "Accounts, logins and tokens."},
     {"name": "broker", "description": "The one connection of a user to a broker."},
     {"name": "strategy", "description": "What is to be traded, running it, and what came of it."},
+    {"name": "orders", "description": "What happened to the orders of all strategies."},
     {"name": "instruments", "description": "The shares that there are."},
     {"name": "market", "description": "When there is trading."},
     {"name": "app", "description": "What an app must know of this deployment before a login."},

@@ -5,6 +5,7 @@ The values are those of `docs/api.md`.
 
 from typing import Any
 
+from api.openapi.history_examples import HISTORY_EXAMPLES
 from api.openapi.notice_examples import NOTICE_EXAMPLES
 from api.openapi.readiness_examples import READINESS_EXAMPLES
 from api.openapi.reference_examples import REFERENCE_EXAMPLES
@@ -181,6 +182,9 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "StrategyPage": {"strategies": [_STRATEGY_ANSWER]} | _PAGE,
     "StrategyStatus": {
         "strategy_id": 1,
+        "run_id": 1,
+        "symbol": "INFY",
+        "product": "MIS",
         "strategy_status": "stopped",
         "position": "exited_by_sl",
         "status_detail": "",
@@ -197,6 +201,9 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "buy_price": 1510.0,
         "sell_price": 1495.0,
         "pnl": -150.0,
+        "stop_now": None,
+        "unrealised_pnl": None,
+        "next": None,
         "buy_at": "2026-11-21T10:25:45+05:30",
         "sell_at": "2026-11-21T10:35:15+05:30",
         "last_buy_order": "1795236945018861353",
@@ -273,6 +280,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "limit": 50,
         "offset": 0,
     },
+    **HISTORY_EXAMPLES,
     **REFERENCE_EXAMPLES,
     **NOTICE_EXAMPLES,
     **SCHEDULE_EXAMPLES,
@@ -328,6 +336,9 @@ _ERRORS_OF_ONE: dict[tuple[str, str], tuple[str, str]] = {
     ("delete_account", "409"): _STRATEGIES_RUN,
     ("connect_broker", "401"): ("broker_token_expired", "Token expired, please refresh"),
     ("connect_broker", "409"): _STRATEGIES_RUN,
+    ("connect_paper", "401"): ("token_expired", "Token expired"),
+    ("connect_paper", "409"): _STRATEGIES_RUN,
+    ("connect_paper", "503"): ("broker_unreachable", "The broker does not answer"),
     ("connect_broker", "503"): ("broker_unreachable", "The broker does not answer"),
     ("broker_login_url", "409"): ("broker_not_offered", "This broker is not offered here"),
     ("disconnect_broker", "409"): _STRATEGIES_RUN,

@@ -13,6 +13,8 @@ from pydantic import BaseModel
 from actors.ports.engine import StrategyEngine
 from api.base.dependencies import resources
 from api.brokers.service import BrokerService
+from api.overview.deployment_metrics import deployment_text
+from api.overview.looking import RecentFacts
 from config.capacity import Capacity
 from config.settings import Settings
 from persistence.database.engine import Sessions, ping, transaction
@@ -33,6 +35,7 @@ class Used(Protocol):
     mirror: RuntimeMirror
     engine: StrategyEngine
     brokers: BrokerService
+    recent: RecentFacts
 
 
 Opened = Annotated[Used, Depends(resources)]
@@ -88,14 +91,14 @@ _METRICS = {"text/plain": {"schema": {"type": "string"}, "example": "# HELP trad
 
 @router.get("/metrics", operation_id="metrics", response_class=Response, responses={200: {"content": _METRICS}})
 async def metrics(request: Request, opened: Opened) -> Response:
-    """Figures of this process in Prometheus' text format, and of the tick streams, as far as Redis knows them."""
+    """Figures of this process, and of the deployment as far as PostgreSQL and Redis know them, for Prometheus."""
     limits = {"running": opened.capacity.running, "symbols": opened.capacity.symbols}
     request.app.state.metrics.places(await _places(opened), limits)
     brokers, streams = opened.settings.brokers, []
     with contextlib.suppress(MirrorUnavailable):
         streams = await opened.mirror.get_streams(brokers)
     request.app.state.metrics.feeds_seen(dict(zip(brokers, streams, strict=False)))
-    figures: bytes = request.app.state.metrics.text()
+    figures: bytes = request.app.state.metrics.text() + deployment_text(await opened.recent.facts())
     return Response(figures, media_type=CONTENT_TYPE_LATEST)
 
 

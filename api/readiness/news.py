@@ -39,6 +39,18 @@ class Told:
         verdict = stored.get("verdict")
         return cls(day, Verdict(verdict) if verdict else None, stored["number"], stored.get("open_condition"), late)
 
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """Those of notices that still stand."""
+        return (*self.late, *filter(None, (self.open_condition,)))
+
+    @classmethod
+    def of_earlier(cls, stored: Mapping[str, Any] | None, day: date) -> tuple[str, ...]:
+        """Conditions that still stood when another day ended: with their session they are over."""
+        if not stored or not stored.get("day") or stored["day"] == day.isoformat():
+            return ()
+        return cls.read(stored, date.fromisoformat(stored["day"])).conditions
+
     def stored(self) -> dict[str, Any]:
         """For the database."""
         return {
@@ -106,8 +118,7 @@ def news(findings: Findings, told: Told, now: datetime, *, opens: datetime, alou
 
 def _nothing_left(told: Told) -> News:
     """No strategy waits any more, so that nothing is in the way of any: that is no news."""
-    conditions = [*told.late, *filter(None, (told.open_condition,))]
-    silent = tuple(Over(condition, "") for condition in conditions)
+    silent = tuple(Over(condition, "") for condition in told.conditions)
     return News(replace(told, verdict=None, open_condition=None, late={}), (), silent)
 
 

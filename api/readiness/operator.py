@@ -150,12 +150,14 @@ class OperatorChecks:
 
     async def _feeds_are_up(self) -> bool:
         try:
-            streams = await self._mirror.get_streams([name for name in self._settings.brokers if self._is_live(name)])
+            local = self._now().astimezone(self._settings.zone)
+            streams = await self._mirror.get_streams([b for b in self._settings.brokers if feed_is_due(b, local)])
         except MirrorUnavailable:
             return True  # which is a fault of its own
         words = [[word for name, word in stream.items() if name.endswith(".feed")] for stream in streams]
         return not any(stream and all(word == "down" for word in stream) for stream in words)
 
-    def _is_live(self, broker: str) -> bool:
-        local = self._now().astimezone(self._settings.zone)
-        return broker == "paper" or (local.weekday() < _SATURDAY and FEED_FROM <= local.time() < FEED_UNTIL)
+
+def feed_is_due(broker: str, local: datetime) -> bool:
+    """Whether a broker's price stream is to be up; `local` is in the exchange's zone. Holidays are not known here."""
+    return broker == "paper" or (local.weekday() < _SATURDAY and FEED_FROM <= local.time() < FEED_UNTIL)

@@ -104,6 +104,7 @@ class ReadinessService:
         today = facts.now.astimezone(self._settings.zone).date()
         stored = await self._stored(user_id)
         told = Told.read(stored.told if stored else None, today)
+        ended = Told.of_earlier(stored.told if stored else None, today)
         fresh = news(findings, told, facts.now, opens=opens, aloud=aloud)
         if fresh.notices and needs_login(findings):
             link = await self._link(user_id)
@@ -112,6 +113,8 @@ class ReadinessService:
         values = found_values(today, findings.verdict, body, facts.now, fresh.told.stored())
         async with tenant_transaction(self._sessions, user_id) as session:
             if await ReadinessRows(session).put(user_id, lease, values):
+                if ended:
+                    await end_conditions(session, user_id, ended, facts.now)
                 for notice in fresh.notices:
                     await tell(session, user_id, notice)
                 for over in fresh.over:

@@ -165,6 +165,16 @@ class Guard(BaseModel):
     by: list[Literal["strategy", "execution"]] = []
 
 
+class NextStep(BaseModel):
+    """What a running strategy waits for: its time to `buy` or to `sell`, or the broker's word of an `order`.
+
+    `at`: when that is due; null for an order. The stop-loss may sell before.
+    """
+
+    what: Literal["buy", "sell", "order"]
+    at: datetime | None
+
+
 class StrategyStatus(BaseModel):
     """Row L1: where a strategy stands. `message` is the sentence that the app shows.
 
@@ -172,6 +182,9 @@ class StrategyStatus(BaseModel):
     """
 
     strategy_id: int
+    run_id: int | None = Field(description="The latest run; null before the first START.")
+    symbol: str
+    product: Product | None = Field(description="Null only for a run that a version without this field has started.")
     strategy_status: StrategyStatusWord
     position: PositionWord
     status_detail: str
@@ -188,6 +201,14 @@ class StrategyStatus(BaseModel):
     buy_price: float | None
     sell_price: float | None
     pnl: float | None
+    stop_now: float | None = Field(
+        description="The level in rupees at or below which what is held is sold now. Null while nothing is held or "
+        "it is being sold."
+    )
+    unrealised_pnl: float | None = Field(
+        description="What is held, at `last_price`, before charges. Null while nothing is held, and while it is sold."
+    )
+    next: NextStep | None
     buy_at: datetime | None
     sell_at: datetime | None
     last_buy_order: str | None

@@ -83,6 +83,7 @@ class StrategyService:
             answer = StrategyIdAnswer(strategy_id=stored.id)
             await keep_answer(session, user_id, keyed, 201, answer)
         self._engine.expect_start(stored.id)
+        await self._tell_changed(user_id, stored.id)
         return answer
 
     async def get(self, user_id: int, strategy_id: int) -> Strategy:
@@ -130,6 +131,8 @@ class StrategyService:
             strategy, run = await self._look(user_id, strategy_id)
             if run is None:
                 done, guarded = await self._change_resting(strategy, changes), None
+                if done:
+                    await self._tell_changed(user_id, strategy_id)
             else:
                 done, guarded = await self._change_running(strategy, run, changes, confirmed=request.confirm)
         return await self.get(user_id, strategy_id), guarded
@@ -147,6 +150,12 @@ class StrategyService:
         try:
             await self._mirror.delete_strategy(strategy_id, instrument_of(strategy).symbol, tell=user_id)
         except MirrorUnavailable:
+            log.warning("mirror_write_failed", strategy_id=strategy_id)
+
+    async def _tell_changed(self, user_id: int, strategy_id: int) -> None:
+        try:
+            await self._mirror.tell_changed(user_id, strategy_id)
+        except MirrorUnavailable:  # the user's other devices see it in their next snapshot
             log.warning("mirror_write_failed", strategy_id=strategy_id)
 
     async def _look(self, user_id: int, strategy_id: int) -> tuple[Strategy, Run | None]:

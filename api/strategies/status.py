@@ -2,12 +2,22 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, tzinfo
+from decimal import Decimal
 from typing import Any
 
+from actors.domain.identifiers import Product
 from actors.domain.money import round_rupees, to_rupees
 from actors.domain.prices.stop_share import to_percent
+from actors.domain.strategy.state import StatusDetail
 from api.strategies.guard_view import NOTHING_HELD, guard_of
-from api.strategies.schemas import OrderLogAnswer, StartNote, StrategyAnswer, StrategyStarted, StrategyStatus
+from api.strategies.schemas import (
+    NextStep,
+    OrderLogAnswer,
+    StartNote,
+    StrategyAnswer,
+    StrategyStarted,
+    StrategyStatus,
+)
 from persistence.database.models.order_logs import OrderLog
 from persistence.database.models.runs import Run
 from persistence.database.models.strategies import Strategy
@@ -29,6 +39,9 @@ def status_of_run(
     last_price, age_ms = _last_price(runtime, price, now)
     values: dict[str, Any] = {
         "strategy_id": strategy_id,
+        "run_id": int(runtime["run_id"]),
+        "symbol": runtime["symbol"],
+        "product": runtime.get("product") or None,
         "strategy_status": strategy_status(runtime["status"], ended=ended),
         "position": runtime["position"],
         "status_detail": runtime["status_detail"],
@@ -45,6 +58,9 @@ def status_of_run(
         "buy_price": _number(runtime["buy_price"]),
         "sell_price": _number(runtime["sell_price"]),
         "pnl": _number(runtime["pnl"]),
+        "stop_now": _number(runtime["stop_loss"]) if runtime["position"] == "bought" and not ended else None,
+        "unrealised_pnl": None if ended else _unrealised(runtime, last_price),
+        "next": None if ended else _next_step(runtime, zone),
         "buy_at": datetime.fromisoformat(runtime["buy_at"]).astimezone(zone),
         "sell_at": datetime.fromisoformat(runtime["sell_at"]).astimezone(zone),
         "last_buy_order": runtime["last_buy_order"] or None,
@@ -61,6 +77,9 @@ def status_before_start(strategy: Strategy, zone: tzinfo) -> StrategyStatus:
     """Of a strategy that never ran."""
     return StrategyStatus(
         strategy_id=strategy.id,
+        run_id=None,
+        symbol=instrument_of(strategy).symbol,
+        product=Product(strategy.product),
         strategy_status="created",
         position="none",
         status_detail="",
@@ -76,6 +95,9 @@ def status_before_start(strategy: Strategy, zone: tzinfo) -> StrategyStatus:
         buy_price=None,
         sell_price=None,
         pnl=None,
+        stop_now=None,
+        unrealised_pnl=None,
+        next=None,
         buy_at=None,
         sell_at=None,
         last_buy_order=None,
@@ -149,6 +171,25 @@ def _last_price(runtime: Mapping[str, str], price: Mapping[str, str], now: datet
         return _number(runtime["last_price"]), None
     age = now - datetime.fromisoformat(price["exchange_time"] or price["received_at"])
     return float(price["price"]), max(0, round(age.total_seconds() * 1000))
+
+
+def _unrealised(runtime: Mapping[str, str], last_price: float | None) -> float | None:
+    known = runtime["buy_price"] and last_price is not None
+    if runtime["position"] != "bought" or runtime["sell_price"] or not known:  # sold in part: how much, it does not say
+        return None
+    gain = Decimal(str(last_price)) - Decimal(runtime["buy_price"])
+    return float(round_rupees(gain * int(runtime["filled_quantity"])))
+
+
+def _next_step(runtime: Mapping[str, str], zone: tzinfo) -> NextStep | None:
+    """What a run that goes on waits for; none for one that holds beyond its sell time: only a stop sells it."""
+    if runtime["status_detail"] == StatusDetail.MISSED_EXECUTION:
+        return None
+    due = {"none": ("buy", "buy_at"), "bought": ("sell", "sell_at")}.get(runtime["position"])
+    if due is not None:
+        what, column = due
+        return NextStep.model_validate({"what": what, "at": datetime.fromisoformat(runtime[column]).astimezone(zone)})
+    return NextStep(what="order", at=None) if runtime["position"] in {"buying", "selling"} else None
 
 
 def _number(text: str) -> float | None:

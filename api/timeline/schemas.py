@@ -5,8 +5,9 @@ from typing import ClassVar, Literal
 
 from pydantic import BaseModel, Field
 
+from actors.domain.identifiers import Product
 from api.base.dependencies import PageQuery
-from api.base.fields import MAX_ID
+from api.base.fields import MAX_ID, PositionWord, Request
 
 LegWord = Literal["ENTRY", "EXIT"]
 OutcomeWord = Literal["waiting", "not_sent", "sent", "working", "filled", "rejected", "cancelled", "failed", "missed"]
@@ -79,3 +80,61 @@ class StrategyTimeline(BaseModel):
     notes_total_capped: bool = Field(description="Whether there are more than `notes_total`.")
     limit: int
     offset: int
+
+
+class RunEntry(BaseModel):
+    """One START and what came of it; prices in rupees, `pnl` before charges."""
+
+    run_id: int
+    started_at: datetime
+    ended_at: datetime | None = Field(description="Null while it goes on.")
+    buy_at: datetime
+    sell_at: datetime
+    product: Product
+    quantity: int
+    stop_loss: float | None = Field(description="As it was at the end, or is now; null while a percent has no level.")
+    stop_loss_percent: float | None
+    position: PositionWord
+    status_detail: str
+    message: str
+    filled_quantity: int
+    buy_price: float | None
+    sell_price: float | None
+    pnl: float | None
+
+
+class RunList(BaseModel):
+    """Part of a strategy's runs, the latest first."""
+
+    runs: list[RunEntry]
+    total: int = Field(description="How many there are in all, counted up to 1000.")
+    total_capped: bool = Field(description="Whether there are more than `total`.")
+    limit: int
+    offset: int
+
+
+class BarsQuery(Request):
+    """Of which run; the latest, if none is named."""
+
+    run_id: int | None = Field(default=None, gt=0, le=MAX_ID)
+    interval: Literal["1m"] = "1m"
+
+
+class MinuteBar(BaseModel):
+    """The prices of the minute that begins `at`, as far as they were heard."""
+
+    at: datetime
+    open: float
+    high: float
+    low: float
+    close: float
+
+
+class StrategyBars(BaseModel):
+    """Minute bars, oldest first. A minute in which no trade was heard has none."""
+
+    strategy_id: int
+    run_id: int | None
+    symbol: str
+    interval: Literal["1m"]
+    bars: list[MinuteBar]

@@ -76,8 +76,8 @@ def restore_backup(settings: Settings, source: Path, *, move_aside: bool = False
         moved_aside = _make_room(settings.data_dir, move_aside=move_aside)
         try:
             lock = DataDirectoryLock(settings.data_dir)
-        except AlreadyRunningError as other:  # another restore, say, which began a moment before
-            raise _in_use(settings.data_dir, other.running) from None
+        except AlreadyRunningError as taken:  # another restore, say, which began a moment before
+            raise _in_use(settings.data_dir, taken.running) from None
         try:
             _refuse_contents(settings.data_dir)
             try:

@@ -9,6 +9,10 @@ import typer
 
 from config.commands.backup import backup, restore
 from config.commands.demo import demo
+from config.commands.overview.logs import logs
+from config.commands.overview.status import status
+from config.commands.overview.top import top
+from config.commands.overview.why import why
 from config.commands.panic import panic
 from config.commands.prune import prune
 from config.commands.replay import replay
@@ -34,6 +38,10 @@ app = typer.Typer(
 
 app.command()(demo)
 app.command()(replay)
+app.command()(status)
+app.command()(top)
+app.command()(why)
+app.command()(logs)
 app.command()(panic)
 app.command()(prune)
 app.command()(backup)

@@ -233,10 +233,9 @@ async def examine(settings: Settings, *, send_alert: bool = False) -> list[Findi
 
 
 async def _database(settings: Settings) -> list[Finding]:
-    from alembic.script import ScriptDirectory
     from sqlalchemy import text
 
-    from persistence.database.engine import migration_config, open_database, sessions_of, transaction
+    from persistence.database.engine import newest_revision, open_database, sessions_of, transaction
     from persistence.database.repositories.brokers import BrokerAccounts
     from persistence.notifications.channels import Channels
     from persistence.secrets.encryption import SecretBox
@@ -254,7 +253,7 @@ async def _database(settings: Settings) -> list[Finding]:
             }
     finally:
         await engine.dispose()
-    newest = ScriptDirectory.from_config(migration_config()).get_current_head()
+    newest = newest_revision()
     findings = [judge_clock("database", float(theirs) - (begun + ended) / 2, (ended - begun) / 2)]
     findings.append(
         good("database", f"schema {revision}")

@@ -5,10 +5,10 @@ import sys
 from pathlib import Path
 
 from config.secret_store import write_once
-from config.settings import Settings
+from config.settings import PAPER_TOKEN_FILE, Settings
 from config.stack.guarded_process import Command
 
-TOKEN_FILE = "paper_token"  # noqa: S105 - the name of the file
+TOKEN_FILE = PAPER_TOKEN_FILE
 
 
 def paper_command(settings: Settings, logs: Path, environment: dict[str, str]) -> Command:

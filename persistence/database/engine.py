@@ -139,6 +139,11 @@ def knows_revision(revision: str) -> bool:
     return revision in {script.revision for script in ScriptDirectory.from_config(migration_config()).walk_revisions()}
 
 
+def newest_revision() -> str | None:
+    """The schema that this version makes and needs."""
+    return ScriptDirectory.from_config(migration_config()).get_current_head()
+
+
 def _refuse_a_later_schema(connection: Connection, config: Config) -> None:
     known = ScriptDirectory.from_config(config)
     heads = MigrationContext.configure(connection).get_current_heads()

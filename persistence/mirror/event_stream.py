@@ -25,9 +25,10 @@ _OPENED = "opened"
 
 @dataclass(frozen=True, slots=True)
 class MirrorEvent:
-    """One entry of a stream. `event`: "strategy", with what `runtime:{id}` said then, or "deleted", without."""
+    """One entry of a stream. `event`: "strategy", with what `runtime:{id}` said then, or, without, "deleted" or one of
+    `event_writing`. `event_id`: None once later ones have gone out before it."""
 
-    event_id: str
+    event_id: str | None
     event: str
     strategy_id: int
     runtime: Mapping[str, str]

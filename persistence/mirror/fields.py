@@ -37,6 +37,7 @@ def runtime_fields(run: Run, symbol: str, broker: str = "") -> dict[str, str]:
         "user_id": str(run.user_id),
         "symbol": symbol,
         "broker": broker,
+        "product": run.product,
         "position": run.position,
         "status": run.status,
         "status_detail": run.status_detail,

@@ -7,6 +7,9 @@ symbol:{symbol}:strategies   set     ids of running strategies
 price:{symbol}               hash    price, exchange_time, received_at; feed: live | late | down, feed_lag_ms,
                                      feed_since, as its router knows them; of the first of BROKERS
 {broker}:price:{symbol}      hash    the same, of each other broker
+bars:{symbol}:{yyyymmdd}     hash    {hhmm}: open,high,low,close in paise of the minute (UTC, by the stamps);
+                                     of what was heard while a strategy ran on the symbol; expires
+{broker}:bars:…              hash    the same, of each other broker
 feed:{broker}                hash    {connection}.feed, .feed_lag_ms, .feed_since of a broker's tick stream; expires
 feed_account:{broker}        string  id of the account whose credentials have carried the stream last
 queue:orders                 list    pending order events (row G2)
@@ -15,6 +18,8 @@ lock_state:{id}              string  "epoch:intent id" that holds the strategy's
 lock_claim:{id}              string  id of the claim that got the lock; expires
 user:{id}                    hash    broker_connected (row B1)
 entries:forbidden            hash    {user id}: id of the panic that forbids the user's entries (row N8)
+processes                    hash    {name of a process}: when it last said that it runs, by the clock of Redis, and
+                                     where it runs; written and read by `presence`
 events:{user_id}             stream  what changed of the user's strategies: event, strategy_id, state (runtime as
                                      JSON); written by `scripts`, read by `event_stream`
 
@@ -27,6 +32,9 @@ BUILT_KEY = "mirror:built"
 """Set once the mirror shows every open run; a Redis that has lost its keys has lost this one too."""
 
 
+PROCESSES = "processes"
+"""Hash of the actors of the pools and the processes of the API, as each of them says of itself."""
+
 ENTRY_BANS = "entries:forbidden"
 """Hash of who has forbidden entries. It is read beside PostgreSQL: a key that is missing allows nothing."""
 
@@ -34,6 +42,11 @@ ENTRY_BANS = "entries:forbidden"
 def strategy_key(strategy_id: int) -> str:
     """Hash of what the user asked for."""
     return f"strategy:{strategy_id}"
+
+
+def strategy_key_pattern() -> str:
+    """What SCAN finds the hashes of all running strategies by."""
+    return "strategy:*"
 
 
 def runtime_key(strategy_id: int) -> str:
@@ -49,6 +62,12 @@ def symbol_key(symbol: str) -> str:
 def price_key(symbol: str, other_broker: str = "") -> str:
     """Hash of the latest price of a symbol; `other_broker`: at another broker than the first of BROKERS."""
     return f"{other_broker}:price:{symbol}" if other_broker else f"price:{symbol}"
+
+
+def bars_key(symbol: str, day: str, other_broker: str = "") -> str:
+    """Hash of the minute bars of a symbol on a day of UTC (`yyyymmdd`); `other_broker` as in `price_key`."""
+    key = f"bars:{symbol}:{day}"
+    return f"{other_broker}:{key}" if other_broker else key
 
 
 def feed_key(broker: str) -> str:

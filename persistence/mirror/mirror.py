@@ -17,6 +17,7 @@ from redis.client import NEVER_DECODE
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from persistence.mirror.claims import MirroredClaims
+from persistence.mirror.event_writing import ACCOUNT, CHANGED, tell
 from persistence.mirror.keys import (
     BUILT_KEY,
     DEAD_ORDERS,
@@ -27,9 +28,11 @@ from persistence.mirror.keys import (
     lock_key,
     runtime_key,
     strategy_key,
+    strategy_key_pattern,
     symbol_key,
     user_key,
 )
+from persistence.mirror.presence import MirroredPresence
 from persistence.mirror.prices import MirroredPrices, outages
 from persistence.mirror.script_connection import ScriptConnection
 from persistence.mirror.scripts import (
@@ -86,7 +89,7 @@ def open_redis(redis_url: str, *, timeout_s: float = 0.5, max_connections: int =
     return Redis.from_pool(pool)
 
 
-class RuntimeMirror(MirroredPrices, MirroredClaims):
+class RuntimeMirror(MirroredPrices, MirroredClaims, MirroredPresence):
     """Reads and writes of the mirror. Every method raises `MirrorUnavailable` when Redis does not answer."""
 
     def __init__(self, redis: Redis, claims: ScriptConnection | None = None, *, default_broker: str = "paper") -> None:
@@ -96,6 +99,7 @@ class RuntimeMirror(MirroredPrices, MirroredClaims):
         """
         MirroredPrices.__init__(self, redis, default_broker)
         MirroredClaims.__init__(self, redis, claims)
+        MirroredPresence.__init__(self, redis)
         self._show_guards = redis.register_script(SHOW_GUARDS)
         self._settle = redis.register_script(SETTLE)
         self._settle_run = redis.register_script(SETTLE_RUN)
@@ -201,15 +205,36 @@ class RuntimeMirror(MirroredPrices, MirroredClaims):
             return {int(member) for member in await self._redis.smembers(symbol_key(symbol))}
 
     async def set_broker_connected(self, user_id: int, connected: bool) -> None:
-        """Row B1: `user:{id}.broker_connected`."""
+        """Row B1: `user:{id}.broker_connected`. The user hears that the account has changed."""
         with outages():
-            await self._redis.hset(user_key(user_id), "broker_connected", "true" if connected else "false")
+            async with self._redis.pipeline(transaction=True) as pipeline:
+                pipeline.hset(user_key(user_id), "broker_connected", "true" if connected else "false")
+                tell(pipeline, user_id, ACCOUNT)
+                await pipeline.execute()
+
+    async def tell_changed(self, user_id: int, strategy_id: int) -> None:
+        """The user hears that a strategy that need not run is there, or is another: what it is, the database knows."""
+        with outages():
+            async with self._redis.pipeline(transaction=True) as pipeline:
+                tell(pipeline, user_id, CHANGED, strategy_id)
+                await pipeline.execute()
 
     async def forbid_entries(self, user_id: int, panic_id: str) -> str:
-        """Row N8: mark that the user has forbidden entries; the panic that the mark names, an earlier one if any."""
+        """Row N8: mark that the user has forbidden entries; the panic that the mark names, an earlier one if any.
+
+        The user hears that the account has changed.
+        """
         with outages():
-            await self._redis.hsetnx(ENTRY_BANS, str(user_id), panic_id)
-            return str(await self._redis.hget(ENTRY_BANS, str(user_id)) or panic_id)
+            async with self._redis.pipeline(transaction=True) as pipeline:
+                pipeline.hsetnx(ENTRY_BANS, str(user_id), panic_id)
+                pipeline.hget(ENTRY_BANS, str(user_id))
+                tell(pipeline, user_id, ACCOUNT)
+                return str((await pipeline.execute())[1] or panic_id)
+
+    async def forbids_entries(self, user_id: int) -> bool:
+        """Whether the user's mark is set here."""
+        with outages():
+            return bool(await self._redis.hexists(ENTRY_BANS, str(user_id)))
 
     async def put_entry_ban(self, user_id: int, panic_id: str) -> None:
         """The mark names this panic, whatever it named before."""
@@ -217,9 +242,12 @@ class RuntimeMirror(MirroredPrices, MirroredClaims):
             await self._redis.hset(ENTRY_BANS, str(user_id), panic_id)
 
     async def allow_entries(self, user_id: int, panic_id: str) -> None:
-        """Take the mark of this panic off; that of a later one stays."""
+        """Take the mark of this panic off; that of a later one stays. The user hears that the account has changed."""
         with outages():
             await self._allow_entries(keys=[ENTRY_BANS], args=[str(user_id), panic_id])
+            async with self._redis.pipeline(transaction=True) as pipeline:
+                tell(pipeline, user_id, ACCOUNT)
+                await pipeline.execute()
 
     async def entry_bans(self) -> dict[int, str]:
         """The users who have forbidden entries, with the panics that did it."""
@@ -286,6 +314,17 @@ class RuntimeMirror(MirroredPrices, MirroredClaims):
         """The events on `queue:orders`, newest first."""
         with outages():
             return [str(event) for event in await self._redis.lrange(ORDER_QUEUE, 0, -1)]
+
+    async def buried_orders(self) -> int:
+        """How many events are on `queue:orders:dead`."""
+        with outages():
+            return int(await self._redis.llen(DEAD_ORDERS))
+
+    async def mirrored_strategies(self) -> list[int]:
+        """The ids of all strategies that Redis shows as running, for when PostgreSQL is away. Walks the keys."""
+        with outages():
+            keys = [key async for key in self._redis.scan_iter(match=strategy_key_pattern(), count=1000)]
+        return sorted({int(digits) for key in keys if (digits := str(key).partition(":")[2]).isdigit()})
 
     async def raw_orders(self) -> list[bytes]:
         """As `pending_orders`, but as Redis holds them: what another program has put there need not even be text."""

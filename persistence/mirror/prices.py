@@ -1,9 +1,10 @@
 """The keys of prices and feeds in Redis: `price:{symbol}` of each broker, and how late each broker's stream is."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from redis.asyncio import Redis
@@ -11,7 +12,11 @@ from redis.exceptions import RedisError
 
 from actors.domain.money import Paise, to_rupees
 from persistence.errors import MirrorUnavailable
-from persistence.mirror.keys import feed_account_key, feed_key, price_key
+from persistence.mirror.keys import bars_key, feed_account_key, feed_key, price_key
+from persistence.mirror.scripts import PUT_PRICE
+
+BARS_KEEP_SECONDS = 2 * 86_400
+"""How long the bars of a day are kept after the first of them."""
 
 FEED_KEPT_S = 30
 """A feed that has said nothing for this long is none."""
@@ -44,14 +49,30 @@ class FeedState:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """The prices of one minute, which begins `at`, as far as they were heard."""
+
+    at: datetime
+    open: Paise
+    high: Paise
+    low: Paise
+    close: Paise
+
+
 class MirroredPrices:
     """Prices are kept per broker: what one broker's exchange trades at says nothing of another's."""
 
     def __init__(self, redis: Redis, default_broker: str) -> None:
         self._redis, self._default_broker = redis, default_broker
 
+        self._put_price = redis.register_script(PUT_PRICE)
+
     def _price_key(self, symbol: str, broker: str) -> str:
-        return price_key(symbol, "" if broker in {"", self._default_broker} else broker)
+        return price_key(symbol, self._other(broker))
+
+    def _other(self, broker: str) -> str:
+        return "" if broker in {"", self._default_broker} else broker
 
     async def put_price(
         self,
@@ -62,14 +83,38 @@ class MirroredPrices:
         *,
         broker: str = "",
         feed: FeedState = FeedState(live=True),
+        extremes: tuple[Paise, Paise] | None = None,
     ) -> None:
-        """Row F4: the latest price of a symbol at a broker."""
+        """Row F4: the latest price of a symbol at a broker.
+
+        `extremes`: the lowest and the highest price of the same minute since the one before was put. With them, and
+        with a stamp of the exchange, the minute's bar is kept as well.
+        """
         fields = {
             "price": str(to_rupees(price)),
             "exchange_time": exchange_time.isoformat() if exchange_time else "",
             "received_at": received_at.isoformat(),
         }
-        await self._put(self._price_key(symbol, broker), fields | feed.fields())
+        fields |= feed.fields()
+        if extremes is None or exchange_time is None:
+            await self._put(self._price_key(symbol, broker), fields)
+            return
+        stamp = exchange_time.astimezone(UTC)
+        low, high = extremes
+        with outages():
+            await self._put_price(
+                keys=[self._price_key(symbol, broker), bars_key(symbol, f"{stamp:%Y%m%d}", self._other(broker))],
+                args=[json.dumps(fields), f"{stamp:%H%M}", price, low, high, BARS_KEEP_SECONDS],
+            )
+
+    async def get_bars(self, symbol: str, days: Sequence[date], broker: str = "") -> list[Bar]:
+        """The minute bars of a symbol at a broker on these days of UTC, oldest first; those that are still kept."""
+        found = await self._read([bars_key(symbol, f"{day:%Y%m%d}", self._other(broker)) for day in days])
+        return [
+            _bar(day, minute, text)
+            for day, bars in zip(days, found, strict=True)
+            for minute, text in sorted(bars.items())
+        ]
 
     async def put_feed(self, symbol: str, feed: FeedState, *, broker: str = "") -> None:
         """Row J2: whether prices of the symbol arrive at all, and how late."""
@@ -121,6 +166,11 @@ class MirroredPrices:
                 for key in keys:
                     pipeline.hgetall(key)
                 return [dict(answer) for answer in await pipeline.execute()]
+
+
+def _bar(day: date, minute: str, text: str) -> Bar:
+    at = datetime(day.year, day.month, day.day, int(minute[:2]), int(minute[2:]), tzinfo=UTC)
+    return Bar(at, *(Paise(int(price)) for price in text.split(",")))
 
 
 def _writable(fields: Mapping[str, str]) -> dict[Any, Any]:

@@ -330,3 +330,23 @@ write of nothing, which makes no key, fails there, and the database is asked ins
 
 The price key follows from the hash's content, which Redis Cluster would not allow; we run one node.
 """
+
+PUT_PRICE = """
+local flat = {}
+for name, value in pairs(cjson.decode(ARGV[1])) do
+  flat[#flat + 1] = name
+  flat[#flat + 1] = value
+end
+redis.call('HSET', KEYS[1], unpack(flat))
+local price, low, high = ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
+local opened, before_high, before_low = string.match(redis.call('HGET', KEYS[2], ARGV[2]) or '', '^(%d+),(%d+),(%d+),')
+if opened then
+  low, high = math.min(low, tonumber(before_low)), math.max(high, tonumber(before_high))
+end
+local is_new = redis.call('EXISTS', KEYS[2]) == 0
+redis.call('HSET', KEYS[2], ARGV[2], string.format('%s,%d,%d,%s', opened or price, high, low, price))
+if is_new then redis.call('EXPIRE', KEYS[2], ARGV[6]) end
+"""
+"""KEYS price, bars of the day; ARGV fields of the price as a JSON object, minute, price, lowest and highest price of
+the minute since the last call, seconds to keep the bars.
+"""

@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 
 from config.stack.stack import Stack
@@ -24,6 +26,60 @@ def test_the_doctor_finds_a_stack_that_we_started_sound(stack: Stack) -> None:
     findings = {finding["subject"]: finding for finding in json.loads(done.stdout)}
     for subject in ("database", "Redis", "Ray node 127.0.0.1", "orders from 127.0.0.1", "broker paper", "calendar"):
         assert findings[subject]["level"] == "ok", findings
+
+
+def test_status_sees_every_process_and_a_position_that_both_guards_watch(stack: Stack, trader: Trader) -> None:
+    strategy = trader.strategy("INFY", buy_in=2, sell_in=600)
+    strategy.until_position("bought")
+
+    def seen() -> dict[str, Any]:
+        argv = [sys.executable, "-P", "-m", "config.commands.cli", "status", "--json"]
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+        said: dict[str, Any] = json.loads(done.stdout)
+        assert done.returncode == said["exit_code"], done.stderr
+        return said
+
+    eventually(lambda: seen()["figures"]["guarded_twice"] >= 1, 60, "both guards are seen")
+    said = seen()
+    running = {process["name"].partition(":")[0] for process in said["processes"] if not process["silent"]}
+    assert running == {"api", "execution", "feed", "ledger"}
+    assert said["feeds"]["paper"][0]["state"] == "live"
+    assert {trouble["code"] for trouble in said["troubles"]}.isdisjoint({"actor_silent", "api_gone", "head_gone"})
+    strategy.stop()
+
+
+def test_a_scrape_has_every_metric_that_a_rule_or_a_panel_names(stack: Stack, trader: Trader) -> None:
+    strategy = trader.strategy("INFY", buy_in=2, sell_in=5)
+    strategy.until_stopped()
+    folder = Path(__file__).parents[2] / "docs" / "monitoring"
+    named = {
+        name
+        for path in folder.rglob("*.*")
+        for name in re.findall(r"\btradeactors_\w+", path.read_text(encoding="utf-8"))
+    }
+
+    def scraped() -> str:
+        return httpx.get(f"{stack.urls['API']}/metrics", timeout=30).text
+
+    def counted() -> bool:
+        return 'tradeactors_trigger_to_acknowledged_seconds_count{cause="SELL"' in scraped()
+
+    eventually(counted, 30, "the ledger's figures are shown")
+    text = scraped()
+    declared = set(re.findall(r"^# TYPE (\w+) ", text, re.MULTILINE)) | set(
+        re.findall(r"^(\w+)[ {]", text, re.MULTILINE)
+    )
+    missing = {name for name in named if not {name, re.sub(r"_(bucket|sum|count)$", "", name)} & declared}
+    assert not missing
+    for sample in (
+        'tradeactors_order_attempts_total{cause="BUY",outcome="accepted"',
+        'tradeactors_ledger_records_total{outcome="recorded"',
+        'tradeactors_run_loads_total{kind="first"',
+        'tradeactors_execution_stops_armed{process="execution:0"}',
+        'tradeactors_positions{guard="not"}',
+        'tradeactors_part_up{part="redis"} 1.0',
+    ):
+        assert sample in text
 
 
 def test_starts_take_warm_workers_and_the_pool_is_filled_up_again(

@@ -40,7 +40,7 @@ LOST_FOR_S, NOTICED_WITHIN_S = 6.0, 9.0
 
 QUIET_FOR_S, QUIET_NOTICED_WITHIN_S = 30.0, 18.0
 """A stream brings heartbeats and no tick for `QUIET_FOR_S`; within `QUIET_NOTICED_WITHIN_S` the feed is asked
-instead (`QUIET_LIMIT`)."""
+instead (`QUIET_LIMIT_S`)."""
 
 FROZEN_S = 3 * WITHIN_S
 """A strategy that is frozen thaws so late that its own exit would be seen as late."""

@@ -61,10 +61,12 @@ def test_a_node_that_was_cut_off_and_comes_back_sells_nothing_twice(cluster: Clu
     assert len(strategies[0].requests_of("SELL")) == len(strategies)
 
 
-def test_strategies_trade_on_without_the_head_and_starts_work_again_with_it(
+def test_strategies_trade_on_and_a_panic_sells_without_the_head_and_starts_work_again_with_it(
     cluster: Cluster, deployment: Deployment, trader: Trader
 ) -> None:
     first, second, third = holding(trader, 3)
+    kept = trader.strategy("TCS", buy_in=4)
+    kept.until_position("bought", 60)
     cluster.nodes["head"].kill()
     begun = time.monotonic()
     answer = third.stop()
@@ -77,7 +79,12 @@ def test_strategies_trade_on_without_the_head_and_starts_work_again_with_it(
     created = trader.ok("POST", "/strategy/create", wanted("TCS"))
     refused = trader.call("POST", "/strategy/start", {"strategy_id": created["strategy_id"]})
     assert (refused.status_code, refused.json()["code"]) == (503, "engine_unavailable"), refused.text
+    panic = trader.ok("POST", "/panic")["panic_id"]
+    assert kept.until_stopped(30)["position"] == "sold"
+    eventually(lambda: trader.ok("GET", f"/panic/{panic}")["state"] == "finished", 30, "the panic is finished")
     cluster.start_head()
+    trader.ok("POST", "/auth/confirm", {"password": trader.password})
+    trader.ok("POST", "/risk/unlock")
     begin = {"strategy_id": created["strategy_id"]}
     eventually(lambda: trader.call("POST", "/strategy/start", begin).is_success, 90, "START works again")
     assert trader.call("POST", "/strategy/stop", begin).is_success

@@ -21,7 +21,7 @@ from email_validator import EmailNotValidError, validate_email
 from api.users.passwords.common import is_common
 from api.users.passwords.rules import FEWEST, MOST, resembles
 from api.users.passwords.spelling import seen_characters
-from tests.fuzz import PASSWORD
+from tests.fuzz import PASSWORD, spare
 
 Case: TypeAlias = schemathesis.Case[Any]
 
@@ -59,12 +59,10 @@ OF_A_SCHEDULE = {
 }  # fmt: skip
 """Operations that want a schedule, or a strategy that can have one."""
 
-ENDING = {"change_password", "delete_account", "disconnect_broker", "end_login", "end_other_logins"}
-"""Operations that would leave a tenant without a login or a broker: a spare tenant tries them."""
-
 _session = requests.Session()
-_turn, _address = itertools.count(), itertools.count(1)
+_turn, _logins, _address = itertools.count(), itertools.count(), itertools.count(1)
 _owners: dict[str, Tenant] = {}
+_channel_owners: dict[str, Tenant] = {}
 _spare: list[Tenant] = []
 _checked: Counter[tuple[str, str, int]] = Counter()
 
@@ -85,12 +83,9 @@ def _spare_tenant() -> Tenant:
     return _spare[0]
 
 
-def _login_id(tenant: Tenant) -> int:
-    """The login that the tenant's token belongs to."""
-    headers = _forwarded() | {"Authorization": tenant.authorization}
-    answer = requests.get(f"{URL}/auth/logins", headers=headers, timeout=TIMEOUT_S)
-    answer.raise_for_status()
-    return int(answer.json()["logins"][0]["login_id"])
+def _ask_as_spare(method: str, path: str, body: Json) -> requests.Response:
+    headers = _forwarded() | {"Authorization": _spare_tenant().authorization}
+    return requests.request(method, URL + path, json=body, headers=headers, timeout=TIMEOUT_S)
 
 
 def _forwarded() -> dict[str, str]:
@@ -110,8 +105,18 @@ def _strategy_id(case: Case) -> str | None:
     return None if found is None else str(found)
 
 
+def _channel_id(case: Case) -> str:
+    """The channel that a case is about."""
+    return str((case.path_parameters or {}).get("channel_id"))
+
+
 def _is_meant_well(case: Case) -> bool:
     return case.meta is not None and case.meta.generation.mode.is_positive
+
+
+def _is_in_a_chain(case: Case) -> bool:
+    """Whether the case follows from others, so that no schedule may be there that they have not made."""
+    return case.meta is not None and case.meta.phase.name.value == "stateful"
 
 
 @schemathesis.auth(refresh_interval=None)
@@ -120,8 +125,8 @@ class Alternating:
 
     def get(self, case: Case, _context: object) -> Tenant:
         """Who asks."""
-        if _operation(case) in ENDING:
-            return _spare_tenant()
+        if _operation(case) in spare.OF_A_SPARE:
+            return _channel_owners.get(_channel_id(case)) or _spare_tenant()
         return _owners.get(_strategy_id(case) or "") or TENANTS[next(_turn) % len(TENANTS)]
 
     def set(self, case: Case, tenant: Tenant, _context: object) -> None:
@@ -149,11 +154,11 @@ def before_call(_context: object, case: Case, kwargs: Json) -> None:
     if repair is not None and isinstance(case.body, dict):
         repair(case.body)
     if operation in OF_A_SCHEDULE and _strategy_id(case) in _owners and next(_turn) % 2:
-        _schedule(case, put=operation != "put_schedule")
+        _schedule(case, put=operation != "put_schedule" and not _is_in_a_chain(case))
     if operation == "skip_schedule_day" and isinstance(case.body, dict) and "Authorization" in case.headers:
         case.body["date"] = _coming_day(case)
-    if operation == "end_login" and next(_turn) % 3 == 0:
-        case.path_parameters["login_id"] = _login_id(_spare_tenant())
+    if operation in spare.OF_A_SPARE:
+        spare.aim(case, operation, _ask_as_spare)
 
 
 @schemathesis.hook
@@ -166,7 +171,9 @@ def after_call(_context: object, case: Case, response: schemathesis.Response) ->
         _owners[str(response.json()["strategy_id"])] = owner
     if operation == "delete_strategy" and response.status_code == 204:
         _owners.pop(_strategy_id(case) or "", None)
-    if operation in ENDING and response.status_code in {200, 204, 429}:
+    if operation in {"add_channel", "subscribe_push"} and response.status_code == 201:
+        _channel_owners[str(response.json()["channel_id"])] = _spare_tenant()
+    if spare.uses_up(operation, response.status_code):
         _spare.clear()
 
 
@@ -234,7 +241,7 @@ def _repair_account(body: Json) -> None:
 def _repair_login(body: Json) -> None:
     """Every tenth time a tenant's."""
     _repair_account(body)
-    if next(_turn) % 10 == 0:
+    if next(_logins) % 10 == 0:
         body.update(email=TENANTS[0].email, password=PASSWORD)
 
 
@@ -366,4 +373,4 @@ _REPAIRS = {
     "confirm_password": _repair_password,
     "reset_password": _repair_new_password,
     "delete_account": _repair_password,
-}
+} | spare.REPAIRS

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,10 +21,16 @@ class FeedProcess:
     """The feed, and everything its callbacks reported, each with the `time.monotonic()` of the call."""
 
     def __init__(
-        self, ws_root: str, *, updates: bool = False, most_instruments: int = 3000, trusts: Path | None = None
+        self,
+        ws_root: str,
+        *,
+        updates: bool = False,
+        most_instruments: int = 3000,
+        trusts: Path | None = None,
+        variables: Mapping[str, str] | None = None,
     ) -> None:
-        """`trusts`: a certificate that this process takes for that of an authority."""
-        self._environment = os.environ | ({"SSL_CERT_FILE": str(trusts)} if trusts else {})
+        """`trusts`: a certificate that this process takes for that of an authority. `variables`: of its environment."""
+        self._environment = os.environ | ({"SSL_CERT_FILE": str(trusts)} if trusts else {}) | dict(variables or {})
         what = "updates" if updates else "feed"
         self._command = [sys.executable, "-m", "tests.kit.feed_process", ws_root, what, str(most_instruments)]
         self.told: list[dict[str, Any]] = []

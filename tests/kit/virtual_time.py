@@ -34,6 +34,10 @@ class FakeClock:
         """The present instant of the virtual day."""
         return self._start + timedelta(seconds=asyncio.get_running_loop().time() - self._began)
 
+    def monotonic(self) -> float:
+        """The loop's own time."""
+        return asyncio.get_running_loop().time()
+
     def step(self, by: timedelta) -> None:
         """Set the wall clock; the loop's own time knows nothing of it."""
         self._start += by

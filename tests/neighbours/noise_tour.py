@@ -79,11 +79,12 @@ async def _log_in_by_browser(decoy: NoiseClient) -> None:
 async def tour_again(client: NoiseClient, held: int, resting: int) -> None:
     """Everything that can be done again and again, and that no loop does; refusals are counted like any answer."""
     for name in (
-        "validate", "broker_status", "healthz", "readyz", "metrics", "make_login_link", "broker_login_url",
-        "app_config", "list_channels", "notification_preferences", "push_key", "get_readiness", "refresh_readiness",
+        "validate", "broker_status", "connect_paper", "healthz", "readyz", "metrics", "make_login_link",
+        "broker_login_url", "app_config", "list_channels", "notification_preferences", "push_key",
+        "get_readiness", "refresh_readiness", "orders_of_day",
     ):  # fmt: skip
         await client.call(name)
-    for name in ("get_strategy", "strategy_status"):
+    for name in ("get_strategy", "strategy_status", "strategy_runs", "strategy_bars"):
         await client.call(name, strategy_id=resting)
     await client.call("strategy_closed_by_trader", once=True, strategy_id=held)
     await client.call("strategy_held_by_trader", once=True, strategy_id=held)

@@ -10,7 +10,6 @@ import sys
 import time
 from pathlib import Path
 
-import httpx
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.web.chromium import ROOT, chromium
@@ -21,6 +20,7 @@ SCREENS = (
     "strategies",
     "new",
     "activity",
+    "orders",
     "notices",
     "notice-settings",
     "account",
@@ -74,15 +74,7 @@ class Eyes:
             self.complaints.append(f"{name} is {width[0]} px wide on a screen of {width[1]}")
 
 
-def open_account(paper: str) -> dict[str, str]:
-    """Another account at the paper exchange, for all but its first user."""
-    answer = httpx.post(f"{paper}/paper/accounts", json={})
-    answer.raise_for_status()
-    account: dict[str, str] = answer.json()
-    return account
-
-
-def walk(page: Page, eyes: Eyes, base: str, paper: str, email: str) -> str:
+def walk(page: Page, eyes: Eyes, base: str, email: str) -> str:
     """The first minutes of a newcomer, at 360 px. Returns the address of the strategy that was tried."""
     page.goto(f"{base}/app/")
     expect(page.get_by_role("heading", name="Log in")).to_be_visible()
@@ -96,14 +88,6 @@ def walk(page: Page, eyes: Eyes, base: str, paper: str, email: str) -> str:
     eyes.look(page, "walk-3-first-steps")
     page.get_by_role("button", name="Use the paper exchange").click()
     tried_it = page.get_by_role("button", name="Try it now")
-    expect(tried_it.or_(page.get_by_label("Access token"))).to_be_visible(timeout=20_000)
-    if page.get_by_label("Access token").is_visible():
-        eyes.look(page, "walk-4-own-account")
-        account = open_account(paper)
-        page.get_by_label("API key").fill(account["api_key"])
-        page.get_by_label("API secret").fill(account["api_secret"])
-        page.get_by_label("Access token").fill(account["access_token"])
-        page.get_by_role("button", name="Connect this account").click()
     expect(tried_it).to_be_visible(timeout=20_000)
     eyes.look(page, "walk-4-try-it")
     tried_it.click()
@@ -140,7 +124,7 @@ def form(page: Page, eyes: Eyes, base: str) -> None:
     eyes.look(page, "walk-11-refused")
     page.get_by_label("Stop-loss (₹)").fill("100")
     page.get_by_role("button", name="1 % below", exact=True).click(timeout=20_000)
-    expect(page.get_by_text("Loss at the stop")).to_be_visible(timeout=20_000)
+    expect(page.get_by_text("Loss at stop")).to_be_visible(timeout=20_000)
     eyes.look(page, "walk-12-preview")
     page.get_by_role("button", name="Save the strategy").click()
     page.get_by_role("button", name="Start …").click(timeout=20_000)
@@ -163,14 +147,13 @@ def main() -> int:
     """0 if nothing was complained of."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--at", default="http://127.0.0.1:8000", help="where the API is")
-    parser.add_argument("--paper", default="http://127.0.0.1:8085", help="where the paper exchange is")
     parser.add_argument("--into", type=Path, default=ROOT / "screens", help="the folder of the pictures")
     asked = parser.parse_args()
     eyes = Eyes(asked.into)
     email = f"eyes-{time.time_ns()}@example.com"
     with chromium() as browser:
         context, page = eyes.open(browser, 360, "light")
-        tried = walk(page, eyes, asked.at, asked.paper, email)
+        tried = walk(page, eyes, asked.at, email)
         form(page, eyes, asked.at)
         context.close()
         for width in (360, 1280):

@@ -4,21 +4,22 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
 
 from api.base.metrics import Metrics, MetricsMiddleware
 from api.edge.middleware import SecurityHeaders
-from api.web.routes import web_router
+from api.web.routes import BUNDLE, web_router
 
 
 @contextmanager
-def served_app() -> Iterator[str]:
+def served_app(bundle: Path = BUNDLE, port: int = 0) -> Iterator[str]:
     """The address of a server in a thread of this process, with the headers that the product sends."""
     app = FastAPI(openapi_url=None)
-    app.include_router(web_router())
-    listening = socket.create_server(("127.0.0.1", 0))
+    app.include_router(web_router(bundle))
+    listening = socket.create_server(("127.0.0.1", port))
     edge = SecurityHeaders(MetricsMiddleware(app, Metrics()))
     server = uvicorn.Server(uvicorn.Config(edge, log_level="warning", lifespan="off"))
     thread = threading.Thread(target=server.run, args=([listening],))

@@ -71,7 +71,9 @@ def configured(route: Route) -> None:
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("path", PAGES)
-def test_no_page_breaks_a_rule_of_accessibility(browser: Browser, app_address: str, path: str, theme: str) -> None:
+def test_check_06_no_page_breaks_a_rule_of_accessibility(
+    browser: Browser, app_address: str, path: str, theme: str
+) -> None:
     with opened(browser, app_address, path, theme=theme) as page:
         session = page.context.new_cdp_session(page)
         # As a debugger does: the policy forbids scripts that are written into the page.
@@ -85,7 +87,7 @@ def test_no_page_breaks_a_rule_of_accessibility(browser: Browser, app_address: s
 
 @pytest.mark.parametrize("width", [320, 360, 412, 768, 1280])
 @pytest.mark.parametrize("path", PAGES)
-def test_no_page_is_wider_than_the_screen_and_a_thumb_hits_every_control(
+def test_check_05_no_page_is_wider_than_the_screen_and_a_thumb_hits_every_control(
     browser: Browser, app_address: str, path: str, width: int
 ) -> None:
     with opened(browser, app_address, path, width=width) as page:
@@ -93,26 +95,26 @@ def test_no_page_is_wider_than_the_screen_and_a_thumb_hits_every_control(
         assert page.evaluate(TOO_SMALL) == []
 
 
-def test_every_state_has_a_word_that_does_not_need_its_colour(browser: Browser, app_address: str) -> None:
+def test_check_06_every_state_has_a_word_that_does_not_need_its_colour(browser: Browser, app_address: str) -> None:
     with opened(browser, app_address, "gallery") as page:
         words = page.locator("[data-state] .badge").all_inner_texts()
         assert len(words) > 20
         assert all(word.strip() for word in words)
 
 
-def test_times_are_indian_in_a_browser_of_new_york(browser: Browser, app_address: str) -> None:
+def test_check_19_times_are_indian_in_a_browser_of_new_york(browser: Browser, app_address: str) -> None:
     with opened(browser, app_address, "gallery", zone="America/New_York") as page:
         expect(page.locator("[data-state=unseen]")).to_contain_text("As of 10:24:49")
 
 
-def test_markup_and_scripts_that_are_put_into_the_page_are_refused(browser: Browser, app_address: str) -> None:
+def test_check_22_markup_and_scripts_that_are_put_into_the_page_are_refused(browser: Browser, app_address: str) -> None:
     with opened(browser, app_address, "login", allowed="TrustedHTML") as page:
         refused = page.evaluate("(() => { try { document.body.innerHTML = '<b></b>'; return '' } "
                                 "catch (error) { return error.name } })()")  # fmt: skip
         assert refused == "TypeError"
 
 
-def test_the_keyboard_reaches_the_form_and_the_content(browser: Browser, app_address: str) -> None:
+def test_check_07_the_keyboard_reaches_the_form_and_the_content(browser: Browser, app_address: str) -> None:
     with opened(browser, app_address, "login") as page:
         page.keyboard.press("Tab")
         expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
@@ -122,7 +124,7 @@ def test_the_keyboard_reaches_the_form_and_the_content(browser: Browser, app_add
         expect(page.get_by_label("E-mail")).to_be_focused()
 
 
-def test_without_a_network_the_shell_is_shown_out_of_one_version(browser: Browser, app_address: str) -> None:
+def test_check_20_without_a_network_the_shell_is_shown_out_of_one_version(browser: Browser, app_address: str) -> None:
     with opened(browser, app_address, "login", allowed="ERR_INTERNET_DISCONNECTED|cross-world") as page:
         page.evaluate("navigator.serviceWorker.ready.then(() => true)")
         page.evaluate(CONTROLLED)
@@ -141,7 +143,7 @@ def test_without_a_network_the_shell_is_shown_out_of_one_version(browser: Browse
         page.context.set_offline(False)
 
 
-def test_it_can_be_installed(browser: Browser, app_address: str) -> None:
+def test_check_20_it_can_be_installed(browser: Browser, app_address: str) -> None:
     with opened(browser, app_address, "login") as page:
         page.evaluate("navigator.serviceWorker.ready.then(() => true)")
         session = page.context.new_cdp_session(page)

@@ -85,8 +85,8 @@ class OwnIntent:
 class Cover:
     """The judgement on one key: of `staked` shares that our open runs have bought, `covered` are still theirs to sell.
 
-    `held` is what the account shows, `sold_outside` what others have sold out of our runs' shares. `read_at`: the
-    instant before the reading began. `runs`: whose stakes were judged.
+    `held` is what the account shows, `sold_outside` what others have sold out of our runs' shares. `read_at`: just
+    before the reading began, in seconds of the monotonic clock. `runs`: whose stakes were judged.
     """
 
     key: PositionKey
@@ -95,7 +95,7 @@ class Cover:
     held: int
     sold_outside: int
     runs: frozenset[int]
-    read_at: datetime
+    read_at: float
 
     @property
     def lacking(self) -> int:
@@ -119,7 +119,7 @@ def judge(
     book: Sequence[OrderReport],
     intents: Collection[OwnIntent],
     is_own: Callable[[str], bool],
-    read_at: datetime,
+    read_at: float,
 ) -> Cover:
     """What of the stakes is covered, by the position, the whole order book of the day, and every intent of ours.
 

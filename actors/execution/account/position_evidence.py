@@ -52,12 +52,12 @@ SETTLES_WITHIN = timedelta(seconds=4)
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What one look at the account has shown. `read_at`: the instant before it began."""
+    """What one look at the account has shown. `read_at`: just before it began, by the monotonic clock."""
 
     positions: Mapping[PositionKey, AccountPosition]
     book: Sequence[OrderReport]
     known: Sequence[KnownIntent]
-    read_at: datetime
+    read_at: float
     demat: bool
     """Whether shares of earlier days are among the positions."""
 
@@ -73,10 +73,10 @@ class AccountEvidence:
         self._account_id, self._account, self._records, self._clock = account_id, account, records, clock
         self._stakes: dict[int, tuple[PositionKey, Stake]] = {}
         self._covers: dict[PositionKey, Cover] = {}
-        self._filled_at: dict[PositionKey, datetime] = {}
+        self._filled_at: dict[PositionKey, float] = {}
         self._own_tags: set[str] = set()
         self._known: tuple[KnownIntent, ...] = ()
-        self._known_at: datetime | None = None
+        self._known_at: float | None = None
         self._seen: Reading | None = None
         self._demat = False
         self._reads = SharedRead(self._read, 0.0)
@@ -106,12 +106,12 @@ class AccountEvidence:
 
     def own_fill(self, key: PositionKey) -> None:
         """An order of ours has filled: earlier readings no longer count."""
-        self._filled_at[key] = self._clock.now()
+        self._filled_at[key] = self._clock.monotonic()
 
     def settled(self, key: PositionKey) -> bool:
         """Whether the positions must show our last fill by now."""
         filled_at = self._filled_at.get(key)
-        return filled_at is None or self._clock.now() - filled_at > SETTLES_WITHIN
+        return filled_at is None or self._since(filled_at) > SETTLES_WITHIN
 
     # --- judgements -----------------------------------------------------------------------------------------------
 
@@ -122,7 +122,7 @@ class AccountEvidence:
 
     async def _read(self) -> Reading:
         known = await self._known_intents()
-        read_at = self._clock.now()
+        read_at = self._clock.monotonic()
         demat = self._demat
         positions = await self._account.gateway.positions(demat=demat)
         reading = Reading(positions, await self._account.read_book(), known, read_at, demat)
@@ -173,13 +173,13 @@ class AccountEvidence:
     def proves(self, command: OrderCommand) -> bool:
         """Whether the watcher itself has just seen that the account holds all that our runs have bought there."""
         key = position_key(command.instrument, command.product)
-        cover, now = self._covers.get(key), self._clock.now()
+        cover = self._covers.get(key)
         if cover is None or command.run_id not in cover.runs or cover.lacking:
             return False
         filled_at = self._filled_at.get(key)
         unfilled_since = filled_at is None or cover.read_at > filled_at
         free = cover.covered - self._account.shares.of_others(key, command.intent.id)
-        return unfilled_since and now - cover.read_at <= LASTS and free >= command.intent.quantity
+        return unfilled_since and self._since(cover.read_at) <= LASTS and free >= command.intent.quantity
 
     def lacks(self, key: PositionKey) -> bool:
         """Whether the latest look has shown less than our runs have bought there."""
@@ -199,9 +199,9 @@ class AccountEvidence:
         Without an instant it is about now, and no caller waits for long. Delivery is judged with the holdings: shares
         that were sold from them show as a negative position, and are not owed.
         """
-        at = self._clock.now() if instant is None else instant + _SLACK
-        demat = product is Product.CNC
-        stands = self._seen is not None and at - self._seen.read_at <= LASTS and (self._seen.demat or not demat)
+        ahead = timedelta(0) if instant is None else instant + _SLACK - self._clock.now()
+        seen, demat = self._seen, product is Product.CNC
+        stands = seen is not None and self._since(seen.read_at) + ahead <= LASTS and (seen.demat or not demat)
         if not stands:
             with contextlib.suppress(BrokerUnavailable, TimeoutError):
                 await asyncio.wait_for(self.read(demat=demat), None if instant else _LOOK_S)
@@ -209,13 +209,17 @@ class AccountEvidence:
     def short_before_buying(self, command: OrderCommand) -> int | None:
         """Shares that the account owes of what is about to be bought, by the last look; None: not known to owe any."""
         seen = self._seen
-        if seen is None or self._clock.now() - seen.read_at > LASTS:
+        if seen is None or self._since(seen.read_at) > LASTS:
             return None
         if command.product is Product.CNC and not seen.demat:
             return None
         key = position_key(command.instrument, command.product)
         held = 0 if is_unread(seen.positions, key) else seen.position(key).held
         return -held if held < 0 else None
+
+    def _since(self, at: float) -> timedelta:
+        """How long ago it was. A wall clock that is set back would let an old look stand for as long."""
+        return timedelta(seconds=self._clock.monotonic() - at)
 
     def _with_stake_of(self, command: OrderCommand, key: PositionKey) -> list[Stake]:
         """All stakes, the command's own as the strategy knows it now."""
@@ -227,11 +231,11 @@ class AccountEvidence:
 
     async def _known_intents(self) -> tuple[KnownIntent, ...]:
         """What the journal knows; with the journal down, what it knew."""
-        now = self._clock.now()
-        if self._known_at is None or now - self._known_at >= INTENTS_LAST:
+        asked_at = self._clock.monotonic()
+        if self._known_at is None or self._since(self._known_at) >= INTENTS_LAST:
             try:
                 self._known = tuple(await self._records.known_intents(self._account_id))
-                self._known_at = now
+                self._known_at = asked_at
                 self._own_tags.update(intent.tag for intent in self._known)
             except PeerUnavailable as error:
                 log.warning("evidence.journal_silent", account_id=self._account_id, reason=str(error))

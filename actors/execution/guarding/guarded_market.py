@@ -6,7 +6,7 @@ market data (kite.md §1), with streams that are down, and with one that has fal
 """
 
 from collections.abc import Callable, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date
 
 import structlog
 
@@ -21,7 +21,7 @@ from actors.prices.feed_shell import LAG_LIMIT, FeedShell
 
 log = structlog.get_logger(__name__)
 
-FIRST_TICK_WITHIN = timedelta(seconds=2)
+FIRST_TICK_WITHIN_S = 2.0
 """How long the first tick of an account's stream is waited for before the feed is asked."""
 
 
@@ -42,7 +42,7 @@ class GuardedMarket:
         self._levels: dict[str, StopLevels] = {}
         self._days: dict[str, date] = {}
         self._instruments: dict[str, Instrument] = {}
-        self._followed_since: dict[str, datetime] = {}
+        self._followed_since: dict[str, float] = {}
         self._from_feed: dict[str, Tick | None] = {}
         self._quiet: set[str] = set()
 
@@ -53,7 +53,7 @@ class GuardedMarket:
             self.listener.unsubscribe(key)
             self._days[key] = day
         self._instruments[key] = instrument
-        self._followed_since.setdefault(key, self._clock.now())
+        self._followed_since.setdefault(key, self._clock.monotonic())
         self.listener.subscribe(instrument, armed=True)
         self.listener.on_token(instrument, instrument.token, day)
 
@@ -110,7 +110,7 @@ class GuardedMarket:
         for key, instrument in self._instruments.items():
             if self._is_brought(key) and key not in self._quiet:
                 changed |= self._leave_feed(key)
-            elif self._clock.now() - self._followed_since[key] >= FIRST_TICK_WITHIN:
+            elif self._clock.monotonic() - self._followed_since[key] >= FIRST_TICK_WITHIN_S:
                 changed |= self._ask_feed(instrument)
         return changed
 

@@ -10,7 +10,7 @@ import asyncio
 import itertools
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import structlog
 
@@ -29,13 +29,13 @@ from actors.ports.strategy import GuardAnswer, Holding, OrderCommand, StopOrder
 
 log = structlog.get_logger(__name__)
 
-RENEWED_WITHIN = timedelta(seconds=15)
+RENEWED_WITHIN_S = 15.0
 """A strategy that has not renewed its stop for this long is taken to be dead: the guard goes on, and asks before it
 sells."""
 
 _LET_GO_S = 0.05
 
-_HEARD_WITHIN = timedelta(seconds=2)
+_HEARD_WITHIN_S = 2.0
 
 _LOOK_AROUND_S = 1.0
 
@@ -53,11 +53,11 @@ class _Armed:
 
 @dataclass(slots=True)
 class _Known:
-    """What a strategy has said last, and when."""
+    """What a strategy has said last, and when, by the monotonic clock."""
 
     turn: _Turn
     holding: Holding
-    at: datetime
+    at: float
 
 
 class StopGuard:
@@ -85,7 +85,7 @@ class StopGuard:
         self._known: dict[int, _Known] = {}
         self._armed: dict[int, _Armed] = {}
         self._begun: dict[int, tuple[int, int]] = {}
-        self._begun_at: dict[int, datetime] = {}
+        self._begun_at: dict[int, float] = {}
         self._turn = 0
         self.changed = asyncio.Event()
         """Set when what `shown` says may have changed."""
@@ -104,7 +104,7 @@ class StopGuard:
         known = self._known.get(holding.strategy_id)
         if known is not None and known.turn > turn:
             return GuardAnswer()
-        self._known[holding.strategy_id] = _Known(turn, holding, self._clock.now())
+        self._known[holding.strategy_id] = _Known(turn, holding, self._clock.monotonic())
         if known is None or known.turn != turn:
             self.changed.set()
         stop = holding.stop
@@ -128,13 +128,13 @@ class StopGuard:
         """An exit of the run is working, for whatever cause: its stop is no longer watched, and not armed again."""
         intent_id, strategy_id = command.intent.id, command.strategy_id
         self._begun[strategy_id] = max(self._begun.get(strategy_id, (0, 0)), (intent_id.run_id, intent_id.seq))
-        self._begun_at[strategy_id] = self._clock.now()
+        self._begun_at[strategy_id] = self._clock.monotonic()
         if strategy_id in self._armed:  # letting go wakes other threads, and can wait until the order has left
             asyncio.get_running_loop().call_later(_LET_GO_S, self._let_go, strategy_id)
 
     async def _tell_again(self, command: OrderCommand, find: Callable[[str], Awaitable[OrderReport | None]]) -> None:
         """A strategy that still guards, long after its exit has begun, has not heard of it."""
-        if self._clock.now() - self._begun_at[command.strategy_id] < _HEARD_WITHIN:
+        if self._clock.monotonic() - self._begun_at[command.strategy_id] < _HEARD_WITHIN_S:
             return
         if (order := await find(command.intent.tag)) is not None:
             await self._tell(command, OrderReported(command.intent.id, order))
@@ -275,7 +275,7 @@ class StopGuard:
         command = replace(stop.command, triggered_at=tick.received_at)
         if armed.in_doubt:
             command = replace(command, look_up_first=True)
-        if self._clock.now() - self._known[strategy_id].at > RENEWED_WITHIN:
+        if self._clock.monotonic() - self._known[strategy_id].at > RENEWED_WITHIN_S:
             command = replace(command, check_position=True)
         self._begin(command, min(tick.price, tick.low))
 
@@ -319,13 +319,13 @@ class StopGuard:
         """The guards of each position whose stop-loss is to be watched."""
         now = self._clock.now()
         return [
-            GuardShown(strategy_id, known.holding.run_id, self._guards(strategy_id, known, now), now)
+            GuardShown(strategy_id, known.holding.run_id, self._guards(strategy_id, known), now)
             for strategy_id, known in self._known.items()
             if known.holding.stop is not None and not self._has_begun(known.holding.stop.command)
         ]
 
-    def _guards(self, strategy_id: int, known: _Known, now: datetime) -> tuple[str, ...]:
-        strategy = known.holding.hears and now - known.at <= RENEWED_WITHIN
+    def _guards(self, strategy_id: int, known: _Known) -> tuple[str, ...]:
+        strategy = known.holding.hears and self._clock.monotonic() - known.at <= RENEWED_WITHIN_S
         armed = self._armed.get(strategy_id)
         execution = armed is not None and self._hears(armed.stop)
         return tuple(name for name, guards in (("strategy", strategy), ("execution", execution)) if guards)

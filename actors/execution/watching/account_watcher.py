@@ -6,7 +6,7 @@ shares are gone hears of it, a missing share makes exits ask before they sell, e
 
 import asyncio
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import structlog
 
@@ -62,18 +62,18 @@ class AccountWatch:
         self._account_id, self._trading, self._evidence, self._working = account_id, trading, evidence, working
         self._strategies, self._attempts = strategies, attempts
         self._clock = clock
-        self._holdings: dict[int, tuple[Holding, datetime]] = {}
-        self._changed_at: dict[int, datetime] = {}
-        self._suspected: dict[Finding, datetime] = {}
-        self._told: dict[Finding, datetime] = {}
-        self._unreadable_since: datetime | None = None
+        self._holdings: dict[int, tuple[Holding, float]] = {}
+        self._changed_at: dict[int, float] = {}
+        self._suspected: dict[Finding, float] = {}
+        self._told: dict[Finding, float] = {}
+        self._unreadable_since: float | None = None
         self._unreadable_told = False
         self._look_now = asyncio.Event()
-        self._used_at = self._warmed_at = clock.now()
+        self._used_at = self._warmed_at = clock.monotonic()
 
     def used(self) -> None:
         """The account is in use."""
-        self._used_at = self._clock.now()
+        self._used_at = self._clock.monotonic()
 
     def guard(self, holding: Holding) -> None:
         """Take in what a run holds; an older incarnation cannot take back what a newer one says."""
@@ -81,13 +81,13 @@ class AccountWatch:
         if known is not None and (known[0].run_id, known[0].epoch) > (holding.run_id, holding.epoch):
             return
         if known is None or known[0].quantity != holding.quantity:
-            self._changed_at[holding.strategy_id] = self._clock.now()
+            self._changed_at[holding.strategy_id] = self._clock.monotonic()
         self._evidence.take_stake(_key(holding), holding.stake)
         if holding.quantity <= 0:
             self._holdings.pop(holding.strategy_id, None)
             self._changed_at.pop(holding.strategy_id, None)
             return
-        self._holdings[holding.strategy_id] = (holding, self._clock.now())
+        self._holdings[holding.strategy_id] = (holding, self._clock.monotonic())
         if known is None:
             self._look_now.set()
 
@@ -117,7 +117,7 @@ class AccountWatch:
 
     def _is_needed(self) -> bool:
         """While the account is in use, or our runs have traded there within the last day."""
-        used_lately = self._clock.now() - self._used_at < RETIRE_AFTER
+        used_lately = self._since(self._used_at) < RETIRE_AFTER
         return bool(self._holdings or self._working() or used_lately or self._evidence.known)
 
     async def _compare(self) -> None:
@@ -153,28 +153,26 @@ class AccountWatch:
 
     async def _keep_warm(self) -> None:
         """Our own reads use the connection that was used last; an order that comes with others needs more of them."""
-        now = self._clock.now()
-        if self._holdings and now - self._warmed_at >= KEEP_WARM:
-            self._warmed_at = now
+        if self._holdings and self._since(self._warmed_at) >= KEEP_WARM:
+            self._warmed_at = self._clock.monotonic()
             await self._trading.gateway.keep_warm()
 
     def _present_holdings(self) -> list[Holding]:
-        oldest = self._clock.now() - HOLDING_LASTS
-        return [holding for holding, at in self._holdings.values() if at >= oldest]
+        return [holding for holding, at in self._holdings.values() if self._since(at) <= HOLDING_LASTS]
 
     def _unsettled(self) -> frozenset[PositionKey]:
         """Positions that a fill of ours has moved a moment ago."""
-        since = self._clock.now() - SETTLES_WITHIN
         keys = {
-            _key(holding): self._changed_at[strategy_id] > since for strategy_id, (holding, _) in self._holdings.items()
+            _key(holding): self._since(self._changed_at[strategy_id]) < SETTLES_WITHIN
+            for strategy_id, (holding, _) in self._holdings.items()
         }
         return frozenset(key for key, changed in keys.items() if changed or not self._evidence.settled(key))
 
     async def _judge(self, findings: list[Finding]) -> None:
-        now = self._clock.now()
+        now = self._clock.monotonic()
         since = {finding: self._suspected.get(finding, now) for finding in findings}
         for finding, first_seen in since.items():
-            if now - first_seen >= self._patience(finding):
+            if timedelta(seconds=now - first_seen) >= self._patience(finding):
                 await self._act(finding)
         self._suspected = since
         self._told = {finding: at for finding, at in self._told.items() if finding in since}
@@ -193,10 +191,10 @@ class AccountWatch:
                 await self._tell(strategy_id, PositionClosedOutside(reason))
             case audit.ExitUncovered(strategy_id=strategy_id, reason=reason):
                 await self._tell(strategy_id, ExitUncovered(reason))
-        now, told_at = self._clock.now(), self._told.get(finding)
-        if told_at is not None and not is_due_again(finding, now - told_at):
+        told_at = self._told.get(finding)
+        if told_at is not None and not is_due_again(finding, self._since(told_at)):
             return
-        self._told[finding] = now
+        self._told[finding] = self._clock.monotonic()
         code, message = alert_of(finding)
         self._attempts.alert(finding.user_id, finding.strategy_id, code, message)
 
@@ -206,11 +204,15 @@ class AccountWatch:
         except PeerUnavailable as error:  # it is restarting; the next round tells it again
             log.warning("watch.strategy_not_told", strategy_id=strategy_id, reason=str(error))
 
+    def _since(self, at: float) -> timedelta:
+        """How long ago it was: by the monotonic clock, since one that is would hide what lasts, or end it."""
+        return timedelta(seconds=self._clock.monotonic() - at)
+
     def _cannot_read(self, reason: str) -> None:
-        now = self._clock.now()
-        self._unreadable_since = self._unreadable_since or now
+        if self._unreadable_since is None:
+            self._unreadable_since = self._clock.monotonic()
         log.warning("watch.account_unreadable", account_id=self._account_id, reason=reason)
-        if not self._unreadable_told and self._holdings and now - self._unreadable_since >= UNREADABLE_AFTER:
+        if not self._unreadable_told and self._holdings and self._since(self._unreadable_since) >= UNREADABLE_AFTER:
             self._unreadable_told = True
             message = f"The account cannot be compared with its positions: {reason}"
             for holding, _ in self._holdings.values():

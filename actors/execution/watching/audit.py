@@ -6,7 +6,6 @@ when the next round has it too (`AccountWatch`).
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from decimal import Decimal
 
 from actors.domain.identifiers import Leg
@@ -125,7 +124,7 @@ class Account:
     holdings: Sequence[Holding]
     known: Sequence[KnownIntent]
     is_own: Callable[[str], bool]
-    read_at: datetime
+    read_at: float
     unsettled: frozenset[PositionKey]
     working: frozenset[int]
     """Runs with a working intent."""

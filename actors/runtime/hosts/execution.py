@@ -31,6 +31,9 @@ from actors.runtime.plane.feed_link import LinkedFeedTicks
 from actors.runtime.plane.invitations import Invitation
 from actors.runtime.plane.orders import OrderLinkServer
 from actors.waiting import every_second_or_when, until_answered
+from config import metric_names
+from persistence.mirror.figures import Figures
+from persistence.mirror.presence import keep_present
 
 log = structlog.get_logger(__name__)
 
@@ -52,6 +55,7 @@ class ExecutionActor:
         self._checking_database = asyncio.create_task(claims.database.keep_checking())
         self._lease = asyncio.create_task(claims.lease.keep())
         peers, accounts = Peers(), Accounts(settings, ledger)
+        self._stops_shown = 0
         self._links = OrderLinkServer(own_node(), own_host(), self.execute)
         self._records = JournalRecords(ledger)
         markets = Markets(settings, accounts)
@@ -71,6 +75,9 @@ class ExecutionActor:
         self._hearing = asyncio.create_task(self._execution.stops.keep_hearing())
         self._rehearsing = asyncio.create_task(self._execution.rehearsal.run())
         self._watching = asyncio.create_task(self._watch_again(pools))
+        self._present = asyncio.create_task(
+            keep_present(claims.mirror, own_name(), own_host(), os.getpid(), own_node(), self._figures())
+        )
         self._keeping_spare = asyncio.create_task(keep_spare())
         self._showing = asyncio.create_task(self._keep_showing(GuardsInMirror(claims.mirror)))
 
@@ -79,7 +86,9 @@ class ExecutionActor:
         while True:
             await every_second_or_when(self._execution.stops.changed, _GUARDS_EVERY_S)
             await asyncio.sleep(_GUARDS_PAUSE_S)
-            await display.show_guards(self._execution.stops.shown())
+            shown = self._execution.stops.shown()
+            self._stops_shown = len(shown)
+            await display.show_guards(shown)
 
     async def _watch_again(self, pools: Pools) -> None:
         """Execution that restarts knows of no account; those of today are watched whether anybody uses them or not."""
@@ -90,6 +99,11 @@ class ExecutionActor:
         )
         own = own_name()
         await self._execution.watch_again([a for a in accounts if names.execution_name(a, pools) == own])
+
+    def _figures(self) -> Figures:
+        figures = Figures()
+        figures.watch(metric_names.STOPS_ARMED, lambda: self._stops_shown)
+        return figures
 
     async def invite(self, strategy_id: int, node: str) -> Invitation | None:
         """A link for the orders of a strategy that runs on this node; None if there is no way to make one."""

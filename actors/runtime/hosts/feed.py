@@ -21,7 +21,7 @@ from actors.runtime.clients.feed_accounts import FeedAccount, FeedAccounts
 from actors.runtime.clock import SystemClock
 from actors.runtime.hosts.process_tuning import tune
 from actors.runtime.names import Pools
-from actors.runtime.peers import Peers, own_host, own_node
+from actors.runtime.peers import Peers, own_host, own_name, own_node
 from actors.runtime.plane import invitations, linked_ticks
 from actors.runtime.plane.invitations import Invitation
 from actors.runtime.plane.ticks import TickSender
@@ -29,8 +29,11 @@ from actors.waiting import every_second_or_when
 from broker.errors import BrokerError, BrokerRefused, CredentialsRejected
 from broker.kite.quotes import MOST_AT_ONCE, market_quotes, market_tokens
 from broker.kite.streams.market_feed import MarketFeed, RawTick, run_reactor
+from config import metric_names
 from config.settings import Broker
 from persistence.errors import MirrorUnavailable
+from persistence.mirror.figures import Figures
+from persistence.mirror.presence import keep_present
 
 log = structlog.get_logger(__name__)
 
@@ -83,6 +86,7 @@ class MarketListener:
             lag_limit=timedelta(seconds=settings.feed_lag_limit_s),
             confirms_tokens=True,
         )
+        self._figures = Figures()
         self._changed = asyncio.Event()
         self._asked_at: dict[str, float] = {}
         self._tokens_wanted = asyncio.Event()
@@ -91,6 +95,11 @@ class MarketListener:
         self._connecting: asyncio.Task[None] | None = None
         duties = (self._keep_telling, self._keep_asking_the_quiet, self._keep_confirming, self._keep_publishing)
         self._duties = [asyncio.create_task(duty()) for duty in duties]
+        self._duties.append(
+            asyncio.create_task(
+                keep_present(self._mirror, own_name(), own_host(), os.getpid(), own_node(), self._figures)
+            )
+        )
         run_reactor()
         self._reconnect(after_s=0)
 
@@ -144,6 +153,7 @@ class MarketListener:
 
     def _on_lost(self, connection: int, reason: str) -> None:
         self._listener.on_lost(connection, reason)
+        self._figures.count(metric_names.FEED_LOSSES, self._broker)
         self._changed.set()
         self._reconnect(after_s=0)  # with what is stored by now, should that be other credentials
 

@@ -17,10 +17,13 @@ from actors.ports.execution import Attempt, OrderNote
 from actors.ports.prices import FeedStatus
 from actors.ports.strategy import JournalEntry, LoadedRun, OrderCommand
 from actors.runtime.clients import connections, journal_mapping
+from actors.runtime.clients.ledger_figures import LedgerFigures
 from actors.runtime.hosts.process_tuning import tune
+from actors.runtime.peers import own_host, own_name, own_node
 from persistence import errors
 from persistence.journal.alert_notices import alert_notice
 from persistence.journal.records import LogRecord, RunUpdate
+from persistence.mirror.presence import keep_present
 
 log = structlog.get_logger(__name__)
 
@@ -45,6 +48,10 @@ class Ledger:
         self._missed_grace = timedelta(seconds=settings.missed_grace_s)
         self._unmirrored: dict[int, bool] = {}
         self._repair: asyncio.Task[None] | None = None
+        self._figures = figures = LedgerFigures(unmirrored=lambda: len(self._unmirrored))
+        self._present = asyncio.create_task(
+            keep_present(self._mirror, own_name(), own_host(), os.getpid(), own_node(), figures.figures)
+        )
         import apprise  # execution starts without it, and a position waits for that
 
         self._notifier = apprise.Apprise()
@@ -56,6 +63,7 @@ class Ledger:
             record = await _answered(self._ledger.load_run(run_id))
         except errors.RunNotOpen:
             return None
+        self._figures.loaded(record.epoch)
         return journal_mapping.loaded_run(record, self._zone, self._late_exit, self._missed_grace)
 
     async def record(self, entry: JournalEntry) -> None:
@@ -63,7 +71,8 @@ class Ledger:
         failpoints.hit("record.before", strategy_id)
         update = journal_mapping.run_update(entry)
         try:
-            mirrored = await _answered(self._ledger.record(update))
+            with self._figures.recording():
+                mirrored = await _answered(self._ledger.record(update))
         except errors.StaleEpoch as error:
             raise StaleEpoch(str(error)) from error
         except (errors.RecordRefused, errors.ConstraintViolated) as error:
@@ -89,6 +98,7 @@ class Ledger:
 
     async def log_attempt(self, attempt: Attempt) -> None:
         """See `AttemptLog.log_attempt`: kept and tried again until PostgreSQL has it."""
+        self._figures.attempted(attempt)
         await self._append(attempt.command, journal_mapping.attempt_line(attempt))
 
     async def log_note(self, note: OrderNote) -> None:
@@ -96,6 +106,10 @@ class Ledger:
         await self._append(note.command, journal_mapping.note_line(note))
 
     async def _append(self, command: OrderCommand, line: LogRecord) -> None:
+        with self._figures.waiting():
+            await self._append_until_taken(command, line)
+
+    async def _append_until_taken(self, command: OrderCommand, line: LogRecord) -> None:
         while True:
             try:
                 await self._ledger.append_log(command.user_id, command.strategy_id, command.run_id, line)
@@ -124,6 +138,7 @@ class Ledger:
                 return
 
     async def _tell(self, code: str, message: str, **about: int) -> None:
+        self._figures.alerted(code)
         log.warning("alert", code=code, message=message, **about)
         if len(self._notifier):
             named = ", ".join(f"{name} {value}" for name, value in about.items())
@@ -136,7 +151,12 @@ class Ledger:
         with contextlib.suppress(errors.MirrorUnavailable):
             stamps = (tick.exchange_time, tick.received_at)
             await self._mirror.put_price(
-                symbol, tick.price, *stamps, broker=broker, feed=connections.feed_state(status)
+                symbol,
+                tick.price,
+                *stamps,
+                broker=broker,
+                feed=connections.feed_state(status),
+                extremes=(tick.low, tick.high),
             )
 
     async def show_feed(self, broker: str, symbol: str, status: FeedStatus) -> None:

@@ -37,7 +37,7 @@ class ChannelGone(Exception):
 
 
 NOT_OFFERED = "This way of being notified is not offered here: choose another one, or ask the operator for it"
-"""What a user is told of a way for which the operator has set nothing (code `channel_not_offered`)."""
+"""What a user reads of a way for which the operator has set nothing (code `channel_not_offered`)."""
 
 
 @dataclass(frozen=True, slots=True)

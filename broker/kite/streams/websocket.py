@@ -6,7 +6,9 @@
 * A proxy that wants a password gets it; the stock client knows proxies, but no passwords.
 * An exception in a callback, or a message that makes no sense, would drop the connection; ours are caught and logged.
 
-The Twisted reactor belongs to the process, is shared by all its links, and is never stopped.
+The Twisted reactor belongs to the process, is shared by all its links, and is never stopped. Its timers follow the
+monotonic clock. As Twisted makes it, they follow the wall clock: set forward, it drops every link for a missing pong;
+set back, it neither pings nor looks whether a link is silent before the same time has come again.
 """
 
 import json
@@ -25,12 +27,13 @@ from kiteconnect.ticker import KiteTickerClientProtocol
 from twisted.internet import reactor as _reactor
 from twisted.internet import ssl, task
 
-from actors.domain.prices.feed_silence import SILENCE_LIMIT
+from actors.domain.prices.feed_silence import SILENCE_LIMIT_S
 from broker.kite.credentials import KiteCredentials
 from broker.proxy import Proxy
 
 log = structlog.get_logger(__name__)
 reactor: Any = _reactor  # its interface is provided at run time
+reactor.seconds = time.monotonic  # before any timer is set
 
 RECONNECT_S = 2.0
 """Row J2: reconnect every two seconds."""
@@ -45,6 +48,9 @@ _running = threading.Lock()
 
 class _Protocol(KiteTickerClientProtocol):  # type: ignore[misc] # kiteconnect has no types
     """Asks the proxy for the tunnel as the proxy wants to be asked, and says so when it will not open one."""
+
+    def onPong(self, response: bytes) -> None:  # noqa: N802 - the name is autobahn's
+        """Nothing: autobahn looks after its own pings. The stock client does so too, by the wall clock."""
 
     def startProxyConnect(self) -> None:  # noqa: N802 - the name is autobahn's
         """Instead of autobahn's request, which has no password, and which autobahn logs."""
@@ -79,8 +85,8 @@ class MendedTicker(KiteTicker):  # type: ignore[misc] # kiteconnect has no types
         self._create_connection(
             self.socket_url, useragent=self._user_agent(), proxy=through, headers={"X-Kite-Version": "3"}
         )
+        self.factory.protocol = _Protocol
         if proxy is not None:
-            self.factory.protocol = _Protocol
             self.factory.tunnel_request = proxy.tunnel_request(self.factory.host, self.factory.port)
         host = urlsplit(self.root).hostname or ""
         context = ssl.optionsForClientTLS(host) if self.factory.isSecure else None
@@ -233,8 +239,8 @@ class TickerLink:
 
     def _drop_if_silent(self) -> None:
         ticker = self.open_ticker
-        if ticker is not None and time.monotonic() - self._heard_at > SILENCE_LIMIT.total_seconds():
-            log.warning("feed.silent", seconds=SILENCE_LIMIT.total_seconds())
+        if ticker is not None and time.monotonic() - self._heard_at > SILENCE_LIMIT_S:
+            log.warning("feed.silent", seconds=SILENCE_LIMIT_S)
             self._heard_at = time.monotonic()
             ticker.drop()
 

@@ -69,6 +69,11 @@ class Strategies(Repository):
         statement = select(Strategy).where(*mine, runs | col(Strategy.id).in_(recent))
         return (await self._session.scalars(statement.order_by(col(Strategy.id).desc()))).all()
 
+    async def of_ids(self, user_id: int, strategy_ids: Sequence[int]) -> Sequence[Strategy]:
+        """Those of the user's strategies that have these ids and are not deleted."""
+        mine = (col(Strategy.user_id) == user_id, col(Strategy.deleted_at).is_(None))
+        return (await self._session.scalars(select(Strategy).where(*mine, col(Strategy.id).in_(strategy_ids)))).all()
+
     async def equal_running(self, strategy: Strategy, most: int) -> Sequence[Strategy]:
         """Other strategies of the user that run for the same thing in the same way, oldest first; at most `most`."""
         same = [getattr(Strategy, name) == getattr(strategy, name) for name in _WANTED]

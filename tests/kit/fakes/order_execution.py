@@ -85,7 +85,13 @@ class FakeExecution:
         covered = staked if self.covered is None else min(staked, self.covered)
         runs = frozenset({holding.run_id})
         return Cover(
-            key=key, staked=staked, covered=covered, held=covered, sold_outside=0, runs=runs, read_at=self.clock.now()
+            key=key,
+            staked=staked,
+            covered=covered,
+            held=covered,
+            sold_outside=0,
+            runs=runs,
+            read_at=self.clock.monotonic(),
         )
 
     async def guard(self, holding: Holding) -> GuardAnswer:

@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from actors.domain.identifiers import Instrument, Product, Side
 from actors.domain.money import Paise
@@ -16,6 +16,9 @@ from actors.ports.common import Clock
 from actors.ports.execution import BrokerLoginExpired, BrokerUnavailable, PlaceResult
 from actors.ports.strategy import OrderCommand
 from tests.kit.builders import INFY
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 PRICE = Decimal("1500.00")
 
@@ -67,7 +70,7 @@ class FakeGateway:
         self.net: dict[tuple[Instrument, Product], int] = {}
         self.opening: dict[tuple[Instrument, Product], int] = {}
         self._book: dict[str, OrderReport] = {}
-        self._listed_at: dict[str, datetime] = {}
+        self._listed_at: dict[str, float] = {}  # the broker's clock is not the one that is set
         self._sold_as: dict[str, tuple[Instrument, Product, int]] = {}
 
     def rehearse(self, command: OrderCommand) -> None:
@@ -88,7 +91,7 @@ class FakeGateway:
         if self.read_takes_s:
             await asyncio.sleep(self.read_takes_s)
         self._check()
-        now = self.clock.now()
+        now = self.clock.monotonic()
         return [report for report in self._book.values() if self._listed_at[report.order_id] <= now]
 
     async def widen_protection(self, order_id: str, percent: Decimal) -> None:
@@ -140,7 +143,7 @@ class FakeGateway:
     def list(self, report: OrderReport) -> None:
         """Put an order of another sender, or of an earlier incarnation, into the book, or take one further."""
         self._book[report.order_id] = report
-        self._listed_at.setdefault(report.order_id, self.clock.now())
+        self._listed_at.setdefault(report.order_id, self.clock.monotonic())
 
     def trade_by_hand(
         self, side: Side, quantity: int, product: Product = Product.MIS, *, filled: int | None = None
@@ -152,7 +155,7 @@ class FakeGateway:
         self._book[order_id] = OrderReport(
             order_id, None, stage, quantity, done, PRICE if done else Decimal(0), "", terms
         )
-        self._listed_at[order_id] = self.clock.now()
+        self._listed_at[order_id] = self.clock.monotonic()
         self._sold_as[order_id] = (INFY, product, 1 if side is Side.BUY else -1)
         self.net[INFY, product] = self.net.get((INFY, product), 0) + self._sold_as[order_id][2] * done
         return order_id
@@ -213,7 +216,7 @@ class FakeGateway:
             placing.reason,
             self.terms(command.instrument, command.product, intent.side),
         )
-        self._listed_at[order_id] = self.clock.now() + timedelta(seconds=placing.listed_after_s)
+        self._listed_at[order_id] = self.clock.monotonic() + placing.listed_after_s
         sign = 1 if intent.side is Side.BUY else -1
         self._sold_as[order_id] = (command.instrument, command.product, sign)
         default = intent.quantity if placing.stage is OrderStage.COMPLETE else 0

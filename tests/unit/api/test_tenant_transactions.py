@@ -19,6 +19,7 @@ FOR_NO_SINGLE_USER = {
     "users/operator.py add_user": "there is no user yet; the operator's command, not the API",
     "users/operator.py reset_password": "looks for the user of an e-mail address; the operator's command, not the API",
     "operations/routes.py _places": "counts for all users",
+    "overview/looking.py _database": "looks at the whole deployment for its operator",
     "brokers/browser_logins.py _owner": "looks for the user of a login state or a login link",
     "strategies/panic/marks.py agree": "compares the marks of all users",
     "strategies/panic/operator.py panic": "may concern all users; the operator's command, not the API",

@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 
 from actors.domain.identifiers import Instrument
-from actors.domain.prices.feed_silence import QUIET_LIMIT, SILENCE_LIMIT
+from actors.domain.prices.feed_silence import QUIET_LIMIT_S, SILENCE_LIMIT_S
 from actors.ports.prices import FeedStatus
-from actors.prices.feed_shell import TOKEN_PATIENCE, FeedShell
+from actors.prices.feed_shell import TOKEN_PATIENCE_S, FeedShell
 from tests.kit.builders import INFY, NOW
 from tests.kit.fakes.clock import ManualWallClock
 from tests.kit.fakes.tick_receiver import FakeTickReceiver
@@ -121,12 +121,21 @@ def test_subscribing_again_asks_the_stream_once(feed: Feed) -> None:
 def test_the_stream_is_live_while_it_is_heard(feed: Feed) -> None:
     assert not feed.alive()
     feed.listener.on_heard()
-    feed.clock.advance(SILENCE_LIMIT.total_seconds())
+    feed.clock.advance(SILENCE_LIMIT_S)
     assert feed.alive()
     feed.clock.advance(0.001)
     assert not feed.alive()
     feed.listener.on_heard()
     assert feed.alive()
+
+
+@pytest.mark.parametrize("by", [timedelta(hours=-1), timedelta(hours=1)])
+def test_a_wall_clock_that_is_set_neither_hides_a_silence_nor_makes_one(feed: Feed, by: timedelta) -> None:
+    feed.listener.on_heard()
+    feed.clock.step(by)
+    assert feed.alive()
+    feed.clock.advance(SILENCE_LIMIT_S + 0.001)
+    assert not feed.alive()
 
 
 def test_a_lost_connection_is_dead_at_once_and_alive_when_it_is_heard_again(feed: Feed) -> None:
@@ -183,11 +192,11 @@ class Quiet(Feed):
         super().__init__()
         self.listener.subscribe(INFY, armed=True)
         self.tick(150000)
-        self.hear(QUIET_LIMIT)
-        self.hear(timedelta(seconds=1))
+        self.hear(QUIET_LIMIT_S)
+        self.hear(1)
 
-    def hear(self, after: timedelta) -> None:
-        self.clock.advance(after.total_seconds())
+    def hear(self, after_s: float) -> None:
+        self.clock.advance(after_s)
         self.listener.on_heard()
 
 
@@ -196,8 +205,8 @@ def test_an_armed_instrument_without_a_tick_is_asked_about_once_in_a_while() -> 
     assert feed.listener.quiet() == [INFY]
     assert not feed.listener.on_quote(INFY, 150000, NOW)  # there was no trade since
     assert feed.listener.quiet() == []
-    feed.hear(QUIET_LIMIT)
-    feed.hear(timedelta(seconds=1))
+    feed.hear(QUIET_LIMIT_S)
+    feed.hear(1)
     assert feed.listener.quiet() == [INFY]
 
 
@@ -223,6 +232,16 @@ def test_a_quote_counts_at_any_price_if_its_trade_is_newer() -> None:
     assert feed.listener.on_quote(INFY, 150000, traded_at)
     _, tick = feed.routers.delivered[-1]
     assert (tick.price, tick.exchange_time) == (150000, traded_at)
+
+
+def test_a_share_that_fell_silent_is_asked_about_though_the_clock_was_set_back() -> None:
+    feed = Feed()
+    feed.listener.subscribe(INFY, armed=True)
+    feed.tick(150000)
+    feed.clock.step(timedelta(hours=-1))
+    feed.clock.advance(QUIET_LIMIT_S + 1)
+    feed.listener.on_heard()
+    assert feed.listener.quiet() == [INFY]
 
 
 def test_a_quote_makes_no_tick_of_a_lagging_stream_old() -> None:
@@ -302,7 +321,7 @@ def test_ticks_wait_for_their_token_only_for_a_while_and_not_if_nobody_can_tell(
     feed = Confirming()
     feed.listener.subscribe(INFY)
     feed.tick(150000)
-    feed.clock.advance(TOKEN_PATIENCE.total_seconds())
+    feed.clock.advance(TOKEN_PATIENCE_S)
     feed.tick(150001)
     assert feed.prices() == [150001]
     feed.listener.subscribe(SBIN)

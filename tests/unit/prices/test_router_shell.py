@@ -106,6 +106,41 @@ def test_the_mirror_sees_the_first_price_and_then_one_every_quarter_of_a_second(
     assert [(name, tick.price) for name, tick in symbol.mirror.shown] == [("INFY", 150000), ("INFY", 150005)]
 
 
+def test_what_is_shown_holds_the_extremes_of_what_was_not() -> None:
+    symbol = Symbol()
+    for price in (150000, 149000, 151000, 150100, 150200, 150300):
+        symbol.tick(price)
+        symbol.clock.advance(0.05)
+    assert [(tick.price, tick.low, tick.high) for _, tick in symbol.mirror.shown] == [
+        (150000, 150000, 150000),
+        (150300, 149000, 151000),
+    ]
+
+
+def test_extremes_stay_in_their_minute() -> None:
+    symbol = Symbol()
+    symbol.clock.advance(60 - symbol.clock.now().timestamp() % 60 - 0.1)
+    symbol.tick(150000)
+    symbol.clock.advance(0.05)
+    symbol.tick(149000)
+    symbol.clock.advance(0.1)  # a new minute
+    symbol.tick(150500)
+    assert [(tick.price, tick.low, tick.high) for _, tick in symbol.mirror.shown] == [
+        (150000, 150000, 150000),
+        (149000, 149000, 149000),
+    ]
+
+
+async def test_the_last_price_before_a_silence_is_shown_as_well() -> None:
+    symbol = Symbol()
+    symbol.tick(150000)
+    symbol.tick(150005)
+    await symbol.router.renew()
+    assert [tick.price for _, tick in symbol.mirror.shown] == [150000, 150005]
+    await symbol.router.renew()
+    assert len(symbol.mirror.shown) == 2
+
+
 async def test_the_status_says_whether_the_feed_is_live_and_how_old_the_price_is() -> None:
     symbol = Symbol()
     await symbol.router.renew()

@@ -18,6 +18,7 @@ export const ROUTES: Readonly<Record<string, Route>> = {
   new: { load: () => import('./strategies/FormPage.svelte'), place: 'strategies' },
   edit: { load: () => import('./strategies/FormPage.svelte'), place: 'strategies' },
   activity: { load: () => import('./account/ActivityPage.svelte'), place: 'activity' },
+  orders: { load: () => import('./account/OrdersPage.svelte'), place: 'activity' },
   notices: { load: () => import('./notices/InboxPage.svelte'), place: 'activity' },
   'notice-settings': { load: () => import('./notices/SettingsPage.svelte'), place: 'account' },
   account: { load: () => import('./account/AccountPage.svelte'), place: 'account' },

@@ -47,7 +47,7 @@ async def test_a_second_user_of_an_account_is_told_that_it_is_taken_and_nothing_
     second = await another(client, trader.paper)
     answer = await second.connect()
     assert (answer.status_code, answer.json()["code"]) == (409, "account_taken")
-    assert "POST /paper/accounts" in answer.json()["detail"]
+    assert "POST /broker/paper" in answer.json()["detail"]
     assert trader.email not in answer.text
     assert (await second.call("GET", "/broker/status")).json()["broker_connected"] is False
     assert await owners(sessions, trader.paper) == [trader.email]

@@ -5,7 +5,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -104,6 +104,11 @@ async def test_it_begins_with_a_snapshot_and_goes_on_with_every_change(
     async with stream(trader) as events:
         assert events.response.headers["content-type"].startswith("text/event-stream")
         assert events.response.headers["cache-control"] in {"no-cache", "no-store"}
+        hello = await events.next()
+        assert hello is not None
+        assert (hello.name, hello.event_id) == ("hello", None)
+        assert hello.data.keys() == {"time", "version", "user_id"}
+        assert abs(datetime.fromisoformat(hello.data["time"]) - utc_now()) < timedelta(seconds=30)
         snapshot = await events.until("snapshot_end")
         assert [event.name for event in snapshot] == ["snapshot", "snapshot", "snapshot_end"]
         assert [event.event_id for event in snapshot[:-1]] == [None, None]
@@ -148,14 +153,14 @@ async def test_what_was_missed_comes_after_reconnecting(
     await buy(engine, sessions, strategy_id)
     await trader.call("POST", "/strategy/stop", strategy_id=strategy_id)
     async with stream(trader, last_event_id=first) as events:
-        missed = [await events.next(), await events.next()]
+        missed = [await events.next(), await events.next(), await events.next()][1:]
     assert [event and event.data["position"] for event in missed] == ["bought", "sold"]
     assert missed[0] is not None
     assert missed[0].event_id is not None
     async with stream(trader, f"?follow=false&last_event_id={first}", last_event_id=missed[0].event_id) as events:
-        assert [event.data["position"] for event in await events.rest()] == ["sold"]
+        assert [event.data["position"] for event in (await events.rest())[1:]] == ["sold"]
     async with stream(trader, f"?follow=false&last_event_id={first}") as events:
-        assert [event.data["position"] for event in await events.rest()] == ["bought", "sold"]
+        assert [event.data["position"] for event in (await events.rest())[1:]] == ["bought", "sold"]
 
 
 async def test_an_id_that_is_too_old_begins_again_with_a_snapshot(
@@ -164,7 +169,7 @@ async def test_an_id_that_is_too_old_begins_again_with_a_snapshot(
     first, second = await trader.started(), await trader.strategy()
     async with stream(trader, "?follow=false&last_event_id=1-1") as events:
         begun = await events.rest()
-    assert [event.name for event in begun] == ["snapshot", "snapshot", "snapshot_end"]
+    assert [event.name for event in begun] == ["hello", "snapshot", "snapshot", "snapshot_end"]
     user_id = app.state.resources.tokens.check(trader.tokens["access_token"]).user_id
     async with stream(trader, last_event_id=begun[-1].event_id or "") as events:
         await mirror._redis.delete(events_key(user_id))
@@ -216,8 +221,8 @@ async def test_dead_phones_lock_nobody_out_of_the_event_stream(
         streams = [await opened.enter_async_context(stream(trader)) for _ in range(STREAMS_PER_USER)]
         async with stream(trader) as newest, stream(other, "?follow=false") as of_another:
             await newest.until("snapshot_end")
-            assert [event.name for event in await streams[0].rest()] == ["snapshot_end", "replaced"]
-            assert [event.name for event in await of_another.rest()] == ["snapshot_end"]
+            assert [event.name for event in await streams[0].rest()] == ["hello", "snapshot_end", "replaced"]
+            assert [event.name for event in await of_another.rest()] == ["hello", "snapshot_end"]
             for events in streams[1:]:
                 await events.until("snapshot_end")
     async with asyncio.timeout(10):
@@ -240,7 +245,7 @@ async def test_a_stream_ends_with_its_access_token(trader: ApiUser, app: FastAPI
     tokens = AccessTokens(settings.jwt_secret.get_secret_value(), timedelta(seconds=2), utc_now)
     trader.tokens["access_token"] = tokens.issue(claims.user_id, claims.login_id, utc_now() + timedelta(days=1)).text
     async with stream(trader) as events:
-        assert [event.name for event in await events.rest()] == ["snapshot_end"]
+        assert [event.name for event in await events.rest()] == ["hello", "snapshot_end"]
     assert (await trader.call("GET", EVENTS)).json()["code"] == "token_expired"
 
 
@@ -262,3 +267,75 @@ async def test_polls_go_on_beside_streams(trader: ApiUser, sessions: Sessions, e
         assert {answer["position"] for answer in answers} == {"none"}
         await buy(engine, sessions, strategy_id, buy_price=Decimal("1500.05"))
         assert (await events.until("strategy"))[-1].data["buy_price"] == 1500.05
+
+
+async def test_another_device_learns_of_what_was_made_and_changed_without_a_start(trader: ApiUser) -> None:
+    async with stream(trader) as events:
+        await events.until("snapshot_end")
+        strategy_id = await trader.strategy(quantity=7)
+        created = (await events.until("strategy"))[-1]
+        assert created.data == await status(trader, strategy_id)
+        assert (created.data["strategy_status"], created.data["quantity"]) == ("created", 7)
+        await trader.call("PATCH", f"/strategy/{strategy_id}", quantity=9)
+        assert (await events.until("strategy"))[-1].data["quantity"] == 9
+        await trader.call("DELETE", f"/strategy/{strategy_id}")
+        assert (await events.until("deleted"))[-1].data == {"strategy_id": strategy_id}
+    async with stream(trader, "?follow=false", last_event_id=created.event_id or "") as events:
+        names = [event.name for event in await events.rest()]
+    assert names == ["hello", "deleted"], "what was changed before it was deleted is not there to be shown"
+
+
+async def test_every_device_learns_what_happens_to_the_account(user: ApiUser, paper: PaperExchange) -> None:
+    user.paper = paper.control.new_account()
+    async with stream(user) as events:
+        await events.until("snapshot_end")
+        await user.connect()
+        connected = (await events.until("account"))[-1]
+        assert connected.event_id is not None
+        assert {"broker_connected": True, "broker": "paper", "broker_user_id": user.paper.user_id}.items() <= (
+            connected.data.items()
+        )
+        assert (connected.data["token_expired"], connected.data["entries_forbidden"]) == (False, False)
+        assert (await user.call("POST", "/panic")).status_code == 202
+        assert (await events.until("account"))[-1].data["entries_forbidden"] is True
+        assert (await user.call("POST", "/risk/unlock")).status_code == 200
+        while (await events.until("account"))[-1].data["entries_forbidden"]:
+            pass  # the panic's pursuit may have repeated the mark
+        assert (await user.call("DELETE", "/broker")).status_code == 204
+        gone = (await events.until("account"))[-1].data
+        assert (gone["broker_connected"], gone["broker"], gone["token_expires_at"]) == (False, None, None)
+
+
+async def test_prices_come_to_those_who_ask_once_a_second_for_what_runs(
+    trader: ApiUser, mirror: RuntimeMirror, app: FastAPI
+) -> None:
+    await trader.strategy(symbol="TCS")
+    await trader.started(symbol="INFY")
+    await mirror.put_price("INFY", 151_000, None, utc_now())
+    await mirror.put_price("TCS", 300_000, None, utc_now())
+    async with stream(trader, "?prices=true") as events:
+        first = (await events.until("prices"))[-1]
+        assert first.event_id is None
+        (price,) = first.data["prices"]
+        assert (price["symbol"], price["last_price"], price["feed"]) == ("INFY", 1510.0, "live")
+        assert price["last_price_age_ms"] >= 0
+        began = asyncio.get_running_loop().time()
+        for paise in (151_005, 151_010, 151_015):
+            await mirror.put_price("INFY", paise, None, utc_now())
+        later = (await events.until("prices"))[-1].data["prices"]
+        assert [(one["symbol"], one["last_price"]) for one in later] == [("INFY", 1510.15)]
+        assert asyncio.get_running_loop().time() - began < 5
+        await trader.started(symbol="TCS")
+        while not any(one["symbol"] == "TCS" for one in (await events.until("prices"))[-1].data["prices"]):
+            pass
+
+
+async def test_a_stream_that_does_not_ask_for_prices_gets_none(
+    trader: ApiUser, mirror: RuntimeMirror, engine: FakeEngine, sessions: Sessions
+) -> None:
+    strategy_id = await trader.started()
+    async with stream(trader) as events:
+        await events.until("snapshot_end")
+        await mirror.put_price("INFY", 151_000, None, utc_now())
+        await buy(engine, sessions, strategy_id)
+        assert [event.name for event in await events.until("strategy")] == ["strategy"]

@@ -16,7 +16,7 @@ from api.events.reader import EventReader, PushedEvent
 from api.events.streams import STREAMS_PER_USER, EventsService, IsLive
 from api.strategies.schemas import StrategyStatus
 from api.users.tokens import AccessClaims
-from persistence.database.engine import Sessions, transaction
+from persistence.database.engine import Sessions, open_database, sessions_of, transaction
 from persistence.database.models.runs import Run
 from persistence.database.models.strategies import Strategy
 from persistence.database.repositories.runs import Runs
@@ -159,6 +159,32 @@ async def test_a_database_that_cannot_tell_of_the_login_ends_no_stream_before_it
             assert [event.name for event in await _rest(feed.events(follow=True))] == ["snapshot", "snapshot_end"]
         assert utc_now() >= claims.expires_at
     assert asked > 2
+
+
+async def test_positions_are_told_while_the_database_is_away_and_the_rest_when_it_is_back(
+    sessions: Sessions, redis_url: str
+) -> None:
+    run = await new_run(sessions)
+    nowhere = open_database("postgresql+psycopg://nobody@127.0.0.1:1/none")
+    async with AsyncExitStack() as running:
+        service, mirror = await running.enter_async_context(serving(sessions, redis_url, heartbeat_s=0.2))
+        feed = await running.enter_async_context(service.open(claims_of(run.user_id), None))
+        pushed = feed.events(follow=True)
+        await positions(pushed, "snapshot_end")
+        service._reader._sessions = sessions_of(nowhere)
+        await mirror.set_broker_connected(run.user_id, connected=True)
+        await mirror.tell_changed(run.user_id, run.strategy_id)
+        await change(mirror, run, "buying")
+        await mirror.tell_changed(run.user_id, run.strategy_id)
+        await change(mirror, run, "bought")
+        assert await positions(pushed, "bought") == ["buying", "bought"]
+        service._reader._sessions = sessions
+        async with asyncio.timeout(PATIENCE_S):
+            owed = [await anext(pushed), await anext(pushed)]
+        assert {(event.name, event.event_id) for event in owed} == {("account", None), ("strategy", None)}
+        await change(mirror, run, "selling")
+        assert await positions(pushed, "selling") == ["selling"], "owed once"
+    await nowhere.dispose()
 
 
 async def test_streams_wait_for_a_redis_that_is_gone_and_go_on_when_it_is_back(sessions: Sessions) -> None:

@@ -1,6 +1,7 @@
 """A stop-loss that is moved twice in a second by a strategy whose process dies before the second move has its line."""
 
 import asyncio
+import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -38,6 +39,9 @@ class StandingClock:
 
     def now(self) -> datetime:
         return NOW
+
+    def monotonic(self) -> float:
+        return time.monotonic()
 
 
 @dataclass

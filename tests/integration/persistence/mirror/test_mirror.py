@@ -3,13 +3,15 @@
 import asyncio
 import itertools
 import json
+from datetime import timedelta
 
 import pytest
 
 from persistence.errors import MirrorUnavailable
 from persistence.mirror.claims import Claim
+from persistence.mirror.keys import bars_key
 from persistence.mirror.mirror import RuntimeMirror, open_redis
-from persistence.mirror.prices import FeedState
+from persistence.mirror.prices import BARS_KEEP_SECONDS, Bar, FeedState
 from tests.integration.rows import NOW
 from tests.kit.databases import PATIENT_S
 
@@ -223,6 +225,24 @@ async def test_prices_are_rupees_with_two_decimals(mirror: RuntimeMirror) -> Non
     await mirror.put_feed("M&M", FeedState(live=True, lag_ms=8000, since=NOW))
     shown = await mirror.get_price("M&M")
     assert (shown["feed"], shown["feed_lag_ms"], shown["feed_since"]) == ("late", "8000", NOW.isoformat())
+
+
+async def test_prices_of_a_minute_make_its_bar(mirror: RuntimeMirror) -> None:
+    symbol, day = f"BARS{next(_ids)}", NOW.date()
+    heard = [(150_000, 150_000, 150_000), (149_000, 148_000, 151_000), (149_500, 149_000, 149_500)]
+    for price, low, high in heard:
+        await mirror.put_price(symbol, price, NOW, NOW, extremes=(low, high))
+    later = NOW + timedelta(minutes=1)
+    await mirror.put_price(symbol, 160_000, later, later, extremes=(160_000, 160_000))
+    await mirror.put_price(symbol, 170_000, later, later, broker="kite", extremes=(170_000, 170_000))
+    assert (await mirror.get_price(symbol))["price"] == "1600.00"
+    assert await mirror.get_bars(symbol, [day]) == [
+        Bar(NOW, open=150_000, high=151_000, low=148_000, close=149_500),
+        Bar(later, open=160_000, high=160_000, low=160_000, close=160_000),
+    ]
+    assert [bar.close for bar in await mirror.get_bars(symbol, [day], "kite")] == [170_000]
+    assert await mirror.get_bars(symbol, [day - timedelta(days=1)]) == []
+    assert 0 < await mirror._redis.ttl(bars_key(symbol, f"{day:%Y%m%d}")) <= BARS_KEEP_SECONDS
 
 
 async def test_prices_of_one_broker_are_not_shown_to_runs_of_another(mirror: RuntimeMirror) -> None:

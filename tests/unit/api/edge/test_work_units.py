@@ -16,7 +16,9 @@ ROUTES: dict[str, APIRoute] = {
     for context in iter_route_contexts(create_app(Settings(_env_file=None)).routes)
     if isinstance(route := context.original_route, APIRoute) and needs_token(route) and route.operation_id
 }
-LISTS = ["list_strategies", "strategy_orders", "account_activity", "list_logins", "list_notifications"]
+LISTS = [
+    "list_strategies", "strategy_orders", "strategy_runs", "account_activity", "list_logins", "list_notifications",
+]  # fmt: skip
 TIMELINE = "strategy_timeline"
 
 
@@ -45,7 +47,9 @@ def test_the_limit_that_counts_is_the_one_that_is_used() -> None:
 
 def test_every_operation_is_weighed() -> None:
     weights = {operation: units(operation, "limit=50") for operation in ROUTES}
-    heavy = {"strategy_events": SNAPSHOT_UNITS, TIMELINE: 13} | dict.fromkeys(LISTS, 3) | LOOKUP_UNITS
+    heavy = (
+        {"strategy_events": SNAPSHOT_UNITS, TIMELINE: 13, "orders_of_day": 5} | dict.fromkeys(LISTS, 3) | LOOKUP_UNITS
+    )
     assert weights == dict.fromkeys(ROUTES, 1) | heavy
     assert LOOKUP_UNITS.keys() <= ROUTES.keys()
     assert units("strategy_events", "last_event_id=1-1") == SNAPSHOT_UNITS, "an old id gets a snapshot, too"

@@ -124,6 +124,16 @@ def test_what_was_told_is_kept_for_the_day_alone(findings: Findings) -> None:
     assert Told.read({}, NOW.date()) == Told.read(None, NOW.date()) == FRESH
 
 
+def test_what_still_stood_when_the_day_ended_is_over_with_it() -> None:
+    morning = tell(LOGGED_OUT)
+    late = tell(LOGGED_OUT, morning.told, BEFORE_BUY)
+    conditions = {fresh.notices[0].condition for fresh in (morning, late)}
+    tomorrow = NOW.date() + timedelta(days=1)
+    assert set(Told.of_earlier(late.told.stored(), tomorrow)) == conditions
+    assert Told.of_earlier(late.told.stored(), NOW.date()) == ()
+    assert Told.of_earlier(tell(READY).told.stored(), tomorrow) == Told.of_earlier(None, tomorrow) == ()
+
+
 def test_many_strategies_are_counted() -> None:
     many = tuple(replace(INFY, strategy_id=number, symbol=f"S{number}") for number in range(12))
     facts: Facts = replace(FACTS, login=Login.ENDED, trades=many)

@@ -47,7 +47,7 @@ def judged(
     intents: tuple[OwnIntent, ...] = (),
     key: PositionKey = MIS,
 ) -> Cover:
-    return judge(key, stakes, position, book, intents, lambda tag: tag[0] in "NX", NOW)
+    return judge(key, stakes, position, book, intents, lambda tag: tag[0] in "NX", 1000.0)
 
 
 def test_what_was_bought_and_is_there_is_covered() -> None:

@@ -1,11 +1,9 @@
 """What the second guard hears: an account's stream, else the feed's own link (row M4)."""
 
-from datetime import timedelta
-
 from actors.domain.orders.position import PositionStatus
-from actors.domain.prices.feed_silence import QUIET_LIMIT
+from actors.domain.prices.feed_silence import QUIET_LIMIT_S
 from actors.domain.strategy.state import Phase
-from actors.execution.guarding.guarded_market import FIRST_TICK_WITHIN
+from actors.execution.guarding.guarded_market import FIRST_TICK_WITHIN_S
 from tests.kit.builders import INFY
 from tests.kit.outside import Incarnation, OutsideBench
 from tests.kit.virtual_time import in_virtual_time, passing, until
@@ -64,7 +62,7 @@ async def test_a_feed_that_does_not_answer_is_not_said_to_guard() -> None:
 async def test_the_feed_is_not_asked_for_what_a_stream_brings_and_is_while_the_stream_is_down() -> None:
     bench = OutsideBench()
     strategy = await told_by_the_stream(bench)
-    await passing(FIRST_TICK_WITHIN.total_seconds() + 2)
+    await passing(FIRST_TICK_WITHIN_S + 2)
     assert not bench.feed.followed
     bench.updates.followed[2].on_lost()
     assert INFY.key in bench.feed.followed  # at once
@@ -80,7 +78,7 @@ async def test_the_feed_is_not_asked_for_what_a_stream_brings_and_is_while_the_s
 async def test_a_stream_that_is_alive_and_brings_no_trade_any_more_gets_the_feed_beside_it() -> None:
     bench = OutsideBench()
     strategy = await told_by_the_stream(bench)
-    for _ in range(int(QUIET_LIMIT / timedelta(seconds=1)) + 3):
+    for _ in range(int(QUIET_LIMIT_S) + 3):
         bench.updates.followed[2].on_heard()
         bench.tick(strategy, ABOVE)
         await passing(1)

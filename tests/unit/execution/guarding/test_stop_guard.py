@@ -8,7 +8,7 @@ from actors.domain.orders.position import PositionStatus
 from actors.domain.strategy.events import FeedLost, StopRequested
 from actors.domain.strategy.snapshot import dump_state
 from actors.domain.strategy.state import Phase
-from actors.execution.guarding.stop_guard import RENEWED_WITHIN
+from actors.execution.guarding.stop_guard import RENEWED_WITHIN_S
 from actors.ports.strategy import GuardAnswer, Holding
 from tests.kit.armed_stop import ABOVE, BELOW
 from tests.kit.builders import INFY
@@ -131,13 +131,27 @@ async def test_the_guard_of_a_strategy_that_has_been_dead_for_long_asks_before_i
     strategy.task.cancel()
     await asyncio.gather(strategy.task, return_exceptions=True)
     bench.strategies.clear()
-    await passing(RENEWED_WITHIN.total_seconds() + 1)
+    await passing(RENEWED_WITHIN_S + 1)
     hear(bench, ABOVE)
     assert by(bench, strategy) == ("execution",)
     bench.broker.trade_by_hand(Side.SELL, 10)  # and no update tells it
     hear(bench, BELOW)
     await passing(10)
     assert (bench.sold, bench.net()) == ([], 0)
+
+
+@in_virtual_time
+async def test_a_strategy_that_is_dead_does_not_seem_to_guard_because_the_clock_was_set_back() -> None:
+    bench = OutsideBench()
+    strategy = await armed(bench)
+    bench.clock.step(timedelta(hours=1))
+    assert "strategy" in by(bench, strategy)
+    strategy.task.cancel()
+    await asyncio.gather(strategy.task, return_exceptions=True)
+    bench.strategies.clear()
+    bench.clock.step(timedelta(hours=-2))
+    await passing(RENEWED_WITHIN_S + 1)
+    assert "strategy" not in by(bench, strategy)
 
 
 @in_virtual_time

@@ -2,6 +2,9 @@
 
 import asyncio
 from dataclasses import replace
+from datetime import timedelta
+
+import pytest
 
 from actors.domain.identifiers import Product, Side
 from actors.domain.orders.order import OrderStage
@@ -113,6 +116,21 @@ async def test_a_strategy_that_no_longer_says_that_it_guards_leaves_an_unguarded
     bench = await guarded(ExecutionBench())
     await passing(60)
     assert bench.attempts.alerts == ["unguarded_position"]
+
+
+@pytest.mark.parametrize("by", [timedelta(hours=-1), timedelta(hours=1)])
+def test_a_wall_clock_that_is_set_neither_hides_an_unguarded_position_nor_makes_one(by: timedelta) -> None:
+    @in_virtual_time
+    async def run() -> None:
+        bench = await guarded(ExecutionBench())
+        await renewing(bench, 10)
+        bench.clock.step(by)
+        await renewing(bench, 60)
+        assert bench.attempts.alerts == []
+        await passing(60)
+        assert bench.attempts.alerts == ["unguarded_position"]
+
+    run()
 
 
 @in_virtual_time

@@ -54,7 +54,7 @@ def an_account(held: dict[PositionKey, int] | None = None, **changes: Any) -> Ac
         holdings=[a_holding()],
         known=[known(), known(EXIT, Leg.EXIT)],
         is_own=frozenset({ENTRY, EXIT, "ENTRY8"}).__contains__,
-        read_at=NOW,
+        read_at=1000.0,
         unsettled=frozenset(),
         working=frozenset(),
     )
@@ -62,7 +62,7 @@ def an_account(held: dict[PositionKey, int] | None = None, **changes: Any) -> Ac
     stakes = [holding.stake for holding in account.holdings]
     own = [intent.own for intent in account.known]
     position = positions.get(KEY, AccountPosition())
-    cover = judge(KEY, stakes, position, account.book, own, account.is_own, NOW)
+    cover = judge(KEY, stakes, position, account.book, own, account.is_own, 1000.0)
     return replace(account, covers={KEY: cover} if stakes else {})
 
 

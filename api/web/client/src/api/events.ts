@@ -38,6 +38,11 @@ export class EventStream {
     this.#events = events;
   }
 
+  /** Whether prices come by themselves. */
+  get hasPrices(): boolean {
+    return this.#prices;
+  }
+
   start(): void {
     if (!this.#stopped) return;
     this.#stopped = false;

@@ -5,14 +5,17 @@ import { plain } from './money';
 
 type Schemas = components['schemas'];
 
+type Later = 'stop_loss_percent' | 'symbol' | 'product' | 'run_id' | 'stop_now' | 'unrealised_pnl' | 'next';
+
 /** The fields that a later server adds are optional here: an app may be newer than its server. */
-export type Status = Omit<Schemas['StrategyStatus'], 'stop_loss'> & {
+export type Status = Omit<Schemas['StrategyStatus'], 'stop_loss' | Later> & {
   /** Null while it waits for the fill that it is a percentage below. */
   stop_loss: number | null;
   stop_loss_percent?: number | null;
   symbol?: string | null;
   product?: string | null;
   run_id?: number | null;
+  stop_now?: number | null;
   unrealised_pnl?: number | null;
   next?: { what: string; at: string | null } | null;
 };
@@ -27,6 +30,8 @@ export type BrokerStatus = Schemas['BrokerStatusAnswer'];
 export type AppConfig = Schemas['AppConfig'];
 export type Instrument = Schemas['InstrumentFound'];
 export type Calendar = Schemas['MarketCalendar'];
+export type DayOrder = Schemas['DayOrder'];
+export type DayOrders = Schemas['DayOrders'];
 export type Notice = Schemas['InboxEntry'];
 
 /** `1,500.00`, or `2 % below the buy` of a stop-loss that waits for the fill. */
@@ -34,6 +39,11 @@ export function stopText(of: { stop_loss: number | null; stop_loss_percent?: num
   return of.stop_loss === null && of.stop_loss_percent
     ? `${of.stop_loss_percent} % below the buy`
     : plain(of.stop_loss);
+}
+
+/** Realised, or at the last price; null where it is not known how much is held. */
+export function resultOf(status: Status): number | null {
+  return status.pnl ?? status.unrealised_pnl ?? null;
 }
 
 /** Whether shares are held, or may be: then STOP sells. */

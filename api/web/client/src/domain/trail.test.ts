@@ -1,5 +1,5 @@
-import { expect, it } from 'vitest';
-import { extend, range, type Point } from './trail';
+import { describe, expect, it } from 'vitest';
+import { extend, range, type Point, joined } from './trail';
 
 it('a trail has one price a second, the newest, and none that comes too late', () => {
   const trail: Point[] = [];
@@ -22,4 +22,25 @@ it('a trail keeps the newest two hours', () => {
 
 it('an empty trail has no range', () => {
   expect(range([])).toBeNull();
+});
+
+describe('bars and what was seen', () => {
+  const bar = { at: '2026-11-30T10:25:00+05:30', open: 10, high: 12, low: 9, close: 11 };
+  const start = Date.parse(bar.at) / 1000;
+
+  it('are one line, the bars before', () => {
+    const points = joined([bar], [{ time: start + 61, value: 13 }]);
+    expect(points.map(({ value }) => value)).toEqual([10, 9, 12, 11, 13]);
+    expect(points.map(({ time }) => time - start)).toEqual([0, 15, 30, 45, 61]);
+  });
+
+  it('do not tell a minute twice', () => {
+    const points = joined([bar], [{ time: start + 20, value: 13 }]);
+    expect(points.map(({ value }) => value)).toEqual([10, 9, 13]);
+  });
+
+  it('are what was seen where there are no bars', () => {
+    const seen = [{ time: start, value: 1 }];
+    expect(joined([], seen)).toBe(seen);
+  });
 });

@@ -30,3 +30,32 @@ export function range(trail: readonly Point[]): { low: number; high: number } | 
   }
   return { low, high };
 }
+
+export interface Bar {
+  readonly at: string;
+  readonly open: number;
+  readonly high: number;
+  readonly low: number;
+  readonly close: number;
+}
+
+/**
+ * Minute bars and the prices that the page saw, as one line. A bar is walked open, low, high, close, as a recorded day
+ * is replayed; of a minute that the page has seen, only what was before its first price is drawn from the bar.
+ */
+export function joined(bars: readonly Bar[], trail: readonly Point[]): readonly Point[] {
+  if (bars.length === 0) return trail;
+  const firstSeen = new Map<number, number>();
+  for (const { time } of trail) {
+    const minute = Math.floor(time / 60);
+    if (!firstSeen.has(minute)) firstSeen.set(minute, time);
+  }
+  const walked = bars.flatMap((bar) => {
+    const start = Math.floor(Date.parse(bar.at) / 1000);
+    const until = firstSeen.get(Math.floor(start / 60)) ?? Infinity;
+    return [bar.open, bar.low, bar.high, bar.close]
+      .map((value, step) => ({ time: start + step * 15, value }))
+      .filter(({ time }) => time < until);
+  });
+  return [...walked, ...trail].sort((a, b) => a.time - b.time);
+}

@@ -48,9 +48,10 @@ export class Account {
     }
   }
 
-  /** The account that each paper exchange begins with: one tap, for its first user. */
-  connectPaper(): Promise<void> {
-    return this.connectPaperWith('paper', 'paper-secret', 'paper-token');
+  /** The user's own account at the paper exchange: no keys to type. */
+  async connectPaper(): Promise<void> {
+    await call(this.#api.POST('/broker/paper'));
+    await this.refresh();
   }
 
   async connectPaperWith(api_key: string, api_secret: string, access_token: string): Promise<void> {

@@ -12,6 +12,8 @@ export class Router {
   #place = $state(parse(location.hash));
   /** Asked before a page with typed text is left; false keeps it. */
   guard: (() => boolean) | null = null;
+  /** Whether one came here from another page: only then is the focus moved. */
+  moved = false;
 
   constructor() {
     window.addEventListener('hashchange', (event) => {
@@ -20,6 +22,7 @@ export class Router {
         return;
       }
       this.guard = null;
+      this.moved = true;
       this.#place = parse(location.hash);
       void tick().then(focusHeading);
     });
@@ -46,7 +49,7 @@ function parse(hash: string): Place {
 }
 
 /** A screen reader hears the name of the new page; the page begins at its top. */
-function focusHeading(): void {
+export function focusHeading(): void {
   window.scrollTo(0, 0);
   document.querySelector<HTMLElement>('main h1')?.focus({ preventScroll: true });
 }

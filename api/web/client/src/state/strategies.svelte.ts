@@ -7,14 +7,19 @@ import { ApiProblem } from '../api/problems';
 import type { Tokens } from '../api/tokens';
 import { newer, type Received } from '../domain/freshness';
 import type { Link } from '../domain/link';
+import { unrealised } from '../domain/money';
 import { groupOf, holds, shortSymbol, type Definition, type Status } from '../domain/strategy';
 import type { Clock } from './clock.svelte';
 import { Trails } from './trails.svelte';
 
 const PAGE = 100;
-/** A held position is looked at so often while the stream has no prices of its own. */
-const LOOK_MS = 2000;
-const LOOK_WAITING_MS = 10_000;
+/** A held position is looked at so often: its guards confirm without an event. */
+const LOOK_MS = 8_000;
+const LOOK_WAITING_MS = 30_000;
+/** The same where the stream brings no prices. */
+const LOOK_FOR_PRICES_MS = 2_000;
+/** At most so many looks a second, so that two hundred strategies stay within the limit of requests. */
+const MOST_LOOKS = 8;
 
 /** What an `account` event tells, as far as it is needed here. */
 export interface AccountChange {
@@ -210,7 +215,9 @@ export class Strategies {
     for (const [id, received] of this.received) {
       const price = bySymbol.get(received.status.symbol ?? this.definitions.get(id)?.symbol ?? '');
       if (!price || received.status.strategy_status === 'stopped') continue;
-      const status = { ...received.status, ...price };
+      const { unrealised_pnl: before, buy_price, filled_quantity } = received.status;
+      const unrealised_pnl = before == null ? null : unrealised(price.last_price, buy_price, filled_quantity);
+      const status = { ...received.status, ...price, unrealised_pnl };
       this.received.set(id, { ...received, status, priceAt: Date.now() });
       this.#see(status, Date.now());
     }
@@ -222,21 +229,22 @@ export class Strategies {
     this.trails.see(this.symbol(status.strategy_id), at - last_price_age_ms, last_price);
   }
 
-  /** At most one look a second: at the held position, or the waiting one, that was looked at longest ago. */
+  /** Once a second: at the held position, or the waiting one, that was looked at longest ago. */
   async #look(): Promise<void> {
     if (document.visibilityState !== 'visible' || !this.link.open) return;
     const now = Date.now();
+    const often = this.#stream.hasPrices ? LOOK_MS : LOOK_FOR_PRICES_MS;
     const due = this.statuses
       .filter(({ status }) => status.strategy_status === 'running' || status.strategy_status === 'paused')
       .map(({ status, at }) => ({
         id: status.strategy_id,
         wait:
-          (holds(status) ? LOOK_MS : LOOK_WAITING_MS) -
+          (holds(status) ? often : LOOK_WAITING_MS) -
           (now - Math.max(at, this.#lookedAt.get(status.strategy_id) ?? 0)),
       }))
       .filter(({ wait }) => wait <= 0)
       .sort((a, b) => a.wait - b.wait)
-      .slice(0, 4);
+      .slice(0, MOST_LOOKS);
     for (const { id } of due) this.#lookedAt.set(id, now);
     await Promise.all(due.map(({ id }) => this.#lookAt(id)));
   }

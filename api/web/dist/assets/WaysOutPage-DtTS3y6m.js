@@ -1,1 +1,0 @@
-import{c as e}from"./core-DwI6J62J.js";import{o as t}from"./app-BNdTTI9K.js";function n(n,r){e(n,{title:`If the app fails you`,back:`account`,children:(e,n)=>{t(e,{})},$$slots:{default:!0}})}export{n as default};

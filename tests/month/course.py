@@ -1,0 +1,166 @@
+"""The course of the month: from one moment that matters to the next, each of which then takes its real time."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from functools import partial
+from pathlib import Path
+
+from tests.month.judge import Seen
+from tests.month.plan import LAST_TRY, UNSAID, ZONE, Month, Outcome, Planned
+from tests.month.stack import Deployed, deployed, sessions_text
+from tests.month.trader import MonthTrader
+
+LEAD = timedelta(seconds=2)
+"""How long before a trade the clock jumps to: what follows is to happen on time, without a jump that helps."""
+
+AFTER = timedelta(seconds=2)
+"""How much longer than a trade's time is waited where there must be none."""
+
+_IN_THE_MORNING: Mapping[Outcome, frozenset[str]] = {
+    Outcome.TRADES: frozenset({"armed"}),
+    Outcome.SPECIAL: frozenset({"waiting", "skipped"}),
+    Outcome.ANNOUNCED: frozenset({"waiting", "skipped"}),
+    Outcome.NO_LOGIN: frozenset({"waiting"}),
+    Outcome.AWAY: frozenset({"missed"}),
+}
+"""What a schedule has recorded of its day when the morning is over, as the API shows it."""
+
+_WITHIN_S = 25.0
+_PRICE = 1000.00
+
+
+@dataclass
+class Course:
+    """One month on one stack. `say` gets a line for each day."""
+
+    month: Month
+    on: Deployed
+    say: Callable[[str], None]
+    traders: dict[str, MonthTrader] = field(default_factory=dict)
+    shown_closed: set[tuple[str, date]] = field(default_factory=set)
+
+    def run(self) -> Seen:
+        """All of it, and what is known afterwards."""
+        self.on.api.start()
+        for planned in self.month.strategies:
+            self.on.exchange.set_price(f"NSE:{planned.symbol}", _PRICE)
+        for name in self.month.owners:
+            trader = MonthTrader(name, self.on.api.url, self.on.exchange, self.on.exchange.new_account())
+            trader.connect()
+            self.traders[name] = trader
+        for planned in self.month.strategies:
+            self.traders[planned.owner].schedule(planned)
+        for day in self.month.days:
+            begun = time.monotonic()
+            for at, happen in sorted(self._moments(day), key=lambda moment: moment[0]):
+                if at > self.on.clock.now():
+                    self.on.clock.jump(at)
+                happen()
+            self.say(f"{day:%a %Y-%m-%d} passed in {time.monotonic() - begun:.0f} s")
+        told = [told for trader in self.traders.values() for told in trader.told()]
+        orders = [order for trader in self.traders.values() for order in trader.orders()]
+        return Seen(orders, told, frozenset(self.shown_closed))
+
+    def _moments(self, day: date) -> list[tuple[datetime, Callable[[], None]]]:
+        """What happens on a day, and from when on."""
+        of_day = partial(self.month.at, day)
+        moments: list[tuple[datetime, Callable[[], None]]] = [
+            (of_day(6, 0), self._tokens_end),
+            (of_day(8, 0), partial(self._log_in, day)),
+            (of_day(8, 41), partial(self._settled_in_the_morning, day)),
+            (of_day(20, 30), partial(self._look_ahead, day)),
+        ]
+        for begins, ends in self.month.away:
+            if begins.date() == day:
+                moments += [(begins, self.on.api.kill), (ends, self.on.api.start)]
+                moments.append((ends + timedelta(seconds=1), partial(self._settled_in_the_morning, day)))
+        moments += [
+            (known_at, partial(self._announce, known_at))
+            for known_at in self.month.announced.values()
+            if known_at.date() == day
+        ]
+        for planned in self.month.strategies:
+            outcome = self.month.outcome(planned, day)
+            if outcome is Outcome.NOT_ITS_DAY:
+                continue
+            due = planned.at(day)
+            if outcome is Outcome.TRADES:
+                moments += [
+                    (at - LEAD, partial(self._trades, planned, day, side))
+                    for side, at in zip(("BUY", "SELL"), due, strict=True)
+                ]
+            else:
+                moments.append((due[0] - LEAD - LAST_TRY, partial(self._passes, planned, day, due[0])))
+        return moments
+
+    def _tokens_end(self) -> None:
+        """Six in the morning at the broker."""
+        for trader in self.traders.values():
+            self.on.exchange.expire_token(trader.account.user_id)
+
+    def _log_in(self, day: date) -> None:
+        for name, trader in self.traders.items():
+            if (name, day) not in self.month.forgotten:
+                trader.morning()
+
+    def _settled_in_the_morning(self, day: date) -> None:
+        """What is to be started has been, and what is left out was found to be."""
+        now = self.on.clock.now()
+        if self.month.is_away(now):
+            return
+        for planned in self.month.strategies:
+            outcome = self.month.outcome(planned, day)
+            if outcome in _IN_THE_MORNING:
+                self._until_day(planned, day, _IN_THE_MORNING[outcome])
+
+    def _trades(self, planned: Planned, day: date, side: str) -> None:
+        """The order reaches the exchange and is filled, and the strategy knows it."""
+        trader = self.traders[planned.owner]
+
+        def done() -> bool:
+            mine = [order for order in trader.orders() if (order.symbol, order.side) == (planned.symbol, side)]
+            return any(order.filled and order.at.astimezone(ZONE).date() == day for order in mine)
+
+        if within(done, _WITHIN_S) and not self.month.is_away(self.on.clock.now()):
+            wanted = "bought" if side == "BUY" else "sold"
+            within(lambda: trader.position(planned) == wanted, _WITHIN_S)
+
+    def _passes(self, planned: Planned, day: date, due: datetime) -> None:
+        """The time at which it would trade goes by, and its schedule has closed the day."""
+        within(lambda: self.on.clock.now() > due + AFTER, _WITHIN_S)
+        outcome = self.month.outcome(planned, day)
+        if outcome not in UNSAID | {Outcome.HOLIDAY} and not self.month.is_away(self.on.clock.now()):
+            self._until_day(planned, day, frozenset({"missed", "skipped"}))
+
+    def _until_day(self, planned: Planned, day: date, outcomes: frozenset[str]) -> None:
+        """Until the schedule has recorded one of these of the day."""
+        trader = self.traders[planned.owner]
+        within(lambda: trader.day(planned, day).get("outcome") in outcomes, _WITHIN_S)
+
+    def _announce(self, known_at: datetime) -> None:
+        """The operator writes down what the exchange has announced by then."""
+        known = [day for day, at in self.month.announced.items() if at <= known_at]
+        lines = [f'{day} = "closed"\n' for day in sorted(known)]
+        self.on.overrides.write_text(sessions_text(self.month) + "".join(lines), encoding="utf-8")
+
+    def _look_ahead(self, day: date) -> None:
+        """The traders look at the coming days, if the next of the month is a holiday."""
+        coming = next((later for later in self.month.days if later > day), None)
+        if coming in self.month.holidays:
+            self.shown_closed |= {(name, coming) for name, trader in self.traders.items() if trader.closed(coming)}
+
+
+def within(condition: Callable[[], bool], seconds: float) -> bool:
+    """Whether it comes true in that time. What did not is for the judge, who sees the whole month."""
+    deadline = time.monotonic() + seconds
+    while not (true := condition()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return true
+
+
+def run_month(month: Month, say: Callable[[str], None], logs: Path | None = None) -> Seen:
+    """Run it on a stack of its own, whose logs are left in `logs`."""
+    with deployed(month, logs) as on:
+        return Course(month, on, say).run()

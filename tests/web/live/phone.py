@@ -1,0 +1,97 @@
+"""A trader's phone: the app of a running stack in a browser of its own, which complains of what the console said."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
+
+from tests.kit.trader import Trader
+
+SOON_MS = 20_000
+"""How long something on the screen may take on a busy machine, where no test says less."""
+
+KNOWN = (
+    r"^Error with Permissions-Policy header: Unrecognized feature: 'bluetooth'\.",
+    r"^A preload for .* cross-world service worker resource mismatch",
+    r"status of 404 .*/schedule$",
+)
+"""What this browser says of a header that others know, and of a page that its worker has taken over meanwhile; and
+that a strategy has no schedule, which its page asks for."""
+
+
+@dataclass
+class Phone:
+    """One page, logged in as a trader."""
+
+    trader: Trader
+    context: BrowserContext
+    page: Page
+    said: list[str]
+
+    @property
+    def address(self) -> str:
+        """Where the app is."""
+        return f"{self.trader.deployment.api_url}/app/"
+
+    def open(self, path: str) -> Page:
+        """A screen of the app, without loading the app again."""
+        self.page.goto(f"{self.address}#/{path}")
+        expect(self.page.locator(".content h1").first).to_be_visible(timeout=SOON_MS)
+        return self.page
+
+    def card(self, symbol: str) -> Locator:
+        """The strategy on Today."""
+        return self.page.locator("article").filter(has=self.page.get_by_text(symbol, exact=True))
+
+    def log_in(self) -> None:
+        """By the form, as a trader does."""
+        self.page.goto(f"{self.address}#/login")
+        self.page.get_by_label("E-mail").fill(self.trader.email)
+        self.page.get_by_label("Password", exact=True).fill(self.trader.password)
+        self.page.get_by_role("button", name="Log in").click()
+        self.is_in(self.page)
+
+    def is_in(self, page: Page) -> None:
+        """The page is logged in, and hears the server."""
+        expect(page.get_by_role("navigation", name="Main")).to_be_visible(timeout=SOON_MS)
+        expect(page.locator("header .link")).to_have_text("Live", timeout=SOON_MS)
+
+    def listen(self, page: Page) -> None:
+        """Remember what this page's console says."""
+        page.on("console", lambda message: self.said.append(f"{message.text} {message.location['url']}"))
+        page.on("pageerror", lambda error: self.said.append(str(error)))
+
+    def hold(self, button: Locator, until: Locator) -> None:
+        """Rest a finger on a button until something is to be seen."""
+        button.scroll_into_view_if_needed()
+        button.hover()
+        self.page.mouse.down()
+        expect(until).to_be_visible(timeout=SOON_MS)
+        self.page.mouse.up()
+
+
+@contextmanager
+def phone_of(
+    browser: Browser,
+    trader: Trader,
+    *,
+    width: int = 360,
+    theme: str = "light",
+    zone: str = "Asia/Kolkata",
+    allowed: str = "^$",
+) -> Iterator[Phone]:
+    """A phone that is logged in. `allowed`: what its console may say."""
+    context = browser.new_context(
+        viewport={"width": width, "height": 740},
+        color_scheme="dark" if theme == "dark" else "light",
+        timezone_id=zone,
+    )
+    phone = Phone(trader, context, context.new_page(), [])
+    phone.listen(phone.page)
+    phone.log_in()
+    yield phone
+    context.close()
+    said = [text for text in phone.said if not any(re.search(known, text) for known in (*KNOWN, allowed))]
+    assert not said, said

@@ -1,0 +1,102 @@
+"""What sells wants two acts, and the exchange's ledger has what the screen says (checks 16 and 17 of the app)."""
+
+import random
+
+from playwright.sync_api import Browser, Route, expect
+
+from tests.kit.trader import Deployment, Running, Trader
+from tests.web.live.phone import SOON_MS, phone_of
+
+TAPS = 200
+
+
+def test_check_17_a_tap_on_stop_sells_nothing_and_holding_it_sells_once(
+    browser: Browser, trader: Trader, held: Running
+) -> None:
+    with phone_of(browser, trader) as phone:
+        page, card = phone.page, phone.card("INFY")
+        expect(card.get_by_text("Guarded", exact=True)).to_be_visible(timeout=SOON_MS)
+        card.get_by_role("button", name="Stop INFY").click()
+        dialog = page.get_by_role("dialog")
+        expect(dialog.get_by_role("button", name="Leave it running")).to_be_focused()
+        sell = dialog.get_by_role("button", name="Sell 10 INFY now")
+        sell.click()
+        expect(dialog).to_be_visible()
+        assert held.requests_of("SELL") == []
+        phone.hold(sell, page.get_by_role("heading", name="Done (1)"))
+        expect(dialog).to_be_hidden()
+        assert (held.sides(), held.net()) == (["BUY", "SELL"], 0)
+        expect(phone.card("INFY").locator(".badge")).to_have_text("Sold")
+
+
+def test_check_13_a_stop_whose_answer_is_lost_sells_once_and_the_screen_has_the_truth(
+    browser: Browser, trader: Trader, held: Running
+) -> None:
+    asked: list[str] = []
+
+    def lose_the_answer(route: Route) -> None:
+        asked.append(route.request.url)
+        route.fetch()
+        route.abort()
+
+    with phone_of(browser, trader, allowed="ERR_FAILED") as phone:
+        page = phone.page
+        phone.context.route("**/strategy/stop", lose_the_answer)
+        phone.card("INFY").get_by_role("button", name="Stop INFY").click()
+        phone.hold(page.get_by_role("button", name="Sell 10 INFY now"), page.get_by_role("heading", name="Done (1)"))
+        expect(page.get_by_role("dialog")).to_be_hidden()
+        expect(phone.card("INFY").locator(".badge")).to_have_text("Sold")
+    assert len(asked) == 1
+    assert (held.sides(), held.net()) == (["BUY", "SELL"], 0)
+
+
+def test_check_17_by_keyboard_it_is_two_presses(browser: Browser, trader: Trader, held: Running) -> None:
+    with phone_of(browser, trader) as phone:
+        page = phone.page
+        page.get_by_role("button", name="Stop INFY").focus()
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("button", name="Leave it running")).to_be_focused()
+        page.keyboard.press("Shift+Tab")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("dialog").get_by_text("Press again to do it", exact=True)).to_be_visible()
+        assert held.requests_of("SELL") == []
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("heading", name="Done (1)")).to_be_visible(timeout=SOON_MS)
+        assert held.sides() == ["BUY", "SELL"]
+
+
+def test_check_17_random_taps_never_sell(browser: Browser, trader: Trader, held: Running) -> None:
+    chance = random.Random(20)  # noqa: S311 - taps, the same in each run
+    with phone_of(browser, trader) as phone:
+        for tap in range(TAPS):
+            if tap % 10 == 0:
+                phone.open("today")
+            phone.page.mouse.click(chance.randrange(360), chance.randrange(740))
+        assert held.requests_of("SELL") == []
+        assert held.status()["strategy_status"] == "running"
+
+
+def test_check_16_panic_forbids_entries_and_sells_each_once(
+    browser: Browser, deployment: Deployment, trader: Trader, held: Running
+) -> None:
+    deployment.exchange.set_price("NSE:TCS", 3000.00)
+    second = trader.strategy("TCS", buy_in=2, stop_loss=2500.00)
+    waiting = trader.strategy("SBIN", buy_in=600, sell_in=1200)
+    second.until_position("bought")
+    with phone_of(browser, trader) as phone:
+        page = phone.open("panic")
+        expect(page.get_by_role("heading", name="Will be sold (2)")).to_be_visible(timeout=SOON_MS)
+        expect(page.get_by_text("Called off: SBIN.")).to_be_visible()
+        sell = page.get_by_role("button", name="Sell everything now")
+        sell.click()
+        assert held.requests_of("SELL") == []
+        phone.hold(sell, page.get_by_role("heading", name="Nothing is bought now"))
+        expect(page.locator(".badge", has_text="Flat")).to_have_count(3, timeout=SOON_MS)
+        assert [strategy.sides() for strategy in (held, second, waiting)] == [["BUY", "SELL"], ["BUY", "SELL"], []]
+        phone.open("today")
+        expect(page.get_by_text("Nothing is bought: entries are forbidden")).to_be_visible(timeout=SOON_MS)
+        page.get_by_role("link", name="Look at it").click()
+        page.get_by_role("button", name="Allow entries again …").click()
+        page.get_by_label("Your password once more").fill(trader.password)
+        page.get_by_role("button", name="Allow entries again", exact=True).click()
+        expect(page.get_by_text("Entries are allowed. Start your strategies again")).to_be_visible(timeout=SOON_MS)
