@@ -211,7 +211,7 @@ def open_backup(path: Path) -> Iterator[OpenBackup]:
             raise FileNotFoundError(errno.ENOENT, "it is no file" if path.exists() else "there is no such file")
         stream = path.open("rb")
     except OSError as refused:
-        raise BackupRefused(f"Cannot read {path}: {refused.strerror}.") from refused
+        raise BackupRefused(f"Cannot read {path}: {refused.strerror}. {_WHAT_IT_IS}") from refused
     with stream:
         _refuse_packed(path, stream)
         with _tar(path, stream) as tar:

@@ -1,5 +1,7 @@
 """The database on its way into a backup and out of it, by PostgreSQL's own programs."""
 
+import errno
+import os
 import subprocess
 from pathlib import Path
 from typing import LiteralString
@@ -70,7 +72,9 @@ def _run(program: str, *arguments: str) -> None:
         [str(path), *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False
     )
     if done.returncode != 0:
-        raise BackupRefused(f"PostgreSQL's {program} failed: {done.stderr.strip() or f'code {done.returncode}'}")
+        said = done.stderr.strip() or f"code {done.returncode}"
+        do = "\nMake room there, or choose a place on another disk." if os.strerror(errno.ENOSPC) in said else ""
+        raise BackupRefused(f"PostgreSQL's {program} failed: {said}{do}")
 
 
 def _first_line(error: BaseException) -> str:
