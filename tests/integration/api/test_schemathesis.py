@@ -59,7 +59,6 @@ LIFECYCLE = {
     "strategy_orders",
     "strategy_timeline",
     "strategy_runs",
-    "strategy_bars",
     "delete_strategy",
 }
 SINGLE_PHASES = {"examples", "coverage", "fuzzing"}
