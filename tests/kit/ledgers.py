@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 import apprise
 
 from actors.domain.session import LateExit
+from actors.runtime.clients.ledger_figures import LedgerFigures
 from actors.runtime.hosts.ledger import Ledger
 from persistence.journal.ledger import RunLedger
 from persistence.mirror.mirror import RuntimeMirror
@@ -19,4 +20,5 @@ class LedgerOfTest(Ledger):
         self._zone = ZoneInfo("Asia/Kolkata")
         self._late_exit, self._missed_grace = LateExit.SELL, timedelta(seconds=5)
         self._unmirrored, self._repair = {}, None
+        self._figures = LedgerFigures(unmirrored=lambda: len(self._unmirrored))
         self._notifier = apprise.Apprise()
