@@ -27,7 +27,10 @@ pytest_plugins = ["tests.integration.fixtures"]
 async def twin(trader: ApiUser, settings: Settings, engine: FakeEngine) -> AsyncIterator[ApiUser]:
     """The trader, at a second process of the API."""
     async with serving(settings, engine) as client:
-        yield at(trader, client)
+        twin = at(trader, client)
+        # a login that a process does not know yet is looked up within two seconds, which a busy machine may not keep
+        assert (await twin.call("GET", "/strategy/list")).status_code == 200
+        yield twin
 
 
 async def at_once(*calls: Awaitable[httpx.Response]) -> list[httpx.Response]:

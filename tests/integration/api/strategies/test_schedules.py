@@ -196,7 +196,7 @@ async def test_the_overview_names_days_holidays_and_outcomes(bench: Bench) -> No
     assert [(day.date, day.closed, [s.outcome for s in day.strategies]) for day in overview.days[:4]] == [
         (MON, None, ["armed"]),
         (TUE, None, ["planned"]),
-        (WED, "holiday", []),
+        (WED, "holiday", ["skipped"]),
         (THU, None, ["planned"]),
     ]
     assert overview.days[5].closed == "weekend"
