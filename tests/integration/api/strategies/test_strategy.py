@@ -191,7 +191,8 @@ async def test_a_stopped_strategy_can_be_started_again(trader: ApiUser, sessions
 
 
 STATUS_FIELDS = (
-    "strategy_id run_id symbol product strategy_status position status_detail last_action last_price last_price_age_ms feed "
+    "strategy_id run_id symbol product strategy_status position status_detail last_action last_price "
+    "last_price_age_ms feed "
     "feed_lag_ms feed_since stop_loss stop_loss_percent "
     "quantity filled_quantity buy_price sell_price pnl stop_now unrealised_pnl next "
     "buy_at sell_at last_buy_order last_sell_order last_sl_order guard message updated_at"
