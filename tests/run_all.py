@@ -1,13 +1,13 @@
 """What `make test` runs: the whole suite but for `make long`, in two steps that share the machine well.
 
 First what needs no running stack, as processes of their own side by side, since much of it waits; the unit tests give
-way to the others, whose clients lose patience with a busy machine. Then the tests on the real stack, which mostly wait
-for times of the day: those of acceptance and those of chaos, each on a stack of its own. What lies in `tests` and
-has no name here belongs to the first step.
+way to the others, whose clients lose patience with a busy machine. Then the tests on the real stack, alone, since they
+keep time: two stacks at once take all of two cores, and are no faster. What lies in `tests` and has no name here is part
+of the first step.
 
-`make long` runs, by `python tests/run_all.py long`, what takes longest: the fuzz of every operation, backups, and the
-app in a browser and two days of the month on the stack. Those on a cluster of several nodes are `make cluster`: a
-process can join one Ray only.
+`make long` runs, by `python tests/run_all.py long`, what takes longest: the fuzz of every operation beside the tests of
+backups, then the app in a browser on the stack, then two days of the month. Those on a cluster of several nodes are
+`make cluster`: a process can join one Ray only.
 """
 
 import subprocess
@@ -16,13 +16,11 @@ import tempfile
 from pathlib import Path
 
 TESTS = Path(__file__).parent
-ON_THE_STACK = (("acceptance",), ("chaos",))
-LONG = (
-    ("web/live",),
-    ("month",),
-    ("integration/config/test_backup*.py", "integration/config/test_full_disk.py"),
-    ("integration/api/test_schemathesis.py",),
-)
+ON_THE_STACK = ("acceptance", "chaos")
+FUZZ = ("integration/api/test_schemathesis.py",)
+BACKUPS = ("integration/config/test_backup*.py", "integration/config/test_full_disk.py")
+BROWSER = ("web/live",)
+MONTH = ("month",)
 HANGS_AFTER = "--timeout=600"
 """Seconds: some tests are dozens of cases, and the first of a process starts its stack."""
 ON_A_CLUSTER = ("cluster",)
@@ -46,20 +44,25 @@ def paths(patterns: tuple[str, ...]) -> list[str]:
 
 def main() -> int:
     """The first exit code that is not 0, after everything has run."""
-    if sys.argv[1:] == ["long"]:
-        codes = _side_by_side([_pytest([HANGS_AFTER, *paths(part)]) for part in LONG])
-    else:
-        codes = _side_by_side(_without_a_stack())
-        codes += _side_by_side([_pytest([HANGS_AFTER, *paths(part)]) for part in ON_THE_STACK])
+    steps = _long() if sys.argv[1:] == ["long"] else [_without_a_stack(), [_on_a_stack(ON_THE_STACK)]]
+    codes = [code for step in steps for code in _side_by_side(step)]
     return next((code for code in codes if code), 0)
 
 
 def _without_a_stack() -> list[list[str]]:
-    others = [path for part in (*ON_THE_STACK, *LONG, ON_A_CLUSTER, OF_TIMES) for path in paths(part)]
-    apart = [f"--ignore={path}" for path in others]
+    others = (ON_THE_STACK, FUZZ, BACKUPS, BROWSER, MONTH, ON_A_CLUSTER, OF_TIMES)
+    apart = [f"--ignore={path}" for part in others for path in paths(part)]
     named = [f"--ignore={path}" for part in (*BESIDE, GIVES_WAY) for path in paths(part)]
     beside = [_pytest([*paths(part), *apart]) for part in BESIDE]
     return [_pytest([str(TESTS), *apart, *named]), *beside, ["nice", "-n", "5", *_pytest(paths(GIVES_WAY))]]
+
+
+def _long() -> list[list[list[str]]]:
+    return [[_pytest(paths(FUZZ)), _pytest(paths(BACKUPS))], [_on_a_stack(BROWSER)], [_on_a_stack(MONTH)]]
+
+
+def _on_a_stack(part: tuple[str, ...]) -> list[str]:
+    return _pytest([HANGS_AFTER, *paths(part)])
 
 
 def _side_by_side(commands: list[list[str]]) -> list[int]:
