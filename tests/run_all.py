@@ -2,8 +2,8 @@
 
 First what needs no running stack, as processes of their own side by side, since much of it waits; the unit tests give
 way to the others, whose clients lose patience with a busy machine. Then the tests on the real stack, alone, since they
-keep time: two stacks at once take all of two cores, and are no faster. What lies in `tests` and has no name here is part
-of the first step.
+keep time: two stacks at once take all of two cores, and are no faster. What lies in `tests` and has no name here is
+part of the first step.
 
 `make long` runs, by `python tests/run_all.py long`, what takes longest: the fuzz of every operation beside the tests of
 backups, then the app in a browser on the stack, then two days of the month. Those on a cluster of several nodes are
