@@ -72,7 +72,7 @@ def test_strategies_trade_on_and_a_panic_sells_without_the_head_and_starts_work_
     answer = third.stop()
     assert answer.is_success, answer.text
     assert time.monotonic() - begun < STOPPED_WITHIN_S
-    assert third.until_stopped(30)["position"] == "sold"
+    assert third.until_stopped(5)["position"] == "sold"
     deployment.exchange.set_price("NSE:SBIN", FALLEN)
     sold_once(first)
     sold_once(second)
