@@ -8,40 +8,26 @@ import functools
 from typing import Any
 
 import ray
-from ray.exceptions import RayActorError, RaySystemError, RayTaskError
+from ray.exceptions import GetTimeoutError, RayActorError, RaySystemError, RayTaskError
 
 from actors.ports.common import PeerUnavailable
+from actors.runtime.handles import Handles, HeadSilent, PeerMissing
 from actors.runtime.names import NAMESPACE
 
 
 class Peers:
-    """Handles by name, remembered: they outlive restarts. After a failed call the name is looked up again."""
+    """The other actors, by name."""
 
     def __init__(self) -> None:
-        self._handles: dict[str, Any] = {}
-
-    def handle(self, name: str) -> Any:
-        """The actor's handle.
-
-        Raises:
-            PeerUnavailable: no actor of that name exists now.
-        """
-        handle = self._handles.get(name)
-        if handle is None:
-            try:
-                handle = ray.get_actor(name, namespace=NAMESPACE)
-            except ValueError as error:
-                raise PeerUnavailable(f"{name} does not exist") from error
-            self._handles[name] = handle
-        return handle
+        self._handles = Handles(_look_up)
 
     def meet(self, name: str, handle: Any) -> None:
         """Remember the handle that a peer gave of itself: a message to one that died for good would be lost unseen."""
-        self._handles[name] = handle
+        self._handles.meet(name, handle)
 
-    def forget(self, name: str) -> None:
-        """Look the actor up again at the next call."""
-        self._handles.pop(name, None)
+    async def find(self, name: str) -> Any:
+        """The actor's handle. Raises PeerMissing: no actor of that name exists now."""
+        return await self._handles.find(name)
 
     async def call(self, name: str, method: str, *arguments: Any) -> Any:
         """Call and wait for the answer.
@@ -49,20 +35,36 @@ class Peers:
         Raises:
             PeerUnavailable: the actor died, is restarting, or does not exist.
         """
+        handle = await self.find(name)
         try:
-            return await getattr(self.handle(name), method).remote(*arguments)
+            return await getattr(handle, method).remote(*arguments)
         except (RayActorError, RaySystemError) as error:
-            self.forget(name)
+            self._handles.doubt(name)
             raise PeerUnavailable(f"{name}: {type(error).__name__}") from error
         except RayTaskError as error:
             raise error.as_instanceof_cause() from error  # type: ignore[no-untyped-call]
 
     def tell(self, name: str, method: str, *arguments: Any) -> None:
         """Call without an answer. A peer that is gone loses the message."""
-        try:
-            getattr(self.handle(name), method).options(num_returns=0).remote(*arguments)
-        except (PeerUnavailable, RayActorError):
-            self.forget(name)
+
+        def deliver(handle: Any) -> None:
+            try:
+                getattr(handle, method).options(num_returns=0).remote(*arguments)
+            except RayActorError:
+                self._handles.doubt(name)
+
+        self._handles.send(name, deliver)
+
+
+def _look_up(name: str) -> Any:
+    if not ray.is_initialized():  # this process has left the cluster, and a lookup would join another
+        raise PeerMissing(f"{name} is not looked up any longer")
+    try:
+        return ray.get_actor(name, namespace=NAMESPACE)
+    except ValueError as error:
+        raise PeerMissing(f"{name} does not exist") from error
+    except GetTimeoutError as error:
+        raise HeadSilent(name) from error
 
 
 @functools.cache

@@ -297,9 +297,12 @@ def _coming_day(case: Case) -> str:
 
 
 def _repair_preview(body: Json) -> None:
-    """As create, where no stored strategy is meant."""
+    """As create, where no stored strategy is meant; that stands alone, also where a chain puts it beside the rest."""
     if "strategy_id" not in body:
         _repair_strategy(body)
+        return
+    for name in body.keys() - {"strategy_id"}:
+        del body[name]
 
 
 def _repair_change(body: Json) -> None:

@@ -4,6 +4,7 @@ Links are made by invitation (`actors.runtime.plane.invitations`), and made agai
 up again by its name. Without a link ticks still come, as Ray calls.
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -11,9 +12,9 @@ from typing import Any
 from actors.domain.identifiers import Instrument
 from actors.domain.money import Paise
 from actors.domain.prices.tick import Tick
-from actors.ports.common import PeerUnavailable
 from actors.ports.prices import FeedStatus
 from actors.runtime import names
+from actors.runtime.handles import PeerMissing
 from actors.runtime.names import Pools
 from actors.runtime.peers import Peers, own_handle, own_name, own_node
 from actors.runtime.plane.invitations import Invitation
@@ -90,7 +91,7 @@ class LinkedPriceWatch(_Linked):
     ) -> FeedStatus:
 
         async def ask(node: str | None) -> Any:
-            name = self._router(instrument)
+            name = await self._router(instrument)
             return await self._peers.call(name, "watch", strategy_id, stop_loss, own_handle(), node, yields)
 
         return await self._subscription.renew((instrument, stop_loss, yields), ask)
@@ -99,12 +100,12 @@ class LinkedPriceWatch(_Linked):
         self.close()
         await self._peers.call(self._name(instrument), "unwatch", strategy_id)
 
-    def _router(self, instrument: Instrument) -> str:
+    async def _router(self, instrument: Instrument) -> str:
         name = self._name(instrument)
         try:
-            self._peers.handle(name)
-        except PeerUnavailable:
-            self._start_router(instrument, self._pools, self._broker)
+            await self._peers.find(name)
+        except PeerMissing:
+            await asyncio.to_thread(self._start_router, instrument, self._pools, self._broker)  # it asks the head
         return name
 
     def _name(self, instrument: Instrument) -> str:
