@@ -44,8 +44,9 @@ def test_force_replaces_a_backup_and_nothing_else(data_dir: Path, tmp_path: Path
 
 def test_force_replaces_no_device_and_no_link(data_dir: Path, tmp_path: Path) -> None:
     (tmp_path / "link.tar").symlink_to(tmp_path / "nowhere")
-    for target in (Path("/dev/null"), tmp_path / "link.tar", tmp_path):
+    for target in (Path("/dev/null"), tmp_path / "link.tar"):
         assert "is no backup of TradeActors" in refused(data_dir, target)
+    assert "is a directory; name a file in it" in refused(data_dir, tmp_path)
     assert Path("/dev/null").is_char_device()
 
 
