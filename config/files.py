@@ -37,15 +37,11 @@ _TO_DO = {
 }
 
 
-def refusal_of(error: OSError, named: Path | None = None) -> str:
-    """What the machine has refused and what to do about it, as the end of a sentence, without its full stop.
-
-    `named`: what the sentence names already; with it, the place is said if it is another one.
-    """
+def refusal_of(error: OSError) -> str:
+    """What the machine has refused and what to do about it, as the end of a sentence, without its full stop."""
     said = error.strerror or str(error)
     do = _TO_DO.get(error.errno or 0)
-    elsewhere = named is not None and error.filename is not None and not Path(error.filename).is_relative_to(named)
-    return (f"{error.filename}: " if elsewhere else "") + (f"{said}; {do}" if do else said)
+    return f"{said}; {do}" if do else said
 
 
 def remedy_of(said: str) -> str:

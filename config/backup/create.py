@@ -68,8 +68,17 @@ def make_backup(settings: Settings, target: Path, *, replace_old: bool = False) 
                 manifest, files = _collect(settings, url, running, directory)
             archive.write_archive(target, manifest, files, replace_old=replace_old, workshop=directory)
     except OSError as refused:
-        raise BackupRefused(f"Cannot write {target}: {refusal_of(refused, target.parent)}.") from refused
+        raise BackupRefused(f"Cannot write {target}: {_where(refused, target)}{refusal_of(refused)}.") from refused
     return MadeBackup(target, target.stat().st_size, manifest)
+
+
+def _where(refused: OSError, target: Path) -> str:
+    """What was refused, where it is neither the file nor one of its parts: a file that is read, or /tmp."""
+    place = Path(os.fsdecode(refused.filename or ""))
+    of_the_file = place in {Path(), target, target.parent} or any(
+        part.startswith(archive.TEMPORARY) for part in place.parts
+    )
+    return "" if of_the_file else f"{place}: "
 
 
 def _refuse_place(data_dir: Path, target: Path, *, replace_old: bool) -> None:

@@ -204,12 +204,20 @@ def _fill(settings: Settings, backup: OpenBackup, lock: DataDirectoryLock) -> tu
         (data_dir / UNFINISHED_RESTORE).unlink()
         sync_directory(data_dir)
     except OSError as refused:
-        raise StackError(f"Cannot restore into {data_dir}: {refusal_of(refused, data_dir)}.") from refused
+        raise StackError(
+            f"Cannot restore into {data_dir}: {_where(refused, data_dir)}{refusal_of(refused)}."
+        ) from refused
     except (ValueError, KeyError, TypeError, AttributeError) as damaged:
         raise BackupRefused(
             f"The secrets of the backup are damaged ({type(damaged).__name__}); take another backup."
         ) from damaged
     return open_runs, calendar
+
+
+def _where(refused: OSError, data_dir: Path) -> str:
+    """What was refused, where it is not in the data directory: a place for sockets, say."""
+    named = refused.filename is not None and not Path(refused.filename).is_relative_to(data_dir)
+    return f"{refused.filename}: " if named else ""
 
 
 def _calendar_name(name: str) -> str:

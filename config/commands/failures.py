@@ -64,7 +64,7 @@ def plain_failures() -> Iterator[None]:
     from persistence.errors import DatabaseUnavailable, MirrorUnavailable, PersistenceError
 
     try:
-        with plain_refusals():
+        with plain_refusals(), plain_schema():
             yield
     except (DatabaseUnavailable, MirrorUnavailable) as away:
         typer.echo(f"{away}: start it, or correct its address, and try again.", err=True)
@@ -74,11 +74,19 @@ def plain_failures() -> Iterator[None]:
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
+
+
+@contextmanager
+def plain_schema() -> Iterator[None]:
+    """Say that the database is another version's. Raises StackError in place of what the database says."""
+    from config.stack.guarded_process import StackError
+
+    try:
+        yield
     except Exception as unknown:
         if not _is_of_another_schema(unknown):
             raise
-        typer.echo(_ANOTHER_SCHEMA, err=True)
-        raise typer.Exit(1) from None
+        raise StackError(_ANOTHER_SCHEMA) from unknown
 
 
 def _is_of_another_schema(error: Exception) -> bool:

@@ -5,8 +5,12 @@ import os
 from pathlib import Path
 
 import pytest
+from psycopg.errors import SyntaxError, UndefinedTable  # noqa: A004 - PostgreSQL's
+from sqlalchemy.exc import ProgrammingError
 
+from config.commands.failures import plain_schema
 from config.files import UnreadableFile, refusal_of, refuse_unreadable_files, remedy_of
+from config.stack.guarded_process import StackError
 
 FULL = os.strerror(errno.ENOSPC)
 
@@ -27,12 +31,6 @@ def refused(number: int, path: str) -> OSError:
 )
 def test_a_refusal_says_what_to_do(number: int, do: str) -> None:
     assert refusal_of(refused(number, "/mnt/b.tar")) == f"{os.strerror(number)}; {do}"
-
-
-def test_a_place_is_named_if_it_is_another_one_than_the_sentence_names() -> None:
-    full = refused(errno.ENOSPC, "/tmp/ta-pg-x")
-    assert refusal_of(full, Path("/srv/data")).startswith("/tmp/ta-pg-x: ")
-    assert refusal_of(full, Path("/tmp")).startswith(FULL)
 
 
 def test_a_refusal_without_a_number_is_said_in_its_own_words() -> None:
@@ -56,3 +54,12 @@ def test_a_secret_that_is_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "TRADEACTORS_JWT_SECRET")
     with pytest.raises(UnreadableFile, match="is no file; put the value into a file of this name"):
         refuse_unreadable_files(tmp_path.iterdir())
+
+
+def test_a_database_of_another_version_is_no_traceback() -> None:
+    gone = ProgrammingError("SELECT 1", {}, UndefinedTable("relation does not exist"))
+    with pytest.raises(StackError, match="run `tradeactors migrate`"), plain_schema():
+        raise gone
+    other = ProgrammingError("SELEKT 1", {}, SyntaxError("at SELEKT"))
+    with pytest.raises(ProgrammingError), plain_schema():
+        raise other
