@@ -118,13 +118,13 @@ def _of_state() -> Iterator[dict[str, Any]]:
     )  # fmt: skip
     yield _rule(
         "ArmedPriceOld", f"max by (process) ({sample(names.ARMED_PRICE_AGE)}) > 300", "ticket", "late-prices",
-        "a symbol whose stop-loss is watched has had no price for five minutes: nobody trades it, or its prices are lost",
+        "a symbol whose stop-loss is watched has had no price for five minutes: no trade, or its prices are lost",
     )  # fmt: skip
     yield _rule(
         "OrderBudgetLow", f"min by (process) ({sample(names.BUDGET_LEFT, window='day')}) < 0.2", "ticket",
-        "an accounts-order-budget-runs-out", "an account has used four fifths of its requests of the day",
+        "an-order-budget-runs-out", "an account has used four fifths of its requests of the day",
     )  # fmt: skip
-    unanswered = f'max by (process) (increase({sample(names.CLAIMS, verdict="not_answered")}[{FOR_MINUTES}m])) > 0'
+    unanswered = f"max by (process) (increase({sample(names.CLAIMS, verdict='not_answered')}[{FOR_MINUTES}m])) > 0"
     yield _rule(
         "ClaimsNotAnswered", unanswered, "page", "redis-does-not-answer",
         "order locks could not be claimed: BUYs are halted, and exits leave after a look at the order book",

@@ -106,8 +106,9 @@ class ExecutionActor:
         figures.watch(metric_names.STOPS_ARMED, lambda: self._stops_shown)
         figures.watch(metric_names.STOPS_DEAF, stops.deaf)
         figures.watch(metric_names.ARMED_PRICE_AGE, stops.silence_s)
-        figures.watch(metric_names.BUDGET_LEFT, lambda: min((left.minute for left in budgets()), default=None), "minute")
-        figures.watch(metric_names.BUDGET_LEFT, lambda: min((left.day for left in budgets()), default=None), "day")
+        left = metric_names.BUDGET_LEFT
+        figures.watch(left, lambda: min((budget.minute for budget in budgets()), default=None), "minute")
+        figures.watch(left, lambda: min((budget.day for budget in budgets()), default=None), "day")
         figures.watch(metric_names.BUDGET_WAITING, lambda: sum(left.waiting for left in budgets()))
 
     async def invite(self, strategy_id: int, node: str) -> Invitation | None:
