@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
+from typing import Literal
 
 import pytest
 from pydantic import SecretStr
@@ -58,8 +59,8 @@ def receiver(status: int = 200) -> Iterator[tuple[str, list[str]]]:
         server.server_close()
 
 
-def beating(url: str, seen: Facts, **values: object) -> Heartbeat:
-    settings = Settings.model_construct(heartbeat_url=SecretStr(url), **{"log_metrics": "none"} | values)
+def beating(url: str, seen: Facts, log_metrics: Literal["none", "cloudwatch"] = "none") -> Heartbeat:
+    settings = Settings.model_construct(heartbeat_url=SecretStr(url), log_metrics=log_metrics)
     return Heartbeat(settings, Seen(seen), Nothing())  # type: ignore[arg-type]
 
 
