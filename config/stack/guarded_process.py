@@ -61,7 +61,7 @@ class GuardedProcess:
         self.log_path = command.log_path
         self._grace_s = command.grace_s
         _keep_previous(command.log_path)
-        with command.log_path.open("wb") as log:
+        with command.log_path.open("ab") as log:  # at its end, also after `LogKeeper` has emptied it
             self._guardian = subprocess.Popen(  # noqa: S603
                 _guardian_command(command, held_fds),
                 env={**os.environ, **command.environment},
