@@ -6,8 +6,9 @@ keep time: two stacks at once take all of two cores, and are no faster. What lie
 part of the first step.
 
 `make long` runs, by `python tests/run_all.py long`, what takes longest: the fuzz of every operation beside the tests of
-backups, then the app in a browser on the stack, then two days of the month. Those on a cluster of several nodes are
-`make cluster`: a process can join one Ray only.
+backups, then the app in a browser on the stack, with those of the stack's tests that are of single features or of which
+`make test` has a cut, then two days of the month. Those on a cluster of several nodes are `make cluster`: a process can
+join one Ray only.
 """
 
 import subprocess
@@ -19,6 +20,17 @@ TESTS = Path(__file__).parent
 ON_THE_STACK = ("acceptance", "chaos")
 FUZZ = ("integration/api/test_schemathesis.py",)
 BACKUPS = ("integration/config/test_backup*.py", "integration/config/test_full_disk.py")
+LONG_ON_THE_STACK = (
+    "acceptance/test_account_addresses.py",
+    "acceptance/test_accounts_and_brokers.py",
+    "acceptance/test_backup.py",
+    "acceptance/test_brokers_apart.py",
+    "acceptance/test_odd_texts.py",
+    "acceptance/test_one_tap_login.py",
+    "acceptance/test_schedules.py",
+    "chaos/test_outside_cut.py",
+    "chaos/test_panic.py",
+)
 BROWSER = ("web/live",)
 MONTH = ("month",)
 HANGS_AFTER = "--timeout=600"
@@ -44,25 +56,37 @@ def paths(patterns: tuple[str, ...]) -> list[str]:
 
 def main() -> int:
     """The first exit code that is not 0, after everything has run."""
-    steps = _long() if sys.argv[1:] == ["long"] else [_without_a_stack(), [_on_a_stack(ON_THE_STACK)]]
+    steps = (
+        _long()
+        if sys.argv[1:] == ["long"]
+        else [_without_a_stack(), [_on_a_stack(ON_THE_STACK, but=LONG_ON_THE_STACK)]]
+    )
     codes = [code for step in steps for code in _side_by_side(step)]
     return next((code for code in codes if code), 0)
 
 
 def _without_a_stack() -> list[list[str]]:
     others = (ON_THE_STACK, FUZZ, BACKUPS, BROWSER, MONTH, ON_A_CLUSTER, OF_TIMES)
-    apart = [f"--ignore={path}" for part in others for path in paths(part)]
-    named = [f"--ignore={path}" for part in (*BESIDE, GIVES_WAY) for path in paths(part)]
+    apart = [option for part in others for option in _ignoring(part)]
+    named = [option for part in (*BESIDE, GIVES_WAY) for option in _ignoring(part)]
     beside = [_pytest([*paths(part), *apart]) for part in BESIDE]
     return [_pytest([str(TESTS), *apart, *named]), *beside, ["nice", "-n", "5", *_pytest(paths(GIVES_WAY))]]
 
 
 def _long() -> list[list[list[str]]]:
-    return [[_pytest(paths(FUZZ)), _pytest(paths(BACKUPS))], [_on_a_stack(BROWSER)], [_on_a_stack(MONTH)]]
+    return [
+        [_pytest(paths(FUZZ)), _pytest(paths(BACKUPS))],
+        [_on_a_stack(LONG_ON_THE_STACK + BROWSER)],
+        [_on_a_stack(MONTH)],
+    ]
 
 
-def _on_a_stack(part: tuple[str, ...]) -> list[str]:
-    return _pytest([HANGS_AFTER, *paths(part)])
+def _on_a_stack(part: tuple[str, ...], but: tuple[str, ...] = ()) -> list[str]:
+    return _pytest([HANGS_AFTER, "--durations=20", *_ignoring(but), *paths(part)])
+
+
+def _ignoring(part: tuple[str, ...]) -> list[str]:
+    return [f"--ignore={path}" for path in paths(part)]
 
 
 def _side_by_side(commands: list[list[str]]) -> list[int]:
