@@ -17,8 +17,8 @@ NPM = cd $(CLIENT) && PATH=$(NODE)/bin:$$PATH node $(NODE)/lib/node_modules/npm/
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
-demo: $(VENV)/.runtime ## Trade three strategies end to end on this machine, and show it
-	@$(BIN)/tradeactors demo
+demo: $(VENV)/.runtime ## Trade three strategies end to end on this machine, and show it; KEEP=1: and leave it running
+	@$(BIN)/tradeactors demo $(if $(KEEP),--keep)
 
 up: $(VENV)/.runtime ## Run the whole stack until Ctrl-C
 	@$(BIN)/tradeactors up
@@ -26,7 +26,7 @@ up: $(VENV)/.runtime ## Run the whole stack until Ctrl-C
 test: $(VENV)/.dev $(VENV)/browser/chromium ## The test suite, on real PostgreSQL, Valkey, Ray and the paper exchange
 	@$(BIN)/python $(if $(PYTEST_ARGS),-m pytest $(PYTEST_ARGS),tests/run_all.py)
 
-long: $(VENV)/.dev $(VENV)/browser/chromium ## What `make test` leaves out: fuzz, backups, the app in a browser on the stack, two days of the month
+long: $(VENV)/.dev $(VENV)/browser/chromium $(CLIENT)/node_modules/.made ## What `make test` leaves out: fuzz, backups, the app in a browser on the stack, two days of the month
 	@$(BIN)/python tests/run_all.py long
 
 fuzz: $(VENV)/.dev ## Three hundred requests for each operation of the API; `make long` sends a third of them (about ten minutes)

@@ -37,6 +37,7 @@ from config.values import (
     node_address,
     node_and_port,
     redis_address,
+    secret_web_address,
     socket_root,
     split,
     time_of_day,
@@ -63,6 +64,7 @@ _SECRET_FIELDS = frozenset(
         "feed_api_key",
         "feed_access_token",
         "alert_urls",
+        "heartbeat_url",
         "smtp_password",
         "vapid_private_key",
         "telegram_bot_token",
@@ -145,7 +147,10 @@ class Settings(LoginSettings, ApiSettings, NotificationSettings):
     data_dir: Path = Path("~/.local/share/tradeactors")
     secrets_dir: Path | None = None
     log_format: Literal["json", "console"] = "json"
+    log_metrics: Literal["none", "cloudwatch"] = "none"
     alert_urls: Annotated[tuple[SecretStr, ...], NoDecode] = ()
+    alert_repeat_minutes: int = Field(default=60, ge=0, le=10_080)
+    heartbeat_url: Annotated[SecretStr, AfterValidator(secret_web_address)] = SecretStr("")
     failpoints: Path | None = None
 
     _split_lists = field_validator("brokers", "encryption_keys", "alert_urls", mode="before")(split)

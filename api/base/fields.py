@@ -182,6 +182,7 @@ RowId = Annotated[int, Field(strict=True, gt=0, le=MAX_ID, examples=[1]), Before
 StrategyId = RowId
 
 StrategyStatusWord = Literal["created", "running", "paused", "stopped"]
+PhaseWord = Literal["created", "waiting", "paused", "buying", "arming", "holding", "selling", "exit_failed", "ended"]
 PositionWord = Literal["none", "buying", "bought", "selling", "sold", "exited_by_sl", "buy_failed"]
 
 

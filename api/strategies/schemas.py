@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from actors.domain.identifiers import Product
 from api.base.fields import (
     Percent,
+    PhaseWord,
     PositionWord,
     Price,
     Quantity,
@@ -18,6 +19,7 @@ from api.base.fields import (
     Symbol,
     TimeOfDay,
 )
+from api.strategies.preview.charges import EstimatedCharges
 
 
 class StrategyCreateRequest(Request):
@@ -186,6 +188,7 @@ class StrategyStatus(BaseModel):
     symbol: str
     product: Product | None = Field(description="Null only for a run that a version without this field has started.")
     strategy_status: StrategyStatusWord
+    phase: PhaseWord = Field(description="Where the latest run is between its START and its end.")
     position: PositionWord
     status_detail: str
     last_action: str
@@ -201,10 +204,15 @@ class StrategyStatus(BaseModel):
     buy_price: float | None
     sell_price: float | None
     pnl: float | None
+    charges: EstimatedCharges | None = Field(
+        description="Of a run that has sold all that it bought; else null. An estimate, for one order each way."
+    )
+    net_pnl: float | None = Field(description="`pnl` less the total of `charges`; null where one of them is.")
     stop_now: float | None = Field(
         description="The level in rupees at or below which what is held is sold now. Null while nothing is held or "
         "it is being sold."
     )
+    target: float | None = Field(description="Rupees at which it is to be sold with profit. Always null so far.")
     unrealised_pnl: float | None = Field(
         description="What is held, at `last_price`, before charges. Null while nothing is held, and while it is sold."
     )

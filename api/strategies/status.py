@@ -5,11 +5,13 @@ from datetime import datetime, tzinfo
 from decimal import Decimal
 from typing import Any
 
-from actors.domain.identifiers import Product
+from actors.domain.identifiers import Product, split_symbol
 from actors.domain.money import round_rupees, to_rupees
 from actors.domain.prices.stop_share import to_percent
-from actors.domain.strategy.state import StatusDetail
+from actors.domain.strategy.state import Phase, StatusDetail
+from api.base.fields import PhaseWord
 from api.strategies.guard_view import NOTHING_HELD, guard_of
+from api.strategies.preview.charges import EstimatedCharges, estimated_charges
 from api.strategies.schemas import (
     NextStep,
     OrderLogAnswer,
@@ -27,6 +29,21 @@ from persistence.mirror.fields import instrument_of
 _ATTEMPT_TIMES = ("triggered_at", "sent_at")
 _LINE_TIMES = ("occurred_at", "recorded_at")
 
+_PHASES: Mapping[str, PhaseWord] = {
+    Phase.SCHEDULED: "waiting",
+    Phase.PAUSED: "paused",
+    Phase.ENTERING: "buying",
+    Phase.ARMING: "arming",
+    Phase.GUARDING: "holding",
+    Phase.EXITING: "selling",
+    Phase.EXIT_FAILED: "exit_failed",
+    Phase.ENDED: "ended",
+}
+"""The engine's phases in the API's words, which stay when the engine's change."""
+
+_ROUNDED = Decimal("0.01")
+"""How many rupees a share two averages, each rounded to the paisa, can be off."""
+
 _NOT_STARTED = "Not started yet"
 
 
@@ -37,12 +54,14 @@ def status_of_run(
     ended = bool(runtime["terminated_at"])
     price = {} if ended else price
     last_price, age_ms = _last_price(runtime, price, now)
+    charges = _charges_of(runtime) if ended else None
     values: dict[str, Any] = {
         "strategy_id": strategy_id,
         "run_id": int(runtime["run_id"]),
         "symbol": runtime["symbol"],
         "product": runtime.get("product") or None,
         "strategy_status": strategy_status(runtime["status"], ended=ended),
+        "phase": _phase(runtime),
         "position": runtime["position"],
         "status_detail": runtime["status_detail"],
         "last_action": runtime["last_action"],
@@ -58,7 +77,10 @@ def status_of_run(
         "buy_price": _number(runtime["buy_price"]),
         "sell_price": _number(runtime["sell_price"]),
         "pnl": _number(runtime["pnl"]),
+        "charges": charges,
+        "net_pnl": float(Decimal(runtime["pnl"]) - Decimal(str(charges.total))) if charges else None,
         "stop_now": _number(runtime["stop_loss"]) if runtime["position"] == "bought" and not ended else None,
+        "target": None,  # row N5 is not built yet
         "unrealised_pnl": None if ended else _unrealised(runtime, last_price),
         "next": None if ended else _next_step(runtime, zone),
         "buy_at": datetime.fromisoformat(runtime["buy_at"]).astimezone(zone),
@@ -81,6 +103,7 @@ def status_before_start(strategy: Strategy, zone: tzinfo) -> StrategyStatus:
         symbol=instrument_of(strategy).symbol,
         product=Product(strategy.product),
         strategy_status="created",
+        phase="created",
         position="none",
         status_detail="",
         last_action="",
@@ -95,7 +118,10 @@ def status_before_start(strategy: Strategy, zone: tzinfo) -> StrategyStatus:
         buy_price=None,
         sell_price=None,
         pnl=None,
+        charges=None,
+        net_pnl=None,
         stop_now=None,
+        target=None,
         unrealised_pnl=None,
         next=None,
         buy_at=None,
@@ -179,6 +205,34 @@ def _unrealised(runtime: Mapping[str, str], last_price: float | None) -> float |
         return None
     gain = Decimal(str(last_price)) - Decimal(runtime["buy_price"])
     return float(round_rupees(gain * int(runtime["filled_quantity"])))
+
+
+def _phase(runtime: Mapping[str, str]) -> PhaseWord:
+    """Without a phase, or with one of another version, the position says nearly as much."""
+    if runtime["terminated_at"]:
+        return "ended"
+    if (known := _PHASES.get(runtime.get("phase", ""))) is not None:
+        return known
+    halted = runtime["status"] != "running"
+    words: Mapping[str, PhaseWord] = {
+        "none": "paused" if halted else "waiting",
+        "buying": "buying",
+        "bought": "holding",
+        "selling": "exit_failed" if halted else "selling",
+    }
+    return words.get(runtime["position"], "ended")
+
+
+def _charges_of(runtime: Mapping[str, str]) -> EstimatedCharges | None:
+    """Of a finished trade that the engine itself has sold, and whole: else what was sold is not known here."""
+    sold = runtime["position"] in {"sold", "exited_by_sl"} and runtime["status_detail"] != StatusDetail.CLOSED_OUTSIDE
+    if not (sold and runtime["pnl"] and runtime["buy_price"] and runtime["sell_price"] and runtime.get("product")):
+        return None
+    quantity, paid, got = int(runtime["filled_quantity"]), Decimal(runtime["buy_price"]), Decimal(runtime["sell_price"])
+    if abs(Decimal(runtime["pnl"]) - quantity * (got - paid)) > quantity * _ROUNDED:
+        return None
+    exchange, _ = split_symbol(runtime["symbol"])
+    return estimated_charges(exchange, Product(runtime["product"]), quantity, paid, got)
 
 
 def _next_step(runtime: Mapping[str, str], zone: tzinfo) -> NextStep | None:

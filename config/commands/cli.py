@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from config.commands.app_address import app_for_phones, app_on, qr_code
 from config.commands.backup import backup, restore
 from config.commands.demo import demo
 from config.commands.overview.logs import logs
@@ -204,7 +205,10 @@ def _print_places(console: "Console", stack: "Stack") -> None:
 
     table = Table.grid(padding=(0, 2))
     urls = stack.urls
-    table.add_row("App", f"{urls['API']}/app/")
+    phone = app_for_phones(stack.settings)
+    table.add_row("App", app_on(urls["API"]))
+    if phone is not None:
+        table.add_row("  on a phone", phone)
     table.add_row("API", f"{urls['API']}/docs" if stack.settings.docs_served else urls["API"])
     if "dashboard" in urls:
         table.add_row("Ray dashboard", f"{urls['dashboard']}  (token: {stack.settings.data_dir / TOKEN_FILE})")
@@ -219,6 +223,8 @@ def _print_places(console: "Console", stack: "Stack") -> None:
     table.add_row("Logs", str(stack.log_directory))
     table.add_row("Stop", "Ctrl-C")
     console.print(Panel(table, title="TradeActors is up", expand=False))
+    if phone is not None and console.is_terminal:
+        console.print(qr_code(phone))
 
 
 if __name__ == "__main__":

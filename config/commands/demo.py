@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     from config.stack.stack import Stack
 
+EMAIL, PASSWORD = "trader@example.com", "correct horse battery staple"
+"""The trader of the demo, on a stack that is gone after it."""
+
 _BUY_IN = timedelta(seconds=15)
 _RECORDING = "YESBANK-2019-07-09-1min.csv"
 _RECORDING_FROM = "12:24"
@@ -64,6 +67,7 @@ def demo(
     """Trade three strategies on real parts: one on time, one stopped out, one that survives a kill -9."""
     from rich.console import Console
 
+    from config.commands.app_address import app_on
     from config.commands.failures import plain_failures
     from config.commands.limits import TO_RUN, refuse_limits
     from config.settings import load_settings
@@ -85,6 +89,10 @@ def demo(
         console.print("[green]Every strategy ended as it should.[/]" if ok else "[red]Something went wrong.[/]")
         if keep:
             console.print(f"Still running: {stack.urls}. Ctrl-C stops it.")
+            console.print(f"The app: [bold]{app_on(stack.urls['API'])}[/]")
+            console.print(
+                f"What was traded is there as {EMAIL}, password “{PASSWORD}”; or open an account of your own."
+            )
             stack.watch()
     raise typer.Exit(0 if ok else 1)
 
@@ -126,7 +134,7 @@ class _Demo:
         return self._cases
 
     async def _onboard(self, api: "httpx.AsyncClient", exchange: "httpx.AsyncClient") -> None:
-        credentials = {"email": "trader@example.com", "password": "correct horse battery staple"}
+        credentials = {"email": EMAIL, "password": PASSWORD}
         registered = _ok(await api.post("/auth/register", json=credentials))
         api.headers["Authorization"] = f"Bearer {registered['access_token']}"
         account = _ok(await exchange.post("/paper/accounts", json={}))

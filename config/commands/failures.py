@@ -98,7 +98,7 @@ def _is_of_another_schema(error: Exception) -> bool:
 
 
 def confirm(question: str) -> None:
-    """Go on only if a person says yes. Raises StackError where there is no person to ask, and `typer.Abort` for a no."""
+    """Go on only if a person says yes. Raises StackError where there is no person to ask, `typer.Abort` for a no."""
     from config.stack.guarded_process import StackError
 
     nobody = "Nobody is here to say yes: run it at a terminal, or with --yes."

@@ -66,7 +66,7 @@ class GuardedProcess:
         self._grace_s = command.grace_s
         self._log_stays = command.log_stays
         _keep_previous(command.log_path)
-        with command.log_path.open("wb") as log:
+        with command.log_path.open("ab") as log:  # at its end, also after `LogKeeper` has emptied it
             self._guardian = subprocess.Popen(  # noqa: S603
                 _guardian_command(command, held_fds),
                 env={**os.environ, **command.environment},

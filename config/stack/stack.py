@@ -25,6 +25,7 @@ from config.stack.guarded_process import (
     plain_os_errors,
     require_free_port,
 )
+from config.stack.log_keeping import LogKeeper
 from config.stack.paper import paper_command
 from config.stack.postgres import (
     PostgresPlan,
@@ -143,7 +144,9 @@ class Stack:
         Raises:
             StackError: one of them has died.
         """
+        logs = LogKeeper(self.log_directory)
         while not self._stopping.wait(_WATCH_S):
+            logs.look()
             for part, process in self._processes.items():
                 if process.exit_code is not None:
                     raise StackError(

@@ -3,9 +3,12 @@
 from datetime import datetime
 from decimal import Decimal
 
+from sqlalchemy import inspect
+
 from actors.domain.identifiers import Instrument
 from actors.domain.money import round_rupees, to_rupees
 from actors.domain.prices.stop_share import to_percent
+from actors.domain.strategy.state import Phase
 from persistence.database.models.runs import Run
 from persistence.database.models.strategies import Strategy
 
@@ -38,6 +41,7 @@ def runtime_fields(run: Run, symbol: str, broker: str = "") -> dict[str, str]:
         "symbol": symbol,
         "broker": broker,
         "product": run.product,
+        "phase": _phase(run),
         "position": run.position,
         "status": run.status,
         "status_detail": run.status_detail,
@@ -59,6 +63,17 @@ def runtime_fields(run: Run, symbol: str, broker: str = "") -> dict[str, str]:
         "terminated_at": _instant(run.ended_at),
         "updated_at": run.updated_at.isoformat(),
     }
+
+
+def _phase(run: Run) -> str:
+    """Of the engine's last snapshot; empty without one, and where the row was read without it (`Runs.latest_of`).
+
+    A run that a restore has ended has no snapshot of its end.
+    """
+    if run.ended_at is not None:
+        return Phase.ENDED
+    snapshot = None if "state" in inspect(run).unloaded else run.state
+    return str((snapshot or {}).get("phase", ""))
 
 
 def _level(stop_loss_paise: int) -> str:

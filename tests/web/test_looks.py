@@ -31,6 +31,13 @@ TOO_SMALL = """[...document
   return box.width && (box.height < 43.5 || box.width < 43.5) }).map(one => one.outerHTML)"""
 
 
+FONT_SIZE = "parseFloat(getComputedStyle(document.querySelector('main p')).fontSize)"
+CUT_OFF = """[...document.querySelectorAll('main *')]
+ .filter(one => { const style = getComputedStyle(one);
+  return style.overflowX !== 'visible' && one.clientWidth && one.scrollWidth > one.clientWidth + 1
+   && !one.matches('input, select, .sr-only, .hidden-text') }).map(one => one.outerHTML.slice(0, 200))"""
+"""What does not fit into its box, which hides the rest."""
+
 CONTROLLED = """navigator.serviceWorker.controller ? true : new Promise(done =>
   navigator.serviceWorker.addEventListener('controllerchange', () => done(true)))"""
 
@@ -93,6 +100,19 @@ def test_check_05_no_page_is_wider_than_the_screen_and_a_thumb_hits_every_contro
     with opened(browser, app_address, path, width=width) as page:
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         assert page.evaluate(TOO_SMALL) == []
+
+
+@pytest.mark.parametrize("width", [320, 360, 1280])
+@pytest.mark.parametrize("path", PAGES)
+def test_check_05_text_of_twice_the_size_fits_the_screen(
+    browser: Browser, app_address: str, path: str, width: int
+) -> None:
+    with opened(browser, app_address, path, width=width) as page:
+        before = page.evaluate(FONT_SIZE)
+        page.evaluate("document.documentElement.style.fontSize = '200%'")
+        assert page.evaluate(FONT_SIZE) == 2 * before, "the sizes of the app follow those of the browser"
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.evaluate(CUT_OFF) == []
 
 
 def test_check_06_every_state_has_a_word_that_does_not_need_its_colour(browser: Browser, app_address: str) -> None:

@@ -8,6 +8,7 @@ from pydantic.config import JsonDict
 
 from actors.domain.identifiers import Product
 from api.base.fields import Percent, Price, Quantity, Request, StrategyId, Symbol, TimeOfDay
+from api.strategies.preview.charges import EstimatedCharges
 from api.strategies.schemas import StrategyCreateRequest
 
 _WANTED = [name for name, field in StrategyCreateRequest.model_fields.items() if field.is_required()]
@@ -82,18 +83,6 @@ class SessionOfDay(BaseModel):
     closes: TimeOfDay
     sell_before: TimeOfDay
     special: bool
-
-
-class EstimatedCharges(BaseModel):
-    """Rupees that broker, exchange and state would take of a BUY and a SELL at `last_price`: an estimate."""
-
-    brokerage: float
-    transaction_tax: float
-    exchange: float
-    sebi: float
-    stamp_duty: float
-    gst: float
-    total: float
 
 
 class PreviewWarning(BaseModel):

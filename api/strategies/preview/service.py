@@ -9,8 +9,8 @@ from actors.domain.money import Paise, round_rupees, to_rupees
 from actors.domain.prices.stop_share import stop_below, to_percent
 from actors.domain.session import SessionTimes
 from api.strategies.panic.service import entries_forbidden
+from api.strategies.preview.charges import EstimatedCharges, estimated_charges
 from api.strategies.preview.schemas import (
-    EstimatedCharges,
     PreviewWarning,
     SessionOfDay,
     StrategyPreview,
@@ -22,7 +22,6 @@ from api.strategies.start_and_stop import MOST_NOTES
 from api.strategies.status import equal_note
 from api.strategies.strategy_rules import start_message
 from broker.market.allowed_times import SessionRules
-from broker.market.charges import round_trip_charges
 from broker.market.trading_calendar import TradingCalendar
 from config.capacity import Capacity
 from config.settings import Settings
@@ -178,5 +177,4 @@ def _equal(strategies: Iterable[Strategy]) -> list[PreviewWarning]:
 
 
 def _charges(strategy: Strategy, price: Decimal) -> EstimatedCharges:
-    found = round_trip_charges(strategy.exchange, Product(strategy.product), strategy.quantity, price, price)
-    return EstimatedCharges(**{name: float(getattr(found, name)) for name in EstimatedCharges.model_fields})
+    return estimated_charges(strategy.exchange, Product(strategy.product), strategy.quantity, price, price)

@@ -191,10 +191,10 @@ async def test_a_stopped_strategy_can_be_started_again(trader: ApiUser, sessions
 
 
 STATUS_FIELDS = (
-    "strategy_id run_id symbol product strategy_status position status_detail last_action last_price "
+    "strategy_id run_id symbol product strategy_status phase position status_detail last_action last_price "
     "last_price_age_ms feed "
     "feed_lag_ms feed_since stop_loss stop_loss_percent "
-    "quantity filled_quantity buy_price sell_price pnl stop_now unrealised_pnl next "
+    "quantity filled_quantity buy_price sell_price pnl charges net_pnl stop_now target unrealised_pnl next "
     "buy_at sell_at last_buy_order last_sell_order last_sl_order guard message updated_at"
 )
 
@@ -206,11 +206,13 @@ async def test_status_has_the_fields_of_the_contract_and_the_latest_price(
     created = (await trader.call("GET", f"/strategy/status/{strategy_id}")).json()
     assert list(created) == STATUS_FIELDS.split()
     assert (created["strategy_status"], created["position"], created["last_price"]) == ("created", "none", None)
+    assert created["phase"] == "created"
+    assert created["target"] is created["charges"] is created["net_pnl"] is None
     await trader.call("POST", "/strategy/start", strategy_id=strategy_id)
     await mirror.put_price("TCS", 412_305, None, utc_now())
     status = (await trader.call("GET", f"/strategy/status/{strategy_id}")).json()
     assert list(status) == STATUS_FIELDS.split()
-    assert (status["strategy_status"], status["last_price"]) == ("running", 4123.05)
+    assert (status["strategy_status"], status["phase"], status["last_price"]) == ("running", "waiting", 4123.05)
     assert 0 <= status["last_price_age_ms"] < 10_000
     assert status["feed"] == "live"
     await mirror.put_feed("TCS", FeedState(live=False))
@@ -225,7 +227,8 @@ async def test_status_has_the_fields_of_the_contract_and_the_latest_price(
     assert status["message"].startswith("Waiting to buy at ")
     await mirror.delete_strategy(strategy_id, "TCS")
     from_database = (await trader.call("GET", f"/strategy/status/{strategy_id}")).json()
-    assert (from_database["strategy_status"], from_database["buy_at"]) == ("running", status["buy_at"])
+    assert (from_database["strategy_status"], from_database["phase"]) == ("running", "waiting")
+    assert from_database["buy_at"] == status["buy_at"]
 
 
 async def test_status_after_the_end_shows_the_result(trader: ApiUser, engine: FakeEngine) -> None:
@@ -233,7 +236,7 @@ async def test_status_after_the_end_shows_the_result(trader: ApiUser, engine: Fa
     await engine.end(engine.running[strategy_id], position="exited_by_sl", message="STOP-LOSS Triggered")
     status = (await trader.call("GET", f"/strategy/status/{strategy_id}")).json()
     assert (status["strategy_status"], status["position"]) == ("stopped", "exited_by_sl")
-    assert status["message"] == "STOP-LOSS Triggered"
+    assert (status["phase"], status["message"]) == ("ended", "STOP-LOSS Triggered")
 
 
 async def test_the_stop_loss_moves_while_running_and_nothing_else_does(

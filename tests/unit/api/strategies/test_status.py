@@ -6,8 +6,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from actors.domain.strategy.state import Phase
 from api.strategies.schemas import StrategyStatus
-from api.strategies.status import status_of_run
+from api.strategies.status import _PHASES, status_of_run
 
 IST = ZoneInfo("Asia/Kolkata")
 NOW = datetime(2026, 11, 27, 5, 0, tzinfo=UTC)
@@ -83,3 +84,55 @@ def test_the_level_that_sells_now_is_told_while_something_is_held() -> None:
 @pytest.mark.parametrize("position", ["none", "bought", "sold", "exited_by_sl", "buy_failed"])
 def test_an_ended_run_waits_for_nothing(position: str) -> None:
     assert shown(position=position, terminated_at="2026-11-27T04:59:00+00:00").next is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"phase": "scheduled", "position": "none"}, "waiting"),
+        ({"phase": "paused", "position": "none", "status": "paused"}, "paused"),
+        ({"phase": "entering", "position": "buying"}, "buying"),
+        ({"phase": "arming"}, "arming"),
+        ({"phase": "guarding"}, "holding"),
+        ({"phase": "exiting", "position": "selling"}, "selling"),
+        ({"phase": "exit_failed", "position": "selling", "status": "failed"}, "exit_failed"),
+        ({"phase": "ended", "position": "sold", "terminated_at": "2026-11-27T04:59:00+00:00"}, "ended"),
+    ],
+)
+def test_each_phase_has_its_word_and_without_a_phase_the_position_says_it(changes: dict[str, Any], word: str) -> None:
+    assert shown(**changes).phase == word
+    for other in ("", "a_later_one"):
+        assert shown(**changes | {"phase": other}).phase == ("holding" if word == "arming" else word)
+
+
+def test_every_phase_of_the_engine_has_a_word() -> None:
+    assert _PHASES.keys() == set(Phase)
+
+
+SOLD: dict[str, Any] = {
+    "position": "sold", "buy_price": "1510.00", "sell_price": "1495.00", "filled_quantity": "10", "pnl": "-150.00",
+    "product": "MIS", "terminated_at": "2026-11-27T04:59:00+00:00",
+}  # fmt: skip
+
+
+def test_a_finished_trade_has_estimated_charges_and_a_net_result() -> None:
+    status = shown(**SOLD)
+    assert status.charges is not None
+    assert (status.charges.estimated, status.charges.total, status.net_pnl) == (True, 15.95, -165.95)
+    assert shown(**SOLD | {"symbol": "BSE:INFY"}).net_pnl != status.net_pnl, "the exchanges differ in what they take"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"terminated_at": ""},
+        {"position": "selling", "terminated_at": ""},
+        {"status_detail": "closed_outside"},
+        {"position": "buy_failed", "buy_price": "", "sell_price": "", "pnl": ""},
+        {"pnl": "-60.00"},  # four of ten
+        {"product": ""},
+    ],
+)
+def test_no_charges_are_claimed_where_it_is_not_known_what_was_sold(changes: dict[str, Any]) -> None:
+    status = shown(**SOLD | changes)
+    assert (status.charges, status.net_pnl) == (None, None)

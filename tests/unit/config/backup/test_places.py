@@ -63,8 +63,8 @@ def test_a_place_that_is_read_is_named_beside_the_file_that_is_written() -> None
     target = Path("/mnt/usb/b.tar")
     for place in (target, target.parent, target.parent / f"{TEMPORARY}x" / "database.dump", None):
         assert _where(OSError(errno.ENOSPC, "", place and str(place)), target) == ""
-    for place in ("/srv/data/paper/ledger.jsonl", "/srv/tmp/ta-pg-x"):
-        assert _where(OSError(errno.EISDIR, "", place), target) == f"{place}: "
+    for elsewhere in ("/srv/data/paper/ledger.jsonl", "/srv/tmp/ta-pg-x"):
+        assert _where(OSError(errno.EISDIR, "", elsewhere), target) == f"{elsewhere}: "
 
 
 def test_a_directory_that_is_none_of_ours_is_not_moved_aside(tmp_path: Path) -> None:

@@ -28,6 +28,8 @@ const base: Status = {
   buy_price: null,
   sell_price: null,
   pnl: null,
+  charges: null,
+  net_pnl: null,
   stop_now: null,
   unrealised_pnl: null,
   run_id: 1,

@@ -5,7 +5,18 @@ import { plain } from './money';
 
 type Schemas = components['schemas'];
 
-type Later = 'stop_loss_percent' | 'symbol' | 'product' | 'run_id' | 'stop_now' | 'unrealised_pnl' | 'next';
+type Later =
+  | 'stop_loss_percent'
+  | 'symbol'
+  | 'product'
+  | 'run_id'
+  | 'phase'
+  | 'charges'
+  | 'net_pnl'
+  | 'stop_now'
+  | 'target'
+  | 'unrealised_pnl'
+  | 'next';
 
 /** The fields that a later server adds are optional here: an app may be newer than its server. */
 export type Status = Omit<Schemas['StrategyStatus'], 'stop_loss' | Later> & {
@@ -15,7 +26,11 @@ export type Status = Omit<Schemas['StrategyStatus'], 'stop_loss' | Later> & {
   symbol?: string | null;
   product?: string | null;
   run_id?: number | null;
+  phase?: string;
+  charges?: { total: number } | null;
+  net_pnl?: number | null;
   stop_now?: number | null;
+  target?: number | null;
   unrealised_pnl?: number | null;
   next?: { what: string; at: string | null } | null;
 };

@@ -1,1 +1,0 @@
-import{u as e}from"./core-D4ZZ3r9X.js";import{o as t}from"./app-DyVF_CQV.js";function n(n,r){e(n,{title:`If the app fails you`,back:`account`,children:(e,n)=>{t(e,{})},$$slots:{default:!0}})}export{n as default};
