@@ -228,6 +228,10 @@ def open_backup(path: Path) -> Iterator[OpenBackup]:
 
 def _opened(path: Path, tar: tarfile.TarFile) -> OpenBackup:
     try:
+        if (first := tar.next()) is not None and first.name.rpartition("/")[2] not in _MEMBERS | {_MANIFEST}:
+            raise BackupRefused(
+                f"{path} is a tar of other files, so nothing was restored; unpack it, if the backup is among them."
+            )
         return OpenBackup(tar, *_checked(tar))
     except _DAMAGES as damaged:
         raise BackupRefused(

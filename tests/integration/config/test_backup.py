@@ -335,7 +335,7 @@ def test_a_backup_takes_no_place_of_another_file_and_leaves_nothing_beside_it(us
     user.file.write_text("something else")
     with user.stack():
         line = ("backup", str(user.file), "--data-dir", str(user.data_dir))
-        assert "exists already" in user.refused(*line)
+        assert "exists and is no backup" in user.refused(*line)
         assert "is no backup" in user.refused(*line, "--force")
         assert user.file.read_text() == "something else"
         assert "not to the standard output" in user.refused("backup", "-", "--data-dir", str(user.data_dir))

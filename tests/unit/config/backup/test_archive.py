@@ -235,3 +235,10 @@ def test_a_manifest_that_says_nonsense_is_refused(backup: Path, change: dict[str
 def test_the_name_of_the_calendar_file_leads_nowhere_else(backup: Path) -> None:
     with open_backup(with_manifest(backup, calendar_name="../../etc/cron.d/x")) as found:
         assert found.manifest.calendar_name == "x"
+
+
+def test_a_backup_that_was_packed_by_tar_once_more_is_to_be_unpacked(backup: Path) -> None:
+    with tarfile.open(backup.with_name("twice.tar"), "w") as tar:
+        tar.add(backup, "b.tar")
+    with refused("is a tar of other files, so nothing was restored; unpack it, if the backup is among them"):
+        opened(backup.with_name("twice.tar"))
