@@ -32,6 +32,7 @@ from api.notifications import routes as notification_routes
 from api.openapi.document import describe
 from api.openapi.page import DOCS_PATH, docs_router
 from api.operations import routes as operation_routes
+from api.operations.heartbeat import Heartbeat
 from api.operations.presence import keep_api_present
 from api.operations.record_keeping import keep_records
 from api.operations.recovery_sweep import keep_recovering
@@ -105,7 +106,9 @@ def create_app(
             arming = asyncio.create_task(resources.arming.keep_arming(), name="arming of schedules")
             rounds = asyncio.create_task(resources.readiness_rounds.keep_asking(), name="rounds of readiness")
             present = asyncio.create_task(keep_api_present(resources.mirror), name="presence of this process")
-            beside = [sweep, records, pursuit, sending, summaries, arming, rounds, present]
+            heartbeat = Heartbeat(settings, resources.recent, resources.readiness_rounds.operator)
+            beating = asyncio.create_task(heartbeat.keep_beating(), name="sign that the engine can trade")
+            beside = [sweep, records, pursuit, sending, summaries, arming, rounds, present, beating]
             if resources.poller is not None:
                 beside.append(asyncio.create_task(resources.poller.run(), name="poller of Telegram"))
             try:

@@ -10,7 +10,7 @@ import structlog
 
 from actors.ports.engine import StrategyEngine
 from api.base.clock import utc_now
-from api.brokers.broker_threads import BrokerCalls
+from api.brokers.broker_threads import open_calls
 from api.brokers.browser_logins import BrowserLogins
 from api.brokers.connect_throttle import ConnectThrottle
 from api.brokers.lookups import BrokerLookups
@@ -157,8 +157,7 @@ async def open_resources(settings: Settings, engine: StrategyEngine | None) -> A
         lifetime = LoginLifetime(timedelta(days=settings.login_days), timedelta(days=settings.login_unused_days))
         login_tokens = LoginTokens(tokens, lifetime, utc_now)
         secret_box = SecretBox.from_settings(settings)
-        calls = BrokerCalls(settings)
-        stack.callback(calls.close)
+        calls = stack.enter_context(open_calls(settings))
         brokers = BrokerService(settings, sessions, mirror, secret_box, calls, ConnectThrottle(redis), engine, utc_now)
         lookups = BrokerLookups(settings, secret_box, InstrumentLists(utc_now), calls, utc_now)
         await brokers.report_unknown_keys()

@@ -3,8 +3,9 @@
 import logging
 import re
 import sys
-from collections.abc import MutableMapping
-from typing import Any, Literal
+from collections.abc import Callable, Mapping, MutableMapping
+from datetime import datetime
+from typing import Any, Literal, TextIO
 
 import structlog
 
@@ -93,10 +94,17 @@ def _redacted(key: object, value: Any) -> Any:
     return value
 
 
-def configure_logging(log_format: Literal["json", "console"] = "json", level: str = "INFO") -> None:
+LineForPeople = Callable[[datetime, str, str, Mapping[str, object]], str]
+"""Makes one line of an instant, a level, an event and what else is known."""
+
+
+def configure_logging(
+    log_format: Literal["json", "console"] = "json", level: str = "INFO", *, for_people: LineForPeople | None = None
+) -> None:
     """Send structlog and the standard library's logging through the same processors to stderr.
 
-    May be called again; the last call counts. Timestamps are UTC, ISO 8601.
+    May be called again; the last call counts. Timestamps are UTC, ISO 8601. `for_people`: each line goes to stdout as
+    well, as this writes it.
     """
     shared: list[structlog.types.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -116,20 +124,26 @@ def configure_logging(log_format: Literal["json", "console"] = "json", level: st
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.format_exc_info,  # no locals: they would print what is taken out next
-                redact_secrets,
-                _renderer(log_format),
-            ],
+
+    def handler(stream: TextIO, renderer: structlog.types.Processor) -> logging.Handler:
+        made = logging.StreamHandler(stream)
+        made.setFormatter(
+            structlog.stdlib.ProcessorFormatter(
+                foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
+                processors=[
+                    structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                    structlog.processors.format_exc_info,  # no locals: they would print what is taken out next
+                    redact_secrets,
+                    renderer,
+                ],
+            )
         )
-    )
+        return made
+
     root = logging.getLogger()
-    root.handlers[:] = [handler]
+    root.handlers[:] = [handler(sys.stderr, _renderer(log_format))]
+    if for_people is not None:
+        root.handlers.append(handler(sys.stdout, _people_renderer(for_people)))
     root.setLevel(level)
     for name in _CHATTY:
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -139,3 +153,11 @@ def _renderer(log_format: Literal["json", "console"]) -> structlog.types.Process
     if log_format == "console":
         return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     return structlog.processors.JSONRenderer()
+
+
+def _people_renderer(line: LineForPeople) -> structlog.types.Processor:
+    def render(_logger: object, _method: str, event: MutableMapping[str, Any]) -> str:
+        at = datetime.fromisoformat(event["timestamp"])
+        return line(at, str(event.get("level", "info")), str(event["event"]), event)
+
+    return render

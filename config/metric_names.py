@@ -72,6 +72,37 @@ RECORD_SECONDS = Metric("tradeactors_ledger_record_seconds", "histogram", "Time 
 LEDGER_WAITING = Metric("tradeactors_ledger_waiting", "gauge", "Entries and lines that wait for PostgreSQL", (), True)
 UNMIRRORED = Metric("tradeactors_ledger_unmirrored_runs", "gauge", "Runs whose last record Redis has missed", (), True)
 STOPS_ARMED = Metric("tradeactors_execution_stops_armed", "gauge", "Stop-losses that execution watches", (), True)
+STOPS_DEAF = Metric(
+    "tradeactors_execution_stops_without_prices",
+    "gauge",
+    "Stop-losses that execution watches and hears no prices for",
+    (),
+    True,
+)
+ARMED_PRICE_AGE = Metric(
+    "tradeactors_armed_price_age_seconds",
+    "gauge",
+    "Of the symbols whose stop-losses execution watches: how long ago the one that is silent longest had a price",
+    (),
+    True,
+)
+BUDGET_LEFT = Metric(
+    "tradeactors_order_budget_left_ratio",
+    "gauge",
+    "Of the account that has least: which part of its requests of this minute, and of this day, is left",
+    ("window",),
+    True,
+)
+BUDGET_WAITING = Metric(
+    "tradeactors_order_budget_waiting", "gauge", "Requests that wait for the order budget of their account", (), True
+)
+CLAIMS = Metric(
+    "tradeactors_order_claims",
+    "counter",
+    "Claims of order locks: granted, owned (in PostgreSQL), held_by_me, refused, or not answered by any store",
+    ("verdict",),
+    True,
+)
 FEED_LOSSES = Metric(
     "tradeactors_feed_losses", "counter", "Connections of a price stream that were lost", ("broker",), True
 )

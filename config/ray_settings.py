@@ -42,6 +42,9 @@ RAY_SETTINGS: Mapping[str, str] = {
     # The first driver of the embedded Ray is the head itself, which runs no actors: no workers ahead for it.
     "RAY_prestart_worker_first_driver": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
+    # Without it, a worker's files grow without end; Ray's own programs turn theirs over at 512 MB, five times.
+    "RAY_ROTATION_MAX_BYTES": "67108864",
+    "RAY_ROTATION_BACKUP_COUNT": "2",
     "MALLOC_ARENA_MAX": "1",
     LOOPBACK_ONLY: "0",
 }

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import errno
 import fcntl
 import json
 import os
@@ -121,7 +122,10 @@ def make_data_directory(data_dir: Path) -> None:
         OSError: it cannot be made.
     """
     if data_dir.is_symlink() and not data_dir.exists():
-        raise ValueError(f"{data_dir} is a link to {data_dir.readlink()}, which is not there")
+        raise ValueError(
+            f"{data_dir} is a link to {data_dir.readlink()}, which is not there: mount what it leads to, or name "
+            "another directory"
+        )
     if data_dir.exists() and not data_dir.is_dir():
         raise ValueError(f"{data_dir} is a file; name a directory")
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -181,7 +185,7 @@ def change_keys(data_dir: Path, change: Callable[[tuple[str, ...]], tuple[str, .
     with locked_secrets(data_dir):
         stored = read_secrets(data_dir)
         if stored is None:
-            raise FileNotFoundError(f"{data_dir / SECRETS_FILE} cannot be read")
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(data_dir / SECRETS_FILE))
         changed = replace(stored, encryption_keys=change(stored.encryption_keys))
         if not changed.encryption_keys:
             raise ValueError("at least one encryption key must be left")

@@ -26,7 +26,7 @@ from pydantic import (
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from config.api_settings import ApiSettings, Port
-from config.env_files import ENCODING, UnreadableFile, lines_of, refuse_unreadable_files
+from config.files import ENCODING, UnreadableFile, lines_of, refusal_of, refuse_unreadable_files
 from config.login_settings import LoginSettings, Registration
 from config.notification_settings import NotificationSettings
 from config.secret_store import StoredSecrets, create_secrets, is_fernet_key, read_secrets
@@ -37,6 +37,7 @@ from config.values import (
     node_address,
     node_and_port,
     redis_address,
+    secret_web_address,
     socket_root,
     split,
     time_of_day,
@@ -63,6 +64,7 @@ _SECRET_FIELDS = frozenset(
         "feed_api_key",
         "feed_access_token",
         "alert_urls",
+        "heartbeat_url",
         "smtp_password",
         "vapid_private_key",
         "telegram_bot_token",
@@ -145,7 +147,10 @@ class Settings(LoginSettings, ApiSettings, NotificationSettings):
     data_dir: Path = Path("~/.local/share/tradeactors")
     secrets_dir: Path | None = None
     log_format: Literal["json", "console"] = "json"
+    log_metrics: Literal["none", "cloudwatch"] = "none"
     alert_urls: Annotated[tuple[SecretStr, ...], NoDecode] = ()
+    alert_repeat_minutes: int = Field(default=60, ge=0, le=10_080)
+    heartbeat_url: Annotated[SecretStr, AfterValidator(secret_web_address)] = SecretStr("")
     failpoints: Path | None = None
 
     _split_lists = field_validator("brokers", "encryption_keys", "alert_urls", mode="before")(split)
@@ -316,7 +321,9 @@ def _secrets_directory(variables: Mapping[str, str | None]) -> Path | None:
     except ValueError as homeless:
         raise SettingsError([f"{name} {homeless}."]) from None
     if not directory.is_dir() or not os.access(directory, os.R_OK | os.X_OK):
-        raise SettingsError([f"{name} {directory} is not a directory that can be read."])
+        raise SettingsError(
+            [f"{name} {directory} is not a directory that can be read: name one with files that this user may read."]
+        )
     refuse_unreadable_files(path for path in directory.iterdir() if path.name.upper().startswith(PREFIX))
     return directory
 
@@ -328,7 +335,9 @@ def _unknown_variables(names: Iterable[str]) -> list[str]:
         bare = name.upper().removeprefix(PREFIX)
         if bare not in known:
             near = difflib.get_close_matches(bare, known, n=1)
-            problems.append(f"{name} is not a setting{f'; did you mean {PREFIX}{near[0]}?' if near else '.'}")
+            problems.append(
+                f"{name} is not a setting{f'; did you mean {PREFIX}{near[0]}?' if near else ': remove it.'}"
+            )
     return problems
 
 
@@ -348,7 +357,7 @@ def _with_secrets(settings: Settings, policy: SecretsPolicy) -> Settings:
     if missing and policy != "optional":
         raise SettingsError(
             [f"{PREFIX}{name.upper()} is required, because {PREFIX}DATABASE_URL is set or no `tradeactors up` has made "
-             "the secrets of this data directory." for name in missing]
+             "the secrets of this data directory: set it, or name another directory (--data-dir)." for name in missing]
         )  # fmt: skip
     return filled
 
@@ -360,7 +369,7 @@ def _stored_secrets(settings: Settings, policy: SecretsPolicy) -> StoredSecrets 
         return read_secrets(settings.data_dir)
     except OSError as refused:
         where = refused.filename or settings.data_dir
-        raise SettingsError([f"{PREFIX}DATA_DIR: {where} cannot be used: {refused.strerror}."]) from refused
+        raise SettingsError([f"{PREFIX}DATA_DIR: {where} cannot be used: {refusal_of(refused)}."]) from refused
     except ValueError as damaged:
         raise SettingsError([f"{damaged}."]) from damaged
 

@@ -22,6 +22,13 @@ def web_root(value: str) -> str:
     return _root(value, "http", "https")
 
 
+def secret_web_address(value: SecretStr) -> SecretStr:
+    """An http or https address that is a secret in itself, or nothing. Raises ValueError."""
+    if value.get_secret_value():
+        web_root(value.get_secret_value())
+    return value
+
+
 def public_root(value: str) -> str:
     """An address for browsers: http or https, perhaps with a path, without a slash at its end. Raises ValueError."""
     address = urlsplit(web_root(value))

@@ -112,6 +112,23 @@ def _of_state() -> Iterator[dict[str, Any]]:
         "LedgerWaits", f"max by (process) ({sample(names.LEDGER_WAITING)}) > 100", "ticket",
         "postgresql-does-not-answer", "records wait for PostgreSQL", wait="1m",
     )  # fmt: skip
+    yield _rule(
+        "StopsWithoutPrices", f"max by (process) ({sample(names.STOPS_DEAF)}) > 0", "ticket", "one-guard-only",
+        "execution watches a stop-loss and hears no prices for it", wait="2m",
+    )  # fmt: skip
+    yield _rule(
+        "ArmedPriceOld", f"max by (process) ({sample(names.ARMED_PRICE_AGE)}) > 300", "ticket", "late-prices",
+        "a symbol whose stop-loss is watched has had no price for five minutes: no trade, or its prices are lost",
+    )  # fmt: skip
+    yield _rule(
+        "OrderBudgetLow", f"min by (process) ({sample(names.BUDGET_LEFT, window='day')}) < 0.2", "ticket",
+        "an-order-budget-runs-out", "an account has used four fifths of its requests of the day",
+    )  # fmt: skip
+    unanswered = f"max by (process) (increase({sample(names.CLAIMS, verdict='not_answered')}[{FOR_MINUTES}m])) > 0"
+    yield _rule(
+        "ClaimsNotAnswered", unanswered, "page", "redis-does-not-answer",
+        "order locks could not be claimed: BUYs are halted, and exits leave after a look at the order book",
+    )  # fmt: skip
     late = f"histogram_quantile(0.99, sum by (le) (rate({names.ACKNOWLEDGED.name}_bucket[15m]))) > 0.3"
     yield _rule("OrdersSlow", late, "ticket", "what-to-do-when", "orders need more than 300 ms to their id (row E3)")
     yield _rule(
@@ -174,6 +191,15 @@ DASHBOARDS: dict[str, tuple[Panel, ...]] = {
          "{{broker}}"),
         ("Stop-losses armed at execution", "short", f"max by (process) ({names.STOPS_ARMED.samples[0]})",
          "{{process}}"),
+        ("Stop-losses without prices", "short", f"max by (process) ({names.STOPS_DEAF.samples[0]})", "{{process}}"),
+        ("Price age of armed symbols, oldest", "s", f"max by (process) ({names.ARMED_PRICE_AGE.samples[0]})",
+         "{{process}}"),
+        ("Order budget left, of the account with least", "percentunit",
+         f"min by (process, window) ({names.BUDGET_LEFT.samples[0]})", "{{process}} {{window}}"),
+        ("Requests that wait for their budget", "short", f"max by (process) ({names.BUDGET_WAITING.samples[0]})",
+         "{{process}}"),
+        ("Claims of order locks", "reqps",
+         f"sum by (verdict) (max by (verdict, process) (rate({names.CLAIMS.samples[0]}[5m])))", "{{verdict}}"),
         ("Orders on the queue", "short", f"max({names.QUEUED.samples[0]})", "queued"),
         ("Ledgers: waiting for PostgreSQL", "short", f"max by (process) ({names.LEDGER_WAITING.samples[0]})",
          "{{process}}"),

@@ -2,7 +2,8 @@
 
 from datetime import date, datetime, timedelta, timezone
 
-_IST = timezone(timedelta(hours=5, minutes=30))
+INDIA = timezone(timedelta(hours=5, minutes=30), "IST")
+"""The exchange's time: India has no summer time."""
 
 TOKENS_READY = timedelta(hours=8, minutes=45)
 """After midnight IST: the tokens of the day are out (about 08:30), and no session has begun."""
@@ -10,4 +11,4 @@ TOKENS_READY = timedelta(hours=8, minutes=45)
 
 def token_day(now: datetime) -> date:
     """The day of the list whose tokens hold at this instant."""
-    return (now.astimezone(_IST) - TOKENS_READY).date()
+    return (now.astimezone(INDIA) - TOKENS_READY).date()

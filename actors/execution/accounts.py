@@ -1,13 +1,13 @@
 """What an execution actor keeps of each account that is mapped to it, from its first use until it is out of use."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
 
 from actors.domain.market_hours import MarketHours
 from actors.domain.orders.order import OrderReport
-from actors.execution.account.budget import BudgetLimits, OrderBudget
+from actors.execution.account.budget import BudgetLeft, BudgetLimits, OrderBudget
 from actors.execution.account.position_evidence import AccountEvidence
 from actors.execution.account.request_counts import RequestCounts
 from actors.execution.account.trading_account import TradingAccount, newest_by_tag
@@ -72,6 +72,10 @@ class ExecutionAccounts:
     def known(self, account_id: int) -> ExecutionAccount | None:
         """The account, if it is in use."""
         return self._accounts.get(account_id)
+
+    def budgets_left(self) -> Sequence[BudgetLeft]:
+        """What each account that was used today has left of its order budget."""
+        return [budget.left() for budget in self._budgets.values()]
 
     async def of(self, account_id: int) -> ExecutionAccount:
         """The account, taken into use. Raises BrokerUnavailable."""

@@ -93,7 +93,7 @@ class ExecutionShell:
         self.stops = StopGuard(streams=streams, claims=claims, clock=clock, fire=exits.send, tell=self._report)
         self.rehearsal = Rehearsal(self.stops.rehearsed, streams.updates.rehearse, self._rehearse)
         parts = AccountParts(gateways, strategies, attempts, records, streams.updates, clock, budget=limits.budget)
-        self._accounts = ExecutionAccounts(
+        self.accounts = ExecutionAccounts(
             parts, self.stops, working=self._working_runs, in_background=self._in_background
         )
         self._working: dict[IntentId, asyncio.Task[Event]] = {}
@@ -132,7 +132,7 @@ class ExecutionShell:
         Raises:
             BrokerUnavailable: the order has no follower, and it could not be cancelled.
         """
-        account = await self._accounts.of(account_id)
+        account = await self.accounts.of(account_id)
         key = account_id, order_id
         cancelling = self._cancelling.get(key)
         if cancelling is None:
@@ -147,36 +147,36 @@ class ExecutionShell:
 
     async def orders_by_tag(self, account_id: int, tags: Sequence[str]) -> Mapping[str, OrderReport]:
         """The orders of today's book that carry one of the tags. Raises BrokerUnavailable."""
-        return newest_by_tag(await (await self._accounts.of(account_id)).trading.read_book(), tags)
+        return newest_by_tag(await (await self.accounts.of(account_id)).trading.read_book(), tags)
 
     async def probe(self, account_id: int) -> bool:
         """Whether the broker answers for the account."""
         try:
-            await (await self._accounts.of(account_id)).trading.read_book()
+            await (await self.accounts.of(account_id)).trading.read_book()
         except BrokerUnavailable:
             return False
         return True
 
     async def cover(self, holding: Holding) -> Cover:
         """What of a run's shares its account holds, by a reading that begins now. Raises BrokerUnavailable."""
-        account = await self._accounts.of(holding.account_id)
+        account = await self.accounts.of(holding.account_id)
         return await account.evidence.ask(holding)
 
     async def shares(self, account_id: int) -> dict[PositionKey, int]:
         """What the account holds or owes, of any origin. Raises BrokerUnavailable."""
-        return shares_once(await (await self._accounts.of(account_id)).trading.gateway.positions(demat=True))
+        return shares_once(await (await self.accounts.of(account_id)).trading.gateway.positions(demat=True))
 
     async def watch_again(self, account_ids: Sequence[int]) -> None:
         """Watch accounts on which runs have traded today, used or not; one that cannot be reached, at its next use."""
         for account_id in account_ids:
             try:
-                await self._accounts.of(account_id)
+                await self.accounts.of(account_id)
             except BrokerUnavailable as error:
                 log.warning("execution.account_not_watched", account_id=account_id, reason=str(error))
 
     async def guard(self, holding: Holding) -> GuardAnswer:
         """Watch the account for what a run holds, and its stop-loss. Raises BrokerUnavailable."""
-        account = await self._accounts.of(holding.account_id)
+        account = await self.accounts.of(holding.account_id)
         account.watch.guard(holding)
         return await self.stops.take(holding, account.find)
 
@@ -184,7 +184,7 @@ class ExecutionShell:
 
     def _is_over(self, account_id: int, run_id: int) -> bool:
         """Whether the journal has called the run ended."""
-        account = self._accounts.known(account_id)
+        account = self.accounts.known(account_id)
         return account is not None and any(k.run_id == run_id and k.ended for k in account.evidence.known)
 
     def _working_runs(self) -> frozenset[int]:
@@ -198,7 +198,7 @@ class ExecutionShell:
 
     async def _work(self, command: OrderCommand, *, foreseen: bool) -> Event:
         try:
-            account = await self._accounts.of(command.account_id)
+            account = await self.accounts.of(command.account_id)
         except BrokerUnavailable as error:
             if command.look_up_first:
                 raise PeerUnavailable(str(error)) from error  # nothing is proven about the earlier attempt
@@ -314,7 +314,7 @@ class ExecutionShell:
                 self.withdraw(command.intent.id)  # another process holds the lock: follow what was sent, send nothing
 
     def _rehearse(self, command: OrderCommand) -> None:
-        if (account := self._accounts.known(command.account_id)) is not None:
+        if (account := self.accounts.known(command.account_id)) is not None:
             closed_to(command, account.hours, self._clock.now())
             self._claims.rehearse(command)
             self._placer(command, account).rehearse()

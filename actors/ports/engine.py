@@ -54,8 +54,11 @@ class StrategyEngine(Protocol):
         Never fails, promises nothing: each asks by itself within ten seconds.
         """
 
-    async def ensure_running(self, run_id: int, strategy_id: int) -> None:
-        """When it returns, exactly one actor looks after the open run (row D2)."""
+    async def ensure_running(self, run_id: int, strategy_id: int, label: str = "") -> None:
+        """When it returns, exactly one actor looks after the open run (row D2).
+
+        `label`: what engineers find the actor by (`run_label`).
+        """
 
     async def stop(self, run_id: int, strategy_id: int, timeout_s: float) -> StopResult:
         """Row I1: sell what is open and end this run; waits at most `timeout_s` seconds for it."""

@@ -29,27 +29,31 @@ class Peers:
         """The actor's handle. Raises PeerMissing: no actor of that name exists now."""
         return await self._handles.find(name)
 
-    async def call(self, name: str, method: str, *arguments: Any) -> Any:
-        """Call and wait for the answer.
+    async def call(self, name: str, method: str, *arguments: Any, title: str = "") -> Any:
+        """Call and wait for the answer. `title`: what the call does, as the dashboard shows it.
+
+        Titles name no strategy: Ray counts tasks by name, and its figures would grow with the strategies.
 
         Raises:
             PeerUnavailable: the actor died, is restarting, or does not exist.
         """
         handle = await self.find(name)
         try:
-            return await getattr(handle, method).remote(*arguments)
+            called = getattr(handle, method)
+            return await (called.options(name=title) if title else called).remote(*arguments)
         except (RayActorError, RaySystemError) as error:
             self._handles.doubt(name)
             raise PeerUnavailable(f"{name}: {type(error).__name__}") from error
         except RayTaskError as error:
             raise error.as_instanceof_cause() from error  # type: ignore[no-untyped-call]
 
-    def tell(self, name: str, method: str, *arguments: Any) -> None:
+    def tell(self, name: str, method: str, *arguments: Any, title: str = "") -> None:
         """Call without an answer. A peer that is gone loses the message."""
+        options = {"num_returns": 0} | ({"name": title} if title else {})
 
         def deliver(handle: Any) -> None:
             try:
-                getattr(handle, method).options(num_returns=0).remote(*arguments)
+                getattr(handle, method).options(**options).remote(*arguments)
             except RayActorError:
                 self._handles.doubt(name)
 

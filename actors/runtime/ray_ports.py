@@ -23,7 +23,8 @@ class RayOrderExecution:
         self._peers, self._pools = peers, pools
 
     def execute(self, command: OrderCommand) -> Awaitable[Event]:
-        return self._call(command.account_id, "execute", command)
+        name = names.execution_name(command.account_id, self._pools)
+        return self._peers.call(name, "execute", command, title=f"execute {command.intent.event}")
 
     async def cancel(self, account_id: int, intent_id: IntentId, order_id: str) -> None:
         await self._call(account_id, "cancel", account_id, intent_id, order_id)
@@ -58,14 +59,14 @@ class RayJournal:
         self._ledger = names.ledger_name(strategy_id, pools)
 
     async def load(self, run_id: int) -> LoadedRun | None:
-        loaded: LoadedRun | None = await self._peers.call(self._ledger, "load", run_id)
+        loaded: LoadedRun | None = await self._peers.call(self._ledger, "load", run_id, title="load a run")
         return loaded
 
     async def record(self, entry: JournalEntry) -> None:
-        await self._peers.call(self._ledger, "record", entry)
+        await self._peers.call(self._ledger, "record", entry, title=f"record {entry.state.phase}")
 
     async def alert(self, user_id: int, strategy_id: int, code: str, message: str) -> None:
-        await self._peers.call(self._ledger, "alert", user_id, strategy_id, code, message)
+        await self._peers.call(self._ledger, "alert", user_id, strategy_id, code, message, title=f"alert {code}")
 
 
 class RayAttemptLog:
@@ -75,14 +76,17 @@ class RayAttemptLog:
         self._peers, self._pools = peers, pools
 
     def log_attempt(self, attempt: Attempt) -> None:
-        self._peers.tell(names.ledger_name(attempt.command.strategy_id, self._pools), "log_attempt", attempt)
+        title = f"{attempt.command.intent.event} {attempt.result.outcome}"
+        ledger = names.ledger_name(attempt.command.strategy_id, self._pools)
+        self._peers.tell(ledger, "log_attempt", attempt, title=title)
 
     def log_note(self, note: OrderNote) -> None:
-        self._peers.tell(names.ledger_name(note.command.strategy_id, self._pools), "log_note", note)
+        ledger = names.ledger_name(note.command.strategy_id, self._pools)
+        self._peers.tell(ledger, "log_note", note, title=f"note {note.event}")
 
     def alert(self, user_id: int, strategy_id: int, code: str, message: str) -> None:
         ledger = names.ledger_name(strategy_id, self._pools)
-        self._peers.tell(ledger, "alert", user_id, strategy_id, code, message)
+        self._peers.tell(ledger, "alert", user_id, strategy_id, code, message, title=f"alert {code}")
 
 
 class RayPriceMirror:

@@ -12,6 +12,7 @@ import logging
 from collections.abc import Coroutine
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from actors import failpoints
@@ -57,6 +58,7 @@ from actors.ports.common import Clock, PeerUnavailable, StaleEpoch
 from actors.ports.engine import WordTaken
 from actors.ports.prices import PriceWatch
 from actors.ports.strategy import Journal, LoadedRun, OrderCommand, OrderExecution
+from actors.strategy.decision_lines import decision_line
 from actors.strategy.execution_calls import PEER_RETRY_S, ExecutionCalls, order_command
 from actors.strategy.holding_reports import GuardCalls
 from actors.strategy.order_first import OrderFirst
@@ -251,6 +253,10 @@ class StrategyShell:
         self._guard.update(self._state, event.tick if isinstance(event, TickReceived) else None)
         for decision in decisions:
             self._carry_out(decision, event)
+            if (line := decision_line(decision)) is not None:
+                # later, since writing takes some hundredths of a millisecond, and an order may be about to leave
+                line |= {"phase": str(self._state.phase)}
+                asyncio.get_running_loop().call_soon(partial(self._say, logging.INFO, "strategy.event", **line))
         if decisions or not _only_price_moved(before, self._state):
             self._recorder.changed()
 
@@ -281,7 +287,6 @@ class StrategyShell:
                 self._watch.set_level(stop_loss)
             case LogEvent():
                 self._recorder.log(decision)
-                self._say(logging.INFO, "strategy.event", kind=decision.event, reason=decision.reason)
             case RaiseAlert(code, message):
                 self._raise_alert(code, message)
             case EndRun():

@@ -75,7 +75,7 @@ async def keyed_request(
     if idempotency_key is None:
         return None
     if len(request.headers.getlist(IDEMPOTENCY_KEY)) > 1:
-        raise InvalidField(IDEMPOTENCY_KEY, "stands twice")
+        raise InvalidField(IDEMPOTENCY_KEY, "stands twice: send it once")
     asked = json.dumps([request.method, request.scope["path"], _as_it_is_meant(await request.body())], sort_keys=True)
     return KeyedRequest(_sha256(idempotency_key), _sha256(asked))
 

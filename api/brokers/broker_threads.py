@@ -10,8 +10,9 @@ the settings allow it.
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
@@ -73,6 +74,10 @@ class BrokerCalls:
         self._direct = ThreadPoolExecutor(_THREADS, thread_name_prefix="broker")
         self._proxied = ThreadPoolExecutor(_PROXIED_THREADS, thread_name_prefix="broker-by-proxy")
         self._turns = Turns(AT_ONCE)
+
+    def get_ready(self) -> None:
+        """Import what the first call needs, beside whatever else happens."""
+        self._direct.submit(login.load_client)
 
     def close(self) -> None:
         """Take no further calls; those under way end by their own deadlines."""
@@ -146,6 +151,17 @@ class BrokerCalls:
                 return await asyncio.wait_for(answer, left_s)
             except TimeoutError as error:
                 raise BrokerUnreachable from error
+
+
+@contextmanager
+def open_calls(settings: Settings) -> Iterator[BrokerCalls]:
+    """Calls that are soon as quick as they will be, and end with the block."""
+    calls = BrokerCalls(settings)
+    calls.get_ready()
+    try:
+        yield calls
+    finally:
+        calls.close()
 
 
 def _finished_by(deadline: float, question: Callable[[], Answer]) -> Answer:

@@ -95,7 +95,11 @@ class BrokerLookups:
         credentials = credentials_of(self._secret_box, account)
         proxy = proxy_at(credentials.proxy_url)
         if proxy is not None and not self._settings.account_proxies:
-            raise ApiError(409, "proxy_not_allowed", "The proxy of your connection is not allowed here any more")
+            raise ApiError(
+                409,
+                "proxy_not_allowed",
+                "The proxy of your connection is not allowed here any more: connect without it",
+            )
         try:
             return await question(Asker(account.user_id, account.broker, proxy), credentials)
         except InvalidToken as error:

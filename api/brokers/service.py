@@ -231,7 +231,8 @@ class BrokerService:
     def check_offered(self, broker: Broker) -> None:
         """Raises ApiError: 409 `broker_not_offered`."""
         if broker not in self._settings.brokers:
-            raise ApiError(409, "broker_not_offered", f"{broker} is not offered here")
+            offered = " or ".join(self._settings.brokers)
+            raise ApiError(409, "broker_not_offered", f"{broker} is not offered here: choose {offered}")
 
     def _complete(self, broker: Broker, request: ConnectRequest, stored: BrokerAccount | None) -> _KeyPair:
         self.check_offered(broker)
@@ -256,7 +257,7 @@ class BrokerService:
         if chosen is not None and not self._settings.account_proxies:
             if request.keeps_proxy:
                 raise InvalidField("proxy_url", "is stored, and not allowed on this server any more; null removes it")
-            raise InvalidField("proxy_url", "is not allowed on this server")
+            raise InvalidField("proxy_url", "is not allowed on this server: leave it out")
         return chosen
 
     async def _validate(

@@ -23,7 +23,7 @@ async def strict_json(request: Request) -> None:
 def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     names = dict(pairs)
     if len(names) < len(pairs):
-        raise InvalidField("body", "has a field twice")
+        raise InvalidField("body", "has a field twice: keep one of the two")
     return names
 
 

@@ -75,7 +75,8 @@ class OperatorChecks:
             return self._found[1]
 
     async def tell_changes(self) -> None:
-        """Tell the operator of each fault when it begins and when it ends: one process tells, once.
+        """Tell the operator of each fault when it begins, again while it lasts (`ALERT_REPEAT_MINUTES`), and when it
+        ends: one process tells, once.
 
         Raises:
             PersistenceError: without the database no process knows what was said before; the next time says it.
@@ -85,7 +86,11 @@ class OperatorChecks:
             async with transaction(self._sessions) as session:
                 faults = OperatorFaults(session)
                 changed = await (faults.begin(code) if code in seen else faults.end(code, OVER_AFTER))
-            if changed and code in seen:
+                repeat = timedelta(minutes=self._settings.alert_repeat_minutes)
+                goes_on = code in seen and not changed and repeat and await faults.again(code, repeat)
+            if goes_on:
+                await self.alert(code, f"It goes on: {sentence}")
+            elif changed and code in seen:
                 await self.alert(code, sentence)
             elif changed:
                 await self.alert("readiness_restored", f"It is over: {sentence}")

@@ -40,7 +40,7 @@ class ReadinessRounds:
         now: Callable[[], datetime],
     ) -> None:
         self._settings, self._sessions, self.service = settings, sessions, service
-        self._operator, self._now = operator, now
+        self.operator, self._now = operator, now
         self._kicked = asyncio.Event()
         self._parts_looked_at: datetime | None = None
 
@@ -67,7 +67,7 @@ class ReadinessRounds:
         now = self._now()
         if self._parts_looked_at is None or abs(now - self._parts_looked_at) >= OPERATOR_EVERY:
             self._parts_looked_at = now
-            await self._operator.tell_changes()
+            await self.operator.tell_changes()
         waiting = await self._waiting(now)
         places = asyncio.Semaphore(_AT_ONCE)
 

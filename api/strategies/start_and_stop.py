@@ -8,6 +8,7 @@ from typing import Protocol
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from actors.domain.strategy.spec import run_label
 from actors.ports.engine import StopResult, StrategyEngine
 from api.base.errors import ApiError, broker_not_connected, unauthorized
 from api.base.idempotency import KeyedRequest, Repeated, give_answer_again, keep_answer
@@ -123,7 +124,7 @@ class LifecycleService:
         except Repeated:
             await self._ensure_open(user_id, strategy_id)  # the first request may have failed at the engine
             raise
-        await self._bring_up(opened.run)
+        await self._bring_up(opened.run, strategy)
         return opened.answer
 
     async def stop(
@@ -148,6 +149,7 @@ class LifecycleService:
                 )
         if run is None:
             return await self._stored_status(self._reserved, user_id, strategy_id, {}), True
+        log.info("strategy.stops", strategy_id=strategy_id, run_id=run.id)
         result = await self._stopping.run(run.id, lambda: self._engine.stop(run.id, strategy_id, STOP_TIMEOUT_S))
         return await self._stored_status(self._reserved, user_id, strategy_id, dict(result.status)), result.flat
 
@@ -189,12 +191,15 @@ class LifecycleService:
     async def _ensure_open(self, user_id: int, strategy_id: int) -> None:
         async with tenant_transaction(self._sessions, user_id) as session:
             run = await Runs(session).open_of(user_id, strategy_id)
-        if run is not None:
-            await self._bring_up(run)
+            strategy = None if run is None else await Strategies(session).get(user_id, strategy_id)
+        if run is not None and strategy is not None:
+            await self._bring_up(run, strategy)
 
-    async def _bring_up(self, run: Run) -> None:
+    async def _bring_up(self, run: Run, strategy: Strategy) -> None:
+        label = run_label(strategy.tradingsymbol, run.quantity, run.buy_at)
+        log.info("strategy.starts", strategy_id=run.strategy_id, run_id=run.id)
         async with self._bringing_up.of(run.user_id):
-            await self._engine.ensure_running(run_id=run.id, strategy_id=run.strategy_id)
+            await self._engine.ensure_running(run.id, run.strategy_id, label)
 
     async def _answered(
         self, session: AsyncSession, strategy: Strategy, run: Run, keyed: KeyedRequest | None

@@ -180,9 +180,9 @@ def check_listed(
         advice = _meant(suggestions) or ". Write it as the exchange does, such as NSE:INFY"
         raise InvalidField("symbol", message + advice, suggestions=suggestions)
     if listed.segment == INDEX_SEGMENT:
-        raise InvalidField("symbol", "is an index, which cannot be traded")
+        raise InvalidField("symbol", "is an index, which cannot be traded: choose a share")
     if not listed.tradable:
-        raise InvalidField("symbol", "is not a share that can be bought in the ordinary market")
+        raise InvalidField("symbol", "is not a share that can be bought in the ordinary market: choose another one")
     return listed
 
 
@@ -272,7 +272,8 @@ def _check_kept(account: AccountFacts, settings: Settings) -> None:
 
 def _check_owed(account: AccountFacts) -> None:
     if account.owed is not None:
-        raise ApiError(409, "account_short", f"The account is short of {account.owed}; a buy would only cover it")
+        sentence = f"The account is short of {account.owed}; a buy would only cover it: buy it back at the broker first"
+        raise ApiError(409, "account_short", sentence)
 
 
 def _check_running(account: AccountFacts) -> None:

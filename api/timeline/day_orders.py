@@ -43,7 +43,10 @@ _DAY = "^20[0-9]{2}-[0-9]{2}-[0-9]{2}$"
 def _check_day(value: object) -> object:
     if isinstance(value, str) and not re.fullmatch(_DAY, value):  # pydantic takes a number for seconds
         raise ValueError("must be a day of the years 2000 to 2099, such as 2026-11-27")
-    return value
+    try:
+        return date.fromisoformat(value) if isinstance(value, str) else value
+    except ValueError:
+        raise ValueError("must be a day that there is, such as 2026-11-27") from None
 
 
 Day = Annotated[date, BeforeValidator(_check_day), Field(examples=["2026-11-27"], json_schema_extra={"pattern": _DAY})]

@@ -56,9 +56,10 @@ class AuthService:
                 too many register.
         """
         if self._registration == "closed":
-            raise ApiError(403, "registration_closed", "Accounts are opened here by the operator only")
+            raise ApiError(403, "registration_closed", "Accounts are opened here by the operator only: ask him for one")
         if invitation is None and self._registration == "invited":
-            raise ApiError(403, "invitation_needed", "Accounts are opened here by the operator's invitation only")
+            sentence = "Accounts are opened here by the operator's invitation only: ask him for one"
+            raise ApiError(403, "invitation_needed", sentence)
         wait_s = await self._throttle.registration(client.address)
         if wait_s:
             raise too_many_attempts(wait_s)
@@ -75,7 +76,8 @@ class AuthService:
         except ConstraintViolated as error:
             if error.constraint != "users_email_key":
                 raise
-            raise ApiError(409, "email_taken", "This e-mail address is already registered") from error
+            sentence = "This e-mail address is already registered: log in with it"
+            raise ApiError(409, "email_taken", sentence) from error
 
     async def login(self, email: str, password: str, client: Client) -> IssuedTokens:
         """Check a password. 401 `invalid_credentials`, whether or not the address is known; 429 when throttled."""

@@ -57,7 +57,7 @@ async def add_user(database_url: str, email: str, password: str) -> str:
     except ConstraintViolated as error:
         if error.constraint != "users_email_key":
             raise
-        raise UserRefused(f"{asked} is already registered.") from error
+        raise UserRefused(f"{asked} is already registered: `tradeactors reset-password` lets him in again.") from error
     finally:
         await engine.dispose()
     return asked
@@ -75,7 +75,7 @@ async def invite(database_url: str, email: str) -> GivenCode:
     try:
         async with transaction(sessions_of(engine)) as session:
             if await Users(session).by_email(asked) is not None:
-                raise UserRefused(f"{asked} is already registered.")
+                raise UserRefused(f"{asked} is already registered: `tradeactors reset-password` lets him in again.")
             number = await Invitations(session).put(asked, code_hash(code), now, now + INVITATION_LIFETIME)
             # Without the address: lines of the audit log are kept when a user is deleted.
             await AuditLog(session).add("invitation", user_id=None, subject=_BY, invitation=str(number))
@@ -97,7 +97,7 @@ async def give_reset_code(database_url: str, email: str) -> GivenCode:
         async with transaction(sessions_of(engine)) as session:
             user = await Users(session).by_email(asked)
             if user is None:
-                raise UserRefused(f"Nobody has registered as {asked}.")
+                raise UserRefused(f"Nobody has registered as {asked}: correct the address.")
             await Users(session).set_reset_code(user.id, code_hash(code), now + RESET_CODE_LIFETIME)
             await AuditLog(session).add("password_reset_code", user_id=user.id, subject=_BY)
     finally:
@@ -125,7 +125,7 @@ async def _replace(session: AsyncSession, email: str, password_hash: str) -> int
     found = await Users(session).by_email(email)
     user = found and await Users(session).lock_for_change(found.id)
     if user is None:
-        raise UserRefused(f"Nobody has registered as {email}.")
+        raise UserRefused(f"Nobody has registered as {email}: correct the address.")
     await Users(session).set_password_hash(user.id, password_hash)
     ended = await Logins(session).end(user.id, datetime.now(UTC), "password_reset")
     await AuditLog(session).add("password_reset", user_id=user.id, subject=_BY)

@@ -1,7 +1,7 @@
 """Credentials at the broker: is an access token good, and what is a request token worth (rows B1, B2).
 
 Blocking, but for `login_url`: call it from a thread. Importing `kiteconnect` always loads its ticker, hence Twisted
-(0.2 s, 22 MB, nothing started), because its `__init__` does; so it is imported at the first call and not before.
+(0.2 s, 22 MB, nothing started), because its `__init__` does; so it is imported at the first call, or by `load_client`.
 """
 
 import re
@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
 from decimal import Decimal
+from importlib import import_module
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -50,6 +51,11 @@ class BrokerLogin:
 
     broker_user_id: str
     access_token: str = field(repr=False)
+
+
+def load_client() -> None:
+    """Import the client of the broker ahead of the first call, whose patience a busy machine's import would use up."""
+    import_module("broker.kite.client")
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from pathlib import Path
 import structlog
 
 from broker.market.overrides import InvalidOverrides, Overrides, parse_overrides
+from config.files import refusal_of
 
 _MOST_BYTES = 1_000_000
 
@@ -53,12 +54,12 @@ def _read(path: Path) -> Overrides:
         if stat.S_ISDIR(status.st_mode):
             raise InvalidOverrides("it is a directory; name the file in it")
         if not stat.S_ISREG(status.st_mode):  # a pipe can be read once only, a device without end
-            raise InvalidOverrides("it is no file that can be read again")
+            raise InvalidOverrides("it is no file that can be read again; name a file")
         if status.st_size > _MOST_BYTES:
             raise InvalidOverrides(f"it is larger than {_MOST_BYTES // 1_000_000} MB, so it is no list of days")
         content = path.read_bytes()
     except OSError as error:
-        raise InvalidOverrides(f"it cannot be read: {error.strerror}") from error
+        raise InvalidOverrides(f"it cannot be read: {refusal_of(error)}") from error
     try:
         text = content.decode("utf-8-sig")  # Windows' editors begin a file with the mark
     except UnicodeDecodeError as error:

@@ -4,7 +4,6 @@ Nothing in it is believed before it is checked: members are copied by name, neve
 content that the manifest does not announce refuses the whole file.
 """
 
-import errno
 import hashlib
 import io
 import json
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from config.backup.errors import BackupRefused
+from config.files import refusal_of
 from config.secret_store import sync_directory
 
 TEMPORARY = ".tradeactors-backup-"
@@ -43,6 +43,12 @@ _PACKED = {
     b"7z\xbc\xaf": "7-Zip",
     b"Rar!": "RAR",
 }
+_DAMAGES = (
+    tarfile.TarError, OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError,
+    RecursionError,
+)  # fmt: skip
+"""What reading of a file ends in whose bytes are anything."""
+
 _LONGEST_MARK = max(map(len, _PACKED))
 
 
@@ -208,10 +214,12 @@ def open_backup(path: Path) -> Iterator[OpenBackup]:
     """
     try:
         if not path.is_file():
-            raise FileNotFoundError(errno.ENOENT, "it is no file" if path.exists() else "there is no such file")
+            raise BackupRefused(
+                f"Cannot read {path}: {'it is no file' if path.exists() else 'there is no such file'}. {_WHAT_IT_IS}"
+            )
         stream = path.open("rb")
     except OSError as refused:
-        raise BackupRefused(f"Cannot read {path}: {refused.strerror}. {_WHAT_IT_IS}") from refused
+        raise BackupRefused(f"Cannot read {path}: {refusal_of(refused)}.") from refused
     with stream:
         _refuse_packed(path, stream)
         with _tar(path, stream) as tar:
@@ -221,7 +229,7 @@ def open_backup(path: Path) -> Iterator[OpenBackup]:
 def _opened(path: Path, tar: tarfile.TarFile) -> OpenBackup:
     try:
         return OpenBackup(tar, *_checked(tar))
-    except (tarfile.TarError, OSError, ValueError, KeyError, TypeError, AttributeError) as damaged:
+    except _DAMAGES as damaged:
         raise BackupRefused(
             f"{path} is damaged or is not a backup of TradeActors ({damaged}); nothing was restored. Fetch it again, "
             "or take an earlier one."
@@ -239,7 +247,7 @@ def _refuse_packed(path: Path, stream: IO[bytes]) -> None:
 def _tar(path: Path, stream: IO[bytes]) -> tarfile.TarFile:
     try:
         return tarfile.open(fileobj=stream, mode="r:")
-    except (tarfile.TarError, OSError) as foreign:
+    except _DAMAGES as foreign:
         raise BackupRefused(f"{path} is not a backup of TradeActors; nothing was restored. {_WHAT_IT_IS}") from foreign
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from config.backup import archive, database
 from config.backup.archive import Manifest
 from config.backup.errors import BackupRefused
+from config.files import refusal_of
 from config.secret_store import SECRETS_FILE, StoredSecrets, as_file, locked_secrets, read_secrets
 from config.settings import PREFIX, Settings
 from config.stack.completeness import refuse_incomplete, system_identifier
@@ -31,6 +32,7 @@ _OF_ONE_MACHINE = frozenset(
     )
 )  # fmt: skip
 
+_WHICH = "Name the directory of the stack (--data-dir)."
 _STANDARD_OUTPUT = "-"
 """What other programs take for the standard output, where it would come mixed with what we say."""
 
@@ -66,28 +68,40 @@ def make_backup(settings: Settings, target: Path, *, replace_old: bool = False) 
                 manifest, files = _collect(settings, url, running, directory)
             archive.write_archive(target, manifest, files, replace_old=replace_old, workshop=directory)
     except OSError as refused:
-        raise BackupRefused(f"Cannot write {target}: {os.strerror(refused.errno or 0)}.") from refused
+        raise BackupRefused(f"Cannot write {target}: {_where(refused, target)}{refusal_of(refused)}.") from refused
     return MadeBackup(target, target.stat().st_size, manifest)
+
+
+def _where(refused: OSError, target: Path) -> str:
+    """What was refused, where it is neither the file nor one of its parts: a file that is read, or /tmp."""
+    place = Path(os.fsdecode(refused.filename or ""))
+    of_the_file = place in {Path(), target, target.parent} or any(
+        part.startswith(archive.TEMPORARY) for part in place.parts
+    )
+    return "" if of_the_file else f"{place}: "
 
 
 def _refuse_place(data_dir: Path, target: Path, *, replace_old: bool) -> None:
     """Whatever is at `target` goes when the backup comes, and what is in the data directory is lost with it."""
     if target.name == _STANDARD_OUTPUT:
         raise BackupRefused("A backup is written into a file, and not to the standard output; name one.")
-    place = target.parent.resolve() / target.name
-    if any(place.is_relative_to(kept.resolve()) for kept in (data_dir, data_dir / "postgres")):
+    if target.is_dir():
+        raise BackupRefused(f"{target} is a directory; name a file in it, such as {target / 'tradeactors.tar'}.")
+    # Not `Path.resolve`, which ends in a RuntimeError at links in a circle before Python 3.13.
+    place = Path(os.path.realpath(target.parent)) / target.name
+    if any(place.is_relative_to(os.path.realpath(kept)) for kept in (data_dir, data_dir / "postgres")):
         raise BackupRefused(
             f"{target} is in the data directory {data_dir}, with which it would be lost; choose a place outside, best "
             "on another disk."
         )
     if not os.path.lexists(target):
         return
-    if not replace_old:
-        raise BackupRefused(f"{target} exists already; choose another name, or --force to replace it.")
     if not archive.begins_as_backup(target):
         raise BackupRefused(
-            f"{target} is no backup of TradeActors, and --force replaces no other file; choose another name."
+            f"{target} exists and is no backup of TradeActors, and --force replaces no other file; choose another name."
         )
+    if not replace_old:
+        raise BackupRefused(f"{target} exists already; choose another name, or --force to replace it.")
 
 
 @contextmanager
@@ -123,10 +137,10 @@ def _database(data_dir: Path, running: RunningStack | None) -> Iterator[str]:
         yield url.replace("+psycopg", "")
         return
     if not data_dir.is_dir():
-        raise BackupRefused(f"There is no data directory {data_dir} ({PREFIX}DATA_DIR).")
+        raise BackupRefused(f"There is no data directory {data_dir} ({PREFIX}DATA_DIR). {_WHICH}")
     refuse_incomplete(data_dir)
     if system_identifier(data_dir / "postgres") is None:
-        raise BackupRefused(f"{data_dir} has no database: no stack has run there yet.")
+        raise BackupRefused(f"{data_dir} has no database: no stack has run there yet. {_WHICH}")
     with postgres_alone(data_dir) as plan:
         yield plan.url(DATABASE, driver="")
 
@@ -186,7 +200,10 @@ def _secrets(data_dir: Path) -> StoredSecrets:
     except ValueError as damaged:
         raise BackupRefused(f"{damaged}.") from damaged
     if stored is None:
-        raise BackupRefused(f"{data_dir / SECRETS_FILE} cannot be read, and a backup without its keys is of no use.")
+        raise BackupRefused(
+            f"{data_dir / SECRETS_FILE} cannot be read, and a backup without its keys is of no use: put it back, or be "
+            "a user who may read it."
+        )
     return stored
 
 

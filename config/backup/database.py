@@ -1,16 +1,21 @@
 """The database on its way into a backup and out of it, by PostgreSQL's own programs."""
 
-import errno
-import os
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import LiteralString
 
 import psycopg
 
 from config.backup.errors import BackupRefused
+from config.files import remedy_of
 from config.stack.postgres import postgres_programs
 from persistence.database.engine import TENANT_ROLE
+
+_NO_TABLES = "The database has no tables of TradeActors"
+_START_ONCE = "start the stack on it once with `tradeactors up`, or name another directory (--data-dir)"
+_AGAIN = "\nNothing was kept of it: try again, and if it is refused again, look into the log of PostgreSQL."
 
 
 def schema_revision(url: str) -> str:
@@ -23,15 +28,15 @@ def schema_revision(url: str) -> str:
         with psycopg.connect(url) as connection:
             row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     except psycopg.Error as missing:
-        raise BackupRefused(f"The database has no tables of TradeActors ({_first_line(missing)}).") from missing
+        raise BackupRefused(f"{_NO_TABLES} ({_first_line(missing)}); {_START_ONCE}.") from missing
     if row is None:
-        raise BackupRefused("The database has no tables of TradeActors.")
+        raise BackupRefused(f"{_NO_TABLES}; {_START_ONCE}.")
     return str(row[0])
 
 
 def sealed_with_other_keys(url: str, versions: frozenset[str]) -> tuple[int, int]:
     """How many broker connections, and how many channels of notices, no key of these versions opens."""
-    with psycopg.connect(url) as connection:
+    with _connected(url) as connection:
         return _sealed(connection, "broker_accounts", versions), _sealed(connection, "notification_channels", versions)
 
 
@@ -59,11 +64,23 @@ def load(url: str, source: Path) -> None:
     Raises:
         BackupRefused: `pg_restore` failed.
     """
-    with psycopg.connect(url, autocommit=True) as connection:  # a dump does not hold roles
+    with _connected(url) as connection:  # a dump does not hold roles
         connection.execute(f"CREATE ROLE {TENANT_ROLE} NOLOGIN")
     _run("pg_restore", "--no-owner", "--single-transaction", "--exit-on-error", f"--dbname={url}", str(source))
-    with psycopg.connect(url, autocommit=True) as connection:
+    with _connected(url) as connection:
         connection.execute("ANALYZE")
+
+
+@contextmanager
+def _connected(url: str) -> Iterator[psycopg.Connection]:
+    try:
+        with psycopg.connect(url, autocommit=True) as connection:
+            yield connection
+    except psycopg.Error as refused:  # it was stopped meanwhile, say
+        said = str(refused).strip()
+        raise BackupRefused(
+            f"The database does not do what it should ({_first_line(refused)}).{remedy_of(said) or _AGAIN}"
+        ) from refused
 
 
 def _run(program: str, *arguments: str) -> None:
@@ -73,8 +90,7 @@ def _run(program: str, *arguments: str) -> None:
     )
     if done.returncode != 0:
         said = done.stderr.strip() or f"code {done.returncode}"
-        do = "\nMake room there, or choose a place on another disk." if os.strerror(errno.ENOSPC) in said else ""
-        raise BackupRefused(f"PostgreSQL's {program} failed: {said}{do}")
+        raise BackupRefused(f"PostgreSQL's {program} failed: {said}{remedy_of(said) or _AGAIN}")
 
 
 def _first_line(error: BaseException) -> str:

@@ -17,7 +17,8 @@ from config.backup import archive, database
 from config.backup.archive import Manifest, OpenBackup, open_backup
 from config.backup.create import portable_settings
 from config.backup.errors import BackupRefused
-from config.secret_store import StoredSecrets, new_jwt_secret, sync_directory, write_secrets
+from config.files import refusal_of
+from config.secret_store import SECRETS_FILE, StoredSecrets, new_jwt_secret, sync_directory, write_secrets
 from config.settings import PREFIX, Settings
 from config.stack.completeness import MOVED_ASIDE, UNFINISHED_RESTORE
 from config.stack.data_directory import (
@@ -32,6 +33,9 @@ from config.stack.postgres import DATABASE, forget_variables_of_libpq, postgres_
 from config.stack.postgres_alone import postgres_alone
 from persistence.database.engine import knows_revision
 from persistence.journal.restored_runs import mark_restored_runs
+
+_OF_A_STACK = frozenset({"postgres", SECRETS_FILE, UNFINISHED_RESTORE})
+"""One of them is in each directory that a stack has run on."""
 
 CLOCKS_DIFFER = timedelta(minutes=1)
 """How much later than now a backup may seem to be made, on a machine whose clock is a little ahead."""
@@ -73,6 +77,8 @@ def restore_backup(settings: Settings, source: Path, *, move_aside: bool = False
         running = find_running_stack(settings.data_dir)
         if running is not None:
             raise _in_use(settings.data_dir, running)
+        if settings.data_dir.is_dir() and not move_aside:
+            _refuse_contents(settings.data_dir)  # before a lock is put there
         moved_aside = _make_room(settings.data_dir, move_aside=move_aside)
         try:
             lock = DataDirectoryLock(settings.data_dir)
@@ -128,6 +134,11 @@ def _make_room(data_dir: Path, *, move_aside: bool) -> Path | None:
     """Move what is in the directory aside, if that is wanted and there is something; returns where it is now."""
     if not move_aside or not data_dir.is_dir():
         return None
+    if (contents := _contents(data_dir)) and not contents & _OF_A_STACK:
+        raise BackupRefused(
+            f"{data_dir} holds files and no data of TradeActors, so it is not moved aside. Restore into a new "
+            "directory (--data-dir)."
+        )
     lock = DataDirectoryLock(data_dir)  # refuses what is not ours
     try:
         if not _contents(data_dir):
@@ -167,7 +178,7 @@ def _fill(settings: Settings, backup: OpenBackup, lock: DataDirectoryLock) -> tu
     try:
         (data_dir / UNFINISHED_RESTORE).touch(mode=0o600)
         sync_directory(data_dir)
-        calendar = data_dir / (manifest.calendar_name or archive.CALENDAR) if archive.CALENDAR in backup else None
+        calendar = data_dir / _calendar_name(manifest.calendar_name) if archive.CALENDAR in backup else None
         if calendar is not None:
             backup.copy(archive.CALENDAR, calendar)
         calendars = calendars_of(
@@ -193,10 +204,25 @@ def _fill(settings: Settings, backup: OpenBackup, lock: DataDirectoryLock) -> tu
         (data_dir / UNFINISHED_RESTORE).unlink()
         sync_directory(data_dir)
     except OSError as refused:
-        raise StackError(f"Cannot restore into {data_dir}: {refused.strerror or refused}.") from refused
+        raise StackError(
+            f"Cannot restore into {data_dir}: {_where(refused, data_dir)}{refusal_of(refused)}."
+        ) from refused
     except (ValueError, KeyError, TypeError, AttributeError) as damaged:
-        raise BackupRefused(f"The secrets of the backup are damaged ({type(damaged).__name__}).") from damaged
+        raise BackupRefused(
+            f"The secrets of the backup are damaged ({type(damaged).__name__}); take another backup."
+        ) from damaged
     return open_runs, calendar
+
+
+def _where(refused: OSError, data_dir: Path) -> str:
+    """What was refused, where it is not in the data directory: a place for sockets, say."""
+    named = refused.filename is not None and not Path(refused.filename).is_relative_to(data_dir)
+    return f"{refused.filename}: " if named else ""
+
+
+def _calendar_name(name: str) -> str:
+    """That of the operator's file, unless something else of the data directory has it."""
+    return name if name.endswith(".toml") else archive.CALENDAR
 
 
 def _provable_until(settings: Settings, calendars: TradingCalendars, broker: str, backed_up_at: datetime) -> date:

@@ -10,7 +10,21 @@ if TYPE_CHECKING:
     from config.backup.create import MadeBackup
     from config.backup.restore import RestoredBackup
 
-File = Annotated[Path, typer.Argument(help="The file of the backup.", metavar="FILE")]
+
+def _file(text: str) -> Path:
+    """The path of a file, without looking at what is there."""
+    if not text or text.endswith("/"):
+        raise typer.BadParameter(f"{text or 'an empty name'} names no file; add the name of one, such as backup.tar")
+    if not all(letter.isprintable() or _SURROGATES[0] <= letter <= _SURROGATES[1] for letter in text):
+        shown = "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
+        raise typer.BadParameter(f"{shown} has a line break or another letter that cannot be seen; rename it")
+    return Path(text)
+
+
+_SURROGATES = "\udc80", "\udcff"
+"""What Python makes of a byte that is no UTF-8, such as a name of an older system has."""
+
+File = Annotated[Path, typer.Argument(help="The file of the backup.", metavar="FILE", parser=_file)]
 DataDir = Annotated[Path | None, typer.Option(readable=False, help="Where everything is kept. [TRADEACTORS_DATA_DIR]")]
 Replace = Annotated[bool, typer.Option("--force", help="Replace an older backup.")]
 Aside = Annotated[bool, typer.Option("--force", help="Move a data directory that is not empty aside before.")]
@@ -56,7 +70,7 @@ def backup(file: File, data_dir: DataDir = None, force: Replace = False) -> None
 
 def restore(file: File, data_dir: DataDir = None, force: Aside = False, yes: Yes = False) -> None:
     """Fill an empty data directory from a backup; `up` then goes on with what the order book proves."""
-    from config.commands.failures import plain_failures
+    from config.commands.failures import confirm, plain_failures
     from config.commands.limits import TO_KEEP, refuse_limits
 
     with plain_failures():
@@ -68,7 +82,7 @@ def restore(file: File, data_dir: DataDir = None, force: Aside = False, yes: Yes
         settings = given_settings(data_dir=data_dir)
         if not yes:
             typer.echo(_TWO_STACKS)
-            typer.confirm("Is that stack stopped for good?", abort=True)
+            confirm("Is that stack stopped for good?")
         with interrupt_on_signals():
             restored = restore_backup(settings, file.absolute(), move_aside=force)
         for line in restore_report(restored, settings.data_dir):

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from config.settings import Settings
     from config.stack.stack import Stack
 from config.commands.deployment import joined_settings, require
-from config.commands.failures import PlainGroup, plain_failures
+from config.commands.failures import FileCommand, PlainGroup, plain_failures
 from config.commands.limits import TO_ASK, TO_RUN, refuse_limits
 
 app = typer.Typer(
@@ -38,15 +38,15 @@ app = typer.Typer(
 )
 
 app.command()(demo)
-app.command()(replay)
+app.command(cls=FileCommand)(replay)
 app.command()(status)
 app.command()(top)
 app.command()(why)
 app.command()(logs)
 app.command()(panic)
 app.command()(prune)
-app.command()(backup)
-app.command()(restore)
+app.command(cls=FileCommand)(backup)
+app.command(cls=FileCommand)(restore)
 app.command("add-user")(add_user)
 app.command()(invite)
 app.command("reset-password")(reset_password)

@@ -7,6 +7,9 @@ if TYPE_CHECKING:
     from config.settings import Settings
 
 
+_DO = "set it, start `tradeactors up`, or name the directory on which it runs (--data-dir)"
+
+
 def joined_settings(data_dir: Path | None, **overrides: Any) -> "Settings":
     """The settings, completed by those of a stack that runs on the same data directory.
 
@@ -42,7 +45,7 @@ def require(settings: "Settings", *names: str) -> None:
     from config.settings import PREFIX, SettingsError
     from config.stack.data_directory import refuse_what_is_hidden
 
-    missing = [f"{PREFIX}{name.upper()} is empty and no `tradeactors up` runs here." for name in names]
+    missing = [f"{PREFIX}{name.upper()} is empty and no `tradeactors up` runs here: {_DO}." for name in names]
     problems = [problem for name, problem in zip(names, missing, strict=True) if not getattr(settings, name)]
     if problems:
         refuse_what_is_hidden(settings.data_dir)

@@ -9,13 +9,23 @@ from io import TextIOWrapper
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 _OF_THE_MACHINE = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG, errno.EIO, errno.ELOOP}
-    | {errno.ENOENT, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG}
+    | {errno.ENOENT, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.EBUSY, errno.EXDEV}
+    | {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 )
 """What a disk, a mode or a path refuses; the errors of networks are not among them."""
+
+
+_NOT_THERE = frozenset({"42P01", "42703", "3F000"})
+"""PostgreSQL's codes for a table, a column and a schema that are not there."""
+
+_ANOTHER_SCHEMA = (
+    "The database has another schema than this version of TradeActors: run `tradeactors migrate` with the version that "
+    "is to run on it."
+)
 
 
 class PlainGroup(TyperGroup):
@@ -29,21 +39,77 @@ class PlainGroup(TyperGroup):
             return super().invoke(ctx)
 
 
+class FileCommand(TyperCommand):
+    """A command that is given a file, whose name may begin as options do."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the arguments."""
+        given = list(args)
+        try:
+            return super().parse_args(ctx, args)
+        except Exception as refused:  # typer keeps the class to itself
+            option = getattr(refused, "option_name", "") if type(refused).__name__ == "NoSuchOption" else ""
+            name = next((text for text in given if option and text.startswith(option)), "")
+            if (name.startswith("--") and "." not in name) or not name:
+                raise
+            sentence = f"there is no option {option}; if {name} is the name of a file, write ./{name}"
+            raise typer.BadParameter(sentence, ctx=ctx) from None
+
+
 @contextmanager
 def plain_failures() -> Iterator[None]:
     """Turn what an operator can put right into sentences on stderr and exit code 1 (Ctrl-C: 130)."""
     from config.settings import SettingsError
     from config.stack.guarded_process import StackError
-    from persistence.errors import PersistenceError
+    from persistence.errors import DatabaseUnavailable, MirrorUnavailable, PersistenceError
 
     try:
-        with plain_refusals():
+        with plain_refusals(), plain_schema():
             yield
+    except (DatabaseUnavailable, MirrorUnavailable) as away:
+        typer.echo(f"{away}: start it, or correct its address, and try again.", err=True)
+        raise typer.Exit(1) from None
     except (SettingsError, StackError, PersistenceError) as failure:
         typer.echo(str(failure), err=True)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
+
+
+@contextmanager
+def plain_schema() -> Iterator[None]:
+    """Say that the database is another version's. Raises StackError in place of what the database says."""
+    from config.stack.guarded_process import StackError
+
+    try:
+        yield
+    except Exception as unknown:
+        if not _is_of_another_schema(unknown):
+            raise
+        raise StackError(_ANOTHER_SCHEMA) from unknown
+
+
+def _is_of_another_schema(error: Exception) -> bool:
+    """Whether the database lacks a table or a column that this version knows."""
+    from sqlalchemy.exc import ProgrammingError
+
+    return isinstance(error, ProgrammingError) and getattr(error.orig, "sqlstate", "") in _NOT_THERE
+
+
+def confirm(question: str) -> None:
+    """Go on only if a person says yes. Raises StackError where there is no person to ask, `typer.Abort` for a no."""
+    from config.stack.guarded_process import StackError
+
+    nobody = "Nobody is here to say yes: run it at a terminal, or with --yes."
+    if sys.stdin is None:  # closed
+        raise StackError(nobody)
+    try:
+        typer.confirm(question, abort=True)
+    except typer.Abort:
+        if sys.stdin.isatty():
+            raise
+        typer.echo()
+        raise StackError(nobody) from None
 
 
 @contextmanager
@@ -54,10 +120,14 @@ def plain_refusals() -> Iterator[None]:
     except OSError as refused:
         if refused.errno not in _OF_THE_MACHINE:
             raise
+        from config.files import refusal_of
+
         where = f"Cannot use {refused.filename}: " if refused.filename else ""
         if not _output_works() and not where:
-            where = "What this command says cannot be written, so send its output elsewhere: "
-        typer.echo(f"{where}{refused.strerror}.", err=True)
+            said = f"What this command says cannot be written, so send its output elsewhere: {refused.strerror}"
+        else:
+            said = where + refusal_of(refused)
+        typer.echo(f"{said}.", err=True)
         raise typer.Exit(1) from None
 
 

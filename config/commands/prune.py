@@ -25,7 +25,7 @@ def prune(
 ) -> None:
     """Remove the months of both logs, the logins and the notices that are beyond their retention."""
     from config.commands.deployment import joined_settings, require
-    from config.commands.failures import plain_failures
+    from config.commands.failures import confirm, plain_failures
 
     with plain_failures():
         settings = joined_settings(data_dir)
@@ -37,7 +37,7 @@ def prune(
         if dry_run or all(old.kept_because for old in found):
             return
         if not yes:
-            typer.confirm("Remove them? They cannot be brought back but from a backup.", abort=True)
+            confirm("Remove them? They cannot be brought back but from a backup.")
         removed = asyncio.run(_ask(settings, retention, now, remove=True))
         typer.echo(f"Removed: {sum(old.rows for old in removed if not old.kept_because)} rows.")
 

@@ -124,6 +124,7 @@ def replay(  # noqa: PLR0913 - each is an option of the command
 def _draw(chart: Path, file: Path, recording: "Recording", result: "Replay") -> None:
     from actors.domain.errors import InvalidValue
     from actors.replay.chart.picture import picture
+    from config.files import refusal_of
 
     drawn = picture(recording.bars, recording.spacing, recording.closes, result, _result(result))
     try:
@@ -133,7 +134,7 @@ def _draw(chart: Path, file: Path, recording: "Recording", result: "Replay") -> 
             raise InvalidValue(f"{_printable(str(chart))} is a pipe or a device, and no file; name another file")
         chart.write_text(drawn, encoding="utf-8")
     except OSError as error:
-        raise InvalidValue(f"{_printable(str(chart))} cannot be written: {error.strerror}") from error
+        raise InvalidValue(f"{_printable(str(chart))} cannot be written: {refusal_of(error)}") from error
 
 
 def _as_json(recording: "Recording", result: "Replay") -> dict[str, object]:

@@ -15,6 +15,9 @@ _CLOSED = (
     "REGISTRATION is closed: an invitation opens no account here. Use `tradeactors add-user`, or set it to invited."
 )
 
+_LONGEST_LINE = 65_536
+"""How many bytes of standard input are read at most, where a device may never end its line."""
+
 Email = Annotated[str, typer.Argument(help="The e-mail address that the user logs in with.")]
 DataDir = Annotated[Path | None, typer.Option(readable=False, help="Where everything is kept. [TRADEACTORS_DATA_DIR]")]
 Ask = Annotated[
@@ -32,8 +35,9 @@ def add_user(email: Email, data_dir: DataDir = None, ask: Ask = False) -> None:
     from config.commands.failures import plain_failures
 
     with plain_failures():
-        database_url, password = _settings(data_dir).database_url, _asked() if ask else operator.new_password()
+        database_url = _settings(data_dir).database_url
         try:
+            password = _asked() if ask else operator.new_password()
             kept = asyncio.run(operator.add_user(database_url, email, password))
         except operator.UserRefused as refusal:
             raise _failed(refusal) from None
@@ -90,9 +94,18 @@ def _settings(data_dir: Path | None) -> "Settings":
 
 
 def _asked() -> str:
+    """The password that is typed, or the first line of standard input, as UTF-8."""
+    from api.users.operator import UserRefused
+
+    if sys.stdin is None:  # closed
+        raise UserRefused("No password can be read, as standard input is closed: write it there, in one line.")
     if sys.stdin.isatty():
         return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
-    return sys.stdin.readline().rstrip("\r\n")
+    line = sys.stdin.buffer.readline(_LONGEST_LINE)
+    try:
+        return line.decode("utf-8-sig").rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise UserRefused("The password on standard input is not UTF-8 text: write it as UTF-8.") from None
 
 
 def _failed(refusal: object) -> typer.Exit:

@@ -1,10 +1,10 @@
 """Whether a data directory still has everything that belongs together, before a part is started on it."""
 
-import os
 import sys
 from glob import escape
 from pathlib import Path
 
+from config.files import refusal_of
 from config.secret_store import read_secrets, remember_database
 from config.stack.guarded_process import StackError
 
@@ -84,7 +84,7 @@ def remember(data_dir: Path) -> None:
     try:
         remember_database(data_dir, identifier)
     except (OSError, ValueError) as refused:
-        raise StackError(f"Cannot change {data_dir / 'secrets.json'}: {refused}.") from refused
+        raise StackError(f"Cannot change {data_dir / 'secrets.json'}: {_why(refused)}.") from refused
 
 
 def system_identifier(data: Path) -> str | None:
@@ -98,7 +98,7 @@ def system_identifier(data: Path) -> str | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as refused:
-        raise StackError(f"Cannot read {data}: {os.strerror(refused.errno or 0)}.") from refused
+        raise StackError(f"Cannot read {data}: {refusal_of(refused)}.") from refused
     return str(int.from_bytes(identifier, sys.byteorder)) if len(identifier) == _IDENTIFIER_BYTES else None
 
 
@@ -108,3 +108,7 @@ def _remembered(data_dir: Path) -> str:
     except ValueError as damaged:
         raise StackError(f"{damaged}.") from damaged
     return stored.database if stored else ""
+
+
+def _why(refused: OSError | ValueError) -> str:
+    return refusal_of(refused) if isinstance(refused, OSError) else str(refused)

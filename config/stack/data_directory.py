@@ -8,6 +8,7 @@ import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from config.files import refusal_of
 from config.secret_store import SECRETS_FILE, make_data_directory, refuse_what_others_may_write
 from config.stack.guarded_process import StackError
 
@@ -55,7 +56,7 @@ class DataDirectoryLock:
             self.descriptor = os.open(data_dir / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as refused:
             where = refused.filename or data_dir
-            raise StackError(f"Cannot use {where} (TRADEACTORS_DATA_DIR): {refused.strerror}.") from refused
+            raise StackError(f"Cannot use {where} (TRADEACTORS_DATA_DIR): {refusal_of(refused)}.") from refused
         try:
             self._acquire()
             self.publish({}, {})

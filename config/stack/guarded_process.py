@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
+from config.files import refusal_of, remedy_of
+
 _GUARDIAN = Path(__file__).with_name("guardian.py")
 _POLL_S = 0.02
 _LOG_TAIL_LINES = 15
@@ -35,6 +37,7 @@ class Command:
     """How to run one part: `stop_signal` (without SIG) asks it to end, after `grace_s` it is killed.
 
     `keep` are (source, target) directories to move once it has ended, `remove` directories to delete then.
+    `log_stays`: its log is there for a person to read when it has failed.
     """
 
     name: str
@@ -46,6 +49,7 @@ class Command:
     grace_s: float = 10.0
     keep: tuple[tuple[Path, Path], ...] = ()
     remove: tuple[Path, ...] = ()
+    log_stays: bool = True
 
 
 class GuardedProcess:
@@ -60,8 +64,9 @@ class GuardedProcess:
         self.name = command.name
         self.log_path = command.log_path
         self._grace_s = command.grace_s
+        self._log_stays = command.log_stays
         _keep_previous(command.log_path)
-        with command.log_path.open("wb") as log:
+        with command.log_path.open("ab") as log:  # at its end, also after `LogKeeper` has emptied it
             self._guardian = subprocess.Popen(  # noqa: S603
                 _guardian_command(command, held_fds),
                 env={**os.environ, **command.environment},
@@ -103,10 +108,11 @@ class GuardedProcess:
             self._guardian.wait()
 
     def log_tail(self) -> str:
-        """The last lines that the part wrote, indented, and where its log is."""
-        text = self.log_path.read_text(encoding="utf-8", errors="replace")
-        lines = [f"  | {line}" for line in text.splitlines()[-_LOG_TAIL_LINES:]]
-        return "\n".join([f"Its log, {self.log_path}, ends with:", *(lines or ["  | (nothing)"])])
+        """The last lines that the part wrote, indented, where its log is, and what to do if a disk is full."""
+        written = self.log_path.read_text(encoding="utf-8", errors="replace").splitlines()[-_LOG_TAIL_LINES:]
+        where = f"Its log, {self.log_path}, ends with:" if self._log_stays else "It has said at last:"
+        lines = [f"  | {line}" for line in written or ["(nothing)"]]
+        return "\n".join([where, *lines]) + remedy_of("\n".join(written))
 
     def wait_until(self, ready: Callable[[], bool], *, timeout_s: float, cancelled: threading.Event) -> None:
         """Wait until `ready()` holds.
@@ -137,7 +143,7 @@ def plain_os_errors(data_dir: Path) -> Iterator[None]:
     except OSError as refused:
         where = f"{refused.filename}: " if refused.filename else ""
         raise StackError(
-            f"Cannot start on {data_dir} (TRADEACTORS_DATA_DIR): {where}{refused.strerror or refused}."
+            f"Cannot start on {data_dir} (TRADEACTORS_DATA_DIR): {where}{refusal_of(refused)}."
         ) from refused
 
 
@@ -168,7 +174,15 @@ def require_free_port(host: str, port: int, variable: str, purpose: str) -> None
                     f"Port {port} of {host}, meant for the {purpose}, is taken by another program; "
                     f"stop that program or set {variable} to another port."
                 ) from refused
-            raise StackError(f"Cannot listen on {host}:{port} for the {purpose}: {refused.strerror}.") from refused
+            raise StackError(
+                f"Cannot listen on {host}:{port} for the {purpose}: {refused.strerror}; {_where_to_listen(refused)}."
+            ) from refused
+
+
+def _where_to_listen(refused: OSError) -> str:
+    if refused.errno == errno.EACCES:
+        return "take a port of 1024 or above, which every user may have"
+    return "listen on an address that this machine has, such as 127.0.0.1"
 
 
 def answers_ok(host: str, port: int, path: str) -> bool:

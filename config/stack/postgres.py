@@ -34,13 +34,17 @@ _ORPHAN_TIMEOUT_S = 30.0
 
 @dataclass(frozen=True)
 class PostgresPlan:
-    """Where the server, its data and its socket are, and which OS user runs it (None: ours)."""
+    """Where the server, its data and its socket are, and which OS user runs it (None: ours).
+
+    `logs_stay`: what is started on the plan leaves its logs there when it fails.
+    """
 
     programs: Path
     data: Path
     sockets: Path
     user: str | None
     logs: Path
+    logs_stay: bool = True
 
     def url(self, database: str = DATABASE, *, driver: str = "+psycopg") -> str:
         """The address for SQLAlchemy, or for psycopg itself with `driver=""`."""
@@ -115,10 +119,14 @@ def initialise_postgres(plan: PostgresPlan, held_fds: tuple[int, ...] = ()) -> N
         shutil.chown(fresh, plan.user, pwd.getpwnam(plan.user).pw_gid)
     program = str(plan.programs / "initdb")
     options = ("--auth=trust", "--encoding=UTF8", "--no-locale", "--username=postgres")
-    initdb = GuardedProcess(
-        Command("PostgreSQL's initdb", (program, *options, "-D", str(fresh)), plan.logs / "initdb.log", user=plan.user),
-        held_fds,
+    command = Command(
+        "PostgreSQL's initdb",
+        (program, *options, "-D", str(fresh)),
+        plan.logs / "initdb.log",
+        user=plan.user,
+        log_stays=plan.logs_stay,
     )
+    initdb = GuardedProcess(command, held_fds)
     try:
         code = initdb.wait(_INIT_TIMEOUT_S)
     finally:
@@ -149,6 +157,7 @@ def postgres_command(plan: PostgresPlan) -> Command:
         stop_signal="INT",
         grace_s=30.0,
         remove=(plan.sockets,),
+        log_stays=plan.logs_stay,
     )
 
 

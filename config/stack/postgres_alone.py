@@ -4,6 +4,7 @@ import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from config.stack.data_directory import DataDirectoryLock
@@ -21,7 +22,7 @@ from config.stack.postgres import (
 def postgres_alone(data_dir: Path, held: DataDirectoryLock | None = None) -> Iterator[PostgresPlan]:
     """A server on the data directory, which no stack can start on meanwhile; a database is made if there is none.
 
-    `held`: the lock of the directory, if the caller has it already.
+    `held`: the lock of the directory, if the caller has it already, who removes everything if this fails.
 
     Raises:
         AlreadyRunningError: a stack runs there.
@@ -31,7 +32,7 @@ def postgres_alone(data_dir: Path, held: DataDirectoryLock | None = None) -> Ite
     try:
         logs = data_dir / "logs"
         logs.mkdir(mode=0o700, exist_ok=True)
-        plan = plan_postgres(data_dir, logs)
+        plan = replace(plan_postgres(data_dir, logs), logs_stay=held is None)
         try:
             initialise_postgres(plan, (lock.descriptor,))
             server = GuardedProcess(postgres_command(plan), (lock.descriptor,))

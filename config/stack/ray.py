@@ -1,5 +1,6 @@
 """Ray on this machine: the plan of its head node, and its command."""
 
+import contextlib
 import json
 import secrets
 import shutil
@@ -13,6 +14,8 @@ from config.ray_settings import RESOURCES, TOKEN_FILE, WARM_WORKERS
 from config.secret_store import write_once
 from config.settings import Settings
 from config.stack.guarded_process import Command, GuardedProcess, short_temporary_directory
+
+SESSION_PREFIX = "ta-ray-"
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class RayPlan:
 
 def plan_ray(port: int, dashboard_port: int, logs: Path) -> RayPlan:
     """Make the session directory: private, and short because unix sockets live in it."""
-    session_root = Path(tempfile.mkdtemp(prefix="ta-ray-", dir=short_temporary_directory()))
+    session_root = Path(tempfile.mkdtemp(prefix=SESSION_PREFIX, dir=short_temporary_directory()))
     return RayPlan(port, dashboard_port, session_root, logs)
 
 
@@ -74,9 +77,27 @@ def await_ray(plan: RayPlan, head: GuardedProcess, cancelled: threading.Event) -
 
 
 def _make_way(kept_logs: Path) -> None:
+    """Keep the logs of the run before as `ray.previous`, and remove its session if it was killed before it could."""
     previous = kept_logs.with_name("ray.previous")
     if kept_logs.is_symlink():
+        logs = kept_logs.readlink()
         kept_logs.unlink()
+        session_root = logs.parents[1]
+        if session_root.name.startswith(SESSION_PREFIX) and session_root.is_dir() and not _is_used(session_root):
+            shutil.rmtree(previous, ignore_errors=True)
+            with contextlib.suppress(OSError):  # there may be none yet, or no room for them
+                shutil.copytree(logs, previous, ignore_dangling_symlinks=True)
+            shutil.rmtree(session_root, ignore_errors=True)
     elif kept_logs.exists():
         shutil.rmtree(previous, ignore_errors=True)
         kept_logs.rename(previous)
+
+
+def _is_used(session_root: Path) -> bool:
+    """Whether a process still runs that was started for this session."""
+    named = str(session_root).encode()
+    for arguments in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it has ended meanwhile, or is another user's
+            if named in arguments.read_bytes():
+                return True
+    return False

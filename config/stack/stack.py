@@ -25,6 +25,7 @@ from config.stack.guarded_process import (
     plain_os_errors,
     require_free_port,
 )
+from config.stack.log_keeping import LogKeeper
 from config.stack.paper import paper_command
 from config.stack.postgres import (
     PostgresPlan,
@@ -143,10 +144,15 @@ class Stack:
         Raises:
             StackError: one of them has died.
         """
+        logs = LogKeeper(self.log_directory)
         while not self._stopping.wait(_WATCH_S):
+            logs.look()
             for part, process in self._processes.items():
                 if process.exit_code is not None:
-                    raise StackError(f"The {part} has died with code {process.exit_code}.\n{process.log_tail()}")
+                    raise StackError(
+                        f"The {part} has died with code {process.exit_code}, so all is stopped: start it again with "
+                        f"`tradeactors up`, and strategies go on.\n{process.log_tail()}"
+                    )
 
     def _plan(self) -> None:
         """Choose ports and places, so that every part can know all the others before any runs."""
@@ -225,7 +231,10 @@ class Stack:
         try:
             migrate(self.settings.database_url)
         except Exception as failed:
-            raise StackError(f"The database cannot be migrated: {failed}") from failed
+            raise StackError(
+                f"The database cannot be migrated, and is as it was: {failed}\nStart the version that you had, or "
+                "restore a backup."
+            ) from failed
 
     def _start_valkey(self) -> None:
         assert self._valkey is not None  # noqa: S101

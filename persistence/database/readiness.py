@@ -191,6 +191,16 @@ class OperatorFaults(Repository):
         await self._session.execute(seen, execution_options=_UNSYNCHRONIZED)
         return False
 
+    async def again(self, code: str, after: timedelta) -> bool:
+        """The fault is still there; whether `after` has passed since the operator was last notified of it."""
+        before = func.clock_timestamp() - literal(after)
+        due = (col(OperatorFault.code) == code, col(OperatorFault.notified_at) <= before)
+        told = update(OperatorFault).where(*due).values(notified_at=func.clock_timestamp())
+        returned = await self._session.scalar(
+            told.returning(col(OperatorFault.code)), execution_options=_UNSYNCHRONIZED
+        )
+        return returned is not None
+
     async def end(self, code: str, unseen_for: timedelta) -> bool:
         """The caller does not see the fault; whether it was there, and no process has seen it for that time.
 

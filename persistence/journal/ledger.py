@@ -34,7 +34,7 @@ from persistence.journal.records import (
     RunUpdate,
     strategy_status,
 )
-from persistence.journal.recovery_order import open_runs
+from persistence.journal.recovery_order import open_run_labels, open_runs
 from persistence.journal.run_notices import notify
 from persistence.mirror.fields import instrument_of, runtime_fields, strategy_fields
 from persistence.mirror.mirror import KEEP_ENDED_SECONDS, RunOrders, RuntimeMirror
@@ -250,6 +250,11 @@ class RunLedger(AccountReads):
         """(run_id, strategy_id) of every open run, the most urgent first; or of one strategy's."""
         async with transaction(self._sessions) as session:
             return await open_runs(session, strategy_id)
+
+    async def running_labels(self) -> dict[int, str]:
+        """See `recovery_order.open_run_labels`."""
+        async with transaction(self._sessions) as session:
+            return await open_run_labels(session)
 
     async def _mirror_run(
         self, run: Run, strategy: Strategy, broker: str | None, orders: RunOrders, *, delete: bool = False

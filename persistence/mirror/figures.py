@@ -19,7 +19,7 @@ class Figures:
     def __init__(self) -> None:
         self._counts: Counter[tuple[str, Labels]] = Counter()
         self._histograms: dict[tuple[str, Labels], list[float]] = {}
-        self._gauges: dict[str, Callable[[], float]] = {}
+        self._gauges: dict[tuple[str, Labels], Callable[[], float | None]] = {}
 
     def count(self, metric: Metric, *labels: str, by: int = 1) -> None:
         """Raise a counter; `labels` are the values in the metric's order."""
@@ -31,13 +31,14 @@ class Figures:
         cells[bisect_left(SECONDS, seconds)] += 1
         cells[-1] += seconds
 
-    def watch(self, metric: Metric, read: Callable[[], float]) -> None:
-        """A gauge: `read` is called when the figures are sent."""
-        self._gauges[metric.name] = read
+    def watch(self, metric: Metric, read: Callable[[], float | None], *labels: str) -> None:
+        """A gauge: `read` is called when the figures are sent; None: there is nothing to tell now."""
+        self._gauges[metric.name, labels] = read
 
     def as_rows(self) -> list[list[Any]]:
         """Every figure as [name, label values, value]; a histogram's value is its cells and, last, its sum."""
-        rows: list[list[Any]] = [[name, [], read()] for name, read in self._gauges.items()]
+        read_now = ((name, labels, read()) for (name, labels), read in self._gauges.items())
+        rows: list[list[Any]] = [[name, list(labels), value] for name, labels, value in read_now if value is not None]
         rows += [[name, list(labels), number] for (name, labels), number in self._counts.items()]
         rows += [[name, list(labels), cells] for (name, labels), cells in self._histograms.items()]
         return rows

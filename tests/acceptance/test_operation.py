@@ -76,6 +76,9 @@ def test_a_scrape_has_every_metric_that_a_rule_or_a_panel_names(stack: Stack, tr
         'tradeactors_ledger_records_total{outcome="recorded"',
         'tradeactors_run_loads_total{kind="first"',
         'tradeactors_execution_stops_armed{process="execution:0"}',
+        'tradeactors_execution_stops_without_prices{process="execution:0"}',
+        'tradeactors_order_budget_left_ratio{process="execution:',
+        'tradeactors_order_claims_total{process="execution:',
         'tradeactors_positions{guard="not"}',
         'tradeactors_part_up{part="redis"} 1.0',
     ):

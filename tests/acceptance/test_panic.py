@@ -1,5 +1,8 @@
 """Panic on the real stack (row N8): what was bought is sold, what is due is not bought, what is the owner's stays."""
 
+import re
+import subprocess
+import sys
 import time
 from typing import Any
 
@@ -45,6 +48,31 @@ def test_a_panic_sells_what_was_bought_sends_no_buy_that_is_due_and_touches_noth
     trader.ok("POST", "/auth/confirm", {"password": trader.password})
     assert trader.ok("POST", "/risk/unlock") == {"entries_forbidden": False}
     assert trader.ok("POST", "/strategy/start", {"strategy_id": waiting.id})["strategy_status"] == "running"
+    assert waiting.stop().status_code == 200
+
+
+def test_the_operator_ends_what_every_user_runs_and_each_allows_entries_again(
+    deployment: Deployment, trader: Trader
+) -> None:
+    other = deployment.trader()
+    held = [trader.strategy("INFY", buy_in=2), other.strategy("TCS", buy_in=2)]
+    waiting = other.strategy("SBIN", buy_in=600, sell_in=1200)
+    for strategy in held:
+        strategy.until_position("bought")
+    argv = [sys.executable, "-P", "-m", "config.commands.cli", "panic", "--all"]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"Entries are forbidden; users: \d+, strategies that run: 3\.", done.stdout), done.stdout
+    for strategy in (*held, waiting):
+        strategy.until_stopped(60)
+    assert [(strategy.sides(), strategy.net()) for strategy in held] == [(["BUY", "SELL"], 0)] * 2
+    assert waiting.orders() == []
+    start = {"strategy_id": waiting.id}
+    assert other.call("POST", "/strategy/start", start).json()["code"] == "entries_forbidden"
+    for each in (trader, other):
+        each.ok("POST", "/auth/confirm", {"password": each.password})
+        assert each.ok("POST", "/risk/unlock") == {"entries_forbidden": False}
+    assert other.ok("POST", "/strategy/start", start)["strategy_status"] == "running"
     assert waiting.stop().status_code == 200
 
 

@@ -81,8 +81,10 @@ def _run_cases(
 
 
 def _must_be_back_in_time(case: Case) -> bool:
-    """A strategy killed as it decides to buy must be back within the grace of five seconds, or nothing is bought."""
-    return case.action is Action.BUY and case.failpoint in {"decide.before", "decide.after"}
+    """What is killed as it decides to buy, or claims the BUY, must be back within the grace of five seconds, or nothing
+    is bought.
+    """
+    return case.action is Action.BUY and case.failpoint in {"decide.before", "decide.after", "claim.after"}
 
 
 def _mixed(wanted: list[Case]) -> list[Case]:

@@ -171,3 +171,18 @@ async def test_without_the_lease_every_claim_is_waited_for(locks: Locks, strateg
 async def test_without_redis_no_entry_is_taken_on(locks: Locks, strategy: Strategy) -> None:
     with pytest.raises(ClaimsUnavailable):
         await locks.without_redis.claim(strategy.entry(), "a")
+
+
+async def test_each_claim_and_its_answer_are_counted(locks: Locks, strategy: Strategy) -> None:
+    if not isinstance(locks.claims, MirrorClaims) or not isinstance(locks.without_redis, MirrorClaims):
+        return  # the fake counts nothing
+    await locks.claims.claim(strategy.exit(), "a" * 16)
+    await locks.claims.claim(strategy.exit(), "b" * 16)
+    begun = locks.claims.claim_now(strategy.exit(2), "c" * 16)
+    assert begun is not None
+    await begun
+    with pytest.raises(ClaimsUnavailable):
+        await locks.without_redis.claim(strategy.entry(), "d" * 16)
+    counted = {tuple(labels): number for _, labels, number in locks.claims.figures.as_rows()}
+    assert counted == {("granted",): 2, ("held_by_me",): 1}
+    assert [labels for _, labels, _ in locks.without_redis.figures.as_rows()] == [["not_answered"]]

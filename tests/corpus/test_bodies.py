@@ -1,6 +1,7 @@
 """Odd bodies of requests: each has the right status, a stable code and the field at fault, and none is a fault of ours.
 
 `bodies.toml` has a table for each route; a line is a name, the body (a text, or `hex:` and its bytes) and the outcome.
+Where a route names a strategy, it is a new one, whose stop-loss is in percent.
 """
 
 import tomllib
@@ -30,6 +31,16 @@ async def test_the_body_is_taken_or_what_is_wrong_with_it_is_said(
 async def sent(trader: ApiUser, route: str, body: str) -> httpx.Response:
     """The body, byte for byte, with the token of a user who has a broker."""
     method, path = route.split()
+    if "{strategy_id}" in path:
+        in_percent = {
+            "symbol": "INFY",
+            "buy_time": "09:30",
+            "sell_time": "15:10",
+            "quantity": 10,
+            "stop_loss_percent": 2,
+        }
+        made = await trader.call("POST", "/strategy/create", **in_percent)
+        path = path.format(strategy_id=made.json()["strategy_id"])
     headers = {"Authorization": f"Bearer {trader.tokens['access_token']}", "Content-Type": "application/json"}
     content = bytes.fromhex(body.removeprefix("hex:")) if body.startswith("hex:") else body.encode()
     return await trader.client.request(method, path, headers=headers, content=content)

@@ -89,6 +89,19 @@ class _Window:
         kept = {_Rank.STOPLOSS: 0, _Rank.SELL: 0, _Rank.EXIT_AGAIN: self.first}.get(rank, max(self.kept, self.first))
         return self.cap - self.used - kept
 
+    def left(self, begin: datetime) -> float:
+        """Which part of the window that begins then is left."""
+        return max(0, self.cap - self.used) / self.cap if begin == self.begin else 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetLeft:
+    """What an account has left: parts of the minute's and of the day's requests, 0 to 1; how many requests wait."""
+
+    minute: float
+    day: float
+    waiting: int
+
 
 class OrderBudget:
     """`await acquire(event)` returns when one request may leave: see `_Rank` for who goes first."""
@@ -159,6 +172,13 @@ class OrderBudget:
         """The broker said 429: it has counted more than we did, so nothing more leaves in this second."""
         self._roll(self._clock.now())
         self._second.used = max(self._second.used, self._second.cap)
+
+    def left(self) -> BudgetLeft:
+        """What is left now. It opens no window, so asking changes nothing for those who wait."""
+        minute = self._clock.now().replace(second=0, microsecond=0)
+        day = minute.replace(hour=0, minute=0)
+        waiting = sum(not turn.done() for _, _, turn in self._waiting)
+        return BudgetLeft(self._minute.left(minute), self._day.left(day), waiting)
 
     def _take(self, rank: _Rank) -> bool:
         at_the_edge = self._roll(self._clock.now())

@@ -78,6 +78,19 @@ class GuardedMarket:
         ticks = [tick for tick in (self.listener.latest(key), self._from_feed.get(key)) if tick is not None]
         return max(ticks, key=lambda tick: tick.exchange_time, default=None)
 
+    def silence_s(self) -> float | None:
+        """For how long the watched instrument that is silent longest has had no price; None: none is watched."""
+        now, monotonic = self._clock.now(), self._clock.monotonic()
+        return max(
+            (
+                monotonic - self._followed_since[key]
+                if (tick := self.latest(key)) is None
+                else (now - tick.received_at).total_seconds()
+                for key in self._instruments
+            ),
+            default=None,
+        )
+
     def hears(self, key: str) -> bool:
         """Whether prices of a watched instrument come: a first one has, and its way has not been silent since.
 

@@ -307,6 +307,15 @@ class StopGuard:
         market, key = self._markets.get(stop.broker), stop.command.instrument.key
         return market is not None and self._token(stop) is not None and market.hears(key)
 
+    def deaf(self) -> int:
+        """How many armed stops have no prices."""
+        return sum(not self._hears(armed.stop) for armed in self._armed.values())
+
+    def silence_s(self) -> float | None:
+        """For how long the armed instrument that is silent longest has had no price; None: nothing is armed."""
+        silences = [silence for market in self._markets.values() if (silence := market.silence_s()) is not None]
+        return max(silences, default=None)
+
     async def keep_hearing(self) -> None:
         """Until cancelled: whatever no stream of an account brings is asked for elsewhere."""
         while True:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, BinaryIO, TextIO, cast
 
 from actors.replay.files.faults import NotARecording
+from config.files import refusal_of
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -227,5 +228,5 @@ def _label(encoding: str) -> str:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
-        return error.strerror
+        return refusal_of(error)
     return _FETCH

@@ -25,6 +25,8 @@ _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct",
 _FIRST_YEAR, _LAST_YEAR = 1990, 2100
 _GIVEN = re.compile(r", not -?\d+$")
 _NO_SUCH_DAY = re.compile(r"day (\d+ )?(is out of|must be in) range")
+_DASHES = str.maketrans(dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212", "-"))
+"""What word processors and web pages make of a hyphen."""
 _LONGEST = 64
 _NOON = 12
 _PARTS = ("year", "month", "day", "hour", "minute", "second")
@@ -46,7 +48,7 @@ class TimeReader:
             NotARecording: it is no time, or a date alone; it is of another kind than the times before it; or it is
                 none, or one of two, in `zone`, whose clocks were changed.
         """
-        text = text.strip()
+        text = text.strip().translate(_DASHES)
         try:
             moment = self._parsed(text)
         except NotARecording:

@@ -2,8 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import Coroutine
-from dataclasses import dataclass
+from collections.abc import Awaitable, Coroutine
+from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
@@ -13,9 +13,11 @@ from actors.ports.execution import ClaimsUnavailable, ClaimVerdict, EntryBans
 from actors.ports.strategy import OrderCommand
 from actors.runtime.clients.entry_bans import stored_bans
 from actors.runtime.clients.execution_lease import ExecutionLease
+from config import metric_names
 from persistence.errors import DatabaseUnavailable, MirrorUnavailable
 from persistence.journal.ledger import RunLedger
 from persistence.mirror.claims import CLAIM_TTL_S
+from persistence.mirror.figures import Figures
 from persistence.mirror.mirror import RuntimeMirror
 
 log = structlog.get_logger(__name__)
@@ -61,14 +63,30 @@ class DatabaseHealth:
 
 @dataclass(frozen=True, slots=True)
 class MirrorClaims:
-    """`OrderClaims` in Redis; with Redis down an exit claims its row in PostgreSQL instead (ruling 6, mechanism 5)."""
+    """`OrderClaims` in Redis; with Redis down an exit claims its row in PostgreSQL instead (ruling 6, mechanism 5).
+
+    Each claim and its answer are counted in `figures`.
+    """
 
     mirror: RuntimeMirror
     ledger: RunLedger
     database: DatabaseHealth
     lease: ExecutionLease
+    figures: Figures = field(default_factory=Figures)
 
     async def claim(self, command: OrderCommand, claim_id: str) -> ClaimVerdict:
+        return await self._counted(self._claim(command, claim_id))
+
+    async def _counted(self, answer: Awaitable[ClaimVerdict]) -> ClaimVerdict:
+        said = "not_answered"
+        try:
+            verdict = await answer
+            said = str(verdict)
+        finally:
+            self.figures.count(metric_names.CLAIMS, said)
+        return verdict
+
+    async def _claim(self, command: OrderCommand, claim_id: str) -> ClaimVerdict:
         intent = command.intent
         if intent.id.leg is Leg.ENTRY and not await self.database.is_up():
             raise ClaimsUnavailable("PostgreSQL is down: new entries are halted")
@@ -111,7 +129,7 @@ class MirrorClaims:
             except MirrorUnavailable:
                 return await self._claim_in_postgresql(command)
 
-        return verdict()
+        return self._counted(verdict())
 
     def rehearse(self, command: OrderCommand) -> None:
         if self.lease.held:

@@ -5,6 +5,7 @@ from datetime import timedelta
 from actors.domain.orders.placement_policy import RetryPolicy
 from actors.execution.account.budget import BudgetLimits
 from actors.execution.shell import ExecutionLimits
+from actors.log_lines import line_for_people
 from actors.ports.prices import FeedStatus
 from actors.runtime.clients.claims import DatabaseHealth, MirrorClaims
 from actors.runtime.clients.execution_lease import ExecutionLease
@@ -23,7 +24,7 @@ _HOT_PATH_TIMEOUT_S = 0.25
 def process_settings() -> Settings:
     """The settings of this process, with its logging set up by them."""
     settings = load_settings(secrets="engine")
-    configure_logging(settings.log_format)
+    configure_logging(settings.log_format, for_people=line_for_people)
     return settings
 
 

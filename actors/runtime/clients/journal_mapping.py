@@ -9,7 +9,7 @@ from actors.domain.session import LateExit
 from actors.domain.strategy.snapshot import dump_state, runtime_view
 from actors.domain.strategy.spec import StrategyRun
 from actors.ports.execution import Attempt, OrderNote
-from actors.ports.strategy import JournalEntry, LoadedRun, LoggedEvent
+from actors.ports.strategy import JournalEntry, LoadedRun, LoggedEvent, OrderCommand
 from persistence.journal.records import IntentRecord, LogRecord, RunRecord, RunRuntime, RunUpdate
 
 _STATES = {
@@ -163,3 +163,29 @@ def note_line(note: OrderNote) -> LogRecord:
         reason=note.reason or None,
         detail={"tag": intent.tag, "cause": intent.event},
     )
+
+
+def command_about(command: OrderCommand, order_id: str | None) -> dict[str, object]:
+    """What every line of the log about an order says, so that it is found by any of its ids."""
+    return {
+        "strategy_id": command.strategy_id,
+        "run_id": command.run_id,
+        "user_id": command.user_id,
+        "epoch": command.epoch,
+        "intent": str(command.intent.id),
+        "tag": command.intent.tag,
+        "order_id": order_id,
+    }
+
+
+def attempt_about(attempt: Attempt) -> dict[str, object]:
+    """One request to the broker, for the log: which one of its order, when it left, and what came of it."""
+    result = attempt.result
+    return {
+        "kind": f"{attempt.command.intent.event} {result.outcome}",
+        "attempt": attempt.number,
+        "triggered_at": attempt.command.triggered_at.isoformat(),
+        "sent_at": result.sent_at.isoformat(),
+        "reason": result.reason or None,
+        **command_about(attempt.command, result.order_id),
+    }

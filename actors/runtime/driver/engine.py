@@ -93,22 +93,22 @@ class RayEngine:
         self._asking.add(task)
         task.add_done_callback(self._asking.discard)
 
-    async def ensure_running(self, run_id: int, strategy_id: int) -> None:
+    async def ensure_running(self, run_id: int, strategy_id: int, label: str = "") -> None:
         """When it returns, the strategy's actor serves this run, or the run is over. Raises EngineUnavailable."""
-        await self._actor_of(run_id, strategy_id)
+        await self._actor_of(run_id, strategy_id, label)
 
-    async def _actor_of(self, run_id: int, strategy_id: int) -> Any:
+    async def _actor_of(self, run_id: int, strategy_id: int, label: str = "") -> Any:
         """The actor that serves this run, or None if the run is over."""
         lock = self._creating.setdefault(strategy_id, asyncio.Lock())
         try:
             async with lock, asyncio.timeout(_READY_TIMEOUT_S):
-                return await self._bring_up(run_id, strategy_id)
+                return await self._bring_up(run_id, strategy_id, label)
         except (TimeoutError, RayError) as error:
             raise EngineUnavailable(f"strategy {strategy_id} could not be brought up") from error
 
-    async def _bring_up(self, run_id: int, strategy_id: int) -> Any:
+    async def _bring_up(self, run_id: int, strategy_id: int, label: str) -> Any:
         while True:
-            actor = await asyncio.to_thread(actor_classes.create_strategy, run_id, strategy_id, self._pools)
+            actor = await asyncio.to_thread(actor_classes.create_strategy, run_id, strategy_id, self._pools, label)
             try:
                 ready = await actor.ready.remote()
                 if ready.is_new:
@@ -261,7 +261,8 @@ class RayEngine:
         await self._meet(alive & {strategy_id for _, strategy_id in runs})
         await self._ledger("ensure_mirror")
         places = asyncio.Semaphore(_RECOVERED_AT_ONCE)
-        results = await asyncio.gather(*(self._recovered(*run, places) for run in missing))
+        labels: dict[int, str] = await self._ledger("open_run_labels") if missing else {}
+        results = await asyncio.gather(*(self._recovered(*run, labels.get(run[0], ""), places) for run in missing))
         return RecoveryReport(found=len(runs), recovered=sum(results), failed=len(results) - sum(results))
 
     async def _meet(self, running: set[int]) -> None:
@@ -271,10 +272,10 @@ class RayEngine:
             with contextlib.suppress(ValueError, RayError):  # it has just ended
                 self._known[strategy_id] = await asyncio.to_thread(_actor, names.strategy_name(strategy_id))
 
-    async def _recovered(self, run_id: int, strategy_id: int, places: asyncio.Semaphore) -> bool:
+    async def _recovered(self, run_id: int, strategy_id: int, label: str, places: asyncio.Semaphore) -> bool:
         async with places:
             try:
-                await self.ensure_running(run_id, strategy_id)
+                await self.ensure_running(run_id, strategy_id, label)
             except EngineUnavailable:
                 log.exception("engine.recovery_failed", strategy_id=strategy_id)
                 return False

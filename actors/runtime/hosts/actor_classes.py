@@ -15,10 +15,13 @@ ORDER_GATEWAY = "order_gateway"
 """The Ray resource of nodes whose address is registered with the broker (ruling 8)."""
 
 
-def create_strategy(run_id: int, strategy_id: int, pools: Pools) -> Any:
-    """The actor of a running strategy, or the one that exists already under its name (row D2)."""
+def create_strategy(run_id: int, strategy_id: int, pools: Pools, label: str = "") -> Any:
+    """The actor of a running strategy, or the one that exists already under its name (row D2).
+
+    `label`: see `StrategyActor`.
+    """
     name = names.strategy_name(strategy_id)
-    return actor_of(StrategyActor, name, run_id, strategy_id, pools, scheduling_strategy="SPREAD")
+    return actor_of(StrategyActor, name, run_id, strategy_id, pools, label, scheduling_strategy="SPREAD")
 
 
 def create_pools(pools: Pools) -> list[Any]:

@@ -75,8 +75,9 @@ class ExecutionActor:
         self._hearing = asyncio.create_task(self._execution.stops.keep_hearing())
         self._rehearsing = asyncio.create_task(self._execution.rehearsal.run())
         self._watching = asyncio.create_task(self._watch_again(pools))
+        self._watch_figures(claims.figures)
         self._present = asyncio.create_task(
-            keep_present(claims.mirror, own_name(), own_host(), os.getpid(), own_node(), self._figures())
+            keep_present(claims.mirror, own_name(), own_host(), os.getpid(), own_node(), claims.figures)
         )
         self._keeping_spare = asyncio.create_task(keep_spare())
         self._showing = asyncio.create_task(self._keep_showing(GuardsInMirror(claims.mirror)))
@@ -100,10 +101,15 @@ class ExecutionActor:
         own = own_name()
         await self._execution.watch_again([a for a in accounts if names.execution_name(a, pools) == own])
 
-    def _figures(self) -> Figures:
-        figures = Figures()
+    def _watch_figures(self, figures: Figures) -> None:
+        stops, budgets = self._execution.stops, self._execution.accounts.budgets_left
         figures.watch(metric_names.STOPS_ARMED, lambda: self._stops_shown)
-        return figures
+        figures.watch(metric_names.STOPS_DEAF, stops.deaf)
+        figures.watch(metric_names.ARMED_PRICE_AGE, stops.silence_s)
+        left = metric_names.BUDGET_LEFT
+        figures.watch(left, lambda: min((budget.minute for budget in budgets()), default=None), "minute")
+        figures.watch(left, lambda: min((budget.day for budget in budgets()), default=None), "day")
+        figures.watch(metric_names.BUDGET_WAITING, lambda: sum(left.waiting for left in budgets()))
 
     async def invite(self, strategy_id: int, node: str) -> Invitation | None:
         """A link for the orders of a strategy that runs on this node; None if there is no way to make one."""

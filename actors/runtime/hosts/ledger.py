@@ -99,10 +99,12 @@ class Ledger:
     async def log_attempt(self, attempt: Attempt) -> None:
         """See `AttemptLog.log_attempt`: kept and tried again until PostgreSQL has it."""
         self._figures.attempted(attempt)
+        log.info("order.attempt", **journal_mapping.attempt_about(attempt))
         await self._append(attempt.command, journal_mapping.attempt_line(attempt))
 
     async def log_note(self, note: OrderNote) -> None:
         """See `AttemptLog.log_note`: kept and tried again until PostgreSQL has it."""
+        log.info("order.note", kind=str(note.event), **journal_mapping.command_about(note.command, note.order_id))
         await self._append(note.command, journal_mapping.note_line(note))
 
     async def _append(self, command: OrderCommand, line: LogRecord) -> None:
@@ -193,6 +195,10 @@ class Ledger:
     async def open_runs(self, strategy_id: int | None = None) -> list[tuple[int, int]]:
         """(run_id, strategy_id) of every run that should be alive, or of one strategy's."""
         return await _answered(self._ledger.running_runs(strategy_id))
+
+    async def open_run_labels(self) -> dict[int, str]:
+        """What engineers find the actor of each open run by, by the run's id."""
+        return await _answered(self._ledger.running_labels())
 
     async def ensure_mirror(self) -> None:
         """Rebuild the mirror if Redis has lost its keys (rows J1, J3); with Redis down, a later sweep does."""

@@ -7,13 +7,22 @@ So the class that Ray is given only names the host's methods; the host itself is
 import importlib
 from typing import Any
 
+from actors.runtime.peers import own_name
+
+
+class _Named:
+    """What the dashboard shows as the actor's repr: its name, and not where it is in memory."""
+
+    def __repr__(self) -> str:
+        return own_name()
+
 
 def _made(module: str, name: str, *arguments: Any) -> Any:
     """The host, made in the process that it runs in; the import is not to be seen by those who only call it."""
     return getattr(importlib.import_module(module), name)(*arguments)
 
 
-class Ledger:
+class Ledger(_Named):
     """`actors.runtime.hosts.ledger.Ledger`, as its callers know it; each method is described there."""
 
     async def __init__(self, *arguments: Any) -> None:  # type: ignore[misc] # Ray awaits it
@@ -43,6 +52,9 @@ class Ledger:
     async def open_runs(self, *arguments: Any) -> Any:
         return await self._host.open_runs(*arguments)
 
+    async def open_run_labels(self, *arguments: Any) -> Any:
+        return await self._host.open_run_labels(*arguments)
+
     async def ensure_mirror(self, *arguments: Any) -> Any:
         return await self._host.ensure_mirror(*arguments)
 
@@ -59,7 +71,7 @@ class Ledger:
         return await self._host.process_id(*arguments)
 
 
-class ExecutionActor:
+class ExecutionActor(_Named):
     """`actors.runtime.hosts.execution.ExecutionActor`, as its callers know it."""
 
     async def __init__(self, *arguments: Any) -> None:  # type: ignore[misc] # Ray awaits it
@@ -99,7 +111,7 @@ class ExecutionActor:
         return await self._host.process_id(*arguments)
 
 
-class MarketListener:
+class MarketListener(_Named):
     """`actors.runtime.hosts.feed.MarketListener`, as its callers know it."""
 
     async def __init__(self, *arguments: Any) -> None:  # type: ignore[misc] # Ray awaits it

@@ -19,7 +19,7 @@ from actors.domain.strategy.snapshot import RuntimeView, runtime_view
 from actors.ports.common import PeerUnavailable
 from actors.ports.engine import WordTaken
 from actors.ports.strategy import LoadedRun
-from actors.runtime import ray_ports
+from actors.runtime import names, ray_ports
 from actors.runtime.clock import SystemClock
 from actors.runtime.hosts.crash_guard import CRASHES_OF_A_PROCESS, AlertsOnce, CrashPauses
 from actors.runtime.hosts.light_logging import configure_light_logging
@@ -52,9 +52,15 @@ class StrategyActor:
     Ray runs `__init__` again in a new process after a crash; recovery is nothing else than starting.
     """
 
-    async def __init__(self, run_id: int, strategy_id: int, pools: Pools) -> None:  # type: ignore[misc] # Ray awaits it
+    async def __init__(  # type: ignore[misc] # Ray awaits it
+        self, run_id: int, strategy_id: int, pools: Pools, label: str = ""
+    ) -> None:
+        """`label`: what is fixed for the run, for those who look at the dashboard (`labels.run_label`)."""
         configure_light_logging()
         tune()
+        self._label = label
+        about = {"strategy_id": strategy_id, "run_id": run_id, "label": label}
+        log.info("strategy.actor_began", extra={**about, "timeline": f"tradeactors why {strategy_id}"})
         self._run_id = run_id
         self._strategy_id = strategy_id
         self._pools, self._peers = pools, (peers := Peers())
@@ -68,7 +74,8 @@ class StrategyActor:
         self._running = asyncio.create_task(self._run())
 
     def __repr__(self) -> str:
-        return f"strategy:{self._strategy_id}"
+        """Ray asks once, when the actor has begun: what changes later is not in it, and nothing of the user is."""
+        return f"{names.strategy_name(self._strategy_id)} {self._label}".strip()
 
     async def ready(self) -> Ready:
         """Answers once the run is loaded."""

@@ -46,7 +46,7 @@ async def panic(database_url: str, redis_url: str, email: str | None) -> Forbidd
             else:
                 found = await Users(session).by_email(email.strip().lower())
                 if found is None:
-                    raise UnknownUser(f"Nobody has registered as {email}.")
+                    raise UnknownUser(f"Nobody has registered as {email}: correct the address.")
                 users = [found.id]
         for user_id in users:
             marked = await marks.forbid(user_id, uuid.uuid4(), "operator")

@@ -171,7 +171,7 @@ class ScheduleService:
             if row is not None and row.outcome == "armed":
                 raise ApiError(409, "schedule_day_armed", "The strategy runs for this day already: stop it")
             if day < self._today() or day_of(await self._plan(session, schedule, strategy), day) is None:
-                raise InvalidField("date", "is not a coming day of this schedule")
+                raise InvalidField("date", "must be a coming day of this schedule")
             kept = sorted({old for old in schedule.skip_dates if old >= self._today()} | {day})
             if len(kept) > MOST_SKIPPED:
                 raise InvalidField("date", f"is one too many: at most {MOST_SKIPPED} days can be skipped")

@@ -77,13 +77,13 @@ def settings_to_look(data_dir: Path | None) -> "Settings":
 @contextmanager
 def what_cannot_be_told(*, as_json: bool = False) -> Iterator[None]:
     """Where nothing can be looked at, say so in a sentence and end with exit code 2 (Ctrl-C: 130)."""
-    from config.commands.failures import plain_refusals
+    from config.commands.failures import plain_refusals, plain_schema
     from config.settings import SettingsError
     from config.stack.guarded_process import StackError
     from persistence.errors import PersistenceError
 
     try:
-        with plain_refusals():
+        with plain_refusals(), plain_schema():
             yield
     except (SettingsError, StackError, PersistenceError) as failure:
         if as_json:

@@ -9,6 +9,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from config.backup.create import make_backup
+from config.backup.restore import restore_backup
+from config.settings import given_settings
 from config.stack.guarded_process import StackError
 from config.stack.stack import Part, Stack
 from persistence.errors import MirrorUnavailable
@@ -23,10 +26,10 @@ SHOWN = {"user_id": "1", "run_id": "1", "position": "bought", "symbol": "NSE:INF
 
 
 @contextmanager
-def small_disk() -> Iterator[Path]:
-    """A disk of 160 MB, if this machine lets us have one."""
+def small_disk(megabytes: int = 160) -> Iterator[Path]:
+    """A disk of that size, if this machine lets us have one."""
     with temporary_data_dir() as place:
-        options = ["-t", "tmpfs", "-o", "size=160m,mode=755", "none", str(place)]
+        options = ["-t", "tmpfs", "-o", f"size={megabytes}m,mode=755", "none", str(place)]
         if os.geteuid() != 0 or subprocess.run(["mount", *options], capture_output=True, check=False).returncode:
             pytest.skip("only root can mount a small disk, and not in every container")
         try:
@@ -90,3 +93,16 @@ def test_a_start_on_a_full_disk_says_so_and_the_next_one_with_room_works() -> No
         filler.unlink()
         with Stack(settings, parts=(Part.VALKEY,), migrate=False):
             eventually((disk / "data" / "valkey" / "appendonlydir").exists, what="the first write")
+
+
+def test_a_restore_without_room_says_what_to_do_and_names_no_log_that_it_removes(tmp_path: Path) -> None:
+    with temporary_data_dir() as home, small_disk(5) as disk:
+        with Stack(stack_settings(home / "data"), parts=(Part.POSTGRES,)):
+            make_backup(stack_settings(home / "data"), tmp_path / "b.tar")
+        with pytest.raises(StackError) as refusal:
+            restore_backup(given_settings(None, data_dir=disk / "data"), tmp_path / "b.tar")
+        said = str(refusal.value)
+        assert "initdb failed" in said
+        assert said.endswith("Make room there, or choose a place on another disk.")
+        assert "Its log" not in said
+        assert {path.name for path in (disk / "data").iterdir()} <= {"stack.lock"}

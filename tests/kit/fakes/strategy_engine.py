@@ -40,7 +40,7 @@ class FakeEngine:
         """Remembered."""
         self.asked_broker += strategy_ids
 
-    async def ensure_running(self, run_id: int, strategy_id: int) -> None:
+    async def ensure_running(self, run_id: int, strategy_id: int, label: str = "") -> None:
         """One entry per strategy, however often it is called."""
         self._check()
         self.ensured.append((run_id, strategy_id))

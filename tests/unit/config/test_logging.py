@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 import structlog
 
+from actors.log_lines import line_for_people
 from config.logging import REDACTED, configure_logging, redact_secrets, redact_text
 
 
@@ -126,3 +127,15 @@ def test_an_address_without_a_secret_is_left_as_it_is(said: str) -> None:
 
 def test_an_unquoted_password_is_redacted_to_its_end() -> None:
     assert redact_text("password=pa,ss;word, user=ta") == f"password={REDACTED}, user=ta"
+
+
+def test_people_get_the_same_line_on_stdout_without_its_secrets(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging(for_people=line_for_people)
+    structlog.get_logger("a").warning("alert", code="feed_lost", message="No prices", password="secret-1")
+    logging.getLogger("b").info("others %s", "too")
+    out, err = capsys.readouterr()
+    assert json.loads(err.splitlines()[0])["code"] == "feed_lost"
+    assert [line[13:] for line in out.splitlines()] == [
+        "IST WARNING alert  No prices  code=feed_lost password=[redacted]",
+        "IST others too",
+    ]

@@ -63,7 +63,7 @@ def said(folder: Path, *arguments: str, **variables: str) -> str:
     [
         (b"TRADEACTORS_LOG_FORMAT=caf\xe9\n", ".env is not UTF-8 text; save it as UTF-8."),
         (b"\xef\xbb\xbfTRADEACTORS_LOG_FROMAT=json\n", "TRADEACTORS_LOG_FROMAT is not a setting"),
-        (None, ".env is a directory, and no file of settings."),
+        (None, ".env is a directory, and no file of settings; remove it, or put the file in its place."),
     ],
 )
 def test_a_file_of_settings_that_is_no_text_is_named(tmp_path: Path, content: bytes | None, why: str) -> None:
@@ -74,7 +74,10 @@ def test_a_file_of_settings_that_is_no_text_is_named(tmp_path: Path, content: by
 
 @pytest.mark.parametrize(
     ("content", "why"),
-    [(b"caf\xe9", "is not UTF-8 text; save it as UTF-8."), (None, "cannot be read: Is a directory.")],
+    [
+        (b"caf\xe9", "is not UTF-8 text; save it as UTF-8."),
+        (None, "cannot be read: Is a directory; move the directory away, or name another file."),
+    ],
 )
 def test_a_secret_that_is_no_text_is_named_and_not_shown(tmp_path: Path, content: bytes | None, why: str) -> None:
     secret = tmp_path / "secrets" / "TRADEACTORS_JWT_SECRET"
@@ -90,14 +93,17 @@ def test_a_data_directory_that_is_a_file_is_named(tmp_path: Path) -> None:
 
 def test_a_data_directory_behind_a_link_to_nowhere_is_named(tmp_path: Path) -> None:
     (tmp_path / "data").symlink_to("/mnt/not-mounted/tradeactors")
-    why = f"{tmp_path}/data is a link to /mnt/not-mounted/tradeactors, which is not there."
-    assert said(tmp_path, "up", "--data-dir", str(tmp_path / "data")) == why
+    why = f"{tmp_path}/data is a link to /mnt/not-mounted/tradeactors, which is not there: mount"
+    assert said(tmp_path, "up", "--data-dir", str(tmp_path / "data")).startswith(why)
 
 
 def test_a_file_in_the_way_of_a_directory_stops_the_start_with_its_name(tmp_path: Path) -> None:
     settings = stack_settings(tmp_path)
     (tmp_path / "logs").write_text("mine")
-    with pytest.raises(StackError, match=rf"^Cannot start on {tmp_path} .*: {tmp_path}/logs: File exists\.$"):
+    with pytest.raises(
+        StackError,
+        match=rf"^Cannot start on {tmp_path} .*: {tmp_path}/logs: File exists; move what is there away",
+    ):
         Stack(settings, parts=(Part.VALKEY,), migrate=False).__enter__()
 
 
@@ -109,7 +115,10 @@ def test_a_disk_without_room_stops_the_start_in_a_sentence(tmp_path: Path) -> No
     )  # fmt: skip
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1, done.stderr
-    assert done.stderr.strip().endswith("cannot be used: File too large.")
+    assert done.stderr.strip().endswith(
+        "cannot be used: File too large; raise the limit of a file's size (ulimit -f), or choose a place on another "
+        "file system."
+    )
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a user that is not known")

@@ -79,7 +79,10 @@ def test_the_chart_is_written_and_named(tmp_path: Path) -> None:
 
 def test_a_chart_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     chart = tmp_path / "no folder" / "day.svg"
-    assert refused(YESBANK, "--chart", str(chart)) == f"{chart} cannot be written: No such file or directory"
+    assert (
+        refused(YESBANK, "--chart", str(chart))
+        == f"{chart} cannot be written: No such file or directory; correct the path, or make what is missing"
+    )
 
 
 def test_a_chart_never_takes_the_place_of_the_recording(tmp_path: Path) -> None:

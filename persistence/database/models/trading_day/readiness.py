@@ -35,10 +35,11 @@ class FoundReadiness(TableModel, table=True):
 class OperatorFault(TableModel, table=True):
     """A fault of the deployment that lasts: the process that writes its row tells the operator, and no other does.
 
-    `seen_at`: when any process has last seen it.
+    `seen_at`: when any process has last seen it. `notified_at`: when the operator was last notified.
     """
 
     __tablename__ = "operator_faults"
 
     code: str = Field(sa_column=Column(Text, primary_key=True))
     seen_at: datetime = instant_field(now=True)
+    notified_at: datetime = instant_field(now=True)

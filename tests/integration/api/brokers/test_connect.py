@@ -70,7 +70,7 @@ async def test_a_request_token_is_exchanged(user: ApiUser, paper: PaperExchange,
         ({"access_token": "wrong"}, 401, "Invalid access token", "broker_token_invalid"),
         ({"api_key": "wrong"}, 401, "Invalid access token", "broker_token_invalid"),
         ({"api_secret": "wrong"}, 403, "Credentials mismatch", "credentials_mismatch"),
-        ({"broker": "kite"}, 409, "kite is not offered here", "broker_not_offered"),
+        ({"broker": "kite"}, 409, "kite is not offered here: choose paper", "broker_not_offered"),
     ],
 )
 async def test_refused_credentials_are_not_stored(

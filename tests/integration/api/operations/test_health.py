@@ -109,3 +109,13 @@ def test_importing_the_application_loads_neither_ray_nor_twisted_nor_pandas() ->
     code = f"import sys, api.app; print(sorted({heavy} & set(sys.modules)))"
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert printed.strip() == "[]"
+
+
+def test_the_client_of_the_broker_is_imported_beside_the_start_of_the_api() -> None:
+    code = (
+        "import sys; from api.brokers.broker_threads import BrokerCalls; from config.settings import Settings; "
+        "calls = BrokerCalls(Settings(_env_file=None)); calls.get_ready(); "
+        "calls._direct.shutdown(wait=True); print('broker.kite.client' in sys.modules)"
+    )
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert printed.strip() == "True"

@@ -100,10 +100,16 @@ async def test_the_operator_hears_once_that_a_part_is_down_and_once_that_it_is_b
         healthy = await TradingDay.of(app, trader, day_of_its_own(), FakeEngine(), **alerts)
         await healthy.operator.tell_changes()
         assert inbox.all_codes == ["readiness_engine"], "another process still sees it"
+        async with transaction(app.state.resources.sessions) as session:
+            an_hour_ago = datetime.now(UTC) - timedelta(hours=1)
+            await session.execute(update(OperatorFault).values(notified_at=an_hour_ago))
+        for day in (one, two, one):
+            await day.operator.tell_changes()
+        assert inbox.all_codes == ["readiness_engine"] * 2, "nobody has reacted for an hour: one of them tells again"
         engine.up = True
         async with transaction(app.state.resources.sessions) as session:
             await session.execute(update(OperatorFault).values(seen_at=datetime.now(UTC) - OVER_AFTER))
         for day in (one, two):
             day.clock.at += timedelta(minutes=1)
             await day.operator.tell_changes()
-        assert inbox.all_codes == ["readiness_engine", "readiness_restored"]
+        assert inbox.all_codes == ["readiness_engine", "readiness_engine", "readiness_restored"]

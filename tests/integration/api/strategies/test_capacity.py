@@ -101,12 +101,12 @@ class SlowEngine(FakeEngine):
 
     at_once = most = 0
 
-    async def ensure_running(self, run_id: int, strategy_id: int) -> None:
+    async def ensure_running(self, run_id: int, strategy_id: int, label: str = "") -> None:
         self.at_once += 1
         self.most = max(self.most, self.at_once)
         await asyncio.sleep(0.2)
         self.at_once -= 1
-        await super().ensure_running(run_id, strategy_id)
+        await super().ensure_running(run_id, strategy_id, label)
 
 
 async def test_of_one_user_two_processes_are_made_at_a_time(settings: Settings, trader: ApiUser) -> None:

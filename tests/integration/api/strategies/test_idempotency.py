@@ -210,7 +210,7 @@ async def test_a_request_with_two_keys_is_refused(trader: ApiUser) -> None:
     headers = [("Authorization", f"Bearer {trader.tokens['access_token']}")]
     headers += [("Idempotency-Key", "one"), ("Idempotency-Key", "two")]
     answer = await trader.client.post("/strategy/create", json=WANTED, headers=headers)
-    assert (answer.status_code, answer.json()["detail"]) == (422, "Idempotency-Key: stands twice")
+    assert (answer.status_code, answer.json()["detail"]) == (422, "Idempotency-Key: stands twice: send it once")
 
 
 @pytest.mark.parametrize("key", ["k", "k" * 255, '"8e03978e-40d5-43dd-bc93-6894a57f9324"', "!~'%00"], ids=len)

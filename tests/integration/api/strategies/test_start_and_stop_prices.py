@@ -73,7 +73,8 @@ async def test_a_start_on_an_account_that_is_short_of_the_shares_is_refused_with
     sell_by_hand(trader, paper, 50, "MIS")
     refused = await start(trader)
     assert (refused.status_code, refused.json()["code"]) == (409, "account_short")
-    assert refused.json()["detail"] == "The account is short of 50 INFY (MIS); a buy would only cover it"
+    short = "The account is short of 50 INFY (MIS); a buy would only cover it: buy it back at the broker first"
+    assert refused.json()["detail"] == short
     assert (await start(trader, product="CNC")).status_code == 200  # another product is another position
     assert (await start(trader, symbol="TCS", stop_loss=100.0)).status_code == 200
 

@@ -373,7 +373,7 @@ async def test_symbols_with_special_characters_work_from_create_to_stop(
 @pytest.mark.parametrize(
     ("symbol", "message"),
     [
-        ("NIFTY 50", "is an index, which cannot be traded"),
+        ("NIFTY 50", "is an index, which cannot be traded: choose a share"),
         ("NFO:INFY26DECFUT", "must be on NSE or BSE"),
         ("MCX:GOLD", "must be on NSE or BSE"),
         (

@@ -128,7 +128,11 @@ async def test_the_rules_of_registration_hold_for_the_operator(
 
 async def test_an_address_that_is_registered_is_refused(user: ApiUser, settings: Settings) -> None:
     code, out, err = await operator(settings, "add-user", user.email)
-    assert (code, out, err) == (1, "", f"{user.email} is already registered.\n")
+    assert (code, out, err) == (
+        1,
+        "",
+        f"{user.email} is already registered: `tradeactors reset-password` lets him in again.\n",
+    )
 
 
 async def test_the_operator_sets_a_password_at_once_and_ends_every_login(
@@ -264,7 +268,11 @@ async def test_codes_are_not_kept_as_they_are(user: ApiUser, settings: Settings,
 
 async def test_who_is_registered_is_not_invited(user: ApiUser, settings: Settings) -> None:
     code, out, err = await operator(settings, "invite", user.email)
-    assert (code, out, err) == (1, "", f"{user.email} is already registered.\n")
+    assert (code, out, err) == (
+        1,
+        "",
+        f"{user.email} is already registered: `tradeactors reset-password` lets him in again.\n",
+    )
     code, out, err = await operator(settings, "invite", "not-an-address")
     assert (code, out, err) == (1, "", "Email must be an e-mail address such as asha@example.com.\n")
 
@@ -313,7 +321,7 @@ async def test_who_guessed_too_often_and_was_let_in_with_a_code_can_log_in_with_
 async def test_nobody_is_reset_who_is_not_there(settings: Settings) -> None:
     email = an_email()
     code, out, err = await operator(settings, "reset-password", email)
-    assert (code, out, err) == (1, "", f"Nobody has registered as {email}.\n")
+    assert (code, out, err) == (1, "", f"Nobody has registered as {email}: correct the address.\n")
 
 
 @pytest.mark.stack
@@ -329,4 +337,7 @@ def test_the_commands_find_the_database_of_the_up_that_runs_here() -> None:
             assert printed(out) != given_code(again) != ""
         code, out, err = tradeactors("reset-password", email, "--data-dir", str(data_dir))
         assert (code, out) == (1, "")
-        assert err == f"{PREFIX}DATABASE_URL is empty and no `tradeactors up` runs here.\n"
+        assert err == (
+            f"{PREFIX}DATABASE_URL is empty and no `tradeactors up` runs here: set it, start `tradeactors up`, or name "
+            "the directory on which it runs (--data-dir).\n"
+        )

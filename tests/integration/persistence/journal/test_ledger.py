@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import select
 from sqlmodel import col
 
+from actors.domain.strategy.spec import run_label
 from persistence.database.engine import Sessions, transaction
 from persistence.database.models.order_logs import OrderLog
 from persistence.database.models.runs import Intent, Run
@@ -247,6 +248,13 @@ async def test_accounts_are_found(sessions: Sessions, ledger: RunLedger) -> None
     assert (await ledger.feed_accounts("paper"))[0][0] == run.broker_account_id
     assert run.broker_account_id not in {account_id for account_id, _ in await ledger.feed_accounts("kite")}
     assert (run.id, run.strategy_id) in await ledger.running_runs()
+
+
+async def test_an_open_run_has_a_label_that_tells_symbol_shares_and_time_and_nothing_of_its_user(
+    sessions: Sessions, ledger: RunLedger
+) -> None:
+    run = await new_run(sessions, symbol="LABELLED")
+    assert (await ledger.running_labels())[run.id] == run_label("LABELLED", run.quantity, run.buy_at)
 
 
 async def test_what_holds_shares_is_recovered_first_then_what_buys_soonest(

@@ -354,5 +354,8 @@ async def test_the_command_says_what_is_wrong(trader: ApiUser, settings: Setting
     assert "Missing keys" in printed
     command.environment[f"{PREFIX}DATABASE_URL"] = "postgresql+psycopg://nobody@127.0.0.1:1/none"
     code, printed = await command()
-    assert (code, printed.strip()) == (1, "PostgreSQL does not answer")
+    assert (code, printed.strip()) == (
+        1,
+        "PostgreSQL does not answer: start it, or correct its address, and try again.",
+    )
     assert trader.paper is not None

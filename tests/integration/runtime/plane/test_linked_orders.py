@@ -23,7 +23,7 @@ class RecordingPeers(Peers):
         super().__init__()
         self.called: list[str] = []
 
-    async def call(self, name: str, method: str, *arguments: Any) -> Any:
+    async def call(self, name: str, method: str, *arguments: Any, title: str = "") -> Any:
         self.called.append(f"{name} {method}")
         return FILLED
 

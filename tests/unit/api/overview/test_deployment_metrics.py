@@ -47,6 +47,9 @@ def test_what_the_actors_counted_is_shown_by_process_but_of_silent_ones() -> Non
     for seconds in (0.0004, 0.001, 0.2, 60.0):
         figures.observe(metric_names.SENT, seconds, "STOPLOSS")
     figures.watch(metric_names.LEDGER_WAITING, lambda: 5)
+    figures.watch(metric_names.BUDGET_LEFT, lambda: 0.25, "minute")
+    figures.watch(metric_names.BUDGET_LEFT, lambda: 0.5, "day")
+    figures.watch(metric_names.ARMED_PRICE_AGE, lambda: None)  # nothing is armed
     rows = [*figures.as_rows(), ["no_such_metric", [], 1], ["tradeactors_alerts", ["a", "b"], 1], "odd"]
     presences = [
         Presence("ledger:0", "h", 1, 1.5, figures=rows),
@@ -56,6 +59,9 @@ def test_what_the_actors_counted_is_shown_by_process_but_of_silent_ones() -> Non
     of_zero = {"process": "ledger:0"}
     assert shown["tradeactors_alerts_total", labelled(code="exit_failed", **of_zero)] == 2
     assert shown["tradeactors_ledger_waiting", labelled(**of_zero)] == 5
+    assert shown["tradeactors_order_budget_left_ratio", labelled(window="minute", **of_zero)] == 0.25
+    assert shown["tradeactors_order_budget_left_ratio", labelled(window="day", **of_zero)] == 0.5
+    assert ("tradeactors_armed_price_age_seconds", labelled(**of_zero)) not in shown
     bucket, about = "tradeactors_trigger_to_sent_seconds_bucket", {"cause": "STOPLOSS", **of_zero}
     assert [shown[bucket, labelled(le=le, **about)] for le in ("0.0005", "0.001", "0.3", "10.0", "+Inf")] == [
         1,

@@ -109,7 +109,7 @@ def test_every_phase_of_the_engine_has_a_word() -> None:
     assert _PHASES.keys() == set(Phase)
 
 
-SOLD = {
+SOLD: dict[str, Any] = {
     "position": "sold", "buy_price": "1510.00", "sell_price": "1495.00", "filled_quantity": "10", "pnl": "-150.00",
     "product": "MIS", "terminated_at": "2026-11-27T04:59:00+00:00",
 }  # fmt: skip

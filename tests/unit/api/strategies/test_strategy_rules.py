@@ -119,8 +119,16 @@ def test_without_the_brokers_list_the_rules_about_the_instrument_wait() -> None:
             "NSE:INFY is not known to your broker. Write it as the exchange does, such as NSE:INFY",
         ),
         (None, "NFO", "must be on NSE or BSE"),
-        (replace(INFY, segment="INDICES", tradingsymbol="NIFTY 50"), "NSE", "is an index, which cannot be traded"),
-        (replace(INFY, tradingsymbol="INFY-BL"), "NSE", "is not a share that can be bought in the ordinary market"),
+        (
+            replace(INFY, segment="INDICES", tradingsymbol="NIFTY 50"),
+            "NSE",
+            "is an index, which cannot be traded: choose a share",
+        ),
+        (
+            replace(INFY, tradingsymbol="INFY-BL"),
+            "NSE",
+            "is not a share that can be bought in the ordinary market: choose another one",
+        ),
     ],
 )
 def test_what_cannot_be_bought_is_refused_as_a_symbol(

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from actors.domain.orders.order import OrderEvent
-from actors.execution.account.budget import BudgetLimits, DayUsedUp, OrderBudget
+from actors.execution.account.budget import BudgetLeft, BudgetLimits, DayUsedUp, OrderBudget
 from tests.kit.builders import NOW
 from tests.kit.virtual_time import FakeClock, in_virtual_time, passing
 
@@ -240,3 +240,18 @@ async def test_at_the_edge_of_two_seconds_a_request_counts_in_both_and_waits_onl
     assert clock.now() == NOW + timedelta(seconds=1.02)
     await budget.acquire(STOPLOSS)  # two at the edge and one behind it: the new second is full as well
     assert clock.now() == NOW + timedelta(seconds=2.02)
+
+
+@in_virtual_time
+async def test_what_is_left_is_told_without_opening_a_window() -> None:
+    clock = FakeClock(NOW)
+    budget = a_budget(2, clock, per_minute=4, per_day=10)
+    assert budget.left() == BudgetLeft(1.0, 1.0, 0)
+    await budget.acquire(BUY)
+    await budget.acquire(BUY)
+    waiting = asyncio.create_task(budget.acquire(BUY))
+    await passing(0)
+    assert budget.left() == BudgetLeft(0.5, 0.8, 1)
+    await waiting
+    await passing(60)
+    assert budget.left() == BudgetLeft(1.0, 0.7, 0)

@@ -113,3 +113,21 @@ async def test_what_the_feed_tells_late_of_an_instrument_that_is_watched_no_more
     late(bench.feed.a_tick(BELOW, bench.clock.now()))
     await passing(5)
     assert bench.sold == [10]
+
+
+@in_virtual_time
+async def test_the_age_of_the_oldest_price_and_what_is_not_heard_are_told() -> None:
+    bench = OutsideBench()
+    stops = bench.execution.stops
+    assert (stops.silence_s(), stops.deaf()) == (None, 0)
+    await bought(bench)
+    assert stops.deaf() == 1  # armed, and no price has come by any way
+    bench.updates.reconnect(2)
+    bench.updates.tick(2, ABOVE, bench.clock.now())
+    await passing(3)
+    silence = stops.silence_s()
+    assert silence is not None
+    assert (round(silence), stops.deaf()) == (3, 0)
+    bench.feed.live = False
+    bench.updates.followed[2].on_lost()
+    assert stops.deaf() == 1

@@ -21,15 +21,16 @@ actors.domain.strategy actors.domain.strategy.decisions actors.domain.strategy.e
 actors.domain.strategy.exit_retries actors.domain.strategy.exits actors.domain.strategy.machine
 actors.domain.strategy.outcomes actors.domain.strategy.reconciliation actors.domain.strategy.recovery
 actors.domain.strategy.snapshot actors.domain.strategy.spec actors.domain.strategy.state actors.domain.token_day
-actors.failpoints actors.ports actors.ports.common actors.ports.engine actors.ports.execution actors.ports.prices
-actors.ports.strategy actors.prices actors.prices.price_mirroring actors.prices.router_shell actors.runtime
-actors.runtime.clock actors.runtime.handles actors.runtime.hosts actors.runtime.hosts.actor_classes
+actors.failpoints actors.log_lines actors.ports actors.ports.common actors.ports.engine actors.ports.execution
+actors.ports.prices actors.ports.strategy actors.prices actors.prices.price_mirroring actors.prices.router_shell
+actors.runtime actors.runtime.clock actors.runtime.handles actors.runtime.hosts actors.runtime.hosts.actor_classes
 actors.runtime.hosts.actor_options actors.runtime.hosts.crash_guard actors.runtime.hosts.light_logging
 actors.runtime.hosts.process_tuning actors.runtime.hosts.remote_classes actors.runtime.hosts.router
 actors.runtime.hosts.strategy actors.runtime.names actors.runtime.peers actors.runtime.plane
 actors.runtime.plane.frames actors.runtime.plane.invitations actors.runtime.plane.link
 actors.runtime.plane.linked_orders actors.runtime.plane.linked_ticks actors.runtime.plane.orders
-actors.runtime.plane.ticks actors.runtime.ray_ports actors.strategy actors.strategy.execution_calls
+actors.runtime.plane.ticks actors.runtime.ray_ports actors.strategy actors.strategy.decision_lines
+actors.strategy.execution_calls
 actors.strategy.holding_reports actors.strategy.order_first actors.strategy.price_subscription
 actors.strategy.price_trouble actors.strategy.recorder actors.strategy.shell actors.strategy.timers actors.waiting
 """.split()  # noqa: SIM905 - read more easily as a paragraph

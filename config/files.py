@@ -1,0 +1,96 @@
+"""The files that settings come from: `.env`, and the files of SECRETS_DIR. And what to do where a file is refused."""
+
+import errno
+import os
+import stat
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from dotenv import dotenv_values
+
+ENCODING = "utf-8-sig"
+"""Of `.env`: Windows' editors begin it with a mark, which would else be part of the first name."""
+
+
+_MEMORY = "Give shared memory more room: the file system at /dev/shm, or the container (--shm-size=256m)"
+_ROOM = "make room there, or choose a place on another disk"
+_TO_DO = {
+    errno.EACCES: "give this user the right to it, or be a user who has it",
+    errno.EPERM: "give this user the right to it, or be a user who has it",
+    errno.ENOENT: "correct the path, or make what is missing",
+    errno.ENOTDIR: "correct the path, of which a part is a file",
+    errno.EISDIR: "move the directory away, or name another file",
+    errno.EEXIST: "move what is there away, or choose another name",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.ELOOP: "correct the links, which lead in a circle",
+    errno.ENOSPC: _ROOM,
+    errno.EDQUOT: _ROOM,
+    errno.EROFS: "choose a place on a disk that may be written",
+    errno.EFBIG: "raise the limit of a file's size (ulimit -f), or choose a place on another file system",
+    errno.EIO: "look at the disk, which fails",
+    errno.EMFILE: "raise the limit of open files (ulimit -n)",
+    errno.ENFILE: "end programs that have too many files open",
+    errno.ENOMEM: "end programs that take the memory",
+    errno.EBUSY: "stop what uses it, or choose another place",
+    errno.EXDEV: "choose a place on the same disk",
+    errno.ETXTBSY: "stop the program that runs from it",
+}
+
+
+def refusal_of(error: OSError) -> str:
+    """What the machine has refused and what to do about it, as the end of a sentence, without its full stop."""
+    said = error.strerror or str(error)
+    do = _TO_DO.get(error.errno or 0)
+    return f"{said}; {do}" if do else said
+
+
+def remedy_of(said: str) -> str:
+    """What to do where a program has said that there is no room, on a line of its own; else nothing.
+
+    PostgreSQL says of shared memory what it says of a disk; containers have little of it.
+    """
+    full = [line for line in said.splitlines() if os.strerror(errno.ENOSPC) in line]
+    if not full:
+        return ""
+    return f"\n{_MEMORY if 'shared memory' in full[-1] else _ROOM[0].upper() + _ROOM[1:]}."
+
+
+class UnreadableFile(Exception):
+    """A file of settings cannot be read; the text is a sentence without its full stop and without the content."""
+
+
+def lines_of(env_file: str | None) -> Mapping[str, str | None]:
+    """The variables of `.env`, if there is one.
+
+    Raises:
+        UnreadableFile: it may not be read, or is no text.
+    """
+    if env_file is None:
+        return {}
+    if Path(env_file).is_dir():  # as containers make of a mount whose source is missing
+        raise UnreadableFile(
+            f"{Path(env_file)} is a directory, and no file of settings; remove it, or put the file in its place"
+        )
+    try:
+        return dotenv_values(env_file, encoding=ENCODING)
+    except OSError as refused:
+        raise UnreadableFile(f"{Path(env_file)} cannot be read: {refusal_of(refused)}") from refused
+    except UnicodeDecodeError as foreign:
+        raise UnreadableFile(f"{Path(env_file)} is not UTF-8 text; save it as UTF-8") from foreign
+
+
+def refuse_unreadable_files(paths: Iterable[Path]) -> None:
+    """Look at files that each hold one setting.
+
+    Raises:
+        UnreadableFile: one is a directory, may not be read, or is no text.
+    """
+    for path in sorted(paths):
+        try:
+            if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():  # a pipe would be waited for
+                raise UnreadableFile(f"{path} is no file; put the value into a file of this name")
+            path.read_text(encoding="utf-8")
+        except OSError as refused:
+            raise UnreadableFile(f"{path} cannot be read: {refusal_of(refused)}") from refused
+        except UnicodeDecodeError as foreign:
+            raise UnreadableFile(f"{path} is not UTF-8 text; save it as UTF-8") from foreign

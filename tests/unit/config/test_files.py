@@ -1,0 +1,65 @@
+"""What is said of a file that the machine refuses: what it refuses, where, and what to do."""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+from psycopg.errors import SyntaxError, UndefinedTable  # noqa: A004 - PostgreSQL's
+from sqlalchemy.exc import ProgrammingError
+
+from config.commands.failures import plain_schema
+from config.files import UnreadableFile, refusal_of, refuse_unreadable_files, remedy_of
+from config.stack.guarded_process import StackError
+
+FULL = os.strerror(errno.ENOSPC)
+
+
+def refused(number: int, path: str) -> OSError:
+    return OSError(number, os.strerror(number), path)
+
+
+@pytest.mark.parametrize(
+    ("number", "do"),
+    [
+        (errno.ENOSPC, "make room there, or choose a place on another disk"),
+        (errno.EACCES, "give this user the right to it, or be a user who has it"),
+        (errno.EROFS, "choose a place on a disk that may be written"),
+        (errno.ENAMETOOLONG, "choose a shorter name"),
+        (errno.ELOOP, "correct the links, which lead in a circle"),
+    ],
+)
+def test_a_refusal_says_what_to_do(number: int, do: str) -> None:
+    assert refusal_of(refused(number, "/mnt/b.tar")) == f"{os.strerror(number)}; {do}"
+
+
+def test_a_refusal_without_a_number_is_said_in_its_own_words() -> None:
+    assert refusal_of(OSError("the tape is torn")) == "the tape is torn"
+
+
+@pytest.mark.parametrize(
+    ("said", "do"),
+    [
+        (f"selecting dynamic shared memory ... posix\nFATAL: pg_wal/1: {FULL}\naborted", "\nMake room there, "),
+        (f"FATAL: could not resize shared memory segment: {FULL}", "\nGive shared memory more room: "),
+        ("FATAL: the sky is falling", ""),
+    ],
+)
+def test_a_program_that_found_no_room_is_followed_by_what_to_do(said: str, do: str) -> None:
+    assert remedy_of(said).startswith(do)
+    assert bool(remedy_of(said)) is bool(do)
+
+
+def test_a_secret_that_is_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "TRADEACTORS_JWT_SECRET")
+    with pytest.raises(UnreadableFile, match="is no file; put the value into a file of this name"):
+        refuse_unreadable_files(tmp_path.iterdir())
+
+
+def test_a_database_of_another_version_is_no_traceback() -> None:
+    gone = ProgrammingError("SELECT 1", {}, UndefinedTable("relation does not exist"))
+    with pytest.raises(StackError, match="run `tradeactors migrate`"), plain_schema():
+        raise gone
+    other = ProgrammingError("SELEKT 1", {}, SyntaxError("at SELEKT"))
+    with pytest.raises(ProgrammingError), plain_schema():
+        raise other
