@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import TextIOWrapper
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -125,10 +126,19 @@ def plain_refusals() -> Iterator[None]:
         where = f"Cannot use {refused.filename}: " if refused.filename else ""
         if not _output_works() and not where:
             said = f"What this command says cannot be written, so send its output elsewhere: {refused.strerror}"
+        elif not where and not _directory_is_there():
+            said = "The directory in which this runs has been removed; change into another one"
         else:
             said = where + refusal_of(refused)
         typer.echo(f"{said}.", err=True)
         raise typer.Exit(1) from None
+
+
+def _directory_is_there() -> bool:
+    try:
+        return Path.cwd().is_dir()
+    except FileNotFoundError:
+        return False
 
 
 def _output_works() -> bool:

@@ -70,7 +70,9 @@ def _svg(text: str) -> Path:
 
 
 def replay(  # noqa: PLR0913 - each is an option of the command
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="One-minute bars: CSV, or JSON of Kite")],
+    file: Annotated[
+        Path, typer.Argument(exists=True, dir_okay=False, readable=False, help="One-minute bars: CSV, or JSON of Kite")
+    ],
     *,
     buy: Annotated[time, typer.Option(parser=_wall_clock, metavar="HH:MM[:SS]", help="When to buy")],
     sell: Annotated[time, typer.Option(parser=_wall_clock, metavar="HH:MM[:SS]", help="When to sell")],

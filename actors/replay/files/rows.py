@@ -151,6 +151,8 @@ def _once_each(pairs: list[tuple[str, object]]) -> dict[str, object]:
 def _json_rows(candles: Sequence[object], header: Sequence[str]) -> Rows:
     for number, candle in enumerate(candles, start=1):
         values: list[object]
+        if candle is None or candle in ([], {}):  # as a blank line it would go unseen, and its minute with it
+            raise NotARecording("it is empty; cut it out", f"candle {number}")
         if isinstance(candle, dict):
             values = [candle.get(name) for name in header]
         elif isinstance(candle, list):

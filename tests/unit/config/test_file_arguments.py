@@ -62,3 +62,15 @@ def test_where_nobody_can_be_asked_yes_is_to_be_said_beforehand(tmp_path: Path, 
     )
     assert done.stderr == "Nobody is here to say yes: run it at a terminal, or with --yes.\n"
     assert done.returncode == 1
+
+
+def test_a_current_directory_that_is_gone_is_said(tmp_path: Path) -> None:
+    script = 'cd "$0" && rmdir "$0" && exec "$@"'
+    line = (sys.executable, "-m", "config.commands.cli", "backup", "b.tar")
+    (tmp_path / "gone").mkdir()
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])}
+    done = subprocess.run(
+        ["/bin/sh", "-c", script, str(tmp_path / "gone"), *line],
+        capture_output=True, text=True, check=False, env=environment,
+    )  # fmt: skip
+    assert done.stderr == "The directory in which this runs has been removed; change into another one.\n"
