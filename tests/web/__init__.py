@@ -6,5 +6,6 @@ Beside this folder's own tests, which need only the app's files, `live` has thos
 web-check`).
 
 Not shown are: of 5 the text at 200 % behind the login, of 9 an API that is killed, of 10 ten minutes, of 16 twenty
-holdings and one that fails, of 25 each kind of notice. No test has: 3 (200 strategies), 4 (Lighthouse), 11 (a token that ends while something is held).
+holdings and one that fails, of 25 each kind of notice. No test has: 3 (200 strategies), 4 (Lighthouse), 11 (a token
+that ends while something is held).
 """
