@@ -5,10 +5,10 @@ way to the others, whose clients lose patience with a busy machine. Then the tes
 keep time: two stacks at once take all of two cores, and are no faster. What lies in `tests` and has no name here is
 part of the first step.
 
-`make long` runs, by `python tests/run_all.py long`, what takes longest: the fuzz of every operation beside the tests of
-backups, then the app in a browser on the stack, with those of the stack's tests that are of single features or of which
-`make test` has a cut, then two days of the month. Those on a cluster of several nodes are `make cluster`: a process can
-join one Ray only.
+`make long` runs, by `python tests/run_all.py long`, what takes longest: the fuzz of every operation, and the walk of
+another tenant through all of them, beside the tests of backups; then the app in a browser on the stack, with those of
+the stack's tests that are of single features or of which `make test` has a cut; then two days of the month. Those on a
+cluster of several nodes are `make cluster`: a process can join one Ray only.
 """
 
 import subprocess
@@ -19,6 +19,7 @@ from pathlib import Path
 TESTS = Path(__file__).parent
 ON_THE_STACK = ("acceptance", "chaos")
 FUZZ = ("integration/api/test_schemathesis.py",)
+TENANTS = ("integration/api/test_tenant_walk.py",)
 BACKUPS = ("integration/config/test_backup*.py", "integration/config/test_full_disk.py")
 LONG_ON_THE_STACK = (
     "acceptance/test_account_addresses.py",
@@ -27,6 +28,7 @@ LONG_ON_THE_STACK = (
     "acceptance/test_brokers_apart.py",
     "acceptance/test_odd_texts.py",
     "acceptance/test_one_tap_login.py",
+    "acceptance/test_recovery.py",
     "acceptance/test_schedules.py",
     "chaos/test_outside_cut.py",
     "chaos/test_panic.py",
@@ -66,7 +68,7 @@ def main() -> int:
 
 
 def _without_a_stack() -> list[list[str]]:
-    others = (ON_THE_STACK, FUZZ, BACKUPS, BROWSER, MONTH, ON_A_CLUSTER, OF_TIMES)
+    others = (ON_THE_STACK, FUZZ, TENANTS, BACKUPS, BROWSER, MONTH, ON_A_CLUSTER, OF_TIMES)
     apart = [option for part in others for option in _ignoring(part)]
     named = [option for part in (*BESIDE, GIVES_WAY) for option in _ignoring(part)]
     beside = [_pytest([*paths(part), *apart]) for part in BESIDE]
@@ -75,7 +77,7 @@ def _without_a_stack() -> list[list[str]]:
 
 def _long() -> list[list[list[str]]]:
     return [
-        [_pytest(paths(FUZZ)), _pytest(paths(BACKUPS))],
+        [_pytest(paths(FUZZ)), _pytest(paths(BACKUPS)), _pytest(paths(TENANTS))],
         [_on_a_stack(LONG_ON_THE_STACK + BROWSER)],
         [_on_a_stack(MONTH)],
     ]

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from contextlib import suppress
 
 import psutil
 
@@ -183,11 +184,12 @@ def test_execution_killed_while_a_buy_hangs_leaves_one_order_and_a_guarded_posit
 
 def _spare_processes(beside: int) -> set[int]:
     """Workers of the same Ray node that were begun for execution and are no actor yet."""
-    return {
-        worker.pid
-        for worker in psutil.Process(beside).parent().children()
-        if worker.name().startswith("ray::IDLE") and "WORKER_IMPORTS_AHEAD" in worker.environ()
-    }
+    found = set()
+    for worker in psutil.Process(beside).parent().children():
+        with suppress(psutil.NoSuchProcess):  # others end while we look
+            if worker.name().startswith("ray::IDLE") and "WORKER_IMPORTS_AHEAD" in worker.environ():
+                found.add(worker.pid)
+    return found
 
 
 def test_execution_that_dies_is_back_in_a_process_that_has_waited_for_it(
