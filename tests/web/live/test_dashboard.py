@@ -64,4 +64,3 @@ def test_the_ledger_says_what_it_did_by_the_names_of_its_tasks(dashboard: Page, 
     row = dashboard.get_by_role("row").filter(has_text="ledger:0")
     row.get_by_role("link").first.click()
     expect(dashboard.get_by_text(re.compile("BUY accepted|record guarding")).first).to_be_visible(timeout=SHOWN_MS)
-    draw(dashboard, "dashboard-tasks")
