@@ -55,7 +55,7 @@ class StrategyActor:
     async def __init__(  # type: ignore[misc] # Ray awaits it
         self, run_id: int, strategy_id: int, pools: Pools, label: str = ""
     ) -> None:
-        """`label`: what is fixed for the run, for those who look at the dashboard (`actors.domain.strategy.spec.run_label`)."""
+        """`label`: what is fixed for the run, for those who look at the dashboard (`spec.run_label`)."""
         configure_light_logging()
         tune()
         self._label = label
