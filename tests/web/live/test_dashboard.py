@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from config.ray_settings import TOKEN_FILE
 from config.stack.stack import Stack
@@ -42,6 +42,14 @@ def dashboard(browser: Browser, stack: Stack) -> Iterator[Page]:
     context.close()
 
 
+def open_actor(page: Page, row: Locator) -> None:
+    """Ray gives a new actor the nil ID until the statistics of its worker, some seconds old, know of it."""
+    link = row.get_by_role("link").first
+    expect(link).to_have_attribute("href", re.compile(r"#/actors/(?!f{32})[0-9a-f]{32}$"), timeout=SHOWN_MS)
+    link.click()
+    expect(page.get_by_text("Class Name")).to_be_visible(timeout=SHOWN_MS)
+
+
 def test_an_actor_is_found_by_its_symbol_and_says_in_a_line_each_what_it_did(dashboard: Page, held: Running) -> None:
     dashboard.get_by_label("repr").fill("INFY 10 @")
     row = dashboard.get_by_role("row").filter(has_text=held.actor)
@@ -50,8 +58,7 @@ def test_an_actor_is_found_by_its_symbol_and_says_in_a_line_each_what_it_did(das
     email = held.trader.email
     expect(row).not_to_contain_text(email)
     draw(dashboard, "dashboard-actors")
-    row.get_by_role("link").first.click()
-    expect(dashboard.get_by_text("Class Name")).to_be_visible(timeout=SHOWN_MS)
+    open_actor(dashboard, row)
     dashboard.get_by_role("tab", name="stdout").click()
     line = re.compile(r"\d\d:\d\d:\d\d\.\d{3} IST \w+\s+ORDER_COMPLETE .*order \d+ 10 shares at ₹")
     expect(dashboard.get_by_text(line).first).to_be_visible(timeout=SHOWN_MS)
@@ -62,5 +69,5 @@ def test_an_actor_is_found_by_its_symbol_and_says_in_a_line_each_what_it_did(das
 def test_the_ledger_says_what_it_did_by_the_names_of_its_tasks(dashboard: Page, held: Running) -> None:
     dashboard.get_by_label("Name", exact=True).fill("ledger:0")
     row = dashboard.get_by_role("row").filter(has_text="ledger:0")
-    row.get_by_role("link").first.click()
+    open_actor(dashboard, row)
     expect(dashboard.get_by_text(re.compile("BUY accepted|record guarding")).first).to_be_visible(timeout=SHOWN_MS)
