@@ -4,13 +4,17 @@ import errno
 import os
 import stat
 from collections.abc import Iterable, Mapping
+from io import StringIO
 from pathlib import Path
 
 from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 
 ENCODING = "utf-8-sig"
 """Of `.env`: Windows' editors begin it with a mark, which would else be part of the first name."""
 
+_OURS = "TRADEACTORS_"
+_MARK = "\ufeff"
 
 _MEMORY = "Give shared memory more room: the file system at /dev/shm, or the container (--shm-size=256m)"
 _ROOM = "make room there, or choose a place on another disk"
@@ -63,7 +67,7 @@ def lines_of(env_file: str | None) -> Mapping[str, str | None]:
     """The variables of `.env`, if there is one.
 
     Raises:
-        UnreadableFile: it may not be read, or is no text.
+        UnreadableFile: it may not be read, is no text, or has a line of ours that is no setting.
     """
     if env_file is None:
         return {}
@@ -72,11 +76,23 @@ def lines_of(env_file: str | None) -> Mapping[str, str | None]:
             f"{Path(env_file)} is a directory, and no file of settings; remove it, or put the file in its place"
         )
     try:
+        if Path(env_file).is_file():
+            _refuse_lines_that_would_be_left_out(Path(env_file), Path(env_file).read_text(encoding=ENCODING))
         return dotenv_values(env_file, encoding=ENCODING)
     except OSError as refused:
         raise UnreadableFile(f"{Path(env_file)} cannot be read: {refusal_of(refused)}") from refused
     except UnicodeDecodeError as foreign:
         raise UnreadableFile(f"{Path(env_file)} is not UTF-8 text; save it as UTF-8") from foreign
+
+
+def _refuse_lines_that_would_be_left_out(env_file: Path, text: str) -> None:
+    """The reader of `.env` passes over what it does not understand, and the usual value would hold in its place."""
+    for binding in parse_stream(StringIO(text)):
+        written = binding.original.string
+        swallowed = binding.value is not None and "\n" in binding.value and _OURS in binding.value.upper()
+        if swallowed or (binding.error and _OURS in written.upper()):
+            line = binding.original.line + written[: len(written) - len(written.lstrip())].count("\n")
+            raise UnreadableFile(f"{env_file}, line {line} is no setting; write NAME=value, and close each quote")
 
 
 def refuse_unreadable_files(paths: Iterable[Path]) -> None:
@@ -89,7 +105,8 @@ def refuse_unreadable_files(paths: Iterable[Path]) -> None:
         try:
             if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():  # a pipe would be waited for
                 raise UnreadableFile(f"{path} is no file; put the value into a file of this name")
-            path.read_text(encoding="utf-8")
+            if path.read_text(encoding="utf-8").startswith(_MARK):  # which would be the first letter of the secret
+                raise UnreadableFile(f"{path} begins with a byte order mark; save it as UTF-8 without one")
         except OSError as refused:
             raise UnreadableFile(f"{path} cannot be read: {refusal_of(refused)}") from refused
         except UnicodeDecodeError as foreign:

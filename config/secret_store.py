@@ -88,7 +88,8 @@ def refuse_what_others_may_write(path: Path) -> None:
     if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise ValueError(
             f"{path} may be written by others (mode {stat.S_IMODE(status.st_mode):04o}), so what it holds cannot be "
-            f"trusted; if nobody has changed it: chmod go-w '{path}'"
+            f"trusted; if nobody has changed it: chmod go-w '{path}' (if that changes nothing, the file system keeps "
+            "no modes, as those of Windows: use a directory on another one)"
         )
 
 
@@ -215,6 +216,9 @@ def sync_directory(path: Path) -> None:
     directory = os.open(path, os.O_RDONLY)
     try:
         os.fsync(directory)
+    except OSError as refused:  # folders shared with a virtual machine have no such thing
+        if refused.errno != errno.EINVAL:
+            raise
     finally:
         os.close(directory)
 

@@ -167,7 +167,7 @@ class Settings(LoginSettings, ApiSettings, NotificationSettings):
     def _check_timezone(cls, value: str) -> str:
         try:
             ZoneInfo(value)
-        except (ZoneInfoNotFoundError, ValueError) as unknown:
+        except (ZoneInfoNotFoundError, ValueError, OSError) as unknown:  # OSError: a directory of zones, such as Asia
             raise ValueError("is not a known time zone, such as Asia/Kolkata") from unknown
         return value
 

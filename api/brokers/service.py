@@ -182,7 +182,7 @@ class BrokerService:
         """Forget the connection and its secrets. 409 `strategies_running`, `schedules_active`."""
         async with tenant_transaction(self._sessions, user_id) as session:
             if await Users(session).lock_for_change(user_id) is None:
-                raise unauthorized("token_invalid", "Invalid token")
+                raise unauthorized("token_invalid", "Invalid token, please log in again")
             accounts = BrokerAccounts(session)
             if (account := await accounts.of_user(user_id, lock=True)) is not None:
                 if await Runs(session).any_open(user_id):
@@ -306,7 +306,7 @@ class BrokerService:
         async with tenant_transaction(self._sessions, user_id) as session:
             user = await Users(session).lock_for_change(user_id)  # of two first connections, the later sees the other
             if user is None:
-                raise unauthorized("token_invalid", "Invalid token")
+                raise unauthorized("token_invalid", "Invalid token, please log in again")
             accounts = BrokerAccounts(session)
             account = await accounts.of_user(user_id, lock=True)
             uses_stored = request.api_key is None or (request.keeps_proxy and keys.proxy_url is not None)

@@ -27,6 +27,12 @@ _NAME = re.compile(r"[\w-]{1,64}", re.ASCII)
 
 _STATUS_CODES = {404: "not_found", 405: "method_not_allowed", 408: "request_timeout", 413: "request_too_large"}
 
+_SENTENCES = {
+    "Not Found": "Nothing is served at this path: check how it is written; ids in it are whole numbers above 0",
+    "Method Not Allowed": "This path is not served by that method: use one that the header Allow names",
+}
+"""In place of Starlette's words, which do not say what to do."""
+
 
 def install_error_handlers(app: FastAPI) -> None:
     """Give every error of the application the shape of this module."""
@@ -73,7 +79,8 @@ async def _http_exception(request: Request, error: Exception) -> JSONResponse:
     if error.status_code == 405:
         headers["Allow"] = ", ".join(sorted(_allowed_methods(request)))
     code = _STATUS_CODES.get(error.status_code, "http_error")
-    return _problem(error.status_code, str(error.detail), code, headers)
+    detail = _SENTENCES.get(error.detail, error.detail)
+    return _problem(error.status_code, detail, code, headers)
 
 
 def _allowed_methods(request: Request) -> set[str]:

@@ -217,7 +217,7 @@ def _with_cors(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
     return CORSMiddleware(
         app,
         allow_origins=origins,
-        allow_methods=("GET", "POST", "PATCH", "DELETE"),
+        allow_methods=("GET", "POST", "PUT", "PATCH", "DELETE"),
         allow_headers=("Authorization", "Content-Type", IDEMPOTENCY_KEY, "Last-Event-ID", REQUEST_ID),
         expose_headers=(REQUEST_ID, REPLAYED, "Retry-After"),
         allow_credentials=False,  # tokens travel in a header, never in a cookie

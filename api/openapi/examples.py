@@ -318,7 +318,7 @@ data: {"strategies": 0}
 
 """
 
-_NO_TOKEN = ("token_invalid", "Missing token")
+_NO_TOKEN = ("token_invalid", "Missing token: send it as `Authorization: Bearer ...`")
 _ERRORS: dict[str, tuple[str, str]] = {
     "401": _NO_TOKEN,
     "403": ("credentials_mismatch", "Credentials mismatch"),

@@ -74,7 +74,7 @@ class StrategyService:
         self._checks.check(terms, market)
         async with tenant_transaction(self._sessions, user_id) as session:
             if await Users(session).lock_live(user_id) is None:
-                raise unauthorized("token_invalid", "Invalid token")
+                raise unauthorized("token_invalid", "Invalid token, please log in again")
             others = await Strategies(session).lock_count(user_id)
             await give_answer_again(session, user_id, keyed)  # another request with the key had the lock before
             self._checks.check(terms, market, others)

@@ -221,7 +221,7 @@ class LifecycleService:
         async with tenant_transaction(self._sessions, user_id) as session:
             # Locks in this order: the user, what the user has, the strategy, the account, the places of all.
             if await Users(session).lock_live(user_id) is None:
-                raise unauthorized("token_invalid", "Invalid token")
+                raise unauthorized("token_invalid", "Invalid token, please log in again")
             await Strategies(session).lock_count(user_id)
             await give_answer_again(session, user_id, keyed)  # another request with the key had the lock before
             strategy = found(await Strategies(session).get(user_id, strategy_id, lock=True))

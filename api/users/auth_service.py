@@ -177,7 +177,7 @@ class AuthService:
         async with tenant_transaction(self._sessions, user_id) as session:
             user = await Users(session).by_id(user_id)
         if user is None:
-            raise unauthorized("token_invalid", "Invalid token")
+            raise unauthorized("token_invalid", "Invalid token, please log in again")
         return user
 
     async def _confirm(self, session: AsyncSession, user: User, password: str, client: Client) -> None:

@@ -56,13 +56,13 @@ async def access_claims(
     """
     opened: UsedForClaims = request.app.state.resources
     if credentials is None:
-        raise unauthorized("token_invalid", "Missing token")
+        raise unauthorized("token_invalid", "Missing token: send it as `Authorization: Bearer ...`")
     try:
         claims = opened.tokens.check(credentials.credentials)
     except TokenExpired as error:
         raise unauthorized("token_expired", "Token expired, please log in again") from error
     except TokenInvalid as error:
-        raise unauthorized("token_invalid", "Invalid token") from error
+        raise unauthorized("token_invalid", "Invalid token, please log in again") from error
     request.scope["user_id"] = claims.user_id  # for the log of refused requests (`api.edge.refusal_log`)
     if not await opened.logins.is_live(claims):
         raise unauthorized("token_invalid", "This login has ended. Please log in again.")

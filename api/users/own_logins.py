@@ -84,5 +84,5 @@ class OwnLogins:
         async with tenant_transaction(self._sessions, claims.user_id) as session:
             confirmed_at = await Logins(session).confirmed_at(claims.user_id, claims.login_id)
         if confirmed_at is None:
-            raise unauthorized("token_invalid", "Invalid token")
+            raise unauthorized("token_invalid", "Invalid token, please log in again")
         return self._now() < confirmed_at + CONFIRMED_FOR

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from broker.paper.base.config import PaperConfig
+from broker.paper.base.errors import UnreadableFileError
 from broker.paper.serving.callers import read_token
 from broker.paper.serving.server import run
 
@@ -72,6 +73,11 @@ def main(arguments: list[str] | None = None) -> None:
 
     try:
         run(config, on_listening=announce)
+    except UnreadableFileError as damaged:
+        sys.exit(f"{damaged}.")
+    except OSError as refused:
+        where = refused.filename or f"{config.host}:{config.port}"
+        sys.exit(f"Cannot use {where}: {refused.strerror}; name another one.")
     except KeyboardInterrupt:
         # Ctrl-C is the ordinary way to stop; uvicorn raises it again after an orderly shutdown.
         sys.exit(130)

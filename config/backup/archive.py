@@ -193,10 +193,16 @@ class OpenBackup:
         return name in self._members
 
     def copy(self, name: str, target: Path) -> None:
-        """Write a member into a new file of mode 0600, durably. Raises OSError."""
+        """Write a member into a new file of mode 0600, durably. Raises OSError, and BackupRefused if it has changed."""
         descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         with os.fdopen(descriptor, "wb") as out:
-            shutil.copyfileobj(_content(self._tar, self._members[name]), out, _CHUNK)
+            try:
+                shutil.copyfileobj(_content(self._tar, self._members[name]), out, _CHUNK)
+            except tarfile.TarError as cut:
+                raise BackupRefused(
+                    f"The backup has changed since it was checked ({cut}), so nothing was restored; try again when it "
+                    "is whole."
+                ) from cut
             out.flush()
             os.fsync(out.fileno())
 

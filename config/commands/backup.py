@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from config.commands.deployment import DataDir
+
 if TYPE_CHECKING:
     from config.backup.archive import Manifest
     from config.backup.create import MadeBackup
@@ -25,7 +27,6 @@ _SURROGATES = "\udc80", "\udcff"
 """What Python makes of a byte that is no UTF-8, such as a name of an older system has."""
 
 File = Annotated[Path, typer.Argument(help="The file of the backup.", metavar="FILE", parser=_file)]
-DataDir = Annotated[Path | None, typer.Option(readable=False, help="Where everything is kept. [TRADEACTORS_DATA_DIR]")]
 Replace = Annotated[bool, typer.Option("--force", help="Replace an older backup.")]
 Aside = Annotated[bool, typer.Option("--force", help="Move a data directory that is not empty aside before.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask whether the earlier stack is stopped for good.")]

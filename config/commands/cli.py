@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
     from config.settings import Settings
     from config.stack.stack import Stack
-from config.commands.deployment import joined_settings, require
+from config.commands.deployment import DataDir, joined_settings, require
 from config.commands.failures import FileCommand, PlainGroup, plain_failures
 from config.commands.limits import TO_ASK, TO_RUN, refuse_limits
 
@@ -51,7 +50,6 @@ app.command("add-user")(add_user)
 app.command()(invite)
 app.command("reset-password")(reset_password)
 
-DataDir = Annotated[Path | None, typer.Option(readable=False, help="Where everything is kept. [TRADEACTORS_DATA_DIR]")]
 ApiHost = Annotated[str | None, typer.Option(help="Address the API listens on. [TRADEACTORS_API_HOST]")]
 ApiPort = Annotated[int | None, typer.Option(help="Port of the API; 0: a free one. [TRADEACTORS_API_PORT]")]
 PaperPort = Annotated[int | None, typer.Option(help="Port of the paper exchange. [TRADEACTORS_PAPER_PORT]")]

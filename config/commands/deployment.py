@@ -1,11 +1,25 @@
 """The settings of the deployment that a command joins."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 if TYPE_CHECKING:
     from config.settings import Settings
 
+
+def _directory(text: str) -> Path:
+    if not text:  # as of a variable that is not set, which would else be the current directory
+        raise typer.BadParameter("an empty name names no directory; name one, or leave the option out")
+    return Path(text)
+
+
+DataDir = Annotated[
+    Path | None,
+    typer.Option(parser=_directory, metavar="PATH", help="Where everything is kept. [TRADEACTORS_DATA_DIR]"),
+]
+"""`--data-dir` of the commands."""
 
 _DO = "set it, start `tradeactors up`, or name the directory on which it runs (--data-dir)"
 

@@ -1,14 +1,14 @@
 """`tradeactors panic`: the operator forbids entries and has everything sold that a user's strategies hold (row N8)."""
 
 import asyncio
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from config.commands.deployment import DataDir
+
 User = Annotated[str | None, typer.Option("--user", help="The e-mail address of the user whose strategies are ended.")]
 All = Annotated[bool, typer.Option("--all", help="The strategies of every user.")]
-DataDir = Annotated[Path | None, typer.Option(readable=False, help="Where everything is kept. [TRADEACTORS_DATA_DIR]")]
 
 
 def panic(user: User = None, everyone: All = False, data_dir: DataDir = None) -> None:

@@ -107,7 +107,8 @@ def replay(  # noqa: PLR0913 - each is an option of the command
     from broker.exchange_time import IST
 
     try:
-        recording = read_recording(file, ReadingOptions(day, zone or IST, stamps, session, symbol))
+        today = datetime.now(IST).date()
+        recording = read_recording(file, ReadingOptions(day, zone or IST, stamps, session, symbol, today))
         ticks = walked(recording.bars, recording.spacing, recording.closes)
         result = play(ticks, buy, sell, to_paise(stop), qty, recording.symbol)
         if chart is not None:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from config.commands.deployment import DataDir
+
 if TYPE_CHECKING:
     from api.users.operator import GivenCode
     from config.settings import Settings
@@ -19,7 +21,6 @@ _LONGEST_LINE = 65_536
 """How many bytes of standard input are read at most, where a device may never end its line."""
 
 Email = Annotated[str, typer.Argument(help="The e-mail address that the user logs in with.")]
-DataDir = Annotated[Path | None, typer.Option(readable=False, help="Where everything is kept. [TRADEACTORS_DATA_DIR]")]
 Ask = Annotated[
     bool, typer.Option("--ask", help="Ask for the password (or read a line of standard input) instead of making one.")
 ]

@@ -81,7 +81,10 @@ class DataDirectoryLock:
             if holder is None or _is_alive(holder.pid):
                 raise AlreadyRunningError(holder or RunningStack(0))
             if time.monotonic() > deadline:
-                raise StackError(f"Parts of the stack of the dead process {holder.pid} do not end; stop them by hand.")
+                raise StackError(
+                    f"The process {holder.pid} is not to be seen here, and something of its stack still uses this "
+                    "directory: stop it by hand, also in a container that shares the directory."
+                )
             time.sleep(_POLL_S)
 
 

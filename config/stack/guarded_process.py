@@ -37,7 +37,7 @@ class Command:
     """How to run one part: `stop_signal` (without SIG) asks it to end, after `grace_s` it is killed.
 
     `keep` are (source, target) directories to move once it has ended, `remove` directories to delete then.
-    `log_stays`: its log is there for a person to read when it has failed.
+    `log_stays`: its log is there for a person to read when it has failed. `remedy`: what to do then, as a sentence.
     """
 
     name: str
@@ -50,6 +50,7 @@ class Command:
     keep: tuple[tuple[Path, Path], ...] = ()
     remove: tuple[Path, ...] = ()
     log_stays: bool = True
+    remedy: str = ""
 
 
 class GuardedProcess:
@@ -65,6 +66,7 @@ class GuardedProcess:
         self.log_path = command.log_path
         self._grace_s = command.grace_s
         self._log_stays = command.log_stays
+        self._remedy = command.remedy
         _keep_previous(command.log_path)
         with command.log_path.open("ab") as log:  # at its end, also after `LogKeeper` has emptied it
             self._guardian = subprocess.Popen(  # noqa: S603
@@ -108,11 +110,12 @@ class GuardedProcess:
             self._guardian.wait()
 
     def log_tail(self) -> str:
-        """The last lines that the part wrote, indented, where its log is, and what to do if a disk is full."""
+        """The last lines that the part wrote, indented, where its log is, and what to do."""
         written = self.log_path.read_text(encoding="utf-8", errors="replace").splitlines()[-_LOG_TAIL_LINES:]
         where = f"Its log, {self.log_path}, ends with:" if self._log_stays else "It has said at last:"
         lines = [f"  | {line}" for line in written or ["(nothing)"]]
-        return "\n".join([where, *lines]) + remedy_of("\n".join(written))
+        remedy = remedy_of("\n".join(written)) or (f"\n{self._remedy}" if self._remedy else "")
+        return "\n".join([where, *lines]) + remedy
 
     def wait_until(self, ready: Callable[[], bool], *, timeout_s: float, cancelled: threading.Event) -> None:
         """Wait until `ready()` holds.

@@ -1,14 +1,16 @@
 """The paper exchange on this machine: its command, and the token of its control API."""
 
+import re
 import secrets
 import sys
 from pathlib import Path
 
 from config.secret_store import write_once
 from config.settings import PAPER_TOKEN_FILE, Settings
-from config.stack.guarded_process import Command
+from config.stack.guarded_process import Command, StackError
 
 TOKEN_FILE = PAPER_TOKEN_FILE
+_TOKEN = re.compile(r"[\w-]{16,}", re.ASCII)
 
 
 def paper_command(settings: Settings, logs: Path, environment: dict[str, str]) -> Command:
@@ -27,6 +29,14 @@ def paper_command(settings: Settings, logs: Path, environment: dict[str, str]) -
 
 
 def paper_token(data_dir: Path) -> str:
-    """The token that `/paper/…` of the embedded exchange may ask for; made once, in a file of mode 0600."""
-    write_once(data_dir / TOKEN_FILE, secrets.token_urlsafe(32) + "\n")
-    return (data_dir / TOKEN_FILE).read_text(encoding="ascii").strip()
+    """The token that `/paper/…` of the embedded exchange may ask for; made once, in a file of mode 0600.
+
+    Raises:
+        StackError: the file holds something else.
+    """
+    path = data_dir / TOKEN_FILE
+    write_once(path, secrets.token_urlsafe(32) + "\n")
+    token = path.read_text(encoding="ascii", errors="replace").strip()
+    if not _TOKEN.fullmatch(token):
+        raise StackError(f"{path} is damaged: remove it, and another one is made.")
+    return token

@@ -28,6 +28,8 @@ SYSTEM_DIR = Path("/var/lib/tradeactors")
 DATABASE = "tradeactors"
 _INSTALLATION = "pginstall18"
 _MORE_OF_LIBPQ = frozenset({"PGDATESTYLE", "PGGEQO", "PGSERVICEFILE", "PGSYSCONFDIR", "PGTZ"})
+_FROM_A_BACKUP = "Restore a backup into an empty directory (tradeactors restore FILE)."
+_IF_DAMAGED = f"If the database is damaged: {_FROM_A_BACKUP[0].lower()}{_FROM_A_BACKUP[1:]}"
 _INIT_TIMEOUT_S = 60.0
 _ORPHAN_TIMEOUT_S = 30.0
 
@@ -158,6 +160,7 @@ def postgres_command(plan: PostgresPlan) -> Command:
         grace_s=30.0,
         remove=(plan.sockets,),
         log_stays=plan.logs_stay,
+        remedy=_IF_DAMAGED if plan.logs_stay else "",
     )
 
 
@@ -286,8 +289,10 @@ def _copy_programs(wheel: Path, copy: Path) -> None:
 
 
 def _check_version(plan: PostgresPlan) -> None:
-    kept = (plan.data / "PG_VERSION").read_text(encoding="ascii").strip()
+    kept = (plan.data / "PG_VERSION").read_text(encoding="ascii", errors="replace").strip()
     ours = str(postgres_version())
+    if not kept.isdecimal():
+        raise StackError(f"{plan.data / 'PG_VERSION'} is damaged, so its database may be. {_FROM_A_BACKUP}")
     if kept != ours:
         raise StackError(
             f"{plan.data} holds data of PostgreSQL {kept}, but this version of TradeActors has PostgreSQL {ours}. "

@@ -66,7 +66,14 @@ def valkey_command(plan: ValkeyPlan) -> Command:
     with os.fdopen(handle, "w", encoding="utf-8", errors="surrogateescape") as stream:
         stream.write("\n".join(lines) + "\n")
     argv = (str(_server_program()), str(configuration))
-    return Command("Valkey", argv, plan.logs / "valkey.log", remove=(plan.sockets,))
+    return Command(
+        "Valkey",
+        argv,
+        plan.logs / "valkey.log",
+        remove=(plan.sockets,),
+        remedy=f"If its files are damaged: move {plan.data} away and start again; what it holds is made anew from the "
+        "database.",
+    )
 
 
 def await_valkey(plan: ValkeyPlan, server: GuardedProcess, cancelled: threading.Event) -> None:

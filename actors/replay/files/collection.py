@@ -13,6 +13,7 @@ from actors.replay.files.options import ReadingOptions
 from actors.replay.files.times import TimeReader
 
 _PRICE_NAMES = ("open", "high", "low", "close")
+_NAME_OR_QUOTE = "name each column in the header, put prices with commas into quotes, or "
 
 
 class Collection:
@@ -26,7 +27,7 @@ class Collection:
         self._options = options
         self._times = TimeReader(options.zone)
         self._before: tuple[datetime, list[str]] | None = None
-        self._all_symbols: dict[str, None] = {}
+        self._all_symbols: dict[str, str] = {}
         self.bars: list[Bar] = []
         self.days: Counter[date] = Counter()
         self.dropped: Counter[str] = Counter()
@@ -34,8 +35,8 @@ class Collection:
 
     @property
     def symbols(self) -> Sequence[str]:
-        """Those that the file names, as far as they were wanted."""
-        return list(self._all_symbols)
+        """Those that the file names, as far as they were wanted; one that is written in two ways once."""
+        return list(self._all_symbols.values())
 
     @property
     def times_carry_offset(self) -> bool:
@@ -86,19 +87,21 @@ class Collection:
         wide = len(self._header)
         if len(cells) <= self._columns.last or any(cell.strip() for cell in cells[wide:]):
             cell = "cell" if len(cells) == 1 else "cells"
-            raise NotARecording(f"it has {len(cells)} {cell} under {wide} columns; cut it out, if it is no bar")
+            do = f"{_NAME_OR_QUOTE if len(cells) > wide else ''}cut it out, if it is no bar"
+            raise NotARecording(f"it has {len(cells)} {cell} under {wide} columns; {do}")
 
     def _wants(self, cells: Sequence[str]) -> bool:
         if self._columns.symbol is None:
             return True
         symbol = cells[self._columns.symbol].strip()
-        if self._options.symbol is not None and symbol.casefold() != self._options.symbol.casefold():
+        if self._options.symbol is not None and symbol.casefold() != self._options.symbol.strip().casefold():
             return False
         self._see_symbol(symbol)
         return True
 
     def _see_symbol(self, *symbols: str) -> None:
-        self._all_symbols |= dict.fromkeys(plain(symbol) for symbol in symbols)
+        for symbol in symbols:
+            self._all_symbols.setdefault(symbol.casefold(), plain(symbol))
         if len(self._all_symbols) > 1:
             first, second = self.symbols[:2]
             raise NotARecording(f"it holds {shown(first)} and {shown(second)}: choose one with --symbol")

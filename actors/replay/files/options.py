@@ -19,6 +19,7 @@ class Stamps(StrEnum):
 class ReadingOptions:
     """`day`: which one, if the file holds several. `zone`: of times without an offset. `stamps`: None to judge by the
     first and the last bar. `session`: None for the regular one. `symbol`: which one, if the file holds several.
+    `today`: the day of the machine's clock, after which no recording can be; None if that is not to be looked at.
     """
 
     day: date | None = None
@@ -26,3 +27,4 @@ class ReadingOptions:
     stamps: Stamps | None = None
     session: SessionHours | None = None
     symbol: str | None = None
+    today: date | None = None

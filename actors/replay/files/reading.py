@@ -14,7 +14,7 @@ from actors.replay.files.faults import NotARecording, plain, shown
 from actors.replay.files.forms import form_of
 from actors.replay.files.options import ReadingOptions
 from actors.replay.files.rows import Table, table_of_json, table_of_lines
-from actors.replay.files.understanding import Understanding
+from actors.replay.files.understanding import Understanding, doubts_about
 from broker.market.trading_calendar import REGULAR_HOURS
 
 _LONGEST_SYMBOL = 64
@@ -52,8 +52,7 @@ def read_recording(path: Path, options: ReadingOptions | None = None) -> Recordi
 def _recording(
     path: Path, content: Content, table: Table, collection: Collection, options: ReadingOptions
 ) -> Recording:
-    if not collection.days and options.symbol is not None:
-        raise NotARecording(f"it holds no bars of {shown(options.symbol)}: leave --symbol out")
+    _refuse_another_symbol(table, collection, options.symbol)
     judgement.the_day(collection.days, options.day)
     hours = options.session or REGULAR_HOURS
     spacing = judgement.spacing_of(collection.bars)
@@ -85,9 +84,21 @@ def _recording(
         left_out=session.left_out,
         dropped=dict(collection.dropped),
         rounded=collection.rounded,
+        doubts=doubts_about(session.bars[0].start.date(), options.today),
     )
     named = symbol or plain(path.name.partition("-")[0].partition(".")[0]) or "recording"
     return Recording(named[:_LONGEST_SYMBOL], session.bars, spacing, session.closes, understood)
+
+
+def _refuse_another_symbol(table: Table, collection: Collection, wanted: str | None) -> None:
+    """Let no bars be taken for those of a symbol that the file does not name."""
+    if wanted is None:
+        return
+    named = next(iter(collection.symbols), None)
+    if table.columns.symbol is None and named is None:
+        raise NotARecording("it does not say which symbol its bars are of: leave --symbol out")
+    if not collection.days or named is None or named.casefold() != wanted.strip().casefold():
+        raise NotARecording(f"it holds no bars of {shown(wanted)}: leave --symbol out")
 
 
 @contextmanager

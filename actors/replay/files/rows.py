@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -18,6 +19,9 @@ SEPARATORS = ",;\t|"
 _LINES_BEFORE_THE_HEADER = 20
 _WHAT_IS_READ = "a list of candles is read, as [time, open, high, low, close, volume] or with these names"
 _CANDLE = ("timestamp", "open", "high", "low", "close", "volume", "oi")
+_EMPTY = "it is empty; cut it out"
+_PAGE = re.compile(r"<(!|\?|html|head|body|table|div|meta)", re.IGNORECASE)
+"""How a page of the web begins, as which some brokers hand out what they call CSV or XLS."""
 
 Rows = Iterator[tuple[int, Sequence[str]]]
 """Rows with their numbers, as `Table.unit` counts them."""
@@ -48,10 +52,15 @@ def table_of_lines(text: TextIO) -> Table:
             header = _split(line, separator)
             if has_prices(header):
                 columns = _at("line", number, header)
-                return Table(header, columns, _csv_rows(source, separator, number), "line", separator)
+                return Table(header, columns, _csv_rows(source, separator, number, columns), "line", separator)
     if not any(line.strip() for line in before):
         raise NotARecording(f"it is empty: {EXPORT_AGAIN}")
     found = next(line for line in before if line.strip()).strip()
+    if _PAGE.match(found):
+        raise NotARecording(
+            f"it is a page of the web, not a table of text: {shown(found)}; look at it in a browser, and if its bars "
+            "are there, open it in a spreadsheet and save it as CSV"
+        )
     raise NotARecording(f"no line names the columns open, high, low and close, as the first must; it is {shown(found)}")
 
 
@@ -107,14 +116,29 @@ def _split(line: str, separator: str) -> list[str]:
         return []
 
 
-def _csv_rows(source: Iterator[str], separator: str, before: int) -> Rows:
-    reader = csv.reader(source, delimiter=separator)
+def _csv_rows(source: Iterator[str], separator: str, before: int, columns: Columns) -> Rows:
+    reader, number = csv.reader(source, delimiter=separator), before + 1
     try:
         for cells in reader:
-            yield before + reader.line_num, cells
-    except csv.Error as error:
-        place = f"line {before + reader.line_num}"
-        raise NotARecording(f"it cannot be split into cells: {error}; mend it, or cut it out", place) from error
+            if any(_holds_a_row(cell, separator, columns) for cell in cells if "\n" in cell):
+                raise _not_closed(number)
+            yield number, cells
+            number = before + reader.line_num + 1
+    except csv.Error as error:  # a cell that goes on for longer than a line may be
+        raise _not_closed(number) from error
+
+
+def _holds_a_row(cell: str, separator: str, columns: Columns) -> bool:
+    """Whether a line within a cell is a row of its own, which would go unseen; a remark may have several lines."""
+    rows = (_split(line, separator) for line in cell.split("\n"))
+    return any(
+        len(cells) > columns.last and all(cells[index].strip()[:1].isdigit() for index in columns.prices)
+        for cells in rows
+    )
+
+
+def _not_closed(number: int) -> NotARecording:
+    return NotARecording("a quote in it is not closed; close it, or cut it out", f"line {number}")
 
 
 def _instead(document: object) -> str:
@@ -151,8 +175,6 @@ def _once_each(pairs: list[tuple[str, object]]) -> dict[str, object]:
 def _json_rows(candles: Sequence[object], header: Sequence[str]) -> Rows:
     for number, candle in enumerate(candles, start=1):
         values: list[object]
-        if candle is None or candle in ([], {}):  # as a blank line it would go unseen, and its minute with it
-            raise NotARecording("it is empty; cut it out", f"candle {number}")
         if isinstance(candle, dict):
             values = [candle.get(name) for name in header]
         elif isinstance(candle, list):
@@ -161,4 +183,9 @@ def _json_rows(candles: Sequence[object], header: Sequence[str]) -> Rows:
             values = [candle]
         if any(isinstance(value, (dict, list, bool)) for value in values):
             raise NotARecording(f"it holds more than texts and numbers; {_WHAT_IS_READ}", f"candle {number}")
+        if not any(str(value).strip() for value in values if value is not None):
+            # As a blank line it would go unseen, and its minute with it.
+            named_otherwise = isinstance(candle, dict) and candle and set(header).isdisjoint(candle)
+            why = "it has none of the names of the first one; write all alike" if named_otherwise else _EMPTY
+            raise NotARecording(why, f"candle {number}")
         yield number, ["" if value is None else str(value) for value in values]

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from actors.replay.files.judgement import Gap
 from actors.replay.files.options import Stamps
@@ -18,7 +18,7 @@ class Understanding:
     `first` and `last` are the starts of the first and the last bar, in the exchange's zone. `stamps_because` tells what
     shows that stamps are ends, unless the user did. `rounded` counts bars whose prices had the noise of floats; `days`
     those of the whole file; `left_out` the bars outside of the session; `shorter` has the starts of
-    those that last less than `spacing`.
+    those that last less than `spacing`. `doubts`: what makes the day look misread, in sentences without a full stop.
     """
 
     form: str
@@ -36,6 +36,7 @@ class Understanding:
     left_out: int
     dropped: Mapping[str, int]
     rounded: int
+    doubts: tuple[str, ...]
 
     def sentences(self) -> Sequence[str]:
         """One for each thing that is worth to be known."""
@@ -59,11 +60,7 @@ class Understanding:
         said += [f"{counted(count, 'row')} dropped: {reason}" for reason, count in self.dropped.items() if count]
         if self.rounded:
             said.append(f"The prices of {counted(self.rounded, 'bar')} were rounded to the paisa")
-        if self.first.weekday() >= _SATURDAY:
-            said.append(
-                f"{self.first:%d %b %Y} is a {self.first:%A}: look whether day and month were read as they are meant"
-            )
-        return said
+        return [*said, *self.doubts]
 
     def as_json(self) -> dict[str, object]:
         """The same for programs."""
@@ -83,6 +80,7 @@ class Understanding:
             "left_out": self.left_out,
             "dropped": {reason: count for reason, count in self.dropped.items() if count},
             "rounded": self.rounded,
+            "doubts": list(self.doubts),
         }
 
     def _gaps(self) -> str:
@@ -91,6 +89,15 @@ class Understanding:
         named = ", ".join(f"{gap.begins:%H:%M} to {gap.ends:%H:%M}" for gap in self.gaps[:_GAPS_SHOWN])
         more = len(self.gaps) - _GAPS_SHOWN
         return f"{counted(len(self.gaps), 'gap')} without bars: {named}" + (f" and {more} more" if more > 0 else "")
+
+
+def doubts_about(day: date, today: date | None) -> tuple[str, ...]:
+    """What makes a day look misread: no exchange trades on it, or it is yet to come by the clock of this machine."""
+    look = "look whether day and month were read as they are meant"
+    said = [f"{day:%d %b %Y} is a {day:%A}: {look}"] if day.weekday() >= _SATURDAY else []
+    if today is not None and day > today:
+        said.append(f"{day:%d %b %Y} is yet to come by the clock of this machine: {look}")
+    return tuple(said)
 
 
 def counted(count: int, noun: str) -> str:

@@ -58,7 +58,10 @@ class Journal:
                 entry = json.loads(line)
                 yield entry["kind"], entry["record"]
             except (ValueError, KeyError, TypeError) as error:
-                raise LedgerCorruptError(f"{self._path.name}, line {number}: {error}") from error
+                raise LedgerCorruptError(
+                    f"{self._path}, line {number} is damaged ({error}); restore a backup, or move it away: the "
+                    "exchange then begins without accounts and orders"
+                ) from error
 
     def append(self, kind: str, record: dict[str, Any]) -> None:
         """Write one fact; when this returns, a kill of the process does not lose it.

@@ -8,6 +8,7 @@ from pathlib import Path
 
 DEFAULT_SOURCES = ("walk", "hold")
 MAX_CLOCK_FACTOR = 1000
+LAST_PORT = 65_535
 DATA_DIRECTORY = Path(__file__).parents[1] / "data"
 
 
@@ -65,6 +66,8 @@ class PaperConfig:
             raise ValueError("tick_seconds and heartbeat_seconds must be above 0")
         if not 0 < self.clock_factor <= MAX_CLOCK_FACTOR:
             raise ValueError(f"clock_factor must be above 0 and at most {MAX_CLOCK_FACTOR}")
+        if not 0 <= self.port <= LAST_PORT:
+            raise ValueError(f"port must be 0 to {LAST_PORT}")
         if self.redirect_url is not None and not self.redirect_url.startswith(("http://", "https://")):
             raise ValueError("redirect_url must be an http:// or https:// address")
         if self.clock_at is not None and datetime.fromisoformat(self.clock_at).tzinfo is None:

@@ -21,8 +21,16 @@ class KiteError(PaperError):
         self.message = message
 
 
-class LedgerCorruptError(PaperError):
+class UnreadableFileError(PaperError):
+    """A file that the exchange begins with cannot be used; the text is a sentence without its full stop."""
+
+
+class LedgerCorruptError(UnreadableFileError):
     """The journal has an unreadable line that is not merely the torn last one."""
+
+
+class InstrumentsUnreadableError(UnreadableFileError):
+    """The list of instruments is none as Kite serves it."""
 
 
 def input_error(message: str) -> KiteError:

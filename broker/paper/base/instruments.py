@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from broker.paper.base.amounts import PAISE, paise_of
+from broker.paper.base.errors import InstrumentsUnreadableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -77,9 +78,18 @@ class InstrumentList:
 
     @classmethod
     def load(cls, path: Path) -> InstrumentList:
-        """Read the dump format that Kite serves (header and empty-field rules included)."""
+        """Read the dump format that Kite serves (header and empty-field rules included).
+
+        Raises:
+            InstrumentsUnreadableError: it is something else.
+        """
         with path.open(newline="", encoding="utf-8") as lines:
-            return cls([_instrument(row) for row in csv.DictReader(lines)])
+            try:
+                return cls([_instrument(row) for row in csv.DictReader(lines)])
+            except (KeyError, ValueError, TypeError, ArithmeticError, csv.Error) as error:
+                raise InstrumentsUnreadableError(
+                    f"{path} is no list of instruments as Kite serves it ({type(error).__name__}: {error}); name one"
+                ) from error
 
     def __iter__(self) -> Iterator[Instrument]:
         return iter(self._by_key.values())

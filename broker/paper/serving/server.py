@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import socket
+import sys
 from typing import TYPE_CHECKING
 
 import structlog
 import uvicorn
 
+from broker.paper.accounts.ledger import Journal
 from broker.paper.base.transport import PaperHttpProtocol, PaperWebSocketProtocol
 from broker.paper.serving.app import create_app
 from broker.paper.serving.callers import LOCAL_NAMES
@@ -20,13 +22,21 @@ if TYPE_CHECKING:
 logger = structlog.get_logger(__name__)
 
 SHUTDOWN_SECONDS = 2
+_STARTUP_FAILED = 3
 
 
 def run(config: PaperConfig, on_listening: Callable[[int], None] | None = None) -> None:
     """Serve until SIGINT or SIGTERM. ``on_listening`` gets the port once the socket is bound.
 
     Without ``token_path`` the control API has no authentication, so the host should then stay 127.0.0.1.
+
+    Raises:
+        UnreadableFileError: the ledger or the list of instruments is damaged.
+        OSError: the address cannot be listened at, or a file cannot be read.
+        SystemExit: with 3, it cannot start for another reason, which has been logged.
     """
+    for _ in Journal(config.ledger_path).replay():  # uvicorn would tell it with a traceback
+        pass
     listener = _bind(config.host, config.port)
     port: int = listener.getsockname()[1]
     if config.token_path is None and config.host not in LOCAL_NAMES:
@@ -36,6 +46,8 @@ def run(config: PaperConfig, on_listening: Callable[[int], None] | None = None) 
         on_listening(port)
     with listener:
         server.run(sockets=[listener])
+    if not server.started:
+        sys.exit(_STARTUP_FAILED)
 
 
 def _bind(host: str, port: int) -> socket.socket:

@@ -32,7 +32,7 @@ def logs(
     with what_cannot_be_told():
         settings = settings_to_look(data_dir)
         if not asyncio.run(_print(settings, strategy_id, lines, follow=follow, as_json=as_json)):
-            typer.echo(f"There is no strategy {strategy_id}.", err=True)
+            typer.echo(f"There is no strategy {strategy_id}: correct the id, as the app shows it.", err=True)
             raise typer.Exit(1)
 
 

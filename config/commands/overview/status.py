@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from config.commands.deployment import DataDir
+
 if TYPE_CHECKING:
     from api.overview.facts import Facts
     from api.overview.looking import Looking
     from config.settings import Settings
 
-DataDir = Annotated[Path | None, typer.Option(readable=False, help="Where everything is kept. [TRADEACTORS_DATA_DIR]")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print it as JSON.")]
 
 

@@ -49,7 +49,7 @@ async def read(settings: "Settings", strategy_id: int, run_id: int | None) -> "S
         async with transaction(sessions) as session:
             user_id = await owner_of(session, strategy_id)
         if user_id is None:
-            return f"There is no strategy {strategy_id}."
+            return f"There is no strategy {strategy_id}: correct the id, as the app shows it."
         query = TimelineQuery(limit=_MOST, offset=0, run_id=run_id)
         return await read_timeline(sessions, settings.zone, user_id, strategy_id, query)
     except ApiError as refusal:

@@ -175,7 +175,7 @@ def test_why_tells_the_timeline_and_logs_the_lines(two_stores: TwoStores) -> Non
 @pytest.mark.parametrize("command", ["why", "logs"])
 def test_a_strategy_that_is_not_there_is_said(two_stores: TwoStores, command: str) -> None:
     done = run(command, "999")
-    assert (done.exit_code, "There is no strategy 999." in done.output) == (1, True)
+    assert (done.exit_code, "There is no strategy 999: correct the id" in done.output) == (1, True)
 
 
 def test_a_run_of_another_strategy_is_not_shown(two_stores: TwoStores) -> None:

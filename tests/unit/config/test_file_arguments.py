@@ -35,6 +35,11 @@ def test_what_is_no_name_of_a_file_is_refused(command: str, name: str, sentence:
     assert sentence in said(command, name)
 
 
+@pytest.mark.parametrize("command", [("up",), ("backup", "b.tar"), ("restore", "b.tar"), ("status",), ("prune",)])
+def test_a_data_directory_without_a_name_is_not_the_current_one(command: tuple[str, ...]) -> None:
+    assert "an empty name names no directory; name one, or leave the option out" in said(*command, "--data-dir", "")
+
+
 def test_an_option_that_there_is_not_is_no_file() -> None:
     assert "No such option: --forse" in said("backup", "--forse", "b.tar")
 

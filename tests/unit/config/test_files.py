@@ -56,6 +56,12 @@ def test_a_secret_that_is_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
         refuse_unreadable_files(tmp_path.iterdir())
 
 
+def test_the_mark_of_an_editor_does_not_become_part_of_a_secret(tmp_path: Path) -> None:
+    (tmp_path / "TRADEACTORS_JWT_SECRET").write_text("s" * 32, encoding="utf-8-sig")
+    with pytest.raises(UnreadableFile, match="begins with a byte order mark; save it as UTF-8 without one"):
+        refuse_unreadable_files(tmp_path.iterdir())
+
+
 def test_a_database_of_another_version_is_no_traceback() -> None:
     gone = ProgrammingError("SELECT 1", {}, UndefinedTable("relation does not exist"))
     with pytest.raises(StackError, match="run `tradeactors migrate`"), plain_schema():

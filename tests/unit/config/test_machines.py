@@ -11,6 +11,8 @@ from typer.testing import CliRunner
 from config.commands.cli import app
 from config.settings import PREFIX
 from config.stack.guarded_process import StackError
+from config.stack.paper import paper_token
+from config.stack.postgres import PostgresPlan, initialise_postgres
 from config.stack.stack import Part, Stack
 from persistence.database.engine import migration_config
 from tests.kit.stack import no_settings_in_environment, stack_settings, temporary_data_dir
@@ -132,6 +134,22 @@ def test_a_user_without_a_name_hears_it_before_anything_is_started() -> None:
         (data_dir / "postgres" / "PG_VERSION").write_text("18\n")
         (data_dir / "postgres").chmod(0o755)
         assert planned_without_name(data_dir) == "planned"
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b"\0" * 8])
+def test_a_database_whose_version_is_not_to_be_read_is_damaged(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "PG_VERSION").write_bytes(content)
+    plan = PostgresPlan(tmp_path, tmp_path, tmp_path, None, tmp_path)
+    with pytest.raises(StackError, match=r"PG_VERSION is damaged, so its database may be\. Restore a backup"):
+        initialise_postgres(plan)
+
+
+def test_the_token_of_the_exchange_is_made_once_and_told_from_a_damaged_one(tmp_path: Path) -> None:
+    assert paper_token(tmp_path) == paper_token(tmp_path)
+    for content in (b"", b"\xff" * 40, b"\0" * 40, b"two words of a person"):
+        (tmp_path / "paper_token").write_bytes(content)
+        with pytest.raises(StackError, match="paper_token is damaged: remove it, and another one is made"):
+            paper_token(tmp_path)
 
 
 def planned_without_name(data_dir: Path) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from config.secret_store import SECRETS_FILE, change_keys, create_secrets, read_secrets
+from config.secret_store import SECRETS_FILE, change_keys, create_secrets, read_secrets, sync_directory
 from tests.kit.stack import temporary_data_dir
 
 AS_ANOTHER_USER = """
@@ -97,3 +97,7 @@ def test_a_link_is_followed_not_replaced(tmp_path: Path) -> None:
     change_keys(data_dir, lambda keys: ("new", *keys))
     assert json.loads((elsewhere / SECRETS_FILE).read_text())["encryption_keys"][0] == "new"
     assert (data_dir / SECRETS_FILE).is_symlink()
+
+
+def test_a_file_system_that_cannot_make_a_directory_durable_does_its_best() -> None:
+    sync_directory(Path("/proc/self"))  # refused there, as by folders shared with a virtual machine

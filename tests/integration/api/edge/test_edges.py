@@ -161,6 +161,15 @@ async def test_pages_of_the_settings_may_send_the_headers_that_the_api_reads(
     assert "Idempotent-Replayed" in called.headers["Access-Control-Expose-Headers"]
 
 
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE"])
+async def test_pages_of_the_settings_may_call_with_every_method_of_the_api(
+    settings: Settings, engine: FakeEngine, method: str
+) -> None:
+    asked = {"Origin": "https://app.example.com"} | PREFLIGHT | {"Access-Control-Request-Method": method}
+    async with serving(settings, engine, cors_origins=("https://app.example.com",)) as client:
+        assert (await client.options("/notifications/preferences", headers=asked)).status_code == 200
+
+
 # --- rate limits -------------------------------------------------------------------------------------------------
 
 

@@ -381,7 +381,9 @@ def test_the_journal_brings_everything_back_and_orders_go_on(tmp_path: Path) -> 
 def test_a_damaged_journal_stops_the_start(tmp_path: Path) -> None:
     path = tmp_path / "ledger.jsonl"
     path.write_text('{"kind":"trade"\n{"kind":"trade","record":{}}\n')
-    with pytest.raises(LedgerCorruptError, match="line 1"):
+    with pytest.raises(
+        LedgerCorruptError, match=r"ledger\.jsonl, line 1 is damaged .*; restore a backup, or move it away"
+    ):
         list(Journal(path).replay())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import subprocess
 import sys
 from pathlib import Path
 
@@ -48,3 +49,30 @@ def test_senseless_settings_are_refused() -> None:
         parse(["--default-source", "magic"])
     with pytest.raises(ValueError, match="tick_seconds"):
         PaperConfig(tick_seconds=0)
+    with pytest.raises(ValueError, match="port must be 0 to 65535"):
+        PaperConfig(port=99_999)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (
+            ("--ledger-path", "l"),
+            "l, line 2 is damaged (Expecting value: line 1 column 1 (char 0)); restore a backup, ",
+        ),
+        (("--instruments-path", "l"), "l is no list of instruments as Kite serves it (KeyError: 'instrument_token'); "),
+        (("--instruments-path", "none"), "Cannot use none: No such file or directory; name another one.\n"),
+        (("--host", "203.0.113.1"), "Cannot use 203.0.113.1:0: Cannot assign requested address; name another one.\n"),
+    ],
+)
+def test_what_it_cannot_begin_with_is_said_in_a_sentence(
+    tmp_path: Path, options: tuple[str, ...], sentence: str
+) -> None:
+    (tmp_path / "l").write_text('{"kind": "request", "record": {}}\n\0\0\0\n')
+    line = [sys.executable, "-P", "-m", "broker.paper", "--port", "0", *options]
+    done = subprocess.run(
+        line, capture_output=True, text=True, check=False, cwd=tmp_path, env={"PYTHONPATH": str(FOLDER.parents[1])}
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith(sentence)
+    assert done.stderr.count("\n") == 1

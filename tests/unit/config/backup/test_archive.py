@@ -106,6 +106,12 @@ def test_what_was_written_is_read_again(backup: Path, tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "out").stat().st_mode) == 0o600
 
 
+def test_a_backup_that_is_cut_off_after_it_was_checked_is_said(backup: Path, tmp_path: Path) -> None:
+    with open_backup(backup) as found, refused("has changed since it was checked"):
+        os.truncate(backup, 4096)
+        found.copy(DATABASE, tmp_path / "out")
+
+
 def test_only_its_owner_may_read_it_whatever_the_umask(tmp_path: Path) -> None:
     before = os.umask(0)
     try:

@@ -191,6 +191,15 @@ def test_a_special_session_can_be_named(tmp_path: Path) -> None:
     )
 
 
+def test_a_day_that_is_yet_to_come_is_remarked_for_people_and_for_programs(tmp_path: Path) -> None:
+    look = "look whether day and month were read as they are meant"
+    doubt = f"09 Jul 2019 is yet to come by the clock of this machine: {look}"
+    misread = read(tmp_path, KAGGLE, ReadingOptions(today=date(2019, 7, 8))).understood
+    assert misread.sentences()[-1] == doubt
+    assert misread.as_json()["doubts"] == [doubt]
+    assert read(tmp_path, KAGGLE, ReadingOptions(today=date(2019, 7, 9))).understood.doubts == ()
+
+
 def test_gaps_are_named_from_the_open_to_the_close(tmp_path: Path) -> None:
     said = read(tmp_path, ours_of(*minutes(5, 6, 20, 21))).understood.sentences()[2]
     assert said == "3 gaps without bars: 09:15 to 09:20, 09:22 to 09:35, 09:37 to 15:30"

@@ -74,7 +74,10 @@ def refusal(folder: Path, content: str | bytes, options: ReadingOptions | None =
         (f"{AT},95.00,96.00,93.90", "line 2: it has 4 cells under 6 columns; cut it out, if it is no bar"),
         (
             f"{AT},1,234.50,1,240.00,1,230.00,1,235.00,1",
-            "line 2: it has 10 cells under 6 columns; cut it out, if it is no bar",
+            (
+                "line 2: it has 10 cells under 6 columns; name each column in the header, put prices with commas into "
+                "quotes, or cut it out, if it is no bar"
+            ),
         ),
         (
             f"09:15,{GOOD}",
@@ -204,6 +207,21 @@ def test_one_of_several_symbols_must_be_chosen(tmp_path: Path) -> None:
     assert refusal(tmp_path, content, ReadingOptions(symbol="C")) == "it holds no bars of 'C': leave --symbol out"
     yfinance = "Price,Close,High,Low,Open,Volume\nTicker,A.NS,B.NS,A.NS,B.NS,A.NS\n"
     assert refusal(tmp_path, yfinance) == "line 2: it holds 'A.NS' and 'B.NS': choose one with --symbol"
+
+
+def test_bars_are_not_taken_for_those_of_another_symbol(tmp_path: Path) -> None:
+    another = ReadingOptions(symbol="INFY")
+    silent = "it does not say which symbol its bars are of: leave --symbol out"
+    assert refusal(tmp_path, ours_of(*minutes(0, 1)), another) == silent
+    yfinance = "Price,Close,High,Low,Open,Volume\nTicker,A.NS,A.NS,A.NS,A.NS,A.NS\nDatetime,,,,,\n"
+    bars = "".join(f"2019-07-09 03:4{minute}:00+00:00,95,96,94,95,1\n" for minute in (5, 6))
+    assert refusal(tmp_path, yfinance + bars, another) == "it holds no bars of 'INFY': leave --symbol out"
+    read_recording(a_file(tmp_path, yfinance + bars), ReadingOptions(symbol=" a.ns "))
+
+
+def test_a_symbol_in_two_spellings_can_be_chosen(tmp_path: Path) -> None:
+    content = ours(f"A,{AT},{GOOD}", f"a,{NEXT}", f"B,{NEXT}", header=f"symbol,{HEADER}")
+    assert len(read_recording(a_file(tmp_path, content), ReadingOptions(symbol="a")).bars) == 2
 
 
 def test_columns_that_are_missing_or_stand_twice_are_named(tmp_path: Path) -> None:
