@@ -195,31 +195,34 @@ def _announced_end(console: "Console") -> Iterator[None]:
 
 
 def _print_places(console: "Console", stack: "Stack") -> None:
+    from rich.markup import escape
     from rich.panel import Panel
     from rich.table import Table
 
     from config.ray_settings import TOKEN_FILE
     from config.stack.paper import TOKEN_FILE as PAPER_TOKEN_FILE
 
-    table = Table.grid(padding=(0, 2))
     urls = stack.urls
     phone = app_for_phones(stack.settings)
-    table.add_row("App", app_on(urls["API"]))
+    rows = [("App", app_on(urls["API"]))]
     if phone is not None:
-        table.add_row("  on a phone", phone)
-    table.add_row("API", f"{urls['API']}/docs" if stack.settings.docs_served else urls["API"])
+        rows.append(("  on a phone", phone))
+    rows.append(("API", f"{urls['API']}/docs" if stack.settings.docs_served else urls["API"]))
     if "dashboard" in urls:
-        table.add_row("Ray dashboard", f"{urls['dashboard']}  (token: {stack.settings.data_dir / TOKEN_FILE})")
+        rows.append(("Ray dashboard", f"{urls['dashboard']}  (token: {stack.settings.data_dir / TOKEN_FILE})"))
     if "paper exchange" in urls:
-        table.add_row("Paper exchange", urls["paper exchange"])
-        table.add_row("  credentials", 'api_key "paper", api_secret "paper-secret", access_token "paper-token"')
-        table.add_row("  another account", f"POST {urls['paper exchange']}/paper/accounts with the body {{}}")
+        rows += [
+            ("Paper exchange", urls["paper exchange"]),
+            ("  credentials", 'api_key "paper", api_secret "paper-secret", access_token "paper-token"'),
+            ("  another account", f"POST {urls['paper exchange']}/paper/accounts with the body {{}}"),
+        ]
         if stack.settings.paper_token_wanted:
-            table.add_row(
-                "  control token", f"{stack.settings.data_dir / PAPER_TOKEN_FILE}  (Authorization: Bearer ...)"
-            )
-    table.add_row("Logs", str(stack.log_directory))
-    table.add_row("Stop", "Ctrl-C")
+            path = stack.settings.data_dir / PAPER_TOKEN_FILE
+            rows.append(("  control token", f"{path}  (Authorization: Bearer ...)"))
+    rows += [("Logs", str(stack.log_directory)), ("Stop", "Ctrl-C")]
+    table = Table.grid(padding=(0, 2))
+    for name, place in rows:
+        table.add_row(name, escape(place))  # an IPv6 address in brackets is no style
     console.print(Panel(table, title="TradeActors is up", expand=False))
     if phone is not None and console.is_terminal:
         console.print(qr_code(phone))

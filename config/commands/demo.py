@@ -66,6 +66,7 @@ def demo(
 ) -> None:
     """Trade three strategies on real parts: one on time, one stopped out, one that survives a kill -9."""
     from rich.console import Console
+    from rich.markup import escape
 
     from config.commands.app_address import app_on
     from config.commands.failures import plain_failures
@@ -83,13 +84,13 @@ def demo(
             ports = {"api_port": 0, "paper_port": 0, "dashboard_port": 0}
             settings = load_settings(secrets="create", env_file=None, data_dir=data_dir, **ports)
             stack = running.enter_context(Stack(settings))
-        console.print(f"Stack up in {time.monotonic() - began:.1f} s: {stack.urls['API']}/docs")
+        console.print(escape(f"Stack up in {time.monotonic() - began:.1f} s: {stack.urls['API']}/docs"))
         cases = asyncio.run(_Demo(stack, console).play())
         ok = not any(case.failures for case in cases)
         console.print("[green]Every strategy ended as it should.[/]" if ok else "[red]Something went wrong.[/]")
         if keep:
-            console.print(f"Still running: {stack.urls}. Ctrl-C stops it.")
-            console.print(f"The app: [bold]{app_on(stack.urls['API'])}[/]")
+            console.print(escape(f"Still running: {stack.urls}. Ctrl-C stops it."))
+            console.print(f"The app: [bold]{escape(app_on(stack.urls['API']))}[/]")
             console.print(
                 f"What was traded is there as {EMAIL}, password “{PASSWORD}”; or open an account of your own."
             )

@@ -34,6 +34,7 @@ ROOM_WARNS_BYTES, ROOM_FAILS_BYTES = 1_000_000_000, 200_000_000
 
 _CALENDAR_MARGIN = timedelta(days=30)
 _BROKER_TIMEOUT_S = 5.0
+_SET_CLOCKS = "Let NTP set both (chrony, systemd-timesyncd)"
 _MATTERS = {
     "RAY_timeout_ms_task_wait_for_death_info": "a killed strategy comes back a second later",
     "RAY_core_worker_internal_heartbeat_ms": "a killed strategy comes back later",
@@ -86,9 +87,9 @@ def judge_clock(subject: str, offset_s: float, uncertain_s: float) -> Finding:
     """A clock against ours; what the round trip leaves open does not count."""
     beyond, said = max(0.0, abs(offset_s) - uncertain_s), f"{offset_s * 1000:+.0f} ms (±{uncertain_s * 1000:.0f} ms)"
     if beyond > CLOCK_FAILS_S:
-        return bad(subject, f"its clock differs from ours by {said}: timers fire wrong by as much")
+        return bad(subject, f"its clock differs from ours by {said}: timers fire wrong by as much. {_SET_CLOCKS}")
     if beyond > CLOCK_WARNS_S:
-        return doubtful(subject, f"its clock differs from ours by {said}")
+        return doubtful(subject, f"its clock differs from ours by {said}. {_SET_CLOCKS}")
     return good(subject, f"clocks agree: {said}")
 
 
@@ -110,9 +111,8 @@ def judge_node(report: "NodeReport", ours: tuple[str, str], *, alone: bool = Tru
         if environment.get(name) != wanted[name]:
             yield doubtful(subject, f"{name} is {environment.get(name, 'not set')}, not {wanted[name]}: {why}")
     if report.versions != ours:
-        yield bad(
-            subject, f"has Python {report.versions[0]} and Ray {report.versions[1]}, here are {' and '.join(ours)}"
-        )
+        theirs, wanted_here = " and Ray ".join(report.versions), " and ".join(ours)
+        yield bad(subject, f"has Python {theirs}, here are {wanted_here}: install the same on all")
     yield judge_clock(subject, report.clock_offset_s, report.round_trip_s / 2)
 
 
@@ -120,13 +120,13 @@ def judge_gateways(reports: Iterable["NodeReport"], *, real_broker: bool) -> Ite
     """Where orders leave from (ruling 8)."""
     gateways = [report for report in reports if report.gateway]
     if not gateways:
-        yield bad("order_gateway", "no node has this resource: no order can be placed")
+        yield bad("order_gateway", "no node has this resource: no order can be placed. Start a node with it")
     for report in gateways:
         subject = f"orders from {report.address}"
         if not report.cpus:
             yield bad(subject, "the node has no CPUs (`--num-cpus`): no actor starts there")
         if not report.source_address:
-            yield bad(subject, "has no route to the broker")
+            yield bad(subject, "has no route to the broker: look at its network")
         elif real_broker:
             yield doubtful(
                 subject,
@@ -350,13 +350,13 @@ async def look_at_alerts(settings: Settings, *, send: bool) -> list[Finding]:
     for number, url in enumerate(settings.alert_urls, 1):
         subject, notifier = f"alerts, address {number}", apprise.Apprise()
         if not notifier.add(url.get_secret_value()):
-            findings.append(bad(subject, "is not understood"))
+            findings.append(bad(subject, "is not understood: write it as Apprise has it, such as ntfys://host/topic"))
         elif not send:
             findings.append(good(subject, "is understood; `--send-alert` sends a test there"))
         elif await notifier.async_notify(title="TradeActors", body="A test of ALERT_URLS by the doctor"):
             findings.append(good(subject, "has taken a test"))
         else:
-            findings.append(bad(subject, "did not take a test"))
+            findings.append(bad(subject, "did not take a test: look whether its address, token and service are right"))
     return findings
 
 
@@ -376,12 +376,13 @@ def run(settings: Settings, console: "Console", *, as_json: bool, send_alert: bo
 
 def _show(findings: list[Finding], console: "Console") -> None:
     from rich.table import Table
+    from rich.text import Text
 
     colours = {Level.OK: "green", Level.WARNING: "yellow", Level.FAILURE: "red"}
     table = Table("", "What", "Finding")
     for finding in findings:
         mark = f"[{colours[finding.level]}]{finding.level}[/]"
-        table.add_row(mark, finding.subject, finding.sentence)
+        table.add_row(mark, Text(finding.subject), Text(finding.sentence))
     console.print(table)
 
 

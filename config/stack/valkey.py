@@ -71,8 +71,8 @@ def valkey_command(plan: ValkeyPlan) -> Command:
         argv,
         plan.logs / "valkey.log",
         remove=(plan.sockets,),
-        remedy=f"If its files are damaged: move {plan.data} away and start again; what it holds is made anew from the "
-        "database.",
+        remedy=f"If its files are damaged: move {plan.data} away and start again; what it holds is made again from "
+        "the database.",
     )
 
 

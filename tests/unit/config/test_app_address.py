@@ -1,9 +1,15 @@
 """Where the app is: on this machine, and from a phone (row O1)."""
 
+import io
+from pathlib import Path
+
 import pytest
+from rich.console import Console
 
 from config.commands.app_address import app_for_phones, app_on, qr_code
+from config.commands.cli import _print_places
 from config.settings import Settings
+from config.stack.stack import Stack
 
 
 def settings(**changes: object) -> Settings:
@@ -40,3 +46,11 @@ def test_a_code_to_scan_is_a_square_of_half_lines_in_colours_of_its_own() -> Non
     assert len(lines) * 2 - widths.pop() in {0, 1}
     assert set(code.plain) <= set("█▀▄ \n")
     assert str(code.style) == "bright_white on black"
+
+
+def test_up_shows_addresses_and_directories_with_brackets_as_they_are(tmp_path: Path) -> None:
+    written = io.StringIO()
+    stack = Stack(settings(api_host="fd00::5", data_dir=tmp_path / "[red]"))
+    _print_places(Console(file=written, width=200), stack)
+    assert "http://[fd00::5]:8000/docs" in written.getvalue()
+    assert f"{tmp_path}/[red]/logs" in written.getvalue()

@@ -1,11 +1,15 @@
 """What `tradeactors doctor` makes of what it sees."""
 
+import io
+
 import pytest
+from rich.console import Console
 
 from actors.runtime.driver.node_probe import NodeReport
 from config.commands.doctor import (
     Finding,
     Level,
+    _show,
     judge_clock,
     judge_database_ways,
     judge_gateways,
@@ -166,3 +170,10 @@ def test_where_kite_is_offered_browsers_must_come_back_over_https(
     assert found.level is level
     if level is Level.OK and public_url:
         assert f"{public_url}/broker/callback" in found.sentence
+
+
+def test_an_address_in_brackets_is_shown_and_taken_for_no_style() -> None:
+    written = io.StringIO()
+    findings = [Finding("brokers", Level.FAILURE, "http://[fd00::7]:8085 cannot be reached: [/tmp/x] [red]")]
+    _show(findings, Console(file=written, width=160))
+    assert "http://[fd00::7]:8085 cannot be reached: [/tmp/x] [red]" in written.getvalue()
