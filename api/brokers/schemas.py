@@ -14,6 +14,9 @@ BrokerName = Literal["kite", "paper"]
 PRINTABLE = "^[!-~]([ -~]*[!-~])?$"
 """Printable ASCII without spaces at the ends: all that a header and a form field can carry unchanged."""
 
+NO_EQUALS = "^[!-<>-~]([ -<>-~]*[!-<>-~])?=*$"
+"""The same without = but at the end: what a broker calls a token is no part of an address."""
+
 PROXY_PATTERN = '^http://([!"$-.0->A-Z\\[-~]+@)?([A-Za-z0-9_.-]+|\\[[0-9A-Fa-f:.]+\\]):[0-9]{1,5}/?$'
 """The shape of `http://[user:password@]host:port`; `Proxy.parse` knows it exactly."""
 
@@ -36,8 +39,17 @@ def _check_proxy(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _check_token(secret: SecretStr) -> SecretStr:
+    # As people copy it: the address that the browser was led to, or a part of it.
+    if not re.fullmatch(NO_EQUALS, secret.get_secret_value()):
+        raise ValueError("must be the token alone: of an address, what stands between request_token= and the next &")
+    return secret
+
+
 _SCHEMA = {"minLength": 1, "maxLength": _MAX_LENGTH, "pattern": PRINTABLE}
 BrokerSecret = Annotated[SecretStr, AfterValidator(_check_secret), Field(json_schema_extra=dict(_SCHEMA))]
+_TOKEN_SCHEMA = _SCHEMA | {"pattern": NO_EQUALS}
+Token = Annotated[BrokerSecret, AfterValidator(_check_token), Field(json_schema_extra=_TOKEN_SCHEMA)]
 ApiKey = Annotated[str, AfterValidator(_check_printable), Field(json_schema_extra=dict(_SCHEMA))]
 
 ProxyUrl = Annotated[
@@ -61,10 +73,10 @@ class BrokerConnectRequest(Request):
     api_secret: BrokerSecret | None = Field(
         default=None, examples=["paper-secret"], description="as the broker shows it"
     )
-    access_token: BrokerSecret | None = Field(
+    access_token: Token | None = Field(
         default=None, examples=["paper-token"], description="of a login at the broker that goes on"
     )
-    request_token: BrokerSecret | None = Field(
+    request_token: Token | None = Field(
         default=None, description="of a login at the broker that was just made, good once"
     )
     proxy_url: ProxyUrl | None = Field(

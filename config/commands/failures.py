@@ -15,10 +15,13 @@ from typer.core import TyperCommand, TyperGroup
 _OF_THE_MACHINE = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG, errno.EIO, errno.ELOOP}
     | {errno.ENOENT, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.EBUSY, errno.EXDEV}
-    | {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+    | {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}
 )
 """What a disk, a mode or a path refuses; the errors of networks are not among them."""
 
+
+_NO_THREAD = "can't start new thread"
+"""How Python begins what it says where the machine refuses a thread."""
 
 _NOT_THERE = frozenset({"42P01", "42703", "3F000"})
 """PostgreSQL's codes for a table, a column and a schema that are not there."""
@@ -131,6 +134,14 @@ def plain_refusals() -> Iterator[None]:
         else:
             said = where + refusal_of(refused)
         typer.echo(f"{said}.", err=True)
+        raise typer.Exit(1) from None
+    except (MemoryError, RuntimeError) as refused:
+        if isinstance(refused, RuntimeError) and not str(refused).startswith(_NO_THREAD):
+            raise
+        from config.files import refusal_of
+
+        number = errno.ENOMEM if isinstance(refused, MemoryError) else errno.EAGAIN
+        typer.echo(f"{refusal_of(OSError(number, os.strerror(number)))}.", err=True)
         raise typer.Exit(1) from None
 
 

@@ -57,13 +57,21 @@ _TIME = Limit(
     "-t",
     "LimitCPU",
 )
+_SPACE = Limit(
+    resource.RLIMIT_AS,
+    resource.RLIM_INFINITY,
+    "the bytes of a process's address space",
+    "Ray reserves far more than it uses",
+    "-v",
+    "LimitAS",
+)
 TO_ASK = (_FILES,)
 """The limits that matter to a command that only asks others."""
 
 TO_KEEP = (_FILES, _SIZE)
 """The limits that matter where a database is started or a backup is written."""
 
-TO_RUN = (_FILES, _SIZE, _TIME)
+TO_RUN = (_FILES, _SIZE, _TIME, _SPACE)
 """The limits that matter to a whole stack, which runs for days."""
 
 

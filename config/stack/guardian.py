@@ -74,7 +74,12 @@ class Guardian:
     def _spawn(self) -> int:
         account = pwd.getpwnam(self._options.user) if self._options.user else None
         guardian = os.getpid()
-        child = os.fork()
+        try:
+            child = os.fork()
+        except OSError as refused:  # too many processes
+            said = f"cannot start {self._options.command[0]}: {refused.strerror}; raise the limit of processes"
+            print(f"{said} (ulimit -u, pids of the container)", file=sys.stderr, flush=True)  # noqa: T201
+            sys.exit(126)
         if child:
             return child
         try:

@@ -14,6 +14,7 @@ from actors.replay.files.times import TimeReader
 
 _PRICE_NAMES = ("open", "high", "low", "close")
 _NAME_OR_QUOTE = "name each column in the header, put prices with commas into quotes, or "
+_LEAVE_OUT = "leave out what follows the volume, or "
 
 
 class Collection:
@@ -23,6 +24,7 @@ class Collection:
         self._header = list(header)
         self._names = names_of(header)
         self._marks = Marks(separator)
+        self._if_too_wide = _NAME_OR_QUOTE if separator else _LEAVE_OUT
         self._columns = columns
         self._options = options
         self._times = TimeReader(options.zone)
@@ -87,7 +89,7 @@ class Collection:
         wide = len(self._header)
         if len(cells) <= self._columns.last or any(cell.strip() for cell in cells[wide:]):
             cell = "cell" if len(cells) == 1 else "cells"
-            do = f"{_NAME_OR_QUOTE if len(cells) > wide else ''}cut it out, if it is no bar"
+            do = f"{self._if_too_wide if len(cells) > wide else ''}cut it out, if it is no bar"
             raise NotARecording(f"it has {len(cells)} {cell} under {wide} columns; {do}")
 
     def _wants(self, cells: Sequence[str]) -> bool:

@@ -5,10 +5,11 @@ import os
 from pathlib import Path
 
 import pytest
+import typer
 from psycopg.errors import SyntaxError, UndefinedTable  # noqa: A004 - PostgreSQL's
 from sqlalchemy.exc import ProgrammingError
 
-from config.commands.failures import plain_schema
+from config.commands.failures import plain_refusals, plain_schema
 from config.files import UnreadableFile, refusal_of, refuse_unreadable_files, remedy_of
 from config.stack.guarded_process import StackError
 
@@ -48,6 +49,26 @@ def test_a_refusal_without_a_number_is_said_in_its_own_words() -> None:
 def test_a_program_that_found_no_room_is_followed_by_what_to_do(said: str, do: str) -> None:
     assert remedy_of(said).startswith(do)
     assert bool(remedy_of(said)) is bool(do)
+
+
+@pytest.mark.parametrize(
+    ("refused", "do"),
+    [
+        (BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN)), "raise the limit of processes and threads"),
+        (RuntimeError("can't start new thread"), "raise the limit of processes and threads"),
+        (MemoryError(), "end programs that take the memory"),
+    ],
+)
+def test_a_machine_that_gives_no_more_threads_or_memory_is_no_traceback(
+    refused: Exception, do: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(typer.Exit), plain_refusals():
+        raise refused
+    said = capsys.readouterr().err
+    assert do in said
+    assert said.count("\n") == 1
+    with pytest.raises(RuntimeError, match="dictionary changed"), plain_refusals():
+        raise RuntimeError("dictionary changed size during iteration")
 
 
 def test_a_secret_that_is_a_pipe_is_not_waited_for(tmp_path: Path) -> None:

@@ -28,6 +28,10 @@ TIME = (
     "The limit of a process's seconds of CPU time is 86400 here, and strategies would be killed when they are used up: "
     "run `ulimit -t unlimited` before, or set LimitCPU=infinity in the unit of a service."
 )
+SPACE = (
+    "The limit of the bytes of a process's address space is 100000000000 here, and Ray reserves far more than it uses: "
+    "run `ulimit -v unlimited` before, or set LimitAS=infinity in the unit of a service."
+)
 UMASK = (
     "The umask is 0777, with which nobody may read what is written, not even its owner: run `umask 077` before, or set "
     "UMask=0077 in the unit of a service."
@@ -64,6 +68,7 @@ def command_of(name: str, folder: Path) -> list[str]:
         (resource.RLIMIT_NOFILE, 512, FILES, (*RUN, *KEEP, *ASK)),
         (resource.RLIMIT_FSIZE, 100_000_000, SIZE, (*RUN, *KEEP)),
         (resource.RLIMIT_CPU, 86400, TIME, RUN),
+        (resource.RLIMIT_AS, 100_000_000_000, SPACE, RUN),
     ],
 )
 def test_a_limit_that_is_too_low_is_said_before_anything_is_made(
