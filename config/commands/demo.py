@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from config.settings import Settings
     from config.stack.stack import Stack
 
 EMAIL, PASSWORD = "trader@example.com", "correct horse battery staple"
@@ -71,7 +72,7 @@ def demo(
     from config.commands.app_address import app_on
     from config.commands.failures import plain_failures
     from config.commands.limits import TO_RUN, refuse_limits
-    from config.settings import load_settings
+    from config.settings import given_settings, load_settings
     from config.stack.guarded_process import interrupt_on_signals
     from config.stack.stack import Stack
 
@@ -82,6 +83,7 @@ def demo(
         with console.status("Starting PostgreSQL, Valkey, Ray, the paper exchange and the API ..."):
             began = time.monotonic()
             ports = {"api_port": 0, "paper_port": 0, "dashboard_port": 0}
+            _refuse_parts_of_others(given_settings(env_file=None, data_dir=data_dir, **ports))
             settings = load_settings(secrets="create", env_file=None, data_dir=data_dir, **ports)
             stack = running.enter_context(Stack(settings))
         console.print(escape(f"Stack up in {time.monotonic() - began:.1f} s: {stack.urls['API']}/docs"))
@@ -96,6 +98,18 @@ def demo(
             )
             stack.watch()
     raise typer.Exit(0 if ok else 1)
+
+
+def _refuse_parts_of_others(settings: "Settings") -> None:
+    """Trade nothing on a database, Redis, Ray or exchange that the environment of a shell names."""
+    from config.settings import PREFIX
+    from config.stack.guarded_process import StackError
+
+    named = [name for name in ("database_url", "redis_url", "ray_address", "paper_root") if getattr(settings, name)]
+    named += ["brokers"] if settings.brokers != ("paper",) else []
+    if named:
+        variables = ", ".join(PREFIX + name.upper() for name in named)
+        raise StackError(f"The demo trades on parts of its own, and {variables} names others: unset it here.")
 
 
 def _temporary_data_dir() -> Any:
@@ -118,9 +132,12 @@ class _Demo:
         from config.stack.paper import paper_token
 
         control = {"Authorization": f"Bearer {paper_token(self._stack.settings.data_dir)}"}
+        urls = self._stack.urls  # of this machine: the environment's proxies are for the way out
         async with (
-            httpx.AsyncClient(base_url=self._stack.urls["API"], timeout=40) as api,
-            httpx.AsyncClient(base_url=self._stack.urls["paper exchange"], headers=control, timeout=10) as exchange,
+            httpx.AsyncClient(base_url=urls["API"], timeout=40, trust_env=False) as api,
+            httpx.AsyncClient(
+                base_url=urls["paper exchange"], headers=control, timeout=10, trust_env=False
+            ) as exchange,
         ):
             await self._onboard(api, exchange)
             await self._start_strategies(api, exchange)

@@ -88,6 +88,14 @@ def test_a_secret_that_is_no_text_is_named_and_not_shown(tmp_path: Path, content
     assert said(tmp_path, "doctor", SECRETS_DIR=str(secret.parent)) == f"{secret} {why}"
 
 
+def test_the_demo_touches_no_deployment_that_a_shell_names(tmp_path: Path) -> None:
+    others = {"DATABASE_URL": "postgresql+psycopg://ta@db.example/ta", "REDIS_URL": "redis://cache.example:6379/0"}
+    assert said(tmp_path, "demo", **others) == (
+        "The demo trades on parts of its own, and TRADEACTORS_DATABASE_URL, TRADEACTORS_REDIS_URL names others: "
+        "unset it here."
+    )
+
+
 def test_a_data_directory_that_is_a_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("mine")
     assert said(tmp_path, "up", "--data-dir", str(tmp_path / "data")).endswith("/data is a file; name a directory.")
