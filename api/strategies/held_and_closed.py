@@ -92,7 +92,7 @@ def _needs_word(run: Run) -> bool:
 
 
 def _nothing_held() -> ApiError:
-    return ApiError(409, "nothing_held", "The strategy holds nothing")
+    return ApiError(409, "nothing_held", "The strategy holds nothing, so there is nothing to close: look at its status")
 
 
 def _still_held(strategy: Strategy, run: Run, held: int) -> ApiError:
@@ -110,4 +110,5 @@ def _not_closed_outside() -> ApiError:
 
 def _not_held(strategy: Strategy) -> ApiError:
     what = f"{strategy.tradingsymbol} ({strategy.product})"
-    return ApiError(409, "not_held", f"The account shows no {what} beyond what other strategies hold")
+    sentence = f"The account shows no {what} beyond what other strategies hold, so nothing can be guarded: look there"
+    return ApiError(409, "not_held", sentence)

@@ -215,9 +215,9 @@ async def _lock(session: AsyncSession, user_id: int, token_hash: bytes) -> tuple
 
 
 def _invitation_invalid() -> ApiError:
-    sentence = "This invitation is not for this e-mail address, or it was used or has ended"
+    sentence = "This invitation is not for this e-mail address, or it was used or has ended: ask the operator"
     return ApiError(403, "invitation_invalid", sentence)
 
 
 def _reset_code_invalid() -> ApiError:
-    return unauthorized("reset_code_invalid", "This code is not good, was used or has ended")
+    return unauthorized("reset_code_invalid", "This code is not good or was used: ask the operator for another")

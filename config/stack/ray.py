@@ -82,7 +82,7 @@ def _make_way(kept_logs: Path) -> None:
     if kept_logs.is_symlink():
         logs = kept_logs.readlink()
         kept_logs.unlink()
-        session_root = logs.parents[1]
+        session_root = logs.parent.parent
         if session_root.name.startswith(SESSION_PREFIX) and session_root.is_dir() and not _is_used(session_root):
             shutil.rmtree(previous, ignore_errors=True)
             with contextlib.suppress(OSError):  # there may be none yet, or no room for them

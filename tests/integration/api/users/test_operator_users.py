@@ -191,7 +191,10 @@ async def test_a_code_that_is_not_good_says_the_same_whatever_is_wrong(
     else:
         code = "7KQ2-XWMA-9TBC-4HRP-ZE63-VNJD"
     answer = await user.client.post("/auth/reset", json={"code": code, "new_password": "yet another battery"})
-    expected = {"code": "reset_code_invalid", "detail": "This code is not good, was used or has ended"}
+    expected = {
+        "code": "reset_code_invalid",
+        "detail": "This code is not good or was used: ask the operator for another",
+    }
     assert (answer.status_code, answer.json()) == (401, expected)
 
 
