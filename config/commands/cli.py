@@ -97,6 +97,11 @@ def api(data_dir: DataDir = None, api_host: ApiHost = None, api_port: ApiPort = 
         settings = joined_settings(data_dir, api_host=api_host, api_port=api_port)
         require(settings, "database_url", "redis_url", "ray_address")
         _check_calendar(settings)
+        from config.settings import PREFIX
+        from config.stack.guarded_process import require_free_port
+
+        if settings.api_port:
+            require_free_port(settings.api_host, settings.api_port, f"{PREFIX}API_PORT", "API")
         from actors.runtime.hosts.process_tuning import tune
         from api.app import create_app
         from api.server import serve

@@ -1,6 +1,8 @@
 """Machines that refuse something: each command says what, in a sentence, and never with a traceback."""
 
+import base64
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -94,6 +96,19 @@ def test_the_demo_touches_no_deployment_that_a_shell_names(tmp_path: Path) -> No
         "The demo trades on parts of its own, and TRADEACTORS_DATABASE_URL, TRADEACTORS_REDIS_URL names others: "
         "unset it here."
     )
+
+
+def test_an_api_whose_port_is_taken_says_so_before_it_starts(tmp_path: Path) -> None:
+    parts = {"DATABASE_URL": "postgresql+psycopg://ta@db.example/ta", "REDIS_URL": "redis://cache.example:6379/0"}
+    keys = {"RAY_ADDRESS": "ray.example:6379", "ENCRYPTION_KEYS": base64.urlsafe_b64encode(bytes(32)).decode()}
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        assert said(tmp_path, "api", **parts, **keys, API_HOST="127.0.0.1", API_PORT=port) == (
+            f"Port {port} of 127.0.0.1, meant for the API, is taken by another program; stop that program or set "
+            "TRADEACTORS_API_PORT to another port."
+        )
 
 
 def test_a_data_directory_that_is_a_file_is_named(tmp_path: Path) -> None:
