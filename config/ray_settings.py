@@ -83,7 +83,7 @@ def may_take_priority_back() -> bool:
     status = Path("/proc/self/status")
     if not status.exists():
         return False
-    lines = dict(line.partition(":")[::2] for line in status.read_text(encoding="ascii").splitlines())
+    lines = dict(line.partition(":")[::2] for line in status.read_text(encoding="ascii", errors="replace").splitlines())
     may_all = bool(int(lines.get("CapEff", "0").strip(), 16) >> _CAP_SYS_NICE & 1)
     return may_all or resource.getrlimit(resource.RLIMIT_NICE)[0] >= 20
 

@@ -4,6 +4,7 @@ import asyncio
 import functools
 import json
 import shutil
+import sys
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -78,9 +80,6 @@ def doubtful(subject: str, sentence: str) -> Finding:
 def bad(subject: str, sentence: str) -> Finding:
     """It must be put right."""
     return Finding(subject, Level.FAILURE, sentence)
-
-
-# --- what can be judged without asking anybody ------------------------------------------------------------------------
 
 
 def judge_clock(subject: str, offset_s: float, uncertain_s: float) -> Finding:
@@ -188,9 +187,7 @@ def judge_public_address(settings: Settings) -> Finding:
     """Whether a browser gets back here from the broker's login page (row N2; kite.md §6.7)."""
     subject, address = "address for browsers", urlsplit(settings.public_root)
     if address.scheme == "http" and not _is_here(address.hostname or ""):
-        sentence = (
-            f"PUBLIC_URL {settings.public_url} is not encrypted: others on the way can read what a login brings back"
-        )
+        sentence = f"PUBLIC_URL {settings.public_url} is not encrypted: others can read what a login brings back"
         if "kite" in settings.brokers:
             return bad(subject, f"{sentence}, and Kite leads browsers back to https only")
         return doubtful(subject, sentence)
@@ -202,11 +199,19 @@ def judge_public_address(settings: Settings) -> Finding:
     return good(subject, f"logins at the broker come back to {settings.callback_url}")
 
 
+def judge_feed_file(path: Path) -> Finding:
+    """Whether the feed can use the operator's credentials; else it takes those of a user."""
+    from broker.kite.credentials import UnusableCredentials, credentials_of_file
+
+    try:
+        credentials_of_file(path)
+    except UnusableCredentials as unusable:
+        return doubtful("credentials of the feed", f"{path} {unusable}. A user's account serves meanwhile")
+    return good("credentials of the feed", f"{path} can be used")
+
+
 def _is_here(host: str) -> bool:
     return host in ("", "localhost") or host.startswith(("/", "@")) or is_loopback(host)
-
-
-# --- looking ----------------------------------------------------------------------------------------------------------
 
 
 async def examine(settings: Settings, *, send_alert: bool = False) -> list[Finding]:
@@ -226,9 +231,8 @@ async def examine(settings: Settings, *, send_alert: bool = False) -> list[Findi
         try:
             findings += await look(settings)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is what this command is there to report
-            findings.append(
-                bad(subject, f"{type(error).__name__}: {str(error).splitlines()[0][:300] if str(error) else ''}")
-            )
+            said = str(error).splitlines()[0][:300] if str(error) else ""
+            findings.append(bad(subject, f"{type(error).__name__}: {said}"))
     return findings
 
 
@@ -264,7 +268,8 @@ async def _database(settings: Settings) -> list[Finding]:
 
 
 async def _ways(settings: Settings) -> list[Finding]:
-    return [*judge_database_ways(settings.database_url, settings.redis_url), judge_public_address(settings)]
+    findings = [*judge_database_ways(settings.database_url, settings.redis_url), judge_public_address(settings)]
+    return [*findings, judge_feed_file(file)] if (file := settings.feed_credentials_file) else findings
 
 
 async def _redis(settings: Settings) -> list[Finding]:
@@ -360,9 +365,6 @@ async def look_at_alerts(settings: Settings, *, send: bool) -> list[Finding]:
     return findings
 
 
-# --- telling ----------------------------------------------------------------------------------------------------------
-
-
 def run(settings: Settings, console: "Console", *, as_json: bool, send_alert: bool) -> int:
     """Look, tell, and say by the exit code whether anything must be put right."""
     with _quiet_ray():
@@ -391,8 +393,6 @@ def _quiet_ray() -> Iterator[None]:
     try:
         yield
     finally:
-        import sys
-
         if "ray" in sys.modules:
             import ray
 

@@ -4,7 +4,6 @@ An account may be refused for good: Kite's free plan has no market data (kite.md
 An account that was refused is remembered until it connects again, and the one that has worked last comes first.
 """
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +12,7 @@ import structlog
 
 from actors.ports.execution import BrokerUnavailable
 from actors.runtime.clients.broker_accounts import Accounts, CredentialsUnreadable, ProxyNotAllowed
-from broker.kite.credentials import KiteCredentials
+from broker.kite.credentials import KiteCredentials, UnusableCredentials, credentials_of_file
 from config.settings import Broker, Settings
 from persistence.errors import DatabaseUnavailable, MirrorUnavailable
 from persistence.journal.ledger import RunLedger
@@ -128,10 +127,9 @@ class FeedAccounts:
             return None
         if settings.feed_credentials_file is not None:
             try:
-                written = json.loads(settings.feed_credentials_file.read_text(encoding="utf-8"))
-                return KiteCredentials(str(written["api_key"]), str(written["access_token"]))
-            except (OSError, ValueError, LookupError, TypeError) as error:
-                log.warning("feed.credentials_file_unusable", reason=type(error).__name__)
+                return credentials_of_file(settings.feed_credentials_file)
+            except UnusableCredentials as error:
+                log.warning("feed.credentials_file_unusable", reason=str(error))
                 return None
         if settings.feed_api_key.get_secret_value():
             return KiteCredentials(

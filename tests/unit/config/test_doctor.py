@@ -1,6 +1,7 @@
 """What `tradeactors doctor` makes of what it sees."""
 
 import io
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -12,6 +13,7 @@ from config.commands.doctor import (
     _show,
     judge_clock,
     judge_database_ways,
+    judge_feed_file,
     judge_gateways,
     judge_node,
     judge_public_address,
@@ -177,3 +179,24 @@ def test_an_address_in_brackets_is_shown_and_taken_for_no_style() -> None:
     findings = [Finding("brokers", Level.FAILURE, "http://[fd00::7]:8085 cannot be reached: [/tmp/x] [red]")]
     _show(findings, Console(file=written, width=160))
     assert "http://[fd00::7]:8085 cannot be reached: [/tmp/x] [red]" in written.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ('{"api_key": "own", "access_token": "of today\\n"}', "can be used"),
+        ('\ufeff{"api_key": "own", "access_token": "today"}', "can be used"),
+        ('{"api_key": "own", "access_token": null}', "is not UTF-8 of the form"),
+        ('{"api_key": "own", "access_token": ""}', "has an empty api_key or access_token"),
+        ("api_key=own", "is not UTF-8 of the form"),
+        ("[" * 100_000, "is not UTF-8 of the form"),
+        (None, "cannot be read: No such file or directory; correct the path"),
+    ],
+)
+def test_a_file_of_credentials_that_the_feed_cannot_use_is_said(tmp_path: Path, content: str | None, said: str) -> None:
+    file = tmp_path / "feed.json"
+    if content is not None:
+        file.write_text(content, encoding="utf-8")
+    found = judge_feed_file(file)
+    assert f"{file} {said}" in found.sentence
+    assert (found.level is Level.OK) is (said == "can be used")
