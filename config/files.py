@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import stat
 from collections.abc import Iterable, Mapping
 from io import StringIO
@@ -14,6 +15,7 @@ ENCODING = "utf-8-sig"
 """Of `.env`: Windows' editors begin it with a mark, which would else be part of the first name."""
 
 _OURS = "TRADEACTORS_"
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MARK = "\ufeff"
 
 _MEMORY = "Give shared memory more room: the file system at /dev/shm, or the container (--shm-size=256m)"
@@ -89,9 +91,10 @@ def lines_of(env_file: str | None) -> Mapping[str, str | None]:
 def _refuse_lines_that_would_be_left_out(env_file: Path, text: str) -> None:
     """The reader of `.env` passes over what it does not understand, and the usual value would hold in its place."""
     for binding in parse_stream(StringIO(text)):
-        written = binding.original.string
-        swallowed = binding.value is not None and "\n" in binding.value and _OURS in binding.value.upper()
-        if swallowed or (binding.error and _OURS in written.upper()):
+        written, key, value = binding.original.string, binding.key or "", binding.value
+        swallowed = value is not None and "\n" in value and _OURS in value.upper()
+        unnamed = binding.error or (key and (value is None or not _NAME.fullmatch(key)))
+        if swallowed or (unnamed and _OURS in written.upper()):
             line = binding.original.line + written[: len(written) - len(written.lstrip())].count("\n")
             raise UnreadableFile(f"{env_file}, line {line} is no setting; write NAME=value, and close each quote")
 
