@@ -37,11 +37,7 @@ def credentials_of_file(path: Path) -> KiteCredentials:
     except OSError as refused:
         raise UnusableCredentials(f"cannot be read: {refusal_of(refused)}") from refused
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as other:
-        raise UnusableCredentials(
-            'is not UTF-8 of the form {"api_key": "…", "access_token": "…"}; write it so'
-        ) from other
+        raise UnusableCredentials(_FORM) from other
     if not all(map(_WORD.fullmatch, words)):
-        raise UnusableCredentials(
-            "has an api_key or an access_token that is no word of ASCII; write both as Kite has them"
-        )
+        raise UnusableCredentials("has an empty api_key or access_token, or one that is not ASCII; write Kite's own")
     return KiteCredentials(*words)

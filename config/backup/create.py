@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import json
 import os
 import shutil
 import tempfile
@@ -39,11 +40,15 @@ _STANDARD_OUTPUT = "-"
 
 @dataclass(frozen=True, slots=True)
 class MadeBackup:
-    """A backup that is in its place: how large it is, in bytes, and what it says of itself."""
+    """A backup that is in its place: how large it is, in bytes, and what it says of itself.
+
+    `damaged_line`: of the paper exchange's ledger that is in it, the first that the exchange could not read.
+    """
 
     path: Path
     size: int
     manifest: Manifest
+    damaged_line: int | None = None
 
 
 def make_backup(settings: Settings, target: Path, *, replace_old: bool = False) -> MadeBackup:
@@ -67,9 +72,11 @@ def make_backup(settings: Settings, target: Path, *, replace_old: bool = False) 
             with _database(settings.data_dir, running) as url:
                 manifest, files = _collect(settings, url, running, directory)
             archive.write_archive(target, manifest, files, replace_old=replace_old, workshop=directory)
+            ledger = files.get(archive.PAPER_LEDGER)
+            damaged_line = None if ledger is None else first_damaged_line(ledger)
     except OSError as refused:
         raise BackupRefused(f"Cannot write {target}: {_where(refused, target)}{refusal_of(refused)}.") from refused
-    return MadeBackup(target, target.stat().st_size, manifest)
+    return MadeBackup(target, target.stat().st_size, manifest, damaged_line)
 
 
 def _where(refused: OSError, target: Path) -> str:
@@ -212,6 +219,17 @@ def _calendar_overrides(settings: Settings, running: RunningStack | None) -> Pat
     if running is not None and (theirs := running.environment.get(f"{PREFIX}CALENDAR_OVERRIDES")):
         given = Path(theirs)
     return given if given is not None and given.is_file() else None
+
+
+def first_damaged_line(ledger: Path) -> int | None:
+    """The number of the first line that is no JSON, as a power cut leaves one; None if there is none."""
+    with ledger.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            try:
+                json.loads(line)
+            except ValueError:
+                return number
+    return None
 
 
 def _copy_whole_lines(source: Path, target: Path) -> None:

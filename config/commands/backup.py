@@ -103,6 +103,11 @@ def backup_report(made: "MadeBackup") -> list[str]:
             f"{sealed} are sealed with other keys (TRADEACTORS_ENCRYPTION_KEYS), which are not in it: keep these keys, "
             "apart from it, or those users must connect again."
         )
+    if made.damaged_line is not None:
+        lines.append(
+            f"The paper exchange's ledger is damaged in line {made.damaged_line}: `up` on it, or on what is restored, "
+            "wants paper/ledger.jsonl mended or moved away. An earlier backup may have it whole."
+        )
     lines.append("Secrets that are set as variables or files (.env, SECRETS_DIR) are not in it.")
     return lines
 

@@ -20,6 +20,8 @@ _LINES_BEFORE_THE_HEADER = 20
 _WHAT_IS_READ = "a list of candles is read, as [time, open, high, low, close, volume] or with these names"
 _CANDLE = ("timestamp", "open", "high", "low", "close", "volume", "oi")
 _EMPTY = "it is empty; cut it out"
+_PROGRAM = re.compile(r"((var|let|const)\s+)?[\w.$]+\s*[=(]\s*[\[{]", re.ASCII)
+"""How a script begins that holds JSON, as a browser's developer tools show it."""
 _PAGE = re.compile(r"<(!|\?|html|head|body|table|div|meta)", re.IGNORECASE)
 """How a page of the web begins, as which some brokers hand out what they call CSV or XLS."""
 
@@ -60,6 +62,10 @@ def table_of_lines(text: TextIO) -> Table:
         raise NotARecording(
             f"it is a page of the web, not a table of text: {shown(found)}; look at it in a browser, and if its bars "
             "are there, open it in a spreadsheet and save it as CSV"
+        )
+    if _PROGRAM.match(found):
+        raise NotARecording(
+            f"it is a line of a program: {shown(found)}; cut off what is before the first [ or {{ and behind its end"
         )
     raise NotARecording(f"no line names the columns open, high, low and close, as the first must; it is {shown(found)}")
 

@@ -4,8 +4,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from config.backup.archive import Manifest
+from config.backup.create import MadeBackup, first_damaged_line
 from config.backup.restore import RestoredBackup
-from config.commands.backup import restore_report
+from config.commands.backup import backup_report, restore_report
 
 MANIFEST = Manifest(
     backed_up_at=datetime(2026, 11, 27, 12, 30, tzinfo=UTC),
@@ -32,3 +33,12 @@ def test_it_says_what_to_look_at_since_strategies_of_after_the_backup_are_not_kn
     assert "Look at each account at the broker" in report()
     assert "Positions and holdings that no strategy here shows as bought" in report()
     assert "Open orders with a tag of twenty letters and digits" in report()
+
+
+def test_a_damaged_ledger_of_the_exchange_is_not_kept_in_silence(tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger.jsonl"
+    ledger.write_bytes(b'{"kind": "clock", "record": {}}\n' + b"\0" * 40 + b'\n{"kind": "clock", "record": {}}\n')
+    made = MadeBackup(tmp_path / "b.tar", 1, MANIFEST, first_damaged_line(ledger))
+    assert any("ledger is damaged in line 2: `up` on it" in line for line in backup_report(made))
+    ledger.write_bytes(b'{"kind": "clock", "record": {}}\n')
+    assert first_damaged_line(ledger) is None
