@@ -79,6 +79,8 @@ def lines_of(env_file: str | None) -> Mapping[str, str | None]:
             f"{Path(env_file)} is a directory, and no file of settings; remove it, or put the file in its place"
         )
     try:
+        if Path(env_file).exists() and not Path(env_file).is_file():  # a pipe would be waited for
+            raise UnreadableFile(f"{Path(env_file)} is no file; put the settings into a file of this name")
         if Path(env_file).is_file():
             _refuse_lines_that_would_be_left_out(Path(env_file), Path(env_file).read_text(encoding=ENCODING))
         return dotenv_values(env_file, encoding=ENCODING)

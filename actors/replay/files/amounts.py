@@ -9,7 +9,7 @@ from actors.replay.files.faults import NotARecording, shown
 HIGHEST_PRICE = Decimal(10_000_000)
 """In rupees. The dearest share ever listed cost a thirtieth of it."""
 
-_PLAIN = re.compile(r"\+?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,2})?", re.ASCII)
+_PLAIN = re.compile(r"\+?(\d+(\.\d+)?|\.\d+)([eE][+-]?\d{1,2})?", re.ASCII)
 _NEGATIVE = re.compile(r"-[\d.,]+([eE][+-]?\d{1,2})?", re.ASCII)
 _GROUPED = re.compile(r"\d{1,3}(,\d{2,3})*,\d{3}(\.\d+)?", re.ASCII)
 _EITHER = re.compile(r"\d{1,3},\d{3}", re.ASCII)

@@ -54,7 +54,8 @@ def table_of_lines(text: TextIO) -> Table:
             header = _split(line, separator)
             if has_prices(header):
                 columns = _at("line", number, header)
-                return Table(header, columns, _csv_rows(source, separator, number, columns), "line", separator)
+                rows = _csv_rows(source, separator, number, columns, len(header))
+                return Table(header, columns, rows, "line", separator)
     if not any(line.strip() for line in before):
         raise NotARecording(f"it is empty: {EXPORT_AGAIN}")
     found = next(line for line in before if line.strip()).strip()
@@ -122,10 +123,26 @@ def _split(line: str, separator: str) -> list[str]:
         return []
 
 
-def _csv_rows(source: Iterator[str], separator: str, before: int, columns: Columns) -> Rows:
-    reader, number = csv.reader(source, delimiter=separator), before + 1
+class _Noted(Iterator[str]):
+    """Lines, and whether the one read last had its end."""
+
+    def __init__(self, source: Iterator[str]) -> None:
+        self._source = source
+        self.ended = True
+
+    def __next__(self) -> str:
+        line = next(self._source)
+        self.ended = line.endswith("\n")
+        return line
+
+
+def _csv_rows(source: Iterator[str], separator: str, before: int, columns: Columns, wide: int) -> Rows:
+    noted, number = _Noted(source), before + 1
+    reader = csv.reader(noted, delimiter=separator)
     try:
         for cells in reader:
+            if not noted.ended and columns.last < len(cells) < wide:  # its last price may have been longer
+                raise NotARecording("it is cut off; fetch the file again, or cut the line out", f"line {number}")
             if any(_holds_a_row(cell, separator, columns) for cell in cells if "\n" in cell):
                 raise _not_closed(number)
             yield number, cells

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from config.commands.overview.status import DataDir, facts_now, settings_to_look, what_cannot_be_told
+from config.commands.deployment import DataDir
+from config.commands.overview.status import facts_now, settings_to_look, what_cannot_be_told
 
 if TYPE_CHECKING:
     from rich.live import Live

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from config.commands.overview.status import AsJson, DataDir, settings_to_look, what_cannot_be_told
+from config.commands.deployment import DataDir
+from config.commands.overview.status import AsJson, settings_to_look, what_cannot_be_told
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -90,6 +90,11 @@ def test_a_secret_that_is_no_text_is_named_and_not_shown(tmp_path: Path, content
     assert said(tmp_path, "doctor", SECRETS_DIR=str(secret.parent)) == f"{secret} {why}"
 
 
+def test_settings_in_a_pipe_are_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / ".env")
+    assert said(tmp_path, "doctor") == ".env is no file; put the settings into a file of this name."
+
+
 def test_the_demo_touches_no_deployment_that_a_shell_names(tmp_path: Path) -> None:
     others = {"DATABASE_URL": "postgresql+psycopg://ta@db.example/ta", "REDIS_URL": "redis://cache.example:6379/0"}
     assert said(tmp_path, "demo", **others) == (
