@@ -7,8 +7,8 @@ part of the first step.
 
 `make long` runs, by `python tests/run_all.py long`, what takes longest: the fuzz of every operation, and the walk of
 another tenant through all of them, beside the tests of backups; then the app in a browser on the stack, and the
-documentation site, with those of the stack's tests that are of single features or of which `make test` has a cut; then two days of the month. Those on a
-cluster of several nodes are `make cluster`: a process can join one Ray only.
+documentation site, with those of the stack's tests that are of single features or of which `make test` has a cut; then
+two days of the month. Those on a cluster of several nodes are `make cluster`: a process can join one Ray only.
 """
 
 import subprocess

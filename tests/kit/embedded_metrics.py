@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from jsonschema import Draft7Validator
+from jsonschema import Draft7Validator  # type: ignore[import-untyped]
 
 MOST_BYTES = 256 * 1024
 MOST_METRICS = 100
@@ -139,10 +139,13 @@ def _numbers(root: dict[str, Any], definition: dict[str, Any]) -> list[float]:
     values = found if isinstance(found, list) else [found]
     if len(values) > MOST_METRICS:
         raise NotEmbedded(f"{name} has too many values")
-    for value in values:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise NotEmbedded(f"{name} is no number")
-    return [float(value) for value in values]
+    return [_number(name, value) for value in values]
+
+
+def _number(name: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise NotEmbedded(f"{name} is no number")
+    return float(value)
 
 
 def _text(root: dict[str, Any], key: str) -> str:
