@@ -54,6 +54,11 @@ SLOTS = tuple(
     for pair in (("SBIN", "PNB"), ("ITC", "SAIL"), ("HDFCBANK", "VEDL"), ("ICICIBANK", "NTPC"), ("AXISBANK", "ONGC"))
 )
 
+SLOTS_WITHOUT_AUCTION = tuple(
+    Slot(*pair) for pair in (("MRF", "PNB"), ("M&MFIN", "SAIL"), ("J&KBANK", "VEDL"), ("MCDOWELL-N", "NTPC"))
+)
+"""Where hours hold: nothing is written on the first of each pair, so it trades on after 15:15 (kite.md §7.2)."""
+
 
 @dataclass
 class OutsideCaseRun(OutsideView):
@@ -276,6 +281,8 @@ class OutsideCaseRun(OutsideView):
     def _touch(self) -> None:
         if self.case.step in {Step.BEFORE, Step.ENTERING}:
             eventually(lambda: self._position() == "bought" or self._has_ended(), 75, "the entry")
+        if self.case.happening is Happening.ODD_TEXT and not self._ours("BUY"):
+            raise NotTried(f"there was no BUY to be refused: {self.strategy.logged()}")
         fell_at = time.monotonic()
         if not self._has_ended():
             self._fall()
