@@ -33,7 +33,7 @@ LONG_ON_THE_STACK = (
     "chaos/test_outside_cut.py",
     "chaos/test_panic.py",
 )
-BROWSER = ("web/live", "web/test_documentation.py")
+BROWSER = ("web/live", "web/played/test_many.py", "web/test_documentation.py")
 MONTH = ("month",)
 HANGS_AFTER = "--timeout=600"
 """Seconds: some tests are dozens of cases, and the first of a process starts its stack."""

@@ -22,6 +22,7 @@ from rich.table import Table
 
 from tests.chaos.guards_mutations import GUARDS_MUTATIONS
 from tests.chaos.mutations import MUTATIONS, SURGE, Edit, Mutation
+from tests.chaos.outside_catalogue import possible_outside
 from tests.chaos.outside_mutations import OUTSIDE_MUTATIONS
 from tests.kit.paper import REPOSITORY
 
@@ -69,12 +70,18 @@ def without(tree: Path, mutation: Mutation) -> Iterator[None]:
 
 
 def verdicts_of(tree: Path, names: Sequence[str]) -> Verdicts:
-    """Run some cases in a process of the tree, on a stack of its own.
+    """Run some cases in processes of the tree: those of the second table, and the others. A process can join one Ray.
 
     Raises:
-        subprocess.CalledProcessError: the stack did not start, or something broke that no case accounts for.
+        subprocess.CalledProcessError: a stack did not start, or something broke that no case accounts for.
         subprocess.TimeoutExpired: likewise.
     """
+    outside = [name for name in names if name in {case.name for case in possible_outside()}]
+    others = [name for name in names if name not in outside]
+    return {name: verdict for part in (outside, others) if part for name, verdict in _verdicts(tree, part).items()}
+
+
+def _verdicts(tree: Path, names: Sequence[str]) -> Verdicts:
     # without bytecode: two versions of a file within one second would pass for the same
     surroundings = {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
     answer = tree / "verdicts.json"
@@ -99,7 +106,6 @@ def _run_here(names: Sequence[str], answer: Path) -> None:
     from tests.chaos.catalogue import cases
     from tests.chaos.guards_catalogue import possible_guards
     from tests.chaos.guards_run import GuardsFlow
-    from tests.chaos.outside_catalogue import possible_outside
     from tests.chaos.outside_run import run_everywhere
     from tests.chaos.special import SPECIAL
     from tests.kit.session import running_session
@@ -111,7 +117,7 @@ def _run_here(names: Sequence[str], answer: Path) -> None:
     known = [outside[name] for name in names if name in outside]
     for seen in run_everywhere(known, when_up=lambda: _check_that_ray_runs(REPOSITORY)):
         verdicts[seen.case.name] = {"problems": seen.problems, "untried": seen.untried}
-    if outside.keys() >= set(names):
+    if known:
         answer.write_text(json.dumps(verdicts), encoding="utf-8")
         return
     with running_session(api_rate_per_minute=0, api_requests_at_once=0, auth_rate_per_minute=0) as (_, deployment):
