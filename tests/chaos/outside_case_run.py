@@ -276,6 +276,8 @@ class OutsideCaseRun(OutsideView):
     def _touch(self) -> None:
         if self.case.step in {Step.BEFORE, Step.ENTERING}:
             eventually(lambda: self._position() == "bought" or self._has_ended(), 75, "the entry")
+        if self.case.happening is Happening.ODD_TEXT and not self._ours("BUY"):
+            raise NotTried(f"there was no BUY to be refused: {self.strategy.logged()}")
         fell_at = time.monotonic()
         if not self._has_ended():
             self._fall()

@@ -9,6 +9,8 @@ not none, so that a head node with `--num-cpus 0` carries none of them and its d
 import functools
 import importlib
 import os
+import shlex
+import sys
 from typing import Any
 
 import ray
@@ -26,6 +28,9 @@ _COMMON: dict[str, Any] = {
 
 _IMPORTS = "WORKER_IMPORTS_AHEAD"
 
+_NICENESS = "RAY_worker_niceness"
+"""In the environment of whoever makes actors on a machine where workers give way while they start."""
+
 _remote_class = functools.cache(ray.remote)  # each new one would be exported to the cluster again
 
 
@@ -37,9 +42,13 @@ def actor_of(host: type, name: str, *arguments: Any, **options: Any) -> Any:
 def environment_of(module: str) -> dict[str, Any]:
     """A Ray runtime environment whose idle workers have imported this module when they become an actor.
 
-    Every idle worker imports `actor_classes`, and with it this module, before it is anybody's.
+    Every idle worker imports `actor_classes`, and with it this module, before it is anybody's. Those of this
+    environment do not give way while they start, as others do: without execution no stop-loss leaves.
     """
-    return {"env_vars": {_IMPORTS: module}}
+    environment: dict[str, Any] = {"env_vars": {_IMPORTS: module}}
+    if gives_way := int(os.environ.get(_NICENESS, "0")):
+        environment["py_executable"] = f"nice -n -{gives_way} {shlex.quote(sys.executable)}"
+    return environment
 
 
 if _module := os.environ.get(_IMPORTS):

@@ -7,6 +7,7 @@ So the class that Ray is given only names the host's methods; the host itself is
 import importlib
 from typing import Any
 
+from actors.runtime.hosts.process_tuning import set_niceness
 from actors.runtime.peers import own_name
 
 
@@ -18,7 +19,11 @@ class _Named:
 
 
 def _made(module: str, name: str, *arguments: Any) -> Any:
-    """The host, made in the process that it runs in; the import is not to be seen by those who only call it."""
+    """The host, made in the process that it runs in; the import is not to be seen by those who only call it.
+
+    A worker that has just begun gives way to all others: with both cores busy the import alone would take it seconds.
+    """
+    set_niceness(0)
     return getattr(importlib.import_module(module), name)(*arguments)
 
 

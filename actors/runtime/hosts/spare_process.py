@@ -20,8 +20,8 @@ log = structlog.get_logger(__name__)
 _KEEP_S = 8 * 3600
 """Longer than a session of the exchange."""
 
-_SETTLE_S = 10.0
-"""An actor that has just restarted may have exits to send: it needs the machine more than its successor does."""
+_SETTLE_S = 2.0
+"""An actor that has just restarted may have exits to send first. No longer: if it dies again, it starts without."""
 
 _AGAIN_S = 30.0
 

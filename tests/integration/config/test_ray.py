@@ -18,6 +18,7 @@ pytestmark = pytest.mark.stack
 # A second process, as the API will be: no more than the environment that the stack hands out.
 DRIVER = """
 import json, os, ray
+from actors.runtime.hosts.actor_options import environment_of
 from config.settings import load_settings
 settings = load_settings()
 ray.init(address=settings.ray_address, namespace="tradeactors", log_to_driver=False)
@@ -33,6 +34,9 @@ actor = ray.remote(Strategy).options(
     name="strategy:1", lifetime="detached", num_cpus=0, resources={"order_gateway": 1}
 ).remote()
 settings_inside = ray.get(actor.surroundings.remote())
+
+niceness = ray.remote(lambda: os.nice(0)).options(num_cpus=0, runtime_env=environment_of("json"))
+settings_inside["nice_of_execution"] = ray.get(niceness.remote())
 print(json.dumps(settings_inside))
 """
 
@@ -63,6 +67,7 @@ def test_a_second_process_joins_ray_with_the_token_and_only_this_machine_can_rea
         seen = json.loads(done.stdout)
         assert seen == {
             "nice": os.nice(0) + (STARTING_NICENESS if may_take_priority_back() else 0),
+            "nice_of_execution": os.nice(0),
             "data_dir": str(stack.settings.data_dir),
             "secret": False,
             "ip": "127.0.0.1",
