@@ -54,6 +54,11 @@ SLOTS = tuple(
     for pair in (("SBIN", "PNB"), ("ITC", "SAIL"), ("HDFCBANK", "VEDL"), ("ICICIBANK", "NTPC"), ("AXISBANK", "ONGC"))
 )
 
+SLOTS_WITHOUT_AUCTION = tuple(
+    Slot(*pair) for pair in (("MRF", "PNB"), ("M&MFIN", "SAIL"), ("J&KBANK", "VEDL"), ("MCDOWELL-N", "NTPC"))
+)
+"""Where hours hold: nothing is written on the first of each pair, so it trades on after 15:15 (kite.md §7.2)."""
+
 
 @dataclass
 class OutsideCaseRun(OutsideView):

@@ -23,7 +23,7 @@ from zoneinfo import ZoneInfo
 from rich.console import Console
 
 from tests.chaos.case_run import NotTried
-from tests.chaos.outside_case_run import SLOTS, OutsideCaseRun
+from tests.chaos.outside_case_run import SLOTS, SLOTS_WITHOUT_AUCTION, OutsideCaseRun
 from tests.chaos.outside_catalogue import OUTSIDE_CUT, Happening, Kill, OutsideCase, Step, outside_case, outside_cases
 from tests.chaos.outside_view import Closing
 from tests.chaos.run import STARTING_AT_ONCE
@@ -73,7 +73,7 @@ class OutsideFlow:
         self._deployment, self._until, self._closing = deployment, until, closing
         self._starting = threading.Semaphore(STARTING_AT_ONCE)
         self._slots = queue.SimpleQueue[Any]()
-        for slot in SLOTS:
+        for slot in SLOTS if closing is None else SLOTS_WITHOUT_AUCTION:
             self._slots.put(slot)
 
     def run_all(self, wanted: Iterable[OutsideCase]) -> Iterator[OutsideResult]:
@@ -93,7 +93,7 @@ class OutsideFlow:
         shaken = [case for case in cases if not case.alone and case.shakes]
         batches = [(calm, len(SLOTS)), (shaken, len(SLOTS) - 1), (alone, 1)]
         if self._closing is not None:  # the market closes once
-            batches = [(cases, len(SLOTS))]
+            batches = [(cases, len(SLOTS_WITHOUT_AUCTION))]
         for batch, together in batches:
             self._deployment.exchange.clear_faults()
             with ThreadPoolExecutor(together) as pool:
