@@ -127,7 +127,7 @@ class OperatorChecks:
             "readiness_disk": asyncio.to_thread(self._has_room),
             "readiness_feed": self._feeds_are_up(),
         }
-        of_address, *well = await asyncio.gather(self._address(), *parts.values())
+        of_address, well = await asyncio.gather(self._address(), asyncio.gather(*parts.values()))
         return (
             *(Fault(code, FAULTS[code], code in _BLOCKING) for code, good in zip(parts, well, strict=True) if not good),
             *of_address,

@@ -9,6 +9,7 @@ import pytest_asyncio
 from fastapi import FastAPI
 from pydantic import SecretStr
 from sqlalchemy import update
+from sqlmodel import col
 
 from actors.domain.orders.order_address import SeenAddress
 from api.readiness.operator import ADDRESS, OVER_AFTER
@@ -128,7 +129,7 @@ async def test_the_operator_reads_both_addresses_once_and_that_it_is_over(
 
         async def set_row(**values: datetime) -> None:
             async with transaction(sessions) as session:
-                await session.execute(update(OperatorFault).where(OperatorFault.code == ADDRESS).values(values))
+                await session.execute(update(OperatorFault).where(col(OperatorFault.code) == ADDRESS).values(values))
 
         (told,) = await leave_from(RIGHT, WRONG)
         assert told.startswith("Orders leave from 3.7.0.10 (execution:1), and ORDER_ADDRESSES has 3.7.0.9: ")
