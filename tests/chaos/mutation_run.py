@@ -36,6 +36,17 @@ class TextNotFound(Exception):
     """A mutation does not fit the code any more: its text occurs there never, or more than once."""
 
 
+def copy_of_the_code(tree: Path) -> None:
+    """Put all that the cases need into this directory. Links stay links: the corpus holds some that lead nowhere."""
+    unneeded = shutil.ignore_patterns("__pycache__", "node_modules")
+    for name in COPIED:
+        source, target = REPOSITORY / name, tree / name
+        if source.is_dir():
+            shutil.copytree(source, target, symlinks=True, ignore=unneeded)
+        else:
+            shutil.copy2(source, target)
+
+
 def mutated(text: str, edit: Edit) -> str:
     """The file's text with the edit made. Raises TextNotFound."""
     if (found := text.count(edit.old)) != 1:
@@ -200,12 +211,7 @@ def main() -> int:
     chosen = [mutation for mutation in everything if any(text in mutation.mechanism for text in options.only or [""])]
     with tempfile.TemporaryDirectory(prefix="ta-mutations-") as directory:
         tree = Path(directory)
-        for name in COPIED:
-            source, target = REPOSITORY / name, tree / name
-            if source.is_dir():
-                shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
-            else:
-                shutil.copy2(source, target)
+        copy_of_the_code(tree)
         return int(not all_noticed(tree, chosen, Console(width=160)))
 
 
