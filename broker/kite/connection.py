@@ -55,15 +55,15 @@ class Destination:
     """Where to connect, and the patience: seconds to connect to an address, seconds between bytes of an answer.
 
     The path of `root` is not used, as in `kiteconnect` (kite.md §1.1). `proxy`: what every connection goes through.
-    `family`: of the addresses that are tried, any by default. `longest`: bytes of an answer, head and body, that are
-    read at most.
+    `family`: of the addresses that are tried, any by default. `longest`: how many bytes of an answer, head
+    and body, are read at most; None: as many as an order book may have.
     """
 
     root: str
     timeout_s: tuple[float, float]
     proxy: Proxy | None = None
     family: int = socket.AF_UNSPEC
-    longest: int = _LONGEST_ANSWER
+    longest: int | None = None
 
     @property
     def authority(self) -> str:
@@ -142,7 +142,7 @@ def _tls() -> ssl.SSLContext:
 class Connection:
     """One TCP or TLS connection; one exchange at a time."""
 
-    def __init__(self, link: socket.socket, read_s: float, longest: int = _LONGEST_ANSWER) -> None:
+    def __init__(self, link: socket.socket, read_s: float, longest: int | None = None) -> None:
         self._link, self._read_s, self._longest = link, read_s, longest
         self.used_at = time.monotonic()
         self.reusable = True
@@ -223,7 +223,7 @@ class _AnswerReader:
     """
 
     def __init__(
-        self, link: socket.socket, method: str, read_s: float, deadline: float, longest: int = _LONGEST_ANSWER
+        self, link: socket.socket, method: str, read_s: float, deadline: float, longest: int | None = None
     ) -> None:
         self._link, self._read_s, self._deadline, self._longest = link, read_s, deadline, longest
         self._count = 0
@@ -266,7 +266,7 @@ class _AnswerReader:
         self._link.settimeout(_left(self._deadline, self._read_s))
         arrived = self._link.recv(65536)
         self._count += len(arrived)
-        if self._count > self._longest:
+        if self._count > (self._longest or _LONGEST_ANSWER):
             raise ValueError("the answer is too long")
         return arrived
 
