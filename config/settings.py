@@ -33,9 +33,11 @@ from config.secret_store import StoredSecrets, create_secrets, is_fernet_key, re
 from config.values import (
     absolute_path,
     database_address,
+    echo_address,
     encrypted_beyond_this_machine,
     node_address,
     node_and_port,
+    public_addresses,
     redis_address,
     secret_web_address,
     socket_root,
@@ -55,21 +57,10 @@ SecretsPolicy = Literal["required", "engine", "create", "optional"]
 
 _IST_NAMES = frozenset({"Asia/Kolkata", "Asia/Calcutta"})
 _DEFAULT_CALENDARS: Mapping[Broker, Calendar] = {"kite": "XNSE", "paper": "24x7"}
-_SECRET_FIELDS = frozenset(
-    {
-        "database_url",
-        "redis_url",
-        "jwt_secret",
-        "encryption_keys",
-        "feed_api_key",
-        "feed_access_token",
-        "alert_urls",
-        "heartbeat_url",
-        "smtp_password",
-        "vapid_private_key",
-        "telegram_bot_token",
-    }
-)
+_SECRET_FIELDS = frozenset({
+    "database_url", "redis_url", "jwt_secret", "encryption_keys", "feed_api_key", "feed_access_token", "alert_urls",
+    "heartbeat_url", "smtp_password", "vapid_private_key", "telegram_bot_token",
+})  # fmt: skip
 
 
 class SettingsError(Exception):
@@ -120,6 +111,8 @@ class Settings(LoginSettings, ApiSettings, NotificationSettings, LogSettings):
     jwt_secret: SecretStr = SecretStr("")
     encryption_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
     account_proxies: bool = False
+    order_addresses: Annotated[tuple[str, ...], NoDecode, AfterValidator(public_addresses)] = ()
+    address_echo_url: Annotated[str, AfterValidator(echo_address)] = ""
 
     order_rate_per_second: int = Field(default=10, ge=1, le=100)
     orders_per_minute: int = Field(default=400, ge=1, le=10_000)
@@ -151,7 +144,7 @@ class Settings(LoginSettings, ApiSettings, NotificationSettings, LogSettings):
     heartbeat_url: Annotated[SecretStr, AfterValidator(secret_web_address)] = SecretStr("")
     failpoints: Path | None = None
 
-    _split_lists = field_validator("brokers", "encryption_keys", "alert_urls", mode="before")(split)
+    _split_lists = field_validator("brokers", "encryption_keys", "alert_urls", "order_addresses", mode="before")(split)
 
     @field_validator("brokers")
     @classmethod
