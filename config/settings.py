@@ -28,7 +28,7 @@ from pydantic_settings import NoDecode, SettingsConfigDict
 from config.api_settings import ApiSettings, Port
 from config.files import ENCODING, UnreadableFile, lines_of, refusal_of, refuse_unreadable_files
 from config.login_settings import LoginSettings, Registration
-from config.notification_settings import NotificationSettings
+from config.notification_settings import LogSettings, NotificationSettings
 from config.secret_store import StoredSecrets, create_secrets, is_fernet_key, read_secrets
 from config.values import (
     absolute_path,
@@ -78,7 +78,7 @@ KiteSocketRoot = Annotated[SocketRoot, AfterValidator(encrypted_beyond_this_mach
 TimeOfDay = Annotated[time, BeforeValidator(time_of_day)]
 
 
-class Settings(LoginSettings, ApiSettings, NotificationSettings):
+class Settings(LoginSettings, ApiSettings, NotificationSettings, LogSettings):
     """All settings, immutable. Build it with `load_settings`, which also finds unknown names and the secrets.
 
     Names ending in ``_s`` are seconds. A port of 0 lets the stack choose a free one.
@@ -139,8 +139,6 @@ class Settings(LoginSettings, ApiSettings, NotificationSettings):
     dashboard_port: Port = 8265
     data_dir: Path = Path("~/.local/share/tradeactors")
     secrets_dir: Path | None = None
-    log_format: Literal["json", "console"] = "json"
-    log_metrics: Literal["none", "cloudwatch"] = "none"
     alert_urls: Annotated[tuple[SecretStr, ...], NoDecode] = ()
     alert_repeat_minutes: int = Field(default=60, ge=0, le=10_080)
     heartbeat_url: Annotated[SecretStr, AfterValidator(secret_web_address)] = SecretStr("")

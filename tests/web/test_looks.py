@@ -1,7 +1,6 @@
 """Every state and the pages before a login, in a real browser under the product's own policy (row O1)."""
 
 import json
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -9,6 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.web.chromium import ROOT
+from tests.web.small_screen import Console, small_screen
 
 AXE = ROOT / "tests" / "web" / "browser" / "node_modules" / "axe-core" / "axe.min.js"
 CONFIG = {
@@ -22,8 +22,6 @@ CONFIG = {
     "login_unused_days": 14,
 }
 PAGES = ("gallery", "login", "register", "help")
-KNOWN = {"Error with Permissions-Policy header: Unrecognized feature: 'bluetooth'."}
-"""What this browser says of a header of `api/web/routes.py`: it does not know a feature that others do."""
 
 TOO_SMALL = """[...document
   .querySelectorAll('main a, main button, main select, main input:not([type=radio], [type=checkbox])')]
@@ -54,22 +52,16 @@ def opened(
     allowed: str = "^$",
 ) -> Iterator[Page]:
     """A page of the app that complains at the end of everything that the console said."""
-    context = browser.new_context(
-        viewport={"width": width, "height": 740},
-        color_scheme="dark" if theme == "dark" else "light",
-        timezone_id=zone,
-        bypass_csp=False,
-    )
-    said: list[str] = []
+    context = small_screen(browser, width=width, theme=theme, zone=zone)
+    console = Console()
     page = context.new_page()
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
+    console.listen(page)
     context.route("**/app/config", configured)
     page.goto(f"{address}/app/#/{path}")
     expect(page.locator("main h1").first).to_be_visible()
     yield page
     context.close()
-    assert [text for text in said if text not in KNOWN and not re.search(allowed, text)] == []
+    assert console.complaints(allowed) == []
 
 
 def configured(route: Route) -> None:
