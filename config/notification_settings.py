@@ -1,4 +1,4 @@
-"""The settings of the ways by which users are notified; part of `config.settings.Settings`."""
+"""The settings of what users and operators hear: ways to notify, and the log; part of `config.settings.Settings`."""
 
 from typing import Annotated, Literal, Self
 
@@ -59,4 +59,17 @@ class NotificationSettings(BaseSettings):
             raise ValueError("TRADEACTORS_SMTP_USER and TRADEACTORS_SMTP_PASSWORD are set together, or neither.")
         if self.smtp_password.get_secret_value() and self.smtp_security == "none":
             raise ValueError("TRADEACTORS_SMTP_SECURITY must not be none with a password: it would cross the network.")
+        return self
+
+
+class LogSettings(BaseSettings):
+    """How the log is written, and whether CloudWatch reads figures out of it."""
+
+    log_format: Literal["json", "console"] = "json"
+    log_metrics: Literal["none", "cloudwatch"] = "none"
+
+    @model_validator(mode="after")
+    def _check_log(self) -> Self:
+        if self.log_metrics == "cloudwatch" and self.log_format != "json":
+            raise ValueError("TRADEACTORS_LOG_METRICS=cloudwatch needs TRADEACTORS_LOG_FORMAT=json: it reads no other.")
         return self

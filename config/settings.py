@@ -28,14 +28,16 @@ from pydantic_settings import NoDecode, SettingsConfigDict
 from config.api_settings import ApiSettings, Port
 from config.files import ENCODING, UnreadableFile, lines_of, refusal_of, refuse_unreadable_files
 from config.login_settings import LoginSettings, Registration
-from config.notification_settings import NotificationSettings
+from config.notification_settings import LogSettings, NotificationSettings
 from config.secret_store import StoredSecrets, create_secrets, is_fernet_key, read_secrets
 from config.values import (
     absolute_path,
     database_address,
+    echo_address,
     encrypted_beyond_this_machine,
     node_address,
     node_and_port,
+    public_addresses,
     redis_address,
     secret_web_address,
     socket_root,
@@ -55,21 +57,10 @@ SecretsPolicy = Literal["required", "engine", "create", "optional"]
 
 _IST_NAMES = frozenset({"Asia/Kolkata", "Asia/Calcutta"})
 _DEFAULT_CALENDARS: Mapping[Broker, Calendar] = {"kite": "XNSE", "paper": "24x7"}
-_SECRET_FIELDS = frozenset(
-    {
-        "database_url",
-        "redis_url",
-        "jwt_secret",
-        "encryption_keys",
-        "feed_api_key",
-        "feed_access_token",
-        "alert_urls",
-        "heartbeat_url",
-        "smtp_password",
-        "vapid_private_key",
-        "telegram_bot_token",
-    }
-)
+_SECRET_FIELDS = frozenset({
+    "database_url", "redis_url", "jwt_secret", "encryption_keys", "feed_api_key", "feed_access_token", "alert_urls",
+    "heartbeat_url", "smtp_password", "vapid_private_key", "telegram_bot_token",
+})  # fmt: skip
 
 
 class SettingsError(Exception):
@@ -87,7 +78,7 @@ KiteSocketRoot = Annotated[SocketRoot, AfterValidator(encrypted_beyond_this_mach
 TimeOfDay = Annotated[time, BeforeValidator(time_of_day)]
 
 
-class Settings(LoginSettings, ApiSettings, NotificationSettings):
+class Settings(LoginSettings, ApiSettings, NotificationSettings, LogSettings):
     """All settings, immutable. Build it with `load_settings`, which also finds unknown names and the secrets.
 
     Names ending in ``_s`` are seconds. A port of 0 lets the stack choose a free one.
@@ -120,6 +111,8 @@ class Settings(LoginSettings, ApiSettings, NotificationSettings):
     jwt_secret: SecretStr = SecretStr("")
     encryption_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
     account_proxies: bool = False
+    order_addresses: Annotated[tuple[str, ...], NoDecode, AfterValidator(public_addresses)] = ()
+    address_echo_url: Annotated[str, AfterValidator(echo_address)] = ""
 
     order_rate_per_second: int = Field(default=10, ge=1, le=100)
     orders_per_minute: int = Field(default=400, ge=1, le=10_000)
@@ -146,14 +139,12 @@ class Settings(LoginSettings, ApiSettings, NotificationSettings):
     dashboard_port: Port = 8265
     data_dir: Path = Path("~/.local/share/tradeactors")
     secrets_dir: Path | None = None
-    log_format: Literal["json", "console"] = "json"
-    log_metrics: Literal["none", "cloudwatch"] = "none"
     alert_urls: Annotated[tuple[SecretStr, ...], NoDecode] = ()
     alert_repeat_minutes: int = Field(default=60, ge=0, le=10_080)
     heartbeat_url: Annotated[SecretStr, AfterValidator(secret_web_address)] = SecretStr("")
     failpoints: Path | None = None
 
-    _split_lists = field_validator("brokers", "encryption_keys", "alert_urls", mode="before")(split)
+    _split_lists = field_validator("brokers", "encryption_keys", "alert_urls", "order_addresses", mode="before")(split)
 
     @field_validator("brokers")
     @classmethod

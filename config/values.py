@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from actors.domain.orders.order_address import is_public, usual_form
+
 _LAST_PORT = 65_535
 _LONGEST_S = 300
 _VAPID_BYTES = 32
@@ -153,6 +155,29 @@ def is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def public_addresses(value: tuple[str, ...]) -> tuple[str, ...]:
+    """IPv4 and IPv6 addresses as a broker sees them, each once and in its usual form. Raises ValueError."""
+    found = tuple(dict.fromkeys(usual_form(text) or "" for text in value))
+    if not all(address and is_public(address) for address in found):
+        raise ValueError(
+            "must be the IPv4 or IPv6 addresses that are registered at the broker, with commas between them: public "
+            "ones, without ports and without nets"
+        )
+    return found
+
+
+def echo_address(value: str) -> str:
+    """The address of a server that answers with its caller's address, or nothing. Raises ValueError."""
+    if not value:
+        return value
+    address = urlsplit(web_root(value))
+    if address.scheme == "http" and not is_loopback(address.hostname or ""):
+        raise ValueError("must begin with https://: others on the way could answer in its place")
+    if "@" in address.netloc or address.fragment or not re.fullmatch(r"[!-~]+", value):
+        raise ValueError("must be an address such as https://echo.example/ip, without user and fragment")
+    return value
 
 
 def split(value: object) -> object:

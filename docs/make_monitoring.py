@@ -60,7 +60,7 @@ def rules() -> dict[str, Any]:
     return {
         "groups": [
             {"name": "tradeactors: alerts of the engine", "rules": of_codes},
-            {"name": "tradeactors: state", "rules": list(_of_state())},
+            {"name": "tradeactors: state", "rules": [_rule(*state) for state in STATES]},
         ]
     }
 
@@ -77,68 +77,60 @@ def _of_code(code: str) -> str:
     )
 
 
-def _of_state() -> Iterator[dict[str, Any]]:
-    def sample(metric: Metric, **labels: str) -> str:
-        wanted = ",".join(f'{name}="{value}"' for name, value in labels.items())
-        return metric.samples[0] + (f"{{{wanted}}}" if wanted else "")
+def _sample(metric: Metric, **labels: str) -> str:
+    wanted = ",".join(f'{name}="{value}"' for name, value in labels.items())
+    return metric.samples[0] + (f"{{{wanted}}}" if wanted else "")
 
-    yield _rule(
-        "PositionNotGuarded", f"max({sample(names.UNGUARDED_SECONDS)}) > 20", "page", "one-strategy-misbehaves",
-        "a position is held and no guard watches its stop-loss",
-    )  # fmt: skip
-    yield _rule(
-        "ExitFails", f"max({sample(names.POSITIONS, guard='exit_failed')}) > 0", "page",
-        "at-once-since-money-may-be-at-risk", "an exit cannot be placed", wait="30s",
-    )  # fmt: skip
-    yield _rule(
-        "OutcomeUnknown", f"max({sample(names.OUTCOMES_UNKNOWN)}) > 0", "page", "at-once-since-money-may-be-at-risk",
-        "it is not known whether the broker took an order", wait="1m",
-    )  # fmt: skip
-    yield _rule(
-        "NoApi", f"absent({sample(names.PART_UP)})", "page", "the-api-is-gone", "no process of the API can be scraped",
-        wait="1m",
-    )  # fmt: skip
-    for part, anchor in (("database", "postgresql-does-not-answer"), ("redis", "redis-does-not-answer")):
-        up = sample(names.PART_UP, part=part)
-        yield _rule(f"{_camel(part)}Away", f"max({up}) < 1", "page", anchor, f"{part} cannot be read", wait="30s")
-    silent = f'min by (process) ({names.SILENCE.samples[0]}{{process!~"api:.*"}}) > 30'
-    yield _rule("ActorSilent", silent, "page", "a-node-is-gone", "an actor of the pools has said nothing for 30 s")
-    yield _rule(
-        "FeedDown", f"max by (broker) ({sample(names.FEED_LIVE)}) < 1 and on () max({sample(names.POSITIONS)}) > 0",
-        "page", "the-feed-is-mute", "no price stream of a broker is as it should be while positions are held",
-        wait="30s",
-    )  # fmt: skip
-    yield _rule(
-        "LedgerWaits", f"max by (process) ({sample(names.LEDGER_WAITING)}) > 100", "ticket",
-        "postgresql-does-not-answer", "records wait for PostgreSQL", wait="1m",
-    )  # fmt: skip
-    yield _rule(
-        "StopsWithoutPrices", f"max by (process) ({sample(names.STOPS_DEAF)}) > 0", "ticket", "one-guard-only",
-        "execution watches a stop-loss and hears no prices for it", wait="2m",
-    )  # fmt: skip
-    yield _rule(
-        "ArmedPriceOld", f"max by (process) ({sample(names.ARMED_PRICE_AGE)}) > 300", "ticket", "late-prices",
-        "a symbol whose stop-loss is watched has had no price for five minutes: no trade, or its prices are lost",
-    )  # fmt: skip
-    yield _rule(
-        "OrderBudgetLow", f"min by (process) ({sample(names.BUDGET_LEFT, window='day')}) < 0.2", "ticket",
-        "an-order-budget-runs-out", "an account has used four fifths of its requests of the day",
-    )  # fmt: skip
-    unanswered = f"max by (process) (increase({sample(names.CLAIMS, verdict='not_answered')}[{FOR_MINUTES}m])) > 0"
-    yield _rule(
-        "ClaimsNotAnswered", unanswered, "page", "redis-does-not-answer",
-        "order locks could not be claimed: BUYs are halted, and exits leave after a look at the order book",
-    )  # fmt: skip
-    late = f"histogram_quantile(0.99, sum by (le) (rate({names.ACKNOWLEDGED.name}_bucket[15m]))) > 0.3"
-    yield _rule("OrdersSlow", late, "ticket", "what-to-do-when", "orders need more than 300 ms to their id (row E3)")
-    yield _rule(
-        "NoticesLate", f"max({sample(names.NOTICES, state='late')}) > 0", "ticket",
-        "logs-and-figures", "notices to traders are not sent",
-    )  # fmt: skip
-    yield _rule(
-        "PanicUnfinished", f"max({sample(names.PANICS)}) > 0", "page", "a-trader-calls-a-panic",
-        "a panic has not sold everything", wait="2m",
-    )  # fmt: skip
+
+def _most(metric: Metric, **labels: str) -> str:
+    return f"max({_sample(metric, **labels)})"
+
+
+def _of_each_process(metric: Metric, function: str = "max", **labels: str) -> str:
+    return f"{function} by (process) ({_sample(metric, **labels)})"
+
+
+SLOW = f"histogram_quantile(0.99, sum by (le) (rate({names.ACKNOWLEDGED.name}_bucket[15m]))) > 0.3"
+SILENT = f'min by (process) ({names.SILENCE.samples[0]}{{process!~"api:.*"}}) > 30'
+DEAF = f"max by (broker) ({_sample(names.FEED_LIVE)}) < 1 and on () {_most(names.POSITIONS)} > 0"
+UNANSWERED = f"increase({_sample(names.CLAIMS, verdict='not_answered')}[{FOR_MINUTES}m])"
+
+State = tuple[str, str, str, str, str, str]
+"""A rule about the state: name, expression, how urgent, anchor of the runbook, what it says, how long it waits."""
+
+STATES: tuple[State, ...] = (
+    ("PositionNotGuarded", f"{_most(names.UNGUARDED_SECONDS)} > 20", "page", "one-strategy-misbehaves",
+     "a position is held and no guard watches its stop-loss", ""),
+    ("ExitFails", f"{_most(names.POSITIONS, guard='exit_failed')} > 0", "page", "at-once-since-money-may-be-at-risk",
+     "an exit cannot be placed", "30s"),
+    ("OutcomeUnknown", f"{_most(names.OUTCOMES_UNKNOWN)} > 0", "page", "at-once-since-money-may-be-at-risk",
+     "it is not known whether the broker took an order", "1m"),
+    ("NoApi", f"absent({_sample(names.PART_UP)})", "page", "the-api-is-gone",
+     "no process of the API can be scraped", "1m"),
+    ("DatabaseAway", f"{_most(names.PART_UP, part='database')} < 1", "page", "postgresql-does-not-answer",
+     "database cannot be read", "30s"),
+    ("RedisAway", f"{_most(names.PART_UP, part='redis')} < 1", "page", "redis-does-not-answer",
+     "redis cannot be read", "30s"),
+    ("ActorSilent", SILENT, "page", "a-node-is-gone",
+     "an actor of the pools has said nothing for 30 s", ""),
+    ("FeedDown", DEAF, "page", "the-feed-is-mute",
+     "no price stream of a broker is as it should be while positions are held", "30s"),
+    ("LedgerWaits", f"{_of_each_process(names.LEDGER_WAITING)} > 100", "ticket", "postgresql-does-not-answer",
+     "records wait for PostgreSQL", "1m"),
+    ("StopsWithoutPrices", f"{_of_each_process(names.STOPS_DEAF)} > 0", "ticket", "one-guard-only",
+     "execution watches a stop-loss and hears no prices for it", "2m"),
+    ("ArmedPriceOld", f"{_of_each_process(names.ARMED_PRICE_AGE)} > 300", "ticket", "late-prices",
+     "a symbol whose stop-loss is watched has had no price for five minutes: no trade, or its prices are lost", ""),
+    ("OrderBudgetLow", f"{_of_each_process(names.BUDGET_LEFT, 'min', window='day')} < 0.2", "ticket",
+     "an-order-budget-runs-out", "an account has used four fifths of its requests of the day", ""),
+    ("ClaimsNotAnswered", f"max by (process) ({UNANSWERED}) > 0", "page", "redis-does-not-answer",
+     "order locks could not be claimed: BUYs are halted, and exits leave after a look at the order book", ""),
+    ("OrdersSlow", SLOW, "ticket", "what-to-do-when", "orders need more than 300 ms to their id (row E3)", ""),
+    ("NoticesLate", f"{_most(names.NOTICES, state='late')} > 0", "ticket", "logs-and-figures",
+     "notices to traders are not sent", ""),
+    ("PanicUnfinished", f"{_most(names.PANICS)} > 0", "page", "a-trader-calls-a-panic",
+     "a panic has not sold everything", "2m"),
+)  # fmt: skip
 
 
 def _rule(name: str, expr: str, severity: str, anchor: str, says: str, wait: str = "") -> dict[str, Any]:

@@ -6,9 +6,9 @@ keep time: two stacks at once take all of two cores, and are no faster. What lie
 part of the first step.
 
 `make long` runs, by `python tests/run_all.py long`, what takes longest: the fuzz of every operation, and the walk of
-another tenant through all of them, beside the tests of backups; then the app in a browser on the stack, with those of
-the stack's tests that are of single features or of which `make test` has a cut; then two days of the month. Those on a
-cluster of several nodes are `make cluster`: a process can join one Ray only.
+another tenant through all of them, beside the tests of backups; then the app in a browser on the stack, and the
+documentation site, with those of the stack's tests that are of single features or of which `make test` has a cut; then
+two days of the month. Those on a cluster of several nodes are `make cluster`: a process can join one Ray only.
 """
 
 import subprocess
@@ -33,7 +33,7 @@ LONG_ON_THE_STACK = (
     "chaos/test_outside_cut.py",
     "chaos/test_panic.py",
 )
-BROWSER = ("web/live",)
+BROWSER = ("web/live", "web/played/test_many.py", "web/test_documentation.py")
 MONTH = ("month",)
 HANGS_AFTER = "--timeout=600"
 """Seconds: some tests are dozens of cases, and the first of a process starts its stack."""

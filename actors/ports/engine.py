@@ -1,8 +1,11 @@
 """The engine as the API sees it. `actors.runtime.driver.engine.RayEngine` is the real one."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:  # each strategy would pay for it
+    from actors.domain.orders.order_address import SeenAddress
 
 
 class EngineUnavailable(Exception):
@@ -77,6 +80,12 @@ class StrategyEngine(Protocol):
 
     async def account_shares(self, account_id: int) -> Mapping[tuple[str, str, str], int]:
         """What the account holds or owes, by exchange, tradingsymbol and product; of any origin."""
+
+    async def order_addresses(self) -> "Sequence[SeenAddress]":
+        """The address that Kite sees orders come from, of each place that they leave from (kite.md §4.7).
+
+        Never fails: a place that does not answer is not known. Answers may be a minute old.
+        """
 
     async def move_stop(self, strategy_id: int, stop_loss_paise: int, stop_share: int | None = None) -> bool | None:
         """When it returns, the running strategy exits at the new stop-loss, and that is recorded.

@@ -5,7 +5,7 @@ The values are those of `docs/api.md`.
 
 from typing import Any
 
-from api.openapi.history_examples import HISTORY_EXAMPLES
+from api.openapi.history_examples import HISTORY_EXAMPLES, ORDER_LOG, PAGE
 from api.openapi.notice_examples import NOTICE_EXAMPLES
 from api.openapi.readiness_examples import READINESS_EXAMPLES
 from api.openapi.reference_examples import REFERENCE_EXAMPLES
@@ -26,23 +26,7 @@ _STRATEGY_ANSWER = {"strategy_id": 1} | _STRATEGY | {
     "created_at": "2026-11-21T10:25:15.764910+05:30",
     "updated_at": "2026-11-21T10:25:49.378876+05:30",
 }  # fmt: skip
-_ORDER_LOG = {
-    "log_id": 6,
-    "run_id": 1,
-    "event": "STOPLOSS",
-    "leg": "EXIT",
-    "order_id": "1795236949250674653",
-    "status": "accepted",
-    "quantity": 10,
-    "price": None,
-    "reason": None,
-    "triggered_at": "2026-11-21T10:25:49.235704+05:30",
-    "sent_at": "2026-11-21T10:25:49.247974+05:30",
-    "occurred_at": "2026-11-21T10:25:49.253314+05:30",
-    "recorded_at": "2026-11-21T10:25:49.266286+05:30",
-}
 _PANIC_ID = "0b1f6f1c-2f0c-4a58-9d0b-6f6a3a1f6c11"
-_PAGE = {"total": 1, "total_capped": False, "limit": 50, "offset": 0}
 
 EXAMPLES: dict[str, dict[str, Any]] = {
     "RegisterRequest": _LOGIN | {"invitation": None},
@@ -70,7 +54,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
             },
         ]
     }
-    | _PAGE,
+    | PAGE,
     "LoginsEnded": {"ended": 2},
     "DeleteAccountRequest": {"password": "correct horse battery"},
     "LoginAnswer": {
@@ -90,7 +74,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
             {"at": "2026-11-21T10:25:15.710114+05:30", "action": "login", "subject": "", "address": "192.0.2.1"},
         ]
     }
-    | _PAGE,
+    | PAGE,
     "BrokerConnectRequest": {
         "broker": "paper",
         "api_key": "paper",
@@ -180,7 +164,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     },
     "StrategyAnswer": _STRATEGY_ANSWER,
     "StrategyPatched": _STRATEGY_ANSWER | {"stop_loss_confirmed": None},
-    "StrategyPage": {"strategies": [_STRATEGY_ANSWER]} | _PAGE,
+    "StrategyPage": {"strategies": [_STRATEGY_ANSWER]} | PAGE,
     "StrategyStatus": {
         "strategy_id": 1,
         "run_id": 1,
@@ -244,7 +228,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "message": "All is flat. Not touched: 20 INFY of your own",
     },
     "UnlockAnswer": {"entries_forbidden": False},
-    "OrderLogPage": {"orders": [_ORDER_LOG]} | _PAGE,
+    "OrderLogPage": {"orders": [ORDER_LOG]} | PAGE,
     "StrategyTimeline": {
         "strategy_id": 1,
         "run_id": 1,

@@ -1,6 +1,26 @@
-"""Examples of what is asked about the past: runs, and the orders of a day."""
+"""Examples of what is asked about the past: runs, and the orders of a strategy and of a day."""
 
 from typing import Any
+
+PAGE = {"total": 1, "total_capped": False, "limit": 50, "offset": 0}
+"""What every list says of itself."""
+
+ORDER_LOG: dict[str, Any] = {
+    "log_id": 6,
+    "run_id": 1,
+    "event": "STOPLOSS",
+    "leg": "EXIT",
+    "order_id": "1795236949250674653",
+    "status": "accepted",
+    "quantity": 10,
+    "price": None,
+    "reason": None,
+    "triggered_at": "2026-11-21T10:25:49.235704+05:30",
+    "sent_at": "2026-11-21T10:25:49.247974+05:30",
+    "occurred_at": "2026-11-21T10:25:49.253314+05:30",
+    "recorded_at": "2026-11-21T10:25:49.266286+05:30",
+}
+"""A line of the order log."""
 
 HISTORY_EXAMPLES: dict[str, Any] = {
     "RunList": {
@@ -24,11 +44,8 @@ HISTORY_EXAMPLES: dict[str, Any] = {
                 "pnl": -150.0,
             }
         ],
-        "total": 1,
-        "total_capped": False,
-        "limit": 50,
-        "offset": 0,
-    },
+    }
+    | PAGE,
     "StrategyBars": {
         "strategy_id": 1,
         "run_id": 1,
@@ -40,28 +57,7 @@ HISTORY_EXAMPLES: dict[str, Any] = {
     },
     "DayOrders": {
         "date": "2026-11-21",
-        "orders": [
-            {
-                "log_id": 6,
-                "run_id": 1,
-                "event": "STOPLOSS",
-                "leg": "EXIT",
-                "order_id": "1795236949250674653",
-                "status": "accepted",
-                "quantity": 10,
-                "price": None,
-                "reason": None,
-                "triggered_at": "2026-11-21T10:25:49.235704+05:30",
-                "sent_at": "2026-11-21T10:25:49.247974+05:30",
-                "occurred_at": "2026-11-21T10:25:49.253314+05:30",
-                "recorded_at": "2026-11-21T10:25:49.260000+05:30",
-                "strategy_id": 1,
-                "symbol": "INFY",
-            }
-        ],
-        "total": 1,
-        "total_capped": False,
-        "limit": 50,
-        "offset": 0,
-    },
+        "orders": [ORDER_LOG | {"strategy_id": 1, "symbol": "INFY"}],
+    }
+    | PAGE,
 }

@@ -3,6 +3,7 @@
 from typing import Any
 
 from actors.domain.notices.notice import USUAL_LEVELS
+from api.openapi.history_examples import PAGE
 
 _CHANNEL = {
     "channel_id": 1,
@@ -18,7 +19,6 @@ _PUSH_KEYS = {  # those of RFC 8291
     "p256dh": "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4",
     "auth": "BTBZMqHH6r4Tts7J_aSIgg",
 }
-_PAGE = {"total": 1, "total_capped": False, "limit": 50, "offset": 0}
 
 NOTICE_EXAMPLES: dict[str, dict[str, Any]] = {
     "InboxPage": {
@@ -37,7 +37,7 @@ NOTICE_EXAMPLES: dict[str, dict[str, Any]] = {
         ],
         "unread": 1,
     }
-    | _PAGE,
+    | PAGE,
     "ReadRequest": {"through": 7},
     "ReadAnswer": {"unread": 0},
     "ChannelRequest": {"kind": "email", "address": "asha@example.com"},

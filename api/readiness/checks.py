@@ -103,8 +103,13 @@ def _entries(facts: Facts) -> Iterator[Check]:
 
 
 def _deployment(facts: Facts) -> Iterator[Check]:
-    if any(fault.blocks for fault in facts.faults):
+    if blocking := [fault for fault in facts.faults if fault.blocks]:
         detail = "A part of TradeActors does not work, and no orders are taken on. Its operator has been notified"
+        if all(fault.of_address for fault in blocking):
+            detail = (
+                "Your orders would leave from an address that is not registered at your broker, and be refused. The "
+                "operator of TradeActors has been notified"
+            )
         yield Check("operator", Level.BLOCK, detail, _OPERATOR)
     elif facts.faults:
         detail = "A part of TradeActors does not work as it should. Its operator has been notified"

@@ -120,11 +120,17 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A fault of the deployment. `sentence` is for the operator; traders read one sentence about all of them."""
+    """A fault of the deployment. `sentence` is for the operator; traders read one sentence about all of them.
+
+    `of_address`: it concerns the accounts alone whose orders leave from an address of ours for a real broker. `held`:
+    whether it still is so could not be found out; what was known before holds.
+    """
 
     code: str
     sentence: str
     blocks: bool
+    of_address: bool = False
+    held: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,7 @@ from actors.domain.prices.stop_share import stop_below
 from api.base.errors import ApiError, InvalidField
 from api.brokers.lookups import BrokerLookups, is_past_its_morning
 from api.brokers.service import BrokerService
-from api.readiness.findings import Facts, Held, Login, Said, SessionDay, Trade
+from api.readiness.findings import Facts, Fault, Held, Login, Said, SessionDay, Trade
 from api.readiness.operator import OperatorChecks
 from api.readiness.planned import PlannedDay, PlannedTrade, what_is_to_trade
 from api.readiness.times import next_session, session_of_today
@@ -147,10 +147,15 @@ class Looking:
             free=None if asked.funds is None else asked.funds.free,
             held=_held(day.held, asked.funds, len(day.waiting)),
             entries_forbidden=locked or await self._entries_forbidden(user_id),
-            faults=await self._operator.faults(),
+            faults=self._concerning(account, await self._operator.faults()),
             traded=day.begun > 0,
             whole=whole,
         )
+
+    def _concerning(self, account: BrokerAccount | None, faults: Sequence[Fault]) -> tuple[Fault, ...]:
+        """An account's own proxy has the address that counts, and the paper exchange takes orders from any."""
+        ours = account is not None and account.broker == "kite" and self._brokers.proxy_of(account) is None
+        return tuple(fault for fault in faults if ours or not fault.of_address)
 
     async def _entries_forbidden(self, user_id: int) -> bool:
         try:

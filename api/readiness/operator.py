@@ -8,6 +8,7 @@ from typing import Any
 
 import structlog
 
+from actors.domain.orders.order_address import Standing, alarm, doubt, of_all
 from actors.ports.engine import StrategyEngine
 from api.readiness.findings import Fault
 from config.settings import Settings
@@ -37,14 +38,17 @@ FRESH = timedelta(seconds=15)
 OVER_AFTER = timedelta(minutes=3)
 """How long no process may have seen a fault before it is over: each looks every minute."""
 
+ADDRESS = "readiness_address"
+
 FAULTS = {
     "readiness_redis": "Redis does not answer: no new orders are taken on",
     "readiness_engine": "Ray or the engine does not answer: no strategy can be started or stopped",
     "readiness_clock": "The clock of this machine and that of the database differ by more than a second",
     "readiness_disk": "Less than 200 MB are free on the disk of DATA_DIR",
     "readiness_feed": "A broker's price stream is down: stop-losses are not decided by it",
+    ADDRESS: "Orders leave from an address that ORDER_ADDRESSES does not have, and the broker refuses them",
 }
-"""What the operator reads, by the alert's code."""
+"""What the operator reads, by the alert's code. Of addresses he reads which, as long as the fault is there."""
 
 _SATURDAY = 5
 _BLOCKING = frozenset({"readiness_redis", "readiness_engine"})
@@ -82,16 +86,20 @@ class OperatorChecks:
             PersistenceError: without the database no process knows what was said before; the next time says it.
         """
         seen = {fault.code: fault for fault in await self.faults()}
+        repeat = timedelta(minutes=self._settings.alert_repeat_minutes)
         for code, sentence in FAULTS.items():
+            fault = seen.get(code)
             async with transaction(self._sessions) as session:
                 faults = OperatorFaults(session)
-                changed = await (faults.begin(code) if code in seen else faults.end(code, OVER_AFTER))
-                repeat = timedelta(minutes=self._settings.alert_repeat_minutes)
-                goes_on = code in seen and not changed and repeat and await faults.again(code, repeat)
-            if goes_on:
-                await self.alert(code, f"It goes on: {sentence}")
-            elif changed and code in seen:
-                await self.alert(code, sentence)
+                if fault is None:
+                    changed = await faults.end(code, OVER_AFTER)
+                else:  # one that is held was not seen, so that a process that sees it gone can end it
+                    changed = not fault.held and await faults.begin(code)
+                goes_on = fault is not None and not changed and repeat and await faults.again(code, repeat)
+            if fault is not None and goes_on:
+                await self.alert(code, f"It goes on: {fault.sentence}")
+            elif fault is not None and changed:
+                await self.alert(code, fault.sentence)
             elif changed:
                 await self.alert("readiness_restored", f"It is over: {sentence}")
 
@@ -119,10 +127,37 @@ class OperatorChecks:
             "readiness_disk": asyncio.to_thread(self._has_room),
             "readiness_feed": self._feeds_are_up(),
         }
-        well = await asyncio.gather(*parts.values())
-        return tuple(
-            Fault(code, FAULTS[code], code in _BLOCKING) for code, good in zip(parts, well, strict=True) if not good
+        of_address, well = await asyncio.gather(self._address(), asyncio.gather(*parts.values()))
+        return (
+            *(Fault(code, FAULTS[code], code in _BLOCKING) for code, good in zip(parts, well, strict=True) if not good),
+            *of_address,
         )
+
+    async def _address(self) -> tuple[Fault, ...]:
+        """Whether orders leave from an address that is not registered (kite.md §4.7).
+
+        An address that cannot be found out is neither good nor bad: what was known before holds.
+        """
+        registered = self._settings.order_addresses
+        if not registered or "kite" not in self._settings.brokers:
+            return ()
+        seen = await self._engine.order_addresses()
+        match of_all(registered, seen):
+            case Standing.OTHER:
+                return (Fault(ADDRESS, alarm(registered, seen), blocks=True, of_address=True),)
+            case Standing.UNKNOWN:
+                log.info("order_address_unknown", reason=doubt(seen))
+                if await self._lasts(ADDRESS):
+                    return (Fault(ADDRESS, doubt(seen), blocks=True, of_address=True, held=True),)
+        return ()
+
+    async def _lasts(self, code: str) -> bool:
+        """Whether any process has seen the fault, and none that it is over; False without the database."""
+        try:
+            async with transaction(self._sessions) as session:
+                return await OperatorFaults(session).lasts(code)
+        except PersistenceError:
+            return False
 
     async def _answers(self, ask: Callable[[], Awaitable[object]]) -> bool:
         for _ in range(2):

@@ -55,11 +55,15 @@ class Destination:
     """Where to connect, and the patience: seconds to connect to an address, seconds between bytes of an answer.
 
     The path of `root` is not used, as in `kiteconnect` (kite.md §1.1). `proxy`: what every connection goes through.
+    `family`: of the addresses that are tried, any by default. `longest`: how many bytes of an answer, head
+    and body, are read at most; None: as many as an order book may have.
     """
 
     root: str
     timeout_s: tuple[float, float]
     proxy: Proxy | None = None
+    family: int = socket.AF_UNSPEC
+    longest: int | None = None
 
     @property
     def authority(self) -> str:
@@ -83,10 +87,10 @@ class Destination:
         except (OSError, ValueError) as error:
             raise NeverSent(NO_ANSWER if isinstance(error, TimeoutError) else UNREACHABLE) from error
         if not secure:
-            return Connection(link, self.timeout_s[1])
+            return Connection(link, self.timeout_s[1], self.longest)
         try:
             link.settimeout(_left(deadline, self.timeout_s[0]))
-            return Connection(_tls().wrap_socket(link, server_hostname=host), self.timeout_s[1])
+            return Connection(_tls().wrap_socket(link, server_hostname=host), self.timeout_s[1], self.longest)
         except (OSError, ValueError) as error:
             link.close()
             raise NeverSent(NO_ANSWER if isinstance(error, TimeoutError) else UNREACHABLE) from error
@@ -113,7 +117,7 @@ class Destination:
 
     def _connect_to_any(self, host: str, port: int, deadline: float) -> socket.socket:
         failure: OSError = OSError(f"no address of {host}")
-        for family, kind, protocol, _, where in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        for family, kind, protocol, _, where in socket.getaddrinfo(host, port, self.family, socket.SOCK_STREAM):
             link = socket.socket(family, kind, protocol)
             try:
                 link.settimeout(_left(deadline, self.timeout_s[0]))
@@ -138,8 +142,8 @@ def _tls() -> ssl.SSLContext:
 class Connection:
     """One TCP or TLS connection; one exchange at a time."""
 
-    def __init__(self, link: socket.socket, read_s: float) -> None:
-        self._link, self._read_s = link, read_s
+    def __init__(self, link: socket.socket, read_s: float, longest: int | None = None) -> None:
+        self._link, self._read_s, self._longest = link, read_s, longest
         self.used_at = time.monotonic()
         self.reusable = True
 
@@ -191,7 +195,7 @@ class Connection:
             raise AnswerLost(BROKEN) from error
 
     def _read_answer(self, method: str, deadline: float) -> Answer:
-        reader = _AnswerReader(self._link, method, self._read_s, deadline)
+        reader = _AnswerReader(self._link, method, self._read_s, deadline, self._longest)
         head = reader.head()
         body = reader.body()
         self.used_at = time.monotonic()
@@ -218,8 +222,10 @@ class _AnswerReader:
     h11 is set up after that wait: before it, its 30 us would delay a broker that shares our processor.
     """
 
-    def __init__(self, link: socket.socket, method: str, read_s: float, deadline: float) -> None:
-        self._link, self._read_s, self._deadline = link, read_s, deadline
+    def __init__(
+        self, link: socket.socket, method: str, read_s: float, deadline: float, longest: int | None = None
+    ) -> None:
+        self._link, self._read_s, self._deadline, self._longest = link, read_s, deadline, longest
         self._count = 0
         first = self._receive()
         self._http = h11.Connection(h11.CLIENT, _LONGEST_HEAD)
@@ -260,7 +266,7 @@ class _AnswerReader:
         self._link.settimeout(_left(self._deadline, self._read_s))
         arrived = self._link.recv(65536)
         self._count += len(arrived)
-        if self._count > _LONGEST_ANSWER:
+        if self._count > (self._longest or _LONGEST_ANSWER):
             raise ValueError("the answer is too long")
         return arrived
 

@@ -42,7 +42,7 @@ def qr_code(address: str) -> "Text":
     from rich.text import Text
 
     drawn = io.StringIO()
-    segno.make_qr(address).terminal(drawn, compact=True, border=2)
+    segno.make_qr(address).terminal(drawn, compact=True, border=4)  # the quiet zone of the standard
     return Text(drawn.getvalue().rstrip("\n"), style="bright_white on black", no_wrap=True)
 
 

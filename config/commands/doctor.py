@@ -6,7 +6,7 @@ import json
 import shutil
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,6 +18,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
+from actors.domain.orders.order_address import Standing, leaving_sentence, standing
 from config.ray_settings import CLUSTER_SETTINGS, RAY_SETTINGS
 from config.settings import Settings
 from config.stack.data_directory import LOCK_FILE
@@ -67,6 +68,9 @@ class Finding:
     sentence: str
 
 
+_OF_STANDING = {Standing.REGISTERED: Level.OK, Standing.OTHER: Level.FAILURE}
+
+
 def good(subject: str, sentence: str) -> Finding:
     """Nothing to do."""
     return Finding(subject, Level.OK, sentence)
@@ -110,13 +114,14 @@ def judge_node(report: "NodeReport", ours: tuple[str, str], *, alone: bool = Tru
         if environment.get(name) != wanted[name]:
             yield doubtful(subject, f"{name} is {environment.get(name, 'not set')}, not {wanted[name]}: {why}")
     if report.versions != ours:
-        theirs, wanted_here = " and Ray ".join(report.versions), " and ".join(ours)
-        yield bad(subject, f"has Python {theirs}, here are {wanted_here}: install the same on all")
+        yield bad(
+            subject, f"has Python and Ray {' and '.join(report.versions)}, here are {' and '.join(ours)}: unite them"
+        )
     yield judge_clock(subject, report.clock_offset_s, report.round_trip_s / 2)
 
 
-def judge_gateways(reports: Iterable["NodeReport"], *, real_broker: bool) -> Iterator[Finding]:
-    """Where orders leave from (ruling 8)."""
+def judge_gateways(reports: Iterable["NodeReport"], registered: Collection[str] | None) -> Iterator[Finding]:
+    """Where orders leave from (ruling 8). `registered`: ORDER_ADDRESSES; None where no broker is a real one."""
     gateways = [report for report in reports if report.gateway]
     if not gateways:
         yield bad("order_gateway", "no node has this resource: no order can be placed. Start a node with it")
@@ -126,14 +131,11 @@ def judge_gateways(reports: Iterable["NodeReport"], *, real_broker: bool) -> Ite
             yield bad(subject, "the node has no CPUs (`--num-cpus`): no actor starts there")
         if not report.source_address:
             yield bad(subject, "has no route to the broker: look at its network")
-        elif real_broker:
-            yield doubtful(
-                subject,
-                f"leave from {report.source_address}, or from what it is translated to: that address must be "
-                "registered for every account at the broker, which nobody can ask it",
-            )
-        else:
+        elif registered is None:
             yield good(subject, f"leave from {report.source_address}")
+        else:
+            level = _OF_STANDING.get(standing(registered, report.seen), Level.WARNING)
+            yield Finding(subject, level, leaving_sentence(registered, report.seen, report.source_address))
 
 
 def judge_database_ways(database_url: str, redis_url: str) -> Iterator[Finding]:
@@ -206,8 +208,8 @@ def judge_feed_file(path: Path) -> Finding:
     try:
         credentials_of_file(path)
     except UnusableCredentials as unusable:
-        return doubtful("credentials of the feed", f"{path} {unusable}. A user's account serves meanwhile")
-    return good("credentials of the feed", f"{path} can be used")
+        return doubtful("feed's credentials", f"{path} {unusable}. A user's account serves meanwhile")
+    return good("feed's credentials", f"{path} can be used")
 
 
 def _is_here(host: str) -> bool:
@@ -292,11 +294,12 @@ async def _ray(settings: Settings) -> list[Finding]:
     await asyncio.to_thread(cluster.connect, settings)
     from actors.runtime.driver.node_probe import own_versions, probe_nodes
 
-    broker = settings.brokers[0]
-    reports = await asyncio.to_thread(probe_nodes, settings.broker_root(broker))
+    real = "kite" in settings.brokers
+    root, echo_url = settings.broker_root("kite" if real else "paper"), settings.address_echo_url if real else ""
+    reports = await asyncio.to_thread(probe_nodes, root, echo_url)
     alone, ours = len(reports) == 1, own_versions()
     findings = [finding for report in reports for finding in judge_node(report, ours, alone=alone)]
-    return findings + list(judge_gateways(reports, real_broker="kite" in settings.brokers))
+    return findings + list(judge_gateways(reports, settings.order_addresses if real else None))
 
 
 async def _disk(settings: Settings) -> list[Finding]:

@@ -191,6 +191,11 @@ class OperatorFaults(Repository):
         await self._session.execute(seen, execution_options=_UNSYNCHRONIZED)
         return False
 
+    async def lasts(self, code: str) -> bool:
+        """Whether the fault has begun, and not ended."""
+        mine = select(col(OperatorFault.code)).where(col(OperatorFault.code) == code)
+        return await self._session.scalar(mine) is not None
+
     async def again(self, code: str, after: timedelta) -> bool:
         """The fault is still there; whether `after` has passed since the operator was last notified of it."""
         before = func.clock_timestamp() - literal(after)

@@ -13,6 +13,7 @@ import pytest
 
 from config.stack.stack import Stack
 from tests.kit.paper import eventually
+from tests.kit.raw_broker import answer, raw_broker, reply
 from tests.kit.trader import Deployment, Trader
 
 if TYPE_CHECKING:
@@ -111,6 +112,25 @@ def test_a_strategys_process_never_loads_the_libraries_of_the_heavy_ones(
     assert loaded_libraries(deployment.actor_pid(strategy.actor)) == set()
     assert loaded_libraries(deployment.actor_pid("router:NSE:INFY")) == set()
     strategy.until_stopped()
+
+
+def test_each_execution_actor_says_which_address_its_orders_leave_from(deployment: Deployment) -> None:
+    from actors.runtime.driver.engine import RayEngine
+    from actors.runtime.names import Pools
+
+    settings = deployment.settings
+    pools = Pools(settings.execution_actors, settings.ledger_actors, settings.brokers)
+    with raw_broker() as echo:
+        echo.script = [reply(answer("3.7.0.9"))] * settings.execution_actors
+        engine = RayEngine(pools, (settings.broker_root("paper"), f"{echo.url}/ip"))
+        seen = asyncio.run(_seen_twice(engine))
+        assert seen == [(f"execution:{n}", "3.7.0.9") for n in range(settings.execution_actors)] * 2
+        assert len(echo.seen) == settings.execution_actors, "an answer holds for a minute"
+
+
+async def _seen_twice(engine: "RayEngine") -> list[tuple[str, str]]:
+    seen = [*await engine.order_addresses(), *await engine.order_addresses()]
+    return [(one.where, one.address) for one in seen]
 
 
 def test_an_actor_without_a_run_is_ended_after_its_time_and_no_other_is(

@@ -22,6 +22,7 @@ from rich.table import Table
 
 from tests.chaos.guards_mutations import GUARDS_MUTATIONS
 from tests.chaos.mutations import MUTATIONS, SURGE, Edit, Mutation
+from tests.chaos.outside_catalogue import possible_outside
 from tests.chaos.outside_mutations import OUTSIDE_MUTATIONS
 from tests.kit.paper import REPOSITORY
 
@@ -34,6 +35,17 @@ Verdicts = dict[str, dict[str, Any]]
 
 class TextNotFound(Exception):
     """A mutation does not fit the code any more: its text occurs there never, or more than once."""
+
+
+def copy_of_the_code(tree: Path) -> None:
+    """Put all that the cases need into this directory. Links stay links: the corpus holds some that lead nowhere."""
+    unneeded = shutil.ignore_patterns("__pycache__", "node_modules")
+    for name in COPIED:
+        source, target = REPOSITORY / name, tree / name
+        if source.is_dir():
+            shutil.copytree(source, target, symlinks=True, ignore=unneeded)
+        else:
+            shutil.copy2(source, target)
 
 
 def mutated(text: str, edit: Edit) -> str:
@@ -58,12 +70,18 @@ def without(tree: Path, mutation: Mutation) -> Iterator[None]:
 
 
 def verdicts_of(tree: Path, names: Sequence[str]) -> Verdicts:
-    """Run some cases in a process of the tree, on a stack of its own.
+    """Run some cases in processes of the tree: those of the second table, and the others. A process can join one Ray.
 
     Raises:
-        subprocess.CalledProcessError: the stack did not start, or something broke that no case accounts for.
+        subprocess.CalledProcessError: a stack did not start, or something broke that no case accounts for.
         subprocess.TimeoutExpired: likewise.
     """
+    outside = [name for name in names if name in {case.name for case in possible_outside()}]
+    others = [name for name in names if name not in outside]
+    return {name: verdict for part in (outside, others) if part for name, verdict in _verdicts(tree, part).items()}
+
+
+def _verdicts(tree: Path, names: Sequence[str]) -> Verdicts:
     # without bytecode: two versions of a file within one second would pass for the same
     surroundings = {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
     answer = tree / "verdicts.json"
@@ -88,7 +106,6 @@ def _run_here(names: Sequence[str], answer: Path) -> None:
     from tests.chaos.catalogue import cases
     from tests.chaos.guards_catalogue import possible_guards
     from tests.chaos.guards_run import GuardsFlow
-    from tests.chaos.outside_catalogue import possible_outside
     from tests.chaos.outside_run import run_everywhere
     from tests.chaos.special import SPECIAL
     from tests.kit.session import running_session
@@ -100,7 +117,7 @@ def _run_here(names: Sequence[str], answer: Path) -> None:
     known = [outside[name] for name in names if name in outside]
     for seen in run_everywhere(known, when_up=lambda: _check_that_ray_runs(REPOSITORY)):
         verdicts[seen.case.name] = {"problems": seen.problems, "untried": seen.untried}
-    if outside.keys() >= set(names):
+    if known:
         answer.write_text(json.dumps(verdicts), encoding="utf-8")
         return
     with running_session(api_rate_per_minute=0, api_requests_at_once=0, auth_rate_per_minute=0) as (_, deployment):
@@ -200,12 +217,7 @@ def main() -> int:
     chosen = [mutation for mutation in everything if any(text in mutation.mechanism for text in options.only or [""])]
     with tempfile.TemporaryDirectory(prefix="ta-mutations-") as directory:
         tree = Path(directory)
-        for name in COPIED:
-            source, target = REPOSITORY / name, tree / name
-            if source.is_dir():
-                shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
-            else:
-                shutil.copy2(source, target)
+        copy_of_the_code(tree)
         return int(not all_noticed(tree, chosen, Console(width=160)))
 
 

@@ -1,11 +1,13 @@
 """Every mutation of `make mutations` fits the code as it is, and names cases that exist."""
 
+from pathlib import Path
+
 import pytest
 
 from tests.chaos.catalogue import cases
 from tests.chaos.guards_catalogue import possible_guards
 from tests.chaos.guards_mutations import GUARDS_MUTATIONS
-from tests.chaos.mutation_run import TextNotFound, mutated
+from tests.chaos.mutation_run import TextNotFound, copy_of_the_code, mutated
 from tests.chaos.mutations import MUTATIONS, SURGE, Edit, Mutation
 from tests.chaos.outside_catalogue import possible_outside
 from tests.chaos.outside_mutations import OUTSIDE_MUTATIONS
@@ -24,6 +26,12 @@ def test_a_mutation_changes_the_code_and_leaves_it_readable(mutation: Mutation) 
         assert texts[edit.path] != before
     for path, text in texts.items():
         compile(text, path, "exec")
+
+
+def test_the_code_can_be_copied_with_all_that_the_corpus_holds(tmp_path: Path) -> None:
+    copy_of_the_code(tmp_path)
+    assert (tmp_path / "tests/corpus/data_directories/dangling-link/postgres").is_symlink()
+    assert (tmp_path / "actors/execution/orders/placer.py").is_file()
 
 
 def test_a_mutation_that_fits_twice_is_refused() -> None:

@@ -8,16 +8,18 @@ from typing import Any, Self
 
 
 class AlertInbox:
-    """Alerts as they arrive; `url` belongs into ALERT_URLS."""
+    """Alerts as they arrive; `url` belongs into ALERT_URLS. `messages` are their texts, in their order."""
 
     def __init__(self) -> None:
         self._received: list[tuple[int | None, str]] = []
-        received = self._received
+        self.messages: list[str] = []
+        received, messages = self._received, self.messages
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 title = str(body["title"])
+                messages.append(str(body["message"]))
                 strategy = re.search(r"strategy_id (\d+)", title)
                 code = re.search(r"TradeActors: (\w+)", title)
                 received.append((int(strategy[1]) if strategy else None, code[1] if code else title))

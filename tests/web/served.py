@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import uvicorn
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 from api.base.metrics import Metrics, MetricsMiddleware
 from api.edge.middleware import SecurityHeaders
@@ -15,9 +15,14 @@ from api.web.routes import BUNDLE, web_router
 
 
 @contextmanager
-def served_app(bundle: Path = BUNDLE, port: int = 0) -> Iterator[str]:
-    """The address of a server in a thread of this process, with the headers that the product sends."""
+def served_app(bundle: Path = BUNDLE, port: int = 0, *more: APIRouter) -> Iterator[str]:
+    """The address of a server in a thread of this process, with the headers that the product sends.
+
+    `more`: what else it answers.
+    """
     app = FastAPI(openapi_url=None)
+    for router in more:
+        app.include_router(router)
     app.include_router(web_router(bundle))
     listening = socket.create_server(("127.0.0.1", port))
     edge = SecurityHeaders(MetricsMiddleware(app, Metrics()))

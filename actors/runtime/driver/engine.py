@@ -11,6 +11,7 @@ import structlog
 from ray.exceptions import RayActorError, RayError
 from ray.util import list_named_actors
 
+from actors.domain.orders.order_address import SeenAddress
 from actors.ports.common import PeerUnavailable
 from actors.ports.engine import EngineUnavailable, RecoveryReport, StopResult, WordTaken
 from actors.runtime import names
@@ -50,8 +51,9 @@ _UNWANTED_S = 300.0
 class RayEngine:
     """Strategies as Ray actors. Every call may be repeated: names make them idempotent (row D2)."""
 
-    def __init__(self, pools: Pools) -> None:
-        self._pools = pools
+    def __init__(self, pools: Pools, way_out: tuple[str, str] = ("", "")) -> None:
+        """`way_out`: Kite's root, and ADDRESS_ECHO_URL."""
+        self._pools, self._way_out = pools, way_out
         self._peers = Peers()
         self._creating: dict[int, asyncio.Lock] = {}
         self._warm = WarmPool()
@@ -67,7 +69,8 @@ class RayEngine:
         Raises:
             EngineUnavailable: the cluster does not answer.
         """
-        engine = cls(Pools(settings.execution_actors, settings.ledger_actors, settings.brokers))
+        pools = Pools(settings.execution_actors, settings.ledger_actors, settings.brokers)
+        engine = cls(pools, (settings.broker_root("kite"), settings.address_echo_url))
         try:
             await asyncio.to_thread(cluster.connect, settings)
             await engine._ensure_pools()
@@ -196,6 +199,14 @@ class RayEngine:
         except (PeerUnavailable, TimeoutError) as error:
             raise EngineUnavailable("the account cannot be read") from error
         return shares
+
+    async def order_addresses(self) -> list[SeenAddress]:
+        """Ask each execution actor; see `actors.runtime.clients.order_address`."""
+        execution, _ = names.pool_names(self._pools)
+        calls = [self._peers.call(name, "order_address", *self._way_out) for name in execution]
+        answers = await _answers(calls, _ANSWER_S)
+        silent = (SeenAddress(name, unknown="it does not answer") for name in execution)
+        return [none if answer is _SILENT else answer for answer, none in zip(answers, silent, strict=True)]
 
     async def move_stop(self, strategy_id: int, stop_loss_paise: int, stop_share: int | None = None) -> bool | None:
         """Move the stop-loss of a running strategy; see `StrategyShell.move_stop`. Raises EngineUnavailable."""

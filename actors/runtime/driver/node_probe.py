@@ -2,19 +2,20 @@
 
 import os
 import platform
-import socket
 import time
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from actors.domain.orders.order_address import SeenAddress
 from actors.runtime.hosts.actor_classes import ORDER_GATEWAY
+from broker.kite.order_address import seen_address, source_address
 from config.ray_settings import may_take_priority_back
 
 _PROBE_TIMEOUT_S = 30.0
+_NOT_ASKED = SeenAddress("", unknown="it was not asked for")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,8 @@ class NodeReport:
 
     `cpus`: what it offers to actors. `environment`: the RAY_ variables of that process but the secrets.
     `clock_offset_s`: its clock minus ours, exact to half of `round_trip_s`. `source_address`: where its connections to
-    the broker come from, before any NAT; empty if there is no way there. `fault`: why it did not answer.
+    the broker come from, before any NAT; empty if there is no way there. `seen`: what the broker sees, of a gateway.
+    `fault`: why it did not answer.
     """
 
     node_id: str
@@ -36,13 +38,14 @@ class NodeReport:
     clock_offset_s: float = 0.0
     round_trip_s: float = 0.0
     source_address: str = ""
+    seen: SeenAddress = _NOT_ASKED
     fault: str = ""
 
 
-def probe_nodes(broker_root: str) -> list[NodeReport]:
-    """Ask every live node, one after the other."""
+def probe_nodes(broker_root: str, echo_url: str = "") -> list[NodeReport]:
+    """Ask every live node, one after the other. `echo_url`: see `seen_address`."""
     nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
-    return [_probe(node, broker_root) for node in nodes if node["Alive"]]
+    return [_probe(node, broker_root, echo_url) for node in nodes if node["Alive"]]
 
 
 def own_versions() -> tuple[str, str]:
@@ -50,7 +53,7 @@ def own_versions() -> tuple[str, str]:
     return platform.python_version(), ray.__version__
 
 
-def _probe(node: dict[str, Any], broker_root: str) -> NodeReport:
+def _probe(node: dict[str, Any], broker_root: str, echo_url: str) -> NodeReport:
     resources = node["Resources"]
     known = node["NodeID"], node["NodeManagerAddress"], ORDER_GATEWAY in resources, resources.get("CPU", 0.0)
     where = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
@@ -63,6 +66,8 @@ def _probe(node: dict[str, Any], broker_root: str) -> NodeReport:
     except Exception as error:  # noqa: BLE001 - whatever it is, it is the finding
         return NodeReport(*known, fault=f"{type(error).__name__}: {str(error).splitlines()[0][:200]}")
     now = seen.pop("now")
+    if ORDER_GATEWAY in resources:  # apart: it takes its time, and the clock must not wait for it
+        seen["seen"] = _leaving(known[1], where, broker_root, echo_url)
     return NodeReport(*known, **seen, clock_offset_s=now - (begun + ended) / 2, round_trip_s=ended - begun)
 
 
@@ -77,19 +82,20 @@ def _look_around(broker_root: str) -> dict[str, Any]:
             if name.startswith("RAY_") and not any(word in name.upper() for word in secret)
         },
         "versions": own_versions(),
-        "source_address": _source_address(broker_root),
+        "source_address": source_address(broker_root),
         "now": time.time(),
     }
 
 
-def _source_address(root: str) -> str:
-    """Which of this machine's addresses a connection to the broker would leave from. Nothing is sent."""
-    address = urlsplit(root)
+def _leaving(address: str, where: NodeAffinitySchedulingStrategy, broker_root: str, echo_url: str) -> SeenAddress:
+    asked = _see.options(scheduling_strategy=where).remote(address, broker_root, echo_url)
     try:
-        found = socket.getaddrinfo(address.hostname, address.port or 443, type=socket.SOCK_DGRAM)
-        family, kind, protocol, _, where = found[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.connect(where)
-            return str(probe.getsockname()[0])
-    except OSError:
-        return ""
+        seen: SeenAddress = ray.get(asked, timeout=_PROBE_TIMEOUT_S)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the address is not known
+        return SeenAddress(address, unknown=f"the node gave no answer ({type(error).__name__})")
+    return seen
+
+
+@ray.remote(num_cpus=0, max_retries=0)
+def _see(address: str, broker_root: str, echo_url: str) -> SeenAddress:
+    return seen_address(address, broker_root, echo_url)

@@ -29,7 +29,7 @@ _COMMON: dict[str, Any] = {
 _IMPORTS = "WORKER_IMPORTS_AHEAD"
 
 _NICENESS = "RAY_worker_niceness"
-"""In the environment of each process that makes actors on a machine where workers give way while they start."""
+"""In the environment of a process that makes actors, on a machine where workers give way while they start."""
 
 _remote_class = functools.cache(ray.remote)  # each new one would be exported to the cluster again
 

@@ -10,6 +10,7 @@ import structlog
 from actors.domain.identifiers import IntentId
 from actors.domain.orders.cover import Cover, PositionKey
 from actors.domain.orders.order import OrderReport
+from actors.domain.orders.order_address import SeenAddress
 from actors.domain.strategy.events import Event
 from actors.execution.shell import ExecutionShell
 from actors.ports.common import PeerUnavailable
@@ -19,6 +20,7 @@ from actors.runtime import names, ray_ports
 from actors.runtime.clients import connections
 from actors.runtime.clients.account_records import GuardsInMirror, JournalRecords
 from actors.runtime.clients.broker_accounts import Accounts
+from actors.runtime.clients.order_address import OrderAddress
 from actors.runtime.clients.trading_hours import Markets
 from actors.runtime.clients.update_streams import UpdateFollower
 from actors.runtime.clock import SystemClock
@@ -55,6 +57,7 @@ class ExecutionActor:
         self._checking_database = asyncio.create_task(claims.database.keep_checking())
         self._lease = asyncio.create_task(claims.lease.keep())
         peers, accounts = Peers(), Accounts(settings, ledger)
+        self._address = OrderAddress(own_name())
         self._stops_shown = 0
         self._links = OrderLinkServer(own_node(), own_host(), self.execute)
         self._records = JournalRecords(ledger)
@@ -139,6 +142,10 @@ class ExecutionActor:
     async def shares(self, account_id: int) -> Mapping[PositionKey, int]:
         """What the account holds or owes, of any origin, as execution reads it now."""
         return await _proven(self._execution.shares(account_id))
+
+    async def order_address(self, root: str, echo_url: str) -> SeenAddress:
+        """The address that the broker at `root` sees orders of this process come from; an account's proxy apart."""
+        return await self._address.seen(root, echo_url)
 
     async def guard(self, holding: Holding) -> GuardAnswer:
         return await _proven(self._execution.guard(holding))

@@ -100,6 +100,9 @@ class ExecutionActor(_Named):
     async def shares(self, *arguments: Any) -> Any:
         return await self._host.shares(*arguments)
 
+    async def order_address(self, *arguments: Any) -> Any:
+        return await self._host.order_address(*arguments)
+
     async def orders_by_tag(self, *arguments: Any) -> Any:
         return await self._host.orders_by_tag(*arguments)
 

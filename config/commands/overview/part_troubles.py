@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 from api.overview.facts import Facts, Stream
-from api.readiness.operator import FAULTS
+from api.readiness.operator import ADDRESS, FAULTS
 from config.commands.doctor import Level, judge_room
 from config.commands.overview.trouble import Trouble, Urgency, clock, count, sentence
 
@@ -98,7 +98,8 @@ def of_records(facts: Facts) -> Iterator[Trouble]:
             "upgrades",
         )
     for code in view.faults:
-        yield Trouble(code, Urgency.SOON, FAULTS.get(code, code), "see the alert's row", "soon")
+        urgency, anchor = (Urgency.NOW, "static-addresses") if code == ADDRESS else (Urgency.SOON, "soon")
+        yield Trouble(code, urgency, FAULTS.get(code, code), "see the alert's row", anchor)
     slow = [asked_at for asked_at in view.panics if view.now - asked_at > _PANIC_ENDS]
     if slow:
         yield Trouble(

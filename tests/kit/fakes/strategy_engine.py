@@ -1,10 +1,11 @@
 """An engine without Ray: remembers what it was asked, and records what comes of it through the real ledger."""
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from actors.domain.orders.order_address import SeenAddress
 from actors.ports.engine import EngineUnavailable, RecoveryReport, StopResult, WordTaken
 from persistence.journal.ledger import RunLedger
 from persistence.journal.records import RunRuntime, RunUpdate
@@ -29,6 +30,7 @@ class FakeEngine:
     forbidden: list[int] = field(default_factory=list)
     panicked: list[int] = field(default_factory=list)
     shares: dict[tuple[str, str, str], int] = field(default_factory=dict)
+    leaves_from: list[SeenAddress] = field(default_factory=list)
     swept: asyncio.Event = field(default_factory=asyncio.Event)
     inbox: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -73,6 +75,10 @@ class FakeEngine:
         """What the test says."""
         self._check()
         return self.shares
+
+    async def order_addresses(self) -> Sequence[SeenAddress]:
+        """What the test says."""
+        return self.leaves_from
 
     async def end(self, run_id: int, *, position: str, message: str, delete_mirror: bool = False) -> None:
         """Record the end of a run, as a strategy actor would."""

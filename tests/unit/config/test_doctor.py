@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from actors.domain.orders.order_address import SeenAddress
 from actors.runtime.driver.node_probe import NodeReport
 from config.commands.doctor import (
     Finding,
@@ -87,7 +88,7 @@ def test_what_matters_among_several_nodes_is_asked_of_several_only() -> None:
 
 
 def test_a_gateway_that_offers_no_cpus_carries_no_execution() -> None:
-    found = list(judge_gateways([a_node(cpus=0)], real_broker=False))
+    found = list(judge_gateways([a_node(cpus=0)], None))
     assert any(f.level is Level.FAILURE and "--num-cpus" in f.sentence for f in found)
 
 
@@ -101,17 +102,40 @@ def test_a_node_that_does_not_answer_must_be_put_right() -> None:
 
 
 def test_without_a_gateway_no_order_can_be_placed() -> None:
-    (finding,) = judge_gateways([a_node(gateway=False)], real_broker=True)
+    (finding,) = judge_gateways([a_node(gateway=False)], ())
     assert finding.level is Level.FAILURE
 
 
 def test_where_orders_leave_from_is_told_and_for_a_real_broker_to_be_checked_by_hand() -> None:
-    (paper,) = judge_gateways([a_node(), a_node(gateway=False)], real_broker=False)
-    (kite,) = judge_gateways([a_node()], real_broker=True)
+    (paper,) = judge_gateways([a_node(), a_node(gateway=False)], None)
+    (kite,) = judge_gateways([a_node()], ())
     assert (paper.level, kite.level) == (Level.OK, Level.WARNING)
     assert "10.0.0.7" in kite.sentence
-    (unreachable,) = judge_gateways([a_node(source_address="")], real_broker=True)
+    (unreachable,) = judge_gateways([a_node(source_address="")], ())
     assert unreachable.level is Level.FAILURE
+
+
+@pytest.mark.parametrize(
+    ("seen", "level", "says"),
+    [
+        (SeenAddress("10.0.0.7", "3.7.0.9"), Level.OK, ("3.7.0.9",)),
+        (SeenAddress("10.0.0.7", "3.7.0.10"), Level.FAILURE, ("3.7.0.10", "3.7.0.9", "set ORDER_ADDRESSES")),
+        (SeenAddress("10.0.0.7", unknown="set ADDRESS_ECHO_URL"), Level.WARNING, ("not known", "set ADDRESS_ECHO_URL")),
+    ],
+)
+def test_with_a_list_of_addresses_the_one_that_orders_leave_from_is_compared(
+    seen: SeenAddress, level: Level, says: tuple[str, ...]
+) -> None:
+    (finding,) = judge_gateways([a_node(seen=seen)], ("3.7.0.9",))
+    assert finding.level is level
+    assert all(part in finding.sentence for part in says)
+    (paper,) = judge_gateways([a_node(seen=seen)], None)
+    assert paper.level is Level.OK
+
+
+def test_without_a_list_the_address_that_the_echo_has_seen_is_said() -> None:
+    (finding,) = judge_gateways([a_node(seen=SeenAddress("10.0.0.7", "3.7.0.9"))], ())
+    assert (finding.level, "3.7.0.9" in finding.sentence) == (Level.WARNING, True)
 
 
 DATABASE = "postgresql+psycopg://ta:hush"

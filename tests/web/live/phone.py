@@ -1,6 +1,5 @@
 """A trader's phone: the app of a running stack in a browser of its own, which complains of what the console said."""
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,17 +7,17 @@ from dataclasses import dataclass
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
 from tests.kit.trader import Trader
+from tests.web.small_screen import Console, small_screen
 
 SOON_MS = 20_000
 """How long something on the screen may take on a busy machine, where no test says less."""
 
 KNOWN = (
-    r"^Error with Permissions-Policy header: Unrecognized feature: 'bluetooth'\.",
     r"^A preload for .* cross-world service worker resource mismatch",
     r"status of 404 .*/schedule$",
 )
-"""What this browser says of a header that others know, and of a page that its worker has taken over meanwhile; and
-that a strategy has no schedule, which its page asks for."""
+"""What this browser says of a page that its worker has taken over meanwhile; and that a strategy has no schedule, which
+its page asks for."""
 
 
 @dataclass
@@ -28,7 +27,7 @@ class Phone:
     trader: Trader
     context: BrowserContext
     page: Page
-    said: list[str]
+    console: Console
 
     @property
     def address(self) -> str:
@@ -60,8 +59,7 @@ class Phone:
 
     def listen(self, page: Page) -> None:
         """Remember what this page's console says."""
-        page.on("console", lambda message: self.said.append(f"{message.text} {message.location['url']}"))
-        page.on("pageerror", lambda error: self.said.append(str(error)))
+        self.console.listen(page)
 
     def hold(self, button: Locator, until: Locator) -> None:
         """Rest a finger on a button until something is to be seen."""
@@ -83,15 +81,11 @@ def phone_of(
     allowed: str = "^$",
 ) -> Iterator[Phone]:
     """A phone that is logged in. `allowed`: what its console may say."""
-    context = browser.new_context(
-        viewport={"width": width, "height": 740},
-        color_scheme="dark" if theme == "dark" else "light",
-        timezone_id=zone,
-    )
-    phone = Phone(trader, context, context.new_page(), [])
+    context = small_screen(browser, width=width, theme=theme, zone=zone)
+    phone = Phone(trader, context, context.new_page(), Console())
     phone.listen(phone.page)
     phone.log_in()
     yield phone
     context.close()
-    said = [text for text in phone.said if not any(re.search(known, text) for known in (*KNOWN, allowed))]
+    said = phone.console.complaints(*KNOWN, allowed)
     assert not said, said

@@ -16,7 +16,8 @@ from api.overview.facts import Facts
 from api.overview.looking import RecentFacts
 from api.readiness.findings import Fault
 from config.settings import Settings
-from tests.unit.config.overview.facts import facts, run
+from tests.kit.embedded_metrics import taken_from
+from tests.unit.config.overview.facts import NOW, facts, run
 
 
 class Seen(RecentFacts):
@@ -94,7 +95,6 @@ async def test_the_figures_for_cloudwatch_are_written_also_when_the_sign_is_kept
         await beating("", facts(database=None), log_metrics="cloudwatch").beat()
     finally:
         root.handlers[:], root.level = handlers, level
-    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
-    (figures,) = [line for line in lines if line["event"] == "figures"]
-    assert figures["_aws"]["CloudWatchMetrics"][0]["Namespace"] == "TradeActors"
-    assert figures["DatabaseUp"] == 0.0
+    (figures,) = [line for line in capsys.readouterr().err.splitlines() if json.loads(line)["event"] == "figures"]
+    taken = {metric.name: metric.value for metric in taken_from(figures, NOW)}
+    assert (taken["DatabaseUp"], taken["RedisUp"]) == (0.0, 1.0)

@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import AsyncIterator
-from typing import Literal
+from typing import Any, Literal
 
 import httpx
 import pytest
@@ -27,6 +27,12 @@ def engine() -> FakeEngine:
     return FakeEngine()
 
 
+@pytest.fixture(scope="module")
+def changes() -> dict[str, Any]:
+    """Settings of a module that are others than here."""
+    return {}
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope=LOOP)
 async def app(
     postgres_url: str,
@@ -34,6 +40,7 @@ async def app(
     paper: PaperExchange,
     engine: FakeEngine,
     tmp_path_factory: pytest.TempPathFactory,
+    changes: dict[str, Any],
 ) -> AsyncIterator[FastAPI]:
     """The application, started."""
     settings = load_settings(
@@ -41,12 +48,12 @@ async def app(
         database_url=postgres_url,
         redis_url=redis_url,
         paper_root=paper.url,
-        brokers=("paper",),
         jwt_secret=SecretStr("integration tests sign with this secret"),
         encryption_keys=(SecretStr(generate_key()),),
         data_dir=tmp_path_factory.mktemp("data"),
         max_running=200,
         max_running_total=100_000,
+        **{"brokers": ("paper",)} | changes,
     )
     app = create_app(settings, engine)
     async with app.router.lifespan_context(app):

@@ -60,6 +60,7 @@ class TradingDay:
     service: ReadinessService
     rounds: ReadinessRounds
     operator: OperatorChecks
+    looks_at: StrategyEngine
     arming: ScheduleArming
 
     @classmethod
@@ -91,7 +92,8 @@ class TradingDay:
         answer = await user.call("GET", "/auth/validate")
         assert answer.status_code == 200, answer.text
         user_id = int(answer.json()["user_id"])
-        return cls(user, user_id, opened, buy_at, clock, service, rounds, operator, arming)
+        looks_at = engine or opened.engine
+        return cls(user, user_id, opened, buy_at, clock, service, rounds, operator, looks_at, arming)
 
     async def second(self, app: FastAPI) -> "TradingDay":
         """Another process."""

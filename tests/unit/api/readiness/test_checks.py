@@ -144,6 +144,20 @@ def test_a_panic_and_the_deployment_stand_in_the_way_of_all() -> None:
     assert (levels(findings), trading(findings)) == ({"operator": Level.WARN}, [True, True])
 
 
+def test_orders_from_another_address_are_said_without_it_unless_more_is_broken() -> None:
+    elsewhere = Fault("readiness_address", "Orders leave from 3.7.0.10", blocks=True, of_address=True)
+    findings = find(replace(FACTS, faults=(elsewhere,)))
+    assert (levels(findings), trading(findings)) == ({"operator": Level.BLOCK}, [False, False])
+    (check,) = [check for check in findings.checks if check.code == "operator"]
+    assert check.detail == (
+        "Your orders would leave from an address that is not registered at your broker, and be refused. The operator "
+        "of TradeActors has been notified"
+    )
+    down = Fault("readiness_redis", "Redis", blocks=True)
+    (check,) = [check for check in find(replace(FACTS, faults=(elsewhere, down))).checks if check.code == "operator"]
+    assert check.detail.startswith("A part of TradeActors does not work, and no orders are taken on")
+
+
 def test_nothing_to_trade_is_said_unless_something_was_traded() -> None:
     assert levels(find(replace(FACTS, trades=()))) == {"planned": Level.WARN}
     assert find(replace(FACTS, trades=(), traded=True)).verdict is Verdict.READY

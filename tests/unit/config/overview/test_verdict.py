@@ -92,6 +92,7 @@ WRONG: dict[str, tuple[Facts, list[tuple[str, Urgency]]]] = {
     "no API": (facts(mirror={"presences": presences(*EXPECTED)}), [("api_gone", SOON)]),
     "schema": (facts(newest_revision="0025"), [("schema", SOON)]),
     "a fault that API processes see": (facts(view={"faults": ["readiness_clock"]}), [("readiness_clock", SOON)]),
+    "orders leave from elsewhere": (facts(view={"faults": ["readiness_address"]}), [("readiness_address", NOW_)]),
     "a panic that does not end": (
         facts(view={"panics": [NOW - timedelta(minutes=3), NOW]}), [("panic_unfinished", NOW_)],
     ),

@@ -3,28 +3,28 @@
 import { stopText, type Status } from './strategy';
 import { countdown, millis, moment } from './time';
 
-export interface Next {
-  readonly sentence: string;
-  /** When it is due, in milliseconds; null for what has no time. */
-  readonly at: number | null;
+/** The sentence. `now` is the server's clock. Null for what does not run, and for what only a stop can end. */
+export function nextOf(status: Status, now: number): string | null {
+  const what = status.next?.what;
+  const due = dueOf(status);
+  const when = due === null ? '' : `${moment(due, now)}${due > now ? `, in ${countdown(due - now)}` : ''}`;
+  if (what === 'buy') return `Buys at ${when}`;
+  if (what === 'sell') return `Sells at ${when}, or earlier at ${stopText(status)}`;
+  return what === 'order' ? "Waits for the broker's answer" : null;
 }
 
-/** `now` is the server's clock. Null for what does not run, and for what only a stop can end. */
-export function nextOf(status: Status, now: number): Next | null {
+/** The time of what comes next, in milliseconds; null for what has none. */
+export function dueOf(status: Status): number | null {
   const { what, at } = status.next ?? {};
-  const due = millis(at);
-  const when = due === null ? '' : `${moment(due, now)}${due > now ? `, in ${countdown(due - now)}` : ''}`;
-  if (what === 'buy') return { sentence: `Buys at ${when}`, at: due };
-  if (what === 'sell') return { sentence: `Sells at ${when}, or earlier at ${stopText(status)}`, at: due };
-  return what === 'order' ? { sentence: "Waits for the broker's answer", at: null } : null;
+  return what === 'buy' || what === 'sell' ? millis(at) : null;
 }
 
 /** Of several strategies the one whose time comes first. */
-export function firstOf<T extends { readonly status: Status }>(some: readonly T[], now: number): T | null {
+export function firstOf<T extends { readonly status: Status }>(some: readonly T[]): T | null {
   let first: T | null = null;
   let least = Infinity;
   for (const one of some) {
-    const at = nextOf(one.status, now)?.at ?? Infinity;
+    const at = dueOf(one.status) ?? Infinity;
     if (at >= least) continue;
     first = one;
     least = at;

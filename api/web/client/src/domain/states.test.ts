@@ -26,7 +26,7 @@ describe('states', () => {
 
   it('put trouble first', () => {
     const order = (['sold', 'guarded', 'order_unknown', 'exit_failed'] as const).map((key) =>
-      urgency(view(key), sample(key).status),
+      urgency(view(key).tone, sample(key).status),
     );
     expect(order).toEqual([...order].sort((a, b) => b - a));
   });

@@ -90,6 +90,11 @@ export function viewOf(received: Received, now: number, linked: boolean): View {
   return { key, ...LOOKS[key], offers: offers ?? LOOKS[key].offers, sentence };
 }
 
+/** What the state's colour means, for those who need no more of it. */
+export function toneOf(received: Received, now: number, linked: boolean): Tone {
+  return LOOKS[keyOf(received, now, linked)].tone;
+}
+
 function keyOf(received: Received, now: number, linked: boolean): StateKey {
   const { status } = received;
   const running = status.strategy_status === 'running' || status.strategy_status === 'paused';
@@ -212,9 +217,9 @@ function guards(status: Status): string {
 }
 
 /** The order of cards: what needs a person comes first, then what is held, then by the time of the next act. */
-export function urgency(view: View, status: Status): number {
+export function urgency(tone: Tone, status: Status): number {
   const tones: Record<Tone, number> = { danger: 0, warning: 1, info: 2, good: 2, neutral: 3 };
-  return tones[view.tone] * 10 + (holds(status) ? 0 : 5);
+  return tones[tone] * 10 + (holds(status) ? 0 : 5);
 }
 
 function look(word: string, sign: Sign, pattern: Pattern, tone: Tone, offers: readonly Offer[]): Look {

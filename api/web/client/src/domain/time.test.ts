@@ -53,8 +53,8 @@ describe('spans', () => {
 
 describe('the phone', () => {
   it('is elsewhere if its clock shows another time', () => {
-    expect(elsewhere(NOON_UTC, 'America/New_York')).toBe(true);
-    expect(elsewhere(NOON_UTC, 'Asia/Colombo')).toBe(false);
+    expect(elsewhere(NOON_UTC, -300)).toBe(true);
+    expect(elsewhere(NOON_UTC, 330)).toBe(false);
   });
 });
 

@@ -28,6 +28,8 @@ export class App {
   readonly strategies = new Strategies(this.api, this.tokens, this.clock);
   readonly account = new Account(this.api);
   readonly worker = new Worker(this.api, (path) => this.router.go(path));
+  readonly link: LinkView = $derived(linkView(this.strategies.link, this.clock.here));
+  readonly live = $derived(this.link.state === 'live');
 
   constructor() {
     this.strategies.onchange = (before, after) => this.#changed(before, after);
@@ -35,14 +37,6 @@ export class App {
       if (change) this.account.entriesForbidden = change.entries_forbidden;
       void this.account.refresh();
     };
-  }
-
-  get link(): LinkView {
-    return linkView(this.strategies.link, this.clock.here);
-  }
-
-  get live(): boolean {
-    return this.link.state === 'live';
   }
 
   /** Ends the login of this device; what it was notified of and what it showed goes with it. */

@@ -52,6 +52,8 @@ export class Strategies {
   #looks: ReturnType<typeof setInterval> | undefined;
   #lookedAt = new Map<number, number>();
   #snapshot: Set<number> | null = null;
+  #loading: Promise<void> | null = null;
+  #wanted = false;
 
   constructor(api: Api, tokens: Tokens, clock: Clock) {
     this.#api = api;
@@ -121,7 +123,21 @@ export class Strategies {
     return definition;
   }
 
-  async loadDefinitions(): Promise<void> {
+  /** One at a time: a first picture of two hundred strategies asks for two lists, not for two hundred. */
+  loadDefinitions(): Promise<void> {
+    if (this.#loading) this.#wanted = true;
+    this.#loading ??= this.#loadAll().finally(() => (this.#loading = null));
+    return this.#loading;
+  }
+
+  async #loadAll(): Promise<void> {
+    do {
+      this.#wanted = false;
+      await this.#loadList();
+    } while (this.#wanted);
+  }
+
+  async #loadList(): Promise<void> {
     try {
       for (let offset = 0, total = 1; offset < total; offset += PAGE) {
         const page = await call(

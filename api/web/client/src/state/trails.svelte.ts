@@ -1,22 +1,22 @@
 /** The price trails of all symbols, for as long as the page lives. */
 
 import { SvelteMap } from 'svelte/reactivity';
-import { extend, type Point } from '../domain/trail';
+import { extend, pointsOf, type Point, type Trail } from '../domain/trail';
 
 export class Trails {
-  readonly #points = new Map<string, Point[]>();
+  readonly #trails = new Map<string, Trail>();
   /** How many prices each has seen: what a chart watches. */
   readonly #versions = new SvelteMap<string, number>();
 
   see(symbol: string, atMs: number, price: number): void {
-    const points = this.#points.get(symbol) ?? [];
-    extend(points, atMs, price);
-    this.#points.set(symbol, points);
+    const trail = this.#trails.get(symbol) ?? [];
+    extend(trail, atMs, price);
+    this.#trails.set(symbol, trail);
     this.#versions.set(symbol, (this.#versions.get(symbol) ?? 0) + 1);
   }
 
   of(symbol: string): readonly Point[] {
-    return this.#points.get(symbol) ?? [];
+    return pointsOf(this.#trails.get(symbol) ?? []);
   }
 
   version(symbol: string): number {
@@ -24,7 +24,7 @@ export class Trails {
   }
 
   clear(): void {
-    this.#points.clear();
+    this.#trails.clear();
     this.#versions.clear();
   }
 }

@@ -1,0 +1,180 @@
+"""What a server says to a trader who holds shares in many strategies; a test sets how fast, and when it falls silent.
+
+Its answers are the examples of the API's own document, so that they have every field that a real one has.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+from playwright.sync_api import Browser, Page
+
+from api.openapi.examples import EXAMPLES
+from api.web.routes import BUNDLE
+from tests.web.served import served_app
+from tests.web.test_looks import CONFIG
+
+TOKEN_S = 900
+"""How long an access token lasts, where a test says nothing else."""
+
+
+def symbol(number: int) -> str:
+    """Of a strategy's share."""
+    return f"SHARE{number}"
+
+
+def now() -> str:
+    """The present instant, as the API says it."""
+    return datetime.now(ZoneInfo("Asia/Kolkata")).isoformat()
+
+
+def event(name: str, data: object) -> str:
+    """One event of a stream."""
+    return f"event: {name}\ndata: {json.dumps(data)}\n\n"
+
+
+@dataclass
+class PlayedServer:
+    """`pause_s`: between two events of prices; `step_ms`: how much later than by the clock each is said to be.
+
+    `silent`: nothing is said on any stream, neither on those that are open nor on new ones. `sold`: strategies that
+    have ended.
+    """
+
+    strategies: int = 1
+    token_s: float = TOKEN_S
+    pause_s: float = 1.0
+    step_ms: int = 0
+    sent: int = 0
+    silent: bool = False
+    ended: bool = False
+    sold: set[int] = field(default_factory=set)
+    asked: list[str] = field(default_factory=list)
+    granted: list[float] = field(default_factory=list)
+    began: str = field(default_factory=now)
+    opened: int = 0
+    streams: int = 0
+    gaps: int = 0
+    """How often the last open stream came to its end."""
+
+    cut: int = 0
+    """How many streams ended because their token did."""
+
+    @property
+    def router(self) -> APIRouter:
+        """Its routes."""
+        router = APIRouter()
+        router.add_api_route("/app/config", self._config)
+        router.add_api_route("/auth/refresh", self._refresh, methods=["POST"])
+        router.add_api_route("/strategy/events", self._events)
+        router.add_api_route("/strategy/list", self._list)
+        router.add_api_route("/strategy/status/{number}", self._status)
+        router.add_api_route("/strategy/{number}", self._definition)
+        for room in ("auth", "broker", "notifications", "strategy", "market"):
+            router.add_api_route(f"/{room}{{rest:path}}", self._nothing)
+        return router
+
+    def asked_for(self, end: str) -> int:
+        """How many requests there were for paths with this end."""
+        return sum(path.endswith(end) for path in self.asked)
+
+    async def _config(self) -> dict[str, Any]:
+        return CONFIG
+
+    async def _refresh(self) -> dict[str, Any]:
+        self.granted.append(time.monotonic())
+        token = str(len(self.granted) - 1)
+        return {"access_token": token, "token_type": "bearer", "expires_in": self.token_s, "refresh_token": None}
+
+    async def _list(self, offset: int = 0, limit: int = 50) -> dict[str, Any]:
+        self.asked.append("/strategy/list")
+        rows = [await self._definition(number) for number in range(self.strategies, 0, -1)]
+        page = rows[offset : offset + limit]
+        return {"strategies": page, "total": len(rows), "total_capped": False, "limit": limit, "offset": offset}
+
+    async def _definition(self, number: int) -> dict[str, Any]:
+        return EXAMPLES["StrategyAnswer"] | {"strategy_id": number, "symbol": symbol(number)}
+
+    async def _status(self, number: int) -> dict[str, Any]:
+        return self._of(number)
+
+    async def _nothing(self, request: Request) -> JSONResponse:
+        self.asked.append(request.url.path)
+        return JSONResponse({"detail": "Not here", "code": "not_here"}, 503)
+
+    async def _events(self, request: Request) -> Response:
+        granted_at = self.granted[int(request.headers["authorization"].removeprefix("Bearer "))]
+        if time.monotonic() >= granted_at + self.token_s:
+            return JSONResponse({"detail": "The token has ended", "code": "token_expired"}, 401)
+        self.opened += 1
+        if self.silent:
+            await self._wait_for_the_end()
+        return StreamingResponse(self._stream(granted_at + self.token_s), media_type="text/event-stream")
+
+    async def _stream(self, until: float) -> AsyncIterator[str]:
+        self.streams += 1
+        try:
+            yield event("hello", {"time": now(), "version": "0.1.0", "user_id": 1})
+            for number in range(1, self.strategies + 1):
+                yield event("snapshot", self._of(number))
+            yield event("snapshot_end", {"strategies": self.strategies})
+            while not self.ended:
+                if time.monotonic() >= until:
+                    self.cut += 1
+                    return
+                if self.silent:
+                    await self._wait_for_the_end()
+                prices = [self._price(number) for number in range(1, self.strategies + 1)]
+                yield event("prices", {"prices": prices})
+                self.sent += 1
+                await asyncio.sleep(self.pause_s)
+        finally:
+            self.streams -= 1
+            self.gaps += self.streams == 0 and not self.ended
+
+    async def _wait_for_the_end(self) -> None:
+        while not self.ended:  # noqa: ASYNC110 - the test ends it, in another thread
+            await asyncio.sleep(0.05)
+
+    def _price(self, number: int) -> dict[str, Any]:
+        last_price = 1500 + (number + self.sent) % 40 / 4
+        age_ms = 100 - self.step_ms * self.sent
+        feed = {"feed": "live", "feed_lag_ms": 40, "feed_since": None}
+        return {"symbol": symbol(number), "last_price": last_price, "last_price_age_ms": age_ms, **feed}
+
+    def _of(self, number: int) -> dict[str, Any]:
+        known = EXAMPLES["StrategyStatus"] | {"strategy_id": number, "charges": None, "net_pnl": None, "pnl": None}
+        known |= {"updated_at": self.began, "status_detail": "", **self._price(number)}
+        if number in self.sold:
+            return known | {"strategy_status": "stopped", "position": "sold", "next": None, "updated_at": now()}
+        guard = {"state": "guarded", "reason": None, "since": now(), "confirmed_at": now()}
+        held = {"strategy_status": "running", "phase": "holding", "position": "bought", "last_action": "BUY"}
+        sells = {"next": {"what": "sell", "at": "2030-01-02T15:10:00+05:30"}, "stop_now": 1400.0}
+        return known | held | sells | {"guard": guard | {"by": ["strategy", "execution"]}, "unrealised_pnl": 0.0}
+
+
+@contextmanager
+def trader_at(
+    server: PlayedServer, browser: Browser, path: str = "today", *, script: str = "", own_clock: bool = False
+) -> Iterator[Page]:
+    """A phone that is logged in there. `script` runs before the app's; `own_clock`: its clock can be put forward."""
+    with served_app(BUNDLE, 0, server.router) as address:
+        context = browser.new_context(viewport={"width": 360, "height": 740})
+        context.add_init_script(f"localStorage.setItem('tradeactors.login', 'yes'); {script}")
+        page = context.new_page()
+        if own_clock:
+            page.clock.install()
+        try:
+            page.goto(f"{address}/app/#/{path}")
+            yield page
+        finally:
+            server.ended = True
+            context.close()

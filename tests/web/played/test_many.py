@@ -1,0 +1,61 @@
+"""Two hundred strategies and a price event a second: quick, and its memory steady (check 3 of the app).
+
+Part of `make long`, whose tests of the browser have the machine to themselves.
+"""
+
+from playwright.sync_api import Browser, CDPSession, expect
+
+from tests.web.played.server import PlayedServer, trader_at
+
+STRATEGIES = 200
+QUIET_S, WITHIN_S = 4, 40
+"""How many seconds in a row have no task above 50 ms, within how many: a busy machine makes some task long."""
+
+MOST_OF_A_CORE = 0.10
+MEASURED_S = 10
+MINUTES_OF_PRICES, FASTER = 10, 20
+"""How many minutes' prices are sent, and how many seconds' in one second, to see what memory does."""
+
+HEAP_MB = 5
+WATCH = """window.longTasks = []
+new PerformanceObserver(list => window.longTasks.push(...list.getEntries().map(one => one.startTime)))
+  .observe({type: 'longtask'})"""
+QUIET = """seconds => performance.now() - Math.max(window.since ?? 0, ...window.longTasks) > seconds * 1000"""
+
+
+def cpu_s(session: CDPSession) -> float:
+    """Seconds that the page's thread has worked; waiting for a processor is not counted."""
+    metrics = {one["name"]: one["value"] for one in session.send("Performance.getMetrics")["metrics"]}
+    return float(metrics["TaskDuration"])
+
+
+def heap_mb(session: CDPSession) -> float:
+    session.send("HeapProfiler.collectGarbage")
+    return float(session.send("Runtime.getHeapUsage")["usedSize"]) / 1e6
+
+
+def test_check_03_two_hundred_strategies_with_a_price_each_second_leave_the_page_quick(browser: Browser) -> None:
+    server = PlayedServer(STRATEGIES)
+    with trader_at(server, browser, script=WATCH) as page:
+        expect(page.locator("article")).to_have_count(STRATEGIES, timeout=60_000)
+        assert server.asked_for("/strategy/list") <= 2 * 2, "each list has two pages"
+        page.evaluate("window.since = performance.now()")
+        page.wait_for_function(QUIET, arg=QUIET_S, timeout=WITHIN_S * 1000)
+        session = page.context.new_cdp_session(page)
+        session.send("Performance.enable", {"timeDomain": "threadTicks"})
+        worked, sent = cpu_s(session), server.sent
+        page.wait_for_timeout(MEASURED_S * 1000)
+        assert server.sent - sent >= MEASURED_S - 2
+        assert (cpu_s(session) - worked) / MEASURED_S <= MOST_OF_A_CORE
+
+
+def test_check_03_ten_minutes_of_prices_leave_its_memory_steady(browser: Browser) -> None:
+    server = PlayedServer(STRATEGIES, pause_s=1 / FASTER, step_ms=1000)
+    with trader_at(server, browser) as page:
+        expect(page.locator("article")).to_have_count(STRATEGIES, timeout=60_000)
+        page.wait_for_timeout(2_000)
+        session = page.context.new_cdp_session(page)
+        before, sent = heap_mb(session), server.sent
+        while server.sent < sent + MINUTES_OF_PRICES * 60:
+            page.wait_for_timeout(500)
+        assert abs(heap_mb(session) - before) <= HEAP_MB
