@@ -37,7 +37,6 @@ ROOM_WARNS_BYTES, ROOM_FAILS_BYTES = 1_000_000_000, 200_000_000
 
 _CALENDAR_MARGIN = timedelta(days=30)
 _BROKER_TIMEOUT_S = 5.0
-_SET_CLOCKS = "Let NTP set both (chrony, systemd-timesyncd)"
 _MATTERS = {
     "RAY_timeout_ms_task_wait_for_death_info": "a killed strategy comes back a second later",
     "RAY_core_worker_internal_heartbeat_ms": "a killed strategy comes back later",
@@ -90,9 +89,9 @@ def judge_clock(subject: str, offset_s: float, uncertain_s: float) -> Finding:
     """A clock against ours; what the round trip leaves open does not count."""
     beyond, said = max(0.0, abs(offset_s) - uncertain_s), f"{offset_s * 1000:+.0f} ms (±{uncertain_s * 1000:.0f} ms)"
     if beyond > CLOCK_FAILS_S:
-        return bad(subject, f"its clock differs from ours by {said}: timers fire wrong by as much. {_SET_CLOCKS}")
+        return bad(subject, f"its clock differs from ours by {said}: timers fire wrong by as much. Let NTP set both")
     if beyond > CLOCK_WARNS_S:
-        return doubtful(subject, f"its clock differs from ours by {said}. {_SET_CLOCKS}")
+        return doubtful(subject, f"its clock differs from ours by {said}. Let NTP set both")
     return good(subject, f"clocks agree: {said}")
 
 
@@ -114,9 +113,8 @@ def judge_node(report: "NodeReport", ours: tuple[str, str], *, alone: bool = Tru
         if environment.get(name) != wanted[name]:
             yield doubtful(subject, f"{name} is {environment.get(name, 'not set')}, not {wanted[name]}: {why}")
     if report.versions != ours:
-        yield bad(
-            subject, f"has Python and Ray {' and '.join(report.versions)}, here are {' and '.join(ours)}: unite them"
-        )
+        theirs = " and ".join(report.versions)
+        yield bad(subject, f"has Python and Ray {theirs}, here are {' and '.join(ours)}: install the same")
     yield judge_clock(subject, report.clock_offset_s, report.round_trip_s / 2)
 
 
