@@ -38,6 +38,7 @@ FOR_NO_SINGLE_USER = {
     "notifications/sending/sender.py step": "sends the notices of all users",
     "readiness/rounds.py _waiting": "asks which users' days are due",
     "readiness/operator.py _clock_is_right": "asks the database's clock",
+    "readiness/operator.py _lasts": "faults are of the deployment",
     "readiness/operator.py tell_changes": "faults are of the deployment",
     "notifications/sending/sender.py _send": "records what has come of them",
 }

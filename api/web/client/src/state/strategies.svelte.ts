@@ -42,6 +42,9 @@ export class Strategies {
   link = $state<Link>({ online: navigator.onLine, open: false, heardAt: null, reachable: true });
   /** Whether the first picture is whole. */
   loaded = $state(false);
+  /** Whether the definitions are whole, and why not. */
+  listed = $state(false);
+  listProblem = $state<ApiProblem | null>(null);
   /** Called for each status that changed something. */
   onchange: (before: Status | undefined, after: Status) => void = () => {};
   /** The account has changed: the broker's login, or whether entries are forbidden. */
@@ -87,7 +90,8 @@ export class Strategies {
     this.received.clear();
     this.definitions.clear();
     this.trails.clear();
-    this.loaded = false;
+    this.loaded = this.listed = false;
+    this.listProblem = null;
     this.link = { ...this.link, open: false, heardAt: null };
   }
 
@@ -146,8 +150,11 @@ export class Strategies {
         for (const definition of page.strategies) this.definitions.set(definition.strategy_id, definition);
         total = page.total;
       }
+      this.listed = true;
+      this.listProblem = null;
     } catch (error) {
       if (!(error instanceof ApiProblem)) throw error;
+      this.listProblem = error;
     }
   }
 
