@@ -15,6 +15,7 @@ NOTICES_OF_ALERTS: Mapping[str, NoticeKind] = MappingProxyType(
         "account_unreadable": NoticeKind.GUARD_LOST,
         "shares_missing": NoticeKind.GUARD_LOST,
         "strategy_crashing": NoticeKind.GUARD_LOST,
+        "symbol_not_listed": NoticeKind.GUARD_LOST,
         "duplicate_order": NoticeKind.EXIT_TROUBLE,
         "oversold": NoticeKind.EXIT_TROUBLE,
         "position_short": NoticeKind.EXIT_TROUBLE,

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 
 import structlog
 
+from api.strategies.panic.outcomes import notice_of_call
 from persistence.database.engine import Sessions, tenant_transaction, transaction
 from persistence.database.models.panics import Panic
 from persistence.database.repositories.audit import AuditLog
+from persistence.database.repositories.notifications import tell
 from persistence.database.repositories.panics import Panics
 from persistence.errors import ConstraintViolated, DatabaseBusy, DatabaseUnavailable, MirrorUnavailable
 from persistence.mirror.mirror import RuntimeMirror
@@ -129,4 +131,6 @@ class EntryMarks:
             panic, is_new = await Panics(session).forbid(user_id, panic_id, asked_by)
             if is_new:
                 await AuditLog(session).add("panic", user_id=user_id, subject=str(panic.id), asked_by=asked_by)
+                open_runs = await Panics(session).open_runs(panic)
+                await tell(session, user_id, notice_of_call(panic, len(open_runs)))
         return panic, is_new

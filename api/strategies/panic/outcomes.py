@@ -1,9 +1,15 @@
-"""What a panic has come to, in words. Pure."""
+"""What a panic has come to, in words and as notices. Pure."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, Literal
 
+from actors.domain.notices.notice import Notice, NoticeKind
 from api.strategies.panic.schemas import PanicOutcome, SharesNotTouched
+from persistence.database.models.panics import Panic
+from persistence.database.models.runs import Run
+from persistence.database.models.strategies import Strategy
+from persistence.mirror.fields import instrument_of
 
 Outcome = Literal["flat", "working", "failed"]
 
@@ -45,6 +51,35 @@ def sentence(outcomes: Sequence[PanicOutcome], kept: Sequence[SharesNotTouched] 
     if failed and others:  # what could not be sold is among them
         return f"{ended}. It holds {others}"
     return f"{ended}. Not touched: {others} of your own" if others else f"{ended}. Your account holds nothing else"
+
+
+def outcome_of_run(run: Run, strategy: Strategy) -> PanicOutcome:
+    """What happened to one run."""
+    return PanicOutcome.model_validate(
+        {
+            "strategy_id": strategy.id,
+            "symbol": instrument_of(strategy).symbol,
+            "outcome": outcome_of(run.position, ended=run.ended_at is not None),
+            "position": run.position,
+            "message": run.message,
+        }
+    )
+
+
+def notice_of_call(panic: Panic, open_runs: int) -> Notice:
+    """That a panic was called, and by whom; of the trader's own, too: it may have been another who has his phone."""
+    caller = "PANIC by the operator of TradeActors" if panic.asked_by == "operator" else "PANIC"
+    ended = f"{_strategies(open_runs)} being ended" if open_runs else "no strategy was running"
+    text = f"{caller}: nothing more is bought, {ended}, and your schedules are paused until you resume them."
+    return Notice(kind=NoticeKind.PANIC, key=f"panic:{panic.id}", text=text, at=panic.asked_at)
+
+
+def notice_of_end(
+    panic: Panic, outcomes: Sequence[PanicOutcome], kept: Mapping[str, Any] | None, at: datetime
+) -> Notice:
+    """What it has come to. One that was called again and has ended nothing more makes the same notice."""
+    text = f"PANIC is done. {sentence(outcomes, shares_answer(kept), finished=True)}."
+    return Notice(kind=NoticeKind.PANIC, key=f"panic:{panic.id}:done:{len(outcomes)}", text=text, at=at)
 
 
 def _strategies(number: int) -> str:

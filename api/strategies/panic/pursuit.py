@@ -13,13 +13,15 @@ import structlog
 
 from actors.ports.engine import EngineUnavailable, StrategyEngine
 from api.strategies.panic.marks import EntryMarks
-from api.strategies.panic.outcomes import shares_kept
+from api.strategies.panic.outcomes import notice_of_end, outcome_of_run, shares_kept
 from persistence.database.engine import Sessions, tenant_transaction, transaction
 from persistence.database.models.panics import Panic
 from persistence.database.repositories.audit import AuditLog
 from persistence.database.repositories.brokers import BrokerAccounts
+from persistence.database.repositories.notifications import tell
 from persistence.database.repositories.panics import Panics
 from persistence.errors import PersistenceError
+from persistence.notifications.deliveries import database_now
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -130,3 +132,6 @@ class PanicPursuit:
         async with tenant_transaction(self._sessions, panic.user_id) as session:
             if await Panics(session).finish(panic, shares):
                 await AuditLog(session).add("panic_finished", user_id=panic.user_id, subject=str(panic.id))
+                outcomes = [outcome_of_run(*found) for found in await Panics(session).runs(panic)]
+                over = notice_of_end(panic, outcomes, shares, await database_now(session))
+                await tell(session, panic.user_id, over)

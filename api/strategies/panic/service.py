@@ -7,16 +7,13 @@ from datetime import tzinfo
 from actors.ports.engine import StrategyEngine
 from api.base.errors import ApiError
 from api.strategies.panic.marks import EntryMarks
-from api.strategies.panic.outcomes import outcome_of, sentence, shares_answer
+from api.strategies.panic.outcomes import outcome_of_run, sentence, shares_answer
 from api.strategies.panic.pursuit import PanicPursuit
 from api.strategies.panic.schemas import PanicAnswer, PanicOutcome, PanicTaken
 from api.users.dependencies import HasRecentPassword
 from persistence.database.engine import Sessions, tenant_transaction
 from persistence.database.models.panics import Panic
-from persistence.database.models.runs import Run
-from persistence.database.models.strategies import Strategy
 from persistence.database.repositories.panics import Panics
-from persistence.mirror.fields import instrument_of
 
 _NO_REDIS = "Redis does not answer. PostgreSQL has it, and Redis gets it when it is back"
 _NO_POSTGRESQL = (
@@ -75,7 +72,7 @@ class PanicService:
             if panic is None:
                 raise ApiError(404, "panic_not_found", "No such panic")
             runs = await Panics(session).runs(panic)
-        return self._answer(panic, [_outcome(run, strategy) for run, strategy in runs])
+        return self._answer(panic, [outcome_of_run(run, strategy) for run, strategy in runs])
 
     async def unlock(self, user_id: int, has_recent_password: HasRecentPassword) -> None:
         """Allow entries again; what a panic still sells, it goes on selling.
@@ -109,18 +106,6 @@ def entries_forbidden() -> ApiError:
     """The answer to a START while entries are forbidden."""
     detail = "You have forbidden entries by a panic. Allow them again first (POST /risk/unlock)"
     return ApiError(409, "entries_forbidden", detail)
-
-
-def _outcome(run: Run, strategy: Strategy) -> PanicOutcome:
-    return PanicOutcome.model_validate(
-        {
-            "strategy_id": strategy.id,
-            "symbol": instrument_of(strategy).symbol,
-            "outcome": outcome_of(run.position, ended=run.ended_at is not None),
-            "position": run.position,
-            "message": run.message,
-        }
-    )
 
 
 def _unheard() -> ApiError:

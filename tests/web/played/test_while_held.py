@@ -24,13 +24,13 @@ window.pocket = value => { pocketed = value; document.dispatchEvent(new Event('v
 
 
 def test_check_11_tokens_that_end_make_no_gap_in_the_stream_and_no_flicker(browser: Browser) -> None:
-    server = PlayedServer(3, token_s=6, pause_s=0.2)
+    server = PlayedServer(3, token_s=16, pause_s=0.2)  # the next stream has half of it to open, also on a busy machine
     with trader_at(server, browser, script=SAID) as page:
         expect(page.locator("header .link")).to_have_text("Live", timeout=SOON_MS)
         expect(page.locator("article .badge")).to_have_text(["Guarded"] * 3, timeout=SOON_MS)
         page.evaluate("watch()")
-        renewed, opened = len(server.granted) + 3, server.opened + 3
-        eventually(lambda: len(server.granted) >= renewed and server.opened >= opened, 60, "three tokens have ended")
+        renewed, opened = len(server.granted) + 2, server.opened + 2
+        eventually(lambda: len(server.granted) >= renewed and server.opened >= opened, 60, "two tokens have ended")
         sent = server.sent
         eventually(lambda: server.sent >= sent + 5, what="prices")
         assert (server.cut, server.gaps) == (0, 0)

@@ -56,6 +56,28 @@ async def test_everything_is_stopped_and_what_is_the_users_own_is_named(trader: 
     assert await user_id_of(trader) in engine.forbidden
 
 
+async def notices(user: ApiUser) -> list[str]:
+    """What the user has heard of panics, oldest first."""
+    answer = await user.call("GET", "/notifications")
+    assert answer.status_code == 200, answer.text
+    return [notice["text"] for notice in answer.json()["notifications"] if notice["kind"] == "panic"][::-1]
+
+
+async def test_the_trader_hears_that_it_was_called_and_what_it_has_come_to(trader: ApiUser, engine: FakeEngine) -> None:
+    engine.shares = {("NSE", "INFY", "CNC"): 20}
+    await trader.started(symbol="INFY")
+    panic_id = await panicked(trader)
+    await until_finished(trader, panic_id)
+    called = (
+        "PANIC: nothing more is bought, 1 strategy is being ended, and your schedules are paused until you resume them."
+    )
+    done = "PANIC is done. All is flat. Not touched: 20 INFY of your own."
+    assert await notices(trader) == [called, done]
+    assert await panicked(trader) == panic_id  # pressed again, it finds nothing more to end, and says nothing twice
+    await until_finished(trader, panic_id)
+    assert await notices(trader) == [called, done]
+
+
 async def test_repeated_and_raced_it_is_one_panic(trader: ApiUser) -> None:
     first = await panicked(trader)
     answers = await asyncio.gather(*(panicked(trader) for _ in range(5)))
@@ -201,6 +223,7 @@ async def test_the_operator_panics_for_a_user_and_the_api_goes_after_it(
     panic_id = await panicked(trader)
     finished = await until_finished(trader, panic_id)
     assert finished["asked_by"] == "operator"
+    assert (await notices(trader))[0].startswith("PANIC by the operator of TradeActors: nothing more is bought")
     refused = await trader.call("POST", "/strategy/start", strategy_id=strategy_id)
     assert refused.json()["code"] == "entries_forbidden"
     with pytest.raises(operator.UnknownUser):

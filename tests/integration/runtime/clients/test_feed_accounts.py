@@ -79,7 +79,12 @@ async def feed(settings: Settings, sessions: Sessions, mirror: RuntimeMirror) ->
             )
     yield Feed(settings, sessions, mirror)
     async with transaction(sessions) as session:
-        await session.execute(text("DELETE FROM broker_accounts WHERE broker = 'kite'"))
+        await session.execute(
+            text(
+                "DELETE FROM broker_accounts USING users "
+                "WHERE broker_accounts.user_id = users.id AND users.email LIKE 'feed-%@example.com'"
+            )
+        )
         await session.execute(text("DELETE FROM users WHERE email LIKE 'feed-%@example.com'"))
 
 

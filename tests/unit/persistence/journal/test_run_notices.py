@@ -184,6 +184,12 @@ def test_an_alert_of_the_same_day_is_one_notice_whatever_its_price() -> None:
     assert alert_notice(3, "redis_down", "Redis does not answer", AT, IST) is None
 
 
+def test_a_share_that_the_broker_does_not_list_is_said_to_its_trader() -> None:
+    notice = alert_notice(3, "symbol_not_listed", "INFY is not listed today: no price of it comes", AT, IST)
+    assert notice is not None
+    assert notice.kind is NoticeKind.GUARD_LOST
+
+
 def test_alerts_that_a_step_also_logs_make_no_second_notice() -> None:
     logged = {
         "exit_failed",
