@@ -31,6 +31,7 @@ from broker.kite.account_questions import DayQuote, Funds, Purchase, day_quotes,
 from broker.kite.login import Position, token_expiry
 from broker.market.charges import round_trip_charges
 from broker.market.trading_calendar import TradingCalendar
+from config.capacity import capacity_of
 from config.settings import Settings
 from persistence.database.engine import Sessions, tenant_transaction
 from persistence.database.models.brokers import BrokerAccount
@@ -82,6 +83,7 @@ class Looking:
         self._settings, self._sessions, self._mirror = settings, sessions, mirror
         self._brokers, self._lookups, self._checks = brokers, lookups, checks
         self._operator, self._now = operator, now
+        self._may_run = capacity_of(settings).running_of_user
 
     async def calendar_of(self, broker: str | None) -> TradingCalendar:
         """See `StrategyChecks.calendar_of`."""
@@ -136,7 +138,7 @@ class Looking:
         asked, trades = _Asked(), tuple(map(_unjudged, day.waiting))
         if whole and account is not None and login is Login.GOOD and day.waiting:
             asked = await self._ask(account, day)
-            trades = await self._trades(account, day.waiting, asked)
+            trades = await self._trades(account, day, asked)
         return Facts(
             now=now,
             session=session_day,
@@ -200,14 +202,14 @@ class Looking:
             log.warning("readiness_unanswered", user_id=account.user_id, reason=str(error))
             return None
 
-    async def _trades(
-        self, account: BrokerAccount, planned: Sequence[PlannedTrade], asked: _Asked
-    ) -> tuple[Trade, ...]:
+    async def _trades(self, account: BrokerAccount, day: PlannedDay, asked: _Asked) -> tuple[Trade, ...]:
         needed = asked.funds.needed if asked.funds else ()
-        trades = []
-        for number, plan in enumerate(planned):
+        trades: list[Trade] = []
+        running = day.open_runs
+        for number, plan in enumerate(day.waiting):
             quote = (asked.quotes or {}).get(instrument_of(plan.strategy).key)
-            refusals, unanswered = await self._judged(account, plan, asked, quote)
+            refusals, unanswered = await self._judged(account, plan, asked, quote, 0 if plan.started else running)
+            running += not plan.started and not refusals
             strategy = plan.strategy
             price = quote.last if quote else None
             charges = None
@@ -232,9 +234,9 @@ class Looking:
         return tuple(trades)
 
     async def _judged(
-        self, account: BrokerAccount, plan: PlannedTrade, asked: _Asked, quote: DayQuote | None
+        self, account: BrokerAccount, plan: PlannedTrade, asked: _Asked, quote: DayQuote | None, running: int
     ) -> tuple[tuple[Said, ...], tuple[Said, ...]]:
-        """What a START would refuse at this moment, and what it could not find out."""
+        """What a START would refuse beside so many that run already, and what it could not find out."""
         if plan.refusal is not None:
             return (plan.refusal,), ()
         strategy = plan.strategy
@@ -247,7 +249,7 @@ class Looking:
                 price_asked=asked.quotes is not None,
                 owed=None if asked.owed is None else asked.owed[position],
             )
-            verdict = self._checks.judge_start(strategy, facts, running=0, may_run=1)
+            verdict = self._checks.judge_start(strategy, facts, running=running, may_run=self._may_run)
             times = verdict.permitted()
         except (ApiError, InvalidField) as refusal:
             return (_said(refusal),), ()

@@ -14,8 +14,9 @@ from config.settings import Settings
 from persistence.database.models.runs import Run
 from persistence.database.models.strategies import Strategy
 from persistence.database.readiness import ReadinessRows, Scheduled, Waiting
+from persistence.database.repositories.runs import Runs
 
-_REFUSED = frozenset({"engine_full", "too_many_running"})
+_REFUSED = frozenset({"engine_full"})
 """Why a schedule's START was refused, where no check of readiness finds it out: its day's record is believed."""
 
 
@@ -38,13 +39,14 @@ class PlannedDay:
     """`waiting`: what is still to be bought, by buy time. `held`: runs of today that hold shares, or are about to.
 
     `begun`: how many trades of today are no longer waiting, however they have ended. `with_runs`: strategies that have
-    a run of today, open or ended.
+    a run of today, open or ended. `open_runs`: how many strategies of the user run, of whatever day.
     """
 
     waiting: tuple[PlannedTrade, ...]
     held: tuple[tuple[Run, Strategy], ...]
     begun: int
     with_runs: frozenset[int]
+    open_runs: int
 
 
 async def what_is_to_trade(
@@ -66,7 +68,8 @@ async def what_is_to_trade(
     coming = to_be_started(scheduled, calendar, settings, now)
     trades += (trade for trade in coming if trade.strategy.id not in with_runs)
     trades.sort(key=lambda trade: (trade.buy_at, trade.strategy.id))
-    return PlannedDay(tuple(trades), held, len(runs) - len(waiting), with_runs)
+    open_runs = await Runs(session).count_open(user_id)
+    return PlannedDay(tuple(trades), held, len(runs) - len(waiting), with_runs, open_runs)
 
 
 def to_be_started(

@@ -93,6 +93,16 @@ async def test_a_run_and_a_schedule_need_their_money_together(
     assert waiting.buys == (day.buy_at, day.buy_at + timedelta(minutes=30))
 
 
+async def test_one_schedule_more_than_may_run_at_once_is_said_before_its_start_is_refused(
+    app: FastAPI, trader: ApiUser
+) -> None:
+    day = await TradingDay.of(app, trader, day_of_its_own(), max_running=2)
+    started = (await day.plan({"symbol": "SBIN", "stop_loss": 790}))[0]
+    first, second = [await day.schedule(symbol=symbol) for symbol in ("INFY", "TCS")]
+    found = await day.answer(hours=1)
+    assert trades(found) == [(started, True, []), (first, True, []), (second, False, ["too_many_running"])]
+
+
 async def test_a_start_by_hand_is_counted_once_and_after_its_end_there_is_nothing(
     app: FastAPI, trader: ApiUser
 ) -> None:
