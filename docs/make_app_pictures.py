@@ -1,4 +1,4 @@
-"""Take the README's pictures of the app, from a running stack, into docs/pictures/: the list, a strategy, its form.
+"""Take the README's pictures of the app, from a running stack, into docs/pictures/: the list, a strategy, a START.
 
     .venv/bin/python docs/make_app_pictures.py [--at URL]
 
@@ -14,6 +14,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 FOLDER = ROOT / "docs" / "pictures"
+SCALE = 2
+"""Points of a picture to one of the phone: the README shows them smaller, on screens of any kind."""
 
 
 def main() -> None:
@@ -28,7 +30,7 @@ def main() -> None:
     base = parser.parse_args().at
     with chromium() as browser:
         eyes = Eyes(ROOT / "screens")
-        context, page = eyes.open(browser, 360, "light")
+        context, page = eyes.open(browser, 360, "light", SCALE)
         tried = walk(page, eyes, base, f"picture-{time.time_ns()}@example.com")
         page.goto(f"{base}/app/#/{tried}")
         expect(page.locator("canvas").first).to_be_visible(timeout=20_000)
@@ -38,7 +40,7 @@ def main() -> None:
         expect(page.locator("article")).to_have_count(2, timeout=20_000)
         page.screenshot(path=FOLDER / "app-today.png")
         context.close()
-        (FOLDER / "app-form.png").write_bytes((eyes.folder / "walk-12-preview.png").read_bytes())
+        (FOLDER / "app-start.png").write_bytes((eyes.folder / "walk-13-start.png").read_bytes())
     if eyes.complaints:
         raise SystemExit("\n".join(dict.fromkeys(eyes.complaints)))
 

@@ -47,13 +47,13 @@ class Eyes:
         self.complaints: list[str] = []
         folder.mkdir(parents=True, exist_ok=True)
 
-    def open(self, browser: Browser, width: int, theme: str) -> tuple[BrowserContext, Page]:
-        """A browser of its own of that width and theme."""
+    def open(self, browser: Browser, width: int, theme: str, scale: float = 1) -> tuple[BrowserContext, Page]:
+        """A browser of its own of that width and theme, with `scale` points of a picture to one of the screen."""
         context = browser.new_context(
             viewport={"width": width, "height": 740 if width < 840 else 860},
             color_scheme="dark" if theme == "dark" else "light",
             timezone_id="Asia/Kolkata",
-            device_scale_factor=1,
+            device_scale_factor=scale,
         )
         page = context.new_page()
         page.on("console", lambda message: self.hear(page, message.type, message.text))
