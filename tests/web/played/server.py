@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -24,6 +25,16 @@ from tests.web.test_looks import CONFIG
 
 TOKEN_S = 900
 """How long an access token lasts, where a test says nothing else."""
+
+ROOMS = ("auth", "broker", "notifications", "strategy", "market", "orders", "readiness", "schedule", "panic")
+DOCUMENT = json.loads((Path(__file__).parents[3] / "docs" / "openapi.json").read_text())
+
+
+def example(path: str) -> dict[str, Any] | None:
+    """What the API's document shows as the answer to `GET path`; none where it shows none."""
+    shown = DOCUMENT["paths"].get(path, {}).get("get", {}).get("responses", {}).get("200", {})
+    found: dict[str, Any] | None = shown.get("content", {}).get("application/json", {}).get("example")
+    return found
 
 
 def symbol(number: int) -> str:
@@ -46,7 +57,7 @@ class PlayedServer:
     """`pause_s`: between two events of prices; `step_ms`: how much later than by the clock each is said to be.
 
     `silent`: nothing is said on any stream, neither on those that are open nor on new ones. `sold`: strategies that
-    have ended.
+    have ended. `answers`: it knows more than strategies, and answers each `GET` as the API's document shows.
     """
 
     strategies: int = 1
@@ -55,6 +66,7 @@ class PlayedServer:
     step_ms: int = 0
     sent: int = 0
     silent: bool = False
+    answers: bool = False
     ended: bool = False
     sold: set[int] = field(default_factory=set)
     asked: list[str] = field(default_factory=list)
@@ -78,7 +90,17 @@ class PlayedServer:
         router.add_api_route("/strategy/list", self._list)
         router.add_api_route("/strategy/status/{number}", self._status)
         router.add_api_route("/strategy/{number}", self._definition)
-        for room in ("auth", "broker", "notifications", "strategy", "market"):
+        for room in (
+            "auth",
+            "broker",
+            "notifications",
+            "strategy",
+            "market",
+            "orders",
+            "readiness",
+            "schedule",
+            "panic",
+        ):
             router.add_api_route(f"/{room}{{rest:path}}", self._nothing)
         return router
 
@@ -108,6 +130,9 @@ class PlayedServer:
 
     async def _nothing(self, request: Request) -> JSONResponse:
         self.asked.append(request.url.path)
+        shown = example(request.url.path) if self.answers and request.method == "GET" else None
+        if shown is not None:
+            return JSONResponse(shown)
         return JSONResponse({"detail": "Not here", "code": "not_here"}, 503)
 
     async def _events(self, request: Request) -> Response:

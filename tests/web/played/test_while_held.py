@@ -34,6 +34,7 @@ def test_check_11_tokens_that_end_make_no_gap_in_the_stream_and_no_flicker(brows
         sent = server.sent
         eventually(lambda: server.sent >= sent + 5, what="prices")
         assert (server.cut, server.gaps) == (0, 0)
+        assert server.opened == len(server.granted), "one stream for each token"
         assert set(page.evaluate("[...said]")) == {"Live", "Guarded"}
 
 

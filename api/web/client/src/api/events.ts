@@ -39,7 +39,8 @@ export class EventStream {
   /** Of the connection that is read and of the one that is being opened. */
   readonly #aborts = new Set<AbortController>();
   #wake: (() => void) | null = null;
-  #stopped = true;
+  /** From `start` to `stop`: a run that was stopped does not go on beside the next one. */
+  #running: AbortController | null = null;
   #atOnce = false;
   #heardAt = 0;
   #prices = true;
@@ -58,13 +59,14 @@ export class EventStream {
   }
 
   start(): void {
-    if (!this.#stopped) return;
-    this.#stopped = false;
-    void this.#run();
+    if (this.#running) return;
+    this.#running = new AbortController();
+    void this.#run(this.#running.signal);
   }
 
   stop(): void {
-    this.#stopped = true;
+    this.#running?.abort();
+    this.#running = null;
     this.#lastId = null;
     this.#abortAll();
     this.#wake?.();
@@ -79,18 +81,18 @@ export class EventStream {
     this.#wake?.();
   }
 
-  async #run(): Promise<void> {
+  async #run(stopped: AbortSignal): Promise<void> {
     let wait = FIRST_WAIT_MS;
-    while (!this.#stopped) {
+    while (!stopped.aborted) {
       let problem: ApiProblem | null = null;
       const before = this.#heardAt;
       try {
-        await this.#connect();
+        await this.#connect(stopped);
       } catch (error) {
         problem = error instanceof ApiProblem ? error : null;
         if (problem === null && !isNetworkError(error)) throw error;
       }
-      if (this.#stopped) return;
+      if (stopped.aborted) return;
       this.#events.closed(problem);
       wait = this.#heardAt > before ? FIRST_WAIT_MS : Math.min(wait * 2, LONGEST_WAIT_MS);
       if (this.#atOnce) {
@@ -102,9 +104,14 @@ export class EventStream {
     }
   }
 
-  async #connect(): Promise<void> {
+  async #connect(stopped: AbortSignal): Promise<void> {
     let replaced = false;
-    this.#current = await this.#open();
+    const first = await this.#open();
+    if (stopped.aborted) {
+      first.abort.abort();
+      return;
+    }
+    this.#current = first;
     this.#events.opened();
     try {
       while (this.#current) {
