@@ -38,11 +38,8 @@ from tests.kit.fakes.strategy_engine import FakeEngine
 
 pytest_plugins = ["tests.integration.fixtures"]
 
-NO_STORE, NO_POSTGRESQL, NO_EXECUTION = (
-    "Neither PostgreSQL nor Redis answers",
-    "PostgreSQL does not answer",
-    "Not every",
-)
+NO_STORE = "Neither PostgreSQL nor Redis answers"
+NO_POSTGRESQL, NO_EXECUTION = "PostgreSQL does not answer", "Not every process that sends orders"
 
 
 class Line:
