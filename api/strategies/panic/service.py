@@ -17,6 +17,10 @@ from persistence.database.models.panics import Panic, new_panic_id
 from persistence.database.repositories.panics import Panics
 from persistence.errors import DatabaseUnavailable
 
+STORES_FIRST_S = 0.3
+"""How long a sale waits for the marks, with which another process carries the panic out if this one dies. Stores that
+do not answer keep nobody from selling."""
+
 _NO_REDIS = "Redis does not answer. PostgreSQL has it, and Redis gets it when it is back"
 _NO_POSTGRESQL = (
     "PostgreSQL does not answer: until it is back, only strategies that this process can reach are sold, and how far "
@@ -54,9 +58,11 @@ class PanicService:
             ApiError: 503 `panic_unheard`: neither a store nor an actor has heard it.
         """
         told = asyncio.create_task(self._engine.forbid_entries(user_id))  # at once: the stores may be slow
-        stopped = asyncio.create_task(self._engine.stop_all_of(user_id))
-        marked = await self._marks.forbid(user_id, self._pursuit.owed(user_id) or new_panic_id(self._now()))
-        heard, stopping = await told, await stopped
+        panic_id = self._pursuit.owed(user_id) or new_panic_id(self._now())
+        marking = asyncio.create_task(self._marks.forbid(user_id, panic_id))
+        await asyncio.wait({marking}, timeout=STORES_FIRST_S)
+        stopping = await self._engine.stop_all_of(user_id)
+        heard, marked = await told, await marking
         if not (marked.in_postgresql or marked.in_redis or heard or stopping):
             raise _unheard()
         if not marked.in_postgresql:
