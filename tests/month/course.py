@@ -1,7 +1,7 @@
 """The course of the month: from one moment that matters to the next, each of which then takes its real time."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -110,7 +110,7 @@ class Course:
             moments += self._of_strategy(planned, day)
         return moments
 
-    def _of_strategy(self, planned: Planned, day: date) -> list[tuple[datetime, Callable[[], None]]]:
+    def _of_strategy(self, planned: Planned, day: date) -> Sequence[tuple[datetime, Callable[[], None]]]:
         outcome = self.month.outcome(planned, day)
         if outcome is Outcome.NOT_ITS_DAY:
             return []
