@@ -23,8 +23,8 @@ NO_FAKES: Mapping[str, str] = {
 }
 """Classes that have the methods of a port, and promise nothing of their own."""
 
-Methods = dict[str, tuple[str, ...]]
-"""The parameters of each public method."""
+Methods = dict[str, tuple[bool, tuple[str, ...]]]
+"""Of each public method, whether it is awaited, and its parameters."""
 
 
 def test_each_fake_has_a_suite_on_it_and_on_the_real_part() -> None:
@@ -59,7 +59,14 @@ def classes(file: Path, *, protocols: bool) -> Iterator[tuple[str, Methods]]:
             continue
         if protocols is any(isinstance(base, ast.Name) and base.id == "Protocol" for base in node.bases):
             functions = [part for part in node.body if isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef)]
-            yield node.name, {one.name: parameters(one) for one in functions if not one.name.startswith("_")}
+            public = [one for one in functions if not one.name.startswith("_")]
+            yield node.name, {one.name: (is_awaited(one), parameters(one)) for one in public}
+
+
+def is_awaited(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """Whether it gives something to await."""
+    returned = ast.unparse(function.returns) if function.returns is not None else ""
+    return isinstance(function, ast.AsyncFunctionDef) or re.search(r"\b(Awaitable|Coroutine)\[", returned) is not None
 
 
 def parameters(function: ast.FunctionDef | ast.AsyncFunctionDef) -> tuple[str, ...]:
