@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 TESTS = Path(__file__).parents[1]
-PORTS, KIT, SUITES = TESTS.parent / "actors" / "ports", TESTS / "kit", TESTS / "contract"
+PORTS, KIT = TESTS.parent / "actors" / "ports", TESTS / "kit"
+SUITES = (TESTS / "contract", TESTS / "acceptance")
+"""Those whose real side needs the stack stand with the other tests on it."""
 
 NO_FAKES: Mapping[str, str] = {
     "FakeAttemptLog": "keeps what it is handed; the port answers nothing and never fails",
@@ -77,6 +79,6 @@ def parameters(function: ast.FunctionDef | ast.AsyncFunctionDef) -> tuple[str, .
 
 def has_suite(fake: str, port: str) -> bool:
     """Whether the suite of the port runs its tests on the fake and on something else."""
-    file = SUITES / f"test_{re.sub(r'(?<!^)(?=[A-Z])', '_', port).lower()}.py"
-    text = file.read_text(encoding="utf-8") if file.exists() else ""
+    name = f"test_{re.sub(r'(?<!^)(?=[A-Z])', '_', port).lower()}.py"
+    text = "".join((folder / name).read_text(encoding="utf-8") for folder in SUITES if (folder / name).exists())
     return re.search(rf"\b{fake}\(", text) is not None and re.search(r"params=\[|ids=\[", text) is not None
