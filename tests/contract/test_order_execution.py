@@ -58,7 +58,8 @@ class FakePool:
     """The fake."""
 
     def __init__(self) -> None:
-        self.execution = self._fake = FakeExecution(FakeClock())
+        self._fake = FakeExecution(FakeClock())
+        self.execution: OrderExecution = self._fake
 
     async def fills(self, intent: Intent) -> None:
         await until(lambda: self._fake._waiting)

@@ -126,7 +126,7 @@ class ExecutionHere(ExecutionActor):
 class FeedHere(MarketListener):
     """`feed:0` without a broker: `trade` is what its stream would say."""
 
-    def __init__(self, actors: Actors, clock: Clock) -> None:
+    def __init__(self, actors: Actors, clock: SystemClock) -> None:
         self._loop, self._suffix, self._clock = asyncio.get_running_loop(), "", clock
         self._peers = PeersHere(actors, names.feed_name())
         self._ticks = TickSender(NODE, HOST, on_joined=self._on_joined, on_left=self._on_left)
