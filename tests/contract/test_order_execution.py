@@ -152,10 +152,10 @@ async def test_a_command_whose_execution_dies_is_in_doubt(pool: Pool) -> None:
 
 
 @on_both
-async def test_of_the_orders_under_a_tag_the_newest_is_found_and_none_of_another(pool: Pool) -> None:
+async def test_of_two_orders_under_a_tag_the_one_that_traded_is_found_and_none_of_another(pool: Pool) -> None:
     first, other = a_sell(seq=1), a_sell(seq=2)
-    for number, stage in ((1, OrderStage.CANCELLED), (2, OrderStage.COMPLETE)):
-        pool.lists(replace(listed(first, stage=stage), order_id=f"190000000000000000{number}"))
+    for number, (stage, filled) in enumerate(((OrderStage.CANCELLED, 0), (OrderStage.COMPLETE, 10))):
+        pool.lists(replace(listed(first, stage=stage, filled=filled), order_id=f"190000000000000000{number}"))
     pool.lists(a_report("1900000000000000009", tag=other.tag))
     found = await pool.execution.orders_by_tag(ACCOUNT, [first.tag, "NOTHING"])
     assert {tag: report.stage for tag, report in found.items()} == {first.tag: OrderStage.COMPLETE}
