@@ -17,10 +17,10 @@ class StaleEpoch(Exception):
 
 
 class Alerts(Protocol):
-    """Where the operator, and the user whom it concerns, are told of what needs a person."""
+    """Where the operator, and the user whom it concerns, hear of what needs a person."""
 
     def alert(self, user_id: int, strategy_id: int, code: str, message: str) -> None:
-        """Tell them, and the log; 0 where no user or no strategy is concerned. Never waits."""
+        """Let them know, and the log; 0 where no user or no strategy is concerned. Never waits."""
         ...
 
 

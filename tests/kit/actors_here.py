@@ -151,7 +151,7 @@ class FeedHere(MarketListener):
         self._listener.on_tick(INFY.token, price, self._clock.now())
 
     def close(self) -> None:
-        """Leave everybody who is connected."""
+        """Close the links."""
         self._telling.cancel()
         self._ticks.close()
 
@@ -171,7 +171,7 @@ class RouterHere(TickRouter):
         self._source, self._renewal = source, asyncio.create_task(self._keep_renewing())
 
     def close(self) -> None:
-        """Leave everybody who is connected."""
+        """Close the links."""
         self._renewal.cancel()
         self._source.close()
         self._ticks.close()
