@@ -192,7 +192,7 @@ async def test_the_cover_of_a_run_is_what_its_account_still_holds_of_its_shares(
     for held in (10, 4):
         pool.holds(held)
         cover = await pool.execution.cover(HOLDING)
-        assert (cover.key, cover.staked, cover.covered, cover.runs) == (KEY, 10, held, {HOLDING.run_id})
+        assert (cover.key, cover.staked, cover.covered, cover.runs) == (KEY, 10, held, frozenset({HOLDING.run_id}))
     pool.loses_the_broker()
     with pytest.raises(PeerUnavailable):
         await pool.execution.cover(HOLDING)

@@ -217,8 +217,9 @@ class PricesHere:
 
     async def close(self) -> None:
         """End what still runs."""
-        for actor in (self.feed, *self._routers):
-            actor.close()
+        self.feed.close()
+        for router in self._routers:
+            router.close()
         for task in self.actors.told:
             task.cancel()
         await asyncio.sleep(0)
