@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Request
@@ -202,11 +202,21 @@ class PlayedServer:
 
 @contextmanager
 def trader_at(
-    server: PlayedServer, browser: Browser, path: str = "today", *, script: str = "", own_clock: bool = False
+    server: PlayedServer,
+    browser: Browser,
+    path: str = "today",
+    *,
+    script: str = "",
+    own_clock: bool = False,
+    worker: bool = True,
 ) -> Iterator[Page]:
-    """A phone that is logged in there. `script` runs before the app's; `own_clock`: its clock can be put forward."""
+    """A phone that is logged in there. `script` runs before the app's; `own_clock`: its clock can be put forward.
+
+    Without `worker` no service worker stands between the page and the routes of a test.
+    """
     with served_app(BUNDLE, 0, server.router) as address:
-        context = browser.new_context(viewport={"width": 360, "height": 740})
+        allowed: Literal["allow", "block"] = "allow" if worker else "block"
+        context = browser.new_context(viewport={"width": 360, "height": 740}, service_workers=allowed)
         context.add_init_script(f"localStorage.setItem('tradeactors.login', 'yes'); {script}")
         page = context.new_page()
         if own_clock:

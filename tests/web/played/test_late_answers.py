@@ -11,7 +11,6 @@ from tests.web.live.phone import SOON_MS
 from tests.web.played.server import DOCUMENT, PlayedServer, trader_at
 
 REFUSED = {"detail": "The engine cannot be reached", "code": "engine_unavailable"}
-PAPER = EXAMPLES["BrokerStatus"] | {"broker": "paper", "broker_connected": True, "token_expired": False}
 SETTLED = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))"
 
 
@@ -25,7 +24,7 @@ def example(method: str, path: str) -> dict[str, Any]:
 
 @contextmanager
 def live(server: PlayedServer, browser: Browser, path: str = "today", **how: Any) -> Iterator[Page]:
-    with trader_at(server, browser, path, **how) as page:
+    with trader_at(server, browser, path, worker=False, **how) as page:
         expect(page.locator("header .link")).to_have_text("Live", timeout=SOON_MS)
         yield page
 
@@ -149,7 +148,8 @@ def test_a_strategy_that_was_deleted_elsewhere_while_nothing_was_heard_is_gone(b
 def test_a_first_trade_that_cannot_be_started_says_why(browser: Browser) -> None:
     server = PlayedServer(0, pause_s=0.2)
     with live(server, browser) as page:
-        page.route("**/broker/status", lambda route: route.fulfill(json=PAPER))
+        paper = example("get", "/broker/status") | {"broker": "paper"}
+        page.route("**/broker/status", lambda route: route.fulfill(json=paper))
         page.reload()
         page.route("**/strategy/preview", lambda route: route.fulfill(json=example("post", "/strategy/preview")))
         page.route("**/strategy/create", lambda route: route.fulfill(status=201, json={"strategy_id": 1}))
@@ -196,7 +196,8 @@ def test_a_tab_names_the_trader_who_has_logged_in_by_another_one(browser: Browse
         page.reload()
         expect(page.locator(".content")).to_contain_text(who[0], timeout=SOON_MS)
         other = page.context.new_page()
-        other.goto(f"{page.url.partition('#')[0]}#/help")
+        other.goto(f"{page.url.partition('#')[0]}#/today")
+        expect(other.locator("header .link")).to_have_text("Live", timeout=SOON_MS)
         tell = "told => new BroadcastChannel('tradeactors-session').postMessage(told)"
         other.evaluate(tell, {"kind": "ended"})
         expect(page.get_by_role("heading", name="Log in")).to_be_visible(timeout=SOON_MS)
@@ -236,12 +237,12 @@ def test_an_address_that_was_cut_off_opens_the_app(browser: Browser) -> None:
 def test_what_could_not_be_read_while_the_server_was_away_is_read_when_it_is_back(browser: Browser) -> None:
     server = PlayedServer(1, sold={1}, pause_s=0.2)
     with live(server, browser) as page:
-        page.route("**/strategy/1/timeline**", lambda route: route.fulfill(status=503, json=REFUSED))
+        page.route("**/timeline**", lambda route: route.fulfill(status=503, json=REFUSED))
         page.goto(f"{page.url.partition('#')[0]}#/strategy/1")
         expect(page.get_by_text("The reasons cannot be read")).to_be_visible(timeout=SOON_MS)
-        page.unroute("**/strategy/1/timeline**")
+        page.unroute("**/timeline**")
         page.route(
-            "**/strategy/1/timeline**",
+            "**/timeline**",
             lambda route: route.fulfill(json=example("get", "/strategy/{strategy_id}/timeline")),
         )
         server.hang_up()
