@@ -48,8 +48,7 @@ def test_everything_is_sold_once_nothing_is_bought_and_the_outcome_is_recorded_w
         taken = trader.ok("POST", "/panic")
         assert deployment.now() < due.buy_at, "the machine was too slow to be there before the BUY"
         assert any(warning.startswith(WARNED[which]) for warning in taken["warnings"]), taken["warnings"]
-        for strategy in held:
-            eventually(lambda one=strategy: one.net() == 0, SOLD_WITHIN_S, f"{strategy.symbol} is sold")
+        eventually(lambda: not any(strategy.net() for strategy in held), SOLD_WITHIN_S, "all are sold")
         refused = trader.call("POST", "/strategy/start", {"strategy_id": due.id})
         assert refused.json()["code"] in HALTED, refused.text
         eventually(lambda: (deployment.now() - due.buy_at).total_seconds() > 6, 40, "the BUY's time is over")
