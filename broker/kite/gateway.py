@@ -97,7 +97,7 @@ class KiteGateway:
         return f"KiteGateway({self._sessions.destination.authority})"
 
     def place(self, command: OrderCommand) -> Coroutine[Any, Any, PlaceResult]:
-        """One protected MARKET order. See `OrderGateway.place`.
+        """One request for a protected MARKET order, never repeated here.
 
         With credentials and a warm connection at hand the request leaves in this call: to wake a thread first may take
         a millisecond on a busy machine, and orders of one instant would wait for each other's.
@@ -152,7 +152,10 @@ class KiteGateway:
         await self._read("cancel_order", variety="regular", order_id=order_id)
 
     async def positions(self, *, demat: bool = True) -> Mapping[PositionKey, AccountPosition]:
-        """See `OrderGateway.positions`. `demat`: shares of earlier days too, which costs another reading."""
+        """What the account holds or owes. Raises BrokerUnavailable.
+
+        `demat`: shares of earlier days too, which costs another reading.
+        """
         today = self._read("positions", positions_of)
         readings = await asyncio.gather(today, self._read("holdings", holdings_of)) if demat else (await today, {})
         return together(*readings)

@@ -65,6 +65,16 @@ def test_docstrings_and_comments_use_plain_words() -> None:
     assert not found, "\n".join(found)
 
 
+def test_no_docstring_only_points_to_another() -> None:
+    modules = [module for folder in (*CODE, "tests", "benchmarks") for module in sorted((ROOT / folder).rglob("*.py"))]
+    found = [
+        f"{module.relative_to(ROOT)}: {line.strip()}"
+        for module in modules
+        for line in re.findall(r'^ *""\"See `.*$', module.read_text(encoding="utf-8"), re.MULTILINE)
+    ]
+    assert not found, "say what it is for, or leave it to the port:\n" + "\n".join(found)
+
+
 def test_names_are_made_of_plain_words() -> None:
     modules = [module for folder in (*CODE, "tests", "benchmarks") for module in sorted((ROOT / folder).rglob("*.py"))]
     found = {
