@@ -13,6 +13,8 @@ import pytest
 ROOT = Path(__file__).parents[3]
 CODE = ("actors", "api", "broker", "config", "persistence")
 COLUMNS = 120
+MOST_OF_A_CELL = 210
+"""How many characters a cell of a table may have, without the targets of its links: more is a paragraph."""
 
 INSTEAD = {
     r"\banew\b": "again, new",
@@ -93,6 +95,18 @@ def test_prose_is_wrapped() -> None:
         for page in _pages()
         for number, line in _prose(page.read_text(encoding="utf-8"))
         if len(re.sub(r"`[^`]*`", "", line)) > COLUMNS and not line.startswith("|") and "](" not in line
+    ]
+    assert not found, "\n".join(found)
+
+
+def test_no_paragraph_stands_in_a_table_cell() -> None:
+    found = [
+        f"{page.relative_to(ROOT)}:{number}: {len(cell)} characters in a cell"
+        for page in _pages()
+        for number, line in _prose(page.read_text(encoding="utf-8"))
+        if line.startswith("|")
+        for cell in re.sub(r"\]\([^)]*\)", "]", line).split(" | ")
+        if len(cell) > MOST_OF_A_CELL
     ]
     assert not found, "\n".join(found)
 
