@@ -10,8 +10,8 @@ from typing import Any
 import structlog
 
 from actors.domain.identifiers import Instrument
+from actors.domain.instrument_list_day import list_day
 from actors.domain.prices.tick import Tick
-from actors.domain.token_day import token_day
 from actors.ports.prices import FeedStatus
 from actors.prices.feed_shell import FeedShell
 from actors.runtime import names, ray_ports
@@ -263,7 +263,7 @@ class MarketListener:
     async def _keep_confirming(self) -> None:
         while True:
             await every_second_or_when(self._tokens_wanted, _QUOTES_EVERY_S)
-            day, account = token_day(self._clock.now()), self._account
+            day, account = list_day(self._clock.now()), self._account
             if account is None:
                 continue
             wanted = self._listener.unconfirmed(day)
