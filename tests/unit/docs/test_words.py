@@ -39,7 +39,8 @@ INSTEAD = {
     r"\bteeth\b": "tests of the tests",
     r"\btold\b(?! apart)": "hears of it, is notified, is reported",
     r"\bwhoever\b": "name the process or the person",
-    r"\b(?:account's|broker's|Kite|warm|expired|HTTP) sessions?\b|\bsessions? (?:has|have|had) (?:expired|ended)\b"
+    r"\b(?:account's|broker's|browser's|Kite|login|warm|expired|HTTP) sessions?\b|\bsessions? (?:of|in) a browser\b"
+    r"|\bsessions? (?:has|have|had) (?:expired|ended)\b"
     r"|\brefuse[sd]? (?:the|its) session\b|\bsessions? that have waited\b": (
         "Kite login, access token, connection: a session is a trading day"
     ),
