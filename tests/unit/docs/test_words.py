@@ -12,6 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 CODE = ("actors", "api", "broker", "config", "persistence")
+APP = ROOT / "api" / "web" / "client" / "src"
 COLUMNS = 120
 MOST_OF_A_CELL = 210
 """How many characters a cell of a table may have, without the targets of its links: more is a paragraph."""
@@ -65,6 +66,14 @@ def test_docstrings_and_comments_use_plain_words() -> None:
     modules = [module for folder in (*CODE, "tests", "benchmarks") for module in sorted((ROOT / folder).rglob("*.py"))]
     assert len(modules) > 100
     found = [fault for module in modules for fault in _faults(module, _said(module.read_text(encoding="utf-8")))]
+    assert not found, "\n".join(found)
+
+
+def test_comments_of_the_app_use_plain_words() -> None:
+    written = (path for path in sorted(APP.rglob("*")) if path.name != "schema.d.ts")  # which a script makes
+    sources = [path for path in written if path.suffix in {".ts", ".svelte", ".css"}]
+    assert len(sources) > 80
+    found = [fault for path in sources for fault in _faults(path, _commented(path.read_text(encoding="utf-8")))]
     assert not found, "\n".join(found)
 
 
@@ -148,6 +157,12 @@ def _said(module: str) -> Iterator[tuple[int, str]]:
     for token in tokenize.generate_tokens(io.StringIO(module).readline):
         if token.type == tokenize.COMMENT:
             yield token.start[0], token.string
+
+
+def _commented(source: str) -> Iterator[tuple[int, str]]:
+    """Every line of a comment in TypeScript, Svelte or CSS; the `//` of an address is none."""
+    for comment in re.finditer(r"/\*.*?\*/|(?<!:)//[^\n]*|<!--.*?-->", source, re.DOTALL):
+        yield from enumerate(comment[0].splitlines(), source.count("\n", 0, comment.start()) + 1)
 
 
 def _names(module: str) -> Iterator[str]:
