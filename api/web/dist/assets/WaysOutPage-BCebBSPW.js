@@ -1,1 +1,0 @@
-import{d as e}from"./core-B7aNCmLL.js";import{o as t}from"./app-D4aF41Mw.js";function n(n,r){e(n,{title:`If the app fails you`,back:`account`,children:(e,n)=>{t(e,{})},$$slots:{default:!0}})}export{n as default};
