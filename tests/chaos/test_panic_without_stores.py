@@ -1,7 +1,7 @@
 """A panic while PostgreSQL, Valkey or both are killed, or stand still, on the real stack (row N8).
 
 Everything of ours is sold once, by the exchange's ledger; nothing is bought; and when the store is back, the outcome of
-each strategy is recorded, and the trader has been told. Ray's head is away in tests/cluster/test_nodes.py.
+each strategy is recorded, and the trader was notified. Ray's head is away in tests/cluster/test_nodes.py.
 """
 
 from contextlib import ExitStack

@@ -184,12 +184,12 @@ class Course:
         within(lambda: self._has_mailed(trader, "will_not_trade", since), _WITHIN_S)
 
     def _has_mailed(self, trader: MonthTrader, kind: str, since: datetime | None = None) -> bool:
-        """Whether he was told something of that kind, since then, and all of it is in his mailbox."""
+        """Whether he has heard something of that kind, since then, and all of it is in his mailbox."""
         told = [told.text for told in trader.told() if told.kind == kind and (since is None or told.at >= since)]
         return bool(told) and {line for mail in trader.mails(self.on.post) for line in mail.lines}.issuperset(told)
 
     def _summed_up(self, day: date) -> None:
-        """After the close, each who has traded is told what the day has come to."""
+        """After the close, each who has traded hears what the day has come to."""
         bought = {planned.owner for planned, on, outcome in self.month.each() if on == day and outcome in BOUGHT}
 
         def told(name: str) -> bool:
