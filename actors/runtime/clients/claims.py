@@ -24,6 +24,9 @@ log = structlog.get_logger(__name__)
 
 CHECK_EVERY_S = 1.0
 
+CLAIM_PATIENCE_S = 1.0
+"""How long an exit that Redis gives no claim waits for PostgreSQL: a server that hangs must not hold it back."""
+
 _BOTH_DOWN = "neither Redis nor PostgreSQL answers"
 
 
@@ -103,17 +106,11 @@ class MirrorClaims:
     async def _claim_in_postgresql(self, command: OrderCommand) -> ClaimVerdict:
         """The run's epoch is the fence here: its present incarnation may send, and knows when it must look first."""
         intent_id = command.intent.id
-        try:
-            await self.ledger.claim_intent(intent_id.run_id, intent_id.leg, intent_id.seq, command.epoch)
-        except DatabaseUnavailable as error:
-            raise ClaimsUnavailable(_BOTH_DOWN) from error
+        await _in_time(self.ledger.claim_intent(intent_id.run_id, intent_id.leg, intent_id.seq, command.epoch))
         return await self._owner_in_postgresql(command)
 
     async def _owner_in_postgresql(self, command: OrderCommand) -> ClaimVerdict:
-        try:
-            mine = await self.ledger.owns_run(command.run_id, command.epoch)
-        except DatabaseUnavailable as error:
-            raise ClaimsUnavailable(_BOTH_DOWN) from error
+        mine = await _in_time(self.ledger.owns_run(command.run_id, command.epoch))
         return ClaimVerdict.OWNED if mine else ClaimVerdict.REFUSED
 
     def claim_now(self, command: OrderCommand, claim_id: str) -> Coroutine[Any, Any, ClaimVerdict] | None:
@@ -156,6 +153,23 @@ class MirrorClaims:
             await self.mirror.release(command.strategy_id, str(command.intent.id))
         except MirrorUnavailable:
             return  # the lock lapses by itself
+
+
+async def _in_time(question: Awaitable[bool]) -> bool:
+    """What PostgreSQL says. To cancel a query of a server that hangs takes long, so its end is not waited for.
+
+    Raises:
+        ClaimsUnavailable: it says nothing in `CLAIM_PATIENCE_S`, or is not there.
+    """
+    asked = asyncio.ensure_future(question)
+    await asyncio.wait({asked}, timeout=CLAIM_PATIENCE_S)
+    if not asked.done():
+        asked.cancel()
+        raise ClaimsUnavailable(_BOTH_DOWN)
+    try:
+        return asked.result()
+    except DatabaseUnavailable as error:
+        raise ClaimsUnavailable(_BOTH_DOWN) from error
 
 
 def _words(command: OrderCommand) -> tuple[int, int, str, str, float]:
