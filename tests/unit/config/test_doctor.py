@@ -8,9 +8,8 @@ from rich.console import Console
 
 from actors.domain.orders.order_address import SeenAddress
 from actors.runtime.driver.node_probe import NodeReport
+from config.commands.base.findings import Finding, Level, judge_room
 from config.commands.doctor import (
-    Finding,
-    Level,
     _show,
     judge_clock,
     judge_database_ways,
@@ -18,7 +17,6 @@ from config.commands.doctor import (
     judge_gateways,
     judge_node,
     judge_public_address,
-    judge_room,
 )
 from config.ray_settings import CLUSTER_SETTINGS, RAY_SETTINGS
 from config.settings import Broker, Settings
