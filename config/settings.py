@@ -26,7 +26,7 @@ from pydantic import (
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from config.api_settings import ApiSettings, Port
-from config.files import ENCODING, UnreadableFile, lines_of, refusal_of, refuse_unreadable_files
+from config.files import ENCODING, UnreadableFile, lines_of, mistakes_of_others, refusal_of, refuse_unreadable_files
 from config.login_settings import LoginSettings, Registration
 from config.notification_settings import LogSettings, NotificationSettings
 from config.secret_store import StoredSecrets, create_secrets, is_fernet_key, read_secrets
@@ -288,6 +288,8 @@ def given_settings(env_file: str | None = ENV_FILE, **overrides: Any) -> Setting
     """
     try:
         variables = {**lines_of(env_file), **os.environ}
+        if mistakes := mistakes_of_others(variables):
+            raise SettingsError(mistakes)
         files = _secrets_directory(variables)
     except UnreadableFile as unreadable:
         raise SettingsError([f"{unreadable}."]) from None
@@ -336,6 +338,8 @@ def _sentences(invalid: ValidationError) -> list[str]:
     problems = []
     for error in invalid.errors(include_input=False, include_url=False, include_context=False):
         message = error["msg"].removeprefix("Value error, ")
+        if error["type"].startswith("bool"):
+            message = "must be true or false"
         name = PREFIX + str(error["loc"][0]).upper() + " " if error["loc"] else ""
         problems.append(f"{name}{message.replace('Input should', 'should').removesuffix('.')}.")
     return list(dict.fromkeys(problems))

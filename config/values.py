@@ -17,6 +17,8 @@ _VAPID_BYTES = 32
 _P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
 _NAME = re.compile(r"[\w.-]+")
+_NO_PATH = re.compile(r"\$[\w{(]|%[a-zA-Z]/|[A-Za-z]:[\\/]|\\\\|file:/", re.ASCII)
+"""How a path begins that another program was to fill in, or that is none of this system: it would be made here."""
 
 
 def web_root(value: str) -> str:
@@ -210,6 +212,11 @@ def absolute_path(path: Path) -> Path:
     """A path from the root, `~` being the home of the user. Raises ValueError."""
     if any(char in str(path) for char in "\0\r\n"):  # PostgreSQL's programs take no path with a line break
         raise ValueError("must be a path on one line")
+    if _NO_PATH.match(str(path)):
+        raise ValueError(
+            "must be a path of this system, such as /var/lib/tradeactors or ~/tradeactors: nothing is put in the place "
+            "of $NAME or %h here, and a drive of Windows is /mnt/c or the like"
+        )
     try:
         return path.expanduser().absolute()
     except RuntimeError:  # neither HOME nor an entry in /etc/passwd

@@ -40,6 +40,8 @@ class TimeReader:
         self._fixed = zone.utcoffset(None) is not None or zone is IST
         self.carries_offset: bool | None = None
         """Whether the times say their zone; None before the first."""
+        self.are_of_utc = False
+        """Whether they say that it is UTC, as Unix seconds do; by the first."""
 
     def read(self, text: str) -> datetime:
         """The instant, in the exchange's time zone.
@@ -48,7 +50,7 @@ class TimeReader:
             NotARecording: it is no time, or a date alone; it is of another kind than the times before it; or it is
                 none, or one of two, in `zone`, whose clocks were changed.
         """
-        text = text.strip().translate(_DASHES)
+        text = hyphens(text.strip())
         try:
             moment = self._parsed(text)
         except NotARecording:
@@ -60,6 +62,7 @@ class TimeReader:
         carries_offset = moment.tzinfo is not None
         if self.carries_offset is None:
             self.carries_offset = carries_offset
+            self.are_of_utc = moment.utcoffset() == timedelta(0)
         if carries_offset is not self.carries_offset:
             here, before = ("an", "none") if carries_offset else ("no", "one")
             raise NotARecording(f"{shown(text)} has {here} offset, and those before it have {before}: write all alike")
@@ -96,6 +99,11 @@ class TimeReader:
                 "write the times with their offset"
             )
         return moment
+
+
+def hyphens(text: str) -> str:
+    """The text, with a hyphen in the place of each dash."""
+    return text.translate(_DASHES)
 
 
 def _no_time(text: str) -> NotARecording:
