@@ -32,6 +32,7 @@ from config.notification_settings import LogSettings, NotificationSettings
 from config.secret_store import StoredSecrets, create_secrets, is_fernet_key, read_secrets
 from config.values import (
     absolute_path,
+    alert_addresses,
     database_address,
     echo_address,
     encrypted_beyond_this_machine,
@@ -139,7 +140,7 @@ class Settings(LoginSettings, ApiSettings, NotificationSettings, LogSettings):
     dashboard_port: Port = 8265
     data_dir: Path = Path("~/.local/share/tradeactors")
     secrets_dir: Path | None = None
-    alert_urls: Annotated[tuple[SecretStr, ...], NoDecode] = ()
+    alert_urls: Annotated[tuple[SecretStr, ...], NoDecode, AfterValidator(alert_addresses)] = ()
     alert_repeat_minutes: int = Field(default=60, ge=0, le=10_080)
     heartbeat_url: Annotated[SecretStr, AfterValidator(secret_web_address)] = SecretStr("")
     failpoints: Path | None = None
@@ -157,7 +158,7 @@ class Settings(LoginSettings, ApiSettings, NotificationSettings, LogSettings):
     @classmethod
     def _check_timezone(cls, value: str) -> str:
         try:
-            ZoneInfo(value)
+            ZoneInfo(value := value.strip())
         except (ZoneInfoNotFoundError, ValueError, OSError) as unknown:  # OSError: a directory of zones, such as Asia
             raise ValueError("is not a known time zone, such as Asia/Kolkata") from unknown
         return value

@@ -92,6 +92,27 @@ def listening_host(value: str) -> str:
     raise ValueError("must be a name or an address alone, such as 127.0.0.1 or ::1: without http:// and without a port")
 
 
+def mail_host(value: str) -> str:
+    """The name or the address of a mail server, or nothing. Raises ValueError."""
+    try:
+        return listening_host(value) if value else value
+    except ValueError:
+        raise ValueError(
+            "must be the name of a server alone, such as smtp.example.com: without smtp:// and without a port, which "
+            "is TRADEACTORS_SMTP_PORT"
+        ) from None
+
+
+def alert_addresses(value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+    """Addresses as Apprise has them, as far as their form shows. Raises ValueError, which quotes none of them."""
+    if not all(re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", address.get_secret_value()) for address in value):
+        raise ValueError(
+            "must be addresses such as ntfys://host/topic, with commas between them: one within an address is written "
+            "%2C"
+        )
+    return value
+
+
 def node_address(value: str) -> str:
     """The address of a node, or nothing; IPv6 may stand in brackets. Raises ValueError."""
     return listening_host(value) if value else value

@@ -8,13 +8,15 @@ from broker.exchange_time import IST
 
 _ISO = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:?[0-5]\d)?", re.ASCII)
 _CLOCK = r"(?P<hour>\d{1,2}):?(?P<minute>\d{2})(:?(?P<second>\d{2})([.,]\d+)?)?\s*(?P<half>[AaPp][Mm])?"
-_ZONE = r"\s*(?P<zone>Z|UTC|GMT|IST|[+-]\d{2}:?[0-5]\d)?"
+_ZONE = r"\s*(?:(?:GMT|UTC)(?=[+-]))?(?P<zone>Z|UTC|GMT|IST|[+-]\d{2}:?[0-5]\d)?(?:\s*\([A-Za-z ]+\))?"
+_WEEKDAY = r"(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,?\s+)?"
 _AFTER = rf"([T\s,]+{_CLOCK}{_ZONE})?"
 _MONTH = r"(?P<month>\d{1,2}|[A-Za-z]{3,9})"
 _WRITTEN = (
     re.compile(rf"(?P<year>\d{{4}})[-/.](?P<month>\d{{1,2}})[-/.](?P<day>\d{{1,2}}){_AFTER}", re.ASCII),
     re.compile(rf"(?P<year>\d{{4}})(?P<month>\d{{2}})(?P<day>\d{{2}}){_AFTER}", re.ASCII),
-    re.compile(rf"(?P<day>\d{{1,2}})[-/. ]{_MONTH}[-/. ](?P<year>\d{{4}}){_AFTER}", re.ASCII),
+    re.compile(rf"{_WEEKDAY}(?P<day>\d{{1,2}})[-/. ]{_MONTH}[-/. ](?P<year>\d{{4}}){_AFTER}", re.ASCII),
+    re.compile(rf"{_WEEKDAY}(?P<month>[A-Za-z]{{3,9}})\.? (?P<day>\d{{1,2}}),? (?P<year>\d{{4}}){_AFTER}", re.ASCII),
 )
 _DIGITS = re.compile(
     r"(?P<year>(19|20)\d{2})(?P<month>\d{2})(?P<day>\d{2})(?P<hour>\d{2})(?P<minute>\d{2})(?P<second>\d{2})?", re.ASCII

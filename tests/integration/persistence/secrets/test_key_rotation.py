@@ -358,4 +358,12 @@ async def test_the_command_says_what_is_wrong(trader: ApiUser, settings: Setting
         1,
         "PostgreSQL does not answer: start it, or correct its address, and try again.",
     )
+    other = settings.database_url.replace("/tradeactors?", "/of_nobody?")
+    for url, begins in (
+        (other, 'PostgreSQL refuses the connection (database "of_nobody" does not exist): start it, or correct'),
+        ("postgresql+psycopg://ta:hidden@nowhere.invalid/ta", "PostgreSQL's host has no address: start it, or correct"),
+    ):
+        command.environment[f"{PREFIX}DATABASE_URL"] = url
+        code, printed = await command()
+        assert (code, printed[: len(begins)]) == (1, begins)
     assert trader.paper is not None
