@@ -80,10 +80,8 @@ def replay(  # noqa: PLR0913 - each is an option of the command
     file: Annotated[
         Path,
         typer.Argument(
-            exists=True,
             dir_okay=False,
             readable=False,
-            allow_dash=True,
             help="One-minute bars: CSV, or JSON of Kite; - for the standard input",
         ),
     ],
