@@ -353,7 +353,7 @@ def _with_secrets(settings: Settings, policy: SecretsPolicy) -> Settings:
     if missing and policy != "optional":
         raise SettingsError(
             [f"{PREFIX}{name.upper()} is required, because {PREFIX}DATABASE_URL is set or no `tradeactors up` has made "
-             "the secrets of this data directory: set it, or name another directory (--data-dir)." for name in missing]
+             f"the secrets of {settings.data_dir}: set it, or name another directory (--data-dir)." for name in missing]
         )  # fmt: skip
     return filled
 
