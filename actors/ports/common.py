@@ -16,6 +16,14 @@ class StaleEpoch(Exception):
     """A newer incarnation of this strategy is at work; this one must stop."""
 
 
+class Alerts(Protocol):
+    """Where the operator, and the user whom it concerns, hear of what needs a person."""
+
+    def alert(self, user_id: int, strategy_id: int, code: str, message: str) -> None:
+        """Let them know, and the log; 0 where no user or no strategy is concerned. Never waits."""
+        ...
+
+
 class Clock(Protocol):
     """The wall clock, in UTC, and one that is never set. Shells read time from here only."""
 

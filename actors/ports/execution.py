@@ -16,6 +16,7 @@ from actors.domain.orders.order import OrderReport
 from actors.domain.orders.placement_policy import AttemptOutcome
 from actors.domain.orders.price_band import PriceBand
 from actors.domain.strategy.events import Event
+from actors.ports.common import Alerts
 from actors.ports.prices import FeedTicks
 from actors.ports.strategy import OrderCommand
 
@@ -299,7 +300,7 @@ class OrderNote:
     at: datetime
 
 
-class AttemptLog(Protocol):
+class AttemptLog(Alerts, Protocol):
     """Where attempts are recorded. Never waits; what cannot be written is retried behind the scenes."""
 
     def log_attempt(self, attempt: Attempt) -> None:
@@ -308,8 +309,4 @@ class AttemptLog(Protocol):
 
     def log_note(self, note: OrderNote) -> None:
         """Record what was done about an order that is not an attempt to place it."""
-        ...
-
-    def alert(self, user_id: int, strategy_id: int, code: str, message: str) -> None:
-        """Tell the operator, and the log."""
         ...

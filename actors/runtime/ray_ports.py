@@ -69,11 +69,19 @@ class RayJournal:
         await self._peers.call(self._ledger, "alert", user_id, strategy_id, code, message, title=f"alert {code}")
 
 
-class RayAttemptLog:
-    """`AttemptLog` over the ledger pool."""
+class RayAlerts:
+    """`Alerts` over the ledger pool."""
 
     def __init__(self, peers: Peers, pools: Pools) -> None:
         self._peers, self._pools = peers, pools
+
+    def alert(self, user_id: int, strategy_id: int, code: str, message: str) -> None:
+        ledger = names.ledger_name(strategy_id, self._pools)
+        self._peers.tell(ledger, "alert", user_id, strategy_id, code, message, title=f"alert {code}")
+
+
+class RayAttemptLog(RayAlerts):
+    """`AttemptLog` over the ledger pool."""
 
     def log_attempt(self, attempt: Attempt) -> None:
         title = f"{attempt.command.intent.event} {attempt.result.outcome}"
@@ -83,10 +91,6 @@ class RayAttemptLog:
     def log_note(self, note: OrderNote) -> None:
         ledger = names.ledger_name(note.command.strategy_id, self._pools)
         self._peers.tell(ledger, "log_note", note, title=f"note {note.event}")
-
-    def alert(self, user_id: int, strategy_id: int, code: str, message: str) -> None:
-        ledger = names.ledger_name(strategy_id, self._pools)
-        self._peers.tell(ledger, "alert", user_id, strategy_id, code, message, title=f"alert {code}")
 
 
 class RayPriceMirror:

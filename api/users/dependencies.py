@@ -11,8 +11,8 @@ from fastapi.security.utils import get_authorization_scheme_param
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
+from api.base.client import Client
 from api.base.errors import unauthorized
-from api.users.client import Client
 from api.users.live_logins import LiveLogins
 from api.users.own_logins import OwnLogins
 from api.users.passwords.hashing import Passwords

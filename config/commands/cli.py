@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from config.settings import Settings
     from config.stack.stack import Stack
-from config.commands.deployment import DataDir, joined_settings, require
-from config.commands.failures import FileCommand, PlainGroup, plain_failures
+from config.commands.base.deployment import DataDir, joined_settings, require
+from config.commands.base.failures import FileCommand, PlainGroup, plain_failures
 from config.commands.limits import TO_ASK, TO_RUN, refuse_limits
 
 app = typer.Typer(

@@ -20,7 +20,7 @@ from sqlalchemy.exc import DataError, IntegrityError, InterfaceError, Operationa
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
-from persistence.database.models import tables  # noqa: F401 - foreign keys need all tables
+from persistence.database import tables  # noqa: F401 - foreign keys need all tables
 from persistence.errors import ConstraintViolated, DatabaseBusy, DatabaseUnavailable, RecordRefused, SchemaRefused
 
 Sessions = async_sessionmaker[AsyncSession]

@@ -15,7 +15,7 @@ import structlog
 from actors import failpoints
 from actors.domain.identifiers import Side
 from actors.domain.market_hours import MarketHours, Request
-from actors.domain.orders.cover import name_of, position_key
+from actors.domain.orders.cover import name_of
 from actors.domain.orders.log_events import LogWord
 from actors.domain.orders.order import FailureKind, OrderReport, OrderStage, is_dead, precedence
 from actors.domain.orders.partly_read import may_hide
@@ -290,7 +290,7 @@ class OrderPlacer:
 
         The first request of an exit asks nothing if the watcher of the account has just seen that everything is there.
         """
-        command, key = self.command, position_key(self.command.instrument, self.command.product)
+        command, key = self.command, self.command.key
         if command.intent.side is not Side.SELL:
             if command.look_up_first or not check:  # else its own first request has just looked
                 await self.evidence.look_ahead(command.product)
@@ -320,7 +320,7 @@ class OrderPlacer:
             BrokerLoginExpired: and nothing that was sent before is in doubt: the strategy probes and tries again.
         """
         command = self.command
-        key, asked_at, empty = position_key(command.instrument, command.product), self.clock.now(), 0
+        key, asked_at, empty = command.key, self.clock.now(), 0
         while not self.withdrawn:
             try:
                 cover = await self.evidence.ask_for(command)

@@ -11,7 +11,7 @@ from datetime import timedelta
 import structlog
 
 from actors.domain.identifiers import Product
-from actors.domain.orders.cover import PositionKey, position_key
+from actors.domain.orders.cover import PositionKey
 from actors.domain.orders.order import OrderReport
 from actors.domain.orders.partly_read import is_unread
 from actors.domain.strategy.events import Event, ExitUncovered, PositionClosedOutside
@@ -82,7 +82,7 @@ class AccountWatch:
             return
         if known is None or known[0].quantity != holding.quantity:
             self._changed_at[holding.strategy_id] = self._clock.monotonic()
-        self._evidence.take_stake(_key(holding), holding.stake)
+        self._evidence.take_stake(holding.key, holding.stake)
         if holding.quantity <= 0:
             self._holdings.pop(holding.strategy_id, None)
             self._changed_at.pop(holding.strategy_id, None)
@@ -126,14 +126,14 @@ class AccountWatch:
         await self._keep_warm()
         self._unreadable_since, self._unreadable_told = None, False
         # what could not be read is not judged, and what moved while we read is judged in the next round
-        holdings = [held for held in self._present_holdings() if not is_unread(reading.positions, _key(held))]
+        holdings = [held for held in self._present_holdings() if not is_unread(reading.positions, held.key)]
         working, unsettled = working | self._working(), unsettled | self._unsettled()
         await self._judge(audit.audit(self._account(reading, holdings, working, unsettled)))
 
     def _account(
         self, reading: Reading, holdings: list[Holding], working: frozenset[int], unsettled: frozenset[PositionKey]
     ) -> Account:
-        keys = {_key(holding) for holding in holdings}
+        keys = {holding.key for holding in holdings}
         return Account(
             book=reading.book,
             positions=reading.positions,
@@ -163,7 +163,7 @@ class AccountWatch:
     def _unsettled(self) -> frozenset[PositionKey]:
         """Positions that a fill of ours has moved a moment ago."""
         keys = {
-            _key(holding): self._since(self._changed_at[strategy_id]) < SETTLES_WITHIN
+            holding.key: self._since(self._changed_at[strategy_id]) < SETTLES_WITHIN
             for strategy_id, (holding, _) in self._holdings.items()
         }
         return frozenset(key for key, changed in keys.items() if changed or not self._evidence.settled(key))
@@ -217,7 +217,3 @@ class AccountWatch:
             message = f"The account cannot be compared with its positions: {reason}"
             for holding, _ in self._holdings.values():
                 self._attempts.alert(holding.user_id, holding.strategy_id, "account_unreadable", message)
-
-
-def _key(holding: Holding) -> PositionKey:
-    return position_key(holding.instrument, holding.product)

@@ -74,7 +74,7 @@ class MarketListener:
             on_unreachable=lambda: self._soon(self._on_unreachable),
         )
         self._peers = Peers()
-        self._alerts = ray_ports.RayAttemptLog(self._peers, pools)
+        self._alerts = ray_ports.RayAlerts(self._peers, pools)
         self._ticks = TickSender(own_node(), own_host(), on_joined=self._on_joined, on_left=self._on_left)
         self._routers = linked_ticks.LinkedTickReceivers(self._ticks, self._router_name, self._peers, "on_tick")
         self._watchers: dict[str, set[str]] = {}

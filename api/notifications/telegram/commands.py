@@ -17,7 +17,7 @@ from actors.domain.notices.notice import without_amounts
 from api.base.answers.translations import TRANSLATIONS
 from api.base.errors import ApiError
 from api.brokers.browser_logins import LoginLink
-from api.notifications.service import preferences_of
+from api.notifications.sending.preferences import preferences_of
 from api.notifications.telegram import words
 from api.notifications.telegram.bot_api import Button
 from api.notifications.telegram.connecting import ADDRESS, ChatConnections, Connected, code_hash

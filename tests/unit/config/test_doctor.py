@@ -10,9 +10,9 @@ from sqlalchemy.exc import ProgrammingError
 
 from actors.domain.orders.order_address import SeenAddress
 from actors.runtime.driver.node_probe import NodeReport
+from config.commands.base.failures import sentence_about
+from config.commands.base.findings import Finding, Level, judge_room
 from config.commands.doctor import (
-    Finding,
-    Level,
     _show,
     judge_clock,
     judge_database_ways,
@@ -20,9 +20,7 @@ from config.commands.doctor import (
     judge_gateways,
     judge_node,
     judge_public_address,
-    judge_room,
 )
-from config.commands.failures import sentence_about
 from config.ray_settings import CLUSTER_SETTINGS, RAY_SETTINGS
 from config.settings import Broker, Settings
 from persistence.errors import DatabaseUnavailable

@@ -9,7 +9,7 @@ import typer
 from psycopg.errors import SyntaxError, UndefinedTable  # noqa: A004 - PostgreSQL's
 from sqlalchemy.exc import ProgrammingError
 
-from config.commands.failures import plain_refusals, plain_schema
+from config.commands.base.failures import plain_refusals, plain_schema
 from config.files import UnreadableFile, mistakes_of_others, refusal_of, refuse_unreadable_files, remedy_of
 from config.stack.guarded_process import StackError
 
