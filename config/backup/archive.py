@@ -57,7 +57,7 @@ _HIDDEN = {
     b"bWFuaWZlc3QuanNvb": "is in base64",
     b"begin-base64 ": "is in base64",
 }
-"""How the files begin into which owners put a backup that they keep secret, or send by mail (RFC 9580 §5.1, §5.3)."""
+"""How the files begin into which owners put a backup that they keep secret, or send by mail (RFC 9580 §5)."""
 _DAMAGES = (
     tarfile.TarError, OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError,
     RecursionError,
