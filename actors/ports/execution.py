@@ -255,7 +255,7 @@ class ExecutionStreams:
 
 @dataclass(frozen=True, slots=True)
 class GuardShown:
-    """Who guards the position of a run, as `runtime:{id}` shows it. `by`: words of contract 3.6, as they are stored."""
+    """Who guards the position of a run, as `runtime:{id}` shows it (row M4). `by`: `strategy`, `execution` or both."""
 
     strategy_id: int
     run_id: int
@@ -264,7 +264,7 @@ class GuardShown:
 
 
 class GuardDisplay(Protocol):
-    """The guards of contract 3.6 in the mirror."""
+    """Shows in Redis who guards a position (row M4)."""
 
     async def show_guards(self, guards: Sequence[GuardShown]) -> None:
         """Show them where their runs are shown. Never raises: what is not taken is replaced by the next."""

@@ -86,7 +86,7 @@ class Looking:
         self._may_run = capacity_of(settings).running_of_user
 
     async def calendar_of(self, broker: str | None) -> TradingCalendar:
-        """See `StrategyChecks.calendar_of`."""
+        """The calendar of a connected broker; without one, of the broker that users connect first."""
         return await self._checks.calendar_of(broker)
 
     async def broker_of(self, user_id: int) -> str | None:

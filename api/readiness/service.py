@@ -90,7 +90,7 @@ class ReadinessService:
         return None if lease is None else await self._look(user_id, lease, whole=whole)
 
     async def calendar_of(self, broker: str | None) -> TradingCalendar:
-        """See `StrategyChecks.calendar_of`."""
+        """The calendar of a connected broker; without one, of the broker that users connect first."""
         return await self._looking.calendar_of(broker)
 
     async def _look(self, user_id: int, lease: datetime, *, whole: bool) -> ReadinessAnswer:

@@ -252,7 +252,7 @@ class RunLedger(AccountReads):
             return await open_runs(session, strategy_id)
 
     async def running_labels(self) -> dict[int, str]:
-        """See `recovery_order.open_run_labels`."""
+        """What engineers find the actor of each open run by, by the run's id."""
         async with transaction(self._sessions) as session:
             return await open_run_labels(session)
 

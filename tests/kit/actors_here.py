@@ -196,7 +196,7 @@ class PricesHere:
         self._may_start = True
 
     def start_router(self, _instrument: Instrument, _pools: Pools, _broker: str) -> None:
-        """See `linked_ticks.StartRouter`; it is called in a thread, as Ray is."""
+        """Begin the one router of this kit; it is called in a thread, as Ray is."""
         asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(10)
 
     async def _start(self) -> None:

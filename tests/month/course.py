@@ -1,7 +1,7 @@
 """The course of the month: from one moment that matters to the next, each of which then takes its real time."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -33,9 +33,6 @@ _SUMMED_UP_WITHIN_S = 75.0
 
 _PRICE, _FALLEN = 1000.00, 880.00
 """The stop-loss is ten percent below the price."""
-
-Moment = tuple[datetime, Callable[[], None]]
-"""When something happens, and what."""
 
 
 @dataclass
@@ -80,10 +77,10 @@ class Course:
         """What the quiet hours had kept back has come, too."""
         return sum(len(mail.lines) for mail in self._mails()) >= sum(len(t.told()) for t in self.traders.values())
 
-    def _moments(self, day: date) -> list[Moment]:
+    def _moments(self, day: date) -> list[tuple[datetime, Callable[[], None]]]:
         """What happens on a day, and from when on."""
         of_day = partial(self.month.at, day)
-        moments: list[Moment] = [
+        moments: list[tuple[datetime, Callable[[], None]]] = [
             (of_day(6, 0), self._tokens_end),
             (of_day(8, 0), partial(self._log_in, day)),
             (of_day(8, 41), partial(self._settled_in_the_morning, day)),
@@ -113,13 +110,13 @@ class Course:
             moments += self._of_strategy(planned, day)
         return moments
 
-    def _of_strategy(self, planned: Planned, day: date) -> list[Moment]:
+    def _of_strategy(self, planned: Planned, day: date) -> Sequence[tuple[datetime, Callable[[], None]]]:
         outcome = self.month.outcome(planned, day)
         if outcome is Outcome.NOT_ITS_DAY:
             return []
         buy_at, sell_at = self.month.due(planned, day)
         if outcome not in BOUGHT:
-            moments: list[Moment] = [(buy_at - LEAD - LAST_TRY, partial(self._passes, planned, day, buy_at))]
+            moments = [(buy_at - LEAD - LAST_TRY, partial(self._passes, planned, day, buy_at))]
             if outcome is Outcome.NO_LOGIN:
                 moments.append((buy_at - LATE_BEFORE, partial(self._said_aloud, planned, buy_at)))
             return moments
@@ -184,12 +181,12 @@ class Course:
         within(lambda: self._has_mailed(trader, "will_not_trade", since), _WITHIN_S)
 
     def _has_mailed(self, trader: MonthTrader, kind: str, since: datetime | None = None) -> bool:
-        """Whether he was told something of that kind, since then, and all of it is in his mailbox."""
+        """Whether he has heard something of that kind, since then, and all of it is in his mailbox."""
         told = [told.text for told in trader.told() if told.kind == kind and (since is None or told.at >= since)]
         return bool(told) and {line for mail in trader.mails(self.on.post) for line in mail.lines}.issuperset(told)
 
     def _summed_up(self, day: date) -> None:
-        """After the close, each who has traded is told what the day has come to."""
+        """After the close, each who has traded hears what the day has come to."""
         bought = {planned.owner for planned, on, outcome in self.month.each() if on == day and outcome in BOUGHT}
 
         def told(name: str) -> bool:

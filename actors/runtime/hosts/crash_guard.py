@@ -54,7 +54,7 @@ class AlertsOnce:
         self._earlier: dict[tuple[str, str], float] = {}
 
     async def load(self, run_id: int) -> LoadedRun | None:
-        """See `Journal.load`: a new incarnation begins."""
+        """The run for a new incarnation, which gives no alert again that an earlier one gave shortly before."""
         loaded = await self._journal.load(run_id)
         self._earlier = dict(self._given)
         return loaded
@@ -63,7 +63,7 @@ class AlertsOnce:
         await self._journal.record(entry)
 
     async def alert(self, user_id: int, strategy_id: int, code: str, message: str) -> None:
-        """See `Journal.alert`. Within one incarnation every alert is given."""
+        """Alert, unless an earlier incarnation gave the same alert within `WINDOW_S`. Raises PeerUnavailable."""
         alert, now = (code, message), self._monotonic()
         earlier = self._earlier.get(alert)
         if earlier is not None and now - earlier < WINDOW_S:

@@ -97,13 +97,13 @@ class Ledger:
         await self._tell("redis_restored", "Redis answers again and shows everything")
 
     async def log_attempt(self, attempt: Attempt) -> None:
-        """See `AttemptLog.log_attempt`: kept and tried again until PostgreSQL has it."""
+        """Record an attempt in the order log; it is kept in memory and tried again until PostgreSQL has it."""
         self._figures.attempted(attempt)
         log.info("order.attempt", **journal_mapping.attempt_about(attempt))
         await self._append(attempt.command, journal_mapping.attempt_line(attempt))
 
     async def log_note(self, note: OrderNote) -> None:
-        """See `AttemptLog.log_note`: kept and tried again until PostgreSQL has it."""
+        """Record what else was done about an order; it is kept and tried again until PostgreSQL has it."""
         log.info("order.note", kind=str(note.event), **journal_mapping.command_about(note.command, note.order_id))
         await self._append(note.command, journal_mapping.note_line(note))
 
@@ -149,7 +149,7 @@ class Ledger:
                 log.error("alert.not_delivered", code=code, **about)
 
     async def show_price(self, broker: str, symbol: str, tick: Tick, status: FeedStatus) -> None:
-        """See `PriceMirror.show_price`. What Redis does not take is replaced by the next tick."""
+        """Show the latest price in Redis (row F4). What Redis does not take is replaced by the next tick."""
         with contextlib.suppress(errors.MirrorUnavailable):
             stamps = (tick.exchange_time, tick.received_at)
             await self._mirror.put_price(

@@ -34,7 +34,7 @@ class LinkedOrderExecution(ray_ports.RayOrderExecution):
         self._link = OrderLink(on_report)
 
     def execute(self, command: OrderCommand) -> Awaitable[Event]:
-        """See `OrderExecution.execute`. A command in doubt goes the other way: perhaps the link cannot carry it."""
+        """Give the command over the link. One in doubt goes by a call of Ray: perhaps the link cannot carry it."""
         if self._link.alive and not command.look_up_first:
             return self._link.execute(command)
         return super().execute(command)

@@ -29,7 +29,7 @@ class Mailer:
         self._settings, self._lookup = settings, lookup
 
     async def send(self, address: Address, message: Message) -> None:
-        """See `Way.send`. The recipient's domain must not lead to an address that is not public."""
+        """Give the mail to the operator's server; to a domain that leads to a private address nothing is sent."""
         import aiosmtplib  # only where mail is offered
 
         mail = compose(self._settings.smtp_from, address.value, message)

@@ -49,7 +49,6 @@ class PushSender:
         await self._client.aclose()
 
     async def send(self, address: Address, message: Message) -> None:
-        """See `Way.send`."""
         host, port = check_endpoint(address.value)
         try:
             ip = (await self._addresses(host, port))[0]

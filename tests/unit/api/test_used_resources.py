@@ -8,8 +8,8 @@ from typing import Any, get_type_hints
 import pytest
 
 from api.bootstrap import Resources
-from api.users.browser_session import UsedForOrigins
 from api.users.dependencies import UsedForClaims, UsedForPasswords
+from api.users.login_cookie import UsedForOrigins
 
 ROOT = Path(__file__).parents[3]
 MODULES = [

@@ -24,7 +24,7 @@ MINUTES_OF_PRICES, FASTER = 10, 20
 
 HEAP_MB = 5
 FIFTY, LIVE_WITHIN_MS = 50, 1_500
-"""How soon so many are live after a login."""
+"""How many strategies are live after a login, and within what time."""
 
 TRIES = 3
 """How often that is measured: the quickest counts, since a busy machine only adds."""

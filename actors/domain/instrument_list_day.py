@@ -1,4 +1,4 @@
-"""The day of the broker's instrument list: tokens are good for one (kite.md §1.4)."""
+"""The day of the broker's instrument list: instrument tokens are good for one (kite.md §1.4)."""
 
 from datetime import date, datetime, timedelta, timezone
 
@@ -9,6 +9,6 @@ TOKENS_READY = timedelta(hours=8, minutes=45)
 """After midnight IST: the tokens of the day are out (about 08:30), and no session has begun."""
 
 
-def token_day(now: datetime) -> date:
-    """The day of the list whose tokens hold at this instant."""
+def list_day(now: datetime) -> date:
+    """The day of the list whose instrument tokens hold at this instant."""
     return (now.astimezone(INDIA) - TOKENS_READY).date()

@@ -1,4 +1,4 @@
-/** Who is logged in, and what is known before anybody is. */
+/** Who is logged in, and what is known before a login. */
 
 import { call, type Api } from '../api/client';
 import { ApiProblem } from '../api/problems';
@@ -6,12 +6,12 @@ import type { Granted, Tokens } from '../api/tokens';
 import type { AppConfig } from '../domain/strategy';
 import { Kept } from './kept.svelte';
 
-export type SessionState = 'asking' | 'out' | 'in' | 'unreachable';
+export type LoginState = 'asking' | 'out' | 'in' | 'unreachable';
 
-export class Session {
-  state = $state<SessionState>('asking');
+export class Login {
+  state = $state<LoginState>('asking');
   email = $state('');
-  /** Why the last session ended, in a sentence; empty after a logout by hand. */
+  /** Why the last login ended, in a sentence; empty after a logout by hand. */
   reason = $state('');
   config = $state<AppConfig | null>(null);
   readonly #api: Api;
@@ -61,18 +61,18 @@ export class Session {
     }
   }
 
-  async login(email: string, password: string): Promise<void> {
-    this.#enter(await call(this.#api.POST('/auth/login', { body: { email, password } })), email);
+  async enter(email: string, password: string): Promise<void> {
+    this.#entered(await call(this.#api.POST('/auth/login', { body: { email, password } })), email);
   }
 
   async register(email: string, password: string, invitation: string): Promise<void> {
     const body = { email, password, ...(invitation ? { invitation } : {}) };
-    this.#enter(await call(this.#api.POST('/auth/register', { body })), email);
+    this.#entered(await call(this.#api.POST('/auth/register', { body })), email);
   }
 
   async changePassword(current: string, next: string): Promise<void> {
     const body = { current_password: current, new_password: next };
-    this.#enter(await call(this.#api.POST('/auth/password', { body })), this.email);
+    this.#entered(await call(this.#api.POST('/auth/password', { body })), this.email);
   }
 
   async logout(): Promise<void> {
@@ -89,7 +89,7 @@ export class Session {
     await call(this.#api.POST('/auth/confirm', { body: { password } }));
   }
 
-  #enter(granted: Granted, email: string): void {
+  #entered(granted: Granted, email: string): void {
     this.email = email;
     this.#tokens.granted(granted);
   }

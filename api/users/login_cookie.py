@@ -1,4 +1,4 @@
-"""The session of a browser: its refresh token is in a cookie that no script can read, and no other site can use.
+"""The cookie that keeps a browser's login: no script can read its refresh token, and no other site can use it.
 
 Source of the rules: RFC 6265bis (cookies), OWASP ASVS 4.0.3, V3.4 and 13.2.3.
 """
@@ -28,7 +28,7 @@ class UsedForOrigins(Protocol):
     settings: Settings
 
 
-class BrowserSession:
+class LoginCookie:
     """Where the refresh token of a browser's login is kept: it is sent with the request, and set with the answer."""
 
     def __init__(self, request: Request, *, secure: bool, path: str) -> None:
@@ -56,7 +56,7 @@ class BrowserSession:
         )
 
 
-async def browser_session(
+async def login_cookie(
     request: Request,
     wanted: Annotated[
         Literal["cookie"] | None,
@@ -65,8 +65,8 @@ async def browser_session(
             description="`cookie`: for pages of this server, in a browser. The refresh token is kept in a cookie.",
         ),
     ] = None,
-) -> BrowserSession | None:
-    """The session, if the request asks for one by `X-Session: cookie` and a page of ours sends it.
+) -> LoginCookie | None:
+    """The cookie, if the request asks for it by `X-Session: cookie` and a page of ours sends it.
 
     None without the header, and where the browser would not keep a secret: over plain HTTP from another machine.
 
@@ -87,10 +87,10 @@ async def browser_session(
     secure = origin.startswith("https:")
     if not secure and urlsplit(origin).hostname not in _LOOPBACK:
         return None
-    return BrowserSession(request, secure=secure, path=f"{known[origin]}{PATH}")
+    return LoginCookie(request, secure=secure, path=f"{known[origin]}{PATH}")
 
 
-BrowserLogin = Annotated[BrowserSession | None, Depends(browser_session)]
+AskedCookie = Annotated[LoginCookie | None, Depends(login_cookie)]
 
 
 def _origin(address: str) -> str | None:

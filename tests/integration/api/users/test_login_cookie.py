@@ -1,4 +1,4 @@
-"""The session of a browser (row O1): a cookie that no script reads and no other site uses, and lost answers."""
+"""The login of a browser (row O1): a cookie that no script reads and no other site uses, and lost answers."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -86,7 +86,7 @@ async def test_a_browser_gets_the_refresh_token_where_no_script_reads_it(app: Fa
 
 async def test_every_answer_with_tokens_keeps_them_from_scripts(app: FastAPI, browser: httpx.AsyncClient) -> None:
     async with browser_at(app) as other:
-        body = {"email": "browser.session@example.com", "password": PASSWORD}
+        body = {"email": "browser.login@example.com", "password": PASSWORD}
         registered = await other.post("/auth/register", json=body)
         headers = {"Authorization": f"Bearer {registered.json()['access_token']}"}
         passwords = {"current_password": PASSWORD, "new_password": "a better battery, stapled"}
@@ -111,7 +111,7 @@ async def test_logout_ends_the_login_and_empties_the_browser(browser: httpx.Asyn
 
 
 @pytest.mark.parametrize("origin", OTHERS)
-async def test_a_page_of_another_origin_neither_uses_nor_ends_nor_plants_a_session(
+async def test_a_page_of_another_origin_neither_uses_nor_ends_nor_plants_a_cookie(
     browser: httpx.AsyncClient, user: ApiUser, origin: str | None
 ) -> None:
     own = browser.headers.pop("Origin")
@@ -128,7 +128,7 @@ async def test_a_page_of_another_origin_neither_uses_nor_ends_nor_plants_a_sessi
     assert (await browser.post("/auth/refresh", json={}, headers={"Origin": own})).status_code == 200
 
 
-async def test_an_origin_that_may_call_otherwise_may_keep_no_session(settings: Settings, engine: FakeEngine) -> None:
+async def test_an_origin_that_may_call_otherwise_may_keep_no_cookie(settings: Settings, engine: FakeEngine) -> None:
     page = "https://app.example.com"
     async with serving(settings, engine, cors_origins=(page,)) as client:
         asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "x-session"}
@@ -138,7 +138,7 @@ async def test_an_origin_that_may_call_otherwise_may_keep_no_session(settings: S
     assert (called.status_code, called.json()["code"]) == (403, "origin_refused")
 
 
-async def test_nothing_but_a_session_that_is_asked_for_reads_the_cookie(browser: httpx.AsyncClient) -> None:
+async def test_nothing_but_a_request_that_asks_for_it_reads_the_cookie(browser: httpx.AsyncClient) -> None:
     del browser.headers["X-Session"]
     assert browser.cookies
     plain = await browser.post("/auth/refresh", json={})
@@ -210,7 +210,7 @@ async def test_a_thief_who_asks_within_the_grace_is_found_out_at_the_next_use(
     await device.close()
 
 
-async def test_a_session_that_has_ended_leaves_no_cookie(browser: httpx.AsyncClient) -> None:
+async def test_a_login_that_has_ended_leaves_no_cookie(browser: httpx.AsyncClient) -> None:
     refused = await refreshed(browser, "never-issued")
     assert (refused.status_code, refused.json()["code"]) == (401, "invalid_credentials")
     assert cookie_of(refused)[:2] == (SECURE, "")
