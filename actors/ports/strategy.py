@@ -190,6 +190,10 @@ class Journal(Protocol):
         """
         ...
 
-    async def alert(self, user_id: int, strategy_id: int, code: str, message: str) -> None:
+    async def alert(self, user_id: int, strategy_id: int, code: str, message: str, about: str = "") -> None:
         """As `Alerts.alert`, but wait until it is heard: the process may end then. Raises PeerUnavailable."""
+        ...
+
+    async def alert_over(self, user_id: int, strategy_id: int, codes: Sequence[str], about: str = "") -> None:
+        """As `Alerts.alert_over`, but wait until it is heard. Raises PeerUnavailable."""
         ...

@@ -65,8 +65,11 @@ class RayJournal:
     async def record(self, entry: JournalEntry) -> None:
         await self._peers.call(self._ledger, "record", entry, title=f"record {entry.state.phase}")
 
-    async def alert(self, user_id: int, strategy_id: int, code: str, message: str) -> None:
-        await self._peers.call(self._ledger, "alert", user_id, strategy_id, code, message, title=f"alert {code}")
+    async def alert(self, user_id: int, strategy_id: int, code: str, message: str, about: str = "") -> None:
+        await self._peers.call(self._ledger, "alert", user_id, strategy_id, code, message, about, title=f"alert {code}")
+
+    async def alert_over(self, user_id: int, strategy_id: int, codes: Sequence[str], about: str = "") -> None:
+        await self._peers.call(self._ledger, "alert_over", user_id, strategy_id, tuple(codes), about)
 
 
 class RayAlerts:
@@ -75,9 +78,13 @@ class RayAlerts:
     def __init__(self, peers: Peers, pools: Pools) -> None:
         self._peers, self._pools = peers, pools
 
-    def alert(self, user_id: int, strategy_id: int, code: str, message: str) -> None:
+    def alert(self, user_id: int, strategy_id: int, code: str, message: str, about: str = "") -> None:
         ledger = names.ledger_name(strategy_id, self._pools)
-        self._peers.tell(ledger, "alert", user_id, strategy_id, code, message, title=f"alert {code}")
+        self._peers.tell(ledger, "alert", user_id, strategy_id, code, message, about, title=f"alert {code}")
+
+    def alert_over(self, user_id: int, strategy_id: int, codes: Sequence[str], about: str = "") -> None:
+        ledger = names.ledger_name(strategy_id, self._pools)
+        self._peers.tell(ledger, "alert_over", user_id, strategy_id, tuple(codes), about)
 
 
 class RayAttemptLog(RayAlerts):

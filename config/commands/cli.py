@@ -94,6 +94,7 @@ def up(
 def api(data_dir: DataDir = None, api_host: ApiHost = None, api_port: ApiPort = None) -> None:
     """Run the API alone, on the databases and the Ray of the settings, or of the `up` that runs here."""
     with plain_failures():
+        refuse_limits(TO_ASK)
         settings = joined_settings(data_dir, api_host=api_host, api_port=api_port)
         require(settings, "database_url", "redis_url", "ray_address")
         _check_calendar(settings)

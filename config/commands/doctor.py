@@ -18,6 +18,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 
 from actors.domain.orders.order_address import Standing, leaving_sentence, standing
+from config.commands.base.failures import sentence_about
 from config.commands.base.findings import Finding, Level, bad, doubtful, good, judge_room
 from config.ray_settings import CLUSTER_SETTINGS, RAY_SETTINGS
 from config.settings import Settings
@@ -186,8 +187,7 @@ async def examine(settings: Settings, *, send_alert: bool = False) -> list[Findi
         try:
             findings += await look(settings)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is what this command is there to report
-            said = str(error).splitlines()[0][:300] if str(error) else ""
-            findings.append(bad(subject, f"{type(error).__name__}: {said}"))
+            findings.append(bad(subject, sentence_about(subject, error)))
     return findings
 
 
@@ -256,9 +256,8 @@ async def _ray(settings: Settings) -> list[Finding]:
 
 
 async def _disk(settings: Settings) -> list[Finding]:
-    if not (settings.data_dir / LOCK_FILE).exists():  # no embedded part keeps anything there
-        return []
-    return [judge_room(shutil.disk_usage(settings.data_dir).free)]
+    there = (settings.data_dir / LOCK_FILE).exists()  # else no embedded part keeps anything there
+    return [judge_room(shutil.disk_usage(settings.data_dir).free)] if there else []
 
 
 async def _calendar(settings: Settings) -> list[Finding]:
@@ -289,7 +288,8 @@ async def _brokers(settings: Settings) -> list[Finding]:
                 answer = await client.get(root)
                 ended = datetime.now(UTC)
         except httpx.HTTPError as error:
-            findings.append(bad(f"broker {broker}", f"{root} cannot be reached from here: {type(error).__name__}"))
+            why = f"{type(error).__name__}; look at its address, the network and the name server of this machine"
+            findings.append(bad(f"broker {broker}", f"{root} cannot be reached from here: {why}"))
             continue
         findings.append(good(f"broker {broker}", f"{root} answers in {(ended - begun).total_seconds() * 1000:.0f} ms"))
         if "date" in answer.headers:

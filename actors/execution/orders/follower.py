@@ -127,7 +127,8 @@ class OrderFollower:
         if others and not self._duplicate_told:
             self._duplicate_told = True
             message = f"tag {self.command.intent.tag} has more orders: {', '.join(others)}"
-            self.attempts.alert(self.command.user_id, self.command.strategy_id, "duplicate_order", message)
+            about = f"tag:{self.command.intent.tag}"
+            self.attempts.alert(self.command.user_id, self.command.strategy_id, "duplicate_order", message, about)
             for order_id in others:
                 now = self.clock.now()
                 self.attempts.log_note(OrderNote(self.command, LogWord.DUPLICATE_ORDER, order_id, "same tag", now))

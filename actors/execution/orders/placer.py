@@ -280,7 +280,8 @@ class OrderPlacer:
     def _tell_duplicates(self, report: OrderReport, others: list[str]) -> None:
         if others:
             message = f"tag {self.command.intent.tag} has order {report.order_id} and more: {', '.join(others)}"
-            self.attempts.alert(self.command.user_id, self.command.strategy_id, "duplicate_order", message)
+            about = f"tag:{self.command.intent.tag}"
+            self.attempts.alert(self.command.user_id, self.command.strategy_id, "duplicate_order", message, about)
             for order_id in others:
                 now = self.clock.now()
                 self.attempts.log_note(OrderNote(self.command, LogWord.DUPLICATE_ORDER, order_id, "same tag", now))

@@ -20,6 +20,7 @@ from actors.execution.account.trading_account import TradingAccount
 from actors.execution.watching import audit
 from actors.execution.watching.alerts import alert_of, is_due_again
 from actors.execution.watching.audit import Account, Finding
+from actors.execution.watching.troubles import Trouble, Troubles, about_of, judged
 from actors.ports.common import Clock, PeerUnavailable
 from actors.ports.execution import AttemptLog, BrokerUnavailable, StrategyEvents
 from actors.ports.strategy import Holding
@@ -66,6 +67,7 @@ class AccountWatch:
         self._changed_at: dict[int, float] = {}
         self._suspected: dict[Finding, float] = {}
         self._told: dict[Finding, float] = {}
+        self._troubles = Troubles(attempts)
         self._unreadable_since: float | None = None
         self._unreadable_told = False
         self._look_now = asyncio.Event()
@@ -128,7 +130,11 @@ class AccountWatch:
         # what could not be read is not judged, and what moved while we read is judged in the next round
         holdings = [held for held in self._present_holdings() if not is_unread(reading.positions, held.key)]
         working, unsettled = working | self._working(), unsettled | self._unsettled()
-        await self._judge(audit.audit(self._account(reading, holdings, working, unsettled)))
+        account = self._account(reading, holdings, working, unsettled)
+        findings = audit.audit(account)
+        await self._judge(findings)
+        present = {self._trouble(finding) for finding in findings}
+        self._troubles.looked(judged(self._account_id, account), present, self._clock.monotonic())
 
     def _account(
         self, reading: Reading, holdings: list[Holding], working: frozenset[int], unsettled: frozenset[PositionKey]
@@ -196,7 +202,13 @@ class AccountWatch:
             return
         self._told[finding] = self._clock.monotonic()
         code, message = alert_of(finding)
-        self._attempts.alert(finding.user_id, finding.strategy_id, code, message)
+        trouble = self._trouble(finding)
+        self._attempts.alert(finding.user_id, finding.strategy_id, code, message, trouble.about)
+        self._troubles.reported(trouble)
+
+    def _trouble(self, finding: Finding) -> Trouble:
+        code, _ = alert_of(finding)
+        return Trouble(finding.user_id, code, about_of(self._account_id, finding), finding.strategy_id)
 
     async def _tell(self, strategy_id: int, event: Event) -> None:
         try:
@@ -211,9 +223,12 @@ class AccountWatch:
     def _cannot_read(self, reason: str) -> None:
         if self._unreadable_since is None:
             self._unreadable_since = self._clock.monotonic()
+        self._troubles.cannot_look()
         log.warning("watch.account_unreadable", account_id=self._account_id, reason=reason)
         if not self._unreadable_told and self._holdings and self._since(self._unreadable_since) >= UNREADABLE_AFTER:
             self._unreadable_told = True
             message = f"The account cannot be compared with its positions: {reason}"
             for holding, _ in self._holdings.values():
-                self._attempts.alert(holding.user_id, holding.strategy_id, "account_unreadable", message)
+                owner, strategy_id, about = holding.user_id, holding.strategy_id, f"strategy:{holding.strategy_id}"
+                self._attempts.alert(owner, strategy_id, "account_unreadable", message, about)
+                self._troubles.reported(Trouble(owner, "account_unreadable", about, strategy_id))

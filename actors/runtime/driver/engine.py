@@ -35,6 +35,8 @@ _READY_TIMEOUT_S = 30.0
 _ANSWER_S = 5.0
 _ANSWER_MARGIN_S = 0.5
 """How long before a caller gives up the strategy answers that its exit is still working."""
+_GATEWAY_S = 3.0
+"""How long a place that orders leave from has to answer when it is asked whether it does."""
 _POLL_S = 0.1
 _GONE_S = 0.2
 """How long a STOP waits for the process of a run that is over: long enough for most, and the trader has his answer."""
@@ -207,6 +209,13 @@ class RayEngine:
         answers = await _answers(calls, _ANSWER_S)
         silent = (SeenAddress(name, unknown="it does not answer") for name in execution)
         return [none if answer is _SILENT else answer for answer, none in zip(answers, silent, strict=True)]
+
+    async def silent_gateways(self) -> "tuple[Sequence[str], int]":
+        """Ask each execution actor for its process."""
+        execution, _ = names.pool_names(self._pools)
+        answers = await _answers([self._peers.call(name, "process_id") for name in execution], _GATEWAY_S)
+        silent = [name for name, answer in zip(execution, answers, strict=True) if answer is _SILENT]
+        return silent, len(execution)
 
     async def move_stop(self, strategy_id: int, stop_loss_paise: int, stop_share: int | None = None) -> bool | None:
         """Move the stop-loss of a running strategy. Raises EngineUnavailable.

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,8 +33,19 @@ _ANOTHER_SCHEMA = (
 )
 
 
+_DASH = re.compile(r"-?[\u2010-\u2015\u2212][-\u2010-\u2015\u2212]?(.+)", re.DOTALL)
+"""How an option begins whose two hyphens a word processor or a chat has made a dash."""
+
+
 class PlainGroup(TyperGroup):
     """The commands, none of which ends in a traceback for what the machine refuses or the terminal cannot show."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the arguments."""
+        for name in (dashed[1] for text in args if (dashed := _DASH.fullmatch(text))):
+            sentence = f"before {name} stands a dash, as word processors make of two hyphens: write --{name}"
+            raise typer.BadParameter(f"{sentence}, or ./ before the name of a file", ctx=ctx)
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command that was chosen."""
@@ -91,6 +103,25 @@ def plain_schema() -> Iterator[None]:
         if not _is_of_another_schema(unknown):
             raise
         raise StackError(_ANOTHER_SCHEMA) from unknown
+
+
+_TO_CORRECT = {
+    "database": "start it, or correct TRADEACTORS_DATABASE_URL",
+    "Redis": "start it, or correct TRADEACTORS_REDIS_URL",
+    "Ray": "start it, or correct TRADEACTORS_RAY_ADDRESS",
+}
+_LONGEST_SAID = 300
+
+
+def sentence_about(part: str, error: Exception) -> str:
+    """What a part of the deployment says in place of an answer, on a line, and what to do."""
+    from persistence.errors import PersistenceError
+
+    if _is_of_another_schema(error):
+        return _ANOTHER_SCHEMA.removesuffix(".")
+    said = str(error).splitlines()[0][:_LONGEST_SAID].rstrip(". ") if str(error) else ""
+    kind = "" if isinstance(error, PersistenceError) else type(error).__name__
+    return f"{': '.join(filter(None, (kind, said)))}; {_TO_CORRECT.get(part, 'look into the log of the API')}"
 
 
 def _is_of_another_schema(error: Exception) -> bool:
