@@ -4,7 +4,7 @@
 
 * Events are taken in one at a time, each completely; the new state is stored before anything is awaited.
 * A request to the broker is handed over before anything is recorded; recording is retried until the journal has it.
-* When `run()` returns, the run is over and recorded, or a newer incarnation has taken it over.
+* When `run()` returns, the run is over and recorded, a newer incarnation has taken it over, or it was left to one.
 """
 
 import asyncio
@@ -61,6 +61,7 @@ from actors.ports.strategy import Journal, LoadedRun, OrderCommand, OrderExecuti
 from actors.strategy.decision_lines import decision_line
 from actors.strategy.execution_calls import PEER_RETRY_S, ExecutionCalls, order_command
 from actors.strategy.holding_reports import GuardCalls
+from actors.strategy.moving import hindrance, is_well
 from actors.strategy.order_first import OrderFirst
 from actors.strategy.price_subscription import WatchCalls
 from actors.strategy.recorder import RunRecorder
@@ -103,6 +104,7 @@ class StrategyShell:
         self._posted = 0
         self._timers = WallClockTimers(clock, self.post)
         self._settled = asyncio.Event()
+        self._left = asyncio.Event()
         self._over = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing_calls: set[asyncio.Task[None]] = set()
@@ -123,7 +125,12 @@ class StrategyShell:
         return self._state
 
     def post(self, event: Event, taken: "asyncio.Future[None] | None" = None) -> None:
-        """Put an event into the inbox, behind those of its rank; `taken` is done once it was taken in, or refused."""
+        """Put an event into the inbox, behind those of its rank; `taken` is done once it was taken in, or refused.
+
+        After `leave` nothing is taken in: the next incarnation finds out by itself, or is asked again.
+        """
+        if self._left.is_set():
+            return
         self._posted += 1
         self._inbox.put_nowait((inbox_rank(event), self._posted, event, taken))
 
@@ -162,6 +169,41 @@ class StrategyShell:
         await within(self._settled, timeout_s)
         return WordTaken(done=True)
 
+    @property
+    def hindered(self) -> str | None:
+        """Why this strategy cannot leave its process now; None if it can (`moving.hindrance`)."""
+        at_rest = self._recorder.at_rest and self._inbox.empty() and not self._tasks
+        return hindrance(self._state, self._clock.now(), shared=self._guard.confirmed_now, at_rest=at_rest)
+
+    @property
+    def well(self) -> bool:
+        """See `moving.is_well`."""
+        return is_well(self._state, shared=self._guard.confirmed_now)
+
+    @property
+    def left(self) -> bool:
+        """Whether the run has been left to another incarnation: nothing is taken in any more."""
+        return self._left.is_set()
+
+    async def leave(self, timeout_s: float) -> str | None:
+        """Leave the run to an incarnation on another node: `run()` returns, and the stop-loss stays armed in execution.
+
+        Otherwise why not now; then nothing has changed. The guard is renewed and the state recorded at the last moment:
+        the next incarnation needs both execution and the ledger.
+        """
+        if (hindered := self.hindered) is not None:
+            return hindered
+        try:
+            async with asyncio.timeout(timeout_s):
+                if self._state.open_quantity:
+                    await self._guard.tell()
+                await self._next_record()
+        except TimeoutError:
+            return "its state could not be recorded in time"
+        if (hindered := self.hindered) is None:
+            self._left.set()  # from the last look at what hinders it to here, nothing was awaited
+        return hindered
+
     def ask_broker_now(self) -> None:
         """The account has a new access token: a run that waits for the broker does not wait for its timer."""
         if waits_for_broker(self._state):
@@ -175,7 +217,7 @@ class StrategyShell:
         settled.cancel()
 
     async def run(self) -> bool:
-        """Recover, then take in events until the run is over and recorded: True. False: a newer incarnation owns it.
+        """Recover, then take in events until the run is over and recorded, or left: True. False: a newer one owns it.
 
         Raises:
             Exception: whatever broke a part of this actor; it must be started again, since it may be deaf.
@@ -183,13 +225,15 @@ class StrategyShell:
         self._spawn(self._calls.warm_up())
         self.post(await self._recover())
         # what was recovered is taken in first: the router must not hear that no stop-loss is watched
-        work = (self._recorder.run(), self._consume(), self._watch.run(), self._guard.run())
+        work = (self._recorder.run(), self._consume(), self._watch.run(), self._guard.run(), self._until_left())
         parts = [asyncio.create_task(part) for part in work]
         try:
             await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
             for part in parts:
                 if part.done():
                     part.result()
+            if self._left.is_set():  # neither guard nor router is told: the next incarnation takes its place there
+                return True
             self._settled.set()
             if self._closing_calls:
                 await asyncio.wait(set(self._closing_calls), timeout=CLOSING_TIMEOUT_S)
@@ -205,6 +249,9 @@ class StrategyShell:
         await self._guard.tell()
         await self._watch.leave()
         return True
+
+    async def _until_left(self) -> None:
+        await self._left.wait()
 
     async def _recover(self) -> RunRecovered:
         """The first incarnation cannot have sent anything; every later one must know the book before it acts."""

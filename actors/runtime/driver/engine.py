@@ -277,11 +277,9 @@ class RayEngine:
         return RecoveryReport(found=len(runs), recovered=sum(results), failed=len(results) - sum(results))
 
     async def _meet(self, running: set[int]) -> None:
-        """Know those that another API process has started, and forget those that are over."""
+        """Know those that another process has started or moved, and forget those that are over."""
         self._known = {strategy_id: actor for strategy_id, actor in self._known.items() if strategy_id in running}
-        for strategy_id in running - self._known.keys():
-            with contextlib.suppress(ValueError, RayError):  # it has just ended
-                self._known[strategy_id] = await asyncio.to_thread(_actor, names.strategy_name(strategy_id))
+        self._known |= await asyncio.to_thread(_found, running)
 
     async def _recovered(self, run_id: int, strategy_id: int, label: str, places: asyncio.Semaphore) -> bool:
         async with places:
@@ -380,6 +378,15 @@ async def _ask_broker(actors: list[Any]) -> None:
 
 def _actor(name: str) -> Any:
     return ray.get_actor(name, namespace=names.NAMESPACE)
+
+
+def _found(strategy_ids: set[int]) -> dict[int, Any]:
+    """Their actors, but of those that have just ended, and of those that nobody answers for now."""
+    found = {}
+    for strategy_id in strategy_ids:
+        with contextlib.suppress(ValueError, RayError):
+            found[strategy_id] = _actor(names.strategy_name(strategy_id))
+    return found
 
 
 def _end(name: str) -> None:
