@@ -232,7 +232,7 @@ class StrategyShell:
             for part in parts:
                 if part.done():
                     part.result()
-            if self._left.is_set():  # neither guard nor router is told: the next incarnation takes its place there
+            if self._left.is_set():  # neither guard nor router hears of it: the next incarnation takes its place
                 return True
             self._settled.set()
             if self._closing_calls:

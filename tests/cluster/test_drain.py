@@ -29,7 +29,7 @@ def test_a_node_is_emptied_while_execution_guards_and_then_gets_no_new_strategy(
     assert done.returncode == 0, done.stdout + done.stderr
     assert {cluster.node_of(actor) for actor in actors_of([*strategies, waits])}.isdisjoint({emptied})
     assert "execution" in set.intersection(*seen), f"a moment without the second guard: {seen}"
-    assert all(BOTH <= guard_of(strategy) for strategy in strategies)
+    assert all(guard_of(strategy) >= BOTH for strategy in strategies)
     later = [trader.strategy("SBIN", buy_in=300, stop_loss=STOP) for _ in range(4)]
     assert emptied not in {cluster.node_of(actor) for actor in actors_of(later)}
     again = drain(cluster, emptied)
@@ -112,7 +112,7 @@ def guard_of(strategy: Running) -> set[str]:
 
 
 def guarded_twice(strategies: list[Running]) -> None:
-    eventually(lambda: all(BOTH <= guard_of(strategy) for strategy in strategies), 60, "all are guarded twice")
+    eventually(lambda: all(guard_of(strategy) >= BOTH for strategy in strategies), 60, "all are guarded twice")
 
 
 @contextmanager

@@ -123,7 +123,7 @@ class StopGuard:
             in_doubt = doubt
             armed = self._armed.get(holding.strategy_id)
         if armed is not None and stop.token is None and _where(armed.stop) == _where(stop):
-            # a new incarnation has had no tick yet: the token that the one before it has told counts for its day
+            # a new incarnation has had no tick yet: the token that the one before it has heard counts for its day
             stop = replace(stop, token=armed.stop.token, token_heard_at=armed.stop.token_heard_at)
         self._arm(stop, in_doubt=in_doubt)
         return self._answer(stop)
