@@ -185,6 +185,11 @@ class StrategyShell:
         """Whether the run has been left to another incarnation: nothing is taken in any more."""
         return self._left.is_set()
 
+    async def renew_guard(self) -> None:
+        """Have execution confirm once more what it watches of an open position; it takes two seconds at most."""
+        if self._state.open_quantity and not self._left.is_set():
+            await self._guard.tell()
+
     async def leave(self, timeout_s: float) -> str | None:
         """Leave the run to an incarnation on another node: `run()` returns, and the stop-loss stays armed in execution.
 
@@ -195,8 +200,7 @@ class StrategyShell:
             return hindered
         try:
             async with asyncio.timeout(timeout_s):
-                if self._state.open_quantity:
-                    await self._guard.tell()
+                await self.renew_guard()
                 await self._next_record()
         except TimeoutError:
             return "its state could not be recorded in time"

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from actors.runtime import names
 from actors.strategy.moving import Standing
 
 WELL_WITHIN_S = 60.0
@@ -40,18 +41,18 @@ class Strategies(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Drained:
-    """The result. `left`: the strategies that are still there, each with the reason in half a sentence.
+    """The result. `left`: the actors that are still there, by name, each with the reason in half a sentence.
 
     `failed`: why it was stopped before its time, a whole sentence; empty if it was not.
     """
 
     moved: int
-    left: Mapping[int, str]
+    left: Mapping[str, str]
     failed: str = ""
 
     @property
     def done(self) -> bool:
-        """Whether no strategy is there any more."""
+        """Whether none is there any more."""
         return not self.left and not self.failed
 
 
@@ -65,27 +66,28 @@ class NodeDrain:
     async def run(self, within_s: float) -> Drained:
         """Move what can be moved within this time; one that has left is always seen through to its end."""
         until = asyncio.get_running_loop().time() + within_s
-        left: dict[int, str] = {}
+        left: dict[str, str] = {}
         while here := await self._strategies.here():
             try:
                 left = await self._round(here)
             except MoveFailed as failure:
                 return Drained(self._moved, left, str(failure))
-            if left and asyncio.get_running_loop().time() >= until:
-                return Drained(self._moved, left)
+            if asyncio.get_running_loop().time() >= until:
+                begun = {names.strategy_name(one): "it has just begun" for one in await self._strategies.here()}
+                return Drained(self._moved, left or begun)
             await asyncio.sleep(_AGAIN_S if left else _LOOK_S)
         return Drained(self._moved, {})
 
-    async def _round(self, here: Sequence[int]) -> dict[int, str]:
+    async def _round(self, here: Sequence[int]) -> dict[str, str]:
         """Ask each of these once: first those that hold nothing, which show whether the other nodes work."""
-        left, there = {}, {}
+        left, there = dict[str, str](), dict[int, Standing]()
         for strategy_id in here:
             if (standing := await self._strategies.standing(strategy_id)) is not None:
                 there[strategy_id] = standing
         for strategy_id in sorted(there, key=lambda one: (there[one].holds, one)):
             hindered = await self._move(strategy_id, there[strategy_id])
             if hindered is not None:
-                left[strategy_id] = hindered
+                left[names.strategy_name(strategy_id)] = hindered
         return left
 
     async def _move(self, strategy_id: int, standing: Standing) -> str | None:
@@ -98,20 +100,17 @@ class NodeDrain:
         self._moved += 1
         took_s = asyncio.get_running_loop().time() - begun
         guards = ", guarded twice again" if standing.holds else ""
-        self._say(f"strategy:{strategy_id} has moved in {took_s:.1f} s{guards}.")
+        self._say(f"{names.strategy_name(strategy_id)} has moved in {took_s:.1f} s{guards}.")
         return None
 
     async def _until_well(self, strategy_id: int) -> None:
         """Return when it runs elsewhere and both guards have what it holds, or its run has ended meanwhile."""
-        until = asyncio.get_running_loop().time() + WELL_WITHIN_S
+        until, name = asyncio.get_running_loop().time() + WELL_WITHIN_S, names.strategy_name(strategy_id)
         while (standing := await self._strategies.standing(strategy_id)) is not None:
             if standing.well and standing.node_id == self._node_id:
-                raise MoveFailed(f"strategy:{strategy_id} has come back on this very node: no other node has taken it.")
+                raise MoveFailed(f"{name} has come back on this very node: no other node has taken it.")
             if standing.well:
                 return
             if asyncio.get_running_loop().time() >= until:
-                raise MoveFailed(
-                    f"strategy:{strategy_id} has moved, and after {WELL_WITHIN_S:.0f} s its position is not guarded "
-                    "twice: see `tradeactors status`."
-                )
+                raise MoveFailed(f"{name} has moved, and {WELL_WITHIN_S:.0f} s later it is not guarded twice.")
             await asyncio.sleep(_LOOK_S)

@@ -91,6 +91,8 @@ class StrategyActor:
     async def take_event(self, event: Event) -> None:
         """An event from execution."""
         actor = await asyncio.shield(self._loaded)
+        if actor is not None and actor.left:
+            raise PeerUnavailable(f"strategy {self._strategy_id} goes on in another process")
         if actor is not None:
             actor.post(event)
 
@@ -139,9 +141,10 @@ class StrategyActor:
         return taken or WordTaken(done=False)
 
     async def standing(self) -> Standing:
-        """How this strategy stands to being moved to another node."""
+        """How this strategy stands to being moved to another node; execution is asked again what it watches."""
         if not self._loaded.done() or (actor := self._loaded.result()) is None:
             return Standing(self._run_id, own_node(), holds=True, well=False, hindered=LOADING)
+        await actor.renew_guard()
         hindered = AT_WORK if self._being_called else actor.hindered
         holds = actor.state.open_quantity > 0
         return Standing(self._run_id, own_node(), holds=holds, well=actor.well, hindered=hindered)

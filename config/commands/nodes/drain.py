@@ -25,9 +25,9 @@ Within = Annotated[
 
 
 def drain(node: NodeName, back: Back = False, within: Within = 300, data_dir: DataDir = None) -> None:
-    """Move the strategies of a node to other nodes, one by one, while the second guard watches; force nothing.
+    """Move what runs on a node to other nodes, one by one, while both guards watch the rest; force nothing.
 
-    Exit code 0: no strategy is there any more. 1: some are, and why is said. 2: it cannot be known.
+    Exit code 0: nothing of it is there any more. 1: something is, and why is said. 2: it cannot be known.
     """
     from config.commands.overview.status import what_cannot_be_told
 
@@ -39,13 +39,14 @@ def drain(node: NodeName, back: Back = False, within: Within = 300, data_dir: Da
                 _take_back(chosen)
                 return
             if not others:
-                _refuse(f"No other node could take the strategies of {chosen}: start one first.")
+                _refuse(f"No other node could take what runs on {chosen}: start one first.")
             if not asyncio.run(_api_runs(settings)):
                 _refuse(
                     "No process of the API says that it runs. It would bring a strategy back, should this command end "
                     "in the middle: start one first."
                 )
-            raise typer.Exit(_report(chosen, asyncio.run(_drain(settings, chosen, within))))
+            gateways = sum(node.gateway for node in others)
+            raise typer.Exit(_report(chosen, asyncio.run(_drain(settings, chosen, gateways, within))))
 
 
 def _refuse(sentence: str) -> NoReturn:
@@ -114,25 +115,34 @@ async def _api_runs(settings: "Settings") -> bool:
     return mirror is not None and any(p.name.startswith("api:") and not p.silent for p in mirror.presences)
 
 
-async def _drain(settings: "Settings", node: "Node", within_s: float) -> "Drained":
+async def _drain(settings: "Settings", node: "Node", gateways: int, within_s: float) -> "Drained":
+    from dataclasses import replace
+
     from actors.runtime import node_marks
     from actors.runtime.driver.drain import NodeDrain
+    from actors.runtime.driver.drain_parts import PartsDrain
+    from actors.runtime.driver.moved_parts import MovedParts
     from actors.runtime.driver.moved_strategies import MovedStrategies
     from actors.runtime.names import Pools
 
+    until = asyncio.get_running_loop().time() + within_s
     node_marks.mark(node.node_id)
     typer.echo(f"No actor begins on {node} from now on.")
     pools = Pools(settings.execution_actors, settings.ledger_actors, settings.brokers)
-    return await NodeDrain(MovedStrategies(pools, node.node_id), node.node_id, typer.echo).run(within_s)
+    strategies = await NodeDrain(MovedStrategies(pools, node.node_id), node.node_id, typer.echo).run(within_s)
+    if not strategies.done:
+        return strategies
+    typer.echo(f"No strategy is on {node.address} any more.")
+    left_s = until - asyncio.get_running_loop().time()
+    parts = await PartsDrain(MovedParts(pools, node.node_id, gateways), typer.echo).run(max(left_s, 0.0))
+    return replace(parts, moved=parts.moved + strategies.moved)
 
 
 def _report(node: "Node", drained: "Drained") -> int:
-    from actors.runtime.driver.moved_strategies import actors_on
-
     if drained.failed:
         typer.echo(f"Stopped: {drained.failed}", err=True)
-    for strategy_id, reason in drained.left.items():
-        typer.echo(f"strategy:{strategy_id} is still there: {reason}.", err=True)
+    for name, reason in drained.left.items():
+        typer.echo(f"{name} is still there: {reason}.", err=True)
     if not drained.done:
         typer.echo(
             f"Moved: {drained.moved}. Nothing was forced, and no actor begins there. Give the command again, or let "
@@ -140,7 +150,5 @@ def _report(node: "Node", drained: "Drained") -> int:
             err=True,
         )
         return 1
-    typer.echo(f"No strategy is on {node.address} any more; moved: {drained.moved}.")
-    if still := actors_on(node.node_id):
-        typer.echo(f"When the node is stopped, these begin elsewhere by themselves: {', '.join(still)}.")
+    typer.echo(f"Nothing is on {node.address} any more, so it can be stopped; moved: {drained.moved}.")
     return 0

@@ -82,7 +82,11 @@ async def test_one_that_cannot_leave_yet_is_asked_again_while_the_others_move() 
 async def test_one_that_cannot_leave_in_time_is_named_and_stays() -> None:
     strategies = Strategies({1: True, 2: False}, hindered={1: ["its exit fails and is tried again"] * 99})
     result, _ = await drained(strategies, within_s=20)
-    assert (result.done, result.moved, dict(result.left)) == (False, 1, {1: "its exit fails and is tried again"})
+    assert (result.done, result.moved, dict(result.left)) == (
+        False,
+        1,
+        {"strategy:1": "its exit fails and is tried again"},
+    )
     assert strategies.homes[1] == HERE
 
 

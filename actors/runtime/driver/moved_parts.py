@@ -1,0 +1,110 @@
+"""Routers, ledgers, the feed and execution actors as `tradeactors drain` sees and moves them, over Ray.
+
+Import it after `cluster.connect`.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import ray
+from ray.exceptions import RayActorError, RayError
+from ray.util import list_named_actors
+
+from actors.runtime import names
+from actors.runtime.driver.drain import MoveFailed
+from actors.runtime.driver.drain_parts import TURN, kind
+from actors.runtime.driver.moved_strategies import MovedStrategies, actors_on
+from actors.runtime.hosts import actor_classes
+from actors.runtime.names import Pools
+from actors.strategy.moving import Standing
+
+_ANSWER_S = 5.0
+_GONE_S = 15.0
+_BACK_S = 60.0
+_FOLLOWED_S = 10.0
+_POLL_S = 0.1
+
+_ONE_GUARD = "it is not guarded twice"
+
+
+class MovedParts:
+    """`drain_parts.Parts` over Ray, for one node. `gateways`: how many other nodes orders may leave from."""
+
+    def __init__(self, pools: Pools, node_id: str, gateways: int) -> None:
+        self._pools, self._node_id, self._gateways = pools, node_id, gateways
+        self._strategies = MovedStrategies(pools, node_id)
+
+    async def here(self) -> Sequence[str]:
+        return [name for name in await asyncio.to_thread(actors_on, self._node_id) if kind(name) in TURN]
+
+    async def unready(self) -> str | None:
+        return await self._first(lambda one: one.hindered or (None if one.well else _ONE_GUARD))
+
+    async def unguarded(self) -> str | None:
+        return await self._first(lambda one: None if one.well else _ONE_GUARD)
+
+    async def kept(self, name: str) -> str | None:
+        if kind(name) == "execution" and not self._gateways:
+            return "there is no other order gateway"
+        if kind(name) == "feed":
+            return await self._first(lambda one: "it holds shares, and may have no other feed" if one.holds else None)
+        return None
+
+    async def replace(self, name: str) -> None:
+        try:
+            actor = await asyncio.to_thread(ray.get_actor, name, names.NAMESPACE)
+        except ValueError:
+            return  # a router without a follower has ended
+        await asyncio.to_thread(ray.kill, actor, no_restart=True)
+        try:
+            async with asyncio.timeout(_GONE_S):
+                while True:
+                    await actor.process_id.remote()
+                    await asyncio.sleep(_POLL_S)
+        except TimeoutError as error:
+            raise MoveFailed(f"{name} was ended, and its process is still there: see it in the dashboard.") from error
+        except RayActorError:
+            await (self._await_router(name) if kind(name) == "router" else self._bring_back(name))
+
+    async def _await_router(self, name: str) -> None:
+        """The strategies that follow a router have it begin again; one that nobody follows does not."""
+        until = asyncio.get_running_loop().time() + _FOLLOWED_S
+        while asyncio.get_running_loop().time() < until and not await _answers(name):  # noqa: ASYNC110 - Ray is asked
+            await asyncio.sleep(_POLL_S)
+
+    async def _bring_back(self, name: str) -> None:
+        """The API's sweep does the same within five seconds, should this process die before."""
+        until = asyncio.get_running_loop().time() + _BACK_S
+        while not await self._begins(name):
+            if asyncio.get_running_loop().time() >= until:
+                raise MoveFailed(f"{name} has not begun elsewhere within {_BACK_S:.0f} s: see it in the dashboard.")
+            await asyncio.sleep(_POLL_S)
+        if name in await asyncio.to_thread(actors_on, self._node_id):
+            raise MoveFailed(f"{name} has come back on this very node: no other node has taken it.")
+
+    async def _begins(self, name: str) -> bool:
+        try:
+            async with asyncio.timeout(_ANSWER_S):
+                await asyncio.to_thread(actor_classes.create_pools, self._pools)
+        except (RayError, TimeoutError):
+            return False
+        return await _answers(name)
+
+    async def _first(self, finding: Callable[[Standing], str | None]) -> str | None:
+        """The first strategy of the cluster of which something is found, with that."""
+        ids = (names.strategy_id_of(name) for name in await asyncio.to_thread(list_named_actors))
+        for strategy_id in sorted(one for one in ids if one is not None):
+            standing = await self._strategies.standing(strategy_id)
+            if standing is not None and (found := finding(standing)) is not None:
+                return f"{names.strategy_name(strategy_id)}: {found}"
+        return None
+
+
+async def _answers(name: str) -> bool:
+    try:
+        async with asyncio.timeout(_ANSWER_S):
+            actor = await asyncio.to_thread(ray.get_actor, name, names.NAMESPACE)
+            await actor.process_id.remote()
+    except (RayError, ValueError, TimeoutError):
+        return False
+    return True
