@@ -1,4 +1,4 @@
-"""Routers, ledgers, the feed and execution actors as `tradeactors drain` sees and moves them, over Ray.
+"""Routers, the feed and execution actors as `tradeactors drain` sees and moves them, over Ray.
 
 Import it after `cluster.connect`.
 """

@@ -7,7 +7,7 @@ from actors.runtime.driver.drain import Drained, MoveFailed
 from actors.runtime.driver.drain_parts import PartsDrain, in_turn
 from tests.kit.virtual_time import in_virtual_time
 
-EXECUTION, FEED, LEDGER, ROUTER = "execution:0", "feed:0", "ledger:0", "router:NSE:INFY"
+EXECUTION, FEED, ROUTER = "execution:0", "feed:0", "router:NSE:INFY"
 
 
 @dataclass
@@ -49,16 +49,16 @@ async def drained(parts: Parts, within_s: float = 10) -> tuple[Drained, list[str
 
 
 def test_execution_comes_last_and_routers_first() -> None:
-    assert in_turn([EXECUTION, FEED, LEDGER, ROUTER]) == [ROUTER, LEDGER, FEED, EXECUTION]
+    assert in_turn([EXECUTION, FEED, ROUTER]) == [ROUTER, FEED, EXECUTION]
 
 
 @in_virtual_time
 async def test_the_next_one_moves_when_all_are_guarded_twice_again() -> None:
-    parts = Parts([EXECUTION, LEDGER], not_guarded=["strategy:1: it is not guarded twice"] * 2)
+    parts = Parts([EXECUTION, ROUTER], not_guarded=["strategy:1: it is not guarded twice"] * 2)
     result, said = await drained(parts)
     assert (result.done, result.moved, len(said)) == (True, 2, 2)
     assert parts.trace == [
-        *("ready", LEDGER, "not guarded", "not guarded", "guarded"),
+        *("ready", ROUTER, "not guarded", "not guarded", "guarded"),
         *("ready", EXECUTION, "guarded"),
     ]
 
@@ -81,22 +81,22 @@ async def test_what_is_needed_all_the_time_stays_and_is_named() -> None:
 
 @in_virtual_time
 async def test_what_cannot_move_stays_and_the_others_move() -> None:
-    parts = Parts([EXECUTION, LEDGER], stays={EXECUTION: "there is no other order gateway"})
+    parts = Parts([EXECUTION, ROUTER], stays={EXECUTION: "there is no other order gateway"})
     result, _ = await drained(parts)
     assert (result.done, result.moved, dict(result.left)) == (False, 1, {EXECUTION: "there is no other order gateway"})
 
 
 @in_virtual_time
 async def test_after_one_that_did_not_come_back_no_other_moves() -> None:
-    parts = Parts([EXECUTION, LEDGER], fails="ledger:0 has not begun elsewhere.")
+    parts = Parts([EXECUTION, ROUTER], fails="router:NSE:INFY has not begun elsewhere.")
     result, _ = await drained(parts)
-    assert (result.done, result.failed) == (False, "ledger:0 has not begun elsewhere.")
+    assert (result.done, result.failed) == (False, "router:NSE:INFY has not begun elsewhere.")
     assert EXECUTION not in parts.trace
 
 
 @in_virtual_time
 async def test_after_one_that_left_a_position_with_one_guard_no_other_moves() -> None:
-    parts = Parts([EXECUTION, LEDGER], not_guarded=["strategy:1: it is not guarded twice"] * 999)
+    parts = Parts([EXECUTION, ROUTER], not_guarded=["strategy:1: it is not guarded twice"] * 999)
     result, _ = await drained(parts)
     assert "it is not guarded twice" in result.failed
     assert EXECUTION not in parts.trace
