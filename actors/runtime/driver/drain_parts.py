@@ -1,8 +1,8 @@
 """Moving what strategies rely on away from a node, once no strategy is there (`tradeactors drain`).
 
-A router or an execution actor is one process under one name: while it begins elsewhere, it is away for a second or two.
-So one moves only while no strategy of the cluster needs it: no order is on its way anywhere, no BUY or SELL is near, and
-every position is guarded twice. The next one moves when that is so again. Execution comes last.
+A router or an execution actor is one process under one name, which is away for a second or two while it begins
+elsewhere. So one moves only while no strategy of the cluster needs it: no order is on its way anywhere, no BUY or SELL
+is near, and every position is guarded twice. The next one moves when that is so again. Execution comes last.
 
 Ledgers stay. Who only tells a ledger something never learns that another actor has its name (`Peers.tell`), and that
 would be lost; one that Ray itself starts again, when its node is stopped, is the same actor.
