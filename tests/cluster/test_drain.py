@@ -6,11 +6,15 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from actors.runtime import node_marks
 from tests.cluster.test_nodes import FALLEN, PRICE, STOP, actors_of, holding, sold_once
 from tests.kit.cluster import HOSTS, Cluster
 from tests.kit.paper import eventually
 from tests.kit.trader import Running, Trader
+
+pytestmark = pytest.mark.timeout(600)
 
 BOTH = {"strategy", "execution"}
 WITHIN_S = 120

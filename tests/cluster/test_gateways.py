@@ -2,11 +2,15 @@
 
 import subprocess
 
+import pytest
+
 from tests.cluster.test_drain import BOTH, drain, drain_begun, guard_of, guarded_twice, guards_seen
 from tests.cluster.test_nodes import FALLEN, holding, sold_once
 from tests.kit.cluster import Cluster
 from tests.kit.paper import eventually
 from tests.kit.trader import Trader
+
+pytestmark = pytest.mark.timeout(600)
 
 TOUCHED, KEPT = 2, 6
 """How many positions are sold in the middle, and how many are guarded throughout: what two cores carry in a minute."""

@@ -66,6 +66,8 @@ def _answering_ray(settings: "Settings") -> Iterator[None]:
     try:
         cluster.connect(settings)
         yield
+    except typer.Exit:  # a RuntimeError, too
+        raise
     except (RayError, OSError, RuntimeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         typer.echo(
