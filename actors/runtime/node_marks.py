@@ -46,4 +46,4 @@ def placement(avoided: Collection[str]) -> dict[str, Any]:
 
 
 def _store() -> Any:
-    return internal_kv.internal_kv_get_gcs_client()
+    return internal_kv.internal_kv_get_gcs_client()  # type: ignore[no-untyped-call]

@@ -5,6 +5,7 @@ Import it after `cluster.connect`.
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import ray
 from ray.exceptions import RayActorError, RayError
@@ -52,7 +53,7 @@ class MovedParts:
 
     async def replace(self, name: str) -> None:
         try:
-            actor = await asyncio.to_thread(ray.get_actor, name, names.NAMESPACE)
+            actor: Any = await asyncio.to_thread(ray.get_actor, name, names.NAMESPACE)
         except ValueError:
             return  # a router without a follower has ended
         await asyncio.to_thread(ray.kill, actor, no_restart=True)
@@ -103,7 +104,7 @@ class MovedParts:
 async def _answers(name: str) -> bool:
     try:
         async with asyncio.timeout(_ANSWER_S):
-            actor = await asyncio.to_thread(ray.get_actor, name, names.NAMESPACE)
+            actor: Any = await asyncio.to_thread(ray.get_actor, name, names.NAMESPACE)
             await actor.process_id.remote()
     except (RayError, ValueError, TimeoutError):
         return False

@@ -107,7 +107,9 @@ class MovedStrategies:
             hindered = None
         except (TimeoutError, RayError):
             return _SILENT.hindered
-        return await self._gone(strategy_id, actor) if hindered is None else hindered
+        if hindered is None:
+            await self._gone(strategy_id, actor)
+        return hindered
 
     async def _gone(self, strategy_id: int, actor: Any) -> None:
         try:
