@@ -7,7 +7,7 @@ UV_COMPILE := uv pip compile pyproject.toml - --universal --python-version 3.11 
 
 PYTHONS := 3.11 3.12 3.13 3.14
 
-.PHONY: docs long web web-check browser screens platforms floods neighbours month fuzz cluster scale outside guards help demo up test chaos mutations teeth bench lint types imports openapi format lock audit clean
+.PHONY: docs long web web-check browser screens lighthouse platforms floods neighbours month fuzz cluster scale outside guards help demo up test chaos mutations teeth bench lint types imports openapi format lock audit clean
 
 CLIENT := api/web/client
 SITE := docs/site
@@ -100,6 +100,9 @@ browser: $(VENV)/browser/chromium ## Unpack the browser of the tests (x86-64) fr
 screens: $(VENV)/browser/chromium ## Pictures of every screen of the running stack, into screens/
 	@$(BIN)/python -m tests.web.screens
 
+lighthouse: $(VENV)/browser/chromium tests/web/lighthouse/node_modules/.made ## Lighthouse's marks for four screens of the running stack; wants a quiet machine
+	@$(BIN)/python -m tests.web.lighthouse
+
 format: $(VENV)/.dev ## Apply ruff's fixes and format
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
@@ -151,6 +154,11 @@ $(CLIENT)/node_modules/.made: $(CLIENT)/package-lock.json $(VENV)/.dev
 $(SITE)/node_modules/.made: $(SITE)/package-lock.json $(VENV)/.dev
 	@echo "Installing what draws the diagrams of the documentation (hash-checked) ..."
 	@cd $(SITE) && PATH=$(NODE)/bin:$$PATH node $(NODE)/lib/node_modules/npm/bin/npm-cli.js ci --no-audit --no-fund
+	@touch $@
+
+tests/web/lighthouse/node_modules/.made: tests/web/lighthouse/package-lock.json $(VENV)/.dev
+	@echo "Installing Lighthouse (hash-checked) ..."
+	@cd tests/web/lighthouse && PATH=$(NODE)/bin:$$PATH node $(NODE)/lib/node_modules/npm/bin/npm-cli.js ci --no-audit --no-fund
 	@touch $@
 
 $(VENV)/browser/chromium: tests/web/browser/package-lock.json tests/web/browser/unpack.mjs $(VENV)/.dev

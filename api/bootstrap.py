@@ -177,7 +177,7 @@ async def open_resources(settings: Settings, engine: StrategyEngine | None) -> A
         browser_logins = BrowserLogins(settings, sessions, brokers, redis, utc_now)
         rounds = _readiness_rounds(settings, sessions, mirror, engine, brokers, lookups, checks, browser_logins)
         ways = await stack.enter_async_context(open_ways(settings, utc_now))
-        panic = PanicService(reserved, marks, engine, pursuit, settings.zone)
+        panic = PanicService(reserved, marks, engine, pursuit, settings.zone, utc_now)
         bot = bot_of(ways)
         chats = ChatConnections(sessions, secret_box, bot, redis, utc_now)
         yield Resources(

@@ -178,8 +178,7 @@ class Floor:
 
         self.exchange.open_market(KEY, PRICE)
         self.exchange.tick(KEY, PRICE)
-        shots = self.begin(seats, buy_in)
-        self._await_guards(shots)
+        shots = self._all_guarding(seats, buy_in)
         time.sleep(random.uniform(*QUIET_S))
         breach = self._burst(len(shots)) if warm else self.exchange.fall(KEY, FALLEN, len(shots))
         over = ray.get([shot.seat.actor.over.remote() for shot in shots], timeout=60)
@@ -196,7 +195,7 @@ class Floor:
         """They buy, and guard a stop-loss that is never touched."""
         self.exchange.open_market(KEY, PRICE)
         self.exchange.tick(KEY, PRICE)
-        self._await_guards(self.begin(seats, stop=FAR_STOP))
+        self._all_guarding(seats, stop=FAR_STOP)
 
     def release(self, seats: Sequence[Seat]) -> None:
         """STOP them: what they hold is sold, and their runs end."""
@@ -214,13 +213,25 @@ class Floor:
         self.seats = []
         self.exchange.close_market(KEY)
 
-    def _await_guards(self, shots: Sequence[Shot]) -> None:
+    def _all_guarding(self, seats: Sequence[Seat], buy_in: float | None = None, stop: int = STOP) -> list[Shot]:
+        """Begin, until all guard. A machine that halts for seconds makes some miss their buy; those buy once more."""
+        guarding, missed = self._await_guards(self.begin(seats, buy_in, stop))
+        if missed:
+            again, missed = self._await_guards(self.begin([shot.seat for shot in missed], buy_in, stop))
+            guarding += again
+        assert not missed, self._told_of(missed)
+        return guarding
+
+    def _await_guards(self, shots: Sequence[Shot]) -> tuple[list[Shot], list[Shot]]:
+        """Those that guard, and those whose runs have ended without."""
         import ray
 
         time.sleep(max(0.0, shots[0].buy_at_ns / 1e9 + BOUGHT_S - time.time()))  # the floor asks nothing while they buy
-        guarding = {shot.seat.actor.guarding.remote(): shot for shot in shots}
-        _, waiting = ray.wait(list(guarding), num_returns=len(shots), timeout=GUARDED_WITHIN_S)
-        assert not waiting, self.loop.run_until_complete(self._told_of([guarding[ref].run_id for ref in waiting]))
+        asked = {shot.seat.actor.guarding.remote(): shot for shot in shots}
+        known, waiting = ray.wait(list(asked), num_returns=len(shots), timeout=GUARDED_WITHIN_S)
+        assert not waiting, self._told_of([asked[ref] for ref in waiting])
+        guarding = [asked[ref] for ref in known if ray.get(ref)]
+        return guarding, [shot for shot in shots if shot not in guarding]
 
     def _burst(self, orders: int) -> Breach:
         self.exchange.close_market(KEY)
@@ -230,7 +241,10 @@ class Floor:
         self.exchange.open_market(KEY, PRICE)  # its first tick comes in a second
         return self.exchange.fall(KEY, FALLEN, orders, now=True)
 
-    async def _told_of(self, runs: list[int]) -> str:
+    def _told_of(self, shots: Sequence[Shot]) -> str:
+        return self.loop.run_until_complete(self._logged([shot.run_id for shot in shots]))
+
+    async def _logged(self, runs: list[int]) -> str:
         from sqlalchemy import text
 
         async with self._sessions() as session:

@@ -29,8 +29,9 @@ class RepeatingHost(StrategyActor):
         self._next.put_nowait(run_id)
         await asyncio.shield(self._loaded)
 
-    async def guarding(self) -> None:
-        """Returns when both guard the position: the router knows that, and ticks come over the link."""
+    async def guarding(self) -> bool:
+        """Returns when both guard the position: the router knows that, and ticks come over the link. False: it never
+        will, since the run has ended."""
         actor = await asyncio.shield(self._loaded)
         assert actor is not None
         subscription = self._prices._subscription
@@ -39,7 +40,10 @@ class RepeatingHost(StrategyActor):
             and subscription._link.alive
             and subscription._asked_for == (actor.state.run.instrument, actor.state.stop_loss, True)
         ):
+            if self._ended.is_set():
+                return False
             await asyncio.sleep(_LOOK_S)
+        return True
 
     async def over(self) -> str:
         """Returns when the run has ended; how."""

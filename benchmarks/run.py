@@ -136,6 +136,7 @@ def main() -> int:
     parser.add_argument("--shots", type=int, default=FULL.shots, help="samples of a stop-loss figure under load")
     parser.add_argument("--crowd", type=int, default=FULL.crowd, help="strategies of --only two-hundred")
     parser.add_argument("--write", action="store_true")
+    parser.add_argument("--keep", type=Path, help="a folder: groups whose figures are in it are not measured again")
     parser.add_argument("--append", type=Path, help="add the figures of --only to this file")
     options = parser.parse_args()
     if options.only:
@@ -143,7 +144,7 @@ def main() -> int:
         missed = [_told(figure, options.append) for figure in figures(size, options.only)]
         sys.stdout.flush()
         os._exit(int(any(missed)))  # clients that are still open do not matter
-    sections = [_in_a_process(group, options.shots, quick=options.quick) for group in GROUPS]
+    sections = [_kept(group, options) for group in GROUPS]
     if options.write:
         RESULTS.write_text(report(sections, datetime.now(ZoneInfo("Asia/Kolkata"))), encoding="utf-8")
     return int(any("MISSED" in section for section in sections))
@@ -155,6 +156,18 @@ def _told(figure: Figure, append: Path | None) -> bool:
         with append.open("a", encoding="utf-8") as sections:
             sections.write(figure.markdown() + "\n")
     return figure.verdict.startswith("MISSED")
+
+
+def _kept(group: str, options: argparse.Namespace) -> str:
+    """A run of half an hour that breaks off near its end goes on from there, if it was given a folder."""
+    kept = options.keep and options.keep / f"{group}.md"
+    if kept and kept.exists():
+        return str(kept.read_text(encoding="utf-8"))
+    section = _in_a_process(group, options.shots, quick=options.quick)
+    if kept:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.write_text(section, encoding="utf-8")
+    return section
 
 
 def _in_a_process(group: str, shots: int, *, quick: bool) -> str:

@@ -32,6 +32,7 @@ LONG_ON_THE_STACK = (
     "acceptance/test_schedules.py",
     "chaos/test_outside_cut.py",
     "chaos/test_panic.py",
+    "chaos/test_panic_without_stores.py",
 )
 BROWSER = ("web/live", "web/played/test_many.py", "web/test_documentation.py")
 MONTH = ("month",)

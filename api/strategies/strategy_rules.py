@@ -1,7 +1,8 @@
 """What a strategy must be like (row C1), and what its user's account, to be started. Pure: all facts are arguments.
 
-`judge` alone decides, for create, PATCH, preview and START: what one of them refuses the others refuse, given the same
-facts. A fact that is not known, or does not matter to the caller, is None, and the rules about it are left out.
+`judge` alone decides, for create, PATCH, preview, START, readiness and schedules: what one of them refuses the others
+refuse, given the same facts. A fact that is not known, or does not matter to the caller, is None, and the rules about
+it are left out. What each looks at beside the rules is in tests/integration/api/readiness/test_one_judge.py.
 """
 
 import re

@@ -7,8 +7,8 @@ from datetime import date, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-from tests.month.judge import Seen
-from tests.month.plan import LAST_TRY, UNSAID, ZONE, Month, Outcome, Planned
+from tests.month.judge import Mail, Seen
+from tests.month.plan import BOUGHT, LAST_TRY, LATE_BEFORE, UNSAID, ZONE, Month, Outcome, Panicked, Planned
 from tests.month.stack import Deployed, deployed, sessions_text
 from tests.month.trader import MonthTrader
 
@@ -19,7 +19,7 @@ AFTER = timedelta(seconds=2)
 """How much longer than a trade's time is waited where there must be none."""
 
 _IN_THE_MORNING: Mapping[Outcome, frozenset[str]] = {
-    Outcome.TRADES: frozenset({"armed"}),
+    **dict.fromkeys(BOUGHT, frozenset({"armed"})),
     Outcome.SPECIAL: frozenset({"waiting", "skipped"}),
     Outcome.ANNOUNCED: frozenset({"waiting", "skipped"}),
     Outcome.NO_LOGIN: frozenset({"waiting"}),
@@ -28,7 +28,11 @@ _IN_THE_MORNING: Mapping[Outcome, frozenset[str]] = {
 """What a schedule has recorded of its day when the morning is over, as the API shows it."""
 
 _WITHIN_S = 25.0
-_PRICE = 1000.00
+_SUMMED_UP_WITHIN_S = 75.0
+"""A process looks once a minute whether a day is over."""
+
+_PRICE, _FALLEN = 1000.00, 880.00
+"""The stop-loss is ten percent below the price."""
 
 
 @dataclass
@@ -49,6 +53,7 @@ class Course:
         for name in self.month.owners:
             trader = MonthTrader(name, self.on.api.url, self.on.exchange, self.on.exchange.new_account())
             trader.connect()
+            trader.hear_by_mail(self.on.post)
             self.traders[name] = trader
         for planned in self.month.strategies:
             self.traders[planned.owner].schedule(planned)
@@ -59,9 +64,18 @@ class Course:
                     self.on.clock.jump(at)
                 happen()
             self.say(f"{day:%a %Y-%m-%d} passed in {time.monotonic() - begun:.0f} s")
+        self.on.clock.jump(self.month.at(self.month.days[-1] + timedelta(days=1), 7, 31))
+        within(self._all_is_mailed, _WITHIN_S)
         told = [told for trader in self.traders.values() for told in trader.told()]
         orders = [order for trader in self.traders.values() for order in trader.orders()]
-        return Seen(orders, told, frozenset(self.shown_closed))
+        return Seen(orders, told, frozenset(self.shown_closed), self._mails())
+
+    def _mails(self) -> list[Mail]:
+        return [mail for trader in self.traders.values() for mail in trader.mails(self.on.post)]
+
+    def _all_is_mailed(self) -> bool:
+        """What the quiet hours had kept back has come, too."""
+        return sum(len(mail.lines) for mail in self._mails()) >= sum(len(t.told()) for t in self.traders.values())
 
     def _moments(self, day: date) -> list[tuple[datetime, Callable[[], None]]]:
         """What happens on a day, and from when on."""
@@ -81,18 +95,36 @@ class Course:
             for known_at in self.month.announced.values()
             if known_at.date() == day
         ]
+        moments += [
+            moment
+            for panic in self.month.panics
+            for moment in (
+                (panic.at - LEAD, partial(self._panics, panic)),
+                (panic.until, self.traders[panic.owner].resume),
+            )
+            if moment[0].astimezone(ZONE).date() == day
+        ]
+        if day in self.month.summed_up:
+            moments.append((of_day(15, 46), partial(self._summed_up, day)))
         for planned in self.month.strategies:
-            outcome = self.month.outcome(planned, day)
-            if outcome is Outcome.NOT_ITS_DAY:
-                continue
-            due = planned.at(day)
-            if outcome is Outcome.TRADES:
-                moments += [
-                    (at - LEAD, partial(self._trades, planned, day, side))
-                    for side, at in zip(("BUY", "SELL"), due, strict=True)
-                ]
-            else:
-                moments.append((due[0] - LEAD - LAST_TRY, partial(self._passes, planned, day, due[0])))
+            moments += self._of_strategy(planned, day)
+        return moments
+
+    def _of_strategy(self, planned: Planned, day: date) -> list[tuple[datetime, Callable[[], None]]]:
+        outcome = self.month.outcome(planned, day)
+        if outcome is Outcome.NOT_ITS_DAY:
+            return []
+        buy_at, sell_at = self.month.due(planned, day)
+        if outcome not in BOUGHT:
+            moments = [(buy_at - LEAD - LAST_TRY, partial(self._passes, planned, day, buy_at))]
+            if outcome is Outcome.NO_LOGIN:
+                moments.append((buy_at - LATE_BEFORE, partial(self._said_aloud, planned, buy_at)))
+            return moments
+        moments = [(buy_at - LEAD, partial(self._trades, planned, day, "BUY"))]
+        if outcome is Outcome.TRADES:
+            moments.append((sell_at - LEAD, partial(self._trades, planned, day, "SELL")))
+        elif outcome is Outcome.STOPPED:
+            moments.append((sell_at - LEAD, partial(self._falls, planned, day, sell_at)))
         return moments
 
     def _tokens_end(self) -> None:
@@ -115,7 +147,7 @@ class Course:
             if outcome in _IN_THE_MORNING:
                 self._until_day(planned, day, _IN_THE_MORNING[outcome])
 
-    def _trades(self, planned: Planned, day: date, side: str) -> None:
+    def _trades(self, planned: Planned, day: date, side: str, sold: str = "sold") -> None:
         """The order reaches the exchange and is filled, and the strategy knows it."""
         trader = self.traders[planned.owner]
 
@@ -124,14 +156,51 @@ class Course:
             return any(order.filled and order.at.astimezone(ZONE).date() == day for order in mine)
 
         if within(done, _WITHIN_S) and not self.month.is_away(self.on.clock.now()):
-            wanted = "bought" if side == "BUY" else "sold"
+            wanted = "bought" if side == "BUY" else sold
             within(lambda: trader.position(planned) == wanted, _WITHIN_S)
+
+    def _falls(self, planned: Planned, day: date, at: datetime) -> None:
+        """The share falls through the stop-loss, and rises again when the position is sold."""
+        within(lambda: self.on.clock.now() >= at, _WITHIN_S)
+        self.on.exchange.set_price(f"NSE:{planned.symbol}", _FALLEN)
+        self._trades(planned, day, "SELL", "exited_by_sl")
+        self.on.exchange.set_price(f"NSE:{planned.symbol}", _PRICE)
+
+    def _panics(self, panic: Panicked) -> None:
+        """The trader presses it, and all that he holds is sold."""
+        within(lambda: self.on.clock.now() >= panic.at, _WITHIN_S)
+        trader = self.traders[panic.owner]
+        pressed = trader.panic()
+        within(lambda: trader.is_flat(pressed) and self._has_mailed(trader, "panic"), _WITHIN_S)
+
+    def _said_aloud(self, planned: Planned, due: datetime) -> None:
+        """Ten minutes before a trade that will not happen its owner hears of it, in his mailbox too."""
+        trader = self.traders[planned.owner]
+
+        since = due - LATE_BEFORE
+        within(lambda: self._has_mailed(trader, "will_not_trade", since), _WITHIN_S)
+
+    def _has_mailed(self, trader: MonthTrader, kind: str, since: datetime | None = None) -> bool:
+        """Whether he was told something of that kind, since then, and all of it is in his mailbox."""
+        told = [told.text for told in trader.told() if told.kind == kind and (since is None or told.at >= since)]
+        return bool(told) and {line for mail in trader.mails(self.on.post) for line in mail.lines}.issuperset(told)
+
+    def _summed_up(self, day: date) -> None:
+        """After the close, each who has traded is told what the day has come to."""
+        bought = {planned.owner for planned, on, outcome in self.month.each() if on == day and outcome in BOUGHT}
+
+        def told(name: str) -> bool:
+            return any(
+                one.kind == "day_summary" and one.at.astimezone(ZONE).date() == day for one in self.traders[name].told()
+            )
+
+        within(lambda: all(map(told, bought)), _SUMMED_UP_WITHIN_S)
 
     def _passes(self, planned: Planned, day: date, due: datetime) -> None:
         """The time at which it would trade goes by, and its schedule has closed the day."""
         within(lambda: self.on.clock.now() > due + AFTER, _WITHIN_S)
         outcome = self.month.outcome(planned, day)
-        if outcome not in UNSAID | {Outcome.HOLIDAY} and not self.month.is_away(self.on.clock.now()):
+        if outcome not in UNSAID | {Outcome.HOLIDAY, Outcome.PAUSED} and not self.month.is_away(self.on.clock.now()):
             self._until_day(planned, day, frozenset({"missed", "skipped"}))
 
     def _until_day(self, planned: Planned, day: date, outcomes: frozenset[str]) -> None:

@@ -1,17 +1,25 @@
 """Judges the month: by the exchange's ledger, by what the app showed, and by each trader's notices. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from tests.month.plan import UNSAID, ZONE, Month, Outcome, Planned
+from tests.month.plan import BOUGHT, LATE_BEFORE, UNSAID, ZONE, Month, Outcome, Planned
 
 AT_MOST_LATE = timedelta(seconds=3)
 """After its time, an order reaches the exchange within this, on a machine that does other things too."""
 
 NOT_TRADING = frozenset({"will_not_trade", "login_needed", "schedule"})
 """Kinds of notices that say that something does not trade."""
+
+SALES = {Outcome.TRADES: "exit_time", Outcome.STOPPED: "exit_stop", Outcome.PANIC: "exit_manual"}
+"""The kind of the notice of a sale."""
+
+MAILED_WITHIN = timedelta(seconds=20)
+"""In this time a notice of a panic is with the mail server."""
 
 PASSING = frozenset({"feed_lost", "guard_lost", "exit_trouble", "unknown_outcome"})
 """Kinds of notices about a state in which money is at risk, and which must end."""
@@ -52,6 +60,15 @@ class Told:
 
 
 @dataclass(frozen=True)
+class Mail:
+    """A mail in the trader's mailbox: a line for each notice, and when it was written."""
+
+    owner: str
+    lines: tuple[str, ...]
+    at: datetime
+
+
+@dataclass(frozen=True)
 class Seen:
     """What is known after the month.
 
@@ -61,6 +78,7 @@ class Seen:
     orders: Sequence[Order]
     told: Sequence[Told]
     shown_closed: frozenset[tuple[str, date]] = frozenset()
+    mails: Sequence[Mail] = ()
 
 
 @dataclass(frozen=True)
@@ -85,7 +103,42 @@ def strays(month: Month, seen: Seen) -> list[str]:
     unknown = [o for o in seen.orders if (o.owner, o.symbol, o.at.astimezone(ZONE).date()) not in known]
     found = [f"{o.owner}: an order for {o.symbol} at {o.at:%Y-%m-%d %H:%M:%S} that nobody has planned" for o in unknown]
     left = [told for name in month.owners for told in _unfinished([one for one in seen.told if one.owner == name])]
-    return found + [f"{told.owner}: {told.kind} was never said to be over: {told.text}" for told in left]
+    found += [f"{told.owner}: {told.kind} was never said to be over: {told.text}" for told in left]
+    for owner in month.owners:
+        found += [f"{owner}: {wrong}" for wrong in (*_mailed(seen, owner), *_summed_up(month, seen, owner))]
+    return found
+
+
+def _mailed(seen: Seen, owner: str) -> Iterator[str]:
+    """Every notice of the inbox is in the mailbox once."""
+    wanted = Counter(told.text for told in seen.told if told.owner == owner)
+    came = Counter(line for mail in seen.mails if mail.owner == owner for line in mail.lines)
+    for text in wanted | came:
+        if came[text] != wanted[text]:
+            yield f"{wanted[text]} times in the inbox and {came[text]} times in the mailbox: {text}"
+
+
+def _was_mailed(seen: Seen, told: Told, by: datetime) -> bool:
+    """Whether a notice was in the mailbox by that time, and not before it was made."""
+    since = told.at - timedelta(seconds=1)  # mails are dated by whole seconds
+    return any(m.owner == told.owner and told.text in m.lines and since <= m.at <= by for m in seen.mails)
+
+
+def _summed_up(month: Month, seen: Seen, owner: str) -> Iterator[str]:
+    """At most one summary of a day, of what was traded on it; on days whose summaries are waited for, one."""
+    for day in month.days:
+        traded = sum(planned.owner == owner and on == day and o in BOUGHT for planned, on, o in month.each())
+        told = [
+            one.text
+            for one in seen.told
+            if (one.owner, one.kind) == (owner, "day_summary") and one.at.astimezone(ZONE).date() == day
+        ]
+        if len(told) > 1 or (not told and traded and day in month.summed_up):
+            yield f"{len(told)} summaries of {day}"
+        for text in told:
+            counted = re.match(r"Today: (\d+) trades?, [+−]₹[\d,.]+ before charges", text)
+            if counted is None or int(counted[1]) != traded:
+                yield f"{traded} trades on {day}, and the summary says: {text}"
 
 
 def _unfinished(told: Sequence[Told]) -> list[Told]:
@@ -107,17 +160,21 @@ def _verdict(month: Month, seen: Seen, planned: Planned, day: date, outcome: Out
         for order in seen.orders
         if (order.owner, order.symbol) == (planned.owner, planned.symbol) and order.at.astimezone(ZONE).date() == day
     ]
-    if outcome is Outcome.TRADES:
+    if outcome in BOUGHT:
         found = _notices(seen, planned, day)
-        return Verdict(planned, day, outcome, "", (*_traded(planned, day, orders), *_told_of_trades(found)))
+        wrong = [*_traded(planned, month.due(planned, day), orders), *_told_of_trades(found, SALES[outcome])]
+        said = next((told.text for told in found if told.kind == SALES[outcome]), "")
+        if outcome is Outcome.PANIC:
+            wrong += _told_of_panic(month, seen, planned, day)
+        return Verdict(planned, day, outcome, "" if outcome is Outcome.TRADES else said, tuple(wrong))
     wrong = [f"{order.side} of {order.filled} at {order.at:%H:%M:%S}, though {outcome}" for order in orders]
     said, unsaid = _said(month, seen, planned, day, outcome)
     return Verdict(planned, day, outcome, said, (*wrong, *unsaid))
 
 
-def _traded(planned: Planned, day: date, orders: Sequence[Order]) -> Iterable[str]:
+def _traded(planned: Planned, dues: tuple[datetime, datetime], orders: Sequence[Order]) -> Iterable[str]:
     """Once each, on time, the whole quantity."""
-    for side, due in zip(("BUY", "SELL"), planned.at(day), strict=True):
+    for side, due in zip(("BUY", "SELL"), dues, strict=True):
         made = [order for order in orders if order.side == side]
         if len(made) != 1:
             yield f"{len(made)} orders to {side}"
@@ -133,16 +190,32 @@ def _notices(seen: Seen, planned: Planned, day: date) -> list[Told]:
     return [told for told in seen.told if told.is_about(planned) and told.at.astimezone(ZONE).date() == day]
 
 
-def _told_of_trades(found: Sequence[Told]) -> Iterable[str]:
+def _told_of_trades(found: Sequence[Told], sale: str) -> Iterable[str]:
     """Of the purchase and of the sale once each, and of nothing that did not come."""
-    for kind in ("fill_entry", "exit_time"):
-        number = sum(told.kind == kind for told in found)
-        if number != 1:
+    for kind in ("fill_entry", *SALES.values()):
+        number, wanted = sum(told.kind == kind for told in found), int(kind in {"fill_entry", sale})
+        if number != wanted:
             yield f"told {number} times of {kind}"
     denied = [told for told in found if told.kind in NOT_TRADING and not told.resolves]
     ended = [told for told in found if told.resolves]
     if len(denied) > len(ended):
         yield f"traded, but it was said: {denied[-1].text}"
+
+
+def _told_of_panic(month: Month, seen: Seen, planned: Planned, day: date) -> Iterable[str]:
+    """That it was called, what it ends and pauses, and what it has come to; each once."""
+    called_at = month.panic_of(planned, day).at
+    for begins in ("PANIC: nothing more is bought, ", "PANIC is done. All is flat."):
+        told = [
+            one
+            for one in seen.told
+            if (one.owner, one.kind) == (planned.owner, "panic") and one.at >= called_at - AT_MOST_LATE
+            if one.text.startswith(begins)
+        ]
+        if len(told) != 1:
+            yield f"told {len(told)} times: {begins}…"
+        elif not _was_mailed(seen, told[0], called_at + MAILED_WITHIN):
+            yield f"not mailed at once: {told[0].text}"
 
 
 def _said(month: Month, seen: Seen, planned: Planned, day: date, outcome: Outcome) -> tuple[str, list[str]]:
@@ -156,6 +229,21 @@ def _said(month: Month, seen: Seen, planned: Planned, day: date, outcome: Outcom
     buy_at, _ = planned.at(day)
     heard = [told for told in _notices(seen, planned, day) if told.kind in NOT_TRADING and not told.resolves]
     before = [told for told in heard if told.at < buy_at]
+    if outcome is Outcome.PAUSED:
+        panic = month.panic_of(planned, day)
+        paused = [
+            told.text
+            for told in seen.told
+            if (told.owner, told.kind) == (planned.owner, "panic") and "schedules are paused" in told.text
+            if panic.at - AT_MOST_LATE <= told.at < buy_at
+        ]
+        return (paused[0], []) if paused else ("", ["nothing was said of the pause"])
+    if outcome is Outcome.NO_LOGIN and before:
+        aloud = [told for told in before if told.kind == "will_not_trade" and told.at >= buy_at - LATE_BEFORE]
+        if len(aloud) != 1 or planned.symbol not in aloud[0].text:
+            return "", [f"said {len(aloud)} times aloud in the last ten minutes"]
+        if not _was_mailed(seen, aloud[0], buy_at):
+            return "", [f"not mailed before its time: {aloud[0].text}"]
     if outcome is Outcome.AWAY:
         back = next(ends for begins, ends in month.away if begins.date() == day)
         after = [told for told in heard if told.at >= min(back, buy_at)]

@@ -16,6 +16,9 @@ class Outcome(StrEnum):
     """What should come of a strategy's day."""
 
     TRADES = "trades"
+    STOPPED = "its stop-loss was touched"
+    PANIC = "its owner pressed panic"
+    PAUSED = "its owner had pressed panic, and not yet resumed its schedule"
     HOLIDAY = "the exchange has a holiday that the calendar knows"
     ANNOUNCED = "the holiday was announced the evening before"
     SPECIAL = "the session is a special one, and the schedule leaves those out"
@@ -26,6 +29,12 @@ class Outcome(StrEnum):
 
 UNSAID = frozenset({Outcome.TRADES, Outcome.NOT_ITS_DAY})
 """Nothing has to be said of these."""
+
+BOUGHT = frozenset({Outcome.TRADES, Outcome.STOPPED, Outcome.PANIC})
+"""Of these it buys at its time."""
+
+LATE_BEFORE = timedelta(minutes=10)
+"""How long before its buy a trade that will not happen is said aloud (docs/trading-day.md)."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +56,19 @@ class Planned:
 
 
 @dataclass(frozen=True)
+class Panicked:
+    """A trader presses panic `at` that instant, and allows entries and resumes his schedules `until` then."""
+
+    owner: str
+    at: datetime
+    until: datetime
+
+
+@dataclass(frozen=True)
 class Month:
     """What happens. `special`: hours of sessions that are not ordinary; `announced`: closed days, and from when on that
-    is known; `forgotten`: who does not log in; `away`: from when until when no API process runs.
+    is known; `forgotten`: who does not log in; `away`: from when until when no API process runs. `falls`: when a share
+    falls through the stop-loss. `summed_up`: days whose summaries are waited for, a minute each.
     """
 
     days: tuple[date, ...]
@@ -59,6 +78,9 @@ class Month:
     announced: Mapping[date, datetime] = field(default_factory=dict)
     forgotten: frozenset[tuple[str, date]] = frozenset()
     away: tuple[tuple[datetime, datetime], ...] = ()
+    falls: Mapping[str, datetime] = field(default_factory=dict)
+    panics: tuple[Panicked, ...] = ()
+    summed_up: frozenset[date] = frozenset()
 
     @property
     def owners(self) -> list[str]:
@@ -79,7 +101,7 @@ class Month:
 
     def outcome(self, planned: Planned, day: date) -> Outcome:
         """What should come of that strategy's day."""
-        buy_at, _ = planned.at(day)
+        buy_at, sell_at = planned.at(day)
         if planned.days and day.weekday() not in planned.days:
             return Outcome.NOT_ITS_DAY
         if day in self.holidays:
@@ -92,7 +114,32 @@ class Month:
             return Outcome.NO_LOGIN
         if any(begins <= buy_at - LAST_TRY < ends and self._was_armed_after(begins, day) for begins, ends in self.away):
             return Outcome.AWAY
-        return Outcome.TRADES
+        return self._interrupted(planned, buy_at, sell_at)
+
+    def _interrupted(self, planned: Planned, buy_at: datetime, sell_at: datetime) -> Outcome:
+        """Whether its owner, or the market, comes before its sale."""
+        for panic in self.panics:
+            if panic.owner == planned.owner and buy_at < panic.at < sell_at:
+                return Outcome.PANIC
+            if panic.owner == planned.owner and panic.at <= buy_at < panic.until:
+                return Outcome.PAUSED
+        fall = self.falls.get(planned.symbol)
+        return Outcome.STOPPED if fall is not None and buy_at < fall < sell_at else Outcome.TRADES
+
+    def panic_of(self, planned: Planned, day: date) -> Panicked:
+        """The panic that has to do with that strategy's day."""
+        _, sell_at = planned.at(day)
+        return next(p for p in reversed(self.panics) if p.owner == planned.owner and p.at < sell_at)
+
+    def due(self, planned: Planned, day: date) -> tuple[datetime, datetime]:
+        """When it is to buy and to sell on a day on which it buys."""
+        buy_at, sell_at = planned.at(day)
+        outcome = self.outcome(planned, day)
+        if outcome is Outcome.STOPPED:
+            sell_at = self.falls[planned.symbol]
+        elif outcome is Outcome.PANIC:
+            sell_at = self.panic_of(planned, day).at
+        return buy_at, sell_at
 
     def _was_armed_after(self, begins: datetime, day: date) -> bool:
         """What was started before the API went goes on without it."""
@@ -110,6 +157,7 @@ ARMING_FROM = time(8, 40)
 
 MUHURAT, BALIPRATIPADA, GURU_NANAK = date(2026, 11, 8), date(2026, 11, 10), date(2026, 11, 24)
 _FORGOTTEN, _AWAY, _ANNOUNCED = date(2026, 11, 12), date(2026, 11, 18), date(2026, 11, 19)
+_FALL, _PANIC, _RESUMED, _LAST = date(2026, 11, 16), date(2026, 11, 25), date(2026, 11, 26), date(2026, 11, 30)
 _WEEKDAYS = tuple(day for n in range(1, 31) if (day := date(2026, 11, n)).weekday() < 5)
 
 
@@ -132,6 +180,9 @@ NOVEMBER = Month(
     announced={_ANNOUNCED: _ist(_AWAY, 20, 0)},
     forgotten=frozenset({("bela", _FORGOTTEN)}),
     away=((_ist(_AWAY, 8, 35), _ist(_AWAY, 9, 40)),),
+    falls={"TCS": _ist(_FALL, 12, 0)},
+    panics=(Panicked("chetan", _ist(_PANIC, 11, 0), _ist(_RESUMED, 20, 0)),),
+    summed_up=frozenset({_FALL, _PANIC, _LAST}),
 )
 """The 21 weekdays of November 2026, two of them holidays, and Diwali's evening session on a Sunday."""
 
@@ -139,5 +190,8 @@ TWO_DAYS = Month(
     days=(date(2026, 11, 5), date(2026, 11, 6)),
     strategies=(STRATEGIES[0], STRATEGIES[2]),
     forgotten=frozenset({("bela", date(2026, 11, 6))}),
+    falls={"INFY": _ist(date(2026, 11, 5), 12, 0)},
+    panics=(Panicked("bela", _ist(date(2026, 11, 5), 12, 30), _ist(date(2026, 11, 5), 18, 0)),),
+    summed_up=frozenset({date(2026, 11, 5)}),
 )
 """What the suite runs of it."""

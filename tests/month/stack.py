@@ -14,6 +14,7 @@ from config.stack.guarded_process import answers_ok
 from config.stack.paper import paper_token
 from config.stack.stack import Part, Stack
 from tests.kit.machine_clock import MachineClock, machine_clock
+from tests.kit.mail_server import MailServer, mail_server
 from tests.kit.paper import PaperControl, eventually
 from tests.kit.stack import running_stack, temporary_data_dir
 from tests.month.plan import Month
@@ -62,30 +63,35 @@ class Api:
 
 @dataclass
 class Deployed:
-    """What the month runs on. `overrides`: the operator's file of days on which the calendar is wrong."""
+    """What the month runs on. `overrides`: the operator's file of days on which the calendar is wrong. `post`: the mail
+    server, which goes by the machine's own clock.
+    """
 
     clock: MachineClock
     stack: Stack
     api: Api
     exchange: PaperControl
     overrides: Path
+    post: MailServer
 
 
 @contextmanager
 def deployed(month: Month, logs: Path | None = None) -> Iterator[Deployed]:
     """The stack, at six in the morning of the first day, without its API. `logs`: where its logs are left."""
-    with machine_clock() as clock, temporary_data_dir() as directory:
+    with machine_clock() as clock, temporary_data_dir() as directory, mail_server() as post:
         overrides = directory / "overrides.toml"
         overrides.write_text(sessions_text(month), encoding="utf-8")
         directory.chmod(0o755)
         clock.jump(month.at(month.days[0], 6, 0))
         settings: dict[str, Any] = {"calendar": "XNSE", "execution_actors": 1, "calendar_overrides": overrides}
+        settings |= {"smtp_host": "127.0.0.1", "smtp_port": post.port, "smtp_security": "none"}
+        settings |= {"smtp_from": "alerts@example.com"}
         with running_stack(WITHOUT_API, secrets=clock.variables, **settings) as stack:
             api = Api(stack, stack.log_directory / "api.log")
             token = paper_token(stack.settings.data_dir)
             exchange = PaperControl(stack.urls["paper exchange"], token)
             try:
-                yield Deployed(clock, stack, api, exchange, overrides)
+                yield Deployed(clock, stack, api, exchange, overrides, post)
             finally:
                 api.kill()
                 if logs is not None:

@@ -16,5 +16,6 @@ def test_what_should_be_traded_is_traded_once_and_what_is_not_was_said_beforehan
     assert [(v.day.day, v.planned.symbol, v.wrong) for v in verdicts if v.wrong] == []
     assert strays(TWO_DAYS, seen) == []
     outcomes = [verdict.outcome for verdict in verdicts]
-    assert outcomes == [Outcome.TRADES, Outcome.TRADES, Outcome.TRADES, Outcome.NO_LOGIN]
+    assert outcomes == [Outcome.STOPPED, Outcome.PANIC, Outcome.TRADES, Outcome.NO_LOGIN]
     assert len(seen.orders) == 6
+    assert len(seen.mails) > len(seen.orders)

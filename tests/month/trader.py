@@ -1,14 +1,17 @@
 """A trader of the month: his app, his login at the broker in the morning, his strategies and his inbox."""
 
+import re
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, cast
 
 import httpx
 
 from tests.kit.login_form import Browser
+from tests.kit.mail_server import MailServer
 from tests.kit.paper import PaperControl, PaperCredentials
-from tests.month.judge import Order, Told, orders_of
+from tests.month.judge import Mail, Order, Told, orders_of
 from tests.month.plan import Planned
 
 PASSWORD = "correct horse battery staple"
@@ -38,6 +41,42 @@ class MonthTrader:
         browser = Browser()
         page = browser.open(browser.log_in(browser.open(link).headers["location"], self.account.user_id))
         assert "<h1>Connected</h1>" in page.text, page.text
+
+    @property
+    def email(self) -> str:
+        """His address."""
+        return f"{self.name}@example.com"
+
+    def hear_by_mail(self, post: MailServer) -> None:
+        """Have all notices mailed, with their amounts and by the usual quiet hours."""
+        self.ok("PUT", "/notifications/preferences", {"amounts": True})
+        channel = self.ok("POST", "/notifications/channels", {"kind": "email", "address": self.email})["channel_id"]
+        code = re.search(r"\d{8}", post.text())
+        assert code is not None, post.text()
+        self.ok("POST", f"/notifications/channels/{channel}/verify", {"code": code[0]})
+
+    def mails(self, post: MailServer) -> list[Mail]:
+        """The notices in his mailbox, oldest first."""
+        return [
+            Mail(self.name, tuple(filter(None, post.text(n).splitlines())), parsedate_to_datetime(mail["Date"]))
+            for n, (recipients, mail) in enumerate(post.mails)
+            if recipients == [self.email] and mail["Message-ID"].startswith("<notice-")
+        ]
+
+    def panic(self) -> str:
+        """Press it; the panic's id."""
+        return str(self.ok("POST", "/panic")["panic_id"])
+
+    def is_flat(self, panic_id: str) -> bool:
+        """Whether a panic has come to its end."""
+        return bool(self.ok("GET", f"/panic/{panic_id}")["state"] == "finished")
+
+    def resume(self) -> None:
+        """Allow entries again, and let all schedules go on."""
+        self.ok("POST", "/auth/confirm", {"password": PASSWORD})
+        self.ok("POST", "/risk/unlock")
+        for strategy_id in self.ids.values():
+            self.ok("POST", f"/strategy/{strategy_id}/schedule/resume")
 
     def connect(self) -> None:
         """The first connection, with keys."""
@@ -98,7 +137,7 @@ class MonthTrader:
 
     def _app(self, path: str) -> None:
         self._http.headers.pop("Authorization", None)
-        answer = self._http.post(path, json={"email": f"{self.name}@example.com", "password": PASSWORD})
+        answer = self._http.post(path, json={"email": self.email, "password": PASSWORD})
         assert answer.is_success, f"{path}: {answer.status_code} {answer.text}"
         self._http.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
 

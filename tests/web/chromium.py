@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from playwright.sync_api import Browser, sync_playwright
 
@@ -18,9 +19,8 @@ def browser_folder() -> Path:
     return ROOT / ".venv" / "browser"
 
 
-@contextmanager
-def chromium() -> Iterator[Browser]:
-    """A browser without a window. Raises FileNotFoundError where none was unpacked."""
+def launch_options() -> dict[str, Any]:
+    """How Playwright starts it, without a window. Raises FileNotFoundError where none was unpacked."""
     named = os.environ.get("TRADEACTORS_TEST_BROWSER")
     folder = browser_folder()
     binary = Path(named) if named else folder / "chromium"
@@ -35,7 +35,14 @@ def chromium() -> Iterator[Browser]:
         }
     # Root may not use the sandbox, and CI runs as root; the pages are our own.
     arguments = ["--headless=shell", "--no-sandbox", "--disable-gpu"]
+    return {"executable_path": binary, "env": environment, "args": arguments}
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """A browser without a window. Raises FileNotFoundError where none was unpacked."""
+    options = launch_options()
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=binary, env=environment, args=arguments)
+        browser = playwright.chromium.launch(**options)
         yield browser
         browser.close()

@@ -8,6 +8,13 @@ from playwright.sync_api import Browser, BrowserContext, Page
 HARMLESS = (r"^Error with Permissions-Policy header: Unrecognized feature: 'bluetooth'\.",)
 """What this browser says of a header of `api/web/routes.py`: it does not know a feature that others do."""
 
+KNOWN = (
+    r"^A preload for .* cross-world service worker resource mismatch",
+    r"status of 404 .*/schedule$",
+)
+"""What this browser says of a page that its worker has taken over meanwhile; and that a strategy has no schedule, which
+its page asks for."""
+
 
 def small_screen(
     browser: Browser, *, width: int = 360, theme: str = "light", zone: str = "Asia/Kolkata"

@@ -6,9 +6,12 @@ panic that only Redis has heard of, since PostgreSQL was away, is written down w
 
 import asyncio
 import uuid
+from collections.abc import Coroutine
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.strategies.panic.outcomes import notice_of_call
 from persistence.database.engine import Sessions, tenant_transaction, transaction
@@ -20,6 +23,8 @@ from persistence.errors import ConstraintViolated, DatabaseBusy, DatabaseUnavail
 from persistence.mirror.mirror import RuntimeMirror
 
 log = structlog.stdlib.get_logger(__name__)
+
+Written = TypeVar("Written")
 
 PATIENCE_S = 2.0
 """How long a panic waits for PostgreSQL before it goes on without."""
@@ -41,7 +46,7 @@ class EntryMarks:
     def __init__(self, sessions: Sessions, mirror: RuntimeMirror) -> None:
         """`sessions`: connections that nothing else can use up."""
         self._sessions, self._mirror = sessions, mirror
-        self._tasks: set[asyncio.Task[tuple[Panic, bool]]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
 
     async def forbid(self, user_id: int, panic_id: uuid.UUID, asked_by: str = "user") -> Marked:
         """Mark in both stores, as far as they answer. An earlier panic that forbids entries keeps its id."""
@@ -52,7 +57,7 @@ class EntryMarks:
             log.warning("panic_without_redis", user_id=user_id, reason=str(error))
             in_redis = False
         try:
-            panic, is_new = await self._write_in_time(user_id, panic_id, asked_by)
+            panic, is_new = await self._in_time(self._write(user_id, panic_id, asked_by))
         except (DatabaseUnavailable, DatabaseBusy) as error:
             log.warning("panic_without_postgresql", user_id=user_id, reason=str(error))
             return Marked(panic_id, in_postgresql=False, in_redis=in_redis)
@@ -75,6 +80,19 @@ class EntryMarks:
             await self._mirror.allow_entries(user_id, str(panic_id))
         return panic_id
 
+    async def write_down(self, user_id: int, panic_id: uuid.UUID) -> bool:
+        """Tell PostgreSQL of a panic that it had not heard of; whether it knows by now. Until then Redis keeps it.
+
+        One after which entries were allowed again, since another process had told PostgreSQL, stays unlocked.
+        """
+        try:
+            await self._in_time(self._put(user_id, panic_id))
+        except (DatabaseUnavailable, DatabaseBusy) as error:
+            log.warning("panic_without_postgresql", user_id=user_id, reason=str(error))
+            await self._mark_in_redis(user_id, panic_id)
+            return False
+        return True
+
     async def agree(self) -> None:
         """Bring the stores to one mind.
 
@@ -91,18 +109,14 @@ class EntryMarks:
         for user_id, mark in marks.items():
             if user_id in locking:
                 continue
-            if mark in known:
+            if mark in known or await self._put(user_id, mark) is None:
                 await self._mirror.allow_entries(user_id, str(mark))
-            else:
-                await self._write_down(user_id, mark)
 
-    async def _write_down(self, user_id: int, mark: uuid.UUID) -> None:
-        """A panic that PostgreSQL has not heard of; that of a deleted user is dropped."""
+    async def _mark_in_redis(self, user_id: int, panic_id: uuid.UUID) -> None:
         try:
-            await self._write(user_id, mark, "user")
-        except ConstraintViolated:
-            log.warning("panic_of_nobody", user_id=user_id)
-            await self._mirror.allow_entries(user_id, str(mark))
+            await self._mirror.forbid_entries(user_id, str(panic_id))
+        except MirrorUnavailable as error:
+            log.warning("panic_without_redis", user_id=user_id, reason=str(error))
 
     async def _repair(self, user_id: int, panic_id: uuid.UUID) -> bool:
         try:
@@ -111,9 +125,9 @@ class EntryMarks:
             return False
         return True
 
-    async def _write_in_time(self, user_id: int, panic_id: uuid.UUID, asked_by: str) -> tuple[Panic, bool]:
-        """As `_write`; it goes on when it takes too long, since a server that hangs is not waited for."""
-        writing = asyncio.create_task(self._write(user_id, panic_id, asked_by), name="mark of a panic")
+    async def _in_time(self, write: Coroutine[Any, Any, Written]) -> Written:
+        """Its result; it goes on when it takes too long, since a server that hangs is not waited for."""
+        writing = asyncio.create_task(write, name="mark of a panic")
         self._tasks.add(writing)
         writing.add_done_callback(self._written)
         await asyncio.wait({writing}, timeout=PATIENCE_S)
@@ -121,7 +135,7 @@ class EntryMarks:
             raise DatabaseUnavailable("PostgreSQL does not answer in time")
         return writing.result()
 
-    def _written(self, writing: "asyncio.Task[tuple[Panic, bool]]") -> None:
+    def _written(self, writing: asyncio.Task[Any]) -> None:
         self._tasks.discard(writing)
         if not writing.cancelled() and (error := writing.exception()) is not None:
             log.info("panic_not_written", reason=str(error))
@@ -130,7 +144,24 @@ class EntryMarks:
         async with tenant_transaction(self._sessions, user_id) as session:
             panic, is_new = await Panics(session).forbid(user_id, panic_id, asked_by)
             if is_new:
-                await AuditLog(session).add("panic", user_id=user_id, subject=str(panic.id), asked_by=asked_by)
-                open_runs = await Panics(session).open_runs(panic)
-                await tell(session, user_id, notice_of_call(panic, len(open_runs)))
+                await _record(session, panic)
         return panic, is_new
+
+    async def _put(self, user_id: int, panic_id: uuid.UUID) -> Panic | None:
+        """The panic, of which PostgreSQL may not have heard; None if it is over, or its user was deleted."""
+        try:
+            async with tenant_transaction(self._sessions, user_id) as session:
+                panic, is_new = await Panics(session).put(user_id, panic_id)
+                if panic is not None and is_new:
+                    await _record(session, panic)
+        except ConstraintViolated:
+            log.warning("panic_of_nobody", user_id=user_id)
+            return None
+        return panic
+
+
+async def _record(session: AsyncSession, panic: Panic) -> None:
+    """A new panic, in the audit log and as a notice. What it has ended before PostgreSQL heard of it counts, too."""
+    await AuditLog(session).add("panic", user_id=panic.user_id, subject=str(panic.id), asked_by=panic.asked_by)
+    found = await Panics(session).runs(panic)
+    await tell(session, panic.user_id, notice_of_call(panic, len(found)))

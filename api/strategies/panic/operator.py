@@ -1,13 +1,14 @@
 """The operator's panic, past the API: it sets the marks, and the processes of the API go after them (row N8)."""
 
-import uuid
 from dataclasses import dataclass
 
 from sqlalchemy import select
 from sqlmodel import col
 
+from api.base.clock import utc_now
 from api.strategies.panic.marks import EntryMarks
 from persistence.database.engine import open_database, sessions_of, transaction
+from persistence.database.models.panics import new_panic_id
 from persistence.database.models.users import User
 from persistence.database.repositories.panics import Panics
 from persistence.database.repositories.users import Users
@@ -49,7 +50,7 @@ async def panic(database_url: str, redis_url: str, email: str | None) -> Forbidd
                     raise UnknownUser(f"Nobody has registered as {email}: correct the address.")
                 users = [found.id]
         for user_id in users:
-            marked = await marks.forbid(user_id, uuid.uuid4(), "operator")
+            marked = await marks.forbid(user_id, new_panic_id(utc_now()), "operator")
             if not marked.in_postgresql:
                 raise DatabaseUnavailable("PostgreSQL does not answer")
             in_redis = in_redis and marked.in_redis

@@ -54,6 +54,17 @@ class PanicPursuit:
         """PostgreSQL has not heard of this panic: tell it again, and the strategies directly until then."""
         self._owed[user_id] = panic_id
 
+    def owed(self, user_id: int) -> uuid.UUID | None:
+        """The user's panic of which PostgreSQL has not heard, if any: called again, it is the same one."""
+        return self._owed.get(user_id)
+
+    async def settle(self, user_id: int) -> bool:
+        """Tell PostgreSQL what it is owed of the user; whether it is owed nothing any more."""
+        panic_id = self._owed.get(user_id)
+        if panic_id is not None and await self._marks.write_down(user_id, panic_id):
+            self._owed.pop(user_id, None)
+        return user_id not in self._owed
+
     async def keep_pursuing(self) -> None:
         """Go after panics until cancelled: when one is called, and every second."""
         try:
@@ -74,11 +85,10 @@ class PanicPursuit:
 
     async def round(self) -> None:
         """Ask once more for everything that is still open. Raises PersistenceError."""
-        for user_id, panic_id in list(self._owed.items()):
+        for user_id in list(self._owed):
             await self._engine.forbid_entries(user_id)
             await self._engine.stop_all_of(user_id)
-            if (await self._marks.forbid(user_id, panic_id)).in_postgresql:
-                del self._owed[user_id]
+            await self.settle(user_id)
         try:
             await self._marks.agree()
         except PersistenceError as error:  # without Redis the panics of PostgreSQL are carried out nevertheless

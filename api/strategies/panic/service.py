@@ -2,7 +2,8 @@
 
 import asyncio
 import uuid
-from datetime import tzinfo
+from collections.abc import Callable
+from datetime import datetime, tzinfo
 
 from actors.ports.engine import StrategyEngine
 from api.base.errors import ApiError
@@ -12,8 +13,13 @@ from api.strategies.panic.pursuit import PanicPursuit
 from api.strategies.panic.schemas import PanicAnswer, PanicOutcome, PanicTaken
 from api.users.dependencies import HasRecentPassword
 from persistence.database.engine import Sessions, tenant_transaction
-from persistence.database.models.panics import Panic
+from persistence.database.models.panics import Panic, new_panic_id
 from persistence.database.repositories.panics import Panics
+from persistence.errors import DatabaseUnavailable
+
+STORES_FIRST_S = 0.3
+"""How long a sale waits for the marks, with which another process carries the panic out if this one dies. Stores that
+do not answer keep nobody from selling."""
 
 _NO_REDIS = "Redis does not answer. PostgreSQL has it, and Redis gets it when it is back"
 _NO_POSTGRESQL = (
@@ -33,24 +39,32 @@ class PanicService:
     """The calls of a trader. What is left open is `PanicPursuit`'s."""
 
     def __init__(
-        self, reserved: Sessions, marks: EntryMarks, engine: StrategyEngine, pursuit: PanicPursuit, zone: tzinfo
+        self,
+        reserved: Sessions,
+        marks: EntryMarks,
+        engine: StrategyEngine,
+        pursuit: PanicPursuit,
+        zone: tzinfo,
+        now: Callable[[], datetime],
     ) -> None:
         """`reserved`: connections that nothing else can use up."""
         self._sessions, self._marks, self._engine, self._pursuit = reserved, marks, engine, pursuit
-        self._zone = zone
+        self._zone, self._now = zone, now
 
     async def panic(self, user_id: int) -> PanicTaken:
         """Forbid entries, then end everything that runs. Repeated, it is the same panic until entries are allowed.
 
         Raises:
-            ApiError: 503 `panic_unheard`: no store and no actor has heard it.
+            ApiError: 503 `panic_unheard`: neither a store nor an actor has heard it.
         """
         told = asyncio.create_task(self._engine.forbid_entries(user_id))  # at once: the stores may be slow
-        marked = await self._marks.forbid(user_id, uuid.uuid4())
-        heard = await told
-        if not (marked.in_postgresql or marked.in_redis or heard):
-            raise _unheard()
+        panic_id = self._pursuit.owed(user_id) or new_panic_id(self._now())
+        marking = asyncio.create_task(self._marks.forbid(user_id, panic_id))
+        await asyncio.wait({marking}, timeout=STORES_FIRST_S)
         stopping = await self._engine.stop_all_of(user_id)
+        heard, marked = await told, await marking
+        if not (marked.in_postgresql or marked.in_redis or heard or stopping):
+            raise _unheard()
         if not marked.in_postgresql:
             self._pursuit.owe(user_id, marked.panic_id)
         self._pursuit.kick()
@@ -84,6 +98,8 @@ class PanicService:
         if not await has_recent_password():
             asked = "Please give your password again (POST /auth/confirm), then allow entries"
             raise ApiError(403, "password_needed", asked)
+        if not await self._pursuit.settle(user_id):  # else it would forbid entries again as soon as that is told
+            raise DatabaseUnavailable("PostgreSQL does not answer")
         await self._marks.allow(user_id)
 
     def _answer(self, panic: Panic, outcomes: list[PanicOutcome]) -> PanicAnswer:

@@ -10,9 +10,9 @@ class Stage(StrEnum):
     """Where a kind of fault acts.
 
     ``BEFORE`` faults keep the request from being executed, ``AFTER`` faults execute it and spoil the answer,
-    ``ORDER`` faults change an accepted order's way, ``BOOK`` faults what GET /orders shows, ``UPDATE``
-    faults the order updates on sockets, ``TICK`` faults the ticks there, ``HANDSHAKE`` faults refuse a socket,
-    ``SOCKET`` faults act at once on the sockets that are open.
+    ``ORDER`` faults change an accepted order's way, ``BOOK`` faults what GET /orders and GET /portfolio/positions
+    show, ``UPDATE`` faults the order updates on sockets, ``TICK`` faults the ticks there, ``HANDSHAKE`` faults
+    refuse a socket, ``SOCKET`` faults act at once on the sockets that are open.
     """
 
     BEFORE = "before"
@@ -111,6 +111,12 @@ KINDS: dict[str, Kind] = {
         "GET /orders answers as of `seconds` ago: later orders are missing, the others have their status of then",
         ("seconds",),
         only=_BOOK,
+    ),
+    "stale-positions": Kind(
+        Stage.BOOK,
+        "GET /portfolio/positions answers as of `seconds` ago: later fills are missing",
+        ("seconds",),
+        only=_POSITIONS,
     ),
     "duplicate-updates": Kind(Stage.UPDATE, "an order update is sent twice"),
     "delay-updates": Kind(Stage.UPDATE, "an order update is sent `seconds` late", ("seconds",)),

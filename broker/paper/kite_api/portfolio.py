@@ -8,9 +8,12 @@ from fastapi import APIRouter, Request, Response
 
 from broker.paper.base.amounts import average_rupees, rupees_of
 from broker.paper.base.envelope import success
+from broker.paper.faults.book_view import BOOK_FAULT, positions_seen
 from broker.paper.kite_api.access import account_of, exchange_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from broker.paper.accounts.portfolio import Holding, Position
     from broker.paper.exchange import PaperExchange
     from broker.paper.market.market import Market
@@ -22,7 +25,9 @@ router = APIRouter(include_in_schema=False)
 async def positions(request: Request) -> Response:
     """Net positions, and the part of them that was traded today."""
     account, exchange = account_of(request), exchange_of(request)
-    return success({"net": net_positions(exchange, account.user_id), "day": _day(exchange, account.user_id)})
+    fault = request.scope["state"].get(BOOK_FAULT)
+    seen = positions_seen(exchange.book, account.user_id, exchange.clock.now_ns(), fault)
+    return success({"net": [_position_row(p, exchange.market) for p in seen], "day": _day(seen, exchange.market)})
 
 
 @router.get("/portfolio/holdings")
@@ -47,10 +52,10 @@ def net_positions(exchange: PaperExchange, user_id: str) -> list[dict[str, Any]]
     return [_position_row(position, exchange.market) for position in portfolio.positions.values()]
 
 
-def _day(exchange: PaperExchange, user_id: str) -> list[dict[str, Any]]:
+def _day(seen: Iterable[Position], market: Market) -> list[dict[str, Any]]:
     return [
-        _position_row(position.day_part(), exchange.market)
-        for position in exchange.book.portfolio(user_id).positions.values()
+        _position_row(position.day_part(), market)
+        for position in seen
         if position.day_buy_quantity or position.day_sell_quantity
     ]
 

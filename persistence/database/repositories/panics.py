@@ -4,12 +4,12 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, DateTime, exists, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import QueryableAttribute, defer
 from sqlmodel import col
 
-from persistence.database.models.panics import Panic
+from persistence.database.models.panics import Panic, called_at
 from persistence.database.models.runs import Run
 from persistence.database.models.strategies import Strategy
 from persistence.database.repositories.base import Repository
@@ -23,14 +23,22 @@ class Panics(Repository):
 
         One that has finished is unfinished again: what it finds open by now is ended, too.
         """
-        wanted = insert(Panic).values(id=panic_id, user_id=user_id, asked_by=asked_by)
-        locked = col(Panic.unlocked_at).is_(None)
-        await self._session.execute(wanted.on_conflict_do_nothing())
-        again = update(Panic).where(col(Panic.user_id) == user_id, locked).values(finished_at=None).returning(Panic)
-        panic = await self._session.scalar(again)
+        panic, is_new = await self.put(user_id, panic_id, asked_by)
         if panic is None:  # the id is that of an earlier panic, which was unlocked: Redis was away then
             return await self.forbid(user_id, uuid.uuid4(), asked_by)
-        return panic, panic.id == panic_id
+        return panic, is_new
+
+    async def put(self, user_id: int, panic_id: uuid.UUID, asked_by: str = "user") -> tuple[Panic | None, bool]:
+        """As `forbid`, of that panic and no other: None, and nothing is done, if entries were allowed again after it.
+
+        It counts from when it was called, by its id: what was sold before PostgreSQL heard of it is its work, too.
+        """
+        asked_at = func.least(func.now(), called_at(panic_id), type_=DateTime(timezone=True))
+        wanted = insert(Panic).values(id=panic_id, user_id=user_id, asked_by=asked_by, asked_at=asked_at)
+        new = await self._session.scalar(wanted.on_conflict_do_nothing().returning(col(Panic.id)))
+        locked = col(Panic.unlocked_at).is_(None)
+        again = update(Panic).where(col(Panic.user_id) == user_id, locked).values(finished_at=None).returning(Panic)
+        return await self._session.scalar(again), new is not None
 
     async def of_user(self, user_id: int, panic_id: uuid.UUID) -> Panic | None:
         """One panic of the user."""

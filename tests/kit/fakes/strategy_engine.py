@@ -29,6 +29,7 @@ class FakeEngine:
     stop_timeouts: list[float] = field(default_factory=list)
     forbidden: list[int] = field(default_factory=list)
     panicked: list[int] = field(default_factory=list)
+    reached: frozenset[int] = frozenset()
     shares: dict[tuple[str, str, str], int] = field(default_factory=dict)
     leaves_from: list[SeenAddress] = field(default_factory=list)
     swept: asyncio.Event = field(default_factory=asyncio.Event)
@@ -67,9 +68,9 @@ class FakeEngine:
         return self.up
 
     async def stop_all_of(self, user_id: int) -> frozenset[int]:
-        """Remembered; none is known without the database."""
+        """Remembered; those whom the test lets it reach."""
         self.panicked.append(user_id)
-        return frozenset()
+        return self.reached
 
     async def account_shares(self, account_id: int) -> Mapping[tuple[str, str, str], int]:
         """What the test says."""

@@ -1,6 +1,7 @@
 """What is built and run from outside is named by what it contains, not by a name that others can move."""
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -57,3 +58,14 @@ def test_every_weakness_that_is_passed_over_is_explained() -> None:
     assert passed_over == set(
         re.findall(r"\bPYSEC-[\d-]+\d\b", (ROOT / "docs" / "security.md").read_text(encoding="utf-8"))
     )
+
+
+@pytest.mark.parametrize("target", ["demo", "up"])
+def test_check_26_of_the_app_what_users_run_wants_no_node_and_no_browser(target: str, tmp_path: Path) -> None:
+    commands = subprocess.run(  # what it would run on a new machine
+        ["make", "--dry-run", target, f"VENV={tmp_path}"],
+        cwd=ROOT, capture_output=True, check=True, text=True,
+    ).stdout  # fmt: skip
+    assert f"tradeactors {target}" in commands
+    assert re.findall(r"\b(?:node|npm|chromium)\b", commands) == []
+    assert "nodejs" not in (ROOT / "requirements.lock").read_text(encoding="utf-8")

@@ -7,17 +7,10 @@ from dataclasses import dataclass
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
 from tests.kit.trader import Trader
-from tests.web.small_screen import Console, small_screen
+from tests.web.small_screen import KNOWN, Console, small_screen
 
 SOON_MS = 20_000
 """How long something on the screen may take on a busy machine, where no test says less."""
-
-KNOWN = (
-    r"^A preload for .* cross-world service worker resource mismatch",
-    r"status of 404 .*/schedule$",
-)
-"""What this browser says of a page that its worker has taken over meanwhile; and that a strategy has no schedule, which
-its page asks for."""
 
 
 @dataclass

@@ -7,7 +7,7 @@ from api.web.routes import APP_POLICY
 from tests.kit.trader import Running, Trader
 from tests.web.live.phone import SOON_MS, Phone, phone_of
 from tests.web.screens import SCREENS
-from tests.web.test_looks import AXE, TOO_SMALL
+from tests.web.test_looks import AXE, CUT_OFF, LAID_OUT, TOO_SMALL
 
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 
@@ -33,6 +33,7 @@ def test_check_06_no_screen_breaks_a_rule_of_accessibility(
         session.send("Runtime.evaluate", {"expression": AXE.read_text(encoding="utf-8")})
         for path, page in walked(phone, held.id):
             settled(phone, path)
+            page.evaluate(LAID_OUT)
             found = page.evaluate("tags => axe.run({runOnly: tags})", TAGS)
             assert found["passes"]
             if found["violations"]:
@@ -49,6 +50,21 @@ def test_check_05_no_screen_is_wider_than_the_phone_and_a_thumb_hits_every_contr
         for path, page in walked(phone, held.id):
             settled(phone, path)
             found = (page.evaluate("document.documentElement.scrollWidth"), page.evaluate(TOO_SMALL))
+            if found[0] > width or found[1]:
+                wrong[path] = found
+    assert wrong == {}
+
+
+@pytest.mark.parametrize("width", [320, 1280])
+def test_check_05_text_of_twice_the_size_fits_every_screen(
+    browser: Browser, trader: Trader, held: Running, width: int
+) -> None:
+    wrong = {}
+    with phone_of(browser, trader, width=width) as phone:
+        phone.page.evaluate("document.documentElement.style.fontSize = '200%'")
+        for path, page in walked(phone, held.id):
+            settled(phone, path)
+            found = (page.evaluate("document.documentElement.scrollWidth"), page.evaluate(CUT_OFF))
             if found[0] > width or found[1]:
                 wrong[path] = found
     assert wrong == {}

@@ -8,6 +8,15 @@ from tests.kit.trader import Deployment, Running, Trader
 from tests.web.live.phone import SOON_MS, phone_of
 
 TAPS = 200
+TWENTY = (
+    "ITC", "SBIN", "HDFCBANK", "ICICIBANK", "TATASTEEL", "AXISBANK", "KOTAKBANK", "WIPRO", "HCLTECH", "SUNPHARMA",
+    "TITAN", "BHARTIARTL", "ASIANPAINT", "HINDUNILVR", "BAJFINANCE", "NTPC", "POWERGRID", "ONGC", "COALINDIA", "PNB",
+)  # fmt: skip
+"""Shares; the first will have no buyer."""
+
+WIDE = {"lower_circuit_limit": 300.00, "upper_circuit_limit": 500.00}
+HOLD_S = 3.0
+"""How long before a BUY is due the finger is put down; after half of it the server is asked."""
 
 
 def test_check_17_a_tap_on_stop_sells_nothing_and_holding_it_sells_once(
@@ -100,3 +109,40 @@ def test_check_16_panic_forbids_entries_and_sells_each_once(
         page.get_by_label("Your password once more").fill(trader.password)
         page.get_by_role("button", name="Allow entries again", exact=True).click()
         expect(page.get_by_text("Entries are allowed. Start your strategies again")).to_be_visible(timeout=SOON_MS)
+
+
+def test_check_16_of_twenty_holdings_each_is_sold_once_and_the_one_without_a_buyer_is_named(
+    browser: Browser, deployment: Deployment, trader: Trader
+) -> None:
+    exchange, locked = deployment.exchange, TWENTY[0]
+    exchange.set_rules(f"NSE:{locked}", **WIDE, buyers=None)
+    exchange.set_price(f"NSE:{locked}", 400.00)
+    held = [trader.strategy(symbol, buy_in=8, quantity=1) for symbol in TWENTY]
+    for strategy in held:
+        strategy.until_position("bought", 60)
+    exchange.set_rules(f"NSE:{locked}", lower_circuit_limit=400.00, upper_circuit_limit=500.00, buyers=0)
+    try:
+        with phone_of(browser, trader) as phone:
+            page = phone.open("panic")
+            expect(page.get_by_role("heading", name="Will be sold (20)")).to_be_visible(timeout=SOON_MS)
+            due = trader.strategy("LT", buy_in=15)
+            expect(page.get_by_text("Called off: LT.")).to_be_visible(timeout=SOON_MS)
+            left_s = (due.buy_at - deployment.now()).total_seconds() - HOLD_S
+            assert left_s > 0, "the machine was too slow to be there before the BUY"
+            page.wait_for_timeout(1000 * left_s)
+            button = page.get_by_role("button", name="Sell everything now")
+            phone.hold(button, page.get_by_role("heading", name="Nothing is bought now"))
+            expect(page.locator(".badge", has_text="Flat")).to_have_count(20, timeout=60_000)
+            row = page.locator(".content li", has_text=locked)
+            expect(row.locator(".badge")).to_have_text("Selling")
+            expect(page.locator(".content")).to_contain_text("1 strategy is still being ended; 20 of 21 have ended")
+            exchange.set_rules(f"NSE:{locked}", **WIDE, buyers=None)
+            exchange.set_price(f"NSE:{locked}", 405.00)
+            expect(page.locator(".badge", has_text="Flat")).to_have_count(21, timeout=60_000)
+    finally:
+        exchange.set_rules(f"NSE:{locked}", **WIDE, buyers=None)
+        exchange.set_price(f"NSE:{locked}", 405.00)
+    assert [strategy.sides() for strategy in held] == [["BUY", "SELL"]] * len(held)
+    assert due.orders() == []
+    over_time = exchange.over_time(trader.account.user_id)
+    assert {row["lowest_quantity"] for row in over_time.values()} == {0}, "nothing was ever short: none was sold twice"

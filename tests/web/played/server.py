@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Request
@@ -57,7 +57,8 @@ class PlayedServer:
     """`pause_s`: between two events of prices; `step_ms`: how much later than by the clock each is said to be.
 
     `silent`: nothing is said on any stream, neither on those that are open nor on new ones. `sold`: strategies that
-    have ended. `answers`: it knows more than strategies, and answers each `GET` as the API's document shows.
+    have ended; `idle`: those that never ran; `gone`: those that were deleted. `answers`: it knows more than strategies,
+    and answers each `GET` as the API's document shows.
     """
 
     strategies: int = 1
@@ -69,6 +70,10 @@ class PlayedServer:
     answers: bool = False
     ended: bool = False
     sold: set[int] = field(default_factory=set)
+    idle: set[int] = field(default_factory=set)
+    gone: set[int] = field(default_factory=set)
+    told: list[int] = field(default_factory=list)
+    hung_up: int = 0
     asked: list[str] = field(default_factory=list)
     granted: list[float] = field(default_factory=list)
     began: str = field(default_factory=now)
@@ -85,28 +90,30 @@ class PlayedServer:
         """Its routes."""
         router = APIRouter()
         router.add_api_route("/app/config", self._config)
-        router.add_api_route("/auth/refresh", self._refresh, methods=["POST"])
+        for entry in ("refresh", "login"):
+            router.add_api_route(f"/auth/{entry}", self._refresh, methods=["POST"])
         router.add_api_route("/strategy/events", self._events)
         router.add_api_route("/strategy/list", self._list)
         router.add_api_route("/strategy/status/{number}", self._status)
         router.add_api_route("/strategy/{number}", self._definition)
-        for room in (
-            "auth",
-            "broker",
-            "notifications",
-            "strategy",
-            "market",
-            "orders",
-            "readiness",
-            "schedule",
-            "panic",
-        ):
+        for room in ROOMS:
             router.add_api_route(f"/{room}{{rest:path}}", self._nothing)
         return router
 
     def asked_for(self, end: str) -> int:
         """How many requests there were for paths with this end."""
         return sum(path.endswith(end) for path in self.asked)
+
+    def tell(self, number: int) -> None:
+        """How this strategy stands now, on each stream."""
+        self.told.append(number)
+
+    def hang_up(self) -> None:
+        """End each stream. The next ones begin with another snapshot."""
+        self.hung_up += 1
+
+    def _there(self) -> list[int]:
+        return [number for number in range(1, self.strategies + 1) if number not in self.gone]
 
     async def _config(self) -> dict[str, Any]:
         return CONFIG
@@ -118,7 +125,7 @@ class PlayedServer:
 
     async def _list(self, offset: int = 0, limit: int = 50) -> dict[str, Any]:
         self.asked.append("/strategy/list")
-        rows = [await self._definition(number) for number in range(self.strategies, 0, -1)]
+        rows = [await self._definition(number) for number in reversed(self._there())]
         page = rows[offset : offset + limit]
         return {"strategies": page, "total": len(rows), "total_capped": False, "limit": limit, "offset": offset}
 
@@ -146,18 +153,22 @@ class PlayedServer:
 
     async def _stream(self, until: float) -> AsyncIterator[str]:
         self.streams += 1
+        told, hung_up = len(self.told), self.hung_up
         try:
             yield event("hello", {"time": now(), "version": "0.1.0", "user_id": 1})
-            for number in range(1, self.strategies + 1):
+            for number in self._there():
                 yield event("snapshot", self._of(number))
-            yield event("snapshot_end", {"strategies": self.strategies})
-            while not self.ended:
+            yield event("snapshot_end", {"strategies": len(self._there())})
+            while not self.ended and self.hung_up == hung_up:
                 if time.monotonic() >= until:
                     self.cut += 1
                     return
                 if self.silent:
                     await self._wait_for_the_end()
-                prices = [self._price(number) for number in range(1, self.strategies + 1)]
+                for number in self.told[told:]:
+                    yield event("strategy", self._of(number))
+                told = len(self.told)
+                prices = [self._price(number) for number in self._there()]
                 yield event("prices", {"prices": prices})
                 self.sent += 1
                 await asyncio.sleep(self.pause_s)
@@ -178,6 +189,9 @@ class PlayedServer:
     def _of(self, number: int) -> dict[str, Any]:
         known = EXAMPLES["StrategyStatus"] | {"strategy_id": number, "charges": None, "net_pnl": None, "pnl": None}
         known |= {"updated_at": self.began, "status_detail": "", **self._price(number)}
+        if number in self.idle:
+            never = {"run_id": None, "strategy_status": "created", "phase": "created", "position": "none"}
+            return known | never | {"last_action": "", "message": "", "buy_at": None, "buy_price": None, "next": None}
         if number in self.sold:
             return known | {"strategy_status": "stopped", "position": "sold", "next": None, "updated_at": now()}
         guard = {"state": "guarded", "reason": None, "since": now(), "confirmed_at": now()}
@@ -188,11 +202,21 @@ class PlayedServer:
 
 @contextmanager
 def trader_at(
-    server: PlayedServer, browser: Browser, path: str = "today", *, script: str = "", own_clock: bool = False
+    server: PlayedServer,
+    browser: Browser,
+    path: str = "today",
+    *,
+    script: str = "",
+    own_clock: bool = False,
+    worker: bool = True,
 ) -> Iterator[Page]:
-    """A phone that is logged in there. `script` runs before the app's; `own_clock`: its clock can be put forward."""
+    """A phone that is logged in there. `script` runs before the app's; `own_clock`: its clock can be put forward.
+
+    Without `worker` no service worker stands between the page and the routes of a test.
+    """
     with served_app(BUNDLE, 0, server.router) as address:
-        context = browser.new_context(viewport={"width": 360, "height": 740})
+        allowed: Literal["allow", "block"] = "allow" if worker else "block"
+        context = browser.new_context(viewport={"width": 360, "height": 740}, service_workers=allowed)
         context.add_init_script(f"localStorage.setItem('tradeactors.login', 'yes'); {script}")
         page = context.new_page()
         if own_clock:

@@ -1,11 +1,17 @@
-"""Two hundred strategies and a price event a second: quick, and its memory steady (check 3 of the app).
+"""Many strategies, quick and with a steady memory, and many taps, which sell nothing (checks 2, 3 and 17 of the app).
 
 Part of `make long`, whose tests of the browser have the machine to themselves.
 """
 
+import random
+
 from playwright.sync_api import Browser, CDPSession, expect
 
+from api.web.routes import BUNDLE
+from tests.web.live.phone import SOON_MS
 from tests.web.played.server import PlayedServer, trader_at
+from tests.web.served import served_app
+from tests.web.small_screen import small_screen
 
 STRATEGIES = 200
 QUIET_S, WITHIN_S = 4, 40
@@ -17,6 +23,15 @@ MINUTES_OF_PRICES, FASTER = 10, 20
 """How many minutes' prices are sent, and how many seconds' in one second, to see what memory does."""
 
 HEAP_MB = 5
+FIFTY, LIVE_WITHIN_MS = 50, 1_500
+"""How soon so many are live after a login."""
+
+TRIES = 3
+"""How often that is measured: the quickest counts, since a busy machine only adds."""
+
+TAPS = 1000
+ALL_LIVE = """count => document.querySelectorAll('article').length === count
+  && document.querySelector('header .link')?.textContent.trim() === 'Live'"""
 WATCH = """window.longTasks = []
 new PerformanceObserver(list => window.longTasks.push(...list.getEntries().map(one => one.startTime)))
   .observe({type: 'longtask'})"""
@@ -59,3 +74,36 @@ def test_check_03_ten_minutes_of_prices_leave_its_memory_steady(browser: Browser
         while server.sent < sent + MINUTES_OF_PRICES * 60:
             page.wait_for_timeout(500)
         assert abs(heap_mb(session) - before) <= HEAP_MB
+
+
+def test_check_02_fifty_strategies_are_live_soon_after_a_login(browser: Browser) -> None:
+    took: list[float] = []
+    for _ in range(TRIES):
+        server = PlayedServer(FIFTY)
+        with served_app(BUNDLE, 0, server.router) as address:
+            context = small_screen(browser)
+            page = context.new_page()
+            page.goto(f"{address}/app/#/login")
+            page.get_by_label("E-mail").fill("a@example.com")
+            page.get_by_label("Password", exact=True).fill("a long sentence")
+            page.evaluate("window.began = performance.now()")
+            page.get_by_role("button", name="Log in").click()
+            page.wait_for_function(ALL_LIVE, arg=FIFTY)
+            took.append(page.evaluate("performance.now() - window.began"))
+            server.ended = True
+            context.close()
+    assert min(took) <= LIVE_WITHIN_MS, took
+
+
+def test_check_17_a_thousand_random_taps_sell_nothing(browser: Browser) -> None:
+    chance = random.Random(17)  # noqa: S311 - taps, the same in each run
+    sold: list[str] = []
+    with trader_at(PlayedServer(5, idle={4}, sold={5}), browser) as page:
+        page.on("request", lambda request: sold.append(request.url) if request.url.endswith(("/stop", "/panic")) else 0)
+        today = page.url
+        for tap in range(TAPS):
+            if tap % 10 == 0:
+                page.goto(today)
+                expect(page.locator("article").first).to_be_visible(timeout=SOON_MS)
+            page.mouse.click(chance.randrange(360), chance.randrange(740))
+    assert sold == []

@@ -65,6 +65,20 @@ def test_a_stale_book_lacks_what_was_placed_since(kite: Any, paper: PaperExchang
     assert [tags(kite), tags(kite)] == [[], ["A"]]
 
 
+def test_stale_positions_lack_the_fills_since_of_the_orders_that_are_aimed_at(kite: Any, paper: PaperExchange) -> None:
+    def held() -> list[list[int]]:
+        positions = kite.positions()
+        return [[row["quantity"] for row in positions[part]] for part in ("net", "day")]
+
+    place(kite, "IN")
+    place(kite, "OUT", "SELL")
+    eventually(lambda: held() == [[0], [0]], what="both fills")
+    paper.control.fault("stale-positions", {"user_id": kite.user_id}, seconds=LONG_AGO)
+    assert [held(), held()] == [[[0], []], [[0], [0]]]
+    paper.control.fault("stale-positions", {"user_id": kite.user_id, "transaction_type": "SELL"}, seconds=LONG_AGO)
+    assert [held(), held()] == [[[10], [10]], [[0], [0]]]
+
+
 @pytest.mark.parametrize(("kind", "fields"), [("stale-book", {"seconds": LONG_AGO}), ("truncated-book", {})])
 def test_a_book_fault_aimed_at_a_side_waits_for_such_an_order_and_hides_no_other(
     kite: Any, paper: PaperExchange, kind: str, fields: dict[str, Any]

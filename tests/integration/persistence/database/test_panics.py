@@ -2,10 +2,11 @@
 
 import asyncio
 import uuid
+from datetime import UTC, datetime, timedelta
 
 from actors.runtime.clients.entry_bans import stored_bans
 from persistence.database.engine import Sessions, tenant_transaction, transaction
-from persistence.database.models.panics import Panic
+from persistence.database.models.panics import Panic, new_panic_id
 from persistence.database.repositories.panics import Panics
 from persistence.journal.ledger import RunLedger
 from persistence.mirror.mirror import RuntimeMirror
@@ -35,6 +36,30 @@ async def test_a_panic_after_the_unlock_is_another(sessions: Sessions) -> None:
         assert await Panics(session).locking(user.id) is None
     second, new = await forbidden(sessions, user.id)
     assert (second.id != first.id, new) == (True, True)
+
+
+async def test_a_panic_that_is_told_late_counts_from_its_call_and_is_not_called_again_after_the_unlock(
+    sessions: Sessions,
+) -> None:
+    user, called = await new_user(sessions), datetime.now(UTC) - timedelta(minutes=5)
+    panic_id = new_panic_id(called)
+    for is_new in (True, False):
+        async with tenant_transaction(sessions, user.id) as session:
+            panic, new = await Panics(session).put(user.id, panic_id)
+        assert panic is not None
+        assert (panic.id, new) == (panic_id, is_new)
+        assert timedelta(0) <= called - panic.asked_at < timedelta(milliseconds=1)
+    async with tenant_transaction(sessions, user.id) as session:
+        await Panics(session).unlock(user.id)
+        assert await Panics(session).put(user.id, panic_id) == (None, False)
+        assert await Panics(session).locking(user.id) is None
+
+
+async def test_a_clock_that_is_ahead_calls_no_panic_in_the_future(sessions: Sessions) -> None:
+    user = await new_user(sessions)
+    async with tenant_transaction(sessions, user.id) as session:
+        panic, _ = await Panics(session).forbid(user.id, new_panic_id(datetime.now(UTC) + timedelta(hours=1)))
+    assert panic.asked_at <= datetime.now(UTC)
 
 
 async def test_a_panic_is_finished_once_no_run_is_open_and_a_repeated_one_is_unfinished_again(

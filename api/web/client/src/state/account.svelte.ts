@@ -14,6 +14,8 @@ export class Account {
   entriesForbidden = $state(false);
   /** The panic that this browser has seen last. */
   panicId = $state<string | null>(null);
+  /** What could not be done when it was asked for. */
+  panicWarnings = $state.raw<readonly string[]>([]);
   readonly #api: Api;
   #timer: ReturnType<typeof setInterval> | undefined;
 
@@ -22,8 +24,8 @@ export class Account {
   }
 
   start(): void {
-    void this.refresh();
     this.#timer ??= setInterval(() => void this.refresh(), ASK_MS);
+    void this.refresh();
   }
 
   stop(): void {
@@ -32,16 +34,20 @@ export class Account {
     this.broker = null;
     this.unread = 0;
     this.panicId = null;
+    this.panicWarnings = [];
     this.entriesForbidden = false;
   }
 
   async refresh(): Promise<void> {
+    const life = this.#timer;
     try {
-      this.broker = await call(this.#api.GET('/broker/status'));
+      const broker = await call(this.#api.GET('/broker/status'));
+      if (life !== this.#timer) return; // the login that asked has ended
+      this.broker = broker;
       const inbox = await call(
         this.#api.GET('/notifications', { params: { query: { limit: 1, unread: true } } }),
       );
-      this.unread = inbox.unread;
+      if (life === this.#timer) this.unread = inbox.unread;
     } catch (error) {
       // The bar goes on showing what was known; the link's own sign says that the server is not heard.
       if (!(error instanceof ApiProblem)) throw error;

@@ -44,8 +44,18 @@ export class Router {
 }
 
 function parse(hash: string): Place {
-  const [page = '', ...rest] = hash.replace(/^#\/?/, '').split('/').map(decodeURIComponent);
+  const [page = '', ...rest] = hash.replace(/^#\/?/, '').split('/').map(decoded);
   return { page, rest };
+}
+
+/** An address that somebody has cut off in the middle is no reason to show nothing. */
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch (error) {
+    if (!(error instanceof URIError)) throw error;
+    return part;
+  }
 }
 
 /** A screen reader hears the name of the new page; the page begins at its top. */

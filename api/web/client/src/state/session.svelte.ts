@@ -24,6 +24,7 @@ export class Session {
     this.#tokens = tokens;
     tokens.onended = (reason) => {
       this.reason = reason;
+      this.email = '';
       this.#had.current = 'no';
       this.state = 'out';
     };
@@ -46,6 +47,7 @@ export class Session {
       await this.#tokens.refresh();
     } catch (error) {
       if (!(error instanceof ApiProblem)) throw error;
+      if (this.state === 'in') return; // another tab has renewed it meanwhile
       const refused = error.kind === 'refused' && error.status < 500 && error.status !== 429;
       this.state = refused ? 'out' : 'unreachable';
     }
@@ -95,7 +97,8 @@ export class Session {
   async #whoAmI(): Promise<void> {
     if (this.email) return;
     try {
-      this.email = (await call(this.#api.GET('/auth/validate'))).email;
+      const { email } = await call(this.#api.GET('/auth/validate'));
+      if (this.#tokens.access) this.email ||= email;
     } catch (error) {
       if (!(error instanceof ApiProblem)) throw error;
     }

@@ -57,6 +57,8 @@ export class Strategies {
   #snapshot: Set<number> | null = null;
   #loading: Promise<void> | null = null;
   #wanted = false;
+  /** Grows with each login that ends: an answer to the one before is of no interest to the next. */
+  #life = 0;
 
   constructor(api: Api, tokens: Tokens, clock: Clock) {
     this.#api = api;
@@ -84,6 +86,7 @@ export class Strategies {
   }
 
   stop(): void {
+    this.#life++;
     this.#stream.stop();
     clearInterval(this.#looks);
     this.#looks = undefined;
@@ -112,18 +115,20 @@ export class Strategies {
 
   /** Asks the server how one strategy stands: after an action, or whenever its answer was lost. */
   async ask(id: number): Promise<Status> {
+    const life = this.#life;
     const status = await call(
       this.#api.GET('/strategy/status/{strategy_id}', { params: { path: { strategy_id: id } } }),
     );
-    this.take(status);
+    if (life === this.#life) this.take(status);
     return status;
   }
 
   async askDefinition(id: number): Promise<Definition> {
+    const life = this.#life;
     const definition = await call(
       this.#api.GET('/strategy/{strategy_id}', { params: { path: { strategy_id: id } } }),
     );
-    this.definitions.set(id, definition);
+    if (life === this.#life) this.definitions.set(id, definition);
     return definition;
   }
 
@@ -142,19 +147,30 @@ export class Strategies {
   }
 
   async #loadList(): Promise<void> {
+    const life = this.#life;
+    const known = [...this.definitions.keys()];
+    const seen = new Set<number>();
     try {
+      let steady = true;
       for (let offset = 0, total = 1; offset < total; offset += PAGE) {
         const page = await call(
           this.#api.GET('/strategy/list', { params: { query: { limit: PAGE, offset } } }),
         );
-        for (const definition of page.strategies) this.definitions.set(definition.strategy_id, definition);
+        if (life !== this.#life) return;
+        for (const definition of page.strategies) {
+          seen.add(definition.strategy_id);
+          this.definitions.set(definition.strategy_id, definition);
+        }
+        // One that is deleted between two pages moves the others up: one of them is then on neither page.
+        if (offset && page.total !== total) steady = false;
         total = page.total;
       }
+      if (steady) for (const id of known) if (!seen.has(id)) this.forget(id);
       this.listed = true;
       this.listProblem = null;
     } catch (error) {
       if (!(error instanceof ApiProblem)) throw error;
-      this.listProblem = error;
+      if (life === this.#life) this.listProblem = error;
     }
   }
 
@@ -230,6 +246,8 @@ export class Strategies {
       if (runs && !this.#snapshot?.has(id)) this.received.delete(id);
     }
     this.#snapshot = null;
+    // Others may have been deleted while nothing was heard.
+    if (this.loaded) void this.loadDefinitions();
     this.loaded = true;
   }
 
