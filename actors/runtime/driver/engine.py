@@ -381,7 +381,7 @@ def _actor(name: str) -> Any:
 
 
 def _found(strategy_ids: set[int]) -> dict[int, Any]:
-    """Their actors, but of those that have just ended, and of those that nobody answers for now."""
+    """Their actors, but of those that have just ended, and of those of which the head does not tell now."""
     found = {}
     for strategy_id in strategy_ids:
         with contextlib.suppress(ValueError, RayError):

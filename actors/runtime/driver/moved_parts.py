@@ -68,7 +68,7 @@ class MovedParts:
             await (self._await_router(name) if kind(name) == "router" else self._bring_back(name))
 
     async def _await_router(self, name: str) -> None:
-        """The strategies that follow a router have it begin again; one that nobody follows does not."""
+        """The strategies that follow a router have it begin again; one without a follower does not."""
         until = asyncio.get_running_loop().time() + _FOLLOWED_S
         while asyncio.get_running_loop().time() < until and not await _answers(name):  # noqa: ASYNC110 - Ray is asked
             await asyncio.sleep(_POLL_S)
