@@ -1,11 +1,12 @@
 """Moving what strategies rely on away from a node, once no strategy is there (`tradeactors drain`).
 
-A router or an execution actor is one process under one name, which is away for a second or two while it begins
-elsewhere. So one moves only while no strategy of the cluster needs it: no order is on its way anywhere, no BUY or SELL
-is near, and every position is guarded twice. The next one moves when that is so again. Execution comes last.
+A router is one process under one name, which is away for a second or two while it begins elsewhere. So one moves only
+while no strategy of the cluster needs it: no order is on its way anywhere, no BUY or SELL is near, and every position
+is guarded twice. The next one moves when that is so again.
 
-Ledgers stay. Who only tells a ledger something never learns that another actor has its name (`Peers.tell`), and that
-would be lost; one that Ray itself starts again, when its node is stopped, is the same actor.
+The feed and execution actors do not move: `Parts.kept` says why. Ledgers stay, too. A process that only sends messages
+to a ledger (`Peers.tell`) never learns that another actor has its name, and they would be lost; one that Ray starts
+again, since its node was stopped, is the same actor.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Routers, the feed and execution actors as `tradeactors drain` sees and moves them, over Ray.
+"""Routers as `tradeactors drain` moves them, over Ray, and what it leaves where it is.
 
 Import it after `cluster.connect`.
 """
@@ -13,30 +13,38 @@ from ray.util import list_named_actors
 
 from actors.runtime import names
 from actors.runtime.driver.drain import MoveFailed
-from actors.runtime.driver.drain_parts import TURN, kind
+from actors.runtime.driver.drain_parts import kind
 from actors.runtime.driver.moved_strategies import MovedStrategies, actors_on
-from actors.runtime.hosts import actor_classes
 from actors.runtime.names import Pools
 from actors.strategy.moving import Standing
 
 _ANSWER_S = 5.0
 _GONE_S = 15.0
-_BACK_S = 60.0
 _FOLLOWED_S = 10.0
 _POLL_S = 0.1
 
 _ONE_GUARD = "it is not guarded twice"
+_HOLDS = "it holds shares"
+
+_STAY = {
+    "feed": "shares are held, and both guards may hear it",
+    "execution": "shares are held, and no order of its accounts leaves while it begins elsewhere",
+}
+"""What is not moved, with the reason."""
 
 
 class MovedParts:
-    """`drain_parts.Parts` over Ray, for one node. `gateways`: how many other nodes orders may leave from."""
+    """`drain_parts.Parts` over Ray, for one node."""
 
-    def __init__(self, pools: Pools, node_id: str, gateways: int) -> None:
-        self._pools, self._node_id, self._gateways = pools, node_id, gateways
+    def __init__(self, pools: Pools, node_id: str) -> None:
+        self._node_id = node_id
         self._strategies = MovedStrategies(pools, node_id)
 
     async def here(self) -> Sequence[str]:
-        return [name for name in await asyncio.to_thread(actors_on, self._node_id) if kind(name) in TURN]
+        """The routers; the feed and execution actors while shares are held: else they may be away for seconds."""
+        there = await asyncio.to_thread(actors_on, self._node_id)
+        held = await self._first(lambda one: _HOLDS if one.holds else None)
+        return [name for name in there if kind(name) == "router" or (held is not None and kind(name) in _STAY)]
 
     async def unready(self) -> str | None:
         return await self._first(lambda one: one.hindered or (None if one.well else _ONE_GUARD))
@@ -45,11 +53,7 @@ class MovedParts:
         return await self._first(lambda one: None if one.well else _ONE_GUARD)
 
     async def kept(self, name: str) -> str | None:
-        if kind(name) == "execution" and not self._gateways:
-            return "there is no other order gateway"
-        if kind(name) == "feed":
-            return await self._first(lambda one: "it holds shares, and may have no other feed" if one.holds else None)
-        return None
+        return _STAY.get(kind(name))
 
     async def replace(self, name: str) -> None:
         try:
@@ -65,31 +69,13 @@ class MovedParts:
         except TimeoutError as error:
             raise MoveFailed(f"{name} was ended, and its process is still there: see it in the dashboard.") from error
         except RayActorError:
-            await (self._await_router(name) if kind(name) == "router" else self._bring_back(name))
+            await self._await_router(name)
 
     async def _await_router(self, name: str) -> None:
         """The strategies that follow a router have it begin again; one without a follower does not."""
         until = asyncio.get_running_loop().time() + _FOLLOWED_S
         while asyncio.get_running_loop().time() < until and not await _answers(name):  # noqa: ASYNC110 - Ray is asked
             await asyncio.sleep(_POLL_S)
-
-    async def _bring_back(self, name: str) -> None:
-        """The API's sweep does the same within five seconds, should this process die before."""
-        until = asyncio.get_running_loop().time() + _BACK_S
-        while not await self._begins(name):
-            if asyncio.get_running_loop().time() >= until:
-                raise MoveFailed(f"{name} has not begun elsewhere within {_BACK_S:.0f} s: see it in the dashboard.")
-            await asyncio.sleep(_POLL_S)
-        if name in await asyncio.to_thread(actors_on, self._node_id):
-            raise MoveFailed(f"{name} has come back on this very node: no other node has taken it.")
-
-    async def _begins(self, name: str) -> bool:
-        try:
-            async with asyncio.timeout(_ANSWER_S):
-                await asyncio.to_thread(actor_classes.create_pools, self._pools)
-        except (RayError, TimeoutError):
-            return False
-        return await _answers(name)
 
     async def _first(self, finding: Callable[[Standing], str | None]) -> str | None:
         """The first strategy of the cluster of which something is found, with that."""

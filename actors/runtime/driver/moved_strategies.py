@@ -17,7 +17,6 @@ from actors.ports.engine import EngineUnavailable
 from actors.runtime import names, node_marks
 from actors.runtime.driver.drain import MoveFailed
 from actors.runtime.driver.engine import RayEngine
-from actors.runtime.hosts.actor_classes import ORDER_GATEWAY
 from actors.runtime.names import Pools
 from actors.runtime.peers import Peers
 from actors.strategy.moving import Standing
@@ -36,13 +35,12 @@ _SILENT = Standing(0, "", holds=True, well=False, hindered="its actor does not a
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A live node of the cluster that may have actors. `marked`: it is being emptied. `gateway`: orders may leave."""
+    """A live node of the cluster that may have actors. `marked`: it is being emptied."""
 
     node_id: str
     address: str
     host: str
     marked: bool
-    gateway: bool
 
     def is_called(self, name: str) -> bool:
         """Whether an operator may mean this node: by its address, its host's name, or how its id begins."""
@@ -63,7 +61,6 @@ def nodes() -> list[Node]:
             node["NodeManagerAddress"],
             node["NodeManagerHostname"],
             marked=node["NodeID"] in marked,
-            gateway=ORDER_GATEWAY in node["Resources"],
         )
         for node in alive
         if node["Resources"].get("CPU", 0) > 0

@@ -45,8 +45,7 @@ def drain(node: NodeName, back: Back = False, within: Within = 300, data_dir: Da
                     "No process of the API says that it runs. It would bring a strategy back, should this command end "
                     "in the middle: start one first."
                 )
-            gateways = sum(node.gateway for node in others)
-            raise typer.Exit(_report(chosen, asyncio.run(_drain(settings, chosen, gateways, within))))
+            raise typer.Exit(_report(chosen, asyncio.run(_drain(settings, chosen, within))))
 
 
 def _refuse(sentence: str) -> NoReturn:
@@ -117,7 +116,7 @@ async def _api_runs(settings: "Settings") -> bool:
     return mirror is not None and any(p.name.startswith("api:") and not p.silent for p in mirror.presences)
 
 
-async def _drain(settings: "Settings", node: "Node", gateways: int, within_s: float) -> "Drained":
+async def _drain(settings: "Settings", node: "Node", within_s: float) -> "Drained":
     from actors.runtime import node_marks
     from actors.runtime.driver.drain import Drained, NodeDrain
     from actors.runtime.driver.drain_parts import PartsDrain
@@ -134,7 +133,7 @@ async def _drain(settings: "Settings", node: "Node", gateways: int, within_s: fl
         return strategies
     typer.echo(f"No strategy is on {node.address} any more.")
     left_s = until - asyncio.get_running_loop().time()
-    parts = await PartsDrain(MovedParts(pools, node.node_id, gateways), typer.echo).run(max(left_s, 0.0))
+    parts = await PartsDrain(MovedParts(pools, node.node_id), typer.echo).run(max(left_s, 0.0))
     # one that has crashed elsewhere meanwhile may have begun here: Ray starts an actor again where it likes
     late = await NodeDrain(MovedStrategies(pools, node.node_id), node.node_id, typer.echo).run(max(left_s, 0.0))
     moved = strategies.moved + parts.moved + late.moved
