@@ -129,9 +129,12 @@ audit: ## Look for published weaknesses of what is locked (asks PyPI)
 clean: ## Remove the virtual environment and caches
 	rm -rf $(VENV) .audit .site .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
 
+# A .venv without pip is what Debian leaves where its package python3-venv was missing.
 # --no-build-isolation: the build backend comes from the hashed lock too.
 define install
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@command -v $(PYTHON) >/dev/null || test -x $(BIN)/python || { echo "$(PYTHON) is not there: install Python 3.11 to 3.14, or name one, such as PYTHON=python3.12 make demo"; exit 1; }
+	@$$(test -x $(BIN)/python && echo $(BIN)/python || echo $(PYTHON)) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 14) else "%s is Python %d.%d, and 3.11 to 3.14 are needed: name one, such as PYTHON=python3.12 make demo, and remove $(VENV) before" % (sys.executable, *v))'
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
 	@echo "Installing $(1) (hash-checked) into $(VENV) ..."
 	@$(PIP) install --quiet --require-hashes --only-binary :all: -r $(1)
 	@$(PIP) install --quiet --no-deps --no-build-isolation --config-settings editable_mode=compat --editable .

@@ -6,7 +6,7 @@ Strategies and routers, which are many, load this module.
 from collections.abc import Mapping
 from datetime import datetime
 
-from actors.domain.token_day import INDIA
+from actors.domain.instrument_list_day import INDIA
 
 _ELSEWHERE = frozenset({"event", "level", "logger", "timestamp", "run_id", "epoch", "user_id", "exception"})
 """What stands in the JSON line, or in another place of this one."""

@@ -40,6 +40,7 @@ from api.readiness import routes as readiness_routes
 from api.reference import routes as reference_routes
 from api.strategies import routes as strategy_routes
 from api.strategies.panic import routes as panic_routes
+from api.strategies.preview import routes as preview_routes
 from api.strategies.schedules import routes as schedule_routes
 from api.timeline import day_orders as day_order_routes
 from api.timeline import routes as timeline_routes
@@ -146,6 +147,7 @@ def _routes() -> tuple[BaseRoute, ...]:
         user_routes.router,
         panic_routes.router,
         schedule_routes.router,
+        preview_routes.router,
         broker_routes.router,
         paper_routes.router,
         broker_login_routes.router,

@@ -20,11 +20,11 @@ from api.events.streams import EventsService
 from api.notifications.channels import ChannelService
 from api.notifications.day_summaries import DaySummaries
 from api.notifications.sending.sender import Sender
-from api.notifications.sending.ways import bot_of, open_ways, push_key_of
 from api.notifications.service import InboxService
 from api.notifications.telegram.commands import Commands
 from api.notifications.telegram.connecting import ChatConnections
 from api.notifications.telegram.poller import TelegramPoller
+from api.notifications.ways import bot_of, open_ways, push_key_of
 from api.overview.looking import Looking as DeploymentLooking
 from api.overview.looking import RecentFacts
 from api.readiness.looking import Looking

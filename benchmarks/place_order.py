@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from kiteconnect import KiteConnect
 
 from broker.kite.connection import Destination
-from broker.kite.connection_pool import KiteSessions
+from broker.kite.connection_pool import ConnectionPool
 from broker.kite.credentials import KiteCredentials
 from broker.kite.gateway import KiteEndpoint, KiteGateway, order_fields
 from broker.kite.order_client import KiteOrderClient
@@ -82,7 +82,7 @@ async def measure(root: str, rounds: int) -> dict[str, list[float]]:
     command = a_command()
     order = order_fields(command, -1)
     stock = KiteConnect(CREDENTIALS.api_key, CREDENTIALS.access_token, root, timeout=TIMEOUT)
-    ours = KiteOrderClient(CREDENTIALS, KiteSessions(Destination(root, TIMEOUT)))
+    ours = KiteOrderClient(CREDENTIALS, ConnectionPool(Destination(root, TIMEOUT)))
 
     async def credentials() -> KiteCredentials:
         return CREDENTIALS

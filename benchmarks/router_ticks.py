@@ -45,11 +45,14 @@ class _Strategies:
         self._sender.send(str(receiver), tick)
 
 
+def _ignore(_receiver: str) -> None: ...
+
+
 async def _router(pipe: Connection) -> None:
     """The process of the router."""
     tune()
     seen, done = 0, asyncio.Event()
-    sender = TickSender(NODE, HOST)
+    sender = TickSender(NODE, HOST, on_joined=_ignore, on_left=_ignore)
     router = RouterShell(INFY, source=_Source(), strategies=_Strategies(sender), mirror=_Mirror(), clock=SystemClock())
 
     def on_tick(tick: Tick) -> None:
@@ -87,7 +90,7 @@ async def _drive(pipe: Any) -> list[float]:
         await link.open(invitation, FeedStatus(live=True))
         links.append(link)
     joined = asyncio.Event()
-    feed = TickSender(NODE, HOST, on_joined=lambda _: joined.set())
+    feed = TickSender(NODE, HOST, on_joined=lambda _: joined.set(), on_left=_ignore)
     pipe.send(feed.invite("router", NODE))
     await joined.wait()
     rates = []

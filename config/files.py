@@ -10,6 +10,7 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 from dotenv.parser import parse_stream
+from dotenv.variables import Variable, parse_variables
 
 ENCODING = "utf-8-sig"
 """Of `.env`: Windows' editors begin it with a mark, which would else be part of the first name."""
@@ -17,6 +18,11 @@ ENCODING = "utf-8-sig"
 _OURS = "TRADEACTORS_"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MARK = "\ufeff"
+_QUOTED = re.compile(r"""(["'`]).*\1|[“”„«»].*[“”«»]|[‘’‚].*[‘’]""", re.DOTALL)
+_OF_A_SERVICE = re.compile(
+    r"TRADEACTORS(_\w+)?_(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)", re.ASCII
+)
+_ADDRESS_OF_A_SERVICE = ("tcp://", "udp://", "sctp://")
 
 _MEMORY = "Give shared memory more room: the file system at /dev/shm, or the container (--shm-size=256m)"
 _ROOM = "make room there, or choose a place on another disk"
@@ -91,14 +97,59 @@ def lines_of(env_file: str | None) -> Mapping[str, str | None]:
 
 
 def _refuse_lines_that_would_be_left_out(env_file: Path, text: str) -> None:
-    """The reader of `.env` passes over what it does not understand, and the usual value would hold in its place."""
+    """The reader of `.env` passes over what it does not understand, and the usual value would hold in its place.
+
+    It puts nothing in the place of a variable that is not set: a path would be another one, a password half of it.
+    """
+    known = set(os.environ)
     for binding in parse_stream(StringIO(text)):
         written, key, value = binding.original.string, binding.key or "", binding.value
+        place = (
+            f"{env_file}, line {binding.original.line + written[: len(written) - len(written.lstrip())].count(chr(10))}"
+        )
         swallowed = value is not None and "\n" in value and _OURS in value.upper()
         unnamed = binding.error or (key and (value is None or not _NAME.fullmatch(key)))
         if swallowed or (unnamed and _OURS in written.upper()):
-            line = binding.original.line + written[: len(written) - len(written.lstrip())].count("\n")
-            raise UnreadableFile(f"{env_file}, line {line} is no setting; write NAME=value, and close each quote")
+            raise UnreadableFile(f"{place} is no setting; write NAME=value, and close each quote")
+        if _has_what_is_not_set(value or "", known):
+            if key.upper().startswith(_OURS) and key not in os.environ:
+                raise UnreadableFile(
+                    f"{place} holds ${{…}} of a variable that is not set before it; set that one, or write the value "
+                    "itself: one that has ${ in it belongs into the environment, or into a file of SECRETS_DIR"
+                )
+        elif key:
+            known.add(key)
+
+
+def _has_what_is_not_set(value: str, known: set[str]) -> bool:
+    parts = [part for part in parse_variables(value) if isinstance(part, Variable)]
+    return any(part.default is None and part.name not in known for part in parts)
+
+
+def mistakes_of_others(variables: Mapping[str, str | None]) -> list[str]:
+    """What no person has meant as the value of a setting, a sentence for each, which holds no value.
+
+    Docker (`--env-file`) keeps the quotes around a value, and word processors write others than `.env` knows.
+    Kubernetes gives each pod variables that are named after the services beside it.
+    """
+    ours = {name: value for name, value in variables.items() if value and name.upper().startswith(_OURS)}
+    links = sorted(
+        name
+        for name, value in ours.items()
+        if _OF_A_SERVICE.fullmatch(name) or (name.endswith("_PORT") and value.startswith(_ADDRESS_OF_A_SERVICE))
+    )
+    said = [
+        f"{name} has quotes around its value, which would be a part of it: leave them out."
+        for name, value in ours.items()
+        if len(value) > 1 and _QUOTED.fullmatch(value.strip())
+    ]
+    if links:
+        also = f", and {len(links) - 1} more such variables" if len(links) > 1 else ""
+        said.append(
+            f"{links[0]} is what Kubernetes tells each pod about a service of this name, and no setting{also}: set "
+            "enableServiceLinks: false in the pod's specification, or call the service otherwise."
+        )
+    return said
 
 
 def refuse_unreadable_files(paths: Iterable[Path]) -> None:

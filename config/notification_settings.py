@@ -8,6 +8,7 @@ from pydantic_settings import BaseSettings, NoDecode
 from config.values import (
     bot_token,
     encrypted_beyond_this_machine,
+    mail_host,
     mail_sender,
     notification_scheme,
     split,
@@ -20,7 +21,7 @@ class NotificationSettings(BaseSettings):
     """The mail server, the key by which push services know this deployment, and its bot at Telegram. Each is offered
     only if it is set."""
 
-    smtp_host: str = ""
+    smtp_host: Annotated[str, AfterValidator(mail_host)] = ""
     smtp_port: int = Field(default=587, ge=1, le=65535)
     smtp_security: Literal["starttls", "tls", "none"] = "starttls"
     smtp_user: str = ""

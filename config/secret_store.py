@@ -16,6 +16,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 SECRETS_FILE = "secrets.json"
+_NO_HARD_LINKS = frozenset({errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL})
+"""What file systems answer that have none, such as those of Windows, of other machines (SMB, sshfs) and of phones."""
+
 _ONE_WORD = re.compile(r"[\w-]+", re.ASCII)
 
 
@@ -235,8 +238,19 @@ def write_once(path: Path, content: str) -> None:
             os.link(temporary, path)
         except FileExistsError:
             return
+        except OSError as refused:
+            if refused.errno not in _NO_HARD_LINKS:
+                raise
+            _rename_once(Path(temporary), path)
     finally:
-        Path(temporary).unlink()
+        Path(temporary).unlink(missing_ok=True)
+
+
+def _rename_once(temporary: Path, path: Path) -> None:
+    """The same without hard links. All who do so are kept apart by the lock of the directory, as a rename replaces."""
+    with locked_secrets(path.parent):
+        if not path.exists():
+            temporary.replace(path)
 
 
 def is_fernet_key(text: str) -> bool:

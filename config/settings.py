@@ -26,12 +26,13 @@ from pydantic import (
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from config.api_settings import ApiSettings, Port
-from config.files import ENCODING, UnreadableFile, lines_of, refusal_of, refuse_unreadable_files
+from config.files import ENCODING, UnreadableFile, lines_of, mistakes_of_others, refusal_of, refuse_unreadable_files
 from config.login_settings import LoginSettings, Registration
 from config.notification_settings import LogSettings, NotificationSettings
 from config.secret_store import StoredSecrets, create_secrets, is_fernet_key, read_secrets
 from config.values import (
     absolute_path,
+    alert_addresses,
     database_address,
     echo_address,
     encrypted_beyond_this_machine,
@@ -139,7 +140,7 @@ class Settings(LoginSettings, ApiSettings, NotificationSettings, LogSettings):
     dashboard_port: Port = 8265
     data_dir: Path = Path("~/.local/share/tradeactors")
     secrets_dir: Path | None = None
-    alert_urls: Annotated[tuple[SecretStr, ...], NoDecode] = ()
+    alert_urls: Annotated[tuple[SecretStr, ...], NoDecode, AfterValidator(alert_addresses)] = ()
     alert_repeat_minutes: int = Field(default=60, ge=0, le=10_080)
     heartbeat_url: Annotated[SecretStr, AfterValidator(secret_web_address)] = SecretStr("")
     failpoints: Path | None = None
@@ -157,7 +158,7 @@ class Settings(LoginSettings, ApiSettings, NotificationSettings, LogSettings):
     @classmethod
     def _check_timezone(cls, value: str) -> str:
         try:
-            ZoneInfo(value)
+            ZoneInfo(value := value.strip())
         except (ZoneInfoNotFoundError, ValueError, OSError) as unknown:  # OSError: a directory of zones, such as Asia
             raise ValueError("is not a known time zone, such as Asia/Kolkata") from unknown
         return value
@@ -288,6 +289,8 @@ def given_settings(env_file: str | None = ENV_FILE, **overrides: Any) -> Setting
     """
     try:
         variables = {**lines_of(env_file), **os.environ}
+        if mistakes := mistakes_of_others(variables):
+            raise SettingsError(mistakes)
         files = _secrets_directory(variables)
     except UnreadableFile as unreadable:
         raise SettingsError([f"{unreadable}."]) from None
@@ -336,6 +339,8 @@ def _sentences(invalid: ValidationError) -> list[str]:
     problems = []
     for error in invalid.errors(include_input=False, include_url=False, include_context=False):
         message = error["msg"].removeprefix("Value error, ")
+        if error["type"].startswith("bool"):
+            message = "must be true or false"
         name = PREFIX + str(error["loc"][0]).upper() + " " if error["loc"] else ""
         problems.append(f"{name}{message.replace('Input should', 'should').removesuffix('.')}.")
     return list(dict.fromkeys(problems))
@@ -348,7 +353,7 @@ def _with_secrets(settings: Settings, policy: SecretsPolicy) -> Settings:
     if missing and policy != "optional":
         raise SettingsError(
             [f"{PREFIX}{name.upper()} is required, because {PREFIX}DATABASE_URL is set or no `tradeactors up` has made "
-             "the secrets of this data directory: set it, or name another directory (--data-dir)." for name in missing]
+             f"the secrets of {settings.data_dir}: set it, or name another directory (--data-dir)." for name in missing]
         )  # fmt: skip
     return filled
 

@@ -17,6 +17,8 @@ _VAPID_BYTES = 32
 _P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
 _NAME = re.compile(r"[\w.-]+")
+_NO_PATH = re.compile(r"\$[\w{(]|%[a-zA-Z]/|[A-Za-z]:[\\/]|\\\\|file:/", re.ASCII)
+"""How a path begins that another program was to fill in, or that is none of this system: it would be made here."""
 
 
 def web_root(value: str) -> str:
@@ -88,6 +90,27 @@ def listening_host(value: str) -> str:
     if _is_address(bare) or _NAME.fullmatch(host):
         return bare
     raise ValueError("must be a name or an address alone, such as 127.0.0.1 or ::1: without http:// and without a port")
+
+
+def mail_host(value: str) -> str:
+    """The name or the address of a mail server, or nothing. Raises ValueError."""
+    try:
+        return listening_host(value) if value else value
+    except ValueError:
+        raise ValueError(
+            "must be the name of a server alone, such as smtp.example.com: without smtp:// and without a port, which "
+            "is TRADEACTORS_SMTP_PORT"
+        ) from None
+
+
+def alert_addresses(value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+    """Addresses as Apprise has them, as far as their form shows. Raises ValueError, which quotes none of them."""
+    if not all(re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", address.get_secret_value()) for address in value):
+        raise ValueError(
+            "must be addresses such as ntfys://host/topic, with commas between them: one within an address is written "
+            "%2C"
+        )
+    return value
 
 
 def node_address(value: str) -> str:
@@ -210,6 +233,11 @@ def absolute_path(path: Path) -> Path:
     """A path from the root, `~` being the home of the user. Raises ValueError."""
     if any(char in str(path) for char in "\0\r\n"):  # PostgreSQL's programs take no path with a line break
         raise ValueError("must be a path on one line")
+    if _NO_PATH.match(str(path)):
+        raise ValueError(
+            "must be a path of this system, such as /var/lib/tradeactors or ~/tradeactors: nothing is put in the place "
+            "of $NAME or %h here, and a drive of Windows is /mnt/c or the like"
+        )
     try:
         return path.expanduser().absolute()
     except RuntimeError:  # neither HOME nor an entry in /etc/passwd

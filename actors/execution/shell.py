@@ -17,7 +17,7 @@ import structlog
 from actors import failpoints
 from actors.domain.identifiers import IntentId, Leg, Side
 from actors.domain.market_hours import Request
-from actors.domain.orders.cover import Cover, PositionKey, position_key, shares_once
+from actors.domain.orders.cover import Cover, PositionKey, shares_once
 from actors.domain.orders.order import FailureKind, OrderReport, OrderStage
 from actors.domain.orders.placement_policy import RetryPolicy
 from actors.domain.strategy.events import Event, ExitUncovered, OrderReported, PlacementFailed
@@ -225,7 +225,7 @@ class ExecutionShell:
         finally:
             keeper.cancel()
             self.entries.ended(claimed)
-            key = position_key(command.instrument, command.product)
+            key = command.key
             account.trading.shares.set(key, command.intent.id, 0)
             if answer is not None:
                 await asyncio.wait({answered})
@@ -369,7 +369,7 @@ class ExecutionShell:
     def _may_chase(self, command: OrderCommand, account: ExecutionAccount) -> bool:
         """Whether the market takes changes, and the account has not been seen to lack what the order would sell."""
         is_open = refusal(command, account.hours, self._clock.now(), Request.CHANGE) is None
-        return is_open and not account.evidence.lacks(position_key(command.instrument, command.product))
+        return is_open and not account.evidence.lacks(command.key)
 
     async def _report(self, command: OrderCommand, event: Event) -> None:
         """Progress is best effort: a strategy that restarts reads the book, and the last event is our reply."""

@@ -1,7 +1,12 @@
 """What every shell needs of the world, and how another actor may fail it."""
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Protocol
+
+CALM = timedelta(minutes=2)
+"""How long a trouble must be gone before it is called over: what comes and goes makes one pair of notices in that
+time."""
 
 
 class PeerUnavailable(Exception):
@@ -14,6 +19,21 @@ class EntryRefused(Exception):
 
 class StaleEpoch(Exception):
     """A newer incarnation of this strategy is at work; this one must stop."""
+
+
+class Alerts(Protocol):
+    """Where the operator, and the user whom it concerns, hear of what needs a person."""
+
+    def alert(self, user_id: int, strategy_id: int, code: str, message: str, about: str = "") -> None:
+        """Let them know, and the log; 0 where no user or no strategy is concerned. Never waits.
+
+        `about` names what the alert is about, such as `run:5`: the user hears once of one code about one thing.
+        """
+        ...
+
+    def alert_over(self, user_id: int, strategy_id: int, codes: Sequence[str], about: str = "") -> None:
+        """The troubles of these alerts are over, or there are none: a user who heard of one hears it. Never waits."""
+        ...
 
 
 class Clock(Protocol):

@@ -87,6 +87,12 @@ class StrategyEngine(Protocol):
         Never fails: a place that does not answer is not known. Answers may be a minute old.
         """
 
+    async def silent_gateways(self) -> "tuple[Sequence[str], int]":
+        """The places that orders leave from which do not answer within seconds, and how many there are in all.
+
+        Never fails.
+        """
+
     async def move_stop(self, strategy_id: int, stop_loss_paise: int, stop_share: int | None = None) -> bool | None:
         """When it returns, the running strategy exits at the new stop-loss, and that is recorded.
 

@@ -16,6 +16,7 @@ from actors.domain.orders.order import OrderReport
 from actors.domain.orders.placement_policy import AttemptOutcome
 from actors.domain.orders.price_band import PriceBand
 from actors.domain.strategy.events import Event
+from actors.ports.common import Alerts
 from actors.ports.prices import FeedTicks
 from actors.ports.strategy import OrderCommand
 
@@ -254,7 +255,7 @@ class ExecutionStreams:
 
 @dataclass(frozen=True, slots=True)
 class GuardShown:
-    """Who guards the position of a run, as `runtime:{id}` shows it. `by`: words of contract 3.6, as they are stored."""
+    """Who guards the position of a run, as `runtime:{id}` shows it (row M4). `by`: `strategy`, `execution` or both."""
 
     strategy_id: int
     run_id: int
@@ -263,7 +264,7 @@ class GuardShown:
 
 
 class GuardDisplay(Protocol):
-    """The guards of contract 3.6 in the mirror."""
+    """Shows in Redis who guards a position (row M4)."""
 
     async def show_guards(self, guards: Sequence[GuardShown]) -> None:
         """Show them where their runs are shown. Never raises: what is not taken is replaced by the next."""
@@ -299,7 +300,7 @@ class OrderNote:
     at: datetime
 
 
-class AttemptLog(Protocol):
+class AttemptLog(Alerts, Protocol):
     """Where attempts are recorded. Never waits; what cannot be written is retried behind the scenes."""
 
     def log_attempt(self, attempt: Attempt) -> None:
@@ -308,8 +309,4 @@ class AttemptLog(Protocol):
 
     def log_note(self, note: OrderNote) -> None:
         """Record what was done about an order that is not an attempt to place it."""
-        ...
-
-    def alert(self, user_id: int, strategy_id: int, code: str, message: str) -> None:
-        """Tell the operator, and the log."""
         ...

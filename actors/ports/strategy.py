@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from actors.domain.identifiers import Instrument, IntentId, Product
 from actors.domain.money import Paise
-from actors.domain.orders.cover import Cover, Stake
+from actors.domain.orders.cover import Cover, PositionKey, Stake, position_key
 from actors.domain.orders.order import Intent, OrderReport
 from actors.domain.strategy.decisions import LogEvent
 from actors.domain.strategy.events import Event
@@ -16,8 +16,8 @@ from actors.domain.strategy.state import StrategyState
 
 
 @dataclass(frozen=True, slots=True)
-class OrderCommand:
-    """Place the order of one intent, effectively once, and report its results."""
+class RunRef:
+    """Which run is meant, whose it is and what it trades in. `epoch`: the incarnation that means it."""
 
     strategy_id: int
     run_id: int
@@ -26,6 +26,17 @@ class OrderCommand:
     epoch: int
     instrument: Instrument
     product: Product
+
+    @property
+    def key(self) -> PositionKey:
+        """The position of the account that the run trades in."""
+        return position_key(self.instrument, self.product)
+
+
+@dataclass(frozen=True, slots=True)
+class OrderCommand(RunRef):
+    """Place the order of one intent of the run, effectively once, and report its results."""
+
     intent: Intent
     triggered_at: datetime
     look_up_first: bool = False
@@ -69,7 +80,7 @@ class GuardAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class Holding:
+class Holding(RunRef):
     """What a run holds by its own fills, reported to execution, where it is compared with the account.
 
     `quantity` shares; 0 takes the holding back. `exiting`: its exit has left the strategy, so the position moves; one
@@ -78,13 +89,6 @@ class Holding:
     lower one, or of an older epoch, arms and disarms nothing.
     """
 
-    strategy_id: int
-    run_id: int
-    user_id: int
-    account_id: int
-    epoch: int
-    instrument: Instrument
-    product: Product
     quantity: int
     exiting: bool
     stake: Stake
@@ -186,6 +190,10 @@ class Journal(Protocol):
         """
         ...
 
-    async def alert(self, user_id: int, strategy_id: int, code: str, message: str) -> None:
-        """Tell the operator, and the log. Raises PeerUnavailable."""
+    async def alert(self, user_id: int, strategy_id: int, code: str, message: str, about: str = "") -> None:
+        """As `Alerts.alert`, but wait until it is heard: the process may end then. Raises PeerUnavailable."""
+        ...
+
+    async def alert_over(self, user_id: int, strategy_id: int, codes: Sequence[str], about: str = "") -> None:
+        """As `Alerts.alert_over`, but wait until it is heard. Raises PeerUnavailable."""
         ...

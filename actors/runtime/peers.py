@@ -16,10 +16,25 @@ from actors.runtime.names import NAMESPACE
 
 
 class Peers:
-    """The other actors, by name."""
+    """The other actors, by name; and who this one is."""
 
     def __init__(self) -> None:
         self._handles = Handles(_look_up)
+
+    @property
+    def own_handle(self) -> Any:
+        """The handle of this actor, for those that are to call it."""
+        return own_handle()
+
+    @property
+    def own_name(self) -> str:
+        """The name of this actor."""
+        return own_name()
+
+    @property
+    def own_node(self) -> str:
+        """The Ray node that this actor runs on."""
+        return own_node()
 
     def meet(self, name: str, handle: Any) -> None:
         """Remember the handle that a peer gave of itself: a message to one that died for good would be lost unseen."""

@@ -65,15 +65,30 @@ class RayJournal:
     async def record(self, entry: JournalEntry) -> None:
         await self._peers.call(self._ledger, "record", entry, title=f"record {entry.state.phase}")
 
-    async def alert(self, user_id: int, strategy_id: int, code: str, message: str) -> None:
-        await self._peers.call(self._ledger, "alert", user_id, strategy_id, code, message, title=f"alert {code}")
+    async def alert(self, user_id: int, strategy_id: int, code: str, message: str, about: str = "") -> None:
+        await self._peers.call(self._ledger, "alert", user_id, strategy_id, code, message, about, title=f"alert {code}")
+
+    async def alert_over(self, user_id: int, strategy_id: int, codes: Sequence[str], about: str = "") -> None:
+        await self._peers.call(self._ledger, "alert_over", user_id, strategy_id, tuple(codes), about)
 
 
-class RayAttemptLog:
-    """`AttemptLog` over the ledger pool."""
+class RayAlerts:
+    """`Alerts` over the ledger pool."""
 
     def __init__(self, peers: Peers, pools: Pools) -> None:
         self._peers, self._pools = peers, pools
+
+    def alert(self, user_id: int, strategy_id: int, code: str, message: str, about: str = "") -> None:
+        ledger = names.ledger_name(strategy_id, self._pools)
+        self._peers.tell(ledger, "alert", user_id, strategy_id, code, message, about, title=f"alert {code}")
+
+    def alert_over(self, user_id: int, strategy_id: int, codes: Sequence[str], about: str = "") -> None:
+        ledger = names.ledger_name(strategy_id, self._pools)
+        self._peers.tell(ledger, "alert_over", user_id, strategy_id, tuple(codes), about)
+
+
+class RayAttemptLog(RayAlerts):
+    """`AttemptLog` over the ledger pool."""
 
     def log_attempt(self, attempt: Attempt) -> None:
         title = f"{attempt.command.intent.event} {attempt.result.outcome}"
@@ -83,10 +98,6 @@ class RayAttemptLog:
     def log_note(self, note: OrderNote) -> None:
         ledger = names.ledger_name(note.command.strategy_id, self._pools)
         self._peers.tell(ledger, "log_note", note, title=f"note {note.event}")
-
-    def alert(self, user_id: int, strategy_id: int, code: str, message: str) -> None:
-        ledger = names.ledger_name(strategy_id, self._pools)
-        self._peers.tell(ledger, "alert", user_id, strategy_id, code, message, title=f"alert {code}")
 
 
 class RayPriceMirror:

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 
+from actors.domain.instrument_list_day import list_day
 from actors.domain.orders.cover import Cover, Stake
 from actors.domain.orders.order import OrderEvent
 from actors.domain.prices.tick import Tick
@@ -16,7 +17,6 @@ from actors.domain.strategy.decisions import SendOrder
 from actors.domain.strategy.events import CoverRead, Event
 from actors.domain.strategy.spec import StrategyRun
 from actors.domain.strategy.state import Phase, StrategyState
-from actors.domain.token_day import token_day
 from actors.ports.common import Clock, PeerUnavailable
 from actors.ports.strategy import GuardAnswer, Holding, OrderExecution, StopOrder
 from actors.strategy.execution_calls import order_command
@@ -174,7 +174,7 @@ class GuardCalls:
 
 def _lists_again(before: Tick | None, tick: Tick) -> bool:
     """Whether the tick tells a token that was not known, or not known of today: the feed confirms each every day."""
-    return before is None or tick.token != before.token or token_day(tick.received_at) != token_day(before.received_at)
+    return before is None or tick.token != before.token or list_day(tick.received_at) != list_day(before.received_at)
 
 
 def _told_of(holding: Holding) -> tuple[object, ...]:

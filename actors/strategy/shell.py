@@ -54,7 +54,7 @@ from actors.domain.strategy.machine import step
 from actors.domain.strategy.reconciliation import expected_tags
 from actors.domain.strategy.snapshot import load_state
 from actors.domain.strategy.state import Phase, StrategyState
-from actors.ports.common import Clock, PeerUnavailable, StaleEpoch
+from actors.ports.common import CALM, Clock, PeerUnavailable, StaleEpoch
 from actors.ports.engine import WordTaken
 from actors.ports.prices import PriceWatch
 from actors.ports.strategy import Journal, LoadedRun, OrderCommand, OrderExecution
@@ -80,6 +80,9 @@ RECOVERY_ALERT_AFTER = timedelta(seconds=3)
 """A position that cannot be recovered for this long is not guarded, and an alert goes out."""
 
 FIRST_EPOCH = 1
+
+TROUBLES = ("recovery_waits", "strategy_crashing")
+"""Alerts about a strategy that does not guard, which are over when it does."""
 
 _Posted = tuple[int, int, Event, asyncio.Future[None] | None]
 """Rank, place within the rank, the event, and what is done once it was taken in."""
@@ -228,6 +231,8 @@ class StrategyShell:
         """
         self._spawn(self._calls.warm_up())
         self.post(await self._recover())
+        if self._epoch > FIRST_EPOCH:
+            self._spawn(self._call_troubles_over())
         # what was recovered is taken in first: the router must not hear that no stop-loss is watched
         work = (self._recorder.run(), self._consume(), self._watch.run(), self._guard.run(), self._until_left())
         parts = [asyncio.create_task(part) for part in work]
@@ -388,8 +393,16 @@ class StrategyShell:
         self._closing_calls.add(self._spawn(self._alert(code, message)))
 
     async def _alert(self, code: str, message: str) -> None:
-        run = self._run
-        await until_answered(lambda: self._journal.alert(run.user_id, run.strategy_id, code, message), PEER_RETRY_S)
+        of_run = (self._run.user_id, self._run.strategy_id, code, message, f"run:{self._run.run_id}")
+        await until_answered(lambda: self._journal.alert(*of_run), PEER_RETRY_S)
+
+    async def _call_troubles_over(self) -> None:
+        """This incarnation has recovered and has lasted: what was said of it, or of an earlier one, is over."""
+        await asyncio.sleep(CALM.total_seconds())
+        if self._closing_calls:  # an alert of it may not be taken over yet
+            await asyncio.wait(set(self._closing_calls))
+        of_run = (self._run.user_id, self._run.strategy_id, TROUBLES, f"run:{self._run.run_id}")
+        await until_answered(lambda: self._journal.alert_over(*of_run), PEER_RETRY_S)
 
 
 def _only_price_moved(before: StrategyState, after: StrategyState) -> bool:

@@ -97,31 +97,56 @@ class BrokerCalls:
         return login.login_url(api_key, page=f"{root}/connect/login")
 
     async def check_access_token(self, asker: Asker, api_key: str, access_token: str) -> BrokerLogin:
-        """See `login.check_access_token`."""
+        """The account that an access token opens.
+
+        Raises:
+            InvalidToken, ExpiredToken: the broker does not know the token, or no longer.
+            BrokerRefused, BrokerUnreachable: for any other answer, or none.
+        """
         return await self._ask(asker, partial(login.check_access_token, api_key, access_token), self._patience_s)
 
     async def exchange_request_token(
         self, asker: Asker, api_key: str, api_secret: str, request_token: str
     ) -> BrokerLogin:
-        """See `login.exchange_request_token`."""
+        """Turn the request token of a login into an access token; it is used up either way.
+
+        Raises:
+            CredentialsMismatch: the secret (or the key) is wrong.
+            ExpiredToken: the request token is unknown, used or too old.
+            BrokerRefused, BrokerUnreachable: for any other answer, or none.
+        """
         exchange = partial(login.exchange_request_token, api_key, api_secret, request_token)
         return await self._ask(asker, exchange, self._patience_s)
 
     async def secret_is_refuted(self, asker: Asker, api_key: str, api_secret: str) -> bool:
-        """See `login.secret_is_refuted`; not to be known of Kite, where it is False."""
+        """Whether the broker says that the secret is not the key's. Kite cannot be asked that: False.
+
+        Raises:
+            BrokerRefused, BrokerUnreachable: it answers neither way.
+        """
         if asker.broker == "kite":
             return False
         return await self._ask(asker, partial(login.secret_is_refuted, api_key, api_secret), self._patience_s)
 
     async def last_price(self, asker: Asker, credentials: BrokerCredentials, instrument: Instrument) -> Decimal | None:
-        """See `login.last_price`; within `PRICE_PATIENCE_S` from its turn."""
+        """The last traded price in rupees, within `PRICE_PATIENCE_S` from its turn; None if the broker has none.
+
+        Raises:
+            InvalidToken, ExpiredToken: the access token is refused.
+            BrokerRefused, BrokerUnreachable: for any other answer, or none.
+        """
         price = partial(login.last_price, credentials.api_key, credentials.access_token, instrument)
         return await self._ask(asker, price, PRICE_PATIENCE_S, _START_LINE_S)
 
     async def shares_owed(
         self, asker: Asker, credentials: BrokerCredentials, instrument: Instrument, product: str
     ) -> int:
-        """See `login.shares_owed`; within `PRICE_PATIENCE_S` from its turn."""
+        """By how many shares the account is short of an instrument, within `PRICE_PATIENCE_S` from its turn.
+
+        Raises:
+            InvalidToken, ExpiredToken: the access token is refused.
+            BrokerRefused, BrokerUnreachable: for any other answer, or none.
+        """
         owed = partial(login.shares_owed, credentials.api_key, credentials.access_token, instrument, product)
         return await self._ask(asker, owed, PRICE_PATIENCE_S, _START_LINE_S)
 

@@ -27,6 +27,8 @@ _NAME = re.compile(r"[\w-]{1,64}", re.ASCII)
 
 _STATUS_CODES = {404: "not_found", 405: "method_not_allowed", 408: "request_timeout", 413: "request_too_large"}
 
+_AND_IN_A_VALUE = "; a & within a value, as of M&M, is written %26"
+
 _SENTENCES = {
     "Not Found": "Nothing is served at this path: check how it is written; ids in it are whole numbers above 0",
     "Method Not Allowed": "This path is not served by that method: use one that the header Allow names",
@@ -123,7 +125,7 @@ def _unprocessable(
 def _field_problem(fault: Mapping[str, Any]) -> FieldProblem:
     message, place = sentence_of_fault(fault), str(fault["loc"][0])
     if fault["type"] == "extra_forbidden":  # its location is the name that was sent, which is input too
-        return FieldProblem(field=place, message=message)
+        return FieldProblem(field=place, message=message + _AND_IN_A_VALUE * (place == "query"))
     if fault["type"] == "json_invalid":
         return FieldProblem(field="body", message=message)
     path = [str(part) for part in fault["loc"] if part not in ("body", "path", "query", "header")]

@@ -17,7 +17,8 @@ from api.notifications.schemas import (
     ReadAnswer,
     ReadRequest,
 )
-from api.notifications.service import InboxService, Preferences
+from api.notifications.sending.preferences import Preferences
+from api.notifications.service import InboxService
 from api.users.dependencies import UserId
 from config.settings import Settings
 

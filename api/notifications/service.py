@@ -1,38 +1,13 @@
 """The inbox and the preferences of a user. Another tenant's do not exist here (row K1)."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from actors.domain.notices.notice import USUAL_LEVELS, Level, NoticeKind
-from actors.domain.notices.quiet_hours import USUAL_QUIET_HOURS, QuietHours
+from actors.domain.notices.notice import USUAL_LEVELS
+from api.notifications.sending.preferences import Preferences, preferences_of
 from persistence.database.engine import Sessions, tenant_transaction
-from persistence.database.models.notifications import Notification, NotificationPreferences
+from persistence.database.models.notifications import Notification
 from persistence.database.repositories.base import Total
 from persistence.database.repositories.notifications import Notifications
-
-
-@dataclass(frozen=True, slots=True)
-class Preferences:
-    """How a user wants notices. `quiet` None: no quiet hours. `amounts`: locked screens may show them."""
-
-    quiet: QuietHours | None = USUAL_QUIET_HOURS
-    amounts: bool = False
-    levels: Mapping[NoticeKind, Level] = field(default_factory=lambda: USUAL_LEVELS)
-
-    def level(self, kind: NoticeKind) -> Level:
-        """How notices of a kind reach the user's devices."""
-        return self.levels.get(kind, USUAL_LEVELS[kind])
-
-
-def preferences_of(row: NotificationPreferences | None) -> Preferences:
-    """Those of a row; the usual ones without a row. Kinds that this version does not know are left out."""
-    if row is None:
-        return Preferences()
-    quiet = None
-    if row.quiet_from is not None and row.quiet_until is not None:
-        quiet = QuietHours(row.quiet_from, row.quiet_until)
-    known = {kind: Level(row.levels[kind]) for kind in NoticeKind if kind in row.levels}
-    return Preferences(quiet, row.amounts, {**USUAL_LEVELS, **known})
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,7 @@ REFERENCE_EXAMPLES: dict[str, dict[str, Any]] = {
     },
     "AppConfig": {
         "version": "0.1.0",
+        "minimum_client_version": "0.1.0",
         "registration": "open",
         "brokers": ["paper"],
         "password": {"fewest_characters": 8, "most_characters": 256},

@@ -6,7 +6,7 @@ of the deployment. What could not be checked never counts as ready.
 """
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 
 from actors.domain.money import round_rupees
@@ -21,6 +21,7 @@ LOGIN_URL = "/broker/login-url?return=app"
 CONNECT_URL = "/broker/connect"
 UNLOCK_URL = "/risk/unlock"
 
+HOLIDAY = "holiday_tomorrow"
 _FUNDS = "funds_short"
 _LOG_IN = Fix("login", LOGIN_URL)
 _OPERATOR = Fix("operator")
@@ -54,13 +55,14 @@ def find(facts: Facts) -> Findings:
         *(check for trade in facts.trades for check in _of_trade(trade)),
         *_funds(facts),
         *_planned(facts),
+        *_holiday(facts),
     ]
     trades = tuple(_found(trade, checks) for trade in facts.trades)
     return Findings(_verdict(checks), tuple(checks), trades)
 
 
 def _no_session(facts: Facts) -> Findings:
-    coming = "" if facts.next_day is None else f". The next session is on {facts.next_day:%A, %Y-%m-%d}"
+    coming = "" if facts.next_day is None else f". {_next(facts.next_day)}"
     level = Level.BLOCK if facts.trades else Level.OK
     closed = Check("session", level, f"There is no trade today{coming}")
     trades = tuple(TradeFound(trade, False, (closed.code,)) for trade in facts.trades)
@@ -119,6 +121,18 @@ def _deployment(facts: Facts) -> Iterator[Check]:
 def _planned(facts: Facts) -> Iterator[Check]:
     if not facts.trades and not facts.traded:
         yield Check("planned", Level.WARN, "No strategy of yours waits to buy today: start those that should")
+
+
+def _holiday(facts: Facts) -> Iterator[Check]:
+    """That the next weekday is a holiday keeps nothing from trading today."""
+    if facts.closed_next is not None:
+        coming = "" if facts.next_day is None else f". {_next(facts.next_day)}"
+        detail = f"The exchange is closed on {facts.closed_next:%A, %Y-%m-%d}{coming}"
+        yield Check(HOLIDAY, Level.OK, detail)
+
+
+def _next(day: date) -> str:
+    return f"The next session is on {day:%A, %Y-%m-%d}"
 
 
 def _of_trade(trade: Trade) -> Iterator[Check]:

@@ -137,9 +137,9 @@ class Fault:
 class Facts:
     """Everything that the checks look at, at the instant `now`.
 
-    `next_day`: of the next session, if there is none today any more. `login_ends_at`: when the token dies. `free`:
-    rupees for new orders; None if the broker did not say. `traded`: something of the user has been bought or ended
-    today. `whole`: not only the login was looked at.
+    `next_day`: of the next session. `closed_next`: the next weekday, if the exchange is closed on it. `login_ends_at`:
+    when the token dies. `free`: rupees for new orders; None if the broker did not say. `traded`: something of the user
+    has been bought or ended today. `whole`: not only the login was looked at.
     """
 
     now: datetime
@@ -147,6 +147,7 @@ class Facts:
     login: Login
     trades: tuple[Trade, ...]
     next_day: date | None = None
+    closed_next: date | None = None
     login_ends_at: datetime | None = None
     reason: str = ""
     free: Decimal | None = None

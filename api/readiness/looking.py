@@ -24,7 +24,7 @@ from api.brokers.service import BrokerService
 from api.readiness.findings import Facts, Fault, Held, Login, Said, SessionDay, Trade
 from api.readiness.operator import OperatorChecks
 from api.readiness.planned import PlannedDay, PlannedTrade, what_is_to_trade
-from api.readiness.times import next_session, session_of_today
+from api.readiness.times import closed_weekday, next_session, session_of_today
 from api.strategies.rule_facts import StrategyChecks
 from broker.errors import BrokerError, BrokerRefused, BrokerUnreachable, CredentialsRejected
 from broker.kite.account_questions import DayQuote, Funds, Purchase, day_quotes, funds, shares_owed_of
@@ -86,7 +86,7 @@ class Looking:
         self._may_run = capacity_of(settings).running_of_user
 
     async def calendar_of(self, broker: str | None) -> TradingCalendar:
-        """See `StrategyChecks.calendar_of`."""
+        """The calendar of a connected broker; without one, of the broker that users connect first."""
         return await self._checks.calendar_of(broker)
 
     async def broker_of(self, user_id: int) -> str | None:
@@ -128,8 +128,8 @@ class Looking:
             day = await what_is_to_trade(session, user_id, now, self._settings, calendar)
             locked = await Panics(session).locking(user_id) is not None
         session_day = session_of_today(calendar, now, zone)
+        coming = next_session(calendar, now, zone)
         if session_day is None:
-            coming = next_session(calendar, now, zone)
             trades = tuple(map(_unjudged, day.waiting))
             return Facts(
                 now=now, session=None, login=Login.UNCHECKED, trades=trades, next_day=coming.day if coming else None
@@ -146,6 +146,8 @@ class Looking:
             reason=reason,
             login_ends_at=token_expiry(account.token_obtained_at).astimezone(zone) if account else None,
             trades=trades,
+            next_day=coming.day if coming else None,
+            closed_next=closed_weekday(calendar, now.astimezone(zone).date()),
             free=None if asked.funds is None else asked.funds.free,
             held=_held(day.held, asked.funds, len(day.waiting)),
             entries_forbidden=locked or await self._entries_forbidden(user_id),

@@ -39,10 +39,12 @@ OVER_AFTER = timedelta(minutes=3)
 """How long no process may have seen a fault before it is over: each looks every minute."""
 
 ADDRESS = "readiness_address"
+GATEWAY = "readiness_gateway"
 
 FAULTS = {
     "readiness_redis": "Redis does not answer: no new orders are taken on",
     "readiness_engine": "Ray or the engine does not answer: no strategy can be started or stopped",
+    GATEWAY: "An execution actor does not answer: no order of its accounts leaves",
     "readiness_clock": "The clock of this machine and that of the database differ by more than a second",
     "readiness_disk": "Less than 200 MB are free on the disk of DATA_DIR",
     "readiness_feed": "A broker's price stream is down: stop-losses are not decided by it",
@@ -127,11 +129,23 @@ class OperatorChecks:
             "readiness_disk": asyncio.to_thread(self._has_room),
             "readiness_feed": self._feeds_are_up(),
         }
-        of_address, well = await asyncio.gather(self._address(), asyncio.gather(*parts.values()))
+        of_address, of_gateways, well = await asyncio.gather(
+            self._address(), self._gateways(), asyncio.gather(*parts.values())
+        )
         return (
+            *of_gateways,
             *(Fault(code, FAULTS[code], code in _BLOCKING) for code, good in zip(parts, well, strict=True) if not good),
             *of_address,
         )
+
+    async def _gateways(self) -> tuple[Fault, ...]:
+        """Whether orders can leave. Where some places of them do not answer, the accounts of the others trade."""
+        for _ in range(2):
+            silent, places = await self._engine.silent_gateways()
+            if not silent:
+                return ()
+        sentence = f"{FAULTS[GATEWAY]} ({', '.join(silent)})"
+        return (Fault(GATEWAY, sentence, blocks=len(silent) == places),)
 
     async def _address(self) -> tuple[Fault, ...]:
         """Whether orders leave from an address that is not registered (kite.md §4.7).

@@ -24,6 +24,9 @@ EVERY_S = 10.0
 OPERATOR_EVERY = timedelta(minutes=1)
 """How often the parts of the deployment are looked at without a user."""
 
+STANDING_EVERY = timedelta(minutes=1)
+"""How often at most a user is looked at of whom nothing waits any more, so that what was said of it is over."""
+
 _AT_ONCE = 4
 """How many days are looked at together, so that other questions to brokers have their turn."""
 
@@ -85,21 +88,30 @@ class ReadinessRounds:
         return len(due)
 
     async def _waiting(self, now: datetime) -> list[Waiting]:
-        """Every user with a BUY that is still to come today, of a run or of a schedule."""
+        """Every user with a BUY that is still to come today, of a run or of a schedule.
+
+        Without BUYs, those with a notice that a trade will not happen, whose time has passed.
+        """
         begins, ends = day_around(now, self._settings.zone)
         async with transaction(self._sessions) as session:
             rows = ReadinessRows(session)
             # Schedules first: one that is armed in between is seen twice and counted once, not overlooked.
             scheduled = await rows.scheduled(begins, ends, now.astimezone(self._settings.zone).time())
             waiting = await rows.waiting(now, ends)
+            standing = await rows.standing(begins.date())
         coming = []
         for row in scheduled:
             calendar = await self.service.calendar_of(row.user.broker)
             coming += [(row.user, trade) for trade in to_be_started([row], calendar, self._settings, now)]
-        return all_waiting(waiting, coming)
+        found = all_waiting(waiting, coming)
+        waits = {user.user_id for user in found}
+        return [*found, *(user for user in standing if user.user_id not in waits)]
 
     async def _is_due(self, user: Waiting, now: datetime) -> bool | None:
         """Whether the whole day is to be looked at, or the login alone; None if it is not time."""
+        if not user.buys:
+            over = user.found_at is None or abs(now - user.found_at) >= STANDING_EVERY
+            return True if over else None
         calendar = await self.service.calendar_of(user.broker)
         opens = opening(calendar, session_of_today(calendar, now, self._settings.zone), user.buys)
         due = is_due(

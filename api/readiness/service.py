@@ -4,17 +4,18 @@ Any number of processes may look. One of them has a user's day at a time (a leas
 stored in the transaction that notifies the user.
 """
 
-from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import date, datetime, timedelta
 from typing import Protocol
 
 import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.base.errors import ApiError
 from api.readiness.checks import find
 from api.readiness.findings import Facts, Findings
 from api.readiness.looking import Looking
-from api.readiness.news import Told, needs_login, news
+from api.readiness.news import News, Told, needs_login, news
 from api.readiness.schemas import ReadinessAnswer, answer_of
 from api.readiness.times import opening, told_from
 from broker.market.trading_calendar import TradingCalendar
@@ -90,19 +91,21 @@ class ReadinessService:
         return None if lease is None else await self._look(user_id, lease, whole=whole)
 
     async def calendar_of(self, broker: str | None) -> TradingCalendar:
-        """See `StrategyChecks.calendar_of`."""
+        """The calendar of a connected broker; without one, of the broker that users connect first."""
         return await self._looking.calendar_of(broker)
 
     async def _look(self, user_id: int, lease: datetime, *, whole: bool) -> ReadinessAnswer:
+        stored = await self._stored(user_id)
+        standing = bool(Told.read(stored.told if stored else None, self._today()).conditions)
+        whole = whole or standing  # what was said may be over, at any time of the day
         facts = await self._looking.facts(user_id, whole=whole)
         findings, answer = self._found(facts)
         account_broker = await self._looking.broker_of(user_id)
         calendar = await self._looking.calendar_of(account_broker)
         buys = [trade.buy_at for trade in facts.trades]
         opens = opening(calendar, facts.session, buys) if buys else facts.now
-        aloud = whole and facts.now >= told_from(opens)
+        aloud = whole and (standing or facts.now >= told_from(opens))
         today = facts.now.astimezone(self._settings.zone).date()
-        stored = await self._stored(user_id)
         told = Told.read(stored.told if stored else None, today)
         ended = Told.of_earlier(stored.told if stored else None, today)
         fresh = news(findings, told, facts.now, opens=opens, aloud=aloud)
@@ -110,18 +113,14 @@ class ReadinessService:
             link = await self._link(user_id)
             fresh = news(findings, told, facts.now, opens=opens, aloud=aloud, link=link)
         body = answer.model_dump(mode="json")
-        values = found_values(today, findings.verdict, body, facts.now, fresh.told.stored())
         async with tenant_transaction(self._sessions, user_id) as session:
-            if await ReadinessRows(session).put(user_id, lease, values):
-                if ended:
-                    await end_conditions(session, user_id, ended, facts.now)
-                for notice in fresh.notices:
-                    await tell(session, user_id, notice)
-                for over in fresh.over:
-                    if over.text:
-                        await resolve(session, user_id, over.condition, over.text, facts.now)
-                    else:
-                        await end_conditions(session, user_id, [over.condition], facts.now)
+            rows, heard = ReadinessRows(session), fresh.told.stored()
+            outdated = await rows.has_logged_in(user_id, facts.now)  # the next round looks again, because of the login
+            if outdated:
+                heard = stored.told if stored else {}
+            kept = await rows.put(user_id, lease, found_values(today, findings.verdict, body, facts.now, heard))
+            if kept and not outdated:
+                await _notify(session, user_id, fresh, ended, facts.now)
         return answer
 
     async def _look_now(self, user_id: int, stored: FoundReadiness | None) -> ReadinessAnswer:
@@ -135,7 +134,10 @@ class ReadinessService:
         return self._answer(await self._looking.facts(user_id))
 
     def _is_of_today(self, stored: FoundReadiness) -> bool:
-        return stored.day == self._now().astimezone(self._settings.zone).date()
+        return stored.day == self._today()
+
+    def _today(self) -> date:
+        return self._now().astimezone(self._settings.zone).date()
 
     def _is_fresh(self, found_at: datetime | None) -> bool:
         return found_at is not None and timedelta(0) <= self._now() - found_at < REFRESH_EVERY
@@ -157,3 +159,15 @@ class ReadinessService:
     def _found(self, facts: Facts) -> tuple[Findings, ReadinessAnswer]:
         findings = find(facts)
         return findings, answer_of(findings, facts.session, facts.now.astimezone(self._settings.zone))
+
+
+async def _notify(session: AsyncSession, user_id: int, fresh: News, ended: Sequence[str], at: datetime) -> None:
+    if ended:
+        await end_conditions(session, user_id, ended, at)
+    for over in fresh.over:
+        if over.text:
+            await resolve(session, user_id, over.condition, over.text, at)
+        else:
+            await end_conditions(session, user_id, [over.condition], at)
+    for notice in fresh.notices:
+        await tell(session, user_id, notice)

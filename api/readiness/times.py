@@ -1,12 +1,12 @@
 """When a user's day is looked at without being asked, and which session is today's. Pure (row N3).
 
-On an ordinary day of the exchange, which opens at 09:15: at 07:35, 08:45 and 09:08, ten minutes before each BUY, and
-five minutes before it if something was not well. A session of other hours moves the first three with its opening; where
-an exchange never closes, they are counted from the first BUY that still waits.
+On an ordinary day of the exchange, which opens at 09:15: at 07:35, 08:45 and 09:08, ten minutes before each BUY, and,
+if something was not well, at 09:05 and five minutes before each BUY. A session of other hours moves the times of the
+morning with its opening; where an exchange never closes, they are counted from the first BUY that still waits.
 """
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta, tzinfo
+from datetime import date, datetime, timedelta, tzinfo
 
 from actors.domain.session import LOOK_AHEAD_DAYS
 from api.readiness.findings import SessionDay, Verdict
@@ -17,6 +17,9 @@ LOGIN_BEFORE = timedelta(minutes=100)
 
 MAIN_BEFORE = timedelta(minutes=30)
 """How long before the session everything is looked at. From then on users are notified."""
+
+SECOND_BEFORE = timedelta(minutes=10)
+"""How long before the session it is looked at again if not all was well, and said a second time if it still is not."""
 
 PRICES_BEFORE = timedelta(minutes=7)
 """How long before the session it is looked at again: the prices of the pre-open session are known."""
@@ -51,6 +54,13 @@ def next_session(calendar: TradingCalendar, now: datetime, zone: tzinfo) -> "Ses
     return None
 
 
+def closed_weekday(calendar: TradingCalendar, today: date) -> date | None:
+    """The first weekday after today, if the exchange is closed on it: a holiday of which a trader should know."""
+    days = 7 - today.weekday() if today.weekday() >= _SATURDAY - 1 else 1
+    weekday = today + timedelta(days=days)
+    return None if calendar.is_session(weekday) else weekday
+
+
 def opening(calendar: TradingCalendar, session: SessionDay | None, buys: Sequence[datetime]) -> datetime:
     """What the times of the morning are counted from; `buys` holds one instant at least."""
     return min(buys) if session is None or calendar.regular is None else min(session.opens, *buys)
@@ -79,6 +89,8 @@ def is_due(
 def _moments(opens: datetime, buys: Sequence[datetime], verdict: str | None) -> Iterator[datetime]:
     for before in (LOGIN_BEFORE, MAIN_BEFORE, PRICES_BEFORE):
         yield opens - before
+    if verdict != Verdict.READY:
+        yield opens - SECOND_BEFORE
     for buy_at in buys:
         yield buy_at - LATE_BEFORE
         if verdict != Verdict.READY:

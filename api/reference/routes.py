@@ -31,7 +31,7 @@ from broker.market.instrument_list import ListedInstrument
 from broker.market.trading_calendar import TradingCalendars
 from config.capacity import Capacity
 from config.settings import Settings
-from config.version import product_version
+from config.version import OLDEST_CLIENT, product_version
 
 router = APIRouter()
 
@@ -94,6 +94,7 @@ async def app_config(opened: Opened) -> AppConfig:
     settings = opened.settings
     return AppConfig(
         version=product_version(),
+        minimum_client_version=OLDEST_CLIENT,
         registration=settings.registration_mode,
         brokers=list(settings.brokers),
         password=PasswordLimits(fewest_characters=FEWEST, most_characters=MOST),

@@ -124,9 +124,13 @@ class Limits(BaseModel):
 
 
 class AppConfig(BaseModel):
-    """What an app must know before a login. `registration`: who may register."""
+    """What an app must know before a login. `registration`: who may register.
+
+    `minimum_client_version`: an app of an earlier version does not work here and asks its user to update it.
+    """
 
     version: str
+    minimum_client_version: str
     registration: Literal["open", "invited", "closed"]
     brokers: list[Literal["kite", "paper"]]
     password: PasswordLimits

@@ -1,4 +1,4 @@
-"""Which guards watch a position, by the mirror's hash (contract 3.6): only a confirmed guard is shown."""
+"""Which guards watch a position, by the mirror's hash (rows L1, M4): only a confirmed guard is shown."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta, tzinfo

@@ -4,8 +4,8 @@ An order among the processes comes from the database and the engine; what is her
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable
-from typing import Generic, TypeVar
+from collections.abc import Callable, Coroutine, Hashable
+from typing import Any, Generic, TypeVar
 from weakref import WeakValueDictionary
 
 K = TypeVar("K", bound=Hashable)
@@ -30,14 +30,14 @@ class SharedCalls(Generic[K, V]):
     def __init__(self) -> None:
         self._running: dict[K, asyncio.Task[V]] = {}
 
-    async def run(self, key: K, call: Callable[[], Awaitable[V]]) -> V:
+    async def run(self, key: K, call: Callable[[], Coroutine[Any, Any, V]]) -> V:
         """The result of the call that is on its way for this key, or else of a new one.
 
         A call goes on to its end even if no caller waits for it any more.
         """
         task = self._running.get(key)
         if task is None:
-            task = asyncio.create_task(_carried_out(call), name=f"shared call {key}")
+            task = asyncio.create_task(call(), name=f"shared call {key}")
             self._running[key] = task
             task.add_done_callback(lambda done: self._forget(key, done))
         return await asyncio.shield(task)
@@ -46,7 +46,3 @@ class SharedCalls(Generic[K, V]):
         del self._running[key]
         if not done.cancelled():
             done.exception()  # looked at, even if every caller has gone
-
-
-async def _carried_out(call: Callable[[], Awaitable[V]]) -> V:
-    return await call()

@@ -10,8 +10,6 @@ from api.base.fields import StrategyStatusWord, Symbol
 from api.base.idempotency import Keyed
 from api.base.path_id import PathId
 from api.strategies.held_and_closed import WordService
-from api.strategies.preview.schemas import StrategyPreview, StrategyPreviewRequest
-from api.strategies.preview.service import PreviewService
 from api.strategies.schemas import (
     OrderLogPage,
     StopRequest,
@@ -40,7 +38,6 @@ class Used(Protocol):
     strategies: StrategyService
     lifecycle: LifecycleService
     words: WordService
-    previews: PreviewService
     settings: Settings
 
 
@@ -58,13 +55,6 @@ class StrategyListQuery(PageQuery):
 async def create(body: StrategyCreateRequest, user_id: UserId, opened: Opened, keyed: Keyed) -> StrategyIdAnswer:
     """Describe a strategy. It does nothing until it is started."""
     return await opened.strategies.create(user_id, body, keyed)
-
-
-@router.post("/preview", operation_id="preview_strategy", responses=problems(401, 404, 409))
-async def preview(body: StrategyPreviewRequest, user_id: UserId, opened: Opened) -> StrategyPreview:
-    """What a START would arm, and what it may cost: of the body of create, or of a stored strategy. Nothing is stored.
-    What create or START would refuse is refused here in the same words."""
-    return await opened.previews.preview(user_id, body)
 
 
 @router.post("/start", operation_id="start_strategy", responses=problems(401, 404, 409))

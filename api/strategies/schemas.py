@@ -19,7 +19,6 @@ from api.base.fields import (
     Symbol,
     TimeOfDay,
 )
-from api.strategies.preview.charges import EstimatedCharges
 
 
 class StrategyCreateRequest(Request):
@@ -175,6 +174,22 @@ class NextStep(BaseModel):
 
     what: Literal["buy", "sell", "order"]
     at: datetime | None
+
+
+class EstimatedCharges(BaseModel):
+    """Rupees that broker, exchange and state take of one BUY and one SELL, by Zerodha's schedule (kite.md §8.1).
+
+    A preview reckons both at `last_price`, the status of a finished run at what it was bought and sold at.
+    """
+
+    estimated: bool = Field(default=True, description="Always true: the contract note has the last word.")
+    brokerage: float
+    transaction_tax: float
+    exchange: float
+    sebi: float
+    stamp_duty: float
+    gst: float
+    total: float
 
 
 class StrategyStatus(BaseModel):

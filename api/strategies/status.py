@@ -11,8 +11,8 @@ from actors.domain.prices.stop_share import to_percent
 from actors.domain.strategy.state import Phase, StatusDetail
 from api.base.fields import PhaseWord
 from api.strategies.guard_view import NOTHING_HELD, guard_of
-from api.strategies.preview.charges import EstimatedCharges, estimated_charges
 from api.strategies.schemas import (
+    EstimatedCharges,
     NextStep,
     OrderLogAnswer,
     StartNote,
@@ -20,6 +20,7 @@ from api.strategies.schemas import (
     StrategyStarted,
     StrategyStatus,
 )
+from broker.market.charges import round_trip_charges
 from persistence.database.models.order_logs import OrderLog
 from persistence.database.models.runs import Run
 from persistence.database.models.strategies import Strategy
@@ -233,6 +234,18 @@ def _charges_of(runtime: Mapping[str, str]) -> EstimatedCharges | None:
         return None
     exchange, _ = split_symbol(runtime["symbol"])
     return estimated_charges(exchange, Product(runtime["product"]), quantity, paid, got)
+
+
+def estimated_charges(
+    exchange: str, product: Product, quantity: int, bought: Decimal, sold: Decimal
+) -> EstimatedCharges:
+    """Of one order that buys and one that sells `quantity` shares on NSE or BSE, at these prices in rupees.
+
+    Raises KeyError for another exchange.
+    """
+    found = round_trip_charges(exchange, product, quantity, bought, sold)
+    parts = EstimatedCharges.model_fields.keys() - {"estimated"}
+    return EstimatedCharges(**{name: float(getattr(found, name)) for name in parts})
 
 
 def _next_step(runtime: Mapping[str, str], zone: tzinfo) -> NextStep | None:

@@ -5,8 +5,8 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from api.base.client import Client
 from api.base.errors import ApiError, InvalidField, unauthorized
-from api.users.client import Client
 from api.users.live_logins import LiveLogins
 from api.users.login_tokens import IssuedTokens, LoginTokens, Rotation
 from api.users.passwords.check import PasswordCheck, too_many_attempts

@@ -1,5 +1,6 @@
 """The user behind a request, the client and the address that it came from, and what they must have done before."""
 
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from typing import Annotated, Protocol
@@ -10,8 +11,8 @@ from fastapi.security.utils import get_authorization_scheme_param
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
+from api.base.client import Client
 from api.base.errors import unauthorized
-from api.users.client import Client
 from api.users.live_logins import LiveLogins
 from api.users.own_logins import OwnLogins
 from api.users.passwords.hashing import Passwords
@@ -31,6 +32,9 @@ class UsedForPasswords(Protocol):
     passwords: Passwords
     own_logins: OwnLogins
 
+
+_SHAPE_OF_TOKEN = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)
+"""What an access token looks like (RFC 7519 §3): three parts of base64url."""
 
 _MOST_OF_AGENT = 120
 """How much of a User-Agent is kept, in characters: browser and system stand at its beginning, or soon after."""
@@ -62,12 +66,19 @@ async def access_claims(
     except TokenExpired as error:
         raise unauthorized("token_expired", "Token expired, please log in again") from error
     except TokenInvalid as error:
-        raise unauthorized("token_invalid", "Invalid token, please log in again") from error
+        raise unauthorized("token_invalid", _why_invalid(credentials.credentials)) from error
     request.scope["user_id"] = claims.user_id  # for the log of refused requests (`api.edge.refusal_log`)
     if not await opened.logins.is_live(claims):
         raise unauthorized("token_invalid", "This login has ended. Please log in again.")
     await request.app.state.work_budget.admit(claims.user_id, request)
     return claims
+
+
+def _why_invalid(text: str) -> str:
+    """A new login is of no use to a program that sends its token in quotes, or `null` in its place."""
+    if _SHAPE_OF_TOKEN.fullmatch(text):
+        return "Invalid token, please log in again"
+    return "No access token follows `Bearer`: send the access_token of a login's answer alone, without quotes around it"
 
 
 Claims = Annotated[AccessClaims, Depends(access_claims)]

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api.users.client import Client
+from api.base.client import Client
 from api.users.tokens import AccessTokens, new_refresh_token, secret_hash
 from persistence.database.models.users import Login, RefreshToken
 from persistence.database.repositories.audit import AuditLog

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
+from api.base.client import Client
 from api.base.errors import ApiError, unauthorized
-from api.users.client import Client
 from api.users.live_logins import LiveLogins
 from api.users.login_tokens import LoginLifetime
 from api.users.passwords.check import PasswordCheck

@@ -9,8 +9,8 @@ from api.base.dependencies import Paging, resources
 from api.base.errors import ApiError, InvalidField, unauthorized
 from api.base.path_id import PathId
 from api.users.auth_service import AuthService
-from api.users.browser_session import BrowserLogin, BrowserSession
 from api.users.dependencies import Address, Claims, PasswordPlace, RequestClient, UserId
+from api.users.login_cookie import AskedCookie, LoginCookie
 from api.users.login_tokens import IssuedTokens
 from api.users.own_logins import OwnLogins
 from api.users.schemas import (
@@ -56,48 +56,48 @@ Opened = Annotated[Used, Depends(resources)]
     dependencies=[PasswordPlace],
 )
 async def register(
-    body: RegisterRequest, opened: Opened, client: RequestClient, browser: BrowserLogin, response: Response
+    body: RegisterRequest, opened: Opened, client: RequestClient, cookie: AskedCookie, response: Response
 ) -> LoginAnswer:
     """Open an account and log in."""
     invitation = body.invitation.get_secret_value() if body.invitation else None
     issued = await opened.auth.register(body.email, body.password.get_secret_value(), client, invitation)
-    return _answer(issued, browser, response)
+    return _answer(issued, cookie, response)
 
 
 @router.post("/login", operation_id="login", responses=problems(401, 403, 429), dependencies=[PasswordPlace])
 async def login(
-    body: LoginRequest, opened: Opened, client: RequestClient, browser: BrowserLogin, response: Response
+    body: LoginRequest, opened: Opened, client: RequestClient, cookie: AskedCookie, response: Response
 ) -> LoginAnswer:
     """Log in with e-mail and password."""
     issued = await opened.auth.login(body.email, body.password.get_secret_value(), client)
-    return _answer(issued, browser, response)
+    return _answer(issued, cookie, response)
 
 
 @router.post("/refresh", operation_id="refresh", responses=problems(401, 403))
 async def refresh(
-    body: RefreshRequest, opened: Opened, client: RequestClient, browser: BrowserLogin, response: Response
+    body: RefreshRequest, opened: Opened, client: RequestClient, cookie: AskedCookie, response: Response
 ) -> LoginAnswer:
     """Exchange a refresh token for new tokens. It is good once: using it again ends the login.
 
     A token in the cookie of a browser may be used again for a minute, and gives the same.
     """
     try:
-        issued = await opened.auth.refresh(_token_of(body, browser), client, repeatable=browser is not None)
+        issued = await opened.auth.refresh(_token_of(body, cookie), client, repeatable=cookie is not None)
     except ApiError as refusal:
-        if browser is not None and refusal.status == 401:
-            refusal.headers |= browser.forgetting()
+        if cookie is not None and refusal.status == 401:
+            refusal.headers |= cookie.forgetting()
         raise
-    return _answer(issued, browser, response)
+    return _answer(issued, cookie, response)
 
 
 @router.post("/logout", status_code=204, operation_id="logout", responses=problems(403))
-async def logout(body: RefreshRequest, opened: Opened, client: RequestClient, browser: BrowserLogin) -> Response:
+async def logout(body: RefreshRequest, opened: Opened, client: RequestClient, cookie: AskedCookie) -> Response:
     """End the login of a refresh token, and its access tokens with it."""
     response = Response(status_code=204)
-    if browser is None or body.refresh_token or browser.refresh_token:
-        await opened.auth.logout(_token_of(body, browser), client)
-    if browser is not None:
-        browser.forget(response)
+    if cookie is None or body.refresh_token or cookie.refresh_token:
+        await opened.auth.logout(_token_of(body, cookie), client)
+    if cookie is not None:
+        cookie.forget(response)
     return response
 
 
@@ -117,21 +117,21 @@ async def change_password(
     user_id: UserId,
     opened: Opened,
     client: RequestClient,
-    browser: BrowserLogin,
+    cookie: AskedCookie,
     response: Response,
 ) -> LoginAnswer:
     """Set another password. Every login of the user ends; the answer begins a new one."""
     current, new = body.current_password.get_secret_value(), body.new_password.get_secret_value()
-    return _answer(await opened.auth.change_password(user_id, current, new, client), browser, response)
+    return _answer(await opened.auth.change_password(user_id, current, new, client), cookie, response)
 
 
 @router.post("/reset", operation_id="reset_password", responses=problems(401, 403, 429), dependencies=[PasswordPlace])
 async def reset_password(
-    body: PasswordResetRequest, opened: Opened, client: RequestClient, browser: BrowserLogin, response: Response
+    body: PasswordResetRequest, opened: Opened, client: RequestClient, cookie: AskedCookie, response: Response
 ) -> LoginAnswer:
     """Set another password with a code of the operator's. Every login of the user ends; the answer begins a new one."""
     code, new = body.code.get_secret_value(), body.new_password.get_secret_value()
-    return _answer(await opened.auth.reset_password(code, new, client), browser, response)
+    return _answer(await opened.auth.reset_password(code, new, client), cookie, response)
 
 
 @router.post("/confirm", operation_id="confirm_password", responses=problems(401, 429), dependencies=[PasswordPlace])
@@ -204,23 +204,23 @@ async def activity(user_id: UserId, opened: Opened, page: Paging) -> ActivityLis
     )
 
 
-def _answer(issued: IssuedTokens, browser: BrowserSession | None, response: Response) -> LoginAnswer:
+def _answer(issued: IssuedTokens, cookie: LoginCookie | None, response: Response) -> LoginAnswer:
     """The tokens of a login, of which a browser gets one as a cookie."""
-    if browser is not None:
-        browser.keep(response, issued.refresh_token, issued.refresh_expires_in)
+    if cookie is not None:
+        cookie.keep(response, issued.refresh_token, issued.refresh_expires_in)
     return LoginAnswer(
         access_token=issued.access_token,
         expires_in=issued.expires_in,
-        refresh_token=issued.refresh_token if browser is None else None,
+        refresh_token=issued.refresh_token if cookie is None else None,
     )
 
 
-def _token_of(body: RefreshRequest, browser: BrowserSession | None) -> str:
-    """The refresh token of a request: in its body, or in the cookie of a browser's session."""
+def _token_of(body: RefreshRequest, cookie: LoginCookie | None) -> str:
+    """The refresh token of a request: in its body, or in the cookie of a browser's login."""
     if body.refresh_token is not None:
         return body.refresh_token.get_secret_value()
-    if browser is None:
+    if cookie is None:
         raise InvalidField("refresh_token", "must be given")
-    if browser.refresh_token is None:
+    if cookie.refresh_token is None:
         raise unauthorized("no_login", "This browser is not logged in. Please log in.")
-    return browser.refresh_token
+    return cookie.refresh_token

@@ -5,8 +5,8 @@ from datetime import datetime
 
 import structlog
 
+from api.base.client import Client
 from api.base.errors import ApiError, unauthorized
-from api.users.client import Client
 from api.users.live_logins import LiveLogins
 from api.users.passwords.check import PasswordCheck
 from persistence.database.engine import Sessions, tenant_transaction

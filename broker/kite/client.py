@@ -20,7 +20,7 @@ from broker.kite.answers.broker_text import clean_text
 from broker.kite.answers.exceptions import contradictory, kite_error, unreadable
 from broker.kite.answers.sliced_json import read_json
 from broker.kite.connection import Answer
-from broker.kite.connection_pool import KiteSessions
+from broker.kite.connection_pool import ConnectionPool
 from broker.kite.credentials import KiteCredentials
 from broker.kite.deadline import deadline_within
 
@@ -39,15 +39,15 @@ class KiteClient(KiteConnect):  # type: ignore[misc] # kiteconnect has no types
     `AnswerLost`. None of their texts holds credentials.
     """
 
-    def __init__(self, credentials: KiteCredentials, sessions: KiteSessions) -> None:
-        destination = sessions.destination
+    def __init__(self, credentials: KiteCredentials, pool: ConnectionPool) -> None:
+        destination = pool.destination
         super().__init__(credentials.api_key, credentials.access_token, destination.root, timeout=destination.timeout_s)
         self.credentials = credentials
-        self._sessions = sessions
+        self._pool = pool
         self._head = self._prepare_head()
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._sessions.destination.authority})"
+        return f"{type(self).__name__}({self._pool.destination.authority})"
 
     def _request(
         self,
@@ -76,7 +76,7 @@ class KiteClient(KiteConnect):  # type: ignore[misc] # kiteconnect has no types
     def _prepare_head(self) -> bytes:
         """The headers of every request of the account."""
         lines = {
-            "Host": self._sessions.destination.authority,
+            "Host": self._pool.destination.authority,
             "X-Kite-Version": self.kite_header_version,
             "User-Agent": self._user_agent(),
             "Accept": "*/*",
@@ -99,11 +99,11 @@ class KiteClient(KiteConnect):  # type: ignore[misc] # kiteconnect has no types
         return self._exchange(method, whole(head, body), oldest=oldest)
 
     def _exchange(self, method: str, request: bytes, *, oldest: bool = False) -> Any:
-        answer = self._sessions.exchange(method, request, self._until(), oldest=oldest)
+        answer = self._pool.exchange(method, request, self._until(), oldest=oldest)
         return data_of(answer, self.access_token)
 
     def _until(self) -> float:
-        return deadline_within(sum(self._sessions.destination.timeout_s))
+        return deadline_within(sum(self._pool.destination.timeout_s))
 
 
 class KiteLoginClient(KiteClient):

@@ -18,7 +18,7 @@ _MOST_IDLE = 32
 class Begun:
     """A request that has left, and whose answer is to be read, in any thread."""
 
-    sessions: "KiteSessions"
+    pool: "ConnectionPool"
     connection: Connection
     rest: bytes
 
@@ -27,10 +27,10 @@ class Begun:
         try:
             return self.connection.finish(method, self.rest, deadline)
         finally:
-            self.sessions.give_back(self.connection)
+            self.pool.give_back(self.connection)
 
 
-class KiteSessions:
+class ConnectionPool:
     """Safe to use from several threads."""
 
     def __init__(self, destination: Destination) -> None:

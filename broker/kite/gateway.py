@@ -29,7 +29,7 @@ from broker.kite.answers.holdings import holdings_of, positions_of, together
 from broker.kite.answers.order_book import OddRows, book_of
 from broker.kite.answers.rows import band_of
 from broker.kite.connection import Destination
-from broker.kite.connection_pool import KiteSessions
+from broker.kite.connection_pool import ConnectionPool
 from broker.kite.credentials import KiteCredentials
 from broker.kite.deadline import finished_by
 from broker.kite.order_client import BegunOrder, KiteOrderClient
@@ -84,7 +84,7 @@ class KiteGateway:
         self._reread_s, self._loaded_at = reread_s, 0.0
         self._credentials: KiteCredentials | None = None
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="kite")
-        self._sessions = KiteSessions(Destination(endpoint.root, endpoint.timeout_s))
+        self._pool = ConnectionPool(Destination(endpoint.root, endpoint.timeout_s))
         self._client: KiteOrderClient | None = None
         self._odd_rows = OddRows()
 
@@ -94,10 +94,10 @@ class KiteGateway:
         return self._odd_rows.count
 
     def __repr__(self) -> str:
-        return f"KiteGateway({self._sessions.destination.authority})"
+        return f"KiteGateway({self._pool.destination.authority})"
 
     def place(self, command: OrderCommand) -> Coroutine[Any, Any, PlaceResult]:
-        """One protected MARKET order. See `OrderGateway.place`.
+        """One request for a protected MARKET order, never repeated here.
 
         With credentials and a warm connection at hand the request leaves in this call: to wake a thread first may take
         a millisecond on a busy machine, and orders of one instant would wait for each other's.
@@ -152,7 +152,10 @@ class KiteGateway:
         await self._read("cancel_order", variety="regular", order_id=order_id)
 
     async def positions(self, *, demat: bool = True) -> Mapping[PositionKey, AccountPosition]:
-        """See `OrderGateway.positions`. `demat`: shares of earlier days too, which costs another reading."""
+        """What the account holds or owes. Raises BrokerUnavailable.
+
+        `demat`: shares of earlier days too, which costs another reading.
+        """
         today = self._read("positions", positions_of)
         readings = await asyncio.gather(today, self._read("holdings", holdings_of)) if demat else (await today, {})
         return together(*readings)
@@ -255,16 +258,16 @@ class KiteGateway:
     def _client_of(self, credentials: KiteCredentials) -> KiteOrderClient:
         client = self._client  # another thread may set it meanwhile, for other credentials
         if client is None or client.credentials != credentials:
-            client = self._client = KiteOrderClient(credentials, self._sessions_through(credentials.proxy))
+            client = self._client = KiteOrderClient(credentials, self._pool_through(credentials.proxy))
         return client
 
-    def _sessions_through(self, proxy: Proxy | None) -> KiteSessions:
+    def _pool_through(self, proxy: Proxy | None) -> ConnectionPool:
         """Connections are kept over a change of the token, and none that leaves by another way is used again."""
-        sessions = self._sessions
-        if sessions.destination.proxy == proxy:
-            return sessions
-        sessions.close()
-        self._sessions = changed = KiteSessions(replace(sessions.destination, proxy=proxy))
+        pool = self._pool
+        if pool.destination.proxy == proxy:
+            return pool
+        pool.close()
+        self._pool = changed = ConnectionPool(replace(pool.destination, proxy=proxy))
         return changed
 
 

@@ -69,14 +69,14 @@ def kite_client(
     """
     from broker.kite.client import KiteClient, KiteLoginClient
     from broker.kite.connection import Destination
-    from broker.kite.connection_pool import KiteSessions
+    from broker.kite.connection_pool import ConnectionPool
 
-    sessions = KiteSessions(Destination(root, timeout_s, proxy))
+    pool = ConnectionPool(Destination(root, timeout_s, proxy))
     kind = KiteClient if access_token is not None else KiteLoginClient
     try:
-        yield kind(KiteCredentials(api_key, access_token or "", proxy), sessions)
+        yield kind(KiteCredentials(api_key, access_token or "", proxy), pool)
     finally:
-        sessions.close()
+        pool.close()
 
 
 def login_url(api_key: str, *, page: str = LOGIN_PAGE) -> str:

@@ -11,7 +11,7 @@ from kiteconnect import exceptions as kite_errors
 from broker.kite.answers.broker_text import order_id_of
 from broker.kite.answers.exceptions import unreadable
 from broker.kite.client import FORM, KiteClient, data_of, whole
-from broker.kite.connection_pool import Begun, KiteSessions
+from broker.kite.connection_pool import Begun, ConnectionPool
 from broker.kite.credentials import KiteCredentials
 
 _PER_ORDER = frozenset({"tradingsymbol", "transaction_type", "quantity", "tag"})
@@ -52,8 +52,8 @@ class BegunOrder:
 class KiteOrderClient(KiteClient):
     """The client of an account's orders."""
 
-    def __init__(self, credentials: KiteCredentials, sessions: KiteSessions) -> None:
-        super().__init__(credentials, sessions)
+    def __init__(self, credentials: KiteCredentials, pool: ConnectionPool) -> None:
+        super().__init__(credentials, pool)
         self._templates: dict[tuple[tuple[str, Any], ...], _Template] = {}
 
     def place_order(self, variety: str, **order: Any) -> str:
@@ -73,7 +73,7 @@ class KiteOrderClient(KiteClient):
             InputException: as `place_order`.
             AnswerLost: the connection broke; the request may have arrived.
         """
-        begun, deadline = self._sessions.begin(self._order_request(variety, order)), self._until()
+        begun, deadline = self._pool.begin(self._order_request(variety, order)), self._until()
         if begun is None:
             return None
         return BegunOrder(begun, deadline, self.access_token)
@@ -81,7 +81,7 @@ class KiteOrderClient(KiteClient):
     def rehearse_order(self, variety: str, **order: Any) -> None:
         """Everything that `begin_order` does before the wire."""
         self._order_request(variety, order)
-        self._sessions.rehearse()
+        self._pool.rehearse()
 
     def _order_request(self, variety: str, order: Mapping[str, Any]) -> bytes:
         """The whole request. What is the same from order to order is encoded once and kept."""
@@ -109,7 +109,7 @@ class KiteOrderClient(KiteClient):
     def keep_warm(self) -> None:
         """Use the connections that have waited longest, so that neither end closes them; open one if there is none."""
         head = self._request_head("GET", self._path("user.profile", None), None)
-        for _ in range(min(max(1, len(self._sessions)), _MOST_WARMED)):
+        for _ in range(min(max(1, len(self._pool)), _MOST_WARMED)):
             self._send("GET", head, None, oldest=True)
 
     def _template(self, variety: str, same: Mapping[str, Any]) -> "_Template":

@@ -1,14 +1,16 @@
 """What instruments cost now, for those of which the tick stream says nothing. Blocking: call it from a thread."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from actors.domain.identifiers import Instrument
 from actors.domain.money import Paise, round_to_paise
 from broker.exchange_time import IST
 from broker.kite.credentials import KiteCredentials
 from broker.kite.login import Timeout, explain, kite_client
+
+T = TypeVar("T")
 
 MOST_AT_ONCE = 500
 """Instruments that one call of `/quote` may name; Kite allows one such call a second (kite.md §1.5)."""
@@ -36,14 +38,7 @@ def market_quotes(
         BrokerError: whatever went wrong (`login.explain`).
     """
     keys = [instrument.key for instrument in instruments[:MOST_AT_ONCE]]
-    try:
-        with kite_client(
-            credentials.api_key, credentials.access_token, root=root, timeout_s=timeout_s, proxy=credentials.proxy
-        ) as kite:
-            rows = kite.quote(keys)
-        return quotes_of(instruments, rows)
-    except Exception as error:
-        raise explain(error) from error
+    return _read(credentials, root, timeout_s, lambda kite: quotes_of(instruments, kite.quote(keys)))
 
 
 def quotes_of(instruments: Sequence[Instrument], rows: Mapping[str, Any]) -> list[Quote]:
@@ -82,14 +77,7 @@ def market_tokens(
         BrokerError: whatever went wrong (`login.explain`).
     """
     keys = [instrument.key for instrument in instruments[:MOST_AT_ONCE]]
-    try:
-        with kite_client(
-            credentials.api_key, credentials.access_token, root=root, timeout_s=timeout_s, proxy=credentials.proxy
-        ) as kite:
-            rows = kite.ltp(keys)
-        return tokens_of(instruments, rows)
-    except Exception as error:
-        raise explain(error) from error
+    return _read(credentials, root, timeout_s, lambda kite: tokens_of(instruments, kite.ltp(keys)))
 
 
 def tokens_of(instruments: Sequence[Instrument], rows: Mapping[str, Any]) -> dict[str, int]:
@@ -102,3 +90,13 @@ def tokens_of(instruments: Sequence[Instrument], rows: Mapping[str, Any]) -> dic
             sound = isinstance(token, int) and not isinstance(token, bool) and token > 0
             found[instrument.key] = token if sound and token is not None else instrument.token
     return found
+
+
+def _read(credentials: KiteCredentials, root: str, timeout_s: Timeout, read: Callable[[Any], T]) -> T:
+    try:
+        with kite_client(
+            credentials.api_key, credentials.access_token, root=root, timeout_s=timeout_s, proxy=credentials.proxy
+        ) as kite:
+            return read(kite)
+    except Exception as error:
+        raise explain(error) from error

@@ -9,6 +9,8 @@ from broker.market.overrides import InvalidOverrides, Overrides, parse_overrides
 from config.files import refusal_of
 
 _MOST_BYTES = 1_000_000
+_DOCUMENTS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0", b"%PDF")
+"""How the documents begin as which an exchange's holidays are sent: of Excel, of LibreOffice, PDF."""
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -63,6 +65,11 @@ def _read(path: Path) -> Overrides:
     try:
         text = content.decode("utf-8-sig")  # Windows' editors begin a file with the mark
     except UnicodeDecodeError as error:
+        if content.startswith(_DOCUMENTS):
+            raise InvalidOverrides(
+                "it is a workbook or another document; write the days into a text file, a line each, such as "
+                '2026-11-24 = "closed"'
+            ) from error
         line = content.count(b"\n", 0, error.start) + 1
         raise InvalidOverrides(f"line {line}: it is not UTF-8 text; save it as UTF-8") from error
     return parse_overrides(text.replace("\r\n", "\n").replace("\r", "\n"))

@@ -60,7 +60,8 @@ def parse_overrides(text: str) -> Overrides:
     problems: list[str] = []
     for key, value in table.items():
         try:
-            days[_day(key)] = _sessions(value)
+            day = _day(key, value)
+            days[day] = _sessions(value)
         except _Mistake as mistake:
             problems.append(f"{_where(key, text)}{_shown(key)}: {mistake}")
     if problems:
@@ -86,12 +87,14 @@ def _where(key: str, text: str) -> str:
     return "" if number is None else f"line {number}: "
 
 
-def _day(key: str) -> date:
+def _day(key: str, value: object) -> date:
     try:
         if _DAY.fullmatch(key) and key.isascii():
             return date.fromisoformat(key)
     except ValueError as error:
         raise _Mistake("there is no such day") from error
+    if not isinstance(value, str):  # the day stands behind the name of a holiday, or in a list under a heading
+        raise _Mistake('that is no day; write a line for each day, such as 2026-11-24 = "closed"')
     raise _Mistake("that is no day; write it as 2026-11-08")
 
 

@@ -2,6 +2,8 @@
 
 import re
 from dataclasses import dataclass
+from html import unescape
+from urllib.parse import unquote
 
 from broker.market.nse_series import SERIES
 
@@ -33,7 +35,7 @@ class Asked:
 
 def understood(exchange: str, tradingsymbol: str) -> Asked | None:
     """What is asked for with `exchange:tradingsymbol`, in capitals; None if it is on no exchange for shares."""
-    text = tradingsymbol
+    text = unescape(unquote(tradingsymbol))  # M%26M and M&amp;M, as addresses and pages have it
     if (named := _EXCHANGES.get(folded(exchange))) is None:
         named = _EXCHANGES.get(tradingsymbol)  # INFY:NSE
         text = exchange

@@ -43,13 +43,28 @@ _PACKED = {
     b"7z\xbc\xaf": "7-Zip",
     b"Rar!": "RAR",
 }
+_HIDDEN = {
+    b"age-encryption.org/": "is encrypted by age",
+    b"-----BEGIN AGE ENCRYPTED": "is encrypted by age",
+    b"-----BEGIN PGP MESSAGE": "is encrypted by OpenPGP",
+    b"\x84": "is encrypted by OpenPGP",
+    b"\x85": "is encrypted by OpenPGP",
+    b"\x8c": "is encrypted by OpenPGP",
+    b"\xc1": "is encrypted by OpenPGP",
+    b"\xc3": "is encrypted by OpenPGP",
+    b"Salted__": "is encrypted by OpenSSL",
+    b"U2FsdGVkX1": "is encrypted by OpenSSL, in base64",
+    b"bWFuaWZlc3QuanNvb": "is in base64",
+    b"begin-base64 ": "is in base64",
+}
+"""How the files begin into which owners put a backup that they keep secret, or send by mail (RFC 9580 §5)."""
 _DAMAGES = (
     tarfile.TarError, OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError,
     RecursionError,
 )  # fmt: skip
 """What reading of a file ends in whose bytes are anything."""
 
-_LONGEST_MARK = max(map(len, _PACKED))
+_LONGEST_MARK = max(map(len, [*_PACKED, *_HIDDEN]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,6 +267,10 @@ def _refuse_packed(path: Path, stream: IO[bytes]) -> None:
     for mark, kind in _PACKED.items():
         if head.startswith(mark):
             raise BackupRefused(f"{path} is packed by {kind}, so nothing was restored; unpack it first.")
+    for mark, state in _HIDDEN.items():
+        if head.startswith(mark):
+            do = "decrypt" if "encrypted" in state else "decode"
+            raise BackupRefused(f"{path} {state}, so nothing was restored; {do} it first, into a file of its own.")
 
 
 def _tar(path: Path, stream: IO[bytes]) -> tarfile.TarFile:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from config.commands.deployment import DataDir
+from config.commands.base.deployment import DataDir
 
 if TYPE_CHECKING:
     from config.backup.archive import Manifest
@@ -54,7 +54,7 @@ _WHAT_USERS_SAY = (
 
 def backup(file: File, data_dir: DataDir = None, force: Replace = False) -> None:
     """Write database, secrets and settings of the embedded stack into one file; strategies may run meanwhile."""
-    from config.commands.failures import plain_failures
+    from config.commands.base.failures import plain_failures
     from config.commands.limits import TO_KEEP, refuse_limits
 
     with plain_failures():
@@ -71,7 +71,7 @@ def backup(file: File, data_dir: DataDir = None, force: Replace = False) -> None
 
 def restore(file: File, data_dir: DataDir = None, force: Aside = False, yes: Yes = False) -> None:
     """Fill an empty data directory from a backup; `up` then goes on with what the order book proves."""
-    from config.commands.failures import confirm, plain_failures
+    from config.commands.base.failures import confirm, plain_failures
     from config.commands.limits import TO_KEEP, refuse_limits
 
     with plain_failures():

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from config.settings import Settings
     from config.stack.stack import Stack
-from config.commands.deployment import DataDir, joined_settings, require
-from config.commands.failures import FileCommand, PlainGroup, plain_failures
+from config.commands.base.deployment import DataDir, joined_settings, require
+from config.commands.base.failures import FileCommand, PlainGroup, plain_failures
 from config.commands.limits import TO_ASK, TO_RUN, refuse_limits
 
 app = typer.Typer(
@@ -96,6 +96,7 @@ def up(
 def api(data_dir: DataDir = None, api_host: ApiHost = None, api_port: ApiPort = None) -> None:
     """Run the API alone, on the databases and the Ray of the settings, or of the `up` that runs here."""
     with plain_failures():
+        refuse_limits(TO_ASK)
         settings = joined_settings(data_dir, api_host=api_host, api_port=api_port)
         require(settings, "database_url", "redis_url", "ray_address")
         _check_calendar(settings)

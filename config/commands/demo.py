@@ -70,7 +70,7 @@ def demo(
     from rich.markup import escape
 
     from config.commands.app_address import app_on
-    from config.commands.failures import plain_failures
+    from config.commands.base.failures import plain_failures
     from config.commands.limits import TO_RUN, refuse_limits
     from config.settings import given_settings, load_settings
     from config.stack.guarded_process import interrupt_on_signals

@@ -8,10 +8,9 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
@@ -19,6 +18,8 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 
 from actors.domain.orders.order_address import Standing, leaving_sentence, standing
+from config.commands.base.failures import sentence_about
+from config.commands.base.findings import Finding, Level, bad, doubtful, good, judge_room
 from config.ray_settings import CLUSTER_SETTINGS, RAY_SETTINGS
 from config.settings import Settings
 from config.stack.data_directory import LOCK_FILE
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
 
 CLOCK_WARNS_S, CLOCK_FAILS_S = 0.1, 1.0
 """A timer is as right as the clock it goes by. A second is the least that a stop-loss or a buy time is about."""
-
-ROOM_WARNS_BYTES, ROOM_FAILS_BYTES = 1_000_000_000, 200_000_000
-"""How much room the embedded parts need for some days, and for the next log of PostgreSQL and of Valkey."""
 
 _CALENDAR_MARGIN = timedelta(days=30)
 _BROKER_TIMEOUT_S = 5.0
@@ -50,39 +48,7 @@ _MATTERS_IN_A_CLUSTER = {
 }
 
 
-class Level(StrEnum):
-    """How bad a finding is. Anything that fails ends the command with exit code 1."""
-
-    OK = "ok"
-    WARNING = "warning"
-    FAILURE = "failure"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at."""
-
-    subject: str
-    level: Level
-    sentence: str
-
-
 _OF_STANDING = {Standing.REGISTERED: Level.OK, Standing.OTHER: Level.FAILURE}
-
-
-def good(subject: str, sentence: str) -> Finding:
-    """Nothing to do."""
-    return Finding(subject, Level.OK, sentence)
-
-
-def doubtful(subject: str, sentence: str) -> Finding:
-    """It works, and the operator should know."""
-    return Finding(subject, Level.WARNING, sentence)
-
-
-def bad(subject: str, sentence: str) -> Finding:
-    """It must be put right."""
-    return Finding(subject, Level.FAILURE, sentence)
 
 
 def judge_clock(subject: str, offset_s: float, uncertain_s: float) -> Finding:
@@ -165,16 +131,6 @@ def judge_database_ways(database_url: str, redis_url: str) -> Iterator[Finding]:
         )
 
 
-def judge_room(free_bytes: int) -> Finding:
-    """The room that is left on the disk of DATA_DIR: the embedded parts end, or refuse writes, where there is none."""
-    said = f"{free_bytes / 1e9:.1f} GB are free on the disk of DATA_DIR"
-    if free_bytes < ROOM_FAILS_BYTES:
-        return bad("disk", f"{said}: PostgreSQL ends where it has no room, and nothing guards then. Make room")
-    if free_bytes < ROOM_WARNS_BYTES:
-        return doubtful("disk", f"{said}: make room before it is full")
-    return good("disk", said)
-
-
 def judge_keys(sealed_with: Mapping[str, frozenset[str]], at_hand: frozenset[str]) -> Iterator[Finding]:
     """Whether what is stored can be opened. `sealed_with`: the versions of the keys, by what they seal."""
     for what, versions in sealed_with.items():
@@ -231,8 +187,7 @@ async def examine(settings: Settings, *, send_alert: bool = False) -> list[Findi
         try:
             findings += await look(settings)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is what this command is there to report
-            said = str(error).splitlines()[0][:300] if str(error) else ""
-            findings.append(bad(subject, f"{type(error).__name__}: {said}"))
+            findings.append(bad(subject, sentence_about(subject, error)))
     return findings
 
 
@@ -301,9 +256,8 @@ async def _ray(settings: Settings) -> list[Finding]:
 
 
 async def _disk(settings: Settings) -> list[Finding]:
-    if not (settings.data_dir / LOCK_FILE).exists():  # no embedded part keeps anything there
-        return []
-    return [judge_room(shutil.disk_usage(settings.data_dir).free)]
+    there = (settings.data_dir / LOCK_FILE).exists()  # else no embedded part keeps anything there
+    return [judge_room(shutil.disk_usage(settings.data_dir).free)] if there else []
 
 
 async def _calendar(settings: Settings) -> list[Finding]:
@@ -334,7 +288,8 @@ async def _brokers(settings: Settings) -> list[Finding]:
                 answer = await client.get(root)
                 ended = datetime.now(UTC)
         except httpx.HTTPError as error:
-            findings.append(bad(f"broker {broker}", f"{root} cannot be reached from here: {type(error).__name__}"))
+            why = f"{type(error).__name__}; look at its address, the network and the name server of this machine"
+            findings.append(bad(f"broker {broker}", f"{root} cannot be reached from here: {why}"))
             continue
         findings.append(good(f"broker {broker}", f"{root} answers in {(ended - begun).total_seconds() * 1000:.0f} ms"))
         if "date" in answer.headers:

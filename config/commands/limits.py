@@ -1,4 +1,4 @@
-"""What a command inherits of its shell or its service and cannot do without: limits of processes, and the umask.
+"""What a command inherits of its shell, its service or its machine and cannot do without: limits, umask and clock.
 
 Looked at before anything is made: PostgreSQL, Valkey and Ray would end in the middle of something, each with words of
 its own.
@@ -8,9 +8,13 @@ import os
 import resource
 import stat
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 OPEN_FILES = 1024
 """How many files a process may have open at least: what common Linux systems give. PostgreSQL begins with some 60."""
+
+EARLIEST = datetime(2026, 1, 1, tzinfo=UTC)
+"""Before it there was no TradeActors: a clock that says so has not been set since its machine was switched on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +83,8 @@ def refuse_limits(limits: tuple[Limit, ...]) -> None:
     """Go on only where a command can do its work.
 
     Raises:
-        StackError: a limit is too low, or the umask takes from us what we write; all of them, a sentence a line.
+        StackError: a limit is too low, the umask takes from us what we write, or the clock is not set; all of them, a
+            sentence a line.
     """
     from config.stack.guarded_process import StackError
 
@@ -89,8 +94,18 @@ def refuse_limits(limits: tuple[Limit, ...]) -> None:
             f"The umask is {mask:04o}, with which nobody may read what is written, not even its owner: "
             "run `umask 077` before, or set UMask=0077 in the unit of a service."
         )
+    refusals += clock_refusals(datetime.now(UTC))
     if refusals:
         raise StackError("\n".join(refusals))
+
+
+def clock_refusals(now: datetime) -> list[str]:
+    """What is wrong with the clock, if it says a time before there was a TradeActors."""
+    sentence = (
+        f"The clock of this machine says {now:%Y-%m-%d %H:%M} UTC, and by it everything is timed: set it, best by NTP "
+        "(`timedatectl set-ntp true`), and wait until it is right."
+    )
+    return [sentence] if now < EARLIEST else []
 
 
 def _reaches(given: int, least: int) -> bool:

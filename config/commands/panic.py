@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from config.commands.deployment import DataDir
+from config.commands.base.deployment import DataDir
 
 User = Annotated[str | None, typer.Option("--user", help="The e-mail address of the user whose strategies are ended.")]
 All = Annotated[bool, typer.Option("--all", help="The strategies of every user.")]
@@ -14,8 +14,8 @@ All = Annotated[bool, typer.Option("--all", help="The strategies of every user."
 def panic(user: User = None, everyone: All = False, data_dir: DataDir = None) -> None:
     """Forbid entries, and sell what the strategies of one user or of all hold; each user allows entries again."""
     from api.strategies.panic import operator
-    from config.commands.deployment import joined_settings, require
-    from config.commands.failures import plain_failures
+    from config.commands.base.deployment import joined_settings, require
+    from config.commands.base.failures import plain_failures
 
     if (user is None) is not everyone:
         typer.echo("Say either --user with an address, or --all.", err=True)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from config.commands.deployment import DataDir
+from config.commands.base.deployment import DataDir
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,8 +23,8 @@ def prune(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before removing.")] = False,
 ) -> None:
     """Remove the months of both logs, the logins and the notices that are beyond their retention."""
-    from config.commands.deployment import joined_settings, require
-    from config.commands.failures import confirm, plain_failures
+    from config.commands.base.deployment import joined_settings, require
+    from config.commands.base.failures import confirm, plain_failures
 
     with plain_failures():
         settings = joined_settings(data_dir)

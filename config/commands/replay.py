@@ -43,7 +43,7 @@ def _rupees(text: str) -> Decimal:
 
 def _day(text: str) -> date:
     try:
-        return date.fromisoformat(text)
+        return date.fromisoformat(_hyphens(text))
     except ValueError:
         raise typer.BadParameter("write YYYY-MM-DD") from None
 
@@ -57,10 +57,17 @@ def _zone(text: str) -> tzinfo:
 
 def _session(text: str) -> SessionHours:
     try:
-        opens, closes = (time.fromisoformat(part) for part in text.split("-"))
+        opens, closes = (time.fromisoformat(part.strip()) for part in _hyphens(text).split("-"))
         return SessionHours(opens, closes)
     except ValueError:
         raise typer.BadParameter("write HH:MM-HH:MM") from None
+
+
+def _hyphens(text: str) -> str:
+    """A text in which hyphens are no longer dashes, as word processors and chats make them."""
+    from actors.replay.files.times import hyphens
+
+    return hyphens(text)
 
 
 def _svg(text: str) -> Path:
@@ -71,7 +78,12 @@ def _svg(text: str) -> Path:
 
 def replay(  # noqa: PLR0913 - each is an option of the command
     file: Annotated[
-        Path, typer.Argument(exists=True, dir_okay=False, readable=False, help="One-minute bars: CSV, or JSON of Kite")
+        Path,
+        typer.Argument(
+            dir_okay=False,
+            readable=False,
+            help="One-minute bars: CSV, or JSON of Kite; - for the standard input",
+        ),
     ],
     *,
     buy: Annotated[time, typer.Option(parser=_wall_clock, metavar="HH:MM[:SS]", help="When to buy")],
@@ -107,6 +119,7 @@ def replay(  # noqa: PLR0913 - each is an option of the command
     from broker.exchange_time import IST
 
     try:
+        file = Path("/dev/stdin") if str(file) == "-" else file
         today = datetime.now(IST).date()
         recording = read_recording(file, ReadingOptions(day, zone or IST, stamps, session, symbol, today))
         ticks = walked(recording.bars, recording.spacing, recording.closes)

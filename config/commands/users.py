@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from config.commands.deployment import DataDir
+from config.commands.base.deployment import DataDir
 
 if TYPE_CHECKING:
     from api.users.operator import GivenCode
@@ -33,7 +33,7 @@ AskReset = Annotated[
 def add_user(email: Email, data_dir: DataDir = None, ask: Ask = False) -> None:
     """Open an account, also where registration is closed; a password is made and printed once."""
     from api.users import operator
-    from config.commands.failures import plain_failures
+    from config.commands.base.failures import plain_failures
 
     with plain_failures():
         database_url = _settings(data_dir).database_url
@@ -50,7 +50,7 @@ def add_user(email: Email, data_dir: DataDir = None, ask: Ask = False) -> None:
 def invite(email: Email, data_dir: DataDir = None) -> None:
     """Let one address register where REGISTRATION is `invited`; a code is printed once, good for seven days."""
     from api.users import operator
-    from config.commands.failures import plain_failures
+    from config.commands.base.failures import plain_failures
 
     with plain_failures():
         settings = _settings(data_dir)
@@ -66,7 +66,7 @@ def invite(email: Email, data_dir: DataDir = None) -> None:
 def reset_password(email: Email, data_dir: DataDir = None, ask: AskReset = False) -> None:
     """Let a user set a new password, with a code that is printed once; running strategies go on."""
     from api.users import operator
-    from config.commands.failures import plain_failures
+    from config.commands.base.failures import plain_failures
 
     with plain_failures():
         database_url = _settings(data_dir).database_url
@@ -87,7 +87,7 @@ def _print_code(given: "GivenCode", leave: str) -> None:
 
 
 def _settings(data_dir: Path | None) -> "Settings":
-    from config.commands.deployment import joined_settings, require
+    from config.commands.base.deployment import joined_settings, require
 
     settings = joined_settings(data_dir)
     require(settings, "database_url")

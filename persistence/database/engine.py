@@ -4,6 +4,7 @@ One request, or one call of the engine's ledger, is one transaction: only the ed
 (`transaction`; `tenant_transaction` where it acts for one user), and only repositories and the ledger query inside it.
 """
 
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -19,7 +20,7 @@ from sqlalchemy.exc import DataError, IntegrityError, InterfaceError, Operationa
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
-from persistence.database.models import tables  # noqa: F401 - foreign keys need all tables
+from persistence.database import tables  # noqa: F401 - foreign keys need all tables
 from persistence.errors import ConstraintViolated, DatabaseBusy, DatabaseUnavailable, RecordRefused, SchemaRefused
 
 Sessions = async_sessionmaker[AsyncSession]
@@ -33,6 +34,9 @@ _ACT_FOR_TENANT = text(
 
 _MIGRATION_LOCK = 0x7472616465  # "trade"; any constant that no other program uses in this database
 _MIGRATIONS = Path(__file__).parents[1] / "migrations"
+_REFUSAL = re.compile(r"FATAL:\s+(.+)")
+"""What a server says, in its own language, to whom it lets in to nothing; it holds names, and no password."""
+_NO_ADDRESS = "failed to resolve host"
 _CONNECTING = {"connect_timeout": 5, "client_encoding": "utf8"}
 """The encoding is said because a server of encoding SQL_ASCII, which `initdb` makes in the C locale, gives bytes."""
 
@@ -163,6 +167,14 @@ def migration_config(scripts: Path = _MIGRATIONS) -> Config:
     return config
 
 
+def _why_unavailable(error: Exception) -> str:
+    """A server that refuses a connection answers, and so does one who knows no machine of that name."""
+    said = str(getattr(error, "orig", None))
+    if refusal := _REFUSAL.search(said):
+        return f"PostgreSQL refuses the connection ({refusal[1].strip()})"
+    return "PostgreSQL's host has no address" if _NO_ADDRESS in said else "PostgreSQL does not answer"
+
+
 @contextmanager
 def translated_errors() -> Iterator[None]:
     """Raise what `transaction` does, where a block asks the database by other means."""
@@ -175,7 +187,7 @@ def translated_errors() -> Iterator[None]:
             raise RecordRefused("the database cannot store what was written: it is too long") from error
         if isinstance(getattr(error, "orig", None), QueryCanceled | LockNotAvailable):
             raise DatabaseBusy("a statement took longer than it may") from error
-        raise DatabaseUnavailable("PostgreSQL does not answer") from error
+        raise DatabaseUnavailable(_why_unavailable(error)) from error
     except IntegrityError as error:
         diagnosis = getattr(error.orig, "diag", None)
         raise ConstraintViolated(getattr(diagnosis, "constraint_name", None) or "a constraint") from error

@@ -82,6 +82,12 @@ class ReadinessRows(Repository):
         written = kept.returning(col(FoundReadiness.user_id))
         return await self._session.scalar(written, execution_options=_UNSYNCHRONIZED) is not None
 
+    async def has_logged_in(self, user_id: int, since: datetime) -> bool:
+        """Whether the user has connected the broker since then."""
+        account = BrokerAccount
+        mine = select(exists().where(col(account.user_id) == user_id, col(account.connected_at) > since))
+        return bool(await self._session.scalar(mine))
+
     async def remove(self, user_id: int) -> None:
         """Forget what was found for the user."""
         await self._session.execute(delete(FoundReadiness).where(col(FoundReadiness.user_id) == user_id))
@@ -124,6 +130,30 @@ class ReadinessRows(Repository):
         return [
             Waiting(user_id, tuple(sorted(buys)), broker, connected_at, found_at, verdict)
             for user_id, buys, broker, connected_at, found_at, verdict in rows
+        ]
+
+    async def standing(self, today: date) -> list[Waiting]:
+        """Every user with a notice that says of a day until today that a trade will not happen; without BUYs.
+
+        Of all users.
+        """
+        found, told = FoundReadiness, col(FoundReadiness.told)
+        stands = or_(told["open_condition"].astext.is_not(None), func.coalesce(told["late"].astext, "{}") != "{}")
+        statement = (
+            select(
+                col(found.user_id),
+                col(BrokerAccount.broker),
+                col(BrokerAccount.connected_at),
+                col(found.found_at),
+                col(found.verdict),
+            )
+            .outerjoin(BrokerAccount, col(BrokerAccount.user_id) == col(found.user_id))
+            .where(stands, told["day"].astext <= today.isoformat())
+        )
+        rows = await self._session.execute(statement)
+        return [
+            Waiting(user_id, (), broker, connected_at, found_at, verdict)
+            for user_id, broker, connected_at, found_at, verdict in rows
         ]
 
     async def scheduled(

@@ -13,7 +13,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
-from actors.domain.notices.notice import Notice
 from actors.domain.orders.log_events import reported
 from actors.domain.orders.order import OrderStage
 from persistence.database.engine import Sessions, ping, transaction
@@ -21,7 +20,6 @@ from persistence.database.models.brokers import BrokerAccount
 from persistence.database.models.order_logs import OrderLog
 from persistence.database.models.runs import Intent, Run
 from persistence.database.models.strategies import Strategy
-from persistence.database.repositories.notifications import tell
 from persistence.errors import MirrorUnavailable, RecordRefused, RunNotOpen, StaleEpoch
 from persistence.journal import storable
 from persistence.journal.account_reads import AccountReads
@@ -181,11 +179,6 @@ class RunLedger(AccountReads):
                 return
         raise refused
 
-    async def notify_of(self, user_id: int, notice: Notice) -> None:
-        """Notify a user of what no recorded step says: what an account's watcher has found."""
-        async with transaction(self._sessions) as session:
-            await tell(session, user_id, notice)
-
     async def ensure_mirror(self) -> None:
         """Rebuild the mirror if Redis has lost its keys (row J3); sweep `queue:orders` in any case.
 
@@ -252,7 +245,7 @@ class RunLedger(AccountReads):
             return await open_runs(session, strategy_id)
 
     async def running_labels(self) -> dict[int, str]:
-        """See `recovery_order.open_run_labels`."""
+        """What engineers find the actor of each open run by, by the run's id."""
         async with transaction(self._sessions) as session:
             return await open_run_labels(session)
 

@@ -158,7 +158,7 @@ class AccountRecord:
 
 
 def strategy_status(run_status: str, *, ended: bool) -> str:
-    """The `strategy_status` of contract 3.3 for a run in `run_status`.
+    """The `strategy_status` (row L1) for a run in `run_status`.
 
     An ended run leaves its strategy `stopped`. A failed run that has not ended is one whose exit keeps being
     retried (ruling 3): nothing new is traded, so it shows as `paused` with the reason in `status_detail`.

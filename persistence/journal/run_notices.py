@@ -15,7 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from actors.domain.notices import texts
 from actors.domain.notices.notice import Notice, NoticeKind
 from actors.domain.orders.log_events import LogWord
-from persistence.database.repositories.notifications import end_conditions, resolve, tell
+from persistence.database.repositories.notifications import end_conditions, knows_of_login, resolve, tell
+from persistence.journal.alert_notices import conditions_of_run
 from persistence.journal.records import LogRecord, RunUpdate
 
 log = structlog.stdlib.get_logger(__name__)
@@ -23,7 +24,7 @@ log = structlog.stdlib.get_logger(__name__)
 _ENDS_OF_ORDER = frozenset({LogWord.ORDER_COMPLETE, LogWord.ORDER_CANCELLED, LogWord.ORDER_REJECTED})
 _TRIES = "The exit is tried again until it is sold. You can also sell it yourself in your broker's app."
 _HELD = frozenset({"market_closed", "missed_execution"})
-_CONDITIONS = ("entry", "exit", "feed", "unknown:ENTRY", "unknown:EXIT", "no_buyers")
+_CONDITIONS = ("entry", "exit", "feed", "unlisted", "unknown:ENTRY", "unknown:EXIT", "no_buyers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,8 @@ async def notify(
 ) -> None:
     """Write the notices of a step, in the transaction that records the step.
 
-    A fault in making them is logged as an error, and the step is recorded without them: orders wait for the record.
+    A fault in making them is logged as an error, and the step is recorded without them: orders wait for the record. A
+    user who was asked to log in at the broker, by whatever part, is not asked by a run as well.
     """
     try:
         items = notices_of(update, lines, sell_at, zone)
@@ -60,6 +62,8 @@ async def notify(
         return
     for item in items:
         match item:
+            case Notice(kind=NoticeKind.LOGIN_NEEDED) if await knows_of_login(session, update.user_id):
+                log.info("login_asked_for_before", run_id=update.run_id)
             case Notice():
                 await tell(session, update.user_id, item)
             case ConditionsOver(conditions, at, ""):
@@ -125,6 +129,7 @@ class _Step:
 
     def ended(self, line: LogRecord) -> _Items:
         yield self._over(line, *_CONDITIONS)
+        yield ConditionsOver(conditions_of_run(self.update.strategy_id, self.update.run_id), line.occurred_at)
         runtime = self.update.runtime
         if runtime.status_detail in {"closed_outside", "needs_confirmation", "restored_from_backup"}:
             return  # a line of its own says it
@@ -206,8 +211,14 @@ class _Step:
             text = f"{self._shares}: prices come late. The stop-loss {stop} acts on each as soon as it is here."
         yield self._notice(line, NoticeKind.FEED_LOST, text, "feed")
 
+    def not_listed(self, line: LogRecord) -> _Items:
+        reason = texts.sentence(line.reason or "Your broker does not list it today")
+        text = f"{self._shares}: no price of it comes, and nothing is bought. {reason}"
+        yield self._notice(line, NoticeKind.GUARD_LOST, text, "unlisted")
+
     def feed_restored(self, line: LogRecord) -> _Items:
         stop = texts.price(self.update.runtime.stop_loss_paise)
+        yield self._over(line, "unlisted", text=f"{self._shares}: your broker lists it, and its prices come.")
         yield self._over(line, "feed", text=f"{self._shares}: prices are back, the stop-loss {stop} is watched.")
 
     def closed_outside(self, line: LogRecord) -> _Items:
@@ -232,6 +243,7 @@ _HANDLERS: Mapping[str, Callable[[_Step, LogRecord], _Items]] = {
     LogWord.FEED_LOST: _Step.feed_lost,
     LogWord.TICKS_STALE: _Step.feed_lost,
     LogWord.FEED_RESTORED: _Step.feed_restored,
+    LogWord.SYMBOL_NOT_LISTED: _Step.not_listed,
     LogWord.CLOSED_OUTSIDE: _Step.closed_outside,
     LogWord.RESTORED: _Step.restored,
 }

@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from persistence.database.models.tables import METADATA
+from persistence.database.tables import METADATA
 
 connection = context.config.attributes["connection"]
 context.configure(

@@ -7,7 +7,7 @@ is ever written here. `keys` lists the keys.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Self
+from typing import Self
 
 import structlog
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -177,16 +177,6 @@ class RuntimeMirror(MirroredPrices, MirroredClaims, MirroredPresence):
                 args=[strategy_id, "" if tell is None else tell],
             )
 
-    async def get_strategy(self, strategy_id: int) -> dict[str, str]:
-        """`strategy:{id}`, empty if it does not run."""
-        with outages():
-            return _readable(await self._redis.hgetall(strategy_key(strategy_id)))
-
-    async def get_runtime(self, strategy_id: int) -> dict[str, str]:
-        """`runtime:{id}`, empty if there is none."""
-        with outages():
-            return _readable(await self._redis.hgetall(runtime_key(strategy_id)))
-
     async def get_status(self, strategy_id: int) -> tuple[dict[str, str], dict[str, str]]:
         """`runtime:{id}` and the `price:{symbol}` of its symbol, in one round trip."""
         return (await self.get_statuses([strategy_id]))[0]
@@ -198,11 +188,6 @@ class RuntimeMirror(MirroredPrices, MirroredClaims, MirroredPresence):
                 keys=[runtime_key(strategy_id) for strategy_id in strategy_ids], args=[self._default_broker]
             )
         return [(_pairs(runtime), _pairs(price)) for runtime, price in json.loads(answer)]
-
-    async def running_strategies(self, symbol: str) -> set[int]:
-        """Ids in `symbol:{symbol}:strategies`."""
-        with outages():
-            return {int(member) for member in await self._redis.smembers(symbol_key(symbol))}
 
     async def set_broker_connected(self, user_id: int, connected: bool) -> None:
         """Row B1: `user:{id}.broker_connected`. The user hears that the account has changed."""
@@ -341,10 +326,6 @@ def _all_keys(strategy_id: int, symbol: str) -> list[str]:
 
 def _as_json(fields: Fields) -> str:
     return json.dumps(dict(fields))
-
-
-def _readable(answer: Mapping[Any, Any]) -> dict[str, str]:
-    return dict(answer)  # text already, because the client decodes
 
 
 def _pairs(flat: list[str]) -> dict[str, str]:

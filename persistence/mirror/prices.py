@@ -151,7 +151,7 @@ class MirroredPrices:
             await self._redis.set(feed_account_key(broker), account_id)
 
     async def get_feed_account(self, broker: str) -> int | None:
-        """See `put_feed_account`; None if no account's have."""
+        """The account whose credentials carry a broker's market data; None if no account's do."""
         with outages():
             found = await self._redis.get(feed_account_key(broker))
         return int(found) if found else None

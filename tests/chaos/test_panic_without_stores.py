@@ -1,7 +1,7 @@
 """A panic while PostgreSQL, Valkey or both are killed, or stand still, on the real stack (row N8).
 
 Everything of ours is sold once, by the exchange's ledger; nothing is bought; and when the store is back, the outcome of
-each strategy is recorded, and the trader has been told. Ray's head is away in tests/cluster/test_nodes.py.
+each strategy is recorded, and the trader was notified. Ray's head is away in tests/cluster/test_nodes.py.
 """
 
 from contextlib import ExitStack
@@ -12,7 +12,7 @@ import pytest
 from config.stack.stack import Part, Stack
 from tests.kit.paper import eventually
 from tests.kit.parts import Away, frozen, killed
-from tests.kit.trader import Deployment, Trader
+from tests.kit.trader import Deployment, Running, Trader
 
 OWN = 20
 SOLD_WITHIN_S = 45.0
@@ -49,7 +49,7 @@ def test_everything_is_sold_once_nothing_is_bought_and_the_outcome_is_recorded_w
         assert deployment.now() < due.buy_at, "the machine was too slow to be there before the BUY"
         assert any(warning.startswith(WARNED[which]) for warning in taken["warnings"]), taken["warnings"]
         for strategy in held:
-            eventually(lambda one=strategy: one.net() == 0, SOLD_WITHIN_S, f"{strategy.symbol} is sold")
+            _until_sold(strategy)
         refused = trader.call("POST", "/strategy/start", {"strategy_id": due.id})
         assert refused.json()["code"] in HALTED, refused.text
         eventually(lambda: (deployment.now() - due.buy_at).total_seconds() > 6, 40, "the BUY's time is over")
@@ -67,6 +67,11 @@ def test_everything_is_sold_once_nothing_is_bought_and_the_outcome_is_recorded_w
     assert trader.ok("POST", "/risk/unlock") == {"entries_forbidden": False}
     assert trader.ok("POST", "/strategy/start", {"strategy_id": due.id})["strategy_status"] == "running"
     assert due.stop().status_code == 200
+
+
+def _until_sold(strategy: Running) -> None:
+    """By the exchange's ledger: the API may not answer."""
+    eventually(lambda: strategy.net() == 0, SOLD_WITHIN_S, f"{strategy.symbol} is sold")
 
 
 def _finished(trader: Trader, panic_id: str) -> dict[str, Any]:

@@ -118,3 +118,5 @@ async def test_an_ended_run_is_not_loaded_and_its_end_may_be_recorded_again(book
 
 async def test_an_alert_is_taken(book: Book) -> None:
     await book.journal.alert(1, 3, "exit_failed", "the exit failed")
+    await book.journal.alert(1, 3, "position_short", "the account is short", "position:2:NSE:INFY:MIS")
+    await book.journal.alert_over(1, 3, ("position_short",), "position:2:NSE:INFY:MIS")

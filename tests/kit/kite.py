@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from broker.kite.connection import Destination
-from broker.kite.connection_pool import KiteSessions
+from broker.kite.connection_pool import ConnectionPool
 from broker.kite.credentials import KiteCredentials
 from broker.kite.gateway import KiteEndpoint, KiteGateway
 from broker.kite.order_client import KiteOrderClient
@@ -26,7 +26,7 @@ def a_gateway(root: str, token: str = SECRET, proxy: Proxy | None = None) -> Kit
 
 def a_client(root: str) -> KiteOrderClient:
     """The client alone."""
-    return KiteOrderClient(KiteCredentials("the-api-key", SECRET), KiteSessions(Destination(root, TIMEOUT)))
+    return KiteOrderClient(KiteCredentials("the-api-key", SECRET), ConnectionPool(Destination(root, TIMEOUT)))
 
 
 def order(**changes: Any) -> dict[str, Any]:

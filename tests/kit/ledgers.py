@@ -1,5 +1,6 @@
 """The ledger actor in the test's own process, on the real PostgreSQL and Valkey."""
 
+import asyncio
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
@@ -8,6 +9,7 @@ import apprise
 from actors.domain.session import LateExit
 from actors.runtime.clients.ledger_figures import LedgerFigures
 from actors.runtime.hosts.ledger import Ledger
+from persistence.journal.alert_notices import AlertNotices
 from persistence.journal.ledger import RunLedger
 from persistence.mirror.mirror import RuntimeMirror
 
@@ -22,3 +24,4 @@ class LedgerOfTest(Ledger):
         self._unmirrored, self._repair = {}, None
         self._figures = LedgerFigures(unmirrored=lambda: len(self._unmirrored))
         self._notifier = apprise.Apprise()
+        self._alerts, self._notifying = AlertNotices(ledger._sessions, self._zone), asyncio.Lock()

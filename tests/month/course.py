@@ -1,7 +1,7 @@
 """The course of the month: from one moment that matters to the next, each of which then takes its real time."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -110,7 +110,7 @@ class Course:
             moments += self._of_strategy(planned, day)
         return moments
 
-    def _of_strategy(self, planned: Planned, day: date) -> list[tuple[datetime, Callable[[], None]]]:
+    def _of_strategy(self, planned: Planned, day: date) -> Sequence[tuple[datetime, Callable[[], None]]]:
         outcome = self.month.outcome(planned, day)
         if outcome is Outcome.NOT_ITS_DAY:
             return []
@@ -181,12 +181,12 @@ class Course:
         within(lambda: self._has_mailed(trader, "will_not_trade", since), _WITHIN_S)
 
     def _has_mailed(self, trader: MonthTrader, kind: str, since: datetime | None = None) -> bool:
-        """Whether he was told something of that kind, since then, and all of it is in his mailbox."""
+        """Whether he has heard something of that kind, since then, and all of it is in his mailbox."""
         told = [told.text for told in trader.told() if told.kind == kind and (since is None or told.at >= since)]
         return bool(told) and {line for mail in trader.mails(self.on.post) for line in mail.lines}.issuperset(told)
 
     def _summed_up(self, day: date) -> None:
-        """After the close, each who has traded is told what the day has come to."""
+        """After the close, each who has traded hears what the day has come to."""
         bought = {planned.owner for planned, on, outcome in self.month.each() if on == day and outcome in BOUGHT}
 
         def told(name: str) -> bool:

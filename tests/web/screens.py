@@ -38,6 +38,9 @@ SCREENS = (
 )
 """Addresses of screens that need no id."""
 
+LAID_OUT = "document.querySelectorAll('article').forEach(one => one.style.contentVisibility = 'visible')"
+"""Cards that are out of sight are not laid out, and then not in a picture either."""
+
 VIEWS = ((320, "light"), (360, "light"), (360, "dark"), (1280, "light"), (1280, "dark"))
 """Each screen is looked at in these widths and themes."""
 
@@ -81,6 +84,7 @@ class Eyes:
 
     def look(self, page: Page, name: str, *, whole: bool = True) -> None:
         """A picture, and whether the page is too wide."""
+        page.evaluate(LAID_OUT)
         page.evaluate("scrollTo(0, 0)") if whole else None
         page.screenshot(path=self.folder / f"{name}.png", full_page=whole)
         width = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")

@@ -134,6 +134,7 @@ def test_check_07_the_keyboard_reaches_the_form_and_the_content(browser: Browser
     with opened(browser, app_address, "login") as page:
         page.keyboard.press("Tab")
         expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+        assert page.evaluate("document.querySelector(document.activeElement.hash)?.localName") == "main"
         page.keyboard.press("Enter")
         expect(page.get_by_role("heading", name="Log in")).to_be_focused()
         page.keyboard.press("Tab")

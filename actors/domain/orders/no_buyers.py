@@ -9,7 +9,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 from actors.domain.money import Paise
-from actors.domain.orders.order import CHASE_PROTECTION_PERCENT, chase_protection
+from actors.domain.orders.chase_protection import CHASE_PROTECTION_PERCENT, chase_protection
 from actors.domain.orders.price_band import PriceBand
 
 _PAUSES = tuple(timedelta(seconds=s) for s in (1, 2, 4, 8, 15, 30, 60, 120, 300))

@@ -258,17 +258,3 @@ def is_dead(report: OrderReport) -> bool:
 def precedence(report: OrderReport) -> tuple[bool, int, str]:
     """Of several orders under one tag, the one to hold on to sorts first: never a dead one before a live one."""
     return is_dead(report), len(report.order_id), report.order_id
-
-
-CHASE_PROTECTION_PERCENT = (Decimal(3), Decimal(5), Decimal(10), Decimal(20))
-"""Ever wider `market_protection` for an exit parked as an open LIMIT (Kite forum c/52991: modify the same order)."""
-
-MODIFICATION_LIMIT = 25
-"""Kite refuses more modifications of one order (Kite forum c/34659)."""
-
-
-def chase_protection(modifications: int) -> Decimal | None:
-    """Percent of protection for the next chase of a parked exit, or None when the order may not be modified again."""
-    if modifications >= MODIFICATION_LIMIT:
-        return None
-    return CHASE_PROTECTION_PERCENT[min(modifications, len(CHASE_PROTECTION_PERCENT) - 1)]

@@ -10,7 +10,7 @@ from actors.domain.orders.order import Order
 
 
 class PositionStatus(StrEnum):
-    """The position as the app and Redis name it (contract 3.3)."""
+    """The position as the app and Redis name it (row L1)."""
 
     NONE = "none"
     BUYING = "buying"

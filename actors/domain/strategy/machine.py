@@ -154,7 +154,7 @@ def _on_feed_lost(state: StrategyState, event: ev.FeedLost, _now: datetime) -> S
 
 
 def _on_feed_restored(state: StrategyState, _event: ev.FeedRestored, _now: datetime) -> Step:
-    missed = not state.feed_live and state.phase in {Phase.ARMING, Phase.GUARDING}
+    missed = state.unlisted or (not state.feed_live and state.phase in {Phase.ARMING, Phase.GUARDING})
     restored = replace(state, feed_live=True, feed_late=False, feed_told=False, unlisted=False)
     return restored, [LogEvent(LogWord.FEED_RESTORED)] if missed else []
 

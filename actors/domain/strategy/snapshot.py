@@ -41,7 +41,7 @@ class RuntimeView:
 
 
 def runtime_view(state: StrategyState) -> RuntimeView:
-    """The state in the words of contract 3.3 and 3.4."""
+    """The state in the words of the status and of Redis (row L1)."""
     position = state.position
     detail = state.detail
     if detail is StatusDetail.NONE and not state.feed_live and state.phase in {Phase.ARMING, Phase.GUARDING}:

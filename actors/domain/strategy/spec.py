@@ -5,11 +5,11 @@ from datetime import date, datetime, timedelta
 
 from actors.domain.errors import InvalidValue
 from actors.domain.identifiers import Instrument, IntentId, Leg, Product, Side, order_tag
+from actors.domain.instrument_list_day import INDIA
 from actors.domain.money import Paise
 from actors.domain.orders.order import Intent, OrderEvent
 from actors.domain.prices.stop_share import WHOLE
 from actors.domain.session import MISSED_GRACE, LateExit
-from actors.domain.token_day import INDIA
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

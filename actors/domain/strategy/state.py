@@ -178,7 +178,7 @@ class StrategyState:
 
     @property
     def position_status(self) -> PositionStatus:
-        """The position in the words of contract 3.3."""
+        """The position in the words of the status (row L1)."""
         if self.phase is Phase.ENDED:
             return self._final_position()
         return _POSITION[self.phase]

@@ -23,7 +23,6 @@ from actors.domain.orders.cover import (
     judge,
     name_of,
     outstanding,
-    position_key,
 )
 from actors.domain.orders.order import OrderReport
 from actors.domain.orders.partly_read import is_unread
@@ -146,7 +145,7 @@ class AccountEvidence:
 
     async def ask(self, holding: Holding) -> Cover:
         """Look now, and judge what is the run's. Raises BrokerUnavailable."""
-        key, own = position_key(holding.instrument, holding.product), holding.stake
+        key, own = holding.key, holding.stake
         self._own_tags.update(own.tags)
         reading = await self.read(demat=holding.product is Product.CNC)
         others = [stake for stake in self.stakes(key) if stake.run_id != own.run_id]
@@ -154,7 +153,7 @@ class AccountEvidence:
 
     async def ask_for(self, command: OrderCommand) -> Cover:
         """The same for an exit that is about to leave. Raises BrokerUnavailable."""
-        key = position_key(command.instrument, command.product)
+        key = command.key
         reading = await self.read(demat=command.product is Product.CNC)
         return self.judge(key, reading, self._with_stake_of(command, key))
 
@@ -164,7 +163,7 @@ class AccountEvidence:
         Raises:
             BrokerUnavailable: the account could not be read.
         """
-        key = position_key(command.instrument, command.product)
+        key = command.key
         cover = await self.ask_for(command)
         book = self._seen.book if self._seen is not None else ()
         asked_for = sum(outstanding(stake, book) for stake in self.stakes(key))
@@ -172,7 +171,7 @@ class AccountEvidence:
 
     def proves(self, command: OrderCommand) -> bool:
         """Whether the watcher itself has just seen that the account holds all that our runs have bought there."""
-        key = position_key(command.instrument, command.product)
+        key = command.key
         cover = self._covers.get(key)
         if cover is None or command.run_id not in cover.runs or cover.lacking:
             return False
@@ -213,7 +212,7 @@ class AccountEvidence:
             return None
         if command.product is Product.CNC and not seen.demat:
             return None
-        key = position_key(command.instrument, command.product)
+        key = command.key
         held = 0 if is_unread(seen.positions, key) else seen.position(key).held
         return -held if held < 0 else None
 

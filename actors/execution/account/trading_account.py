@@ -142,7 +142,8 @@ class SharedRead(Generic[T]):
         """The next read. Raises what the read raises."""
         if self._next is None:
             self._next = asyncio.create_task(self._read())
-            self._next.add_done_callback(_retrieve)
+            # each asker may have gone by the time a read fails: its error is theirs alone
+            self._next.add_done_callback(lambda read: read.cancelled() or read.exception())
         return await asyncio.shield(self._next)
 
     async def _read(self) -> T:
@@ -156,12 +157,6 @@ class SharedRead(Generic[T]):
             value = await self._call()
             self._latest = began_at, value
             return value
-
-
-def _retrieve(read: "asyncio.Task[T]") -> None:
-    """Every asker may have gone by the time a read fails; its error is theirs alone."""
-    with contextlib.suppress(asyncio.CancelledError):
-        read.exception()
 
 
 def with_tag(reports: Iterable[OrderReport], tag: str) -> list[OrderReport]:

@@ -103,7 +103,7 @@ class GuardedMarket:
         return self._from_feed.get(key) is not None and self._feed.status(self._broker, key).live
 
     def deliver(self, receiver: int | str, tick: Tick) -> None:
-        """See `TickReceiver.deliver`: a tick that an account's stream has brought."""
+        """Take a tick that an account's stream has brought, with the instrument's key as its receiver."""
         self._on_tick(str(receiver), tick)
 
     def breached_by(self, key: str, tick: Tick) -> Sequence[int]:

@@ -15,12 +15,12 @@ from datetime import datetime
 import structlog
 
 from actors.domain.identifiers import Instrument, IntentId
+from actors.domain.instrument_list_day import list_day
 from actors.domain.money import Paise
 from actors.domain.orders.order import OrderReport
 from actors.domain.prices.stop_loss import is_breached
 from actors.domain.prices.tick import Tick
 from actors.domain.strategy.events import Event, OrderReported
-from actors.domain.token_day import token_day
 from actors.execution.guarding.guarded_market import GuardedMarket
 from actors.execution.guarding.tick_streams import TickStreams
 from actors.ports.common import Clock
@@ -220,13 +220,13 @@ class StopGuard:
         self._market_of[account_id] = market
         market.streams.join(account_id)
         today = Instrument(instrument.exchange, instrument.tradingsymbol, token)
-        market.follow(today, token_day(self._clock.now()))
+        market.follow(today, list_day(self._clock.now()))
         return market
 
     def _token(self, stop: StopOrder) -> int | None:
         """Brokers give tokens again, so one counts only on the day on which it was heard."""
         heard = stop.token_heard_at
-        return stop.token if heard is not None and token_day(heard) == token_day(self._clock.now()) else None
+        return stop.token if heard is not None and list_day(heard) == list_day(self._clock.now()) else None
 
     def on_connected(self, account_id: int) -> None:
         """The account's stream is up."""

@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 import structlog
 
 from actors.domain.identifiers import Side
-from actors.domain.orders.cover import position_key
 from actors.domain.orders.log_events import LogWord
 from actors.domain.orders.order import OrderReport, OrderStage, is_dead
 from actors.domain.orders.partly_read import is_listed_unread
@@ -90,11 +89,11 @@ class OrderFollower:
 
     def _note_fills(self, before: int, known: OrderReport) -> None:
         if known.filled_quantity > before:
-            self.evidence.own_fill(position_key(self.command.instrument, self.command.product))
+            self.evidence.own_fill(self.command.key)
 
     def _reserve(self, known: OrderReport) -> None:
         if self.command.intent.side is Side.SELL:
-            key = position_key(self.command.instrument, self.command.product)
+            key = self.command.key
             self.account.shares.set(key, self.command.intent.id, known.quantity - known.filled_quantity)
 
     async def _look(self, known: OrderReport, started: datetime) -> OrderReport:
@@ -128,7 +127,8 @@ class OrderFollower:
         if others and not self._duplicate_told:
             self._duplicate_told = True
             message = f"tag {self.command.intent.tag} has more orders: {', '.join(others)}"
-            self.attempts.alert(self.command.user_id, self.command.strategy_id, "duplicate_order", message)
+            about = f"tag:{self.command.intent.tag}"
+            self.attempts.alert(self.command.user_id, self.command.strategy_id, "duplicate_order", message, about)
             for order_id in others:
                 now = self.clock.now()
                 self.attempts.log_note(OrderNote(self.command, LogWord.DUPLICATE_ORDER, order_id, "same tag", now))

@@ -15,7 +15,7 @@ import structlog
 from actors import failpoints
 from actors.domain.identifiers import Side
 from actors.domain.market_hours import MarketHours, Request
-from actors.domain.orders.cover import name_of, position_key
+from actors.domain.orders.cover import name_of
 from actors.domain.orders.log_events import LogWord
 from actors.domain.orders.order import FailureKind, OrderReport, OrderStage, is_dead, precedence
 from actors.domain.orders.partly_read import may_hide
@@ -280,7 +280,8 @@ class OrderPlacer:
     def _tell_duplicates(self, report: OrderReport, others: list[str]) -> None:
         if others:
             message = f"tag {self.command.intent.tag} has order {report.order_id} and more: {', '.join(others)}"
-            self.attempts.alert(self.command.user_id, self.command.strategy_id, "duplicate_order", message)
+            about = f"tag:{self.command.intent.tag}"
+            self.attempts.alert(self.command.user_id, self.command.strategy_id, "duplicate_order", message, about)
             for order_id in others:
                 now = self.clock.now()
                 self.attempts.log_note(OrderNote(self.command, LogWord.DUPLICATE_ORDER, order_id, "same tag", now))
@@ -290,7 +291,7 @@ class OrderPlacer:
 
         The first request of an exit asks nothing if the watcher of the account has just seen that everything is there.
         """
-        command, key = self.command, position_key(self.command.instrument, self.command.product)
+        command, key = self.command, self.command.key
         if command.intent.side is not Side.SELL:
             if command.look_up_first or not check:  # else its own first request has just looked
                 await self.evidence.look_ahead(command.product)
@@ -320,7 +321,7 @@ class OrderPlacer:
             BrokerLoginExpired: and nothing that was sent before is in doubt: the strategy probes and tries again.
         """
         command = self.command
-        key, asked_at, empty = position_key(command.instrument, command.product), self.clock.now(), 0
+        key, asked_at, empty = command.key, self.clock.now(), 0
         while not self.withdrawn:
             try:
                 cover = await self.evidence.ask_for(command)

@@ -11,7 +11,7 @@ from datetime import timedelta
 import structlog
 
 from actors.domain.identifiers import Product
-from actors.domain.orders.cover import PositionKey, position_key
+from actors.domain.orders.cover import PositionKey
 from actors.domain.orders.order import OrderReport
 from actors.domain.orders.partly_read import is_unread
 from actors.domain.strategy.events import Event, ExitUncovered, PositionClosedOutside
@@ -20,6 +20,7 @@ from actors.execution.account.trading_account import TradingAccount
 from actors.execution.watching import audit
 from actors.execution.watching.alerts import alert_of, is_due_again
 from actors.execution.watching.audit import Account, Finding
+from actors.execution.watching.troubles import Trouble, Troubles, about_of, judged
 from actors.ports.common import Clock, PeerUnavailable
 from actors.ports.execution import AttemptLog, BrokerUnavailable, StrategyEvents
 from actors.ports.strategy import Holding
@@ -66,6 +67,7 @@ class AccountWatch:
         self._changed_at: dict[int, float] = {}
         self._suspected: dict[Finding, float] = {}
         self._told: dict[Finding, float] = {}
+        self._troubles = Troubles(attempts)
         self._unreadable_since: float | None = None
         self._unreadable_told = False
         self._look_now = asyncio.Event()
@@ -82,7 +84,7 @@ class AccountWatch:
             return
         if known is None or known[0].quantity != holding.quantity:
             self._changed_at[holding.strategy_id] = self._clock.monotonic()
-        self._evidence.take_stake(_key(holding), holding.stake)
+        self._evidence.take_stake(holding.key, holding.stake)
         if holding.quantity <= 0:
             self._holdings.pop(holding.strategy_id, None)
             self._changed_at.pop(holding.strategy_id, None)
@@ -126,14 +128,18 @@ class AccountWatch:
         await self._keep_warm()
         self._unreadable_since, self._unreadable_told = None, False
         # what could not be read is not judged, and what moved while we read is judged in the next round
-        holdings = [held for held in self._present_holdings() if not is_unread(reading.positions, _key(held))]
+        holdings = [held for held in self._present_holdings() if not is_unread(reading.positions, held.key)]
         working, unsettled = working | self._working(), unsettled | self._unsettled()
-        await self._judge(audit.audit(self._account(reading, holdings, working, unsettled)))
+        account = self._account(reading, holdings, working, unsettled)
+        findings = audit.audit(account)
+        await self._judge(findings)
+        present = {self._trouble(finding) for finding in findings}
+        self._troubles.looked(judged(self._account_id, account), present, self._clock.monotonic())
 
     def _account(
         self, reading: Reading, holdings: list[Holding], working: frozenset[int], unsettled: frozenset[PositionKey]
     ) -> Account:
-        keys = {_key(holding) for holding in holdings}
+        keys = {holding.key for holding in holdings}
         return Account(
             book=reading.book,
             positions=reading.positions,
@@ -163,7 +169,7 @@ class AccountWatch:
     def _unsettled(self) -> frozenset[PositionKey]:
         """Positions that a fill of ours has moved a moment ago."""
         keys = {
-            _key(holding): self._since(self._changed_at[strategy_id]) < SETTLES_WITHIN
+            holding.key: self._since(self._changed_at[strategy_id]) < SETTLES_WITHIN
             for strategy_id, (holding, _) in self._holdings.items()
         }
         return frozenset(key for key, changed in keys.items() if changed or not self._evidence.settled(key))
@@ -196,7 +202,13 @@ class AccountWatch:
             return
         self._told[finding] = self._clock.monotonic()
         code, message = alert_of(finding)
-        self._attempts.alert(finding.user_id, finding.strategy_id, code, message)
+        trouble = self._trouble(finding)
+        self._attempts.alert(finding.user_id, finding.strategy_id, code, message, trouble.about)
+        self._troubles.reported(trouble)
+
+    def _trouble(self, finding: Finding) -> Trouble:
+        code, _ = alert_of(finding)
+        return Trouble(finding.user_id, code, about_of(self._account_id, finding), finding.strategy_id)
 
     async def _tell(self, strategy_id: int, event: Event) -> None:
         try:
@@ -211,13 +223,12 @@ class AccountWatch:
     def _cannot_read(self, reason: str) -> None:
         if self._unreadable_since is None:
             self._unreadable_since = self._clock.monotonic()
+        self._troubles.cannot_look()
         log.warning("watch.account_unreadable", account_id=self._account_id, reason=reason)
         if not self._unreadable_told and self._holdings and self._since(self._unreadable_since) >= UNREADABLE_AFTER:
             self._unreadable_told = True
             message = f"The account cannot be compared with its positions: {reason}"
             for holding, _ in self._holdings.values():
-                self._attempts.alert(holding.user_id, holding.strategy_id, "account_unreadable", message)
-
-
-def _key(holding: Holding) -> PositionKey:
-    return position_key(holding.instrument, holding.product)
+                owner, strategy_id, about = holding.user_id, holding.strategy_id, f"strategy:{holding.strategy_id}"
+                self._attempts.alert(owner, strategy_id, "account_unreadable", message, about)
+                self._troubles.reported(Trouble(owner, "account_unreadable", about, strategy_id))

@@ -18,7 +18,6 @@ from actors.domain.orders.cover import (
     filled_by_tag,
     judge,
     outstanding,
-    position_key,
     waiting_by_hand,
 )
 from actors.domain.orders.order import OrderReport
@@ -154,7 +153,7 @@ def _duplicates(account: Account) -> Iterable[Finding]:
 def _short(account: Account) -> Iterable[Finding]:
     """Of every key that our runs have traded today, run or no run: a short outlives the run that opened it."""
     concerned = {intent.key: (intent.strategy_id, intent.user_id) for intent in account.known}
-    concerned |= {_key(holding): (holding.strategy_id, holding.user_id) for holding in account.holdings}
+    concerned |= {holding.key: (holding.strategy_id, holding.user_id) for holding in account.holdings}
     for key, (strategy_id, user_id) in concerned.items():
         position = account.positions.get(key, NOTHING)
         if position.held < 0:
@@ -164,7 +163,7 @@ def _short(account: Account) -> Iterable[Finding]:
 def _missing(account: Account) -> Iterable[Finding]:
     """A run whose exit is working is judged by `_uncovered`: its own orders are selling the shares."""
     for holding in account.holdings:
-        key = _key(holding)
+        key = holding.key
         cover = account.covers[key]
         if not cover.lacking or key in account.unsettled:
             continue
@@ -218,8 +217,4 @@ def _left_of(account: Account, stake: Stake, key: PositionKey) -> int:
 
 
 def _under(account: Account, key: PositionKey) -> Iterable[Holding]:
-    return (holding for holding in account.holdings if _key(holding) == key)
-
-
-def _key(holding: Holding) -> PositionKey:
-    return position_key(holding.instrument, holding.product)
+    return (holding for holding in account.holdings if holding.key == key)

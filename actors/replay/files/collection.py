@@ -28,7 +28,7 @@ class Collection:
         self._columns = columns
         self._options = options
         self._times = TimeReader(options.zone)
-        self._before: tuple[datetime, list[str]] | None = None
+        self._before: tuple[datetime, list[str], Sequence[str]] | None = None
         self._all_symbols: dict[str, str] = {}
         self.bars: list[Bar] = []
         self.days: Counter[date] = Counter()
@@ -44,6 +44,11 @@ class Collection:
     def times_carry_offset(self) -> bool:
         """Whether the times say their zone."""
         return bool(self._times.carries_offset)
+
+    @property
+    def times_are_of_utc(self) -> bool:
+        """Whether they say that their zone is UTC."""
+        return self._times.are_of_utc
 
     def add(self, cells: Sequence[str]) -> None:
         """Take in one row.
@@ -64,7 +69,7 @@ class Collection:
         if all(is_nothing(price) for price in prices):
             self.dropped["without prices"] += 1
             return
-        if self._repeats(at, prices):
+        if self._repeats(at, prices, cells):
             self.dropped["twice in the file"] += 1
             return
         day = at.date()
@@ -108,18 +113,30 @@ class Collection:
             first, second = self.symbols[:2]
             raise NotARecording(f"it holds {shown(first)} and {shown(second)}: choose one with --symbol")
 
-    def _repeats(self, at: datetime, prices: list[str]) -> bool:
-        before, self._before = self._before, (at, prices)
+    def _repeats(self, at: datetime, prices: list[str], cells: Sequence[str]) -> bool:
+        before, self._before = self._before, (at, prices, cells)
         if before is None or at > before[0]:
             return False
         if at < before[0]:
             raise NotARecording(
                 f"{at:%d %b %Y %H:%M:%S} comes after {before[0]:%d %b %Y %H:%M:%S}: "
-                "times must rise; sort the file by time"
+                f"times must rise; {self._if_it_names_a_share(before[2], cells)}sort the file by time"
             )
         if prices != before[1]:
-            raise NotARecording(f"a second and different bar of {at:%d %b %Y %H:%M:%S}; keep one of the two")
+            raise NotARecording(
+                f"a second and different bar of {at:%d %b %Y %H:%M:%S}; "
+                f"{self._if_it_names_a_share(before[2], cells)}keep one of the two"
+            )
         return True
+
+    def _if_it_names_a_share(self, before: Sequence[str], cells: Sequence[str]) -> str:
+        """What to do where a column that is not known differs, in a word: it may name the share."""
+        known = {*self._columns.time, *self._columns.prices, self._columns.volume, self._columns.symbol}
+        for index, (earlier, later) in enumerate(zip(before, cells, strict=False)):
+            name = self._header[index].strip() if index < len(self._header) else ""
+            if index not in known and name and earlier != later and later.strip()[:1].isalpha():
+                return f"call the column {shown(name)} symbol, if it names the share, else "
+        return ""
 
     def _bar(self, at: datetime, prices: Sequence[str], cells: Sequence[str]) -> Bar:
         for text in prices:

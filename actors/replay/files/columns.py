@@ -17,7 +17,10 @@ _DATE = ("date", "dtyyyymmdd", "tradedate", "traddt")
 _TIME = ("time", "tradetime")
 _YFINANCE_INDEX = "price"
 _VOLUME = ("volume", "vol", "v", "totalvolume", "ttltradgvol")
-_SYMBOL = ("symbol", "tradingsymbol", "instrument", "ticker", "tckrsymb", "scrip", "stock")
+_SYMBOL = (
+    "symbol", "tradingsymbol", "instrument", "ticker", "tckrsymb", "scrip", "stock", "stockcode", "scripcode",
+    "symbolname", "scripname", "stockname", "security", "securityname", "company", "companyname", "name", "isin",
+)  # fmt: skip
 _DAILY = ({"symbol", "series"}, {"tckrsymb", "traddt"}, {"sccode"})
 """Columns of the exchanges' bhavcopies: UDiFF since July 2024, and the older ones of NSE and BSE."""
 

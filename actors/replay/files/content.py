@@ -4,6 +4,7 @@ import gzip
 import io
 import lzma
 import os
+import re
 import stat
 import struct
 import zipfile
@@ -61,6 +62,7 @@ _KINDS = {
     stat.S_IFBLK: "a device",
     stat.S_IFDIR: "a directory",
 }
+_BEGINS_AS_JSON = re.compile(r"""[\ufeff\s]*([\[{]\s*(["'\[{\]}0-9.-]|null|true|false|NaN|$))""")
 _UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, struct.error, RuntimeError)
 
 
@@ -219,7 +221,8 @@ def _encoding(head: bytes) -> str:
 
 
 def _looks_like_json(head: bytes, encoding: str) -> bool:
-    return head.decode(encoding, errors="ignore").lstrip("\ufeff \t\r\n")[:1] in {"{", "["}
+    """Whether it begins as JSON does, and not with a title in brackets, such as `[INFY] 1 minute`."""
+    return _BEGINS_AS_JSON.match(head.decode(encoding, errors="ignore")) is not None
 
 
 def _label(encoding: str) -> str:

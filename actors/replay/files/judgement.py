@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from itertools import pairwise
 
 from actors.domain.session import SessionHours
@@ -23,6 +23,7 @@ AFTER_CLOSE = timedelta(minutes=30)
 
 
 _SECOND = timedelta(seconds=1)
+_A_LITTLE_LATER = timedelta(minutes=5)
 _LAST_SECOND = 59
 
 
@@ -119,6 +120,30 @@ def from_start(bars: Sequence[Bar], spacing: timedelta, stamps: Stamps) -> Seque
 
 def _following_minute(moment: datetime) -> datetime:
     return moment.replace(second=0, microsecond=0) + timedelta(minutes=1)
+
+
+def hint_about_times(first: datetime, *, zone: tzinfo | None, opens_in_utc: bool) -> str:
+    """What may be the cause where bars are outside of the session, and what to do. `zone`: what times without an
+    offset were taken for; None where they carry one.
+    """
+    if zone is not None:
+        return (
+            f"its times carry no offset and are taken for {zone}: name their zone with --tz, such as --tz UTC, or a "
+            "special session with --session"
+        )
+    special = "name a special session with --session, such as --session 18:00-19:15"
+    if not opens_in_utc:
+        return special
+    return (
+        f"its first time is {first.astimezone(UTC):%H:%M} in UTC, and if that is meant as Indian time, write the times "
+        f"without an offset, such as {first.astimezone(UTC):%Y-%m-%d %H:%M}, not in Unix seconds; else {special}"
+    )
+
+
+def opens_in_utc(first: datetime, hours: SessionHours) -> bool:
+    """Whether the first bar has the time of the open in UTC, as where Indian time was written down as that of UTC."""
+    opens = datetime.combine(first.astimezone(UTC).date(), hours.opens, UTC)
+    return opens - PRE_OPEN <= first.astimezone(UTC) <= opens + _A_LITTLE_LATER
 
 
 def in_session(bars: Sequence[Bar], hours: SessionHours, *, regular: bool, hint: str) -> Session:

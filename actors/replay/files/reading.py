@@ -60,12 +60,8 @@ def _recording(
     stamps = options.stamps or guessed
     bars = judgement.from_start(collection.bars, spacing, stamps)
     naive = not collection.times_carry_offset
-    hint = (
-        f"its times carry no offset and are taken for {options.zone}: name their zone with --tz, such as --tz UTC, "
-        "or a special session with --session"
-        if naive
-        else "name a special session with --session, such as --session 18:00-19:15"
-    )
+    opens_in_utc = collection.times_are_of_utc and judgement.opens_in_utc(bars[0].start, hours)
+    hint = judgement.hint_about_times(bars[0].start, zone=options.zone if naive else None, opens_in_utc=opens_in_utc)
     session = judgement.in_session(bars, hours, regular=options.session is None, hint=hint)
     symbol = next(iter(collection.symbols), None)
     understood = Understanding(
@@ -84,7 +80,7 @@ def _recording(
         left_out=session.left_out,
         dropped=dict(collection.dropped),
         rounded=collection.rounded,
-        doubts=doubts_about(session.bars[0].start.date(), options.today),
+        doubts=doubts_about(session.bars[0].start, options.today, opens_in_utc=opens_in_utc),
     )
     named = symbol or plain(path.name.partition("-")[0].partition(".")[0]) or "recording"
     return Recording(named[:_LONGEST_SYMBOL], session.bars, spacing, session.closes, understood)

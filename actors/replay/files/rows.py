@@ -22,6 +22,8 @@ _CANDLE = ("timestamp", "open", "high", "low", "close", "volume", "oi")
 _EMPTY = "it is empty; cut it out"
 _PROGRAM = re.compile(r"((var|let|const)\s+)?[\w.$]+\s*[=(]\s*[\[{]", re.ASCII)
 """How a script begins that holds JSON, as a browser's developer tools show it."""
+_PYTHON = re.compile(r"\ufeff?\s*[\[{][\[{\s]*'")
+"""How Python shows lists and dicts, whose texts stand between single quotes."""
 _PAGE = re.compile(r"<(!|\?|html|head|body|table|div|meta)", re.IGNORECASE)
 """How a page of the web begins, as which some brokers hand out what they call CSV or XLS."""
 
@@ -91,8 +93,14 @@ def table_of_json(text: TextIO) -> Table:
         )
     except json.JSONDecodeError as error:
         several = error.msg == "Extra data"
+        if _PYTHON.match(written):
+            raise NotARecording(
+                "it is what Python's print shows of a list; write it with json.dump(…, default=str)"
+            ) from error
         why = (
-            "a second text follows the first; put all bars into one list" if several else f"{error.msg}; fetch it again"
+            "a second text follows the first; put all bars into one list"
+            if several
+            else f"{error.msg}; mend it there, or fetch it again"
         )
         raise NotARecording(f"it is no JSON: {why}", f"line {error.lineno}, column {error.colno}") from error
     except RecursionError as error:

@@ -8,13 +8,15 @@ from broker.exchange_time import IST
 
 _ISO = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:?[0-5]\d)?", re.ASCII)
 _CLOCK = r"(?P<hour>\d{1,2}):?(?P<minute>\d{2})(:?(?P<second>\d{2})([.,]\d+)?)?\s*(?P<half>[AaPp][Mm])?"
-_ZONE = r"\s*(?P<zone>Z|UTC|GMT|IST|[+-]\d{2}:?[0-5]\d)?"
+_ZONE = r"\s*(?:(?:GMT|UTC)(?=[+-]))?(?P<zone>Z|UTC|GMT|IST|[+-]\d{2}:?[0-5]\d)?(?:\s*\([A-Za-z ]+\))?"
+_WEEKDAY = r"(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,?\s+)?"
 _AFTER = rf"([T\s,]+{_CLOCK}{_ZONE})?"
 _MONTH = r"(?P<month>\d{1,2}|[A-Za-z]{3,9})"
 _WRITTEN = (
     re.compile(rf"(?P<year>\d{{4}})[-/.](?P<month>\d{{1,2}})[-/.](?P<day>\d{{1,2}}){_AFTER}", re.ASCII),
     re.compile(rf"(?P<year>\d{{4}})(?P<month>\d{{2}})(?P<day>\d{{2}}){_AFTER}", re.ASCII),
-    re.compile(rf"(?P<day>\d{{1,2}})[-/. ]{_MONTH}[-/. ](?P<year>\d{{4}}){_AFTER}", re.ASCII),
+    re.compile(rf"{_WEEKDAY}(?P<day>\d{{1,2}})[-/. ]{_MONTH}[-/. ](?P<year>\d{{4}}){_AFTER}", re.ASCII),
+    re.compile(rf"{_WEEKDAY}(?P<month>[A-Za-z]{{3,9}})\.? (?P<day>\d{{1,2}}),? (?P<year>\d{{4}}){_AFTER}", re.ASCII),
 )
 _DIGITS = re.compile(
     r"(?P<year>(19|20)\d{2})(?P<month>\d{2})(?P<day>\d{2})(?P<hour>\d{2})(?P<minute>\d{2})(?P<second>\d{2})?", re.ASCII
@@ -40,6 +42,8 @@ class TimeReader:
         self._fixed = zone.utcoffset(None) is not None or zone is IST
         self.carries_offset: bool | None = None
         """Whether the times say their zone; None before the first."""
+        self.are_of_utc = False
+        """Whether they say that it is UTC, as Unix seconds do; by the first."""
 
     def read(self, text: str) -> datetime:
         """The instant, in the exchange's time zone.
@@ -48,7 +52,7 @@ class TimeReader:
             NotARecording: it is no time, or a date alone; it is of another kind than the times before it; or it is
                 none, or one of two, in `zone`, whose clocks were changed.
         """
-        text = text.strip().translate(_DASHES)
+        text = hyphens(text.strip())
         try:
             moment = self._parsed(text)
         except NotARecording:
@@ -60,6 +64,7 @@ class TimeReader:
         carries_offset = moment.tzinfo is not None
         if self.carries_offset is None:
             self.carries_offset = carries_offset
+            self.are_of_utc = moment.utcoffset() == timedelta(0)
         if carries_offset is not self.carries_offset:
             here, before = ("an", "none") if carries_offset else ("no", "one")
             raise NotARecording(f"{shown(text)} has {here} offset, and those before it have {before}: write all alike")
@@ -96,6 +101,11 @@ class TimeReader:
                 "write the times with their offset"
             )
         return moment
+
+
+def hyphens(text: str) -> str:
+    """The text, with a hyphen in the place of each dash."""
+    return text.translate(_DASHES)
 
 
 def _no_time(text: str) -> NotARecording:

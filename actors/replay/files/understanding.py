@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from actors.replay.files.judgement import Gap
 from actors.replay.files.options import Stamps
@@ -91,12 +91,20 @@ class Understanding:
         return f"{counted(len(self.gaps), 'gap')} without bars: {named}" + (f" and {more} more" if more > 0 else "")
 
 
-def doubts_about(day: date, today: date | None) -> tuple[str, ...]:
-    """What makes a day look misread: no exchange trades on it, or it is yet to come by the clock of this machine."""
+def doubts_about(first: datetime, today: date | None, *, opens_in_utc: bool) -> tuple[str, ...]:
+    """What makes a day look misread: no exchange trades on it, it is yet to come by the clock of this machine, or its
+    first bar has the time of the open in UTC.
+    """
+    day = first.date()
     look = "look whether day and month were read as they are meant"
     said = [f"{day:%d %b %Y} is a {day:%A}: {look}"] if day.weekday() >= _SATURDAY else []
     if today is not None and day > today:
         said.append(f"{day:%d %b %Y} is yet to come by the clock of this machine: {look}")
+    if opens_in_utc:
+        said.append(
+            f"Its first bar, of {first:%H:%M} IST, is of {first.astimezone(UTC):%H:%M} in UTC: if that is meant as "
+            "Indian time, write the times without an offset, not in Unix seconds"
+        )
     return tuple(said)
 
 

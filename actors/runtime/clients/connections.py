@@ -12,6 +12,7 @@ from actors.runtime.clients.execution_lease import ExecutionLease
 from config.logging import configure_logging
 from config.settings import Settings, load_settings
 from persistence.database.engine import open_database, sessions_of
+from persistence.journal.alert_notices import AlertNotices
 from persistence.journal.ledger import RunLedger
 from persistence.journal.reopening import EndedRuns
 from persistence.mirror.mirror import RuntimeMirror
@@ -42,9 +43,10 @@ def open_ledger(
     return RunLedger(sessions_of(engine), mirror, settings.zone), mirror
 
 
-def ended_runs(settings: Settings) -> EndedRuns:
-    """The runs that have ended, over a connection of their own: they are seldom asked for."""
-    return EndedRuns(sessions_of(open_database(settings.database_url, pool_size=1, max_overflow=1)))
+def seldom_used(settings: Settings) -> tuple[EndedRuns, AlertNotices]:
+    """The runs that have ended and the notices of alerts, over a connection of their own: steps never wait for them."""
+    sessions = sessions_of(open_database(settings.database_url, pool_size=1, max_overflow=1))
+    return EndedRuns(sessions), AlertNotices(sessions, settings.zone)
 
 
 def feed_state(status: FeedStatus) -> FeedState:

@@ -24,7 +24,7 @@ class OrderAddress:
         self._asked_at = 0.0
 
     async def seen(self, root: str, echo_url: str) -> SeenAddress:
-        """See `seen_address`; the answer may be as old as it holds. Never fails."""
+        """The address that the broker at `root` sees orders come from, as it was at most `every_s` ago. Never fails."""
         loop = asyncio.get_running_loop()
         question = (root, echo_url)
         fresh = question == self._question and loop.time() - self._asked_at < self._every_s

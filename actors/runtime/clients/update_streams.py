@@ -45,14 +45,14 @@ class StreamAccounts(Protocol):
 
 
 class UpdateFollower:
-    """See `OrderUpdates`. Everything runs in the loop that `follow` is called in."""
+    """A stream for each account, opened by its token of the day. All runs in the loop that `follow` is called in."""
 
     def __init__(self, accounts: StreamAccounts, *, reread_s: float | None = None) -> None:
         self._accounts, self._reread_s = accounts, reread_s
         self._followed: dict[int, tuple[_Following, asyncio.Task[None]]] = {}
 
     def follow(self, account_id: int, callbacks: StreamCallbacks) -> None:
-        """See `OrderUpdates.follow`. An account that is followed already keeps the callbacks it has."""
+        """Open the account's stream, until the process ends. An account that has one keeps its callbacks."""
         if account_id in self._followed:
             return
         run_reactor()
@@ -60,12 +60,12 @@ class UpdateFollower:
         self._followed[account_id] = following, asyncio.get_running_loop().create_task(following.run())
 
     def subscribe(self, account_id: int, tokens: frozenset[int]) -> None:
-        """See `OrderUpdates.subscribe`. An account that is not followed has no stream that could carry them."""
+        """Have the ticks of these instruments on the account's stream; without a stream nothing happens."""
         if (found := self._followed.get(account_id)) is not None:
             found[0].subscribe(tokens)
 
     def rehearse(self, then: Callable[[], None]) -> None:
-        """See `OrderUpdates.rehearse`: the reactor's thread, and the way from there."""
+        """Take the way of a message once, from the reactor's thread to this loop: the first real one finds it warm."""
         rehearse_message(functools.partial(asyncio.get_running_loop().call_soon_threadsafe, then))
 
     def leave(self, account_id: int) -> None:

@@ -35,6 +35,8 @@ _READY_TIMEOUT_S = 30.0
 _ANSWER_S = 5.0
 _ANSWER_MARGIN_S = 0.5
 """How long before a caller gives up the strategy answers that its exit is still working."""
+_GATEWAY_S = 3.0
+"""How long a place that orders leave from has to answer when it is asked whether it does."""
 _POLL_S = 0.1
 _GONE_S = 0.2
 """How long a STOP waits for the process of a run that is over: long enough for most, and the trader has his answer."""
@@ -90,7 +92,7 @@ class RayEngine:
         self._warm.expect(strategy_id)
 
     def ask_broker_now(self, strategy_ids: Collection[int]) -> None:
-        """Pass it on to the actors that are known; see `StrategyShell.ask_broker_now`."""
+        """Have the known actors of these strategies ask the broker at once: their account has a new access token."""
         actors = [actor for strategy_id in strategy_ids if (actor := self._known.get(strategy_id)) is not None]
         task = asyncio.create_task(_ask_broker(actors), name="ask the broker now")
         self._asking.add(task)
@@ -178,7 +180,7 @@ class RayEngine:
                     return over, actor
 
     async def forbid_entries(self, user_id: int) -> bool:
-        """Tell each execution actor; see `EntryGate.forbid`."""
+        """Bar the user's entries at every execution actor. True: each of them has answered."""
         execution, _ = names.pool_names(self._pools)
         calls = [self._peers.call(name, "forbid_entries", user_id) for name in execution]
         answers = await _answers(calls, _PANIC_S)
@@ -201,15 +203,26 @@ class RayEngine:
         return shares
 
     async def order_addresses(self) -> list[SeenAddress]:
-        """Ask each execution actor; see `actors.runtime.clients.order_address`."""
+        """The addresses that the broker sees orders come from, by each execution actor; silence is an answer, too."""
         execution, _ = names.pool_names(self._pools)
         calls = [self._peers.call(name, "order_address", *self._way_out) for name in execution]
         answers = await _answers(calls, _ANSWER_S)
         silent = (SeenAddress(name, unknown="it does not answer") for name in execution)
         return [none if answer is _SILENT else answer for answer, none in zip(answers, silent, strict=True)]
 
+    async def silent_gateways(self) -> "tuple[Sequence[str], int]":
+        """Ask each execution actor for its process."""
+        execution, _ = names.pool_names(self._pools)
+        answers = await _answers([self._peers.call(name, "process_id") for name in execution], _GATEWAY_S)
+        silent = [name for name, answer in zip(execution, answers, strict=True) if answer is _SILENT]
+        return silent, len(execution)
+
     async def move_stop(self, strategy_id: int, stop_loss_paise: int, stop_share: int | None = None) -> bool | None:
-        """Move the stop-loss of a running strategy; see `StrategyShell.move_stop`. Raises EngineUnavailable."""
+        """Move the stop-loss of a running strategy. Raises EngineUnavailable.
+
+        To a level in paise, or to `stop_share` hundredths of a percent below the average fill. True: both guards have
+        it. False: execution does not confirm it. None: nothing is guarded.
+        """
         run_id = await self._open_run(strategy_id)
         actor = None if run_id is None else await self._find(run_id, strategy_id)
         if actor is None:

@@ -5,7 +5,7 @@ after its start is slowed down: the machine belongs to other tenants, too.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from actors.ports.strategy import Journal, JournalEntry, LoadedRun
 
@@ -54,7 +54,7 @@ class AlertsOnce:
         self._earlier: dict[tuple[str, str], float] = {}
 
     async def load(self, run_id: int) -> LoadedRun | None:
-        """See `Journal.load`: a new incarnation begins."""
+        """The run for a new incarnation, which gives no alert again that an earlier one gave shortly before."""
         loaded = await self._journal.load(run_id)
         self._earlier = dict(self._given)
         return loaded
@@ -62,13 +62,20 @@ class AlertsOnce:
     async def record(self, entry: JournalEntry) -> None:
         await self._journal.record(entry)
 
-    async def alert(self, user_id: int, strategy_id: int, code: str, message: str) -> None:
-        """See `Journal.alert`. Within one incarnation every alert is given."""
+    async def alert(self, user_id: int, strategy_id: int, code: str, message: str, about: str = "") -> None:
+        """Alert, unless an earlier incarnation gave the same alert within `WINDOW_S`. Raises PeerUnavailable."""
         alert, now = (code, message), self._monotonic()
         earlier = self._earlier.get(alert)
         if earlier is not None and now - earlier < WINDOW_S:
             log.info("strategy.alert_given_before", extra={"strategy_id": strategy_id, "code": code})
             return
-        await self._journal.alert(user_id, strategy_id, code, message)
+        await self._journal.alert(user_id, strategy_id, code, message, about)
         self._given[alert] = now
         self._earlier.pop(alert, None)
+
+    async def alert_over(self, user_id: int, strategy_id: int, codes: Sequence[str], about: str = "") -> None:
+        """Pass it on, and give what is over again when it comes back. Raises PeerUnavailable."""
+        await self._journal.alert_over(user_id, strategy_id, codes, about)
+        for given in (self._given, self._earlier):
+            for alert in [alert for alert in given if alert[0] in codes]:
+                del given[alert]

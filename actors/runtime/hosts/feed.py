@@ -10,8 +10,8 @@ from typing import Any
 import structlog
 
 from actors.domain.identifiers import Instrument
+from actors.domain.instrument_list_day import list_day
 from actors.domain.prices.tick import Tick
-from actors.domain.token_day import token_day
 from actors.ports.prices import FeedStatus
 from actors.prices.feed_shell import FeedShell
 from actors.runtime import names, ray_ports
@@ -74,7 +74,7 @@ class MarketListener:
             on_unreachable=lambda: self._soon(self._on_unreachable),
         )
         self._peers = Peers()
-        self._alerts = ray_ports.RayAttemptLog(self._peers, pools)
+        self._alerts = ray_ports.RayAlerts(self._peers, pools)
         self._ticks = TickSender(own_node(), own_host(), on_joined=self._on_joined, on_left=self._on_left)
         self._routers = linked_ticks.LinkedTickReceivers(self._ticks, self._router_name, self._peers, "on_tick")
         self._watchers: dict[str, set[str]] = {}
@@ -106,7 +106,10 @@ class MarketListener:
     async def subscribe(
         self, instrument: Instrument, armed: bool, router: Any, node: str | None
     ) -> tuple[FeedStatus, Invitation | None]:
-        """See `TickSource.subscribe`; `router` is the handle to send ticks to as long as it has no link from `node`."""
+        """Send the ticks of the instrument to its router; to ask again renews it.
+
+        `armed`: a stop-loss is watched. `router`: the handle to send ticks to as long as it has no link from `node`.
+        """
         if router is not None:
             self._peers.meet(self._router_name(instrument.key), router)
         if instrument.key not in self._asked_at:
@@ -118,14 +121,14 @@ class MarketListener:
     async def watch(
         self, watcher: str, instrument: Instrument, node: str | None
     ) -> tuple[FeedStatus, Invitation | None]:
-        """The ticks of an armed instrument for an execution actor, over a link of its own. See `FeedTicks.follow`."""
+        """Send the ticks of an armed instrument to an execution actor as well, over a link of its own (row M4)."""
         status, _ = await self.subscribe(instrument, True, None, None)
         receiver = f"{watcher}{_WATCHES}{instrument.key}"
         self._watchers.setdefault(instrument.key, set()).add(receiver)
         return status, invitations.invitation_for(self._ticks.invite, receiver, node)
 
     def deliver(self, receiver: int | str, tick: Tick) -> None:
-        """See `TickReceiver.deliver`: to the guards of the instrument, and to its router."""
+        """Hand one tick to the guards of the instrument, then to its router. Never waits."""
         for watcher in self._watchers.get(str(receiver), ()):
             self._ticks.send(watcher, tick)
         self._routers.deliver(receiver, tick)
@@ -260,7 +263,7 @@ class MarketListener:
     async def _keep_confirming(self) -> None:
         while True:
             await every_second_or_when(self._tokens_wanted, _QUOTES_EVERY_S)
-            day, account = token_day(self._clock.now()), self._account
+            day, account = list_day(self._clock.now()), self._account
             if account is None:
                 continue
             wanted = self._listener.unconfirmed(day)

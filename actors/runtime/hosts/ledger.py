@@ -3,8 +3,9 @@
 import asyncio
 import contextlib
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TypeVar
 
 import structlog
@@ -42,7 +43,8 @@ class Ledger:
         settings = connections.process_settings()
         tune(background=True)
         self._ledger, self._mirror = connections.open_ledger(settings)
-        self._ended = connections.ended_runs(settings)
+        self._ended, self._alerts = connections.seldom_used(settings)
+        self._notifying = asyncio.Lock()
         self._zone = settings.zone
         self._late_exit = LateExit(settings.late_exit)
         self._missed_grace = timedelta(seconds=settings.missed_grace_s)
@@ -97,13 +99,13 @@ class Ledger:
         await self._tell("redis_restored", "Redis answers again and shows everything")
 
     async def log_attempt(self, attempt: Attempt) -> None:
-        """See `AttemptLog.log_attempt`: kept and tried again until PostgreSQL has it."""
+        """Record an attempt in the order log; it is kept in memory and tried again until PostgreSQL has it."""
         self._figures.attempted(attempt)
         log.info("order.attempt", **journal_mapping.attempt_about(attempt))
         await self._append(attempt.command, journal_mapping.attempt_line(attempt))
 
     async def log_note(self, note: OrderNote) -> None:
-        """See `AttemptLog.log_note`: kept and tried again until PostgreSQL has it."""
+        """Record what else was done about an order; it is kept and tried again until PostgreSQL has it."""
         log.info("order.note", kind=str(note.event), **journal_mapping.command_about(note.command, note.order_id))
         await self._append(note.command, journal_mapping.note_line(note))
 
@@ -124,20 +126,36 @@ class Ledger:
             else:
                 return
 
-    async def alert(self, user_id: int, strategy_id: int, code: str, message: str) -> None:
+    async def alert(self, user_id: int, strategy_id: int, code: str, message: str, about: str = "") -> None:
         """Log the alert, send it to the operator's ALERT_URLS, and notify its user unless a recorded step does."""
-        await self._tell(code, message, user_id=user_id, strategy_id=strategy_id)
-        notice = alert_notice(strategy_id, code, message, datetime.now(UTC), self._zone)
-        while notice is not None and user_id:
-            try:
-                await self._ledger.notify_of(user_id, notice)
-            except errors.DatabaseUnavailable:
-                await asyncio.sleep(_RECORD_RETRY_S)
-            except (errors.RecordRefused, errors.ConstraintViolated):
-                log.exception("notice_lost", code=code, user_id=user_id, strategy_id=strategy_id)
-                return
-            else:
-                return
+        notice = alert_notice(strategy_id, code, message, datetime.now(UTC), about)
+        telling = self._tell(code, message, user_id=user_id, strategy_id=strategy_id)
+        if notice is None or not user_id:
+            await telling
+            return
+        noted = self._notify(partial(self._alerts.raised, user_id, code, notice), code, user_id, strategy_id)
+        await asyncio.gather(noted, telling)
+
+    async def alert_over(self, user_id: int, strategy_id: int, codes: Sequence[str], about: str = "") -> None:
+        """What alerts of these codes said is over: notify their user, if he was notified of them."""
+        log.info("alert_over", codes=list(codes), user_id=user_id, strategy_id=strategy_id)
+        about = about or f"strategy:{strategy_id}"
+        write = partial(self._alerts.over, user_id, codes, about, datetime.now(UTC))
+        await self._notify(write, ", ".join(codes), user_id, strategy_id)
+
+    async def _notify(self, write: Callable[[], Awaitable[None]], code: str, user_id: int, strategy_id: int) -> None:
+        """One after the other, as they came: that a trouble is over must not be written before the trouble."""
+        async with self._notifying:
+            while True:
+                try:
+                    await write()
+                except errors.DatabaseUnavailable:
+                    await asyncio.sleep(_RECORD_RETRY_S)
+                except (errors.RecordRefused, errors.ConstraintViolated):
+                    log.exception("notice_lost", code=code, user_id=user_id, strategy_id=strategy_id)
+                    return
+                else:
+                    return
 
     async def _tell(self, code: str, message: str, **about: int) -> None:
         self._figures.alerted(code)
@@ -149,7 +167,7 @@ class Ledger:
                 log.error("alert.not_delivered", code=code, **about)
 
     async def show_price(self, broker: str, symbol: str, tick: Tick, status: FeedStatus) -> None:
-        """See `PriceMirror.show_price`. What Redis does not take is replaced by the next tick."""
+        """Show the latest price in Redis (row F4). What Redis does not take is replaced by the next tick."""
         with contextlib.suppress(errors.MirrorUnavailable):
             stamps = (tick.exchange_time, tick.received_at)
             await self._mirror.put_price(

@@ -48,6 +48,9 @@ class Ledger(_Named):
     async def alert(self, *arguments: Any) -> Any:
         return await self._host.alert(*arguments)
 
+    async def alert_over(self, *arguments: Any) -> Any:
+        return await self._host.alert_over(*arguments)
+
     async def show_price(self, *arguments: Any) -> Any:
         return await self._host.show_price(*arguments)
 

@@ -57,7 +57,11 @@ class TickRouter:
     async def watch(
         self, strategy_id: int, stop_loss: Paise | None, strategy: Any, node: str | None, yields: bool = False
     ) -> tuple[FeedStatus, Invitation | None]:
-        """See `RouterShell.watch`; `strategy` is the handle to send ticks to as long as it has no link from `node`."""
+        """Add a strategy to those that get the ticks, or renew it; the latest tick follows at once.
+
+        `strategy`: the handle to send ticks to as long as it has no link from `node`. `yields`: execution watches the
+        stop-loss as well, so that ticks may come a moment later.
+        """
         self._peers.meet(names.strategy_name(strategy_id), strategy)
         status = self._router.watch(strategy_id, stop_loss, yields=yields)
         return status, invitations.invitation_for(self._ticks.invite, str(strategy_id), node)

@@ -259,7 +259,8 @@ class StrategyActor:
         if self._crashes.in_a_row:
             message = "The strategy crashes again and again; between two crashes it guards its position"
             with contextlib.suppress(PeerUnavailable):
-                await self._journal.alert(self._owner, self._strategy_id, "strategy_crashing", message)
+                about = f"run:{self._run_id}"
+                await self._journal.alert(self._owner, self._strategy_id, "strategy_crashing", message, about)
 
     async def _load(self) -> LoadedRun | None:
         def say(error: PeerUnavailable) -> None:

@@ -22,7 +22,7 @@ _DEAD = FeedStatus(live=False)
 
 
 class LinkedFeedTicks:
-    """See `FeedTicks`. Made in the loop that the callbacks are called in."""
+    """The feeds' ticks for the second guard, over a link per instrument. Made in the loop that the callbacks run in."""
 
     def __init__(self, peers: Peers, pools: Pools) -> None:
         self._peers, self._pools = peers, pools

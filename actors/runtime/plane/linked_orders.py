@@ -13,7 +13,7 @@ from actors.domain.strategy.events import Event
 from actors.ports.strategy import OrderCommand
 from actors.runtime import ray_ports
 from actors.runtime.names import Pools
-from actors.runtime.peers import Peers, own_node
+from actors.runtime.peers import Peers
 from actors.runtime.plane.orders import OrderLink, OrderLinkServer
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class LinkedOrderExecution(ray_ports.RayOrderExecution):
         self._link = OrderLink(on_report)
 
     def execute(self, command: OrderCommand) -> Awaitable[Event]:
-        """See `OrderExecution.execute`. A command in doubt goes the other way: perhaps the link cannot carry it."""
+        """Give the command over the link. One in doubt goes by a call of Ray: perhaps the link cannot carry it."""
         if self._link.alive and not command.look_up_first:
             return self._link.execute(command)
         return super().execute(command)
@@ -43,7 +43,9 @@ class LinkedOrderExecution(ray_ports.RayOrderExecution):
         """Keep a link to the account's execution actor, until cancelled."""
         while True:
             try:
-                invited: Invitation | None = await self._call(account_id, "invite", self._strategy_id, own_node())
+                invited: Invitation | None = await self._call(
+                    account_id, "invite", self._strategy_id, self._peers.own_node
+                )
                 if invited is None:
                     return  # there is no way to link; commands go as Ray calls
                 await (await self._link.open(invited))

@@ -16,7 +16,7 @@ from actors.ports.prices import FeedStatus
 from actors.runtime import names
 from actors.runtime.handles import PeerMissing
 from actors.runtime.names import Pools
-from actors.runtime.peers import Peers, own_handle, own_name, own_node
+from actors.runtime.peers import Peers
 from actors.runtime.plane.invitations import Invitation
 from actors.runtime.plane.link import LinkBroken
 from actors.runtime.plane.ticks import TickLink, TickSender
@@ -30,8 +30,8 @@ Ask = Callable[[str | None], Awaitable[tuple[FeedStatus, Invitation | None]]]
 class _Subscription:
     """What a sender of ticks was last asked for, and the link that its ticks come on."""
 
-    def __init__(self, on_tick: Callable[[Tick], None]) -> None:
-        self._link = TickLink(on_tick, self._change)
+    def __init__(self, peers: Peers, on_tick: Callable[[Tick], None]) -> None:
+        self._peers, self._link = peers, TickLink(on_tick, self._change)
         self._asked_for: object = None
         self.on_change: Callable[[], None] = _ignore
 
@@ -40,7 +40,7 @@ class _Subscription:
         linked = self._link.alive
         if linked and wanted == self._asked_for:
             return self._link.status
-        status, invited = await ask(None if linked else own_node())
+        status, invited = await ask(None if linked else self._peers.own_node)
         self._asked_for = wanted
         if invited is not None:
             try:
@@ -61,7 +61,7 @@ class _Linked:
     """What all who are sent ticks have in common."""
 
     def __init__(self, peers: Peers, on_tick: Callable[[Tick], None]) -> None:
-        self._peers, self._subscription = peers, _Subscription(on_tick)
+        self._peers, self._subscription = peers, _Subscription(peers, on_tick)
 
     def when_changed(self, callback: Callable[[], None]) -> None:
         """The callback is called when what was last answered may no longer be true."""
@@ -92,7 +92,7 @@ class LinkedPriceWatch(_Linked):
 
         async def ask(node: str | None) -> Any:
             name = await self._router(instrument)
-            return await self._peers.call(name, "watch", strategy_id, stop_loss, own_handle(), node, yields)
+            return await self._peers.call(name, "watch", strategy_id, stop_loss, self._peers.own_handle, node, yields)
 
         return await self._subscription.renew((instrument, stop_loss, yields), ask)
 
@@ -122,7 +122,7 @@ class LinkedTickSource(_Linked):
     async def subscribe(self, instrument: Instrument, *, armed: bool) -> FeedStatus:
 
         async def ask(node: str | None) -> Any:
-            return await self._peers.call(self._feed, "subscribe", instrument, armed, own_handle(), node)
+            return await self._peers.call(self._feed, "subscribe", instrument, armed, self._peers.own_handle, node)
 
         return await self._subscription.renew((instrument, armed), ask)
 
@@ -138,7 +138,7 @@ class LinkedWatch(_Linked):
         """Have the ticks sent; renewing is idempotent. Raises PeerUnavailable."""
 
         async def ask(node: str | None) -> Any:
-            return await self._peers.call(self._feed, "watch", own_name(), instrument, node)
+            return await self._peers.call(self._feed, "watch", self._peers.own_name, instrument, node)
 
         return await self._subscription.renew(instrument, ask)
 

@@ -102,7 +102,7 @@ class OrderLink:
         return broken
 
     def execute(self, command: OrderCommand) -> Coroutine[Any, Any, Event]:
-        """See `OrderExecution.execute`: the command leaves in this call."""
+        """Send the command in this call; what is awaited is the event that ends it. Raises PeerUnavailable, awaited."""
         number, answer = self._sent, asyncio.get_running_loop().create_future()
         self._sent += 1
         self._waiting[number] = answer

@@ -27,12 +27,7 @@ class TickSender:
     """The sending end, for any number of receivers. `on_joined` and `on_left` get the receiver's name."""
 
     def __init__(
-        self,
-        node: str,
-        host: str,
-        *,
-        on_joined: Callable[[str], None] = lambda _: None,
-        on_left: Callable[[str], None] = lambda _: None,
+        self, node: str, host: str, *, on_joined: Callable[[str], None], on_left: Callable[[str], None]
     ) -> None:
         self._listener = Listener(node, host, self._joined)
         self._links: dict[str, Link] = {}

@@ -1,5 +1,6 @@
 """Notices by e-mail, through the operator's mail server."""
 
+import re
 import ssl
 from datetime import UTC, datetime
 from email.headerregistry import Address as MailAddress
@@ -19,6 +20,7 @@ TIMEOUT_S = 15.0
 """How long one mail may take, from the connection to the server's word that it has it."""
 
 _SUBJECT_LENGTH = 120
+_LINK = re.compile(r"\s*(?:[^\s.!?:][^.!?:]*:\s+)?\bhttps?://\S+", re.IGNORECASE)
 _LAST_TEMPORARY = 500
 
 
@@ -29,7 +31,7 @@ class Mailer:
         self._settings, self._lookup = settings, lookup
 
     async def send(self, address: Address, message: Message) -> None:
-        """See `Way.send`. The recipient's domain must not lead to an address that is not public."""
+        """Give the mail to the operator's server; to a domain that leads to a private address nothing is sent."""
         import aiosmtplib  # only where mail is offered
 
         mail = compose(self._settings.smtp_from, address.value, message)
@@ -82,7 +84,7 @@ def compose(sender: str, recipient: str, message: Message) -> EmailMessage:
     try:
         mail["To"] = MailAddress(addr_spec=recipient)
         mail["From"] = sender
-        mail["Subject"] = f"TradeActors: {one_line(message.text)}"
+        mail["Subject"] = f"TradeActors: {one_line(without_links(message.text))}"
     except (ValueError, IndexError) as error:  # of a line break above all
         raise Refused("the address cannot stand in a mail") from error
     mail["Date"] = format_datetime(datetime.now(UTC))
@@ -92,6 +94,14 @@ def compose(sender: str, recipient: str, message: Message) -> EmailMessage:
         mail["Importance"] = "high"
     mail.set_content(f"{message.text}\n")
     return mail
+
+
+def without_links(text: str) -> str:
+    """A text for where strangers may read it, such as a subject: without links, and what leads to them.
+
+    A mail server logs subjects and a locked phone shows them; a login link belongs to the one who opens the mail.
+    """
+    return _LINK.sub("", text).strip() or "a link for you"
 
 
 def one_line(text: str) -> str:

@@ -39,7 +39,6 @@ class OtherServices:
             raise Refused("it is no address of one recipient")
 
     async def send(self, address: Address, message: Message) -> None:
-        """See `Way.send`."""
         self._check_scheme(address.value)  # the operator may have taken it off the list
         outcome = await self._run(address.value, message.text)
         if outcome == "sent":

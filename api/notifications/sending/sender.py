@@ -16,7 +16,7 @@ from actors.domain.notices.notice import AT_RISK, Level, NoticeKind
 from actors.domain.notices.quiet_hours import send_at
 from api.notifications.sending.addresses import unseal
 from api.notifications.sending.outcomes import ChannelBlocked, ChannelGone, Message, NotSent, Refused, Way
-from api.notifications.service import preferences_of
+from api.notifications.sending.preferences import preferences_of
 from persistence.database.engine import Sessions, transaction
 from persistence.database.models.notifications import Notification, NotificationChannel, NotificationPreferences
 from persistence.errors import PersistenceError, UnreadableSecret

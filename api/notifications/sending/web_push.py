@@ -49,7 +49,6 @@ class PushSender:
         await self._client.aclose()
 
     async def send(self, address: Address, message: Message) -> None:
-        """See `Way.send`."""
         host, port = check_endpoint(address.value)
         try:
             ip = (await self._addresses(host, port))[0]
@@ -104,7 +103,7 @@ def check_endpoint(endpoint: str) -> tuple[str, int]:
     """Host and port of an endpoint.
 
     Raises:
-        Refused: it is not an https address with a host name, or it has a user, a fragment or another port.
+        Refused: it is not an https address with a host name, or it has a user or a fragment. Any port is taken.
     """
     try:
         parts = urlsplit(endpoint)

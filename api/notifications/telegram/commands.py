@@ -17,7 +17,7 @@ from actors.domain.notices.notice import without_amounts
 from api.base.answers.translations import TRANSLATIONS
 from api.base.errors import ApiError
 from api.brokers.browser_logins import LoginLink
-from api.notifications.service import preferences_of
+from api.notifications.sending.preferences import preferences_of
 from api.notifications.telegram import words
 from api.notifications.telegram.bot_api import Button
 from api.notifications.telegram.connecting import ADDRESS, ChatConnections, Connected, code_hash
@@ -159,6 +159,7 @@ class Commands:
 
     async def _status(self, asked: _Asked) -> Reply:
         user_id = asked.channel.user_id
+        await self._audit(asked, "status")
         running, amounts = await self._running(user_id)
         lines = []
         for strategy in running:
@@ -212,6 +213,7 @@ class Commands:
             until = self._now() + timedelta(hours=min(int(hours or USUAL_MUTE_H), LONGEST_MUTE_H))
         else:
             return Reply(words.MUTE_HELP)
+        await self._audit(asked, "mute", until="off" if until is None else until.isoformat())
         async with tenant_transaction(self._sessions, channel.user_id) as session:
             await Channels(session).mute(channel.user_id, channel.id, until)
         return Reply(words.muted(until))

@@ -31,7 +31,6 @@ class TelegramWay:
         self._held_until = 0.0
 
     async def send(self, address: Address, message: Message) -> None:
-        """See `Way.send`."""
         left = self._held_until - self._clock()
         if left > 0:
             raise NotSent("Telegram wants a pause", timedelta(seconds=left), at_fault=False)

@@ -83,7 +83,7 @@ class EntryMarks:
     async def write_down(self, user_id: int, panic_id: uuid.UUID) -> bool:
         """Tell PostgreSQL of a panic that it had not heard of; whether it knows by now. Until then Redis keeps it.
 
-        One after which entries were allowed again, since another process had told PostgreSQL, stays unlocked.
+        One after which entries were allowed again, since another process had written it down, stays unlocked.
         """
         try:
             await self._in_time(self._put(user_id, panic_id))

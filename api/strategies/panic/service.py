@@ -19,7 +19,7 @@ from persistence.errors import DatabaseUnavailable
 
 STORES_FIRST_S = 0.3
 """How long a sale waits for the marks, with which another process carries the panic out if this one dies. Stores that
-do not answer keep nobody from selling."""
+do not answer delay no sale any longer."""
 
 _NO_REDIS = "Redis does not answer. PostgreSQL has it, and Redis gets it when it is back"
 _NO_POSTGRESQL = (
@@ -98,7 +98,7 @@ class PanicService:
         if not await has_recent_password():
             asked = "Please give your password again (POST /auth/confirm), then allow entries"
             raise ApiError(403, "password_needed", asked)
-        if not await self._pursuit.settle(user_id):  # else it would forbid entries again as soon as that is told
+        if not await self._pursuit.settle(user_id):  # else it would forbid entries again as soon as it can
             raise DatabaseUnavailable("PostgreSQL does not answer")
         await self._marks.allow(user_id)
 

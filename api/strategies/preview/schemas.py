@@ -8,8 +8,7 @@ from pydantic.config import JsonDict
 
 from actors.domain.identifiers import Product
 from api.base.fields import Percent, Price, Quantity, Request, StrategyId, Symbol, TimeOfDay
-from api.strategies.preview.charges import EstimatedCharges
-from api.strategies.schemas import StrategyCreateRequest
+from api.strategies.schemas import EstimatedCharges, StrategyCreateRequest
 
 _WANTED = [name for name, field in StrategyCreateRequest.model_fields.items() if field.is_required()]
 

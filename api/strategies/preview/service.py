@@ -9,7 +9,6 @@ from actors.domain.money import Paise, round_rupees, to_rupees
 from actors.domain.prices.stop_share import stop_below, to_percent
 from actors.domain.session import SessionTimes
 from api.strategies.panic.service import entries_forbidden
-from api.strategies.preview.charges import EstimatedCharges, estimated_charges
 from api.strategies.preview.schemas import (
     PreviewWarning,
     SessionOfDay,
@@ -17,9 +16,10 @@ from api.strategies.preview.schemas import (
     StrategyPreviewRequest,
 )
 from api.strategies.rule_facts import StartFacts, StrategyChecks, terms_of
+from api.strategies.schemas import EstimatedCharges
 from api.strategies.service import described, found
 from api.strategies.start_and_stop import MOST_NOTES
-from api.strategies.status import equal_note
+from api.strategies.status import equal_note, estimated_charges
 from api.strategies.strategy_rules import start_message
 from broker.market.allowed_times import SessionRules
 from broker.market.trading_calendar import TradingCalendar

@@ -62,8 +62,6 @@ _TAKE_BACK_BEFORE = timedelta(seconds=60)
 _TRADERS = frozenset(
     {
         "account_short",
-        "broker_not_connected",
-        "broker_token_expired",
         "entries_forbidden",
         "invalid_request",
         "quantity_above_freeze",
@@ -71,6 +69,10 @@ _TRADERS = frozenset(
     }
 )
 """Reasons that the trader can do something about: he hears of them at once."""
+
+_OF_LOGIN = frozenset({"broker_not_connected", "broker_token_expired"})
+"""Reasons that concern all strategies of the trader: readiness tells them once, with the link, until the day is missed
+(row N3)."""
 
 _BY_HAND = "by_hand"
 """Of a day whose run the trader has started himself."""
@@ -265,7 +267,7 @@ class ScheduleArming:
                 return False
             if code in SKIPPING:
                 await telling.tell_skipped(session, look.strategy, day, code, look.now)
-            elif code and (code in _TRADERS or look.now >= day.buy_at - _TELL_BEFORE):
+            elif code and _is_told(code, day, look.now):
                 await telling.tell_waiting(session, look.strategy, day, code, reason, look.now)
         return True
 
@@ -364,6 +366,11 @@ def is_bad(row: ScheduleDay, run: Run | None) -> bool:
         return row.outcome == "missed"
     over = run.ended_at is not None and run.filled_quantity == 0
     return over and (run.status == "failed" or run.position == "buy_failed" or run.status_detail == "missed_execution")
+
+
+def _is_told(code: str, day: Day, now: datetime) -> bool:
+    """Whether the trader hears now that this keeps his strategy from being started."""
+    return code in _TRADERS or (code not in _OF_LOGIN and now >= day.buy_at - _TELL_BEFORE)
 
 
 def _is_over(plan: Plan, now: datetime) -> bool:

@@ -1,4 +1,4 @@
 """Passwords: what a new one must be like, how they are hashed, and how an attempt on one is judged.
 
-May import `api.base`, `api.users.client`, persistence and config.
+May import `api.base`, persistence and config.
 """

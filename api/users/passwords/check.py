@@ -4,8 +4,8 @@ from collections.abc import Awaitable, Callable
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from api.base.client import Client
 from api.base.errors import ApiError, unauthorized
-from api.users.client import Client
 from api.users.passwords.hashing import Passwords
 from persistence.database.engine import Sessions, transaction
 from persistence.database.models.users import User

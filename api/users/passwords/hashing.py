@@ -15,8 +15,8 @@ from typing import TypeVar
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from api.base.client import HasLeft, stays
 from api.base.errors import ApiError, ClientLeft
-from api.users.client import HasLeft, stays
 from api.users.passwords.spelling import prepared, spellings
 
 _Result = TypeVar("_Result")

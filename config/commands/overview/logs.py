@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from config.commands.deployment import DataDir
+from config.commands.base.deployment import DataDir
 from config.commands.overview.status import settings_to_look, what_cannot_be_told
 from config.commands.overview.why import Strategy
 

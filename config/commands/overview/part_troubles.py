@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from api.overview.facts import Facts, Stream
 from api.readiness.operator import ADDRESS, FAULTS
-from config.commands.doctor import Level, judge_room
+from config.commands.base.findings import Level, judge_room
 from config.commands.overview.trouble import Trouble, Urgency, clock, count, sentence
 
 _PANIC_ENDS = timedelta(seconds=60)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from config.commands.deployment import DataDir
+from config.commands.base.deployment import DataDir
 
 if TYPE_CHECKING:
     from api.overview.facts import Facts
@@ -67,7 +67,7 @@ def settings_to_look(data_dir: Path | None) -> "Settings":
 
     import structlog
 
-    from config.commands.deployment import joined_settings, require
+    from config.commands.base.deployment import joined_settings, require
 
     settings = joined_settings(data_dir)
     require(settings, "database_url", "redis_url")
@@ -78,7 +78,7 @@ def settings_to_look(data_dir: Path | None) -> "Settings":
 @contextmanager
 def what_cannot_be_told(*, as_json: bool = False) -> Iterator[None]:
     """Where nothing can be looked at, say so in a sentence and end with exit code 2 (Ctrl-C: 130)."""
-    from config.commands.failures import plain_refusals, plain_schema
+    from config.commands.base.failures import plain_refusals, plain_schema
     from config.settings import SettingsError
     from config.stack.guarded_process import StackError
     from persistence.errors import PersistenceError

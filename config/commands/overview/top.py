@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from config.commands.deployment import DataDir
+from config.commands.base.deployment import DataDir
 from config.commands.overview.status import facts_now, settings_to_look, what_cannot_be_told
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from config.commands.deployment import DataDir
+from config.commands.base.deployment import DataDir
 from config.commands.overview.status import AsJson, settings_to_look, what_cannot_be_told
 
 if TYPE_CHECKING:

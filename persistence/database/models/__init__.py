@@ -5,5 +5,5 @@ Tables that belong to a tenant carry its `user_id`, and composite foreign keys k
 row above it (row K1; `ON DELETE SET NULL (column)` needs PostgreSQL 15). `order_logs` and `audit_log` are
 append-only: triggers refuse UPDATE, DELETE and TRUNCATE. They are cut by months, which `tradeactors prune` may drop.
 
-May import nothing of ours. A file for each noun; `tables` has all of them.
+May import nothing of ours. A file for each noun; `persistence.database.tables` has all of them.
 """

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, time
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, exists, func, insert, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
@@ -32,6 +32,18 @@ async def tell(session: AsyncSession, user_id: int, notice: Notice) -> bool:
     }
     written = upsert(Notification).values(values).on_conflict_do_nothing().returning(col(Notification.id))
     return await session.scalar(written) is not None
+
+
+LOGIN = "login:"
+"""How the conditions begin of notices that something does not trade because the user has to log in at the broker."""
+
+
+async def knows_of_login(session: AsyncSession, user_id: int) -> bool:
+    """Whether a notice is open that asks the user to log in at the broker: another one would say the same."""
+    asks = or_(col(Notification.kind) == NoticeKind.LOGIN_NEEDED, col(Notification.condition).startswith(LOGIN))
+    mine = (col(Notification.user_id) == user_id, col(Notification.condition).is_not(None), asks)
+    still = select(exists().where(*mine, col(Notification.over_at).is_(None)))
+    return bool(await session.scalar(still))
 
 
 async def resolve(session: AsyncSession, user_id: int, condition: str, text: str, at: datetime) -> bool:

@@ -25,7 +25,7 @@ from pathlib import Path
 import psycopg
 import config.backup.create, config.commands.doctor, config.stack.postgres, rich.console, rich.traceback
 from config.commands.cli import app
-from config.commands.deployment import joined_settings
+from config.commands.base.deployment import joined_settings
 from config.settings import SettingsError
 with contextlib.suppress(SettingsError):
     joined_settings(Path("/does/not/exist"))  # imports all that it needs, which another user may not read

@@ -2,7 +2,8 @@
 
 from pydantic import SecretStr
 
-from config.commands.doctor import Level, look_at_alerts
+from config.commands.base.findings import Level
+from config.commands.doctor import look_at_alerts
 from config.settings import Settings
 from tests.kit.alerts import AlertInbox
 

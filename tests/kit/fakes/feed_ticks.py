@@ -22,7 +22,7 @@ class FakeFeedTicks:
         self.followed.setdefault(instrument.key, on_tick)
 
     def leave(self, broker: str, key: str) -> None:
-        del self.followed[key]
+        self.followed.pop(key, None)
 
     def status(self, broker: str, key: str) -> FeedStatus:
         return FeedStatus(self.live and key in self.followed)

@@ -1,6 +1,7 @@
 """A journal that keeps what it records, fails as the test asks, and can stop answering."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from actors.domain.strategy.snapshot import dump_state
@@ -21,6 +22,8 @@ class FakeJournal:
     tried: list[JournalEntry] = field(default_factory=list)
     records: list[JournalEntry] = field(default_factory=list)
     alerts: list[tuple[str, str]] = field(default_factory=list)
+    over: list[tuple[str, str]] = field(default_factory=list)
+    """Code and subject of each trouble that was called over."""
     open: asyncio.Event = field(default_factory=asyncio.Event)
     runs: dict[int, LoadedRun] = field(default_factory=dict)
     _ended: set[int] = field(default_factory=set)
@@ -50,10 +53,13 @@ class FakeJournal:
         self._keep(entry)
         self.records.append(entry)
 
-    async def alert(self, user_id: int, strategy_id: int, code: str, message: str) -> None:
+    async def alert(self, user_id: int, strategy_id: int, code: str, message: str, about: str = "") -> None:
         if self.alert_failures:
             raise self.alert_failures.pop(0)
         self.alerts.append((code, message))
+
+    async def alert_over(self, user_id: int, strategy_id: int, codes: Sequence[str], about: str = "") -> None:
+        self.over += [(code, about) for code in codes]
 
     def _keep(self, entry: JournalEntry) -> None:
         run_id = entry.state.run.run_id

@@ -77,7 +77,7 @@ class FakeExecution:
         return self.alive
 
     async def cover(self, holding: Holding) -> Cover:
-        """See `OrderExecution.cover`: what `covered` says, else all of it."""
+        """As much of the holding as `covered` says, else all of it."""
         if self.cover_failures:
             raise self.cover_failures.pop(0)
         key = position_key(holding.instrument, holding.product)

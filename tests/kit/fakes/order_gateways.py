@@ -15,6 +15,8 @@ class FakeGateways:
     market: MarketHours = ALWAYS_OPEN
 
     async def hours(self, account_id: int) -> MarketHours:
+        if self.down:
+            raise BrokerUnavailable("the database does not answer")
         return self.market
 
     async def gateway(self, account_id: int) -> OrderGateway:

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from actors.domain.identifiers import Instrument
 from actors.domain.money import Paise
-from actors.ports.common import Clock
+from actors.ports.common import Clock, PeerUnavailable
 from actors.ports.prices import FeedStatus
 
 
@@ -34,4 +34,6 @@ class FakePriceWatch:
         return self.answer
 
     async def unwatch(self, strategy_id: int, instrument: Instrument) -> None:
+        if isinstance(self.answer, PeerUnavailable):
+            raise self.answer
         self.unwatched.append(strategy_id)

@@ -31,6 +31,7 @@ class FakeEngine:
     panicked: list[int] = field(default_factory=list)
     reached: frozenset[int] = frozenset()
     shares: dict[tuple[str, str, str], int] = field(default_factory=dict)
+    silent: list[str] = field(default_factory=list)
     leaves_from: list[SeenAddress] = field(default_factory=list)
     swept: asyncio.Event = field(default_factory=asyncio.Event)
     inbox: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -80,6 +81,10 @@ class FakeEngine:
     async def order_addresses(self) -> Sequence[SeenAddress]:
         """What the test says."""
         return self.leaves_from
+
+    async def silent_gateways(self) -> tuple[Sequence[str], int]:
+        """What the test says, of two."""
+        return self.silent, 2
 
     async def end(self, run_id: int, *, position: str, message: str, delete_mirror: bool = False) -> None:
         """Record the end of a run, as a strategy actor would."""

@@ -4,13 +4,15 @@ import io
 from pathlib import Path
 
 import pytest
+from psycopg.errors import UndefinedTable
 from rich.console import Console
+from sqlalchemy.exc import ProgrammingError
 
 from actors.domain.orders.order_address import SeenAddress
 from actors.runtime.driver.node_probe import NodeReport
+from config.commands.base.failures import sentence_about
+from config.commands.base.findings import Finding, Level, judge_room
 from config.commands.doctor import (
-    Finding,
-    Level,
     _show,
     judge_clock,
     judge_database_ways,
@@ -18,10 +20,10 @@ from config.commands.doctor import (
     judge_gateways,
     judge_node,
     judge_public_address,
-    judge_room,
 )
 from config.ray_settings import CLUSTER_SETTINGS, RAY_SETTINGS
 from config.settings import Broker, Settings
+from persistence.errors import DatabaseUnavailable
 
 OURS = ("3.11.7", "2.60.0")
 GOOD = {name: value for name, value in RAY_SETTINGS.items() if name.startswith("RAY_")}
@@ -224,3 +226,25 @@ def test_a_file_of_credentials_that_the_feed_cannot_use_is_said(tmp_path: Path, 
     found = judge_feed_file(file)
     assert f"{file} {said}" in found.sentence
     assert (found.level is Level.OK) is (said == "can be used")
+
+
+@pytest.mark.parametrize(
+    ("part", "error", "said"),
+    [
+        (
+            "database",
+            DatabaseUnavailable("PostgreSQL does not answer"),
+            "PostgreSQL does not answer; start it, or correct TRADEACTORS_DATABASE_URL",
+        ),
+        ("Redis", ConnectionError("WRONGPASS no such user."), "ConnectionError: WRONGPASS no such user; start it, or"),
+        ("calendar", KeyError(), "KeyError; look into the log of the API"),
+        (
+            "database",
+            ProgrammingError("SELECT 1", {}, UndefinedTable("no alembic_version")),
+            "The database has another schema than this version of TradeActors: run `tradeactors migrate`",
+        ),
+    ],
+    ids=str,
+)
+def test_a_part_that_does_not_answer_is_said_with_what_to_do(part: str, error: Exception, said: str) -> None:
+    assert sentence_about(part, error).startswith(said)

@@ -69,6 +69,19 @@ def test_where_nobody_can_be_asked_yes_is_to_be_said_beforehand(tmp_path: Path, 
     assert done.returncode == 1
 
 
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        (("replay", "day.csv", "—buy", "09:30"), "buy"),
+        (("backup", "b.tar", "–force"), "force"),
+        (("up", "–-data-dir", "/srv"), "data-dir"),
+        (("—help",), "help"),
+    ],
+)
+def test_a_dash_in_place_of_two_hyphens_is_said(line: tuple[str, ...], name: str) -> None:
+    assert f"before {name} stands a dash, as word processors make of two hyphens: write --{name}" in said(*line)
+
+
 def test_a_current_directory_that_is_gone_is_said(tmp_path: Path) -> None:
     script = 'cd "$0" && rmdir "$0" && exec "$@"'
     line = (sys.executable, "-m", "config.commands.cli", "backup", "b.tar")

@@ -9,8 +9,8 @@ import typer
 from psycopg.errors import SyntaxError, UndefinedTable  # noqa: A004 - PostgreSQL's
 from sqlalchemy.exc import ProgrammingError
 
-from config.commands.failures import plain_refusals, plain_schema
-from config.files import UnreadableFile, refusal_of, refuse_unreadable_files, remedy_of
+from config.commands.base.failures import plain_refusals, plain_schema
+from config.files import UnreadableFile, mistakes_of_others, refusal_of, refuse_unreadable_files, remedy_of
 from config.stack.guarded_process import StackError
 
 FULL = os.strerror(errno.ENOSPC)
@@ -90,3 +90,29 @@ def test_a_database_of_another_version_is_no_traceback() -> None:
     other = ProgrammingError("SELEKT 1", {}, SyntaxError("at SELEKT"))
     with pytest.raises(ProgrammingError), plain_schema():
         raise other
+
+
+@pytest.mark.parametrize(
+    ("variables", "begins"),
+    [
+        ({"TRADEACTORS_DATA_DIR": '"/srv/ta"'}, "TRADEACTORS_DATA_DIR has quotes around its value, which would be"),
+        ({"TRADEACTORS_SMTP_PASSWORD": "“hidden”"}, "TRADEACTORS_SMTP_PASSWORD has quotes around its value"),
+        (
+            {"TRADEACTORS_PORT": "tcp://10.3.4.5:8000"},
+            "TRADEACTORS_PORT is what Kubernetes tells each pod about a service of this name, and no setting: set",
+        ),
+        (
+            {"TRADEACTORS_API_PORT": "8000", "TRADEACTORS_API_SERVICE_PORT_HTTP": "8000"},
+            "TRADEACTORS_API_SERVICE_PORT_HTTP is what Kubernetes tells",
+        ),
+    ],
+)
+def test_what_other_programs_make_of_our_variables_is_said(variables: dict[str, str | None], begins: str) -> None:
+    (said,) = mistakes_of_others({**variables, "PATH": '"/bin"'})
+    assert said.startswith(begins)
+    assert "hidden" not in said
+
+
+@pytest.mark.parametrize("value", ['"', "it's", "5' 6'", "", None, 'a "word" in it'])
+def test_quotes_within_a_value_are_a_part_of_it(value: str | None) -> None:
+    assert mistakes_of_others({"TRADEACTORS_SMTP_USER": value, "TRADEACTORS_API_PORT": "8000"}) == []

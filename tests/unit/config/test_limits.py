@@ -5,11 +5,12 @@ import re
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from config.commands.limits import TO_ASK, TO_KEEP, TO_RUN, refuse_limits
+from config.commands.limits import EARLIEST, TO_ASK, TO_KEEP, TO_RUN, clock_refusals, refuse_limits
 from config.stack.data_directory import LOCK_FILE, refuse_what_is_hidden
 from config.stack.guarded_process import StackError
 from tests.kit.stack import temporary_data_dir
@@ -141,3 +142,9 @@ def hidden_from_nobody(data_dir: Path) -> str:
     finally:
         os.seteuid(0)
     return ""
+
+
+def test_a_clock_that_was_never_set_is_said() -> None:
+    (said,) = clock_refusals(datetime(1970, 1, 1, 0, 7, tzinfo=UTC))
+    assert said.startswith("The clock of this machine says 1970-01-01 00:07 UTC, and by it everything is timed: set it")
+    assert clock_refusals(EARLIEST) == []

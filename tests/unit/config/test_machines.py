@@ -25,7 +25,7 @@ import resource
 import sys
 resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # as on a full disk: a file can be made, and nothing written to it
 from pathlib import Path
-from config.commands.failures import plain_failures
+from config.commands.base.failures import plain_failures
 from config.settings import load_settings
 import typer
 try:

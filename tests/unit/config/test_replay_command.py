@@ -110,8 +110,9 @@ def test_a_device_is_refused() -> None:
     assert refused(Path("/dev/zero")) == "zero: it is a device, and no file; write the bars into a file first"
 
 
-def test_what_a_shell_hands_over_is_read() -> None:
-    line = [sys.executable, "-m", "config.commands.cli", "replay", "/dev/stdin", *DAY, "--json"]
+@pytest.mark.parametrize("name", ["/dev/stdin", "-"])
+def test_what_a_shell_hands_over_is_read(name: str) -> None:
+    line = [sys.executable, "-m", "config.commands.cli", "replay", name, *DAY, "--json"]
     done = subprocess.run(line, input=YESBANK.read_bytes(), capture_output=True, check=False)
     assert json.loads(done.stdout)["pnl"] == -395.0, done.stderr
 
@@ -132,6 +133,11 @@ def test_a_file_that_is_no_recording_is_refused_in_one_sentence(tmp_path: Path) 
     assert (
         refused(a_file(tmp_path, bytes(9))) == "day.csv: it is no text, since it holds zero bytes; save its bars as CSV"
     )
+
+
+def test_a_dash_of_a_word_processor_is_a_hyphen() -> None:
+    as_copied = ("--date", "2019–07–09", "--session", "09:15 – 15:30")
+    assert replayed(YESBANK, *as_copied).stdout == replayed(YESBANK).stdout
 
 
 def test_a_strategy_that_makes_no_sense_is_refused_in_one_sentence(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from config.secret_store import SECRETS_FILE, change_keys, create_secrets, read_secrets, sync_directory
+from tests.kit.machine_clock import compiler
 from tests.kit.stack import temporary_data_dir
 
 AS_ANOTHER_USER = """
@@ -101,3 +102,29 @@ def test_a_link_is_followed_not_replaced(tmp_path: Path) -> None:
 
 def test_a_file_system_that_cannot_make_a_directory_durable_does_its_best() -> None:
     sync_directory(Path("/proc/self"))  # refused there, as by folders shared with a virtual machine
+
+
+WITHOUT_LINKS = """
+#include <errno.h>
+int link(const char *from, const char *to) { errno = EPERM; return -1; }
+int linkat(int f, const char *from, int t, const char *to, int flags) { errno = EPERM; return -1; }
+"""
+
+
+@pytest.mark.skipif(compiler() is None, reason="a file system without hard links is imitated in C")
+def test_a_file_system_without_hard_links_keeps_the_secrets_of_the_first(tmp_path: Path) -> None:
+    source, library, kept = tmp_path / "links.c", tmp_path / "links.so", tmp_path / "kept"
+    source.write_text(WITHOUT_LINKS, encoding="utf-8")
+    subprocess.run([str(compiler()), "-shared", "-fPIC", "-o", str(library), str(source)], check=True)
+    kept.mkdir(mode=0o700)
+    program = (
+        "import sys, pathlib; from config.secret_store import write_once; "
+        "write_once(pathlib.Path(sys.argv[1]), sys.argv[2])"
+    )
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3]), "LD_PRELOAD": str(library)}
+    for content in ("the first", "the second"):
+        line = [sys.executable, "-c", program, str(kept / "secret"), content]
+        subprocess.run(line, env=environment, check=True)
+    assert [path.name for path in kept.iterdir()] == ["secret"]
+    assert (kept / "secret").read_text(encoding="utf-8") == "the first"
+    assert stat.S_IMODE((kept / "secret").stat().st_mode) == 0o600

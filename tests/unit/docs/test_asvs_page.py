@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sqlmodel import SQLModel
 
-import persistence.database.models.tables  # noqa: F401 - makes all tables known
+import persistence.database.tables  # noqa: F401 - makes all tables known
 
 DOCS = Path(__file__).parents[3] / "docs"
 VERDICTS = ("met", "met, by no test", "not applicable", "not applicable yet", "not met")

@@ -19,7 +19,10 @@ MADE_UP = Path(__file__).with_name("test_site.py")
 OF_THE_SITE = {"index.md"}
 """Pages that the site alone has, for README and for folders."""
 
-READ = {".py", ".md", ".yaml", ".yml", ".toml", ".mako"}
+BUILT = ROOT / "api" / "web" / "dist"
+"""The app as browsers load it, made of sources that are read themselves."""
+
+READ = {".py", ".md", ".yaml", ".yml", ".toml", ".mako", ".ts", ".svelte", ".mjs", ".js", ".css", ".html"}
 READ_BY_NAME = {"Makefile", "run", "Dockerfile"}
 
 BETWEEN = r"(?:,?\s+(?:#\s+)?(?:and|or|to)\s+|,\s*(?:#\s+)?|\s*[-–/]\s*)"
@@ -28,7 +31,8 @@ BETWEEN = r"(?:,?\s+(?:#\s+)?(?:and|or|to)\s+|,\s*(?:#\s+)?|\s*[-–/]\s*)"
 STANDARDS = r"(?:RFC \d+|JSON Schema [\d-]+)\s+§"
 OUTSIDE = re.compile(
     r"\bdesign\s+§|\bdesign doc\w*|\breliability\s+(?:findings?\s+\d|[A-Z]\d)|\bcatalogue\s+[A-Z]\d|\braylab\b"
-    r"|\btrader-features\b|\bfindings?\s+[\d§]|\b(?:the|our) (?:specification|spec) (?:says|asks|wants)\b"
+    r"|\btrader-features\b|\bfindings?\s+[\d§]|\b[Cc]ontracts?\s+\d"
+    r"|\b(?:the|our) (?:specification|spec) (?:says|asks|wants)\b"
 )
 """Papers that are not in the repository."""
 
@@ -43,6 +47,10 @@ def the_row(said: str) -> bool:
 
 def the_ruling(said: str) -> bool:
     return f"ruling-{said}" in anchors(DOCS / "requirements.md")
+
+
+def the_check(said: str) -> bool:
+    return f"check-{int(said)}" in anchors(DOCS / "requirements.md")
 
 
 def the_fact(said: str) -> bool:
@@ -72,6 +80,8 @@ def the_page(said: str) -> bool:
 KINDS: list[tuple[str, str, Callable[[str], bool]]] = [
     (rf"\b[Rr]ows?\s+(?:#\s+)?{listed('[A-Z][1-9][0-9]?')}\b", r"[A-Z]\d+", the_row),
     (rf"\b[Rr]ulings?\s+{listed('[0-9]+')}\b", r"\d+", the_ruling),
+    (rf"\b[Cc]hecks?\s+{listed('[0-9]{1,2}')}\b", r"\d+", the_check),
+    (r"\bdef test_check_([0-9]+)_", r"\d+", the_check),
     (rf"\bkite\.md\s+{listed('§ ?[0-9]+(?:[.][0-9]+)?')}", r"§ ?\d+(?:\.\d+)?", the_fact),
     (r"(?<![\w/\[`])([cd]/\d{4,6})\b", r"[cd]/\d+", the_thread),
     (rf"\b[Mm]echanisms?\s+{listed('[0-9]+')}\b", r"\d+", the_mechanism),
@@ -97,7 +107,8 @@ def test_every_citation_leads_somewhere() -> None:
         "as row Z9 wants it", "(rows E1, Z9 and E2)", "rows E1 to Z9", "(ruling 99)", "kite.md §9",
         "kite.md §1.1, §1.99", "Kite forum d/999999", "mechanism 99", "mechanisms 1 and 99", "window W99",
         "decision 9999", "read papers.md", "design §4.7", "reliability B31", "reliability findings 8 and 9",
-        "catalogue C45", "trader-features F4", "as §3 says", "rows E1,\n    # Z9",
+        "catalogue C45", "trader-features F4", "as §3 says", "rows E1,\n    # Z9", "(contract 3.6)",
+        "contracts 3 and 4", "check 27 of the app", "checks 5, 6 and 99", "def test_check_27_of_something",
     ],
 )  # fmt: skip
 def test_a_wrong_citation_is_noticed(wrong: str) -> None:
@@ -111,7 +122,7 @@ def test_a_wrong_citation_is_noticed(wrong: str) -> None:
     [
         "row E4", "rows E2, F1, I1; mechanism 1", "(ruling 8, row G2)", "kite.md §3", "kite.md §7.2 and §7.3",
         "RFC 8259 §6", "mechanisms 4 to 7, ruling 1", "window W1", "decision 19", "docs/order-protocol.md",
-        "Kite forum c/41029",
+        "Kite forum c/41029", "check 3 of the app", "checks 5, 6 and 22", "def test_check_05_of_something",
     ],
 )  # fmt: skip
 def test_a_right_one_passes(right: str) -> None:
@@ -132,6 +143,29 @@ def test_every_source_of_the_page_on_kite_has_its_address() -> None:
     page = " ".join(text_of(DOCS / "kite.md").split())
     addresses = set(re.findall(r"\[([^\]]+)\]: https://", page))
     assert set(re.findall(r"\[([^\]]+)\](?![:(\[])", page)) - {"docs"} <= addresses
+
+
+@pytest.mark.parametrize("name", ["api/web/client/src/domain/states.ts", "api/web/client/src/App.svelte", "Makefile"])
+def test_the_apps_sources_and_the_makefile_are_read(name: str) -> None:
+    assert ROOT / name in tracked()
+
+
+def test_a_check_of_the_app_names_the_tests_that_hold_it() -> None:
+    page, makefile = text_of(DOCS / "requirements.md"), text_of(ROOT / "Makefile")
+    checks = re.findall(r'^- <a id="check-(\d+)"></a>(.+?)(?=^- |^## |\Z)', page, re.MULTILINE | re.DOTALL)
+    holding = {path: set(map(int, re.findall(r"\bdef test_check_(\d+)_", text_of(path)))) for path in web_tests()}
+    wrong: list[str] = []
+    for number, said in checks:
+        named = {ROOT / name for name in re.findall(r"`(tests/[\w/]+(?:\.py)?)`", said)}
+        held = {path for path in holding if int(number) in holding[path]}
+        made = [target for target in re.findall(r"`make ([\w-]+)`", said) if f"\n{target}:" in makefile]
+        wrong += [f"check {number}: {place(path)} is not there" for path in named if not path.exists()]
+        wrong += [f"check {number}: not in {place(path)}" for path in named & (set(holding) - held)]
+        wrong += [f"check {number}: no test of its number is named" for _ in held if not held & named]
+        if bool(named or made) is ("Not yet a test" in said):
+            wrong.append(f"check {number}: either a test holds it, or it says “Not yet a test”")
+    assert [int(number) for number, _ in checks] == list(range(1, 27))
+    assert wrong == []
 
 
 def test_every_requirement_is_one_anchor_and_one_sentence_of_its_own() -> None:
@@ -155,6 +189,11 @@ def faults(text: str, where: str) -> list[str]:
     return [f"{where}:{line_of(text, at)}: {said}" for at, said in sorted(found)]
 
 
+def web_tests() -> list[Path]:
+    """The tests of the app in a browser, which carry the numbers of checks."""
+    return [path for path in tracked() if path.name.startswith("test_") and ROOT / "tests" / "web" in path.parents]
+
+
 def documents() -> Iterator[Path]:
     return (path for path in tracked() if path.suffix == ".md")
 
@@ -168,7 +207,8 @@ def tracked() -> list[Path]:
     ).stdout  # fmt: skip
     paths = (ROOT / name for name in listing.split("\0") if name)
     texts = (path for path in paths if CORPUS not in path.parents or path.suffix == ".py")
-    found = [path for path in texts if (path.suffix in READ or path.name in READ_BY_NAME) and path.is_file()]
+    read = (path for path in texts if path.suffix in READ or path.name in READ_BY_NAME)
+    found = [path for path in read if BUILT not in path.parents and path.is_file()]
     assert len(found) > 300
     return found
 

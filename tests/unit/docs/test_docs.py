@@ -120,11 +120,47 @@ def test_every_file_that_a_document_names_exists() -> None:
 
 
 def test_what_the_lists_of_usual_changes_name_stands_in_the_file_before_it() -> None:
-    page = (DOCS / "architecture.md").read_text(encoding="utf-8").split("\n## Where do I change")[1]
-    named = re.findall(r"`(\w[\w/]+\.py)`\s+\(`(\w+)`", page)
-    assert len(named) > 8
+    named = [
+        (file, name)
+        for file, names in re.findall(r"`(\w[\w/.]+\.(?:py|ts|svelte))`\s+\((`\w+`[^)]*)\)", _usual_changes())
+        for name in re.findall(r"`(\w+)`", names)
+    ]
+    assert len(named) > 25
     missing = [f"{name} in {file}" for file, name in named if name not in (ROOT / file).read_text(encoding="utf-8")]
     assert missing == []
+
+
+def test_a_file_that_the_lists_name_without_its_room_is_beside_the_one_before_it() -> None:
+    room, lost, count = ROOT, list[str](), 0
+    for name in re.findall(r"`((?:[\w-]+/)*[\w.-]+\.(?:py|ts|svelte)|(?:[\w-]+/)+)`", _usual_changes()):
+        if "/" in name:
+            room = (ROOT / name).parent if "." in name else ROOT / name
+        else:
+            count += 1
+            lost += [] if (room / name).exists() else [f"{name} in {room.relative_to(ROOT)}"]
+    assert count > 8
+    assert lost == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["an endpoint", "a screen of the app", "a way of sending a notification", "a check of readiness", "a setting"],
+)
+def test_a_usual_change_has_its_list(change: str) -> None:
+    assert f"\n### … {change}\n" in _usual_changes()
+
+
+def test_methods_that_a_document_names_exist() -> None:
+    members = _members()
+    ours = [
+        (page, owner, name)
+        for page in [*ROOT.glob("*.md"), *DOCS.rglob("*.md")]
+        if page.name != "CHANGELOG.md"
+        for owner, name in re.findall(r"`([A-Z]\w*[a-z]\w*)\.(\w+)`", page.read_text(encoding="utf-8"))
+        if owner in members
+    ]
+    assert len(ours) > 8
+    assert [f"{page.name}: {owner}.{name}" for page, owner, name in ours if name not in members[owner]] == []
 
 
 def test_every_decision_has_the_same_parts() -> None:
@@ -134,6 +170,21 @@ def test_every_decision_has_the_same_parts() -> None:
     for page in decisions:
         parts = re.findall(r"^## (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
         assert parts == ["Context", "Decision", "Consequences", "Alternatives", "What enforces it"], page.name
+
+
+def _usual_changes() -> str:
+    return (DOCS / "architecture.md").read_text(encoding="utf-8").split("\n## Where do I change")[1]
+
+
+def _members() -> dict[str, set[str]]:
+    """What the product's classes have, by their names: methods, fields, and what is set on `self`."""
+    found: dict[str, set[str]] = {}
+    lines = re.MULTILINE | re.DOTALL
+    for module in (module for house in HOUSES for module in (ROOT / house).rglob("*.py")):
+        for owner, body in re.findall(r"^class (\w+)(.*?)(?=^[^\s)#]|\Z)", module.read_text(encoding="utf-8"), lines):
+            names = re.findall(r"^    (?:async def |def )?(\w+)(?=[(:,]| = )|\bself\.(\w+)", body, lines)
+            found.setdefault(owner, set()).update(name for pair in names for name in pair)
+    return found
 
 
 def _raised_codes() -> Iterator[str]:

@@ -13,6 +13,7 @@ from config.settings import PREFIX, Settings
 
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "operations.md"
+HOUSES = ("actors", "api", "broker", "config", "persistence")
 ALERTING = {"RaiseAlert": 0, "_raise_alert": 0, "alert": 2, "_tell": 0}
 """Calls that raise an alert, and where the code stands in them."""
 
@@ -37,6 +38,16 @@ def test_every_alert_is_explained_and_no_other() -> None:
     section = page.split("\n## Alerts\n")[1].split("\n## ")[0]
     cells = re.findall(r"^\| (`[^|]+`) \|", section, re.MULTILINE)
     assert {code for cell in cells for code in re.findall(r"`(\w+)`", cell)} == set(_alert_codes())
+
+
+def test_every_event_of_the_log_that_is_explained_is_logged() -> None:
+    section = PAGE.read_text(encoding="utf-8").split("\n| event | in | means |\n")[1].split("\n\n")[0]
+    events = {
+        event for cell in re.findall(r"^\| ([^|]+) \|", section, re.MULTILINE) for event in re.findall(r"`(.+?)`", cell)
+    }
+    code = "".join(path.read_text(encoding="utf-8") for house in HOUSES for path in (ROOT / house).rglob("*.py"))
+    assert len(events) > 20
+    assert [event for event in sorted(events) if f'"{event}"' not in code] == []
 
 
 def _alert_codes() -> Iterator[str]:

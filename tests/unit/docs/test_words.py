@@ -12,7 +12,10 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 CODE = ("actors", "api", "broker", "config", "persistence")
+APP = ROOT / "api" / "web" / "client" / "src"
 COLUMNS = 120
+MOST_OF_A_CELL = 210
+"""How many characters a cell of a table may have, without the targets of its links: more is a paragraph."""
 
 INSTEAD = {
     r"\banew\b": "again, new",
@@ -37,7 +40,8 @@ INSTEAD = {
     r"\bteeth\b": "tests of the tests",
     r"\btold\b(?! apart)": "hears of it, is notified, is reported",
     r"\bwhoever\b": "name the process or the person",
-    r"\b(?:account's|broker's|Kite|warm|expired|HTTP) sessions?\b|\bsessions? (?:has|have|had) (?:expired|ended)\b"
+    r"\b(?:account's|broker's|browser's|Kite|login|warm|expired|HTTP) sessions?\b|\bsessions? (?:of|in) a browser\b"
+    r"|\bsessions? (?:has|have|had) (?:expired|ended)\b"
     r"|\brefuse[sd]? (?:the|its) session\b|\bsessions? that have waited\b": (
         "Kite login, access token, connection: a session is a trading day"
     ),
@@ -65,6 +69,24 @@ def test_docstrings_and_comments_use_plain_words() -> None:
     assert not found, "\n".join(found)
 
 
+def test_comments_of_the_app_use_plain_words() -> None:
+    written = (path for path in sorted(APP.rglob("*")) if path.name != "schema.d.ts")  # which a script makes
+    sources = [path for path in written if path.suffix in {".ts", ".svelte", ".css"}]
+    assert len(sources) > 80
+    found = [fault for path in sources for fault in _faults(path, _commented(path.read_text(encoding="utf-8")))]
+    assert not found, "\n".join(found)
+
+
+def test_no_docstring_only_points_to_another() -> None:
+    modules = [module for folder in (*CODE, "tests", "benchmarks") for module in sorted((ROOT / folder).rglob("*.py"))]
+    found = [
+        f"{module.relative_to(ROOT)}: {line.strip()}"
+        for module in modules
+        for line in re.findall(r'^ *""\"See `.*$', module.read_text(encoding="utf-8"), re.MULTILINE)
+    ]
+    assert not found, "say what it is for, or leave it to the port:\n" + "\n".join(found)
+
+
 def test_names_are_made_of_plain_words() -> None:
     modules = [module for folder in (*CODE, "tests", "benchmarks") for module in sorted((ROOT / folder).rglob("*.py"))]
     found = {
@@ -83,6 +105,18 @@ def test_prose_is_wrapped() -> None:
         for page in _pages()
         for number, line in _prose(page.read_text(encoding="utf-8"))
         if len(re.sub(r"`[^`]*`", "", line)) > COLUMNS and not line.startswith("|") and "](" not in line
+    ]
+    assert not found, "\n".join(found)
+
+
+def test_no_paragraph_stands_in_a_table_cell() -> None:
+    found = [
+        f"{page.relative_to(ROOT)}:{number}: {len(cell)} characters in a cell"
+        for page in _pages()
+        for number, line in _prose(page.read_text(encoding="utf-8"))
+        if line.startswith("|")
+        for cell in re.sub(r"\]\([^)]*\)", "]", line).split(" | ")
+        if len(cell) > MOST_OF_A_CELL
     ]
     assert not found, "\n".join(found)
 
@@ -123,6 +157,12 @@ def _said(module: str) -> Iterator[tuple[int, str]]:
     for token in tokenize.generate_tokens(io.StringIO(module).readline):
         if token.type == tokenize.COMMENT:
             yield token.start[0], token.string
+
+
+def _commented(source: str) -> Iterator[tuple[int, str]]:
+    """Every line of a comment in TypeScript, Svelte or CSS; the `//` of an address is none."""
+    for comment in re.finditer(r"/\*.*?\*/|(?<!:)//[^\n]*|<!--.*?-->", source, re.DOTALL):
+        yield from enumerate(comment[0].splitlines(), source.count("\n", 0, comment.start()) + 1)
 
 
 def _names(module: str) -> Iterator[str]:

@@ -312,6 +312,27 @@ async def test_a_recovery_that_waits_for_the_broker_says_that_the_position_is_no
     assert bench.journal.alerts
 
 
+@in_virtual_time
+async def test_a_strategy_that_has_recovered_and_lasts_says_that_it_guards_again() -> None:
+    bench = StrategyBench(epoch=2)
+    bench.execution.book_failures = [DOWN] * 10
+    bench.start()
+    await passing(100)
+    assert bench.journal.over == []
+    await passing(60)
+    assert bench.journal.over == [("recovery_waits", "run:7"), ("strategy_crashing", "run:7")]
+    await passing(600)
+    assert len(bench.journal.over) == 2
+
+
+@in_virtual_time
+async def test_a_first_incarnation_has_nothing_to_take_back() -> None:
+    bench = StrategyBench()
+    bench.start()
+    await passing(600)
+    assert bench.journal.over == []
+
+
 # --- 10. smaller things -----------------------------------------------------------------------------------------------
 
 

@@ -126,7 +126,7 @@ def test_an_older_story_does_not_take_the_place_of_the_newest(browser: Browser) 
         expect(page.get_by_text("It is held.")).to_have_count(0)
 
 
-def test_a_page_that_was_loaded_anew_edits_what_the_strategy_is(browser: Browser) -> None:
+def test_a_page_that_was_loaded_again_edits_what_the_strategy_is(browser: Browser) -> None:
     with live(PlayedServer(3, idle={3}), browser, "edit/3") as page:
         definition = EXAMPLES["StrategyAnswer"]
         expect(page.get_by_label("Quantity")).to_have_value(str(definition["quantity"]), timeout=SOON_MS)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Request, expect
 
 from tests.web.live.phone import SOON_MS
 from tests.web.played.server import PlayedServer, trader_at
@@ -19,12 +19,14 @@ TOUCH = """(button, [kind, finger]) => button.dispatchEvent(new PointerEvent(kin
 @contextmanager
 def phone(browser: Browser, path: str, sent: list[str]) -> Iterator[Page]:
     """A phone with something held. `sent`: every request of its that is no `GET`, but for its session."""
+
+    def hear(request: Request) -> None:
+        if request.method != "GET" and "/auth/" not in request.url:
+            sent.append(request.url)
+
     with trader_at(PlayedServer(2), browser, path, own_clock=True) as page:
         expect(page.locator("header .link")).to_have_text("Live", timeout=SOON_MS)
-        page.on(
-            "request",
-            lambda request: sent.append(request.url) if request.method != "GET" and "/auth/" not in request.url else 0,
-        )
+        page.on("request", hear)
         yield page
 
 

@@ -8,4 +8,4 @@ if (!target) throw new Error('The page has no #app');
 
 const app = new App();
 mount(AppRoot, { target, props: { app } });
-void app.session.resume();
+void app.login.resume();

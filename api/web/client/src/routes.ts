@@ -34,7 +34,7 @@ export const ROUTES: Readonly<Record<string, Route>> = {
   help: { load: () => import('./shell/WaysOutPage.svelte'), place: 'account' },
 };
 
-/** Open to everybody, without a login. */
+/** Open without a login. */
 export const OPEN_ROUTES: Readonly<Record<string, Route['load']>> = {
   login: () => import('./account/LoginPage.svelte'),
   register: () => import('./account/RegisterPage.svelte'),

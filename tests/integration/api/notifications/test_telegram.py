@@ -195,6 +195,7 @@ async def test_status_and_stop_are_those_of_the_api(
     chat, strategy_id = await connected(asha, telegram), await asha.started()
     status = await said(telegram, chat, "/status")
     assert f"{strategy_id} INFY: none." in status
+    assert (await actions(asha))[0] == "telegram_command", "each command leaves a line, also one that only asks"
     assert f"/stop {strategy_id} ends" in await said(telegram, chat, "/stop")
     assert engine.stop_timeouts == [], "/stop alone stops nothing"
     ravi = await ApiUser.register(api)
@@ -293,6 +294,7 @@ async def test_a_muted_chat_gets_only_what_money_may_depend_on(
     assert row is not None
     assert timedelta(minutes=119) < row.left < timedelta(minutes=121)
     assert "All notices" in await said(telegram, chat, "/mute off")
+    assert (await actions(asha)).count("telegram_command") == 2
     assert "/mute off" in await said(telegram, chat, "/mute forever")
 
 

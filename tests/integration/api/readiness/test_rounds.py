@@ -13,7 +13,7 @@ from api.readiness.operator import FAULTS, OVER_AFTER
 from persistence.database.engine import transaction
 from persistence.database.models.trading_day.readiness import OperatorFault
 from persistence.database.readiness import OperatorFaults
-from tests.integration.api.readiness.trading_day import TradingDay, day_of_its_own
+from tests.integration.api.readiness.trading_day import TradingDay, day_of_its_own, problems
 from tests.integration.api_user import ApiUser
 from tests.kit.alerts import AlertInbox
 from tests.kit.fakes.strategy_engine import FakeEngine
@@ -62,6 +62,84 @@ async def test_ten_minutes_before_a_buy_that_will_not_happen_it_is_said_aloud(
     paper.control.set_token(trader.paper.user_id, trader.paper.access_token)
     await day.log_in(connected_at=day.clock.at + timedelta(seconds=30))
     assert await day.round(minutes=-51) == ["TCS 10:30 will trade today after all."]
+
+
+async def standing(day: TradingDay) -> list[str]:
+    """The texts of the notices that still say that something does not trade."""
+    page = (await day.user.call("GET", "/notifications")).json()["notifications"]
+    return [entry["text"] for entry in page if entry["lasts"]]
+
+
+async def test_what_is_still_in_the_way_at_five_past_nine_is_said_a_second_time(
+    app: FastAPI, trader: ApiUser, paper: PaperExchange
+) -> None:
+    assert trader.paper is not None
+    day = await TradingDay.of(app, trader, day_of_its_own(0), calendar="XNSE")
+    await day.plan({"buy_time": "09:40"})
+    paper.control.expire_token(trader.paper.user_id)
+    opens = day.buy_at.replace(hour=9, minute=15)
+
+    async def heard_before_opening(minutes: int) -> list[str]:
+        day.clock.at = opens - timedelta(minutes=minutes)
+        await day.rounds.round()
+        return [entry["text"] for entry in await day.heard()]
+
+    (first,) = await heard_before_opening(30)
+    assert await heard_before_opening(11) == []
+    (second,) = await heard_before_opening(10)
+    assert first.partition(" Log in here")[0] == second.partition(" Log in here")[0]
+    assert await heard_before_opening(7) == []
+    assert await standing(day) == [second], "one of the two stands"
+    paper.control.set_token(trader.paper.user_id, trader.paper.access_token)
+    await day.log_in(connected_at=opens - timedelta(minutes=6.5))
+    assert await heard_before_opening(6) == ["Ready: INFY 09:40 will trade today."]
+    assert await standing(day) == []
+
+
+async def test_a_login_in_the_middle_of_a_look_makes_what_it_found_no_news(
+    app: FastAPI, trader: ApiUser, paper: PaperExchange
+) -> None:
+    assert trader.paper is not None
+    day = await TradingDay.of(app, trader, day_of_its_own())
+    await day.plan()
+    paper.control.expire_token(trader.paper.user_id)
+
+    async def logs_in_meanwhile(user_id: int) -> Any:
+        assert trader.paper is not None
+        paper.control.set_token(trader.paper.user_id, trader.paper.access_token)
+        await day.log_in(connected_at=day.clock.at + timedelta(milliseconds=200))
+        return await day.opened.browser_logins.new_link(user_id)
+
+    day.service._new_link = logs_in_meanwhile
+    assert await day.round(minutes=10) == [], "it would trade by now, and be said aloud not to"
+    assert await day.round(minutes=9.8) == ["All well: INFY 09:30 will trade today."]
+
+
+async def test_after_a_login_that_came_too_late_for_one_what_was_said_of_it_is_over(
+    app: FastAPI, trader: ApiUser, paper: PaperExchange
+) -> None:
+    assert trader.paper is not None
+    day = await TradingDay.of(app, trader, day_of_its_own())
+    await day.plan({}, {"buy_time": "10:30", "symbol": "TCS", "stop_loss": 3000.0})
+    paper.control.expire_token(trader.paper.user_id)
+    assert len(await day.round(minutes=29)) == len(await day.round(minutes=10)) == 1
+    paper.control.set_token(trader.paper.user_id, trader.paper.access_token)
+    await day.log_in(connected_at=day.buy_at + timedelta(minutes=1))
+    assert await day.round(minutes=-1.2) == ["Ready: TCS 10:30 will trade today."]
+    assert await standing(day) == []
+
+
+async def test_when_nothing_waits_any_more_nothing_is_said_to_stand_in_the_way(
+    app: FastAPI, trader: ApiUser, paper: PaperExchange
+) -> None:
+    assert trader.paper is not None
+    day = await TradingDay.of(app, trader, day_of_its_own())
+    await day.plan()
+    paper.control.expire_token(trader.paper.user_id)
+    assert len(await day.round(minutes=10)) == 1
+    assert len(await standing(day)) == 1
+    assert await day.round(minutes=-1.5) == [], "its end says what happened"
+    assert await standing(day) == []
 
 
 async def test_two_processes_look_once_and_notify_once(app: FastAPI, trader: ApiUser, paper: PaperExchange) -> None:
@@ -113,3 +191,18 @@ async def test_the_operator_hears_once_that_a_part_is_down_and_once_that_it_is_b
             day.clock.at += timedelta(minutes=1)
             await day.operator.tell_changes()
         assert inbox.all_codes == ["readiness_engine", "readiness_engine", "readiness_restored"]
+
+
+@pytest.mark.parametrize(
+    ("silent", "verdict", "level"),
+    [(["execution:1"], "attention", "warn"), (["execution:0", "execution:1"], "blocked", "block")],
+)
+async def test_places_that_orders_leave_from_and_that_are_silent_are_said(
+    app: FastAPI, trader: ApiUser, silent: list[str], verdict: str, level: str
+) -> None:
+    day = await TradingDay.of(app, trader, day_of_its_own(), FakeEngine(silent=silent))
+    await day.plan()
+    found = await day.answer(minutes=60)
+    assert (found["verdict"], problems(found)) == (verdict, {"operator": level})
+    (fault,) = await day.operator.faults()
+    assert fault.sentence.endswith(f"({', '.join(silent)})")

@@ -8,7 +8,7 @@ import pytest
 
 from broker.exchange_time import IST
 from config.settings import Settings
-from config.version import product_version
+from config.version import OLDEST_CLIENT, product_version
 from tests.integration.api_user import ApiUser
 from tests.integration.apps import at, serving
 from tests.kit.fakes.strategy_engine import FakeEngine
@@ -95,6 +95,7 @@ async def test_an_app_learns_before_a_login_what_it_must_know(
 ) -> None:
     told = (await client.get("/app/config")).json()
     assert (told["registration"], told["brokers"], told["version"]) == ("open", ["paper"], product_version())
+    assert told["minimum_client_version"] == OLDEST_CLIENT <= told["version"]
     assert told["password"] == {"fewest_characters": 8, "most_characters": 256}
     assert told["limits"]["running_strategies"] == 200
     async with serving(settings, engine, registration="closed", max_strategies=7) as other:

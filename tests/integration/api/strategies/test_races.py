@@ -19,6 +19,7 @@ from persistence.mirror.mirror import Fields, RuntimeMirror
 from tests.integration.api_user import ApiUser
 from tests.integration.apps import at, serving
 from tests.kit.fakes.strategy_engine import FakeEngine
+from tests.kit.mirrored import running_of, runtime_of, strategy_of
 
 pytest_plugins = ["tests.integration.fixtures"]
 
@@ -78,7 +79,7 @@ async def test_a_hundred_stops_are_one_end_and_one_answer(
     (run,) = await runs_of(sessions, strategy_id)
     assert run.ended_at is not None
     assert len(engine.stop_timeouts) <= 2  # one for each process
-    assert await mirror.get_runtime(strategy_id) == {}
+    assert await runtime_of(mirror, strategy_id) == {}
 
 
 async def test_starts_racing_stops_leave_database_redis_and_engine_of_one_mind(
@@ -98,7 +99,7 @@ async def test_starts_racing_stops_leave_database_redis_and_engine_of_one_mind(
     assert sum(run.ended_at is None for run in runs) <= 1
     running = runs[-1].ended_at is None
     assert (await stored(sessions, strategy_id)).status == ("running" if running else "stopped")
-    assert (strategy_id in await mirror.running_strategies("INFY")) is running
+    assert (strategy_id in await running_of(mirror, "INFY")) is running
     status = (await trader.call("GET", f"/strategy/status/{strategy_id}")).json()
     assert status["strategy_status"] == ("running" if running else "stopped")
 
@@ -121,9 +122,9 @@ async def test_a_stop_between_commit_and_mirror_of_a_start_leaves_no_keys(
     late.happening = lambda: trader.call("POST", "/strategy/stop", strategy_id=strategy_id)
     app.state.resources.lifecycle._mirror = late
     assert (await trader.call("POST", "/strategy/start", strategy_id=strategy_id)).status_code == 200
-    assert await mirror.get_runtime(strategy_id) == {}
-    assert await mirror.get_strategy(strategy_id) == {}
-    assert strategy_id not in await mirror.running_strategies("INFY")
+    assert await runtime_of(mirror, strategy_id) == {}
+    assert await strategy_of(mirror, strategy_id) == {}
+    assert strategy_id not in await running_of(mirror, "INFY")
     status = (await trader.call("GET", f"/strategy/status/{strategy_id}")).json()
     assert (status["strategy_status"], status["message"]) == ("stopped", "Stopped")
 
@@ -163,7 +164,7 @@ async def test_of_two_racing_moves_of_the_stop_the_one_that_the_engine_took_last
     assert [stop for _, stop in engine.moved] == [148_000, 147_000]
     (run,) = await runs_of(sessions, strategy_id)
     assert (run.stop_loss_paise, (await stored(sessions, strategy_id)).stop_loss_paise) == (147_000, 147_000)
-    assert (await mirror.get_strategy(strategy_id))["stop_loss"] == "1470.00"
+    assert (await strategy_of(mirror, strategy_id))["stop_loss"] == "1470.00"
     assert (await trader.call("GET", f"/strategy/{strategy_id}")).json()["stop_loss"] == 1470.0
 
 

@@ -98,20 +98,20 @@ async def test_days_without_any_process_are_all_reported_and_none_is_made_up_for
     assert len(await bench.told(strategy_id)) == 2
 
 
-async def test_a_login_that_has_ended_is_waited_for_and_told_once(bench: Bench, paper: PaperExchange) -> None:
+async def test_a_login_that_has_ended_is_waited_for_and_told_by_readiness_alone(
+    bench: Bench, paper: PaperExchange
+) -> None:
     strategy_id = await bench.scheduled()
     assert bench.trader.paper is not None
     paper.control.expire_token(bench.trader.paper.user_id)
     await bench.at(MON, 8, 40, 5)
     assert await bench.days(strategy_id) == [(MON, "waiting", "broker_token_expired")]
     await bench.at(MON, 8, 41)
-    assert len(await bench.told(strategy_id)) == 1
-    assert "is not armed for" in (await bench.told(strategy_id))[0]
     paper.control.set_token(bench.trader.paper.user_id, bench.trader.paper.access_token)
     assert (await bench.trader.connect()).status_code == 200
     await bench.at(MON, 9, 19)
     assert await bench.days(strategy_id) == [(MON, "armed", "")]
-    assert (await bench.told(strategy_id))[1:] == [f"INFY (strategy {strategy_id}) is armed for {MON} 09:20:00 now."]
+    assert await bench.told(strategy_id) == []
 
 
 async def test_what_is_refused_until_five_seconds_before_the_buy_is_missed_and_never_moved(

@@ -11,6 +11,7 @@ from persistence.database.models.strategies import Strategy
 from persistence.mirror.mirror import RuntimeMirror
 from tests.integration.api_user import ApiUser
 from tests.kit.fakes.strategy_engine import FakeEngine
+from tests.kit.mirrored import strategy_of
 
 pytest_plugins = ["tests.integration.fixtures"]
 
@@ -25,7 +26,7 @@ async def test_a_stop_in_percent_is_kept_and_shown(
 ) -> None:
     strategy_id = await trader.started(stop_loss=None, stop_loss_percent=2.25)
     assert await stops(trader, strategy_id) == await stops(trader, strategy_id, "status/") == (None, 2.25)
-    assert (await mirror.get_strategy(strategy_id))["stop_loss_percent"] == "2.25"
+    assert (await strategy_of(mirror, strategy_id))["stop_loss_percent"] == "2.25"
     async with transaction(sessions) as session:
         strategy, run = await session.get(Strategy, strategy_id), await session.get(Run, engine.running[strategy_id])
     assert strategy is not None

@@ -23,6 +23,7 @@ from persistence.mirror.mirror import RuntimeMirror
 from persistence.mirror.prices import FeedState
 from tests.integration.api_user import ApiUser
 from tests.kit.fakes.strategy_engine import FakeEngine
+from tests.kit.mirrored import running_of, runtime_of, strategy_of
 
 pytest_plugins = ["tests.integration.fixtures"]
 
@@ -112,8 +113,8 @@ async def test_start_records_a_run_and_its_entry_shows_them_and_spawns_the_actor
     assert (intent.leg, intent.seq, intent.side, intent.state) == ("ENTRY", 1, "BUY", "armed")
     assert intent.tag == order_tag(run.tag_key, IntentId(run.id, Leg.ENTRY, 1))
     assert engine.ensured == [(run.id, strategy_id)]
-    assert strategy_id in await mirror.running_strategies("INFY")
-    assert await mirror.get_strategy(strategy_id) == {
+    assert strategy_id in await running_of(mirror, "INFY")
+    assert await strategy_of(mirror, strategy_id) == {
         "user_id": str(run.user_id),
         "symbol": "INFY",
         "buy_time": "09:30:00",
@@ -124,7 +125,7 @@ async def test_start_records_a_run_and_its_entry_shows_them_and_spawns_the_actor
         "product": "MIS",
         "status": "running",
     }
-    runtime = await mirror.get_runtime(strategy_id)
+    runtime = await runtime_of(mirror, strategy_id)
     assert (runtime["run_id"], runtime["position"], runtime["status"]) == (str(run.id), "none", "running")
 
 
@@ -160,7 +161,7 @@ async def test_stop_sells_and_answers_the_final_state_as_often_as_asked(trader: 
         assert answer.status_code == 200
         body = answer.json()
         assert (body["strategy_status"], body["position"], body["message"]) == ("stopped", "sold", "Stopped")
-    assert await mirror.get_runtime(strategy_id) == {}
+    assert await runtime_of(mirror, strategy_id) == {}
     status = (await trader.call("GET", f"/strategy/status/{strategy_id}")).json()
     assert (status["strategy_status"], status["position"]) == ("stopped", "sold")
 
@@ -246,7 +247,7 @@ async def test_the_stop_loss_moves_while_running_and_nothing_else_does(
     moved = await trader.call("PATCH", f"/strategy/{strategy_id}", stop_loss=1500.1)
     assert (moved.status_code, moved.json()["stop_loss"]) == (200, 1500.1)
     assert engine.moved == [(strategy_id, 150_010)]
-    assert (await mirror.get_strategy(strategy_id))["stop_loss"] == "1500.10"
+    assert (await strategy_of(mirror, strategy_id))["stop_loss"] == "1500.10"
     for change in ({"quantity": 5}, {"stop_loss": 1501.0, "buy_time": "09:20"}):
         refused = await trader.call("PATCH", f"/strategy/{strategy_id}", **change)
         assert (refused.status_code, refused.json()["code"]) == (409, "strategy_running")

@@ -23,6 +23,7 @@ from persistence.mirror.mirror import RuntimeMirror
 from tests.integration.api_user import ApiUser
 from tests.integration.apps import at, serving
 from tests.kit.fakes.strategy_engine import FakeEngine
+from tests.kit.mirrored import running_of, runtime_of, strategy_of
 from tests.kit.paper import PaperExchange
 
 pytest_plugins = ["tests.integration.fixtures"]
@@ -299,7 +300,7 @@ async def test_start_says_when_the_broker_session_ends_before_the_buy(
     assert run.message == message
     assert run.state is not None
     assert (run.state["message"], run.state["last_action"]) == (message, "START")  # what the actor begins with
-    assert (await mirror.get_runtime(strategy_id))["message"] == message
+    assert (await runtime_of(mirror, strategy_id))["message"] == message
 
 
 async def test_the_token_of_the_day_replaces_yesterdays_and_a_symbol_that_is_gone_is_refused(
@@ -359,14 +360,14 @@ async def test_symbols_with_special_characters_work_from_create_to_stop(
     started = await start(trader, strategy_id)
     assert started.status_code == 200, started.text
     assert "could not be asked" not in started.json()["message"]
-    assert strategy_id in await mirror.running_strategies(symbol)
-    assert (await mirror.get_strategy(strategy_id))["symbol"] == symbol
+    assert strategy_id in await running_of(mirror, symbol)
+    assert (await strategy_of(mirror, strategy_id))["symbol"] == symbol
     await mirror.put_price(symbol, 123_45, None, datetime.now(IST))
     assert (await trader.call("GET", f"/strategy/status/{strategy_id}")).json()["last_price"] == 123.45
     listed = await trader.call("GET", f"/strategy/list?{httpx.QueryParams(symbol=symbol)}")
     assert [row["strategy_id"] for row in listed.json()["strategies"]] == [strategy_id]
     assert (await trader.call("POST", "/strategy/stop", strategy_id=strategy_id)).status_code == 200
-    assert strategy_id not in await mirror.running_strategies(symbol)
+    assert strategy_id not in await running_of(mirror, symbol)
     assert router_name(f"NSE:{symbol}") == f"router:NSE:{symbol}"
 
 

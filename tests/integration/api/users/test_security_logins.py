@@ -8,9 +8,9 @@ from fastapi import FastAPI
 from sqlalchemy import delete, func, select, text, update
 from sqlmodel import col
 
+from api.base.client import Client
 from api.base.errors import ApiError
 from api.users.auth_service import AuthService
-from api.users.client import Client
 from api.users.live_logins import LiveLogins
 from api.users.login_tokens import IssuedTokens, LoginLifetime, LoginTokens
 from api.users.passwords.hashing import Passwords

@@ -69,6 +69,16 @@ async def test_the_forger_of_these_tests_can_sign_good_tokens(user: ApiUser, for
     assert await answer_to(user, forger.sign_header()) == (200, "")
 
 
+@pytest.mark.parametrize("written", ['"{}"', "Bearer {}", "<{}>", "null", "$TOKEN"])
+async def test_a_header_that_holds_no_token_is_said_and_no_login_asked_for(
+    user: ApiUser, forger: Forger, written: str
+) -> None:
+    token = written.format(forger.genuine)
+    answer = await user.client.get("/auth/validate", headers={"Authorization": f"Bearer {token}"})
+    assert (answer.status_code, answer.json()["code"]) == INVALID
+    assert answer.json()["detail"].startswith("No access token follows `Bearer`: send the access_token of a login's ")
+
+
 @pytest.mark.parametrize("algorithm", ["none", "None", "nOnE", ""])
 async def test_a_token_that_asks_not_to_be_verified_is_refused(user: ApiUser, forger: Forger, algorithm: str) -> None:
     assert await answer_to(user, forger.unsigned(algorithm)) == INVALID

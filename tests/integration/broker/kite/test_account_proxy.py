@@ -315,7 +315,7 @@ async def test_nothing_that_is_said_or_logged_holds_the_password(
     with structlog.testing.capture_logs() as logged:
         for way in (proxy.proxy, NOWHERE):
             account = Account(exchange, way)
-            said += [await account.place(), account.gateway, account.gateway._sessions.destination]
+            said += [await account.place(), account.gateway, account.gateway._pool.destination]
             said += [account.gateway._credentials, account.gateway._client]
             with pytest.raises(BrokerError) as failed:
                 check_access_token("wrong", "wrong", root=exchange.url, timeout_s=(1, 5), proxy=way)

@@ -73,7 +73,7 @@ async def test_an_answer_that_nobody_asked_for_is_never_taken_for_the_next(broke
 async def test_a_connection_that_rested_for_too_long_is_not_trusted(broker: RawBroker) -> None:
     gateway = a_gateway(broker.url)
     await gateway.place(a_command())
-    gateway._sessions._idle[0].used_at -= MAX_IDLE_S
+    gateway._pool._idle[0].used_at -= MAX_IDLE_S
     await gateway.place(a_command())
     assert [request.connection for request in broker.seen] == [1, 2]
 
@@ -201,5 +201,5 @@ async def test_nothing_that_is_said_or_logged_holds_the_token(
         results = [await gateway.place(a_command()) for _ in range(4)]
     assert {result.outcome for result in results} == {REFUSED, AMBIGUOUS}
     said = [*results, logged, caplog.text, repr(gateway), repr(client), repr(client.credentials), str(client)]
-    said += [repr(gateway._sessions), repr(gateway._sessions.destination), repr(gateway._client)]
+    said += [repr(gateway._pool), repr(gateway._pool.destination), repr(gateway._client)]
     assert not [words for words in said if SECRET in str(words)]

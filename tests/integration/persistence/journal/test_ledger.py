@@ -19,6 +19,7 @@ from persistence.journal.records import IntentRecord, LogRecord, RunRuntime, Run
 from persistence.journal.storable import STAND_IN
 from persistence.mirror.mirror import RuntimeMirror
 from tests.integration.rows import NOW, new_run
+from tests.kit.mirrored import running_of, runtime_of, strategy_of
 
 pytest_plugins = ["tests.integration.fixtures"]
 
@@ -109,13 +110,13 @@ async def test_a_recorded_step_is_in_the_database_and_in_redis(
     facts = [(line.event, line.price, line.user_id) for line in lines]
     assert facts == [("BUY", Decimal("1500.055"), run.user_id)]
     assert tag != "UNUSED"
-    runtime = await mirror.get_runtime(run.strategy_id)
+    runtime = await runtime_of(mirror, run.strategy_id)
     assert runtime["position"] == "bought"
     assert runtime["buy_price"] == "1500.06"
     assert runtime["last_price"] == "1500.10"
     assert runtime["last_buy_order"] == BUY_ORDER
-    assert (await mirror.get_strategy(run.strategy_id))["stop_loss"] == "1490.50"
-    assert run.strategy_id in await mirror.running_strategies("INFY")
+    assert (await strategy_of(mirror, run.strategy_id))["stop_loss"] == "1490.50"
+    assert run.strategy_id in await running_of(mirror, "INFY")
 
 
 async def test_a_stale_incarnation_records_nothing(sessions: Sessions, ledger: RunLedger) -> None:
@@ -144,11 +145,11 @@ async def test_the_end_of_a_run_stops_the_strategy_and_keeps_the_final_state_a_d
     await ledger.record(bought(run))
     sold = replace(bought(run).runtime, position="exited_by_sl", status="stopped", message="STOP-LOSS Triggered")
     await ledger.record(bought(run, runtime=sold, ended=True))
-    runtime = await mirror.get_runtime(run.strategy_id)
+    runtime = await runtime_of(mirror, run.strategy_id)
     assert runtime["position"] == "exited_by_sl"
     assert runtime["terminated_at"] == sold.updated_at.isoformat()
-    assert await mirror.get_strategy(run.strategy_id) == {}
-    assert run.strategy_id not in await mirror.running_strategies("INFY")
+    assert await strategy_of(mirror, run.strategy_id) == {}
+    assert run.strategy_id not in await running_of(mirror, "INFY")
     assert 86_000 < await mirror._redis.ttl(f"runtime:{run.strategy_id}") <= 86_400
     async with transaction(sessions) as session:
         strategy = await session.get(Strategy, run.strategy_id)
@@ -166,9 +167,9 @@ async def test_a_manual_stop_leaves_nothing_in_redis(
     await ledger.load_run(run.id)
     await ledger.record(bought(run))
     await ledger.record(bought(run, ended=True, delete_mirror=True))
-    assert await mirror.get_runtime(run.strategy_id) == {}
-    assert await mirror.get_strategy(run.strategy_id) == {}
-    assert run.strategy_id not in await mirror.running_strategies("INFY")
+    assert await runtime_of(mirror, run.strategy_id) == {}
+    assert await strategy_of(mirror, run.strategy_id) == {}
+    assert run.strategy_id not in await running_of(mirror, "INFY")
 
 
 async def test_a_late_line_of_an_earlier_run_leaves_the_present_one_alone(
@@ -180,7 +181,7 @@ async def test_a_late_line_of_an_earlier_run_leaves_the_present_one_alone(
     await ledger.load_run(present.id)
     await ledger.record(bought(present))
     await ledger.record(bought(earlier, runtime=replace(bought(earlier).runtime, position="sold")))
-    assert (await mirror.get_runtime(present.strategy_id))["run_id"] == str(present.id)
+    assert (await runtime_of(mirror, present.strategy_id))["run_id"] == str(present.id)
     async with transaction(sessions) as session:
         strategy = await session.get(Strategy, present.strategy_id)
     assert strategy is not None
@@ -232,10 +233,10 @@ async def test_recording_goes_on_without_redis_and_the_mirror_is_rebuilt(
     with pytest.raises(MirrorUnavailable):
         await deaf.ping()
     await deaf.close()
-    assert await mirror.get_runtime(run.strategy_id) == {}
+    assert await runtime_of(mirror, run.strategy_id) == {}
     assert await RunLedger(sessions, mirror).rebuild_mirror() >= 1
-    assert (await mirror.get_runtime(run.strategy_id))["position"] == "bought"
-    assert await mirror.running_strategies("REBUILT") == {run.strategy_id}
+    assert (await runtime_of(mirror, run.strategy_id))["position"] == "bought"
+    assert await running_of(mirror, "REBUILT") == {run.strategy_id}
 
 
 async def test_accounts_are_found(sessions: Sessions, ledger: RunLedger) -> None:

@@ -13,6 +13,7 @@ from persistence.mirror.claims import Claim
 from persistence.mirror.event_stream import EventStream
 from persistence.mirror.mirror import RuntimeMirror
 from tests.kit.databases import PATIENT_S
+from tests.kit.mirrored import runtime_of
 
 pytest_plugins = ["tests.integration.fixtures"]
 
@@ -110,10 +111,10 @@ async def test_guards_are_shown_where_their_run_is_and_told_when_they_change(
 
     for at, by, run in (("1", "strategy", 7), ("2", "strategy", 7), ("3", "strategy,execution", 7), ("4", "", 8)):
         await mirror.show_guards([(strategy_id, run, by, at)])
-    shown = await mirror.get_runtime(strategy_id)
+    shown = await runtime_of(mirror, strategy_id)
     assert (shown["guard_by"], shown["guard_since"], shown["guard_confirmed_at"]) == ("strategy,execution", "3", "3")
     assert await told() == ["strategy", "strategy,execution"]
     await mirror.put_run(strategy_id, "INFY", {"symbol": "INFY"}, {**runtime, "message": "Bought 10"})
     assert (await told())[-1] == "strategy,execution", "what is told of a run says who guards it"
     await mirror.put_run(strategy_id, "INFY", {"symbol": "INFY"}, {**runtime, "run_id": "8"})
-    assert "guard_by" not in await mirror.get_runtime(strategy_id), "another run is not guarded by those of the last"
+    assert "guard_by" not in await runtime_of(mirror, strategy_id), "another run is not guarded by those of the last"

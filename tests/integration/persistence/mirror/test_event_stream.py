@@ -15,6 +15,7 @@ from persistence.mirror.keys import events_key, runtime_key
 from persistence.mirror.mirror import RuntimeMirror, open_redis
 from persistence.mirror.scripts import EVENTS_KEPT
 from tests.kit.databases import PATIENT_S
+from tests.kit.mirrored import running_of, runtime_of, strategy_of
 
 pytest_plugins = ["tests.integration.fixtures"]
 
@@ -85,7 +86,7 @@ async def test_what_changed_nothing_is_no_event(
     await show(mirror, strategy_id, runtime(user_id))
     begin = await stream.position(user_id)
     await show(mirror, strategy_id, runtime(user_id, last_price="1500.00", updated_at="2"))
-    assert (await mirror.get_runtime(strategy_id))["last_price"] == "1500.00"
+    assert (await runtime_of(mirror, strategy_id))["last_price"] == "1500.00"
     await mirror.end_run(strategy_id, "INFY", runtime(user_id))
     assert (await news(stream, user_id, begin)).events == ()
 
@@ -97,9 +98,9 @@ async def test_a_stop_tells_the_final_state_although_nothing_of_it_is_kept(
     begin = await stream.position(user_id)
     await mirror.end_run(strategy_id, "INFY", runtime(user_id, position="sold"), keep_seconds=0)
     assert [event.runtime["position"] for event in (await news(stream, user_id, begin)).events] == ["sold"]
-    assert await mirror.get_runtime(strategy_id) == {}
-    assert await mirror.get_strategy(strategy_id) == {}
-    assert strategy_id not in await mirror.running_strategies("INFY")
+    assert await runtime_of(mirror, strategy_id) == {}
+    assert await strategy_of(mirror, strategy_id) == {}
+    assert strategy_id not in await running_of(mirror, "INFY")
 
 
 async def test_the_final_state_of_a_run_is_kept_for_a_day(
@@ -107,7 +108,7 @@ async def test_the_final_state_of_a_run_is_kept_for_a_day(
 ) -> None:
     await show(mirror, strategy_id, runtime(user_id))
     await mirror.end_run(strategy_id, "INFY", runtime(user_id, position="sold"))
-    assert (await mirror.get_runtime(strategy_id))["position"] == "sold"
+    assert (await runtime_of(mirror, strategy_id))["position"] == "sold"
     assert 86_300 < await redis.ttl(runtime_key(strategy_id)) <= 86_400
     await show(mirror, strategy_id, runtime(user_id))
     assert await redis.ttl(runtime_key(strategy_id)) == -1

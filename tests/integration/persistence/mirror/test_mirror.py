@@ -14,6 +14,7 @@ from persistence.mirror.mirror import RuntimeMirror, open_redis
 from persistence.mirror.prices import BARS_KEEP_SECONDS, Bar, FeedState
 from tests.integration.rows import NOW
 from tests.kit.databases import PATIENT_S
+from tests.kit.mirrored import runtime_of
 
 pytest_plugins = ["tests.integration.fixtures"]
 
@@ -109,9 +110,9 @@ async def test_release_frees_the_lock_and_leaves_the_event_until_its_result_is_r
     intent_id = f"{strategy_id}-ENTRY-1"
     await mirror.put_run(strategy_id, "INFY", {"symbol": "INFY"}, {"user_id": "1", "position": "buying"})
     await claim(mirror, strategy_id, 1, "ENTRY")
-    assert (await mirror.get_runtime(strategy_id))["lock_state"] == f"1:{intent_id}"
+    assert (await runtime_of(mirror, strategy_id))["lock_state"] == f"1:{intent_id}"
     await mirror.release(strategy_id, intent_id)
-    assert (await mirror.get_runtime(strategy_id))["lock_state"] == ""
+    assert (await runtime_of(mirror, strategy_id))["lock_state"] == ""
     assert await queued(mirror, strategy_id) == [intent_id]
     await mirror.settle(strategy_id, [intent_id])
     assert await queued(mirror, strategy_id) == []

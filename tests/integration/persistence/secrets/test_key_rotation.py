@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, make_url, text
 
 from actors.ports.execution import BrokerUnavailable
 from actors.runtime.clients.broker_accounts import Accounts
@@ -358,4 +358,12 @@ async def test_the_command_says_what_is_wrong(trader: ApiUser, settings: Setting
         1,
         "PostgreSQL does not answer: start it, or correct its address, and try again.",
     )
+    other = make_url(settings.database_url).set(database="of_nobody").render_as_string(hide_password=False)
+    for url, begins in (
+        (other, 'PostgreSQL refuses the connection (database "of_nobody" does not exist): start it, or correct'),
+        ("postgresql+psycopg://ta:hidden@nowhere.invalid/ta", "PostgreSQL's host has no address: start it, or correct"),
+    ):
+        command.environment[f"{PREFIX}DATABASE_URL"] = url
+        code, printed = await command()
+        assert (code, printed[: len(begins)]) == (1, begins)
     assert trader.paper is not None

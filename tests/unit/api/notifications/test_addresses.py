@@ -79,5 +79,21 @@ def test_a_text_stays_in_its_place(text: str) -> None:
     assert "\n" not in one_line(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "subject"),
+    [
+        ("Will NOT trade today: INFY 09:20. Your login has ended: log in again. Log in here: https://a.in/l?code=abc",
+         "Will NOT trade today: INFY 09:20. Your login has ended: log in again."),
+        ("Log in here: HTTPS://a.in/l?code=abc", "a link for you"),
+        ("See http://a.in/x, and then sell.", "See and then sell."),
+        ("Sold 10 INFY at ₹1,499.20.", "Sold 10 INFY at ₹1,499.20."),
+    ],
+)  # fmt: skip
+def test_the_subject_of_a_mail_has_no_link(text: str, subject: str) -> None:
+    mail = compose("alerts@example.com", "asha@example.com", Message("n", text))
+    assert mail["Subject"] == f"TradeActors: {subject}"
+    assert mail.get_content() == f"{text}\n"
+
+
 def test_a_hint_does_not_show_the_address() -> None:
     assert [email_hint(address) for address in ("asha@example.com", "a@x.in")] == ["as***@example.com", "a***@x.in"]

@@ -46,6 +46,15 @@ def trading(findings: Findings) -> list[bool | None]:
     return [found.will_trade for found in findings.trades]
 
 
+def test_a_holiday_on_the_next_weekday_is_named_and_keeps_nothing_from_trading() -> None:
+    findings = find(replace(FACTS, closed_next=date(2026, 12, 1), next_day=date(2026, 12, 2)))
+    assert (findings.verdict, trading(findings)) == (Verdict.READY, [True, True])
+    (check,) = [check for check in findings.checks if check.code == "holiday_tomorrow"]
+    assert check.detail == (
+        "The exchange is closed on Tuesday, 2026-12-01. The next session is on Wednesday, 2026-12-02"
+    )
+
+
 def test_nothing_in_the_way_is_ready() -> None:
     findings = find(FACTS)
     assert (findings.verdict, levels(findings), trading(findings)) == (Verdict.READY, {}, [True, True])

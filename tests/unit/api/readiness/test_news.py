@@ -9,7 +9,7 @@ import pytest
 from actors.domain.notices.notice import NoticeKind
 from api.readiness.checks import find
 from api.readiness.findings import Facts, Findings, Login, Said, Verdict
-from api.readiness.news import News, Told, news
+from api.readiness.news import News, Over, Told, news
 from tests.unit.api.readiness.test_checks import FACTS, INFY, NOW, SESSION, TCS
 
 LINK = "https://api.example/broker/login?code=abc"
@@ -20,6 +20,7 @@ UNKNOWN = find(replace(FACTS, login=Login.UNCHECKED, free=None))
 ONE_STALE = find(replace(FACTS, trades=(INFY, replace(TCS, refusals=(STALE,)))))
 FRESH = Told(NOW.date())
 BEFORE_BUY = INFY.buy_at - timedelta(minutes=10)
+SECOND = SESSION.opens - timedelta(minutes=10)
 
 
 def tell(findings: Findings, told: Told = FRESH, now: datetime = NOW, *, aloud: bool = True) -> News:
@@ -36,6 +37,12 @@ def test_all_well_is_one_silent_line_in_the_morning() -> None:
     assert said(fresh) == [(NoticeKind.READINESS, "All well: INFY 09:20 and TCS 09:30 will trade today.")]
     assert said(tell(READY, fresh.told)) == []
     assert said(tell(READY, now=SESSION.opens)) == [], "after the opening START has said it"
+
+
+def test_a_holiday_that_comes_next_is_said_with_the_line_of_the_morning() -> None:
+    eve = find(replace(FACTS, closed_next=NOW.date() + timedelta(days=1), next_day=NOW.date() + timedelta(days=2)))
+    text = "All well: INFY 09:20 and TCS 09:30 will trade today. The exchange is closed on Tuesday, 2026-12-01. "
+    assert said(tell(eve)) == [(NoticeKind.READINESS, f"{text}The next session is on Wednesday, 2026-12-02.")]
 
 
 def test_a_missing_login_is_said_with_a_link_and_its_end_too() -> None:
@@ -63,18 +70,78 @@ def test_one_that_will_not_trade_is_named_alone() -> None:
 
 def test_ten_minutes_before_it_is_said_aloud_and_once() -> None:
     morning = tell(LOGGED_OUT)
-    assert said(tell(LOGGED_OUT, morning.told, BEFORE_BUY - timedelta(seconds=1))) == []
-    late = tell(LOGGED_OUT, morning.told, BEFORE_BUY)
+    again = tell(LOGGED_OUT, morning.told, SECOND)
+    assert said(tell(LOGGED_OUT, again.told, BEFORE_BUY - timedelta(seconds=1))) == []
+    late = tell(LOGGED_OUT, again.told, BEFORE_BUY)
     (notice,) = late.notices
     assert notice.kind is NoticeKind.WILL_NOT_TRADE
     assert notice.text.startswith("Will NOT trade today: INFY 09:20.")
     assert said(tell(LOGGED_OUT, late.told, BEFORE_BUY + timedelta(minutes=5))) == []
-    second = tell(LOGGED_OUT, late.told, TCS.buy_at - timedelta(minutes=10))
-    assert [text[:37] for _, text in said(second)] == ["Will NOT trade today: TCS 09:30. Your"]
-    logged_in = tell(READY, second.told, TCS.buy_at - timedelta(minutes=9))
-    assert [text for _, text in said(logged_in) if text] == ["Ready: INFY 09:20 and TCS 09:30 will trade today."]
-    assert {over.condition for over in logged_in.over} >= {notice.condition, morning.notices[0].condition}
+    second = tell(find(replace(FACTS, login=Login.ENDED, trades=(TCS,))), late.told, TCS.buy_at - timedelta(minutes=10))
+    assert [text[:37] for _, text in said(second) if text] == ["Will NOT trade today: TCS 09:30. Your"]
+    logged_in = tell(find(replace(FACTS, trades=(TCS,))), second.told, TCS.buy_at - timedelta(minutes=9))
+    assert [text for _, text in said(logged_in) if text] == ["Ready: TCS 09:30 will trade today."]
+    assert {over.condition for over in logged_in.over} == {again.notices[0].condition, second.notices[0].condition}
+    assert [over.condition for over in second.over] == [notice.condition], "the time of INFY has come"
     assert logged_in.told.late == {}
+
+
+def test_what_is_still_in_the_way_ten_minutes_before_the_session_is_said_a_second_time_and_no_third() -> None:
+    first = tell(LOGGED_OUT)
+    assert said(tell(LOGGED_OUT, first.told, SECOND - timedelta(seconds=1))) == []
+    again = tell(LOGGED_OUT, first.told, SECOND)
+    assert [(notice.kind, notice.text) for notice in again.notices] == said(first)
+    assert again.over == (Over(first.notices[0].condition or "", ""),), "one of the two stands"
+    assert again.notices[0].key != first.notices[0].key
+    assert said(tell(LOGGED_OUT, again.told, SECOND + timedelta(minutes=3))) == []
+    logged_in = tell(READY, again.told, SECOND + timedelta(minutes=4))
+    assert [over.condition for over in logged_in.over] == [again.notices[0].condition]
+    assert said(tell(READY, tell(READY).told, SECOND)) == []
+    begun = tell(LOGGED_OUT, now=SECOND)
+    assert said(tell(LOGGED_OUT, begun.told, SECOND + timedelta(minutes=3))) == [], "it was said just now"
+
+
+def test_a_login_after_which_another_thing_is_in_the_way_ends_what_was_said() -> None:
+    morning = tell(LOGGED_OUT)
+    later = tell(ONE_STALE, morning.told)
+    assert later.over == (Over(morning.notices[0].condition or "", "INFY 09:20 will trade today after all."),)
+    (notice,) = later.notices
+    assert (notice.kind, notice.strategy_id) == (NoticeKind.WILL_NOT_TRADE, 2)
+    assert said(tell(ONE_STALE, later.told)) == []
+    assert said(tell(READY, later.told)) == [("over", "Ready: INFY 09:20 and TCS 09:30 will trade today.")]
+
+
+def test_another_reason_is_another_fact_also_shortly_before_the_buy() -> None:
+    both = find(replace(FACTS, trades=(replace(INFY, refusals=(STALE,)), replace(TCS, refusals=(STALE,)))))
+    morning = tell(LOGGED_OUT)
+    changed = tell(both, morning.told)
+    assert changed.over == (Over(morning.notices[0].condition or "", ""),), "none of them trades after all"
+    assert changed.notices[0].kind is NoticeKind.WILL_NOT_TRADE
+    late = tell(LOGGED_OUT, morning.told, BEFORE_BUY)
+    again = tell(both, late.told, BEFORE_BUY + timedelta(minutes=2))
+    assert [over.condition for over in again.over] == [late.notices[0].condition, morning.notices[0].condition]
+    assert [(n.kind, "stop-loss" in n.text) for n in again.notices] == [(NoticeKind.WILL_NOT_TRADE, True)]
+
+
+def test_what_trades_after_all_is_said_once_of_all_notices_that_named_it() -> None:
+    late = tell(LOGGED_OUT, tell(LOGGED_OUT).told, BEFORE_BUY)
+    fresh = tell(ONE_STALE, late.told, BEFORE_BUY + timedelta(minutes=1))
+    assert [over.text for over in fresh.over if over.text] == ["INFY 09:20 will trade today after all."]
+    assert len(fresh.over) == 2
+
+
+def test_a_holiday_in_place_of_a_missing_login_leaves_one_notice_that_stands() -> None:
+    morning = tell(LOGGED_OUT)
+    closed = tell(find(replace(FACTS, session=None)), morning.told)
+    assert closed.over == (Over(morning.notices[0].condition or "", ""),)
+    assert closed.told.conditions == (closed.notices[0].condition,)
+
+
+def test_what_was_stored_by_an_earlier_version_is_read() -> None:
+    stored = tell(LOGGED_OUT).told.stored()
+    earlier = {name: stored[name] for name in ("day", "verdict", "number", "open_condition", "late")}
+    assert said(tell(LOGGED_OUT, Told.read(earlier, NOW.date()))) == []
+    assert said(tell(READY, Told.read(earlier, NOW.date())))[0][0] == "over"
 
 
 def test_what_is_said_aloud_first_is_not_said_softly_as_well() -> None:
@@ -107,7 +174,7 @@ def test_strategies_that_wait_no_more_end_what_was_said_of_them_in_silence() -> 
     blocked = tell(LOGGED_OUT)
     none = tell(find(replace(FACTS, trades=())), blocked.told)
     assert [(over.condition, over.text) for over in none.over] == [(blocked.notices[0].condition, "")]
-    assert none.told == replace(blocked.told, verdict=None, open_condition=None)
+    assert none.told == replace(FRESH, number=1)
 
 
 def test_a_holiday_that_was_announced_late_is_said() -> None:

@@ -1,11 +1,11 @@
 """When a day is looked at (row N3)."""
 
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 
 import pytest
 
 from actors.domain.session import SessionHours
-from api.readiness.times import is_due, next_session, opening, session_of_today, told_from
+from api.readiness.times import closed_weekday, is_due, next_session, opening, session_of_today, told_from
 from broker.exchange_time import IST
 from broker.market.trading_calendar import AlwaysOpen, NseCalendar
 
@@ -33,7 +33,7 @@ def looks(verdict: str | None, buys: tuple[datetime, ...] = (BUY,)) -> list[str]
 
 def test_the_times_of_an_ordinary_morning() -> None:
     assert looks("ready") == ["07:35", "08:45", "09:08", "09:35"]
-    assert looks("blocked") == looks("attention") == ["07:35", "08:45", "09:08", "09:35", "09:40"]
+    assert looks("blocked") == looks("attention") == ["07:35", "08:45", "09:05", "09:08", "09:35", "09:40"]
     assert looks("ready", (BUY, clock("11:00"))) == ["07:35", "08:45", "09:08", "09:35", "10:50"]
     assert told_from(OPENS) == clock("08:45")
 
@@ -75,6 +75,21 @@ def test_the_next_session_is_after_the_holidays() -> None:
     found = next_session(NseCalendar(), datetime(2026, 12, 24, 16, 0, tzinfo=IST), IST)
     assert found is not None
     assert (found.day.isoformat(), found.special) == ("2026-12-28", False)
+
+
+@pytest.mark.parametrize(
+    ("today", "closed"),
+    [
+        (date(2026, 12, 24), date(2026, 12, 25)),
+        (date(2026, 12, 23), None),
+        (date(2026, 12, 25), None),  # Friday; Monday is a session
+        (date(2026, 12, 26), None),
+        (date(2026, 11, 23), date(2026, 11, 24)),
+    ],
+)
+def test_a_holiday_that_comes_next_is_known(today: date, closed: date | None) -> None:
+    assert closed_weekday(NseCalendar(), today) == closed
+    assert closed_weekday(AlwaysOpen(), today) is None
 
 
 class Split(NseCalendar):

@@ -1,4 +1,4 @@
-"""The guard of a status (contract 3.6): what is not confirmed is not said to be guarded."""
+"""The guard of a status (rows L1, M4): what is not confirmed is not said to be guarded."""
 
 from datetime import timedelta
 from typing import Any

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from api.base.client import stays
 from api.base.errors import ApiError, ClientLeft
-from api.users.client import stays
 from api.users.passwords.hashing import MOST_WAITING, SERVED, Passwords
 
 THREADS = 2

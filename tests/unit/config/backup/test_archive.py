@@ -1,5 +1,6 @@
 """The file of a backup: written whole or not at all, and believed only as far as it is checked."""
 
+import base64
 import bz2
 import gzip
 import hashlib
@@ -215,6 +216,23 @@ def test_a_backup_that_was_packed_on_the_way_is_to_be_unpacked(
         pytest.raises(BackupRefused, match=f"is packed by {kind}, so nothing was restored; unpack it first"),
         open_backup(packed),
     ):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("begins", "what"),
+    [
+        (b"age-encryption.org/v1\n", "is encrypted by age, so nothing was restored; decrypt it first"),
+        (b"-----BEGIN PGP MESSAGE-----\n", "is encrypted by OpenPGP, so nothing was restored; decrypt it first"),
+        (b"\x8c\r\x04\t\x03\x08", "is encrypted by OpenPGP, so nothing was restored; decrypt it first"),
+        (b"Salted__", "is encrypted by OpenSSL, so nothing was restored; decrypt it first"),
+        (base64.b64encode(b"manifest.json" + bytes(9)), "is in base64, so nothing was restored; decode it first"),
+    ],
+)
+def test_a_backup_that_its_owner_has_encrypted_is_to_be_decrypted(tmp_path: Path, begins: bytes, what: str) -> None:
+    hidden = tmp_path / "b.tar.age"
+    hidden.write_bytes(begins + bytes(2000))
+    with pytest.raises(BackupRefused, match=what), open_backup(hidden):
         pass
 
 

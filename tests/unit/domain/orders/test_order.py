@@ -12,15 +12,12 @@ from hypothesis import strategies as st
 from actors.domain.errors import InvalidValue
 from actors.domain.identifiers import IntentId, Leg, Side
 from actors.domain.orders.order import (
-    CHASE_PROTECTION_PERCENT,
-    MODIFICATION_LIMIT,
     FailureKind,
     Intent,
     Order,
     OrderEvent,
     OrderReport,
     OrderStage,
-    chase_protection,
 )
 from tests.kit.builders import a_report, a_run
 
@@ -143,13 +140,3 @@ def test_what_is_known_never_goes_backwards(found: list[OrderReport]) -> None:
     for before, after in pairwise(states):
         assert after.filled_quantity >= before.filled_quantity
         assert not before.stage.terminal or after.stage.terminal
-
-
-def test_chase_widens_until_the_broker_takes_no_more_modifications() -> None:
-    protections = [chase_protection(count) for count in range(MODIFICATION_LIMIT)]
-    widths = [protection for protection in protections if protection is not None]
-    assert len(widths) == MODIFICATION_LIMIT
-    assert widths == sorted(widths)
-    assert (widths[0], widths[-1]) == (CHASE_PROTECTION_PERCENT[0], CHASE_PROTECTION_PERCENT[-1])
-    assert all(0 < width <= 100 for width in widths)
-    assert chase_protection(MODIFICATION_LIMIT) is None

@@ -141,7 +141,7 @@ def test_buy_filled_after_the_run_was_given_up_is_alerted() -> None:
     ],
     ids=lambda value: str(getattr(value, "phase", value)),
 )
-def test_position_is_named_as_the_contract_names_it(state: StrategyState, position: str) -> None:
+def test_position_has_the_word_of_the_status(state: StrategyState, position: str) -> None:
     view: RuntimeView = runtime_view(state)
     assert view.position == position
 

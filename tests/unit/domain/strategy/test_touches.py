@@ -221,7 +221,8 @@ def test_nothing_is_bought_that_the_broker_does_not_list_today() -> None:
     over, decisions = step(gone, TimerFired(Timer.BUY, BUY_AT), BUY_AT)
     assert of(decisions, SendOrder) == []
     assert (over.phase, over.detail) == (Phase.ENDED, StatusDetail.NOT_LISTED)
-    back = play(gone, FeedRestored(), at=NOW)
+    back, decisions = step(gone, FeedRestored(), NOW)
+    assert logged(decisions) == ["FEED_RESTORED"], "its notice is over"
     assert of(step(back, TimerFired(Timer.BUY, BUY_AT), BUY_AT)[1], SendOrder) != []
 
 

@@ -172,7 +172,7 @@ async def test_with_the_journal_down_what_it_said_before_still_counts() -> None:
 
 
 @in_virtual_time
-async def test_sessions_are_kept_warm_while_something_is_held() -> None:
+async def test_connections_are_kept_warm_while_something_is_held() -> None:
     bench = await guarded(ExecutionBench())
     await renewing(bench, 60)
     assert len(bench.broker.warmed) == 2

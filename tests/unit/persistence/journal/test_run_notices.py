@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from actors.domain.notices.notice import Notice, NoticeKind
 from actors.domain.orders.log_events import LogWord
-from persistence.journal.alert_notices import NOTICES_OF_ALERTS, alert_notice
+from actors.execution.watching.troubles import OF_HOLDERS
+from actors.strategy.shell import TROUBLES
+from persistence.journal.alert_notices import NOTICES_OF_ALERTS, OVER, alert_notice
 from persistence.journal.records import IntentRecord, LogRecord, RunRuntime, RunUpdate
 from persistence.journal.run_notices import ConditionsOver, notices_of
 
@@ -110,11 +112,12 @@ def test_every_condition_of_a_run_ends_with_it() -> None:
             step(line(LogWord.ORDER_FAILED, "EXIT")), step(line(LogWord.ORDER_FAILED, "ENTRY"), status="paused"),
             step(line(LogWord.ORDER_UNKNOWN, "ENTRY")), step(line(LogWord.ORDER_UNKNOWN, "EXIT")),
             step(line(LogWord.FEED_LOST)), step(line(LogWord.TICKS_STALE)), step(line(LogWord.NO_BUYERS, "EXIT")),
+            step(line(LogWord.SYMBOL_NOT_LISTED)),
             step(line(LogWord.MARKET_CLOSED, "EXIT"), status_detail="market_closed"),
         )
         for notice in heard(update)
     ]  # fmt: skip
-    assert len(begun) == 8
+    assert len(begun) == 9
     assert set(begun) <= set(over[0].conditions)
 
 
@@ -129,7 +132,7 @@ def test_an_exit_that_fails_says_that_the_position_is_open() -> None:
 
 def test_prices_that_are_back_end_the_condition_in_words() -> None:
     back = line(LogWord.FEED_RESTORED)
-    (over,) = notices_of(step(back), (back,), SELL_AT, IST)
+    (_, over) = notices_of(step(back), (back,), SELL_AT, IST)
     assert over == ConditionsOver(("run:7:feed",), AT, "INFY: prices are back, the stop-loss ₹1,500.00 is watched.")
 
 
@@ -173,21 +176,58 @@ def test_another_fact_has_another_key() -> None:
     assert first.key != second.key
 
 
-def test_an_alert_of_the_same_day_is_one_notice_whatever_its_price() -> None:
-    texts = [f"The account is short of 5 INFY. Buy 5 INFY as MIS at about ₹{price}" for price in ("1500.5", "1501.25")]
-    one_, two = (alert_notice(3, "position_short", text, AT, IST) for text in texts)
-    other = alert_notice(4, "position_short", texts[0], AT, IST)
-    assert one_ is not None
-    assert two is not None
+def test_a_fact_that_is_told_twice_is_one_notice_whatever_its_price_and_of_another_run_another() -> None:
+    texts = [f"3 shares were bought after the run had ended, at ₹{price}" for price in ("1500.5", "1501.25")]
+    first, again = (alert_notice(3, "late_fill", text, AT, "run:7") for text in texts)
+    other = alert_notice(3, "late_fill", texts[0], AT, "run:8")
+    assert first is not None
+    assert again is not None
     assert other is not None
-    assert one_.key == two.key != other.key
-    assert alert_notice(3, "redis_down", "Redis does not answer", AT, IST) is None
+    assert first.key == again.key != other.key
+    assert first.condition is None, "it has no end"
+    assert alert_notice(3, "redis_down", "Redis does not answer", AT) is None
 
 
-def test_a_share_that_the_broker_does_not_list_is_said_to_its_trader() -> None:
-    notice = alert_notice(3, "symbol_not_listed", "INFY is not listed today: no price of it comes", AT, IST)
-    assert notice is not None
-    assert notice.kind is NoticeKind.GUARD_LOST
+def test_a_tag_with_two_orders_is_one_notice_whichever_part_tells_it() -> None:
+    texts = ("tag abc has more orders: 2", "tag abc has more than one order: 1, 2")
+    first, again = (alert_notice(3, "duplicate_order", text, AT, "tag:abc") for text in texts)
+    assert first is not None
+    assert again is not None
+    assert first.key == again.key
+
+
+def test_a_trouble_that_begins_again_has_another_key_and_the_same_condition() -> None:
+    first, second = (
+        alert_notice(3, "position_short", "Short", at, "position:2:NSE:INFY:MIS")
+        for at in (AT, AT + timedelta(minutes=3))
+    )
+    assert first is not None
+    assert second is not None
+    assert first.key != second.key
+    assert first.condition == second.condition == "alert:position_short:position:2:NSE:INFY:MIS"
+
+
+def test_every_trouble_with_an_end_is_told_when_it_begins() -> None:
+    assert OVER.keys() <= NOTICES_OF_ALERTS.keys()
+    told_by_watcher = {*OF_HOLDERS, "unguarded_position", "position_short"}
+    assert OVER.keys() == told_by_watcher | set(TROUBLES), "and some part calls it over"
+
+
+def test_the_end_of_a_run_ends_the_troubles_of_its_guard_but_not_that_the_account_is_short() -> None:
+    items = notices_of(step(END, ended=True, position="sold"), [END], SELL_AT, IST)
+    ended = [condition for item in items if isinstance(item, ConditionsOver) for condition in item.conditions]
+    over = {condition.split(":")[1] for condition in ended if condition.startswith("alert:")}
+    assert over == OVER.keys() - {"position_short"}
+
+
+def test_a_share_that_the_broker_does_not_list_is_said_to_its_trader_and_its_end_too() -> None:
+    gone, back = line(LogWord.SYMBOL_NOT_LISTED, reason="your broker does not list it"), line(LogWord.FEED_RESTORED)
+    notice = one(step(gone))
+    assert (notice.kind, notice.condition) == (NoticeKind.GUARD_LOST, "run:7:unlisted")
+    assert notice.text == "INFY: no price of it comes, and nothing is bought. Your broker does not list it."
+    (over, _) = notices_of(step(back), [back], SELL_AT, IST)
+    assert isinstance(over, ConditionsOver)
+    assert (over.conditions, over.text) == (("run:7:unlisted",), "INFY: your broker lists it, and its prices come.")
 
 
 def test_alerts_that_a_step_also_logs_make_no_second_notice() -> None:
@@ -199,5 +239,6 @@ def test_alerts_that_a_step_also_logs_make_no_second_notice() -> None:
         "buy_failed",
         "missed_execution",
         "closed_outside",
+        "symbol_not_listed",
     }
     assert logged.isdisjoint(NOTICES_OF_ALERTS)

@@ -53,6 +53,19 @@ async def test_within_one_incarnation_every_alert_is_given() -> None:
     assert len(journal.alerts) == 3
 
 
+async def test_what_was_over_is_given_again_when_it_comes_back() -> None:
+    journal = FakeJournal()
+    alerts = AlertsOnce(journal, lambda: 0.0)
+    for _ in range(2):
+        await alerts.load(1)
+        await alerts.alert(1, 2, "recovery_waits", "No.", "run:1")
+    await alerts.alert_over(1, 2, ("recovery_waits", "strategy_crashing"), "run:1")
+    await alerts.load(1)
+    await alerts.alert(1, 2, "recovery_waits", "No.", "run:1")
+    assert len(journal.alerts) == 2
+    assert journal.over == [("recovery_waits", "run:1"), ("strategy_crashing", "run:1")]
+
+
 # --- the journal refuses the content of a record ----------------------------------------------------------------------
 
 

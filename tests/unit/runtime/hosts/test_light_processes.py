@@ -12,7 +12,8 @@ from actors.runtime.hosts import execution, feed, ledger, remote_classes
 from actors.runtime.hosts.actor_options import environment_of
 
 OURS = """
-actors actors.domain actors.domain.errors actors.domain.identifiers actors.domain.market_hours actors.domain.money
+actors actors.domain actors.domain.errors actors.domain.identifiers actors.domain.instrument_list_day
+actors.domain.market_hours actors.domain.money
 actors.domain.orders actors.domain.orders.cover actors.domain.orders.log_events actors.domain.orders.order
 actors.domain.orders.placement_policy actors.domain.orders.position actors.domain.orders.price_band
 actors.domain.prices actors.domain.prices.fanout actors.domain.prices.stop_levels actors.domain.prices.stop_loss
@@ -20,7 +21,7 @@ actors.domain.prices.stop_move_log actors.domain.prices.stop_share actors.domain
 actors.domain.strategy actors.domain.strategy.decisions actors.domain.strategy.entries actors.domain.strategy.events
 actors.domain.strategy.exit_retries actors.domain.strategy.exits actors.domain.strategy.machine
 actors.domain.strategy.outcomes actors.domain.strategy.reconciliation actors.domain.strategy.recovery
-actors.domain.strategy.snapshot actors.domain.strategy.spec actors.domain.strategy.state actors.domain.token_day
+actors.domain.strategy.snapshot actors.domain.strategy.spec actors.domain.strategy.state
 actors.failpoints actors.log_lines actors.ports actors.ports.common actors.ports.engine actors.ports.execution
 actors.ports.prices actors.ports.strategy actors.prices actors.prices.price_mirroring actors.prices.router_shell
 actors.runtime actors.runtime.clock actors.runtime.handles actors.runtime.hosts actors.runtime.hosts.actor_classes

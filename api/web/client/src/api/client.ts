@@ -8,7 +8,7 @@ import { COOKIE_FORM, type Tokens } from './tokens';
 /** Longer than the ten seconds that STOP waits for a sale before it answers 202. */
 const TIMEOUT_MS = 20_000;
 /** Calls that hand tokens out. */
-const SESSION_CALLS = /^\/auth\/(login|register|password|reset)$/;
+const LOGIN_CALLS = /^\/auth\/(login|register|password|reset)$/;
 
 export type Api = ReturnType<typeof makeApi>;
 
@@ -25,7 +25,7 @@ export function makeApi(tokens: Tokens, reached: (reachable: boolean) => void) {
   async function once(request: Request, access: string | null): Promise<Response> {
     const headers = new Headers(request.headers);
     if (access) headers.set('Authorization', `Bearer ${access}`);
-    if (SESSION_CALLS.test(new URL(request.url).pathname)) {
+    if (LOGIN_CALLS.test(new URL(request.url).pathname)) {
       for (const [name, value] of Object.entries(COOKIE_FORM)) headers.set(name, value);
     }
     try {

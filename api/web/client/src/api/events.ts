@@ -4,7 +4,7 @@
  * It resumes with the id of the last event, backs off from half a second to fifteen with jitter, and never gives up.
  * The server ends a connection with its token. So with each new token the next connection opens first, and then the one
  * before is closed: nothing is missed, and the link is not lost for a moment. What comes twice is the same.
- * `heard` is told about every byte, pings too: the link is live only if something came within twenty seconds.
+ * `heard` is called for every byte, pings too: the link is live only if something came within twenty seconds.
  */
 
 import { createParser } from 'eventsource-parser';
@@ -21,7 +21,7 @@ export interface StreamEvents {
 
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 15_000;
-/** A connection on which nothing comes for so long is dead: pings are each fifteen seconds. */
+/** How long nothing may come on a connection before it counts as dead: pings are each fifteen seconds. */
 const SILENCE_MS = 25_000;
 const REPLACED_WAIT_MS = 60_000;
 

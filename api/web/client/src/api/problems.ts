@@ -6,7 +6,7 @@ type FieldProblem = components['schemas']['FieldProblem'];
 
 /**
  * `refused`: the server has said no, `code` and `detail` are its words. `lost`: no answer came, so it is not known
- * whether the request took. `unreachable`: the request did not leave, or nobody answered at all.
+ * whether the request took. `unreachable`: the request did not leave, or there was no answer at all.
  */
 export type Kind = 'refused' | 'lost' | 'unreachable';
 

@@ -1,8 +1,8 @@
 /**
- * The session of this browser: the access token lives in memory, the refresh token in a cookie that no script can read.
+ * The login of this browser: the access token is kept in memory, the refresh token in a cookie that no script can read.
  *
  * One tab refreshes at a time (Web Locks), and tells the others the new access token (BroadcastChannel). Where the page
- * is not a secure context there is no cookie: the server then answers with the refresh token, which lives in memory
+ * is not a secure context there is no cookie: the server then answers with the refresh token, which is kept in memory
  * as well, and the login ends with the tab.
  */
 
@@ -67,7 +67,7 @@ export class Tokens {
     this.#channel.postMessage({ kind: 'granted', granted: { access_token, expires_in }, at } satisfies Told);
   }
 
-  /** A new access token. All callers of a moment share one request. Throws `ApiProblem`; 401 ends the session. */
+  /** A new access token. All callers of a moment share one request. Throws `ApiProblem`; 401 ends the login. */
   refresh(): Promise<string> {
     this.#underWay ??= this.#refreshAlone().finally(() => (this.#underWay = null));
     return this.#underWay;
@@ -80,7 +80,7 @@ export class Tokens {
     this.forget();
   }
 
-  /** Ends the session in all tabs without asking the server, as after the account was deleted. */
+  /** Ends the login in all tabs without asking the server, as after the account was deleted. */
   forget(): void {
     this.#channel.postMessage({ kind: 'ended' } satisfies Told);
     this.#end('');
@@ -134,7 +134,7 @@ export class Tokens {
       await this.refresh();
     } catch (error) {
       if (!(error instanceof ApiProblem)) throw error;
-      // A 401 has ended the session. Anything else is tried again by the timer, or by the next request.
+      // A 401 has ended the login. Anything else is tried again by the timer, or by the next request.
       if (this.#access) this.#timer = setTimeout(() => void this.#renew(), 5000);
     }
   }

@@ -16,7 +16,7 @@ export interface BrokerView {
 const SOON_MS = 30 * 60_000;
 
 /**
- * `held`: something is held. `nextBuy`: when the next BUY is due (milliseconds). The end of the broker's session is red
+ * `held`: something is held. `nextBuy`: when the next BUY is due (milliseconds). The end of the Kite login is red
  * when money depends on it: something is held, or a BUY is due within half an hour.
  */
 export function brokerView(

@@ -6,7 +6,7 @@ import type { Status } from './strategy';
 export const FRESH_MS = 5_000;
 /** From this age on a price is stale: it is grey, and P&L is "as of". */
 export const STALE_MS = 15_000;
-/** Pings come every 15 seconds: without a byte for so long, the link is lost. */
+/** How long no byte may come before the link is lost: pings come every 15 seconds. */
 export const LINK_LOST_MS = 20_000;
 
 export type Freshness = 'fresh' | 'ageing' | 'stale' | 'unknown';

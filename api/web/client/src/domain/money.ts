@@ -27,7 +27,7 @@ export function signed(amount: number | null | undefined): string {
 
 export type Outcome = 'profit' | 'loss' | 'even' | 'unknown';
 
-/** The word beside a signed amount: colour and sign alone would not reach everybody. */
+/** The word beside a signed amount: some users see no colours, or hear the screen. */
 export function outcome(amount: number | null | undefined): Outcome {
   if (amount == null || !Number.isFinite(amount)) return 'unknown';
   if (Math.abs(amount) < 0.005) return 'even';

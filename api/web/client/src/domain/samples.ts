@@ -145,7 +145,7 @@ const CHANGES: Readonly<Record<StateKey, Partial<Status>>> = {
     status_detail: 'order_queued',
     message: 'Ten orders have left in this second; it waits for the next',
   },
-  session_over: {
+  login_over: {
     strategy_status: 'paused',
     status_detail: 'broker_session_expired',
     message: 'Not bought yet: the broker login has ended. It gives up at 10:30:05',

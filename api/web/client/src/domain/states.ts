@@ -59,7 +59,7 @@ const LOOKS = {
   guarded: look('Guarded', 'shield', 'solid', 'good', ['sell-now']),
   buying: look('Buying', 'arrow-up', 'solid', 'info', ['timeline']),
   queued: look('In the queue', 'queue', 'dotted', 'info', ['timeline']),
-  session_over: look('Paused: broker login', 'plug-off', 'dashed', 'warning', ['broker-login']),
+  login_over: look('Paused: broker login', 'plug-off', 'dashed', 'warning', ['broker-login']),
   broker_away: look('Paused: no answer', 'plug-off', 'dashed', 'warning', ['timeline']),
   paused: look('Paused', 'pause', 'dashed', 'warning', ['timeline']),
   waiting: look('Waiting', 'clock', 'dotted', 'info', ['edit']),
@@ -77,10 +77,10 @@ const LOOKS = {
 export type StateKey = keyof typeof LOOKS;
 export const STATE_KEYS = Object.keys(LOOKS) as StateKey[];
 
-/** After so long without a word about it, a guarded position is not shown as guarded any more. */
+/** How long a guarded position is shown as guarded without news of it. */
 export const UNSEEN_MS = 30_000;
 
-/** So long may it take after a BUY until the guards confirm. */
+/** How long it may take after a BUY until the guards confirm. */
 const ARMING_MS = 5_000;
 
 /** The state to show. `linked`: whether the server is heard at this moment. */
@@ -90,7 +90,7 @@ export function viewOf(received: Received, now: number, linked: boolean): View {
   return { key, ...LOOKS[key], offers: offers ?? LOOKS[key].offers, sentence };
 }
 
-/** What the state's colour means, for those who need no more of it. */
+/** What the state's colour means, for callers that need nothing else of it. */
 export function toneOf(received: Received, now: number, linked: boolean): Tone {
   return LOOKS[keyOf(received, now, linked)].tone;
 }
@@ -136,7 +136,7 @@ function sellingKey(status: Status): StateKey {
 }
 
 function pausedKey(status: Status): StateKey {
-  if (status.status_detail === 'broker_session_expired') return 'session_over';
+  if (status.status_detail === 'broker_session_expired') return 'login_over';
   if (status.status_detail === 'broker_unreachable' || status.status_detail === 'entries_halted')
     return 'broker_away';
   return 'paused';

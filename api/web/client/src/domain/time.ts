@@ -8,7 +8,7 @@ const day = new Intl.DateTimeFormat('en-GB', {
   day: 'numeric',
   month: 'short',
 });
-/** India has one zone, and no summer time: two hundred cards are told by reckoning, which `Intl` is slow at. */
+/** India has one zone, and no summer time: times are reckoned here, since `Intl` is slow for two hundred cards. */
 const AHEAD_MINUTES = 330;
 
 export type Instant = string | number | Date | null | undefined;
@@ -89,7 +89,7 @@ export function timeOfDay(text: string): string {
   return text.endsWith(':00') && text.length === 8 ? text.slice(0, 5) : text;
 }
 
-/** Whether the phone, so many minutes ahead of UTC, shows other times than India's. */
+/** Whether the phone, at this many minutes ahead of UTC, shows other times than India's. */
 export function elsewhere(now: number, ahead = -new Date(now).getTimezoneOffset()): boolean {
   return ahead !== AHEAD_MINUTES;
 }

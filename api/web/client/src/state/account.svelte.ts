@@ -4,7 +4,7 @@ import { call, type Api } from '../api/client';
 import { ApiProblem } from '../api/problems';
 import type { BrokerStatus } from '../domain/strategy';
 
-/** The broker's login ends by the clock, or elsewhere: it is asked again so often. */
+/** The broker's login ends by the clock, or elsewhere: how often it is asked again. */
 const ASK_MS = 60_000;
 
 export class Account {

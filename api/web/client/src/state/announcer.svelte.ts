@@ -1,4 +1,4 @@
-/** What a screen reader is told: politely, or at once for what is dangerous. Also shown, for a while, to everybody. */
+/** What a screen reader says: when it is idle, or at once for what is dangerous. It is also shown for a while. */
 
 export interface Said {
   readonly id: number;

@@ -9,8 +9,8 @@ import type { Status } from '../domain/strategy';
 import { Account } from './account.svelte';
 import { Announcer } from './announcer.svelte';
 import { Clock } from './clock.svelte';
+import { Login } from './login.svelte';
 import { Router } from './router.svelte';
-import { Session } from './session.svelte';
 import { Strategies } from './strategies.svelte';
 import { Theme } from './theme.svelte';
 import { Worker } from './worker.svelte';
@@ -24,7 +24,7 @@ export class App {
   readonly router = new Router();
   readonly tokens = new Tokens();
   readonly api: Api = makeApi(this.tokens, (reachable) => this.#reached(reachable));
-  readonly session = new Session(this.api, this.tokens);
+  readonly login = new Login(this.api, this.tokens);
   readonly strategies = new Strategies(this.api, this.tokens, this.clock);
   readonly account = new Account(this.api);
   readonly worker = new Worker(this.api, (path) => this.router.go(path));
@@ -42,7 +42,7 @@ export class App {
   /** Ends the login of this device; what it was notified of and what it showed goes with it. */
   async logout(): Promise<void> {
     if (this.worker.push === 'on') await this.worker.pushOff();
-    await this.session.logout();
+    await this.login.logout();
   }
 
   #reached(reachable: boolean): void {

@@ -48,7 +48,7 @@ function parse(hash: string): Place {
   return { page, rest };
 }
 
-/** An address that somebody has cut off in the middle is no reason to show nothing. */
+/** An address that was cut off in the middle is no reason to show nothing. */
 function decoded(part: string): string {
   try {
     return decodeURIComponent(part);

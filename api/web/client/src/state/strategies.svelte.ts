@@ -13,12 +13,12 @@ import type { Clock } from './clock.svelte';
 import { Trails } from './trails.svelte';
 
 const PAGE = 100;
-/** A held position is looked at so often: its guards confirm without an event. */
+/** How often a held position is looked at: its guards confirm without an event. */
 const LOOK_MS = 8_000;
 const LOOK_WAITING_MS = 30_000;
 /** The same where the stream brings no prices. */
 const LOOK_FOR_PRICES_MS = 2_000;
-/** At most so many looks a second, so that two hundred strategies stay within the limit of requests. */
+/** How many looks a second there are at most, so that two hundred strategies stay within the limit of requests. */
 const MOST_LOOKS = 8;
 
 /** What an `account` event tells, as far as it is needed here. */
@@ -239,7 +239,7 @@ export class Strategies {
     if (!this.definitions.has(status.strategy_id)) void this.loadDefinitions();
   }
 
-  /** What runs and was not in a whole snapshot is there no more. */
+  /** What runs and was not in a whole snapshot is no longer there. */
   #endSnapshot(): void {
     for (const [id, { status }] of this.received) {
       const runs = status.strategy_status === 'running' || status.strategy_status === 'paused';

@@ -1,4 +1,4 @@
-/** The price trails of all symbols, for as long as the page lives. */
+/** The price trails of all symbols, for as long as the page is open. */
 
 import { SvelteMap } from 'svelte/reactivity';
 import { extend, pointsOf, type Point, type Trail } from '../domain/trail';

@@ -1,4 +1,4 @@
-/** The service worker of this page: registered, watched for a newer version, and told when to take over. */
+/** The service worker of this page: it is registered, watched for a newer version, and asked to take over. */
 
 import { ApiProblem } from '../api/problems';
 import { call, type Api } from '../api/client';
@@ -59,7 +59,7 @@ export class Worker {
     this.push = 'off';
   }
 
-  /** After a login: browsers lose subscriptions silently, so the server is told again at each start. */
+  /** After a login: browsers lose subscriptions silently, so the server gets them again at each start. */
   async check(): Promise<void> {
     if (this.push !== 'on') return;
     const subscription = await this.#registration?.pushManager.getSubscription();
