@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from actors.domain.strategy.decisions import EndRun, LogEvent
 from actors.domain.strategy.state import StrategyState
@@ -114,3 +115,8 @@ class RunRecorder:
             log.warning("strategy.record_waits", extra={**self._about, "reason": str(error)})
 
         await until_answered(lambda: self._journal.record(entry), PEER_RETRY_S, say)
+
+
+def only_price_moved(before: StrategyState, after: StrategyState) -> bool:
+    """That is mirrored by the router, not journalled."""
+    return replace(after, last_price=before.last_price, last_tick_at=before.last_tick_at) == before

@@ -10,7 +10,6 @@
 import asyncio
 import logging
 from collections.abc import Coroutine
-from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -64,7 +63,7 @@ from actors.strategy.holding_reports import GuardCalls
 from actors.strategy.moving import hindrance, is_well
 from actors.strategy.order_first import OrderFirst
 from actors.strategy.price_subscription import WatchCalls
-from actors.strategy.recorder import RunRecorder
+from actors.strategy.recorder import RunRecorder, only_price_moved
 from actors.strategy.timers import WallClockTimers
 from actors.waiting import until_answered, within
 
@@ -196,8 +195,7 @@ class StrategyShell:
     async def leave(self, timeout_s: float) -> str | None:
         """Leave the run to an incarnation on another node: `run()` returns, and the stop-loss stays armed in execution.
 
-        Otherwise why not now; then nothing has changed. The guard is renewed and the state recorded at the last moment:
-        the next incarnation needs both execution and the ledger.
+        Otherwise why not now; then nothing has changed. The next incarnation needs execution and the ledger, too.
         """
         if (hindered := self.hindered) is not None:
             return hindered
@@ -234,7 +232,7 @@ class StrategyShell:
         if self._epoch > FIRST_EPOCH:
             self._spawn(self._call_troubles_over())
         # what was recovered is taken in first: the router must not hear that no stop-loss is watched
-        work = (self._recorder.run(), self._consume(), self._watch.run(), self._guard.run(), self._until_left())
+        work = (self._recorder.run(), self._consume(), self._watch.run(), self._guard.run(), within(self._left, None))
         parts = [asyncio.create_task(part) for part in work]
         try:
             await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
@@ -258,9 +256,6 @@ class StrategyShell:
         await self._guard.tell()
         await self._watch.leave()
         return True
-
-    async def _until_left(self) -> None:
-        await self._left.wait()
 
     async def _recover(self) -> RunRecovered:
         """The first incarnation cannot have sent anything; every later one must know the book before it acts."""
@@ -313,7 +308,7 @@ class StrategyShell:
                 # later, since writing takes some hundredths of a millisecond, and an order may be about to leave
                 line |= {"phase": str(self._state.phase)}
                 asyncio.get_running_loop().call_soon(partial(self._say, logging.INFO, "strategy.event", **line))
-        if decisions or not _only_price_moved(before, self._state):
+        if decisions or not only_price_moved(before, self._state):
             self._recorder.changed()
 
     def _carry_out(self, decision: Decision, cause: Event) -> None:
@@ -403,8 +398,3 @@ class StrategyShell:
             await asyncio.wait(set(self._closing_calls))
         of_run = (self._run.user_id, self._run.strategy_id, TROUBLES, f"run:{self._run.run_id}")
         await until_answered(lambda: self._journal.alert_over(*of_run), PEER_RETRY_S)
-
-
-def _only_price_moved(before: StrategyState, after: StrategyState) -> bool:
-    """That is mirrored by the router, not journalled."""
-    return replace(after, last_price=before.last_price, last_tick_at=before.last_tick_at) == before

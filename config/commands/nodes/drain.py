@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from config.commands.deployment import DataDir
+from config.commands.base.deployment import DataDir
 
 if TYPE_CHECKING:
     from actors.runtime.driver.drain import Drained
@@ -78,7 +78,7 @@ def _answering_ray(settings: "Settings") -> Iterator[None]:
 
 
 def _settings(data_dir: Path | None) -> "Settings":
-    from config.commands.deployment import require
+    from config.commands.base.deployment import require
     from config.commands.overview.status import settings_to_look
 
     settings = settings_to_look(data_dir)
