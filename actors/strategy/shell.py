@@ -179,7 +179,7 @@ class StrategyShell:
 
     @property
     def well(self) -> bool:
-        """See `moving.is_well`."""
+        """Whether nothing of this strategy waits for a guard (`moving.is_well`)."""
         return is_well(self._state, shared=self._guard.confirmed_now)
 
     @property
