@@ -121,6 +121,10 @@ class StopGuard:
             if doubt is None or self._known[holding.strategy_id].turn != turn or self._has_begun(stop.command):
                 return GuardAnswer()
             in_doubt = doubt
+            armed = self._armed.get(holding.strategy_id)
+        if armed is not None and stop.token is None and _where(armed.stop) == _where(stop):
+            # a new incarnation has had no tick yet: the token that the one before it has heard counts for its day
+            stop = replace(stop, token=armed.stop.token, token_heard_at=armed.stop.token_heard_at)
         self._arm(stop, in_doubt=in_doubt)
         return self._answer(stop)
 

@@ -141,6 +141,16 @@ async def test_without_a_token_execution_hears_nothing_and_guesses_none() -> Non
     assert bench.updates.tokens.get(2, frozenset()) == frozenset()
 
 
+@in_virtual_time
+async def test_a_new_incarnation_without_a_tick_yet_does_not_make_execution_deaf() -> None:
+    bench = await watched()
+    await bench.actor.guard(a_holding(a_stop()))
+    assert (await bench.actor.guard(a_holding(a_stop(epoch=2, token=None), epoch=2))).armed
+    fall(bench)
+    await passing(1)
+    assert len(bench.posted) == 1
+
+
 def test_a_token_is_asked_for_on_one_connection_and_moves_when_that_is_down() -> None:
     asked: dict[int, frozenset[int]] = {}
     up = {1, 2}
