@@ -16,6 +16,9 @@ from typing import Any, Self
 from broker.proxy import Proxy
 from tests.kit.paper import REPOSITORY, PaperCredentials, eventually
 
+READY = "ready"
+"""Said once the process has everything that it needs: what a machine takes to import it is no time of the feed's."""
+
 
 class FeedProcess:
     """The feed, and everything its callbacks reported, each with the `time.monotonic()` of the call."""
@@ -34,6 +37,7 @@ class FeedProcess:
         what = "updates" if updates else "feed"
         self._command = [sys.executable, "-m", "tests.kit.feed_process", ws_root, what, str(most_instruments)]
         self.told: list[dict[str, Any]] = []
+        self._ready = threading.Event()
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
@@ -46,6 +50,7 @@ class FeedProcess:
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
+        assert self._ready.wait(60), "the process of the feed did not begin"
         return self
 
     def __exit__(self, *_exception: object) -> None:
@@ -90,8 +95,11 @@ class FeedProcess:
     def _read(self) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
-            if line.startswith("{"):
-                self.told.append(json.loads(line))
+            told = json.loads(line) if line.startswith("{") else None
+            if told is not None and told["what"] == READY:
+                self._ready.set()
+            elif told is not None:
+                self.told.append(told)
 
 
 def main(ws_root: str, most_instruments: int) -> None:
@@ -118,6 +126,7 @@ def main(ws_root: str, most_instruments: int) -> None:
         most_instruments=most_instruments,
     )
     run_reactor()
+    tell(READY)
     for line in sys.stdin:
         command = json.loads(line)
         match command["do"]:
@@ -144,6 +153,7 @@ def follow_updates(ws_root: str, _most_instruments: int) -> None:
         on_refused=lambda: tell("refused"),
     )
     run_reactor()
+    tell(READY)
     for line in sys.stdin:
         command = json.loads(line)
         stream.start(_credentials(command))
