@@ -7,7 +7,7 @@ UV_COMPILE := uv pip compile pyproject.toml - --universal --python-version 3.11 
 
 PYTHONS := 3.11 3.12 3.13 3.14
 
-.PHONY: docs long web web-check browser screens lighthouse platforms floods neighbours month fuzz cluster scale outside guards help demo up test chaos mutations teeth bench lint types imports openapi format lock audit clean
+.PHONY: docs long web web-check browser screens lighthouse platforms floods neighbours month fuzz cluster scale outside guards help demo up test chaos panics mutations teeth bench lint types imports openapi format lock audit clean
 
 CLIENT := api/web/client
 SITE := docs/site
@@ -54,6 +54,9 @@ neighbours: $(VENV)/.dev ## One tenant does the worst that his limits allow, ano
 
 month: $(VENV)/.dev ## November 2026 in ten minutes: three traders with schedules; writes docs/month-report.md (wants a C compiler)
 	@$(BIN)/python -m tests.month.run --report docs/month-report.md
+
+panics: $(VENV)/.dev ## A panic while each store, or both, are killed or stand still (eight minutes)
+	@$(BIN)/pytest -p no:cacheprovider tests/panics
 
 mutations: $(VENV)/.dev ## Take the mechanisms of the order protocol away one by one: the chaos suite must notice
 	@$(BIN)/python -m tests.chaos.mutation_run

@@ -42,6 +42,9 @@ ON_A_CLUSTER = ("cluster",)
 OF_TIMES = ("floods", "neighbours")
 """They compare times, which needs a quiet machine: `make floods` and `make neighbours`."""
 
+OF_MANY_CASES = ("panics",)
+"""`make panics`, of which `make long` has a cut."""
+
 BESIDE = (
     ("contract", "integration/broker"),
     ("integration/config", "integration/persistence"),
@@ -69,7 +72,7 @@ def main() -> int:
 
 
 def _without_a_stack() -> list[list[str]]:
-    others = (ON_THE_STACK, FUZZ, TENANTS, BACKUPS, BROWSER, MONTH, ON_A_CLUSTER, OF_TIMES)
+    others = (ON_THE_STACK, FUZZ, TENANTS, BACKUPS, BROWSER, MONTH, ON_A_CLUSTER, OF_TIMES, OF_MANY_CASES)
     apart = [option for part in others for option in _ignoring(part)]
     named = [option for part in (*BESIDE, GIVES_WAY) for option in _ignoring(part)]
     beside = [_pytest([*paths(part), *apart]) for part in BESIDE]

@@ -1,0 +1,1 @@
+"""A panic with every store away, in every way: `make panics`. `make long` has a cut of it."""
