@@ -81,7 +81,7 @@ def test_check_09_an_api_that_dies_is_said_at_once_and_what_happened_meanwhile_i
         expect(card.locator(".badge")).to_have_text("Guarded", timeout=SOON_MS)
         own_api.process.kill()
         expect(card.locator(".badge")).to_have_text("Not known now", timeout=3_000 + SLACK_MS)
-        expect(page.locator("header")).to_contain_text("This is the picture of", timeout=3_000 + SLACK_MS)
+        expect(page.get_by_role("banner")).to_contain_text("This is the picture of", timeout=3_000 + SLACK_MS)
         expect(link).to_have_text("Server not reached", timeout=SOON_MS)
         held.set_price(1399.00)
         held.until_stopped()
