@@ -243,8 +243,7 @@ def _said(month: Month, seen: Seen, planned: Planned, day: date, outcome: Outcom
         spoken = [told for told in before if told.kind == "will_not_trade" and not told.text.startswith("Missed:")]
         aloud = [told for told in spoken if told.at >= buy_at - LATE_BEFORE]
         if len(aloud) != 1 or planned.symbol not in aloud[0].text:
-            said = "; ".join(f"{told.at:%H:%M:%S} {told.text}" for told in aloud)
-            return "", [f"said {len(aloud)} times aloud in the last ten minutes: {said}"]
+            return "", [f"said {len(aloud)} times aloud in the last ten minutes"]
         if not _was_mailed(seen, aloud[0], buy_at):
             return "", [f"not mailed before its time: {aloud[0].text}"]
     if outcome is Outcome.AWAY:
