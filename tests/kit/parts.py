@@ -67,13 +67,12 @@ def start_again(stack: Stack, part: Part) -> None:
         _make_again(plan.sockets, plan)
         initialise_postgres(plan, (stack._lock.descriptor,))
         await_postgres(plan, stack._launch(part, postgres_command(plan)), stack._stopping)
-    elif part is Part.VALKEY:
+    else:
+        assert part is Part.VALKEY, f"with the {part} everything on it ends: a test begins a new stack"
         valkey = stack._valkey
         assert valkey is not None
         valkey.sockets.mkdir(mode=0o700, exist_ok=True)
         await_valkey(valkey, stack._launch(part, valkey_command(valkey)), stack._stopping)
-    else:
-        raise NotImplementedError(f"the {part} is not started again by any test")
 
 
 def _make_again(sockets: Path, plan: PostgresPlan) -> None:
