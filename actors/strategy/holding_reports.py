@@ -118,6 +118,11 @@ class GuardCalls:
         return self._holding.stop is not None and self._answer.armed and self._answer.hears
 
     @property
+    def confirmed_now(self) -> bool:
+        """As `shared`, of the holding as it is now."""
+        return self.shared and self._told.number >= self._holding.number
+
+    @property
     def _pause_s(self) -> float:
         if self._holding.stop is None or self.shared:
             return GUARD_RENEWAL_S

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from actors.domain.strategy.decisions import EndRun, LogEvent
 from actors.domain.strategy.state import StrategyState
@@ -42,6 +43,7 @@ class RunRecorder:
         self._waiting: list[asyncio.Future[None]] = []
         self._ended: EndRun | None = None
         self._dirty = asyncio.Event()
+        self._writing = False
         self._refusals = 0
 
     def log(self, line: LogEvent) -> None:
@@ -55,6 +57,11 @@ class RunRecorder:
     def changed(self) -> None:
         """There is something to record."""
         self._dirty.set()
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether the journal has everything that has happened."""
+        return not (self._writing or self._lines or self._dirty.is_set())
 
     def next_record(self) -> asyncio.Future[None]:
         """Done with a record that is made after now."""
@@ -73,6 +80,7 @@ class RunRecorder:
             await self._dirty.wait()
             await self._orders.wait()
             self._dirty.clear()
+            self._writing = True
             lines, self._lines = tuple(self._lines), []
             waiting, self._waiting = self._waiting, []
             end, now = self._ended, self._clock.now()
@@ -86,7 +94,7 @@ class RunRecorder:
                 self._dirty.set()
                 await self._await_next_try(error)
                 continue
-            self._refusals = 0
+            self._refusals, self._writing = 0, False
             for recorded in waiting:
                 if not recorded.done():
                     recorded.set_result(None)
@@ -107,3 +115,8 @@ class RunRecorder:
             log.warning("strategy.record_waits", extra={**self._about, "reason": str(error)})
 
         await until_answered(lambda: self._journal.record(entry), PEER_RETRY_S, say)
+
+
+def only_price_moved(before: StrategyState, after: StrategyState) -> bool:
+    """That is mirrored by the router, not journalled."""
+    return replace(after, last_price=before.last_price, last_tick_at=before.last_tick_at) == before

@@ -4,13 +4,12 @@
 
 * Events are taken in one at a time, each completely; the new state is stored before anything is awaited.
 * A request to the broker is handed over before anything is recorded; recording is retried until the journal has it.
-* When `run()` returns, the run is over and recorded, or a newer incarnation has taken it over.
+* When `run()` returns, the run is over and recorded, a newer incarnation has taken it over, or it was left to one.
 """
 
 import asyncio
 import logging
 from collections.abc import Coroutine
-from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -61,9 +60,10 @@ from actors.ports.strategy import Journal, LoadedRun, OrderCommand, OrderExecuti
 from actors.strategy.decision_lines import decision_line
 from actors.strategy.execution_calls import PEER_RETRY_S, ExecutionCalls, order_command
 from actors.strategy.holding_reports import GuardCalls
+from actors.strategy.moving import hindrance, is_well
 from actors.strategy.order_first import OrderFirst
 from actors.strategy.price_subscription import WatchCalls
-from actors.strategy.recorder import RunRecorder
+from actors.strategy.recorder import RunRecorder, only_price_moved
 from actors.strategy.timers import WallClockTimers
 from actors.waiting import until_answered, within
 
@@ -106,6 +106,7 @@ class StrategyShell:
         self._posted = 0
         self._timers = WallClockTimers(clock, self.post)
         self._settled = asyncio.Event()
+        self._left = asyncio.Event()
         self._over = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing_calls: set[asyncio.Task[None]] = set()
@@ -126,7 +127,12 @@ class StrategyShell:
         return self._state
 
     def post(self, event: Event, taken: "asyncio.Future[None] | None" = None) -> None:
-        """Put an event into the inbox, behind those of its rank; `taken` is done once it was taken in, or refused."""
+        """Put an event into the inbox, behind those of its rank; `taken` is done once it was taken in, or refused.
+
+        After `leave` nothing is taken in: the next incarnation finds out by itself, or is asked again.
+        """
+        if self._left.is_set():
+            return
         self._posted += 1
         self._inbox.put_nowait((inbox_rank(event), self._posted, event, taken))
 
@@ -165,6 +171,44 @@ class StrategyShell:
         await within(self._settled, timeout_s)
         return WordTaken(done=True)
 
+    @property
+    def hindered(self) -> str | None:
+        """Why this strategy cannot leave its process now; None if it can (`moving.hindrance`)."""
+        at_rest = self._recorder.at_rest and self._inbox.empty() and not self._tasks
+        return hindrance(self._state, self._clock.now(), shared=self._guard.confirmed_now, at_rest=at_rest)
+
+    @property
+    def well(self) -> bool:
+        """Whether nothing of this strategy waits for a guard (`moving.is_well`)."""
+        return is_well(self._state, shared=self._guard.confirmed_now)
+
+    @property
+    def left(self) -> bool:
+        """Whether the run has been left to another incarnation: nothing is taken in any more."""
+        return self._left.is_set()
+
+    async def renew_guard(self) -> None:
+        """Have execution confirm once more what it watches of an open position; it takes two seconds at most."""
+        if self._state.open_quantity and not self._left.is_set():
+            await self._guard.tell()
+
+    async def leave(self, timeout_s: float) -> str | None:
+        """Leave the run to an incarnation on another node: `run()` returns, and the stop-loss stays armed in execution.
+
+        Otherwise why not now; then nothing has changed. The next incarnation needs execution and the ledger, too.
+        """
+        if (hindered := self.hindered) is not None:
+            return hindered
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self.renew_guard()
+                await self._next_record()
+        except TimeoutError:
+            return "its state could not be recorded in time"
+        if (hindered := self.hindered) is None:
+            self._left.set()  # from the last look at what hinders it to here, nothing was awaited
+        return hindered
+
     def ask_broker_now(self) -> None:
         """The account has a new access token: a run that waits for the broker does not wait for its timer."""
         if waits_for_broker(self._state):
@@ -178,7 +222,7 @@ class StrategyShell:
         settled.cancel()
 
     async def run(self) -> bool:
-        """Recover, then take in events until the run is over and recorded: True. False: a newer incarnation owns it.
+        """Recover, then take in events until the run is over and recorded, or left: True. False: a newer one owns it.
 
         Raises:
             Exception: whatever broke a part of this actor; it must be started again, since it may be deaf.
@@ -188,13 +232,15 @@ class StrategyShell:
         if self._epoch > FIRST_EPOCH:
             self._spawn(self._call_troubles_over())
         # what was recovered is taken in first: the router must not hear that no stop-loss is watched
-        work = (self._recorder.run(), self._consume(), self._watch.run(), self._guard.run())
+        work = (self._recorder.run(), self._consume(), self._watch.run(), self._guard.run(), within(self._left, None))
         parts = [asyncio.create_task(part) for part in work]
         try:
             await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
             for part in parts:
                 if part.done():
                     part.result()
+            if self._left.is_set():  # neither guard nor router hears of it: the next incarnation takes its place
+                return True
             self._settled.set()
             if self._closing_calls:
                 await asyncio.wait(set(self._closing_calls), timeout=CLOSING_TIMEOUT_S)
@@ -262,7 +308,7 @@ class StrategyShell:
                 # later, since writing takes some hundredths of a millisecond, and an order may be about to leave
                 line |= {"phase": str(self._state.phase)}
                 asyncio.get_running_loop().call_soon(partial(self._say, logging.INFO, "strategy.event", **line))
-        if decisions or not _only_price_moved(before, self._state):
+        if decisions or not only_price_moved(before, self._state):
             self._recorder.changed()
 
     def _carry_out(self, decision: Decision, cause: Event) -> None:
@@ -352,8 +398,3 @@ class StrategyShell:
             await asyncio.wait(set(self._closing_calls))
         of_run = (self._run.user_id, self._run.strategy_id, TROUBLES, f"run:{self._run.run_id}")
         await until_answered(lambda: self._journal.alert_over(*of_run), PEER_RETRY_S)
-
-
-def _only_price_moved(before: StrategyState, after: StrategyState) -> bool:
-    """That is mirrored by the router, not journalled."""
-    return replace(after, last_price=before.last_price, last_tick_at=before.last_tick_at) == before

@@ -9,6 +9,7 @@ import typer
 from config.commands.app_address import app_for_phones, app_on, qr_code
 from config.commands.backup import backup, restore
 from config.commands.demo import demo
+from config.commands.nodes.drain import drain
 from config.commands.overview.logs import logs
 from config.commands.overview.status import status
 from config.commands.overview.top import top
@@ -43,6 +44,7 @@ app.command()(top)
 app.command()(why)
 app.command()(logs)
 app.command()(panic)
+app.command()(drain)
 app.command()(prune)
 app.command(cls=FileCommand)(backup)
 app.command(cls=FileCommand)(restore)

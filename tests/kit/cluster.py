@@ -125,6 +125,10 @@ class Cluster:
         log = self._logs[name]
         eventually(lambda: "Ray runtime started" in log.read_text(), _UP_WITHIN_S, f"{name} is up")
 
+    def variables_at(self, node: str) -> dict[str, str]:
+        """The environment of a command that an operator gives on that node's machine."""
+        return {**os.environ, **self.variables, f"{PREFIX}RAY_NODE_ADDRESS": HOSTS[node]}
+
     def start_api(self, node: str) -> str:
         """One more API process, beside that node; its URL."""
         (port,) = free_ports(1)

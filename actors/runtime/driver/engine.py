@@ -15,7 +15,7 @@ from actors.domain.orders.order_address import SeenAddress
 from actors.ports.common import PeerUnavailable
 from actors.ports.engine import EngineUnavailable, RecoveryReport, StopResult, WordTaken
 from actors.runtime import names
-from actors.runtime.driver import cluster
+from actors.runtime.driver import cluster, named_strategies
 from actors.runtime.driver.warm_workers import WarmPool
 from actors.runtime.hosts import actor_classes
 from actors.runtime.names import Pools
@@ -290,11 +290,9 @@ class RayEngine:
         return RecoveryReport(found=len(runs), recovered=sum(results), failed=len(results) - sum(results))
 
     async def _meet(self, running: set[int]) -> None:
-        """Know those that another API process has started, and forget those that are over."""
+        """Know those that another process has started or moved, and forget those that are over."""
         self._known = {strategy_id: actor for strategy_id, actor in self._known.items() if strategy_id in running}
-        for strategy_id in running - self._known.keys():
-            with contextlib.suppress(ValueError, RayError):  # it has just ended
-                self._known[strategy_id] = await asyncio.to_thread(_actor, names.strategy_name(strategy_id))
+        self._known |= await asyncio.to_thread(named_strategies.found, running)
 
     async def _recovered(self, run_id: int, strategy_id: int, label: str, places: asyncio.Semaphore) -> bool:
         async with places:
@@ -313,7 +311,7 @@ class RayEngine:
             if now - since > _UNWANTED_S:
                 log.warning("engine.unwanted_actor_ended", strategy_id=strategy_id)
                 with contextlib.suppress(ValueError, RayError):  # it has just ended by itself
-                    await asyncio.to_thread(_end, names.strategy_name(strategy_id))
+                    await asyncio.to_thread(named_strategies.end, names.strategy_name(strategy_id))
 
     async def health(self) -> dict[str, object]:
         """Nodes and strategies alive. Raises EngineUnavailable."""
@@ -389,11 +387,3 @@ async def _ask_broker(actors: list[Any]) -> None:
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_ANSWER_S):
             await asyncio.gather(*(actor.ask_broker_now.remote() for actor in actors), return_exceptions=True)
-
-
-def _actor(name: str) -> Any:
-    return ray.get_actor(name, namespace=names.NAMESPACE)
-
-
-def _end(name: str) -> None:
-    ray.kill(_actor(name), no_restart=True)

@@ -16,6 +16,7 @@ from ray._private.state import state as ray_state
 from ray.core.generated import common_pb2, gcs_pb2
 from ray.exceptions import RayError
 
+from actors.runtime import node_marks
 from actors.runtime.driver import pool_size
 from actors.runtime.idle_workers import prestart
 from actors.runtime.names import is_execution
@@ -93,7 +94,10 @@ class WarmPool:
     async def _fill(self, *, counting: bool) -> bool:
         """Whether the pools are full when those that have been begun are there."""
         now = asyncio.get_running_loop().time()
-        nodes: list[dict[str, Any]] = [node for node in await asyncio.to_thread(ray.nodes) if node["Alive"]]
+        marked = await asyncio.to_thread(node_marks.marked)
+        nodes: list[dict[str, Any]] = [
+            node for node in await asyncio.to_thread(ray.nodes) if node["Alive"] and node["NodeID"] not in marked
+        ]
         if counting:
             self._idle = await asyncio.to_thread(idle_workers)
         self._expected = {one: at for one, at in self._expected.items() if now - at < pool_size.EXPECTED_S}

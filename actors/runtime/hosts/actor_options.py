@@ -15,6 +15,7 @@ from typing import Any
 
 import ray
 
+from actors.runtime import node_marks
 from actors.runtime.names import NAMESPACE
 
 _COMMON: dict[str, Any] = {
@@ -35,8 +36,9 @@ _remote_class = functools.cache(ray.remote)  # each new one would be exported to
 
 
 def actor_of(host: type, name: str, *arguments: Any, **options: Any) -> Any:
-    """The actor of that name, made if there is none."""
-    return _remote_class(host).options(name=name, **(_COMMON | options)).remote(*arguments)
+    """The actor of that name, made if there is none, and then on no node that is being emptied. It asks Ray's head."""
+    where = node_marks.placement(node_marks.marked())
+    return _remote_class(host).options(name=name, **(_COMMON | where | options)).remote(*arguments)
 
 
 def environment_of(module: str) -> dict[str, Any]:

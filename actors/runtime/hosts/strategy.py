@@ -28,6 +28,7 @@ from actors.runtime.hosts.router import create_router
 from actors.runtime.names import Pools
 from actors.runtime.peers import Peers, own_node
 from actors.runtime.plane import linked_orders, linked_ticks
+from actors.strategy.moving import AT_WORK, LOADING, Standing
 from actors.strategy.shell import StrategyShell
 from actors.waiting import until_answered
 
@@ -36,6 +37,9 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _LOAD_RETRY_S = 0.5
+
+_GONE_WITHIN_S = 5.0
+"""How long a process that has left its run is still here at most: it guards nothing any more."""
 
 
 class Ready(NamedTuple):
@@ -71,6 +75,7 @@ class StrategyActor:
         self._begin_incarnation()
         self._crashes, self._owner, self._stop_wanted = CrashPauses(), 0, False
         self._panicked: set[int] = set()
+        self._being_called = 0
         self._running = asyncio.create_task(self._run())
 
     def __repr__(self) -> str:
@@ -86,6 +91,8 @@ class StrategyActor:
     async def take_event(self, event: Event) -> None:
         """An event from execution."""
         actor = await asyncio.shield(self._loaded)
+        if actor is not None and actor.left:
+            raise PeerUnavailable(f"strategy {self._strategy_id} goes on in another process")
         if actor is not None:
             actor.post(event)
 
@@ -117,6 +124,8 @@ class StrategyActor:
             return False
         self._stop_wanted = True
         if self._loaded.done() and (actor := self._loaded.result()) is not None:
+            if actor.left:
+                await self.until_gone()
             actor.post(StopRequested())
         return True
 
@@ -130,6 +139,26 @@ class StrategyActor:
     async def closed_by_trader(self, timeout_s: float) -> WordTaken:
         taken = await self._of_this_incarnation(lambda actor: actor.closed_by_trader(timeout_s))
         return taken or WordTaken(done=False)
+
+    async def standing(self) -> Standing:
+        """How this strategy stands to being moved to another node; execution is asked again what it watches."""
+        if not self._loaded.done() or (actor := self._loaded.result()) is None:
+            return Standing(self._run_id, own_node(), holds=True, well=False, hindered=LOADING)
+        await actor.renew_guard()
+        hindered = AT_WORK if self._being_called else actor.hindered
+        holds = actor.state.open_quantity > 0
+        return Standing(self._run_id, own_node(), holds=holds, well=actor.well, hindered=hindered)
+
+    async def leave(self, timeout_s: float) -> str | None:
+        """End this actor without ending its run, which goes on in the next one under its name, as after a crash.
+
+        None, or the end of the process in place of an answer: it has begun. Otherwise why not now.
+        """
+        if self._being_called:
+            return AT_WORK
+        if not self._loaded.done() or (actor := self._loaded.result()) is None:
+            return LOADING
+        return await actor.leave(timeout_s)
 
     async def view(self) -> RuntimeView | None:
         """What the strategy says of itself now, for operators."""
@@ -164,6 +193,7 @@ class StrategyActor:
         actor = await asyncio.shield(self._loaded)
         if actor is None:
             return None
+        self._being_called += 1
         answer, broke = asyncio.ensure_future(call(actor)), asyncio.create_task(broken.wait())
         try:
             await asyncio.wait([answer, broke], return_when=asyncio.FIRST_COMPLETED)
@@ -171,6 +201,7 @@ class StrategyActor:
                 raise PeerUnavailable(f"strategy {self._strategy_id} is restarting")
             return await answer
         finally:
+            self._being_called -= 1
             answer.cancel()
             broke.cancel()
 
@@ -194,6 +225,9 @@ class StrategyActor:
             if self._crashes.crashes >= CRASHES_OF_A_PROCESS:
                 os._exit(1)
         end_own_actor()
+        if (actor := self._loaded.result()) is not None and actor.left:
+            await asyncio.sleep(_GONE_WITHIN_S)
+            os._exit(1)  # Ray's head has not heard that this actor is to end: it starts again, and guards its run
 
     async def _run_once(self) -> None:
         loaded = await self._load()

@@ -39,6 +39,7 @@ def raylet(monkeypatch: pytest.MonkeyPatch) -> Raylet:
     monkeypatch.setattr(warm_workers, "idle_workers", lambda: Counter({"n": raylet.idle}))
     monkeypatch.setattr(warm_workers, "_available", lambda _node, _idle: 16 * GB)
     monkeypatch.setattr("ray.nodes", lambda: [NODE])
+    monkeypatch.setattr("actors.runtime.node_marks.marked", frozenset)
     for name in ("SETTLE_S", "_PACE_S", "_COUNT_S"):
         monkeypatch.setattr(warm_workers, name, 0.01)
     return raylet

@@ -27,12 +27,12 @@ actors.ports.prices actors.ports.strategy actors.prices actors.prices.price_mirr
 actors.runtime actors.runtime.clock actors.runtime.handles actors.runtime.hosts actors.runtime.hosts.actor_classes
 actors.runtime.hosts.actor_options actors.runtime.hosts.crash_guard actors.runtime.hosts.light_logging
 actors.runtime.hosts.process_tuning actors.runtime.hosts.remote_classes actors.runtime.hosts.router
-actors.runtime.hosts.strategy actors.runtime.names actors.runtime.peers actors.runtime.plane
+actors.runtime.hosts.strategy actors.runtime.names actors.runtime.node_marks actors.runtime.peers actors.runtime.plane
 actors.runtime.plane.frames actors.runtime.plane.invitations actors.runtime.plane.link
 actors.runtime.plane.linked_orders actors.runtime.plane.linked_ticks actors.runtime.plane.orders
 actors.runtime.plane.ticks actors.runtime.ray_ports actors.strategy actors.strategy.decision_lines
 actors.strategy.execution_calls
-actors.strategy.holding_reports actors.strategy.order_first actors.strategy.price_subscription
+actors.strategy.holding_reports actors.strategy.moving actors.strategy.order_first actors.strategy.price_subscription
 actors.strategy.price_trouble actors.strategy.recorder actors.strategy.shell actors.strategy.timers actors.waiting
 """.split()  # noqa: SIM905 - read more easily as a paragraph
 """Everything of ours that a strategy or a router loads. A developer who adds a line pays for it once per strategy."""

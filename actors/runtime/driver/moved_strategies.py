@@ -1,0 +1,143 @@
+"""The nodes and the strategies of the cluster as `tradeactors drain` sees and moves them, over Ray.
+
+Import it after `cluster.connect`.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import ray
+from ray._private.state import state as ray_state
+from ray.exceptions import RayActorError, RayError
+
+from actors.ports.common import PeerUnavailable
+from actors.ports.engine import EngineUnavailable
+from actors.runtime import names, node_marks
+from actors.runtime.driver.drain import MoveFailed
+from actors.runtime.driver.engine import RayEngine
+from actors.runtime.names import Pools
+from actors.runtime.peers import Peers
+from actors.strategy.moving import Standing
+
+T = TypeVar("T")
+
+_ANSWER_S = 5.0
+_RECORD_S = 4.0
+"""How long the guard and the ledger may take to confirm what a strategy leaves behind."""
+
+_LEAVE_S = 10.0
+_GONE_S = 15.0
+
+_SILENT = Standing(0, "", holds=True, well=False, hindered="its actor does not answer")
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A live node of the cluster that may have actors. `marked`: it is being emptied."""
+
+    node_id: str
+    address: str
+    host: str
+    marked: bool
+
+    def is_called(self, name: str) -> bool:
+        """Whether an operator may mean this node: by its address, its host's name, or how its id begins."""
+        return name in {self.address, self.host} or (len(name) >= 6 and self.node_id.startswith(name))
+
+    def __str__(self) -> str:
+        return f"{self.address} ({self.host}, {self.node_id[:8]}{', being emptied' if self.marked else ''})"
+
+
+def nodes() -> list[Node]:
+    """The nodes that carry actors; a head with `--num-cpus=0` is none. Forgets the marks of nodes that are gone."""
+    marked, alive = node_marks.marked(), [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+    for node_id in marked - {node["NodeID"] for node in alive}:
+        node_marks.unmark(node_id)
+    return [
+        Node(
+            node["NodeID"],
+            node["NodeManagerAddress"],
+            node["NodeManagerHostname"],
+            marked=node["NodeID"] in marked,
+        )
+        for node in alive
+        if node["Resources"].get("CPU", 0) > 0
+    ]
+
+
+def actors_on(node_id: str) -> list[str]:
+    """The names of the actors that live there."""
+    table = ray_state.actor_table(None).values()
+    return sorted(a["Name"] for a in table if a["State"] == "ALIVE" and a["Address"]["NodeID"] == node_id and a["Name"])
+
+
+class MovedStrategies:
+    """`drain.Strategies` over Ray, for one node."""
+
+    def __init__(self, pools: Pools, node_id: str) -> None:
+        self._pools, self._node_id = pools, node_id
+        self._engine, self._peers = RayEngine(pools), Peers()
+
+    async def here(self) -> Sequence[int]:
+        there = (names.strategy_id_of(name) for name in await asyncio.to_thread(actors_on, self._node_id))
+        return [strategy_id for strategy_id in there if strategy_id is not None]
+
+    async def standing(self, strategy_id: int) -> Standing | None:
+        try:
+            actor = await asyncio.to_thread(_actor, strategy_id)
+            if actor is None:
+                return None
+            standing: Standing = await _within(_ANSWER_S, actor.standing.remote())
+        except (TimeoutError, RayError):
+            return _SILENT
+        return standing
+
+    async def leave(self, strategy_id: int) -> str | None:
+        try:
+            actor = await asyncio.to_thread(_actor, strategy_id)
+            if actor is None:
+                return None
+            hindered: str | None = await _within(_LEAVE_S, actor.leave.remote(_RECORD_S))
+        except RayActorError:  # its process has ended before the answer was here
+            hindered = None
+        except (TimeoutError, RayError):
+            return _SILENT.hindered
+        if hindered is None:
+            await self._gone(strategy_id, actor)
+        return hindered
+
+    async def _gone(self, strategy_id: int, actor: Any) -> None:
+        try:
+            await _within(_GONE_S, actor.until_gone.remote())
+        except RayActorError:
+            return
+        except TimeoutError:
+            pass
+        raise MoveFailed(
+            f"strategy:{strategy_id} has left, and its process has not ended: look at it in the dashboard."
+        )
+
+    async def bring_up(self, run_id: int, strategy_id: int) -> None:
+        """The API's sweep does the same within five seconds, should this process die before."""
+        try:
+            labels: dict[int, str] = await self._peers.call(names.ledger_name(0, self._pools), "open_run_labels")
+            await self._engine.ensure_running(run_id, strategy_id, labels.get(run_id, ""))
+        except (EngineUnavailable, PeerUnavailable) as error:
+            raise MoveFailed(
+                f"strategy:{strategy_id} has left, and could not be started elsewhere ({error}): the processes of the "
+                "API go on trying, and until then execution alone guards what it holds."
+            ) from error
+
+
+def _actor(strategy_id: int) -> Any:
+    try:
+        return ray.get_actor(names.strategy_name(strategy_id), namespace=names.NAMESPACE)
+    except ValueError:
+        return None
+
+
+async def _within(seconds: float, answer: Awaitable[T]) -> T:
+    async with asyncio.timeout(seconds):
+        return await answer

@@ -1,0 +1,160 @@
+"""`tradeactors drain`: empty one node of the cluster, so that it can be stopped without a gap (row J1)."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from config.commands.base.deployment import DataDir
+
+if TYPE_CHECKING:
+    from actors.runtime.driver.drain import Drained
+    from actors.runtime.driver.moved_strategies import Node
+    from config.settings import Settings
+
+NodeName = Annotated[
+    str, typer.Argument(metavar="NODE", help="Its address, its host's name, or how its id in Ray begins.")
+]
+Back = Annotated[bool, typer.Option("--back", help="Let actors begin there again; nothing moves back.")]
+Within = Annotated[
+    int, typer.Option("--within", min=0, metavar="SECONDS", help="How long to wait for what cannot move at once.")
+]
+
+
+def drain(node: NodeName, back: Back = False, within: Within = 300, data_dir: DataDir = None) -> None:
+    """Move what runs on a node to other nodes, one by one, while both guards watch the rest; force nothing.
+
+    Exit code 0: the node can be stopped. 1: something had to stay, and why is said. 2: it cannot be known.
+    """
+    from config.commands.overview.status import what_cannot_be_told
+
+    with what_cannot_be_told():
+        settings = _settings(data_dir)
+        with _answering_ray(settings):
+            chosen, others = _find(node)
+            if back:
+                _take_back(chosen)
+                return
+            if not others:
+                _refuse(f"No other node could take what runs on {chosen}: start one first.")
+            if not asyncio.run(_api_runs(settings)):
+                _refuse(
+                    "No process of the API says that it runs. It would bring a strategy back, should this command end "
+                    "in the middle: start one first."
+                )
+            raise typer.Exit(_report(chosen, asyncio.run(_drain(settings, chosen, within))))
+
+
+def _refuse(sentence: str) -> NoReturn:
+    typer.echo(sentence, err=True)
+    raise typer.Exit(1)
+
+
+@contextmanager
+def _answering_ray(settings: "Settings") -> Iterator[None]:
+    """Be a driver of the cluster; where it does not answer, say so and end with exit code 2."""
+    from actors.runtime.driver import cluster
+
+    cluster.prepare(settings)
+    import ray
+    from ray.exceptions import RayError
+
+    try:
+        cluster.connect(settings)
+        yield
+    except typer.Exit:  # a RuntimeError, too
+        raise
+    except (RayError, OSError, RuntimeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        typer.echo(
+            f"Cannot tell: Ray does not answer ({reason}). What has left a node is brought up by the API.", err=True
+        )
+        raise typer.Exit(2) from None
+    finally:
+        ray.shutdown()
+
+
+def _settings(data_dir: Path | None) -> "Settings":
+    from config.commands.base.deployment import require
+    from config.commands.overview.status import settings_to_look
+
+    settings = settings_to_look(data_dir)
+    require(settings, "ray_address")
+    return settings
+
+
+def _find(name: str) -> tuple["Node", list["Node"]]:
+    """The node that is meant, and those that could take what is there."""
+    from actors.runtime.driver import moved_strategies
+
+    nodes = moved_strategies.nodes()
+    meant = [node for node in nodes if node.is_called(name)]
+    if len(meant) != 1:
+        what = "No node is" if not meant else "More than one node is"
+        typer.echo(f"{what} called {name}. The nodes with actors are:", err=True)
+        for node in nodes:
+            typer.echo(f"  {node}", err=True)
+        raise typer.Exit(2)
+    return meant[0], [node for node in nodes if not node.marked and node != meant[0]]
+
+
+def _take_back(node: "Node") -> None:
+    from actors.runtime import node_marks
+
+    node_marks.unmark(node.node_id)
+    typer.echo(f"Actors may begin on {node.address} again; those that have moved stay where they are.")
+
+
+async def _api_runs(settings: "Settings") -> bool:
+    from api.overview.looking import open_looking
+
+    async with open_looking(settings) as looking:
+        mirror = (await looking.look()).mirror
+    return mirror is not None and any(p.name.startswith("api:") and not p.silent for p in mirror.presences)
+
+
+async def _drain(settings: "Settings", node: "Node", within_s: float) -> "Drained":
+    from actors.runtime import node_marks
+    from actors.runtime.driver.drain import Drained, NodeDrain
+    from actors.runtime.driver.drain_parts import PartsDrain
+    from actors.runtime.driver.moved_parts import MovedParts
+    from actors.runtime.driver.moved_strategies import MovedStrategies
+    from actors.runtime.names import Pools
+
+    until = asyncio.get_running_loop().time() + within_s
+    node_marks.mark(node.node_id)
+    typer.echo(f"No actor begins on {node} from now on.")
+    pools = Pools(settings.execution_actors, settings.ledger_actors, settings.brokers)
+    strategies = await NodeDrain(MovedStrategies(pools, node.node_id), node.node_id, typer.echo).run(within_s)
+    if not strategies.done:
+        return strategies
+    typer.echo(f"No strategy is on {node.address} any more.")
+    left_s = until - asyncio.get_running_loop().time()
+    parts = await PartsDrain(MovedParts(pools, node.node_id), typer.echo).run(max(left_s, 0.0))
+    # one that has crashed elsewhere meanwhile may have begun here: Ray starts an actor again where it likes
+    late = await NodeDrain(MovedStrategies(pools, node.node_id), node.node_id, typer.echo).run(max(left_s, 0.0))
+    moved = strategies.moved + parts.moved + late.moved
+    return Drained(moved, {**parts.left, **late.left}, parts.failed or late.failed)
+
+
+def _report(node: "Node", drained: "Drained") -> int:
+    from actors.runtime.driver.moved_strategies import actors_on
+
+    if drained.failed:
+        typer.echo(f"Stopped: {drained.failed}", err=True)
+    for name, reason in drained.left.items():
+        typer.echo(f"{name} is still there: {reason}.", err=True)
+    if not drained.done:
+        typer.echo(
+            f"Moved: {drained.moved}. Nothing was forced, and no actor begins there. Give the command again, or let "
+            f"actors begin there again: `tradeactors drain {node.address} --back`.",
+            err=True,
+        )
+        return 1
+    typer.echo(f"{node.address} can be stopped; moved: {drained.moved}.")
+    if still := actors_on(node.node_id):
+        typer.echo(f"When it is, these begin elsewhere by themselves: {', '.join(still)}.")
+    return 0

@@ -1,0 +1,154 @@
+"""`tradeactors drain`: a node is emptied one strategy at a time; each position has a guard at every moment (row J1)."""
+
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from actors.runtime import node_marks
+from tests.cluster.test_nodes import FALLEN, PRICE, STOP, actors_of, holding, sold_once
+from tests.kit.cluster import HOSTS, Cluster
+from tests.kit.paper import eventually
+from tests.kit.trader import Running, Trader
+
+pytestmark = pytest.mark.timeout(600)
+
+BOTH = {"strategy", "execution"}
+WITHIN_S = 120
+"""How long a drain may take on two busy cores, on which each new process starts cold."""
+
+
+def test_a_node_is_emptied_while_execution_guards_and_then_gets_no_new_strategy(
+    cluster: Cluster, trader: Trader
+) -> None:
+    strategies = holding(trader, 4)
+    waits = trader.strategy("SBIN", buy_in=300, stop_loss=STOP)
+    guarded_twice(strategies)
+    emptied = busy_node(cluster, strategies)
+    with guards_seen(strategies) as seen:
+        done = drain(cluster, emptied)
+    assert still_there(done) <= {"feed:0"}, done.stdout + done.stderr
+    assert {cluster.node_of(actor) for actor in actors_of([*strategies, waits])}.isdisjoint({emptied})
+    assert seen, "the guards were looked at"
+    assert all(seen), "a moment without any guard"
+    assert all(guard_of(strategy) >= BOTH for strategy in strategies)
+    later = [trader.strategy("SBIN", buy_in=300, stop_loss=STOP) for _ in range(4)]
+    assert emptied not in {cluster.node_of(actor) for actor in actors_of(later)}
+    again = drain(cluster, emptied)
+    assert still_there(again) <= {"feed:0"}, again.stdout + again.stderr
+    back = drain(cluster, emptied, "--back")
+    assert (back.returncode, node_marks.marked()) == (0, frozenset()), back.stdout + back.stderr
+    cluster.deployment.exchange.set_price("NSE:SBIN", FALLEN)
+    for strategy in strategies:
+        sold_once(strategy)
+    assert [strategy.stop().status_code for strategy in [waits, *later]] == [200] * 5
+    assert len(strategies[0].requests_of("SELL")) == len(strategies)
+
+
+def test_a_stop_that_is_touched_in_the_middle_is_sold_once_for_each(cluster: Cluster, trader: Trader) -> None:
+    strategies = holding(trader, 4)
+    guarded_twice(strategies)
+    emptied = busy_node(cluster, strategies)
+    there = [strategy for strategy in strategies if cluster.node_of(strategy.actor) == emptied]
+    with drain_begun(cluster, emptied) as draining:
+        eventually(lambda: any(is_away(cluster, one, emptied) for one in there), WITHIN_S, "the first has left")
+        cluster.deployment.exchange.set_price("NSE:SBIN", FALLEN)
+        for strategy in strategies:
+            sold_once(strategy)
+        output, errors = draining.communicate(timeout=WITHIN_S)
+        assert "strategy:" not in errors, output + errors
+    assert len(strategies[0].requests_of("SELL")) == len(strategies)
+    assert drain(cluster, emptied, "--back").returncode == 0
+
+
+def test_what_cannot_move_is_named_and_stays(cluster: Cluster, trader: Trader) -> None:
+    cluster.deployment.exchange.set_price("NSE:SBIN", PRICE)
+    strategy = trader.strategy("SBIN", buy_in=5, sell_in=30, stop_loss=STOP)
+    strategy.until_position("bought", 60)
+    home, pid = cluster.node_of(strategy.actor), cluster.deployment.actor_pid(strategy.actor)
+    refused = drain(cluster, home, "--within", "0")
+    assert refused.returncode == 1, refused.stdout + refused.stderr
+    assert f"{strategy.actor} is still there: its SELL is at {strategy.sell_at:%H:%M:%S}." in refused.stderr
+    assert cluster.deployment.actor_pid(strategy.actor) == pid
+    assert drain(cluster, home, "--back").returncode == 0
+    assert strategy.until_stopped(60)["position"] == "sold"
+    unknown = subprocess.run(command("nowhere"), env=variables(cluster), capture_output=True, text=True, check=False)
+    assert (unknown.returncode, HOSTS["one"] in unknown.stderr) == (2, True), unknown.stderr
+
+
+def command(node: str, *options: str) -> list[str]:
+    return [sys.executable, "-P", "-m", "config.commands.cli", "drain", HOSTS.get(node, node), *options]
+
+
+def variables(cluster: Cluster) -> dict[str, str]:
+    return cluster.variables_at("gateway")
+
+
+def drain(cluster: Cluster, node: str, *options: str) -> subprocess.CompletedProcess[str]:
+    """The command as an operator gives it on the gateway's machine."""
+    return subprocess.run(
+        command(node, *options),
+        env=variables(cluster),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=WITHIN_S,
+    )
+
+
+def still_there(done: subprocess.CompletedProcess[str]) -> set[str]:
+    """The actors that the command names as not moved."""
+    assert "Stopped" not in done.stderr, done.stdout + done.stderr
+    return {line.partition(" ")[0] for line in done.stderr.splitlines() if " is still there: " in line}
+
+
+@contextmanager
+def drain_begun(cluster: Cluster, node: str) -> Iterator[subprocess.Popen[str]]:
+    """The same, while it runs."""
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command(node), env=variables(cluster), stdout=pipe, stderr=pipe, text=True) as draining:
+        try:
+            yield draining
+        finally:
+            draining.kill()
+
+
+def busy_node(cluster: Cluster, strategies: list[Running]) -> str:
+    """The node without the gateway on which most of these run."""
+    homes = [cluster.node_of(actor) for actor in actors_of(strategies)]
+    return max(("one", "two"), key=homes.count)
+
+
+def is_away(cluster: Cluster, strategy: Running, node: str) -> bool:
+    """Whether its process is no longer on this node, wherever it is."""
+    return cluster.home_now(strategy.actor) != node
+
+
+def guard_of(strategy: Running) -> set[str]:
+    return {guard for guard in strategy.runtime().get("guard_by", "").split(",") if guard}
+
+
+def guarded_twice(strategies: list[Running]) -> None:
+    eventually(lambda: all(guard_of(strategy) >= BOTH for strategy in strategies), 60, "all are guarded twice")
+
+
+@contextmanager
+def guards_seen(strategies: list[Running]) -> Iterator[list[set[str]]]:
+    """What Redis shows meanwhile as the guards of each, look by look."""
+    seen: list[set[str]] = []
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.wait(0.05):
+            seen.extend(guard_of(strategy) for strategy in strategies)
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    try:
+        yield seen
+    finally:
+        over.set()
+        looking.join()
