@@ -33,7 +33,7 @@ from api.openapi.document import describe
 from api.openapi.page import DOCS_PATH, docs_router
 from api.operations import routes as operation_routes
 from api.operations.heartbeat import Heartbeat
-from api.operations.presence import keep_api_present
+from api.operations.presence import keep_api_present, keep_emptied_shown
 from api.operations.record_keeping import keep_records
 from api.operations.recovery_sweep import keep_recovering
 from api.readiness import routes as readiness_routes
@@ -107,9 +107,12 @@ def create_app(
             arming = asyncio.create_task(resources.arming.keep_arming(), name="arming of schedules")
             rounds = asyncio.create_task(resources.readiness_rounds.keep_asking(), name="rounds of readiness")
             present = asyncio.create_task(keep_api_present(resources.mirror), name="presence of this process")
+            emptied = asyncio.create_task(
+                keep_emptied_shown(resources.engine, resources.mirror), name="nodes that are being emptied"
+            )
             heartbeat = Heartbeat(settings, resources.recent, resources.readiness_rounds.operator)
             beating = asyncio.create_task(heartbeat.keep_beating(), name="sign that the engine can trade")
-            beside = [sweep, records, pursuit, sending, summaries, arming, rounds, present, beating]
+            beside = [sweep, records, pursuit, sending, summaries, arming, rounds, present, emptied, beating]
             if resources.poller is not None:
                 beside.append(asyncio.create_task(resources.poller.run(), name="poller of Telegram"))
             try:

@@ -111,6 +111,9 @@ class StrategyEngine(Protocol):
     async def recover(self) -> RecoveryReport:
         """Row J1: make sure that every open run has its actor."""
 
+    async def emptied_nodes(self) -> "Sequence[str]":
+        """The addresses of the nodes on which no strategy begins, since an operator empties them."""
+
     async def health(self) -> dict[str, object]:
         """Figures of the engine; answering at all means that it is there."""
 

@@ -12,6 +12,7 @@ from ray.experimental import internal_kv
 
 _NAMESPACE = b"tradeactors"
 _PREFIX = b"emptied:"
+_AT_WORK = b"emptying:"
 _TIMEOUT_S = 5
 
 _NODE_ID = "ray.io/node-id"
@@ -32,6 +33,24 @@ def marked() -> frozenset[str]:
     """The ids of the nodes with a mark. Raises RayError."""
     keys: list[bytes] = _store().internal_kv_keys(_PREFIX, _NAMESPACE, _TIMEOUT_S)
     return frozenset(key.removeprefix(_PREFIX).decode() for key in keys)
+
+
+def begin(job_id: str, what: str) -> None:
+    """Say that this job of Ray empties a node, and which. Raises RayError."""
+    _store().internal_kv_put(_AT_WORK + job_id.encode(), what.encode(), True, _NAMESPACE, _TIMEOUT_S)
+
+
+def end(job_id: str) -> None:
+    """It does not any more. Raises RayError."""
+    _store().internal_kv_del(_AT_WORK + job_id.encode(), False, _NAMESPACE, _TIMEOUT_S)
+
+
+def at_work() -> dict[str, str]:
+    """The jobs that have said so, those that have died since included, and what each empties. Raises RayError."""
+    store = _store()
+    keys: list[bytes] = store.internal_kv_keys(_AT_WORK, _NAMESPACE, _TIMEOUT_S)
+    found = {key: store.internal_kv_get(key, _NAMESPACE, _TIMEOUT_S) for key in keys}
+    return {key.removeprefix(_AT_WORK).decode(): what.decode() for key, what in found.items() if what is not None}
 
 
 def placement(avoided: Collection[str]) -> dict[str, Any]:

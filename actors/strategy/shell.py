@@ -60,7 +60,7 @@ from actors.ports.strategy import Journal, LoadedRun, OrderCommand, OrderExecuti
 from actors.strategy.decision_lines import decision_line
 from actors.strategy.execution_calls import PEER_RETRY_S, ExecutionCalls, order_command
 from actors.strategy.holding_reports import GuardCalls
-from actors.strategy.moving import hindrance, is_well
+from actors.strategy.leaving import Leaving
 from actors.strategy.order_first import OrderFirst
 from actors.strategy.price_subscription import WatchCalls
 from actors.strategy.recorder import RunRecorder, only_price_moved
@@ -106,9 +106,9 @@ class StrategyShell:
         self._posted = 0
         self._timers = WallClockTimers(clock, self.post)
         self._settled = asyncio.Event()
-        self._left = asyncio.Event()
         self._over = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._calming: set[asyncio.Task[None]] = set()
         self._closing_calls: set[asyncio.Task[None]] = set()
         self._about = {"strategy_id": self._run.strategy_id, "run_id": self._run.run_id, "epoch": self._epoch}
         self._recorder = RunRecorder(
@@ -120,6 +120,9 @@ class StrategyShell:
             raise_alert=self._raise_alert,
             about=self._about,
         )
+        self.leaving = Leaving(
+            lambda: self._state, clock, self._guard, at_rest=self._is_at_rest, record=self._next_record
+        )
 
     @property
     def state(self) -> StrategyState:
@@ -129,9 +132,9 @@ class StrategyShell:
     def post(self, event: Event, taken: "asyncio.Future[None] | None" = None) -> None:
         """Put an event into the inbox, behind those of its rank; `taken` is done once it was taken in, or refused.
 
-        After `leave` nothing is taken in: the next incarnation finds out by itself, or is asked again.
+        After `leaving` nothing is taken in: the next incarnation finds out by itself, or is asked again.
         """
-        if self._left.is_set():
+        if self.leaving.left:
             return
         self._posted += 1
         self._inbox.put_nowait((inbox_rank(event), self._posted, event, taken))
@@ -171,44 +174,6 @@ class StrategyShell:
         await within(self._settled, timeout_s)
         return WordTaken(done=True)
 
-    @property
-    def hindered(self) -> str | None:
-        """Why this strategy cannot leave its process now; None if it can (`moving.hindrance`)."""
-        at_rest = self._recorder.at_rest and self._inbox.empty() and not self._tasks
-        return hindrance(self._state, self._clock.now(), shared=self._guard.confirmed_now, at_rest=at_rest)
-
-    @property
-    def well(self) -> bool:
-        """Whether nothing of this strategy waits for a guard (`moving.is_well`)."""
-        return is_well(self._state, shared=self._guard.confirmed_now)
-
-    @property
-    def left(self) -> bool:
-        """Whether the run has been left to another incarnation: nothing is taken in any more."""
-        return self._left.is_set()
-
-    async def renew_guard(self) -> None:
-        """Have execution confirm once more what it watches of an open position; it takes two seconds at most."""
-        if self._state.open_quantity and not self._left.is_set():
-            await self._guard.tell()
-
-    async def leave(self, timeout_s: float) -> str | None:
-        """Leave the run to an incarnation on another node: `run()` returns, and the stop-loss stays armed in execution.
-
-        Otherwise why not now; then nothing has changed. The next incarnation needs execution and the ledger, too.
-        """
-        if (hindered := self.hindered) is not None:
-            return hindered
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self.renew_guard()
-                await self._next_record()
-        except TimeoutError:
-            return "its state could not be recorded in time"
-        if (hindered := self.hindered) is None:
-            self._left.set()  # from the last look at what hinders it to here, nothing was awaited
-        return hindered
-
     def ask_broker_now(self) -> None:
         """The account has a new access token: a run that waits for the broker does not wait for its timer."""
         if waits_for_broker(self._state):
@@ -218,8 +183,17 @@ class StrategyShell:
         """Wait for a record that is made after now, or for the end of the run."""
         recorded = self._recorder.next_record()
         settled: asyncio.Future[Any] = asyncio.create_task(self._over.wait())
-        await asyncio.wait([recorded, settled], return_when=asyncio.FIRST_COMPLETED)
-        settled.cancel()
+        try:
+            await asyncio.wait([recorded, settled], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            settled.cancel()
+
+    def _is_at_rest(self) -> bool:
+        """Whether all that this strategy was told is taken in, carried out and recorded.
+
+        That its troubles are over is said minutes later; the next incarnation says it as well.
+        """
+        return self._recorder.at_rest and self._inbox.empty() and not self._tasks - self._calming
 
     async def run(self) -> bool:
         """Recover, then take in events until the run is over and recorded, or left: True. False: a newer one owns it.
@@ -230,16 +204,17 @@ class StrategyShell:
         self._spawn(self._calls.warm_up())
         self.post(await self._recover())
         if self._epoch > FIRST_EPOCH:
-            self._spawn(self._call_troubles_over())
+            self._calming.add(self._spawn(self._call_troubles_over()))
         # what was recovered is taken in first: the router must not hear that no stop-loss is watched
-        work = (self._recorder.run(), self._consume(), self._watch.run(), self._guard.run(), within(self._left, None))
+        left = within(self.leaving.done, None)
+        work = (self._recorder.run(), self._consume(), self._watch.run(), self._guard.run(), left)
         parts = [asyncio.create_task(part) for part in work]
         try:
             await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
             for part in parts:
                 if part.done():
                     part.result()
-            if self._left.is_set():  # neither guard nor router hears of it: the next incarnation takes its place
+            if self.leaving.left:  # neither guard nor router hears of it: the next incarnation takes its place
                 return True
             self._settled.set()
             if self._closing_calls:

@@ -25,7 +25,8 @@ class Stream:
 class MirrorView:
     """What Redis shows. `guards`: of each strategy that holds something; one that Redis does not show is not in it.
 
-    `queued`: events on `queue:orders`. `buried`: events that name no order of ours.
+    `queued`: events on `queue:orders`. `buried`: events that name no order of ours. `emptied`: the
+    addresses of nodes on which no actor begins.
     """
 
     guards: "Mapping[int, Guard]" = field(default_factory=dict)
@@ -33,6 +34,7 @@ class MirrorView:
     presences: Sequence[Presence] = ()
     queued: int = 0
     buried: int = 0
+    emptied: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -103,6 +103,7 @@ class Looking:
             presences=await mirror.get_presences(),
             queued=len(await mirror.raw_orders()),
             buried=await mirror.buried_orders(),
+            emptied=await mirror.emptied_nodes(),
         )
         seen = [_run_shown(strategy_id, runtime) for strategy_id, runtime in hashes.items()] if runs is None else []
         return view, [run for run in seen if run is not None]

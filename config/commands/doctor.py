@@ -64,6 +64,12 @@ def judge_clock(subject: str, offset_s: float, uncertain_s: float) -> Finding:
 def judge_node(report: "NodeReport", ours: tuple[str, str], *, alone: bool = True) -> Iterator[Finding]:
     """A Ray node: its workers' priority, its settings, its versions, its clock. `alone`: it is the only one."""
     subject = f"Ray node {report.address}"
+    if report.emptied:
+        yield doubtful(
+            subject,
+            "is being emptied: no actor begins there while another node may have it. When its work is done, "
+            f"`tradeactors drain {report.address} --back`",
+        )
     if report.fault:
         yield bad(subject, f"runs no task of ours: {report.fault}")
         return

@@ -18,6 +18,7 @@ lock_state:{id}              string  "epoch:intent id" that holds the strategy's
 lock_claim:{id}              string  id of the claim that got the lock; expires
 user:{id}                    hash    broker_connected (row B1)
 entries:forbidden            hash    {user id}: id of the panic that forbids the user's entries (row N8)
+nodes:emptied                string  JSON list of the addresses of Ray nodes on which no actor begins; expires
 processes                    hash    {name of a process}: when it last said that it runs, by the clock of Redis, and
                                      where it runs; written and read by `presence`
 events:{user_id}             stream  what changed of the user's strategies: event, strategy_id, state (runtime as
@@ -34,6 +35,9 @@ BUILT_KEY = "mirror:built"
 
 PROCESSES = "processes"
 """Hash of the actors of the pools and the processes of the API, as each of them says of itself."""
+
+EMPTIED_NODES = "nodes:emptied"
+"""String, the nodes that are being emptied, as a process of the API has last seen them."""
 
 ENTRY_BANS = "entries:forbidden"
 """Hash of who has forbidden entries. It is read beside PostgreSQL: a key that is missing allows nothing."""

@@ -16,11 +16,11 @@ from redis.asyncio import Redis
 
 from persistence.errors import MirrorUnavailable
 from persistence.mirror.figures import Figures
-from persistence.mirror.keys import PROCESSES
+from persistence.mirror.keys import EMPTIED_NODES, PROCESSES
 from persistence.mirror.prices import outages
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 PRESENT_EVERY_S = 3.0
 """How often a process says that it runs."""
@@ -33,6 +33,9 @@ _PAGE_BYTES = resource.getpagesize()
 
 _KEPT_S = 3600
 """How long a process that says nothing is remembered: those of the API have new names after each start."""
+
+_EMPTIED_FOR_S = 60
+"""How long a node that is being emptied is shown without being seen again."""
 
 _PUT = """
 local now = tonumber(redis.call('TIME')[1])
@@ -96,6 +99,20 @@ class MirroredPresence:
             now, flat = await self._get_presences(keys=[PROCESSES])
         found = [_presence(name, text, float(now)) for name, text in zip(flat[::2], flat[1::2], strict=True)]
         return sorted((presence for presence in found if presence is not None), key=lambda one: one.name)
+
+    async def show_emptied(self, addresses: "Sequence[str]") -> None:
+        """Show the nodes on which no actor begins (`tradeactors drain`), for a minute."""
+        with outages():
+            await self._presence.set(EMPTIED_NODES, json.dumps(list(addresses)), ex=_EMPTIED_FOR_S)
+
+    async def emptied_nodes(self) -> list[str]:
+        """Their addresses, as far as a process of the API has seen them within a minute."""
+        with outages():
+            text = await self._presence.get(EMPTIED_NODES)
+        try:
+            return [str(address) for address in json.loads(text or "[]")]
+        except (ValueError, TypeError):  # no version of ours has written it
+            return []
 
 
 def _presence(name: str, text: str, now: float) -> Presence | None:

@@ -1,5 +1,6 @@
 """`tradeactors drain`: a node is emptied one strategy at a time; each position has a guard at every moment (row J1)."""
 
+import json
 import subprocess
 import sys
 import threading
@@ -35,6 +36,7 @@ def test_a_node_is_emptied_while_execution_guards_and_then_gets_no_new_strategy(
     assert seen, "the guards were looked at"
     assert all(seen), "a moment without any guard"
     assert all(guard_of(strategy) >= BOTH for strategy in strategies)
+    shown_as_emptied(cluster, [emptied])
     later = [trader.strategy("SBIN", buy_in=300, stop_loss=STOP) for _ in range(4)]
     assert emptied not in {cluster.node_of(actor) for actor in actors_of(later)}
     again = drain(cluster, emptied)
@@ -77,6 +79,68 @@ def test_what_cannot_move_is_named_and_stays(cluster: Cluster, trader: Trader) -
     assert strategy.until_stopped(60)["position"] == "sold"
     unknown = subprocess.run(command("nowhere"), env=variables(cluster), capture_output=True, text=True, check=False)
     assert (unknown.returncode, HOSTS["one"] in unknown.stderr) == (2, True), unknown.stderr
+
+
+def test_what_a_drain_that_is_killed_has_moved_goes_on_and_the_next_drain_ends_its_work(
+    cluster: Cluster, trader: Trader
+) -> None:
+    strategies = holding(trader, 3)
+    guarded_twice(strategies)
+    emptied = busy_node(cluster, strategies)
+    there = [strategy for strategy in strategies if cluster.node_of(strategy.actor) == emptied]
+    with guards_seen(strategies) as seen, drain_begun(cluster, emptied) as draining:
+        eventually(lambda: any(is_away(cluster, one, emptied) for one in there), WITHIN_S, "the first has left")
+        second = drain(cluster, emptied)
+        assert second.returncode == 1, second.stdout + second.stderr
+        assert "Another `tradeactors drain` is emptying" in second.stderr
+        draining.kill()
+        guarded_twice(strategies)
+    assert all(seen), "a moment without any guard"
+    again = drain(cluster, emptied)
+    assert still_there(again) <= {"feed:0"}, again.stdout + again.stderr
+    assert emptied not in {cluster.node_of(actor) for actor in actors_of(strategies)}
+    assert drain(cluster, emptied, "--back").returncode == 0
+    cluster.deployment.exchange.set_price("NSE:SBIN", FALLEN)
+    for strategy in strategies:
+        sold_once(strategy)
+
+
+def test_a_node_that_dies_while_it_is_emptied_costs_no_position_its_guard(cluster: Cluster, trader: Trader) -> None:
+    strategies = holding(trader, 4)
+    guarded_twice(strategies)
+    emptied = busy_node(cluster, strategies)
+    there = [strategy for strategy in strategies if cluster.node_of(strategy.actor) == emptied]
+    with guards_seen(strategies) as seen, drain_begun(cluster, emptied) as draining:
+        eventually(lambda: any(is_away(cluster, one, emptied) for one in there), WITHIN_S, "the first has left")
+        cluster.nodes[emptied].kill()
+        output, errors = draining.communicate(timeout=WITHIN_S)
+        guarded_twice(strategies)
+    assert draining.returncode in {0, 1}, output + errors
+    assert all(seen), "a moment without any guard"
+    cluster.start_node(emptied)
+    cluster.await_node(emptied)
+    shown_as_emptied(cluster, [])
+    cluster.deployment.exchange.set_price("NSE:SBIN", FALLEN)
+    for strategy in strategies:
+        sold_once(strategy)
+    assert len(strategies[0].requests_of("SELL")) == len(strategies)
+
+
+def test_without_another_node_it_is_refused(cluster: Cluster) -> None:
+    assert drain(cluster, "one", "--within", "0").returncode == 0
+    assert drain(cluster, "two", "--within", "0").returncode == 0
+    refused = drain(cluster, "gateway")
+    assert (refused.returncode, "No other node could take" in refused.stderr) == (1, True), refused.stderr
+    shown_as_emptied(cluster, ["one", "two"])
+    assert [drain(cluster, node, "--back").returncode for node in ("one", "two")] == [0, 0]
+    shown_as_emptied(cluster, [])
+
+
+def shown_as_emptied(cluster: Cluster, nodes: list[str]) -> None:
+    """As operators see it: by the API's processes, within ten seconds."""
+    expected = sorted(HOSTS[node] for node in nodes)
+    redis = cluster.deployment.redis
+    eventually(lambda: sorted(json.loads(redis.get("nodes:emptied") or "[]")) == expected, 30, f"{nodes} are shown")
 
 
 def command(node: str, *options: str) -> list[str]:

@@ -32,8 +32,11 @@ class Strategies(Protocol):
     async def standing(self, strategy_id: int) -> Standing | None:
         """How it stands; None: it has no actor."""
 
-    async def leave(self, strategy_id: int) -> str | None:
-        """Have it end its process; why it does not, or None when the process is gone. Raises MoveFailed."""
+    async def leave(self, run_id: int, strategy_id: int) -> str | None:
+        """Have it end its process, if it serves this run; why it does not, or None when the process is gone.
+
+        Raises MoveFailed.
+        """
 
     async def bring_up(self, run_id: int, strategy_id: int) -> None:
         """Have it in a new process; nothing happens if its run is over. Raises MoveFailed."""
@@ -91,7 +94,7 @@ class NodeDrain:
         return left
 
     async def _move(self, strategy_id: int, standing: Standing) -> str | None:
-        hindered = standing.hindered or await self._strategies.leave(strategy_id)
+        hindered = standing.hindered or await self._strategies.leave(standing.run_id, strategy_id)
         if hindered is not None:
             return hindered
         begun = asyncio.get_running_loop().time()
@@ -108,7 +111,7 @@ class NodeDrain:
         until, name = asyncio.get_running_loop().time() + WELL_WITHIN_S, names.strategy_name(strategy_id)
         while (standing := await self._strategies.standing(strategy_id)) is not None:
             if standing.well and standing.node_id == self._node_id:
-                raise MoveFailed(f"{name} has come back on this very node: no other node has taken it.")
+                raise MoveFailed(f"{name} has come back on this very node: no other has taken it, or it had crashed.")
             if standing.well:
                 return
             if asyncio.get_running_loop().time() >= until:

@@ -15,7 +15,7 @@ from actors.domain.orders.order_address import SeenAddress
 from actors.ports.common import PeerUnavailable
 from actors.ports.engine import EngineUnavailable, RecoveryReport, StopResult, WordTaken
 from actors.runtime import names
-from actors.runtime.driver import cluster, named_strategies
+from actors.runtime.driver import cluster, cluster_nodes, named_strategies
 from actors.runtime.driver.warm_workers import WarmPool
 from actors.runtime.hosts import actor_classes
 from actors.runtime.names import Pools
@@ -312,6 +312,15 @@ class RayEngine:
                 log.warning("engine.unwanted_actor_ended", strategy_id=strategy_id)
                 with contextlib.suppress(ValueError, RayError):  # it has just ended by itself
                     await asyncio.to_thread(named_strategies.end, names.strategy_name(strategy_id))
+
+    async def emptied_nodes(self) -> "Sequence[str]":
+        """The addresses of nodes that `tradeactors drain` has marked. Raises EngineUnavailable."""
+        try:
+            async with asyncio.timeout(_ANSWER_S):
+                nodes = await asyncio.to_thread(cluster_nodes.nodes)
+        except (TimeoutError, RayError, ConnectionError) as error:
+            raise EngineUnavailable("Ray does not answer") from error
+        return [node.address for node in nodes if node.marked]
 
     async def health(self) -> dict[str, object]:
         """Nodes and strategies alive. Raises EngineUnavailable."""

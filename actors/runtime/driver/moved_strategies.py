@@ -1,20 +1,19 @@
-"""The nodes and the strategies of the cluster as `tradeactors drain` sees and moves them, over Ray.
+"""The strategies of the cluster as `tradeactors drain` sees and moves them, over Ray.
 
 Import it after `cluster.connect`.
 """
 
 import asyncio
 from collections.abc import Awaitable, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import ray
-from ray._private.state import state as ray_state
 from ray.exceptions import RayActorError, RayError
 
 from actors.ports.common import PeerUnavailable
 from actors.ports.engine import EngineUnavailable
-from actors.runtime import names, node_marks
+from actors.runtime import names
+from actors.runtime.driver.cluster_nodes import actors_on
 from actors.runtime.driver.drain import MoveFailed
 from actors.runtime.driver.engine import RayEngine
 from actors.runtime.names import Pools
@@ -31,46 +30,6 @@ _LEAVE_S = 10.0
 _GONE_S = 15.0
 
 _SILENT = Standing(0, "", holds=True, well=False, hindered="its actor does not answer")
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """A live node of the cluster that may have actors. `marked`: it is being emptied."""
-
-    node_id: str
-    address: str
-    host: str
-    marked: bool
-
-    def is_called(self, name: str) -> bool:
-        """Whether an operator may mean this node: by its address, its host's name, or how its id begins."""
-        return name in {self.address, self.host} or (len(name) >= 6 and self.node_id.startswith(name))
-
-    def __str__(self) -> str:
-        return f"{self.address} ({self.host}, {self.node_id[:8]}{', being emptied' if self.marked else ''})"
-
-
-def nodes() -> list[Node]:
-    """The nodes that carry actors; a head with `--num-cpus=0` is none. Forgets the marks of nodes that are gone."""
-    marked, alive = node_marks.marked(), [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
-    for node_id in marked - {node["NodeID"] for node in alive}:
-        node_marks.unmark(node_id)
-    return [
-        Node(
-            node["NodeID"],
-            node["NodeManagerAddress"],
-            node["NodeManagerHostname"],
-            marked=node["NodeID"] in marked,
-        )
-        for node in alive
-        if node["Resources"].get("CPU", 0) > 0
-    ]
-
-
-def actors_on(node_id: str) -> list[str]:
-    """The names of the actors that live there."""
-    table = ray_state.actor_table(None).values()
-    return sorted(a["Name"] for a in table if a["State"] == "ALIVE" and a["Address"]["NodeID"] == node_id and a["Name"])
 
 
 class MovedStrategies:
@@ -94,12 +53,12 @@ class MovedStrategies:
             return _SILENT
         return standing
 
-    async def leave(self, strategy_id: int) -> str | None:
+    async def leave(self, run_id: int, strategy_id: int) -> str | None:
         try:
             actor = await asyncio.to_thread(_actor, strategy_id)
             if actor is None:
-                return None
-            hindered: str | None = await _within(_LEAVE_S, actor.leave.remote(_RECORD_S))
+                return "it has just ended"
+            hindered: str | None = await _within(_LEAVE_S, actor.leave.remote(run_id, _RECORD_S))
         except RayActorError:  # its process has ended before the answer was here
             hindered = None
         except (TimeoutError, RayError):

@@ -3,13 +3,14 @@
 import os
 import platform
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from actors.domain.orders.order_address import SeenAddress
+from actors.runtime import node_marks
 from actors.runtime.hosts.actor_classes import ORDER_GATEWAY
 from broker.kite.order_address import seen_address, source_address
 from config.ray_settings import may_take_priority_back
@@ -25,7 +26,7 @@ class NodeReport:
     `cpus`: what it offers to actors. `environment`: the RAY_ variables of that process but the secrets.
     `clock_offset_s`: its clock minus ours, exact to half of `round_trip_s`. `source_address`: where its connections to
     the broker come from, before any NAT; empty if there is no way there. `seen`: what the broker sees, of a gateway.
-    `fault`: why it did not answer.
+    `emptied`: no actor begins there (`node_marks`). `fault`: why it did not answer.
     """
 
     node_id: str
@@ -39,13 +40,16 @@ class NodeReport:
     round_trip_s: float = 0.0
     source_address: str = ""
     seen: SeenAddress = _NOT_ASKED
+    emptied: bool = False
     fault: str = ""
 
 
 def probe_nodes(broker_root: str, echo_url: str = "") -> list[NodeReport]:
     """Ask every live node, one after the other. `echo_url`: see `seen_address`."""
     nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
-    return [_probe(node, broker_root, echo_url) for node in nodes if node["Alive"]]
+    marked = node_marks.marked()
+    reports = [_probe(node, broker_root, echo_url) for node in nodes if node["Alive"]]
+    return [replace(report, emptied=report.node_id in marked) for report in reports]
 
 
 def own_versions() -> tuple[str, str]:

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple, TypeVar
@@ -85,13 +86,14 @@ class StrategyActor:
     async def ready(self) -> Ready:
         """Answers once the run is loaded."""
         await self._first_loaded.wait()
+        await self._never_if_left()
         is_new, self._is_new = self._is_new, False
         return Ready(self._run_id, own_node(), is_new)
 
     async def take_event(self, event: Event) -> None:
         """An event from execution."""
         actor = await asyncio.shield(self._loaded)
-        if actor is not None and actor.left:
+        if actor is not None and actor.leaving.left:
             raise PeerUnavailable(f"strategy {self._strategy_id} goes on in another process")
         if actor is not None:
             actor.post(event)
@@ -112,6 +114,7 @@ class StrategyActor:
                     with contextlib.suppress(PeerUnavailable):  # it crashed: the next incarnation hears it, too
                         return await stopping is not False
         except TimeoutError:
+            await self._never_if_left()
             return False
 
     async def stop_if_of(self, user_id: int) -> bool:
@@ -124,8 +127,7 @@ class StrategyActor:
             return False
         self._stop_wanted = True
         if self._loaded.done() and (actor := self._loaded.result()) is not None:
-            if actor.left:
-                await self.until_gone()
+            await self._never_if_left()
             actor.post(StopRequested())
         return True
 
@@ -144,21 +146,24 @@ class StrategyActor:
         """How this strategy stands to being moved to another node; execution is asked again what it watches."""
         if not self._loaded.done() or (actor := self._loaded.result()) is None:
             return Standing(self._run_id, own_node(), holds=True, well=False, hindered=LOADING)
-        await actor.renew_guard()
-        hindered = AT_WORK if self._being_called else actor.hindered
+        await self._never_if_left()
+        await actor.leaving.renew_guard()
+        hindered = AT_WORK if self._being_called else actor.leaving.hindered
         holds = actor.state.open_quantity > 0
-        return Standing(self._run_id, own_node(), holds=holds, well=actor.well, hindered=hindered)
+        return Standing(self._run_id, own_node(), holds=holds, well=actor.leaving.well, hindered=hindered)
 
-    async def leave(self, timeout_s: float) -> str | None:
+    async def leave(self, run_id: int, timeout_s: float) -> str | None:
         """End this actor without ending its run, which goes on in the next one under its name, as after a crash.
 
         None, or the end of the process in place of an answer: it has begun. Otherwise why not now.
         """
+        if run_id != self._run_id:
+            return "it has begun another run"
         if self._being_called:
             return AT_WORK
         if not self._loaded.done() or (actor := self._loaded.result()) is None:
             return LOADING
-        return await actor.leave(timeout_s)
+        return await actor.leaving.leave(timeout_s, lambda: self._being_called > 0)
 
     async def view(self) -> RuntimeView | None:
         """What the strategy says of itself now, for operators."""
@@ -168,6 +173,11 @@ class StrategyActor:
     async def until_gone(self) -> None:
         """Never answers: the call fails in the moment in which this actor ends."""
         await asyncio.Event().wait()
+
+    async def _never_if_left(self) -> None:
+        """Never return once the run has been left: a caller hears that this process ends, and asks the next one."""
+        if self._loaded.done() and (actor := self._loaded.result()) is not None and actor.leaving.left:
+            await self.until_gone()
 
     async def process_id(self) -> int:
         """The pid of this actor's process, for operators and for tests that kill it."""
@@ -193,6 +203,7 @@ class StrategyActor:
         actor = await asyncio.shield(self._loaded)
         if actor is None:
             return None
+        await self._never_if_left()
         self._being_called += 1
         answer, broke = asyncio.ensure_future(call(actor)), asyncio.create_task(broken.wait())
         try:
@@ -224,10 +235,10 @@ class StrategyActor:
             telling.cancel()
             if self._crashes.crashes >= CRASHES_OF_A_PROCESS:
                 os._exit(1)
+        if (actor := self._loaded.result()) is not None and actor.leaving.left:
+            # if Ray's head does not hear that this actor is to end, it begins again after that, and guards its run
+            threading.Timer(_GONE_WITHIN_S, os._exit, (1,)).start()
         end_own_actor()
-        if (actor := self._loaded.result()) is not None and actor.left:
-            await asyncio.sleep(_GONE_WITHIN_S)
-            os._exit(1)  # Ray's head has not heard that this actor is to end: it starts again, and guards its run
 
     async def _run_once(self) -> None:
         loaded = await self._load()

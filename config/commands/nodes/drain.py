@@ -1,7 +1,7 @@
 """`tradeactors drain`: empty one node of the cluster, so that it can be stopped without a gap (row J1)."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -11,8 +11,9 @@ import typer
 from config.commands.base.deployment import DataDir
 
 if TYPE_CHECKING:
+    from actors.runtime.driver.cluster_nodes import Node
     from actors.runtime.driver.drain import Drained
-    from actors.runtime.driver.moved_strategies import Node
+    from api.overview.facts import Facts
     from config.settings import Settings
 
 NodeName = Annotated[
@@ -34,23 +35,18 @@ def drain(node: NodeName, back: Back = False, within: Within = 300, data_dir: Da
     with what_cannot_be_told():
         settings = _settings(data_dir)
         with _answering_ray(settings):
-            chosen, others = _find(node)
             if back:
-                _take_back(chosen)
+                _take_back(_find(node)[0])
                 return
-            if not others:
-                _refuse(f"No other node could take what runs on {chosen}: start one first.")
-            if not asyncio.run(_api_runs(settings)):
-                _refuse(
-                    "No process of the API says that it runs. It would bring a strategy back, should this command end "
-                    "in the middle: start one first."
-                )
-            raise typer.Exit(_report(chosen, asyncio.run(_drain(settings, chosen, within))))
+            with _alone(node):
+                chosen, others = _find(node)
+                _refuse_if_unsafe(settings, chosen, others)
+                raise typer.Exit(_report(chosen, others, _drained(settings, chosen, within)))
 
 
-def _refuse(sentence: str) -> NoReturn:
+def _refuse(sentence: str, exit_code: int = 1) -> NoReturn:
     typer.echo(sentence, err=True)
-    raise typer.Exit(1)
+    raise typer.Exit(exit_code)
 
 
 @contextmanager
@@ -69,12 +65,20 @@ def _answering_ray(settings: "Settings") -> Iterator[None]:
         raise
     except (RayError, OSError, RuntimeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        typer.echo(
-            f"Cannot tell: Ray does not answer ({reason}). What has left a node is brought up by the API.", err=True
-        )
-        raise typer.Exit(2) from None
+        _refuse(f"Cannot tell: Ray does not answer ({reason}). What has left a node is brought up by the API.", 2)
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _alone(node: str) -> Iterator[None]:
+    from actors.runtime.driver.cluster_nodes import AnotherDrain, only_drain
+
+    try:
+        with only_drain(node):
+            yield
+    except AnotherDrain as another:
+        _refuse(str(another))
 
 
 def _settings(data_dir: Path | None) -> "Settings":
@@ -88,17 +92,17 @@ def _settings(data_dir: Path | None) -> "Settings":
 
 def _find(name: str) -> tuple["Node", list["Node"]]:
     """The node that is meant, and those that could take what is there."""
-    from actors.runtime.driver import moved_strategies
+    from actors.runtime.driver import cluster_nodes
 
-    nodes = moved_strategies.nodes()
+    nodes = cluster_nodes.nodes()
     meant = [node for node in nodes if node.is_called(name)]
+    if len(meant) == 1 and not meant[0].carries:
+        _refuse(f"{meant[0]} carries no actors: nothing of it is to be moved.")
     if len(meant) != 1:
         what = "No node is" if not meant else "More than one node is"
-        typer.echo(f"{what} called {name}. The nodes with actors are:", err=True)
-        for node in nodes:
-            typer.echo(f"  {node}", err=True)
-        raise typer.Exit(2)
-    return meant[0], [node for node in nodes if not node.marked and node != meant[0]]
+        carrying = [f"  {node}" for node in nodes if node.carries]
+        _refuse("\n".join([f"{what} called {name}. The nodes with actors are:", *carrying]), 2)
+    return meant[0], [node for node in nodes if node.carries and not node.marked and node != meant[0]]
 
 
 def _take_back(node: "Node") -> None:
@@ -108,12 +112,39 @@ def _take_back(node: "Node") -> None:
     typer.echo(f"Actors may begin on {node.address} again; those that have moved stay where they are.")
 
 
-async def _api_runs(settings: "Settings") -> bool:
+def _refuse_if_unsafe(settings: "Settings", node: "Node", others: Sequence["Node"]) -> None:
+    """Where a strategy that has left could not go on, none is to leave."""
+    if not others:
+        _refuse(f"No other node could take what runs on {node}: start one first, or take the mark off one (`--back`).")
+    facts = asyncio.run(_look(settings))
+    if facts.database is None:
+        _refuse("Cannot tell: PostgreSQL cannot be read, and a strategy that left would not be loaded elsewhere.", 2)
+    if facts.mirror is None:
+        _refuse("Cannot tell: Redis does not answer, and entries halt without it. Nothing was moved.", 2)
+    if not any(one.name.startswith("api:") and not one.silent for one in facts.mirror.presences):
+        _refuse(
+            "No process of the API says that it runs. It would bring a strategy back, should this command end in the "
+            "middle: start one first."
+        )
+
+
+async def _look(settings: "Settings") -> "Facts":
     from api.overview.looking import open_looking
 
     async with open_looking(settings) as looking:
-        mirror = (await looking.look()).mirror
-    return mirror is not None and any(p.name.startswith("api:") and not p.silent for p in mirror.presences)
+        return await looking.look()
+
+
+def _drained(settings: "Settings", node: "Node", within_s: float) -> "Drained":
+    try:
+        return asyncio.run(_drain(settings, node, within_s))
+    except KeyboardInterrupt:
+        typer.echo(
+            "Interrupted. What has just left is brought up elsewhere by the API within seconds, and no actor begins on "
+            f"{node.address} until `tradeactors drain {node.address} --back`.",
+            err=True,
+        )
+        raise
 
 
 async def _drain(settings: "Settings", node: "Node", within_s: float) -> "Drained":
@@ -140,8 +171,8 @@ async def _drain(settings: "Settings", node: "Node", within_s: float) -> "Draine
     return Drained(moved, {**parts.left, **late.left}, parts.failed or late.failed)
 
 
-def _report(node: "Node", drained: "Drained") -> int:
-    from actors.runtime.driver.moved_strategies import actors_on
+def _report(node: "Node", others: Sequence["Node"], drained: "Drained") -> int:
+    from actors.runtime.driver.cluster_nodes import actors_on
 
     if drained.failed:
         typer.echo(f"Stopped: {drained.failed}", err=True)
@@ -155,6 +186,19 @@ def _report(node: "Node", drained: "Drained") -> int:
         )
         return 1
     typer.echo(f"{node.address} can be stopped; moved: {drained.moved}.")
-    if still := actors_on(node.node_id):
-        typer.echo(f"When it is, these begin elsewhere by themselves: {', '.join(still)}.")
+    for sentence in what_follows(node, others, actors_on(node.node_id)):
+        typer.echo(sentence)
     return 0
+
+
+def what_follows(node: "Node", others: Sequence["Node"], still: Sequence[str]) -> Iterator[str]:
+    """What becomes of those that are `still` there when the node is stopped, and what cannot be done without it."""
+    from actors.runtime.names import is_execution
+
+    alone = node.gateway and not any(other.gateway for other in others)
+    if elsewhere := [name for name in still if not (alone and is_execution(name))]:
+        yield f"When it is, these begin elsewhere by themselves: {', '.join(elsewhere)}."
+    if alone:
+        yield "No other node is an order gateway: while this one is away, no order leaves."
+    if node.head:
+        yield "Ray's head is there: while it is away, no strategy starts, and none is started again."

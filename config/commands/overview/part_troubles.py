@@ -75,6 +75,14 @@ def of_processes(facts: Facts) -> Iterator[Trouble]:
                 "Ray starts it again by itself; if it does not, see its node and its log",
                 anchor,
             )
+    for address in facts.mirror.emptied:
+        yield Trouble(
+            "node_emptied",
+            Urgency.NOTE,
+            f"No actor begins on the node {address}, since it is being emptied",
+            f"`tradeactors drain {address} --back` when its work is done",
+            "emptying-a-node",
+        )
     if not any(name.startswith("api:") and not presence.silent for name, presence in seen.items()):
         yield Trouble(
             "api_gone",

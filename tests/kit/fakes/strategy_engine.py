@@ -32,6 +32,7 @@ class FakeEngine:
     reached: frozenset[int] = frozenset()
     shares: dict[tuple[str, str, str], int] = field(default_factory=dict)
     silent: list[str] = field(default_factory=list)
+    emptied: list[str] = field(default_factory=list)
     leaves_from: list[SeenAddress] = field(default_factory=list)
     swept: asyncio.Event = field(default_factory=asyncio.Event)
     inbox: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -85,6 +86,11 @@ class FakeEngine:
     async def silent_gateways(self) -> tuple[Sequence[str], int]:
         """What the test says, of two."""
         return self.silent, 2
+
+    async def emptied_nodes(self) -> Sequence[str]:
+        """What the test says."""
+        self._check()
+        return self.emptied
 
     async def end(self, run_id: int, *, position: str, message: str, delete_mirror: bool = False) -> None:
         """Record the end of a run, as a strategy actor would."""

@@ -103,6 +103,11 @@ def test_a_node_that_does_not_answer_must_be_put_right() -> None:
     assert (finding.level, "timed out" in finding.sentence) == (Level.FAILURE, True)
 
 
+def test_a_node_that_is_being_emptied_is_told_with_the_way_back() -> None:
+    emptied, _ = judge_node(a_node(emptied=True), OURS)
+    assert (emptied.level, "`tradeactors drain 10.0.0.7 --back`" in emptied.sentence) == (Level.WARNING, True)
+
+
 def test_without_a_gateway_no_order_can_be_placed() -> None:
     (finding,) = judge_gateways([a_node(gateway=False)], ())
     assert finding.level is Level.FAILURE

@@ -98,7 +98,7 @@ def test_a_position_is_well_when_both_guards_hear_its_prices() -> None:
 async def settled() -> StrategyBench:
     """A strategy that guards its position, with nothing left to do."""
     bench = await StrategyBench().guarding()
-    await until(lambda: bench.actor.hindered is None, within_s=10)
+    await until(lambda: bench.actor.leaving.hindered is None, within_s=10)
     return bench
 
 
@@ -106,8 +106,8 @@ async def settled() -> StrategyBench:
 async def test_it_leaves_with_its_state_recorded_and_its_stop_armed_and_takes_nothing_in_any_more() -> None:
     bench = await settled()
     renewed, recorded = len(bench.execution.guarded), len(bench.journal.records)
-    assert await bench.actor.leave(RECORD_S) is None
-    assert bench.actor.left
+    assert await bench.actor.leaving.leave(RECORD_S) is None
+    assert bench.actor.leaving.left
     bench.tick(STOP)
     bench.actor.post(StopRequested())
     assert bench.task is not None
@@ -125,15 +125,15 @@ async def test_it_leaves_with_its_state_recorded_and_its_stop_armed_and_takes_no
 @in_virtual_time
 async def test_what_it_leaves_is_guarded_by_the_next_incarnation() -> None:
     bench = await settled()
-    assert await bench.actor.leave(RECORD_S) is None
+    assert await bench.actor.leaving.leave(RECORD_S) is None
     after = StrategyBench(epoch=2, snapshot=dump_state(bench.journal.records[-1].state))
     after.execution.book = [listed(after.run.entry_intent())]
     after.start()
     await until(lambda: after.execution.guarded != [])
     assert after.execution.guarded[0][1].stop is not None
-    assert not after.actor.well, "it has had no tick of its own yet"
+    assert not after.actor.leaving.well, "it has had no tick of its own yet"
     after.tick(STOP + 100)
-    await until(lambda: after.actor.well)
+    await until(lambda: after.actor.leaving.well)
     after.tick(STOP)
     assert (await after.ordered()).intent.event is OrderEvent.STOPLOSS
 
@@ -141,7 +141,7 @@ async def test_what_it_leaves_is_guarded_by_the_next_incarnation() -> None:
 @in_virtual_time
 async def test_a_stop_that_meets_one_that_has_left_claims_nothing() -> None:
     bench = await settled()
-    assert await bench.actor.leave(RECORD_S) is None
+    assert await bench.actor.leaving.leave(RECORD_S) is None
     assert await bench.actor.stop(1.0) is False
     assert bench.sent == [OrderEvent.BUY]
 
@@ -150,13 +150,13 @@ async def test_a_stop_that_meets_one_that_has_left_claims_nothing() -> None:
 async def test_a_touch_while_it_is_about_to_leave_is_sold_here() -> None:
     bench = await settled()
     bench.journal.open.clear()
-    leaving = asyncio.create_task(bench.actor.leave(RECORD_S))
+    leaving = asyncio.create_task(bench.actor.leaving.leave(RECORD_S))
     await passing(1)
     bench.tick(STOP)
     await until(lambda: len(bench.sent) == 2, within_s=0.1)
     bench.journal.open.set()
     assert await leaving == "its exit is on its way"
-    assert not bench.actor.left
+    assert not bench.actor.leaving.left
     exit_ = await bench.ordered(2)
     bench.execution.answer(reported(exit_.intent))
     await bench.reaches(Phase.ENDED)
@@ -166,7 +166,7 @@ async def test_a_touch_while_it_is_about_to_leave_is_sold_here() -> None:
 async def test_without_the_ledger_it_stays_and_guards_on() -> None:
     bench = await settled()
     bench.journal.open.clear()
-    assert await bench.actor.leave(RECORD_S) == "its state could not be recorded in time"
+    assert await bench.actor.leaving.leave(RECORD_S) == "its state could not be recorded in time"
     bench.tick(STOP)
     await until(lambda: len(bench.sent) == 2, within_s=0.1)
 
@@ -175,8 +175,8 @@ async def test_without_the_ledger_it_stays_and_guards_on() -> None:
 async def test_with_execution_that_does_not_confirm_at_the_last_moment_it_stays() -> None:
     bench = await settled()
     bench.execution.guard_failures = [PeerUnavailable("restarting")]
-    assert await bench.actor.leave(RECORD_S) == "the second guard has not confirmed its stop-loss"
-    assert not bench.actor.left
+    assert await bench.actor.leaving.leave(RECORD_S) == "the second guard has not confirmed its stop-loss"
+    assert not bench.actor.leaving.left
     bench.tick(STOP)
     await until(lambda: len(bench.sent) == 2, within_s=0.1)
 
@@ -184,8 +184,39 @@ async def test_with_execution_that_does_not_confirm_at_the_last_moment_it_stays(
 @in_virtual_time
 async def test_one_that_waits_for_its_buy_leaves_and_buys_nothing() -> None:
     bench = StrategyBench(buy_at=NOW + timedelta(minutes=5), sell_at=SELL_AT).start()
-    await until(lambda: bench.actor.hindered is None, within_s=10)
-    assert await bench.actor.leave(RECORD_S) is None
+    await until(lambda: bench.actor.leaving.hindered is None, within_s=10)
+    assert await bench.actor.leaving.leave(RECORD_S) is None
     await passing(600)
     assert bench.sent == []
     assert bench.execution.guarded == []
+
+
+@in_virtual_time
+async def test_one_that_came_back_from_a_crash_need_not_wait_until_its_troubles_are_called_over() -> None:
+    first = await settled()
+    after = StrategyBench(epoch=2, snapshot=dump_state(first.actor.state))
+    after.execution.book = [listed(after.run.entry_intent())]
+    after.start()
+    await until(lambda: after.execution.guarded != [])
+    after.tick(STOP + 100)
+    await until(lambda: after.actor.leaving.hindered is None, within_s=10)
+    assert await after.actor.leaving.leave(RECORD_S) is None
+    assert after.task is not None
+    assert await asyncio.wait_for(after.task, 1)
+
+
+@in_virtual_time
+async def test_it_stays_while_somebody_waits_for_its_answer() -> None:
+    bench = await settled()
+    assert await bench.actor.leaving.leave(RECORD_S, lambda: True) == AT_WORK
+    assert not bench.actor.leaving.left
+    bench.tick(STOP)
+    await until(lambda: len(bench.sent) == 2, within_s=0.1)
+
+
+@in_virtual_time
+async def test_one_that_has_left_answers_a_second_command_in_the_same_way() -> None:
+    bench = await settled()
+    assert await bench.actor.leaving.leave(RECORD_S) is None
+    assert await bench.actor.leaving.leave(RECORD_S) is None
+    assert bench.sent == [OrderEvent.BUY]

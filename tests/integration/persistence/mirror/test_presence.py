@@ -3,9 +3,11 @@
 import asyncio
 import json
 
-from persistence.mirror.keys import PROCESSES
+from api.operations.presence import keep_emptied_shown
+from persistence.mirror.keys import EMPTIED_NODES, PROCESSES
 from persistence.mirror.mirror import RuntimeMirror
 from persistence.mirror.presence import SILENT_AFTER_S, Presence, keep_present
+from tests.kit.fakes.strategy_engine import FakeEngine
 
 
 async def test_a_process_is_there_until_it_is_forgotten(mirror: RuntimeMirror) -> None:
@@ -43,3 +45,31 @@ async def test_a_process_says_so_with_its_memory_until_it_is_cancelled(mirror: R
         found = await seen()
     assert found.resident_bytes > 1_000_000
     task.cancel()
+
+
+async def test_nodes_that_are_being_emptied_are_shown_for_a_minute(mirror: RuntimeMirror) -> None:
+    await mirror.show_emptied(["10.0.0.12", "10.0.0.13"])
+    assert await mirror.emptied_nodes() == ["10.0.0.12", "10.0.0.13"]
+    assert 0 < await mirror._redis.ttl(EMPTIED_NODES) <= 60
+    for said, seen in (("no such form", []), ("7", [])):
+        await mirror._redis.set(EMPTIED_NODES, said)
+        assert await mirror.emptied_nodes() == seen
+    await mirror._redis.delete(EMPTIED_NODES)
+    assert await mirror.emptied_nodes() == []
+
+
+async def test_a_process_of_the_api_shows_them_again_and_again_whether_the_engine_answers_or_not(
+    mirror: RuntimeMirror,
+) -> None:
+    engine = FakeEngine(emptied=["10.0.0.12"])
+    showing = asyncio.create_task(keep_emptied_shown(engine, mirror))
+    async with asyncio.timeout(5):
+        while await mirror.emptied_nodes() != ["10.0.0.12"]:  # noqa: ASYNC110 - Valkey is asked
+            await asyncio.sleep(0.01)
+    showing.cancel()
+    await asyncio.gather(showing, return_exceptions=True)
+    silent = asyncio.create_task(keep_emptied_shown(FakeEngine(up=False), mirror))
+    await asyncio.sleep(0)
+    assert not silent.done()
+    silent.cancel()
+    await mirror._redis.delete(EMPTIED_NODES)

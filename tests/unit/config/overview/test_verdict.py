@@ -102,6 +102,7 @@ WRONG: dict[str, tuple[Facts, list[tuple[str, Urgency]]]] = {
     ),
     "a schedule missed": (facts(view={"scheduled_today": {"armed": 3, "missed": 1}}), [("schedules_missed", NOTE)]),
     "no room": (facts(free_bytes=100_000_000), [("disk", NOW_)]),
+    "a node that is being emptied": (facts(mirror={"emptied": ["10.0.0.12"]}), [("node_emptied", NOTE)]),
     "odd orders": (facts(mirror={"buried": 1}), [("orders_buried", NOTE)]),
 }  # fmt: skip
 

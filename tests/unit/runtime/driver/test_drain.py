@@ -41,7 +41,8 @@ class Strategies:
             self.trace.append(f"well {strategy_id}")
         return Standing(strategy_id * 10, home, self.holds[strategy_id], well, None)
 
-    async def leave(self, strategy_id: int) -> str | None:
+    async def leave(self, run_id: int, strategy_id: int) -> str | None:
+        assert run_id == strategy_id * 10
         if hindered := self.hindered.get(strategy_id):
             return hindered.pop(0)
         self.trace.append(f"leave {strategy_id}")

@@ -31,8 +31,8 @@ actors.runtime.hosts.strategy actors.runtime.names actors.runtime.node_marks act
 actors.runtime.plane.frames actors.runtime.plane.invitations actors.runtime.plane.link
 actors.runtime.plane.linked_orders actors.runtime.plane.linked_ticks actors.runtime.plane.orders
 actors.runtime.plane.ticks actors.runtime.ray_ports actors.strategy actors.strategy.decision_lines
-actors.strategy.execution_calls
-actors.strategy.holding_reports actors.strategy.moving actors.strategy.order_first actors.strategy.price_subscription
+actors.strategy.execution_calls actors.strategy.holding_reports actors.strategy.leaving actors.strategy.moving
+actors.strategy.order_first actors.strategy.price_subscription
 actors.strategy.price_trouble actors.strategy.recorder actors.strategy.shell actors.strategy.timers actors.waiting
 """.split()  # noqa: SIM905 - read more easily as a paragraph
 """Everything of ours that a strategy or a router loads. A developer who adds a line pays for it once per strategy."""
