@@ -12,7 +12,7 @@ from actors.strategy.moving import AT_WORK, hindrance, is_well
 class Leaving:
     """Whether and how one strategy leaves.
 
-    `at_rest`: whether all that it was told is taken in, carried out and recorded. `record` returns when a record has
+    `at_rest`: whether all that it has heard is taken in, carried out and recorded. `record` returns when a record has
     been made that was begun after the call. `done` is set when the run has been left: nothing is taken in any more.
     """
 
@@ -54,7 +54,7 @@ class Leaving:
         """Leave the run to an incarnation on another node; the stop-loss stays armed in execution.
 
         Otherwise why not now; then nothing has changed. The next incarnation needs execution and the ledger, too: both
-        have just answered. `is_called`: whether somebody waits for an answer of this process.
+        have just answered. `is_called`: whether a caller waits for an answer of this process.
         """
         if self.left:
             return None

@@ -189,7 +189,7 @@ class StrategyShell:
             settled.cancel()
 
     def _is_at_rest(self) -> bool:
-        """Whether all that this strategy was told is taken in, carried out and recorded.
+        """Whether all that this strategy has heard is taken in, carried out and recorded.
 
         That its troubles are over is said minutes later; the next incarnation says it as well.
         """

@@ -1,4 +1,4 @@
-"""The nodes of the cluster, what lives on them, and which of them are being emptied, as Ray's head tells.
+"""The nodes of the cluster, what runs on them, and which of them are being emptied, as Ray's head tells.
 
 Import it after `cluster.connect`. Every call may wait for the head, so make it in a thread.
 """
@@ -73,7 +73,7 @@ def actors_on(node_id: str) -> list[str]:
 @contextmanager
 def only_drain(what: str) -> Iterator[None]:
     """Empty nodes in this block, unless another process does: two could take both guards of a position at once, and
-    leave each other no node. One that has died counts no more. Of two that begin in one moment both may be refused.
+    leave each other no node. One that has died does not count. Of two that begin in one moment both may be refused.
 
     Raises:
         AnotherDrain: another one is at work.

@@ -192,7 +192,7 @@ def _report(node: "Node", others: Sequence["Node"], drained: "Drained") -> int:
 
 
 def what_follows(node: "Node", others: Sequence["Node"], still: Sequence[str]) -> Iterator[str]:
-    """What becomes of those that are `still` there when the node is stopped, and what cannot be done without it."""
+    """What those do that are `still` there when the node is stopped, and what cannot be done without it."""
     from actors.runtime.names import is_execution
 
     alone = node.gateway and not any(other.gateway for other in others)
