@@ -55,6 +55,13 @@ export function unreachable(): ApiProblem {
   });
 }
 
+export function tooOld(): ApiProblem {
+  return new ApiProblem('refused', 0, {
+    code: 'app_too_old',
+    detail: 'This app is too old for its server. Load the new version first.',
+  });
+}
+
 /** From the answer of the server, whatever its body is. */
 export async function problemOf(response: Response): Promise<ApiProblem> {
   const header = Number(response.headers.get('Retry-After'));
