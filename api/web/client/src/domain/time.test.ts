@@ -1,5 +1,18 @@
 import { describe, expect, it } from 'vitest';
-import { ago, countdown, date, dayKey, elsewhere, later, moment, spoken, time, timeOfDay } from './time';
+import {
+  ago,
+  countdown,
+  date,
+  dayKey,
+  elsewhere,
+  later,
+  moment,
+  readTime,
+  spoken,
+  stepTime,
+  time,
+  timeOfDay,
+} from './time';
 
 const NOON_UTC = Date.parse('2026-11-30T12:00:00Z');
 
@@ -110,5 +123,43 @@ describe('sentences of the server', () => {
       '',
     ])
       expect(spoken(text, NOON_UTC)).toBe(text);
+  });
+});
+
+describe('a time of day that is typed', () => {
+  it('is one of 24 hours, with colons or without', () => {
+    for (const typed of ['09:20:00', '9:20', ' 09:20 ', '9.20', '09 20', '0920', '092000', '09:2000'])
+      expect(readTime(typed), typed).toBe('09:20:00');
+    expect([readTime('00:00'), readTime('235959'), readTime('15:10:05')]).toEqual([
+      '00:00:00',
+      '23:59:59',
+      '15:10:05',
+    ]);
+  });
+
+  it('is none where it could be read in two ways, or in none', () => {
+    for (const typed of [
+      '',
+      '9',
+      '920',
+      '09:2',
+      '24:00',
+      '12:60',
+      '12:00:60',
+      '3:10 pm',
+      '09200',
+      '-1:00',
+      '9:5:00',
+    ])
+      expect(readTime(typed), typed).toBeNull();
+  });
+
+  it('moves by its parts, each in its own circle', () => {
+    expect([stepTime('09:20:00', 0, 1), stepTime('23:59:59', 0, 1), stepTime('00:00', 1, -1)]).toEqual([
+      '10:20:00',
+      '00:59:59',
+      '00:59',
+    ]);
+    expect(stepTime('09:20:59', 2, 1)).toBe('09:20:00');
   });
 });

@@ -113,6 +113,27 @@ export function timeOfDay(text: string): string {
   return text.endsWith(':00') && text.length === 8 ? text.slice(0, 5) : text;
 }
 
+/**
+ * `09:20:00` of what was typed as a time of 24 hours: `09:20:00`, `9:20`, `09.20`, `0920`, `092000`. Null for what is
+ * none. A number pad has no colon, so digits alone are read.
+ */
+export function readTime(typed: string): string | null {
+  const text = typed.trim();
+  if (!/^[\d:. ]+$/.test(text)) return null;
+  const digits = (/^\d\D/.test(text) ? '0' : '') + text.replaceAll(/\D/g, '');
+  const [, hours, minutes, seconds = '00'] = /^([01]\d|2[0-3])([0-5]\d)([0-5]\d)?$/.exec(digits) ?? [];
+  return hours ? `${hours}:${minutes}:${seconds}` : null;
+}
+
+/** A time such as `09:20:00` with its hours (part 0), minutes or seconds moved, each in its own circle. */
+export function stepTime(text: string, part: number, by: number): string {
+  const circle = part ? 60 : 24;
+  return text
+    .split(':')
+    .map((value, index) => (index === part ? pad((Number(value) + by + circle) % circle) : value))
+    .join(':');
+}
+
 /** Whether the phone, at this many minutes ahead of UTC, shows other times than India's. */
 export function elsewhere(now: number, ahead = -new Date(now).getTimezoneOffset()): boolean {
   return ahead !== AHEAD_MINUTES;
