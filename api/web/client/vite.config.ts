@@ -18,7 +18,7 @@ const ROOMS = [
 ].concat(['readiness', 'risk', 'schedule', 'strategy']);
 
 /** That of the product, in whose folder the app is. */
-const VERSION = /^version = "(.+)"$/m.exec(readFileSync('../../../pyproject.toml', 'utf8'))?.[1];
+const VERSION = /^version = "([^"]+)"/m.exec(readFileSync('../../../pyproject.toml', 'utf8'))?.[1];
 if (!VERSION) throw new Error('pyproject.toml says no version');
 
 /**
