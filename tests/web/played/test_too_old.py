@@ -94,6 +94,16 @@ def test_a_server_that_is_replaced_while_the_app_is_open_is_heard_of(browser: Br
         expect(too_old(page)).to_be_visible(timeout=SOON_MS)
 
 
+def test_a_server_that_has_no_newer_one_is_said_to_have_none(browser: Browser) -> None:
+    with trader_at(PlayedServer(1, oldest=LATER), browser) as page:
+        page.evaluate("navigator.serviceWorker.ready.then(() => true)")
+        with page.expect_event("load", timeout=SWITCH_MS):
+            too_old(page).get_by_role("button").click(timeout=SOON_MS)
+        expect(page.get_by_role("alert").filter(has_text="The server has no newer app yet")).to_be_visible(
+            timeout=SOON_MS
+        )
+
+
 def newer(folder: Path) -> Path:
     """The bundle of a version that is new enough."""
     bundle = changed(folder)

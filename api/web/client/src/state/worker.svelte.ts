@@ -19,6 +19,8 @@ export class Worker {
   /** A newer version waits until nothing is being typed. */
   updateWaits = $state(false);
   push = $state<PushState>('unsupported');
+  /** This page was loaded by `renew`. */
+  readonly renewed = history.state === 'renewed';
   readonly #api: Api;
   readonly #open: (path: string) => void;
   /** The page was asked to load the newest version, whichever it is now. */
@@ -39,6 +41,7 @@ export class Worker {
   /** Loads the newest version that the server has: it is asked now, not at the worker's next look. */
   async renew(): Promise<void> {
     this.#renews = true;
+    history.replaceState('renewed', '');
     // Without a network, or a worker, the page is loaded again all the same.
     await this.#registration?.update().catch(() => undefined);
     const next = this.#registration?.waiting ?? this.#registration?.installing;
