@@ -1,4 +1,6 @@
-"""An app that is too old for its server says so until it is replaced, stops and sells, and begins nothing (row O1)."""
+"""An app that is too old for its server says so until it is replaced, stops and sells, and begins nothing (row O1;
+check 21 of the app).
+"""
 
 from pathlib import Path
 
@@ -33,7 +35,7 @@ def open_screen(page: Page, path: str) -> None:
     expect(page.locator("main h1").first).to_be_visible(timeout=SOON_MS)
 
 
-def test_it_is_said_on_every_screen_however_far_one_scrolls(browser: Browser) -> None:
+def test_check_21_it_is_said_on_every_screen_however_far_one_scrolls(browser: Browser) -> None:
     with trader_at(PlayedServer(2, answers=True, oldest=LATER), browser) as page:
         live(page)
         for path in (*SCREENS, "strategy/1", "gallery"):
@@ -43,7 +45,7 @@ def test_it_is_said_on_every_screen_however_far_one_scrolls(browser: Browser) ->
             expect(too_old(page).get_by_role("button")).to_have_text(["Load the new version"])
 
 
-def test_it_stops_and_sells(browser: Browser) -> None:
+def test_check_21_it_stops_and_sells(browser: Browser) -> None:
     with trader_at(PlayedServer(2, oldest=LATER), browser, own_clock=True) as page:
         live(page)
         expect(too_old(page)).to_be_visible(timeout=SOON_MS)
@@ -62,7 +64,7 @@ def test_it_stops_and_sells(browser: Browser) -> None:
         page.mouse.up()
 
 
-def test_it_starts_nothing_even_by_a_button_that_was_missed(browser: Browser) -> None:
+def test_check_21_it_starts_nothing_even_by_a_button_that_was_missed(browser: Browser) -> None:
     sent: list[str] = []
 
     def hear(request: Request) -> None:
@@ -84,7 +86,7 @@ def test_it_starts_nothing_even_by_a_button_that_was_missed(browser: Browser) ->
         assert sent == []
 
 
-def test_a_server_that_is_replaced_while_the_app_is_open_is_heard_of(browser: Browser) -> None:
+def test_check_21_a_server_that_is_replaced_while_the_app_is_open_is_heard_of(browser: Browser) -> None:
     server = PlayedServer(1, pause_s=0.2)
     with trader_at(server, browser) as page:
         live(page)
@@ -94,7 +96,7 @@ def test_a_server_that_is_replaced_while_the_app_is_open_is_heard_of(browser: Br
         expect(too_old(page)).to_be_visible(timeout=SOON_MS)
 
 
-def test_a_server_that_has_no_newer_one_is_said_to_have_none(browser: Browser) -> None:
+def test_check_21_a_server_that_has_no_newer_one_is_said_to_have_none(browser: Browser) -> None:
     with trader_at(PlayedServer(1, oldest=LATER), browser) as page:
         page.evaluate("navigator.serviceWorker.ready.then(() => true)")
         with page.expect_event("load", timeout=SWITCH_MS):
@@ -114,7 +116,7 @@ def newer(folder: Path) -> Path:
     return bundle
 
 
-def test_its_button_loads_a_version_that_is_new_enough(browser: Browser, tmp_path: Path) -> None:
+def test_check_21_its_button_loads_a_version_that_is_new_enough(browser: Browser, tmp_path: Path) -> None:
     server = PlayedServer(1, pause_s=0.2)
     context = browser.new_context(viewport={"width": 360, "height": 740})
     context.add_init_script("localStorage.setItem('tradeactors.login', 'yes')")
