@@ -33,7 +33,7 @@ def open_screen(page: Page, path: str) -> None:
     expect(page.locator("main h1").first).to_be_visible(timeout=SOON_MS)
 
 
-def test_it_is_said_on_every_screen_however_far_one_scrolls(browser: Browser) -> None:
+def test_check_21_it_is_said_on_every_screen_however_far_one_scrolls(browser: Browser) -> None:
     with trader_at(PlayedServer(2, answers=True, oldest=LATER), browser) as page:
         live(page)
         for path in (*SCREENS, "strategy/1", "gallery"):
@@ -43,7 +43,7 @@ def test_it_is_said_on_every_screen_however_far_one_scrolls(browser: Browser) ->
             expect(too_old(page).get_by_role("button")).to_have_text(["Load the new version"])
 
 
-def test_it_stops_and_sells(browser: Browser) -> None:
+def test_check_21_it_stops_and_sells(browser: Browser) -> None:
     with trader_at(PlayedServer(2, oldest=LATER), browser, own_clock=True) as page:
         live(page)
         expect(too_old(page)).to_be_visible(timeout=SOON_MS)
@@ -62,7 +62,7 @@ def test_it_stops_and_sells(browser: Browser) -> None:
         page.mouse.up()
 
 
-def test_it_starts_nothing_even_by_a_button_that_was_missed(browser: Browser) -> None:
+def test_check_21_it_starts_nothing_even_by_a_button_that_was_missed(browser: Browser) -> None:
     sent: list[str] = []
 
     def hear(request: Request) -> None:
@@ -114,7 +114,7 @@ def newer(folder: Path) -> Path:
     return bundle
 
 
-def test_its_button_loads_a_version_that_is_new_enough(browser: Browser, tmp_path: Path) -> None:
+def test_check_21_its_button_loads_a_version_that_is_new_enough(browser: Browser, tmp_path: Path) -> None:
     server = PlayedServer(1, pause_s=0.2)
     context = browser.new_context(viewport={"width": 360, "height": 740})
     context.add_init_script("localStorage.setItem('tradeactors.login', 'yes')")
