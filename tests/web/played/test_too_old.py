@@ -1,4 +1,6 @@
-"""An app that is too old for its server says so until it is replaced, stops and sells, and begins nothing (row O1)."""
+"""An app that is too old for its server says so until it is replaced, stops and sells, and begins nothing (row O1;
+check 21 of the app).
+"""
 
 from pathlib import Path
 
@@ -84,7 +86,7 @@ def test_check_21_it_starts_nothing_even_by_a_button_that_was_missed(browser: Br
         assert sent == []
 
 
-def test_a_server_that_is_replaced_while_the_app_is_open_is_heard_of(browser: Browser) -> None:
+def test_check_21_a_server_that_is_replaced_while_the_app_is_open_is_heard_of(browser: Browser) -> None:
     server = PlayedServer(1, pause_s=0.2)
     with trader_at(server, browser) as page:
         live(page)
@@ -94,7 +96,7 @@ def test_a_server_that_is_replaced_while_the_app_is_open_is_heard_of(browser: Br
         expect(too_old(page)).to_be_visible(timeout=SOON_MS)
 
 
-def test_a_server_that_has_no_newer_one_is_said_to_have_none(browser: Browser) -> None:
+def test_check_21_a_server_that_has_no_newer_one_is_said_to_have_none(browser: Browser) -> None:
     with trader_at(PlayedServer(1, oldest=LATER), browser) as page:
         page.evaluate("navigator.serviceWorker.ready.then(() => true)")
         with page.expect_event("load", timeout=SWITCH_MS):

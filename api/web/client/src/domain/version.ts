@@ -6,7 +6,7 @@ export const APP_VERSION = __APP_VERSION__;
 
 /**
  * Whether one version came before another, by their numbers: `0.9` before `0.10.0`. What follows the numbers, as in
- * `1.0rc1`, does not count, and what has none is not said to be earlier: a word locks no trader out.
+ * `1.0rc1`, does not count, and what has none is not said to be earlier: no user is locked out by a word.
  */
 export function isEarlier(version: string, other: string): boolean {
   const mine = numbers(version);
