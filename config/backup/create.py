@@ -141,6 +141,7 @@ def _database(data_dir: Path, running: RunningStack | None) -> Iterator[str]:
         url = running.environment.get(f"{PREFIX}DATABASE_URL")
         if url is None:
             raise BackupRefused(f"The stack on {data_dir} is still starting, or its database is external; try again.")
+        running.refuse_lost_sockets()
         yield url.replace("+psycopg", "")
         return
     if not data_dir.is_dir():

@@ -69,6 +69,8 @@ def restore_backup(settings: Settings, source: Path, *, move_aside: bool = False
             f"{PREFIX}DATABASE_URL is set: the database is not TradeActors' own. Restore it with pg_restore, as "
             "docs/operations.md says."
         )
+    if settings.data_dir.is_symlink() and settings.data_dir.exists():  # to another disk: the data go there, too
+        settings = settings.model_copy(update={"data_dir": settings.data_dir.resolve()})
     forget_variables_of_libpq()
     calendars_of(settings)
     with open_backup(source) as backup:

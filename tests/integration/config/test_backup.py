@@ -281,6 +281,19 @@ def test_nothing_is_restored_over_a_running_stack_or_over_data(user: Operator) -
         assert connection.execute("SELECT count(*) FROM users").fetchone() == (2,)
 
 
+def test_a_directory_that_is_a_link_to_another_disk_is_restored_on_that_disk(user: Operator) -> None:
+    with user.stack() as url:
+        add_user(url, "asha@example.com")
+        user.backup()
+    link = user.home / "link"
+    link.symlink_to(user.data_dir)
+    user.restore(link, "--force")
+    assert link.readlink() == user.data_dir
+    assert len(list(user.home.glob("data.before-restore-*"))) == 1
+    with user.stack(user.data_dir) as url:
+        assert emails(url) == ["asha@example.com"]
+
+
 def test_a_restore_that_fails_leaves_everything_as_it_was(operator: Operator) -> None:
     with operator.stack() as url:
         add_user(url, "asha@example.com")
