@@ -31,7 +31,10 @@ _KINDS = {"pid": int, "urls": dict, "environment": dict}
 
 @dataclass(frozen=True)
 class RunningStack:
-    """A stack that holds a data directory; `environment` lets another process join it (it has no secrets)."""
+    """A stack that holds a data directory; `environment` lets another process join it (it has no secrets).
+
+    While it starts, and once it has begun to end, nothing is said but its process. `pid` 0: that is not known.
+    """
 
     pid: int
     urls: dict[str, str] = field(default_factory=dict)
@@ -39,7 +42,7 @@ class RunningStack:
 
     def __str__(self) -> str:
         places = "".join(f", {name} {url}" for name, url in self.urls.items())
-        return f"already running: pid {self.pid}{places or ', still starting'}"
+        return f"already running: pid {self.pid}{places or ', which is starting or ending'}"
 
     @property
     def lost_sockets(self) -> list[str]:

@@ -6,6 +6,7 @@ import shutil
 import sys
 import threading
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
@@ -290,6 +291,8 @@ class Stack:
 
     def _stop(self) -> None:
         self._stopping.set()
+        with suppress(OSError):  # a full disk, say; what is written there is for others only
+            self._lock.publish({}, {})
         with self._launching:
             processes = dict(self._processes)
         for group in _STOP_ORDER:
