@@ -18,9 +18,16 @@ from config.backup.archive import Manifest, OpenBackup, open_backup
 from config.backup.create import portable_settings
 from config.backup.errors import BackupRefused
 from config.files import refusal_of
-from config.secret_store import SECRETS_FILE, StoredSecrets, new_jwt_secret, sync_directory, write_secrets
+from config.secret_store import (
+    SECRETS_FILE,
+    UNFINISHED_RESTORE,
+    StoredSecrets,
+    new_jwt_secret,
+    sync_directory,
+    write_secrets,
+)
 from config.settings import PREFIX, Settings
-from config.stack.completeness import MOVED_ASIDE, UNFINISHED_RESTORE
+from config.stack.completeness import MOVED_ASIDE
 from config.stack.data_directory import (
     LOCK_FILE,
     AlreadyRunningError,

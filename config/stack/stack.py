@@ -192,7 +192,7 @@ class Stack:
 
     def _redis_password(self) -> str:
         try:
-            return create_secrets(self.settings.data_dir).redis_password
+            return create_secrets(self.settings.data_dir, keys_elsewhere=True).redis_password
         except ValueError as refused:
             raise StackError(f"{refused}.") from refused
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from config.backup.archive import TEMPORARY
+from config.secret_store import UNFINISHED_RESTORE
 from config.settings import PREFIX
-from config.stack.completeness import UNFINISHED_RESTORE
 from tests.integration.config.test_backup import Operator, add_user, emails
 from tests.kit.paper import eventually
 from tests.kit.stack import temporary_data_dir
