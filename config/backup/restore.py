@@ -4,6 +4,7 @@ Everything is checked before the directory is touched. What a restore means for 
 the journal is older than the account at the broker, and so every run that was open is marked.
 """
 
+import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -36,7 +37,7 @@ from config.stack.data_directory import (
     find_running_stack,
 )
 from config.stack.guarded_process import StackError
-from config.stack.postgres import DATABASE, forget_variables_of_libpq, postgres_version
+from config.stack.postgres import DATABASE, forget_variables_of_libpq, hold_database, postgres_version
 from config.stack.postgres_alone import postgres_alone
 from persistence.database.engine import knows_revision
 from persistence.journal.restored_runs import mark_restored_runs
@@ -152,6 +153,8 @@ def _make_room(data_dir: Path, *, move_aside: bool) -> Path | None:
     try:
         if not _contents(data_dir):
             return None
+        if (data_dir / "postgres").is_dir():
+            os.close(hold_database(data_dir / "postgres"))
         aside = data_dir.with_name(f"{data_dir.name}{MOVED_ASIDE}{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
         try:
             data_dir.rename(aside)

@@ -114,7 +114,7 @@ def initialise_postgres(plan: PostgresPlan, held_fds: tuple[int, ...] = ()) -> i
     """
     if (plan.data / "PG_VERSION").exists():
         _check_version(plan)
-        held = _hold(plan.data)
+        held = hold_database(plan.data)
         try:
             _stop_orphan(plan.data)
         except BaseException:
@@ -144,7 +144,31 @@ def initialise_postgres(plan: PostgresPlan, held_fds: tuple[int, ...] = ()) -> i
     if code != 0:
         raise StackError(f"PostgreSQL's initdb failed with code {code}.\n{initdb.log_tail()}")
     fresh.rename(plan.data.resolve())
-    return _hold(plan.data)
+    return hold_database(plan.data)
+
+
+def hold_database(data: Path) -> int:
+    """Keep other stacks off, also where the lock of DATA_DIR was removed: they would take the server for an orphan.
+
+    Returns the descriptor that does so until it is closed.
+
+    Raises:
+        StackError: a stack uses it.
+    """
+    descriptor = os.open(data, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        server = _server_of(data)
+        raise StackError(
+            f"A stack that runs uses {data}{f' (process {server})' if server else ''}, though the file of its lock, "
+            "stack.lock, was removed: nothing was touched. If its `up` runs, the file comes back in a second; let an "
+            "`up` that stands still go on (`kill -CONT`), or stop it."
+        ) from None
+    except OSError:  # a file system that locks no directories, such as NFS
+        return descriptor
+    return descriptor
 
 
 def postgres_command(plan: PostgresPlan) -> Command:
@@ -308,24 +332,6 @@ def _check_version(plan: PostgresPlan) -> None:
             "Make a backup with the version that you had (tradeactors backup FILE), restore it into an empty directory "
             "with this one (tradeactors restore FILE)."
         )
-
-
-def _hold(data: Path) -> int:
-    """Keep other stacks off, also where the lock of DATA_DIR was removed: they would take the server for an orphan."""
-    descriptor = os.open(data, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        server = _server_of(data)
-        raise StackError(
-            f"A stack that runs uses {data}{f' (process {server})' if server else ''}, though the file of its lock, "
-            "stack.lock, was removed: nothing was touched. If its `up` runs, the file comes back in a second; let an "
-            "`up` that stands still go on (`kill -CONT`), or stop it."
-        ) from None
-    except OSError:  # a file system that locks no directories, such as NFS
-        return descriptor
-    return descriptor
 
 
 def _server_of(data: Path) -> int | None:

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import stat
 import subprocess
 import sys
@@ -268,6 +269,12 @@ def test_nothing_is_restored_over_a_running_stack_or_over_data(user: Operator) -
         add_user(url, "later@example.com")
         line = ("restore", str(user.file), "--yes", "--data-dir", str(user.data_dir))
         assert "a stack or another restore: stop it" in user.refused(*line, "--force")
+        running = find_running_stack(user.data_dir)
+        assert running is not None
+        os.kill(running.pid, signal.SIGSTOP)  # or it would put its lock back at once
+        (user.data_dir / "stack.lock").unlink()
+        assert "though the file of its lock, stack.lock, was removed: nothing" in user.refused(*line, "--force")
+        os.kill(running.pid, signal.SIGCONT)
     assert "is not empty" in user.refused(*line)
     with user.stack() as url, psycopg.connect(url) as connection:
         assert connection.execute("SELECT count(*) FROM users").fetchone() == (2,)
