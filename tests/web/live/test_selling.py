@@ -2,7 +2,7 @@
 
 import random
 
-from playwright.sync_api import Browser, Route, expect
+from playwright.sync_api import Browser, expect
 
 from tests.kit.trader import Deployment, Running, Trader
 from tests.web.live.phone import SOON_MS, phone_of
@@ -15,6 +15,19 @@ TWENTY = (
 """Shares; the first will have no buyer."""
 
 WIDE = {"lower_circuit_limit": 300.00, "upper_circuit_limit": 500.00}
+LOSE_THE_ANSWER = """() => {
+  window.lostAnswers = [];
+  const ask = window.fetch;
+  window.fetch = async (...asked) => {
+    const answer = await ask(...asked);
+    if (!new URL(answer.url).pathname.endsWith('/strategy/stop')) return answer;
+    window.lostAnswers.push(answer.status);
+    throw new TypeError('Failed to fetch');
+  };
+}"""
+"""Each STOP reaches the server, and its answer is lost on the way. Not by a route of the browser's driver: a STOP was
+seen to go past one, beside a service worker."""
+
 HOLD_S = 3.0
 """How long before a BUY is due the finger is put down; after half of it the server is asked."""
 
@@ -41,21 +54,14 @@ def test_check_17_a_tap_on_stop_sells_nothing_and_holding_it_sells_once(
 def test_check_13_a_stop_whose_answer_is_lost_sells_once_and_the_screen_has_the_truth(
     browser: Browser, trader: Trader, held: Running
 ) -> None:
-    asked: list[str] = []
-
-    def lose_the_answer(route: Route) -> None:
-        asked.append(route.request.url)
-        route.fetch()
-        route.abort()
-
-    with phone_of(browser, trader, allowed="ERR_FAILED") as phone:
+    with phone_of(browser, trader) as phone:
         page = phone.page
-        phone.context.route("**/strategy/stop", lose_the_answer)
+        page.evaluate(LOSE_THE_ANSWER)
         phone.card("INFY").get_by_role("button", name="Stop INFY").click()
         phone.hold(page.get_by_role("button", name="Sell 10 INFY now"), page.get_by_role("heading", name="Done (1)"))
         expect(page.get_by_role("dialog")).to_be_hidden()
         expect(phone.card("INFY").locator(".badge")).to_have_text("Sold")
-    assert len(asked) == 1
+        assert page.evaluate("lostAnswers") == [200]
     assert (held.sides(), held.net()) == (["BUY", "SELL"], 0)
 
 
