@@ -18,7 +18,7 @@ NO_SOCKETS = (
     "was removed, as by a clean-up of /tmp: strategies go on, but what crashes cannot be started again, and no command "
     "reaches the databases."
 )
-"""What has become of a stack whose sockets are gone; it stands behind what was removed."""
+"""How it is with a stack whose sockets are gone; it stands behind what was removed."""
 
 _SOCKETS = re.compile(r"(?:host=|@)(/[^?&]*?/ta-(?:pg|vk)-[^/?&]+)")
 """Where the directory of its sockets stands in the address of an embedded database."""
@@ -59,7 +59,7 @@ class RunningStack:
 
     @property
     def stands_still(self) -> bool:
-        """Whether its process was stopped, as Ctrl-Z does: its parts go on, and nobody looks after them."""
+        """Whether its process was stopped, as Ctrl-Z does: its parts go on without it."""
         try:
             status = Path(f"/proc/{self.pid}/stat").read_text(encoding="utf-8", errors="replace")
         except OSError:
@@ -112,7 +112,7 @@ class DataDirectoryLock:
         _write(self.descriptor, self._said)
 
     def put_back(self) -> None:
-        """Make the lock's file again if somebody has removed it, who took it for one that a crash had left.
+        """Make the lock's file again if it was removed, as by a person who took it for one that a crash had left.
 
         Until then nothing would be found to run here. Never fails: what cannot be done now is tried at the next look.
         """

@@ -86,7 +86,7 @@ def held_lock(data_dir: Path) -> Iterator[DataDirectoryLock]:
 def test_a_lock_whose_file_was_removed_comes_back_and_keeps_others_off(tmp_path: Path) -> None:
     with held_lock(tmp_path) as lock:
         lock.publish({"API": "http://127.0.0.1:1"}, {"TRADEACTORS_DATABASE_URL": "postgresql://x"})
-        for _ in range(3):  # as often as somebody takes it for one that was left over
+        for _ in range(3):  # as often as a person takes it for one that was left over
             (tmp_path / "stack.lock").unlink()
             assert find_running_stack(tmp_path) is None
             lock.put_back()
