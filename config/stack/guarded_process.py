@@ -136,7 +136,10 @@ class GuardedProcess:
             if self.exit_code is not None:
                 raise StackError(f"{self.name} ended with code {self.exit_code} while it started.\n{self.log_tail()}")
             if time.monotonic() > deadline:
-                raise StackError(f"{self.name} is not ready after {timeout_s:.0f} s.\n{self.log_tail()}")
+                raise StackError(
+                    f"{self.name} is not ready after {timeout_s:.0f} s. Start again when this machine has less to do, if "
+                    f"it is busy.\n{self.log_tail()}"
+                )
 
 
 @contextmanager

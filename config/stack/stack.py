@@ -45,6 +45,8 @@ from config.values import host_in_url
 __all__ = ["Part", "Stack", "StackError"]
 
 _WATCH_S = 0.5
+_ANSWER_S = 180.0
+"""How long the API and the paper exchange may take until they answer; on a busy machine it may be minutes."""
 _LOOKS_UNTIL_LOST = 4
 """How many looks find a directory of sockets gone before it is said: that of a part that dies goes just before it."""
 
@@ -278,7 +280,7 @@ class Stack:
         self._await_answer(process, _reachable(self.settings.api_host), self.settings.api_port, ready)
 
     def _await_answer(self, process: GuardedProcess, host: str, port: int, path: str) -> None:
-        process.wait_until(lambda: answers_ok(host, port, path), timeout_s=60, cancelled=self._stopping)
+        process.wait_until(lambda: answers_ok(host, port, path), timeout_s=_ANSWER_S, cancelled=self._stopping)
 
     def _launch(self, part: Part, command: Command) -> GuardedProcess:
         # The lock makes sure that nothing starts after `_stop` has begun to stop what runs.
