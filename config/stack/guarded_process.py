@@ -137,8 +137,8 @@ class GuardedProcess:
                 raise StackError(f"{self.name} ended with code {self.exit_code} while it started.\n{self.log_tail()}")
             if time.monotonic() > deadline:
                 raise StackError(
-                    f"{self.name} is not ready after {timeout_s:.0f} s. If this machine is busy, start again when it has "
-                    f"less to do.\n{self.log_tail()}"
+                    f"{self.name} is not ready after {timeout_s:.0f} s. If this machine is busy, start again when it "
+                    f"has less to do.\n{self.log_tail()}"
                 )
 
 
