@@ -182,7 +182,7 @@ class Stack:
         }
         if Part.POSTGRES in self._parts:
             refuse_incomplete(settings.data_dir)
-            if (data := settings.data_dir / "postgres").is_dir():  # before a part touches the files of a stack that runs
+            if (data := settings.data_dir / "postgres").is_dir():  # before a part touches files of a stack that runs
                 os.close(hold_database(data))
             self._postgres = plan_postgres(settings.data_dir, logs)
             update["database_url"] = self._postgres.url()
