@@ -15,10 +15,10 @@ from config.stack.guarded_process import StackError
 
 LOCK_FILE = "stack.lock"
 NO_SOCKETS = (
-    "was removed, as by a clean-up of /tmp: strategies go on, but what crashes cannot be started again, and no command "
-    "reaches the databases."
+    "Sockets of the stack are gone, as after a clean-up of /tmp; strategies go on, but what crashes cannot be started "
+    "again, and no command reaches the databases"
 )
-"""How it is with a stack whose sockets are gone; it stands behind what was removed."""
+"""How it is with a stack whose sockets were removed; which ones stands behind it."""
 
 _SOCKETS = re.compile(r"(?:host=|@)(/[^?&]*?/ta-(?:pg|vk)-[^/?&]+)")
 """Where the directory of its sockets stands in the address of an embedded database."""
@@ -54,7 +54,7 @@ class RunningStack:
         """Raises StackError where its databases cannot be reached any more, for a command that wants to."""
         if lost := self.lost_sockets:
             raise StackError(
-                f"{', '.join(lost)} {NO_SOCKETS} Stop the stack (Ctrl-C, or `kill {self.pid}`) and start it again."
+                f"{NO_SOCKETS}: {', '.join(lost)}. Stop the stack (Ctrl-C, or `kill {self.pid}`) and start it again."
             )
 
     @property

@@ -161,7 +161,7 @@ class Stack:
             lost = [directory for directory in self._temporary_directories() if not directory.exists()]
             missed = missed + 1 if lost else 0
             if missed == _LOOKS_UNTIL_LOST:
-                say(f"{', '.join(map(str, lost))} {NO_SOCKETS} Stop this (Ctrl-C) and start it again.")
+                say(f"{NO_SOCKETS}: {', '.join(map(str, lost))}. Stop this (Ctrl-C) and start it again.")
             for part, process in self._processes.items():
                 if process.exit_code is not None:
                     raise StackError(

@@ -221,7 +221,7 @@ def test_a_stack_puts_its_lock_back_and_says_once_that_its_sockets_are_gone(data
         kept.rename(sockets)
         stack._stopping.set()
         watching.join()
-    assert said == [f"{sockets} {NO_SOCKETS} Stop this (Ctrl-C) and start it again."]
+    assert said == [f"{NO_SOCKETS}: {sockets}. Stop this (Ctrl-C) and start it again."]
 
 
 def test_a_part_that_dies_after_its_log_was_removed_is_named_nevertheless(data_dir: Path) -> None:

@@ -156,7 +156,7 @@ def test_a_stack_whose_sockets_were_removed_is_told_from_one_that_does_not_answe
     assert running.lost_sockets == [str(directory) for directory in sockets]
     with no_settings_in_environment(), held_lock(tmp_path) as lock:
         lock.publish({}, variables)
-        with pytest.raises(StackError, match=rf"was removed, as by a clean-up of /tmp.* `kill {os.getpid()}`"):
+        with pytest.raises(StackError, match=rf"are gone, as after a clean-up of /tmp; .* `kill {os.getpid()}`"):
             joined_settings_of(tmp_path)
     for directory in sockets:
         directory.mkdir()
