@@ -18,7 +18,7 @@ def prepared(password: str) -> str:
     """A password as it is hashed: any space is the common one, and accents are composed (RFC 8265 §4.2.2: NFC).
 
     What says in which of two pictures an emoji is drawn is left out: one keyboard writes it behind a heart, another one
-    does not (Unicode Technical Standard 51 §2.8, emoji and text presentation).
+    does not (Unicode Technical Standard 51, emoji and text presentation).
     NFC and not NFKC, which NIST SP 800-63B allows too: NFKC makes different characters equal (`²` and `2`), and what is
     stored already was hashed in NFC. RFC 8265 refuses controls and what is not assigned; passwords that were taken
     here hold them, so they stay as they are.
