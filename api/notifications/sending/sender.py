@@ -31,7 +31,7 @@ EVERY_S = 1.0
 """How often an idle sender looks. A notice is on its way that soon after its fact."""
 
 AT_A_TIME = 20
-"""How many deliveries a sender has leased at a time, and sends at once."""
+"""How many deliveries a sender has leased at a time; those of different channels are sent at once."""
 
 LONGEST_SEND_S = 30.0
 """How long one attempt may take, far below the lease."""
@@ -70,7 +70,7 @@ class Sender:
             handed_over = await deliveries.hand_over(session, self._plan, AT_A_TIME)
         async with transaction(self._sessions) as session:
             leased = await deliveries.lease(session, self._ways.keys(), AT_A_TIME)
-        for result in await asyncio.gather(*map(self._send, _bundles(leased)), return_exceptions=True):
+        for result in await asyncio.gather(*map(self._send_in_turn, _by_channel(leased)), return_exceptions=True):
             if isinstance(result, Exception):  # a fault of ours, or the database: its lease ends, and it is tried again
                 log.error("notice_not_settled", exc_info=result)
             elif result is not None:
@@ -92,6 +92,18 @@ class Sender:
             return None
         at, waits = send_at(kind, now, wanted.quiet, self._zone), may_wait(kind)
         return Planned(max(at, now + self._bundled_within) if waits else at, level is Level.SILENT, waits)
+
+    async def _send_in_turn(self, bundles: Sequence[Sequence[Leased]]) -> None:
+        """Those of one channel, the earlier notice first: that everything is sold must not come before that it is being
+        sold. What a slow channel leaves no time for is for the next step."""
+        until = asyncio.get_running_loop().time() + LONGEST_SEND_S
+        for bundle in bundles:
+            if asyncio.get_running_loop().time() < until:
+                await self._send(bundle)
+                continue
+            async with transaction(self._sessions) as session:
+                for leased in bundle:
+                    await deliveries.try_again(session, leased, "its channel is slow", timedelta())
 
     async def _send(self, bundle: Sequence[Leased]) -> None:
         """One attempt to send what goes in one message. What it has come to is recorded, whatever it is."""
@@ -141,12 +153,13 @@ class Sender:
         await way.send(address, message_of(bundle))
 
 
-def _bundles(leased: Sequence[Leased]) -> list[list[Leased]]:
-    """What goes in one message: all of a channel that may wait, and each other notice by itself."""
-    bundles: dict[tuple[int, int], list[Leased]] = {}
-    for one in leased:
-        bundles.setdefault((one.channel.id, 0 if one.may_wait else one.delivery_id), []).append(one)
-    return list(bundles.values())
+def _by_channel(leased: Sequence[Leased]) -> list[list[list[Leased]]]:
+    """The messages of each channel, in turn. All that may wait goes in one, and each other notice by itself."""
+    channels: dict[int, dict[int, list[Leased]]] = {}
+    for one in sorted(leased, key=lambda one: one.delivery_id):
+        bundles = channels.setdefault(one.channel.id, {})
+        bundles.setdefault(0 if one.may_wait else one.delivery_id, []).append(one)
+    return [list(bundles.values()) for bundles in channels.values()]
 
 
 def message_of(bundle: Sequence[Leased]) -> Message:

@@ -375,3 +375,26 @@ async def end_quiet_hours(sessions: Sessions) -> None:
     async with transaction(sessions) as session:
         soon = text("least(due_at, now() + interval '2 seconds')")
         await session.execute(update(NotificationDelivery).values(due_at=soon))
+
+
+class FirstIsSlow:
+    """A way on which the first message takes longer than those after it."""
+
+    def __init__(self) -> None:
+        self.begun: list[str] = []
+        self.sent: list[str] = []
+
+    async def send(self, _address: Address, message: Message) -> None:
+        self.begun.append(message.text)
+        await asyncio.sleep(0.3 if len(self.begun) == 1 else 0)
+        self.sent.append(message.text)
+
+
+async def test_a_channel_has_the_earlier_notice_first(own: Sessions) -> None:
+    channel, way = await channel_of(own), FirstIsSlow()
+    notices = ["PANIC: everything is being sold.", "PANIC is done. All is flat."]
+    for notice in notices:
+        await say(own, channel.user_id, text=notice)
+    await sender(own, email=way).step()
+    assert way.sent == notices
+    assert [outcome for outcome, _, _ in await states(own)] == ["sent", "sent"]
