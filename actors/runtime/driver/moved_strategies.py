@@ -81,9 +81,12 @@ class MovedStrategies:
     async def bring_up(self, run_id: int, strategy_id: int) -> None:
         """The API's sweep does the same within five seconds, should this process die before."""
         try:
-            labels: dict[int, str] = await self._peers.call(names.ledger_name(0, self._pools), "open_run_labels")
+            labels = await _within(_ANSWER_S, self._peers.call(names.ledger_name(0, self._pools), "open_run_labels"))
+        except (PeerUnavailable, TimeoutError):
+            labels = {}  # only the dashboard shows it
+        try:
             await self._engine.ensure_running(run_id, strategy_id, labels.get(run_id, ""))
-        except (EngineUnavailable, PeerUnavailable) as error:
+        except EngineUnavailable as error:
             raise MoveFailed(
                 f"strategy:{strategy_id} has left, and could not be started elsewhere ({error}): the processes of the "
                 "API go on trying, and until then execution alone guards what it holds."
