@@ -109,7 +109,7 @@ def api(data_dir: DataDir = None, api_host: ApiHost = None, api_port: ApiPort = 
         from api.app import create_app
         from api.server import serve
 
-        tune(background=True)
+        tune(gives_way=True)
 
         serve(create_app(), settings.api_host, settings.api_port)
 

@@ -18,8 +18,12 @@ from actors.domain.strategy.outcomes import FAILURE_STATUS, PROBE_INTERVAL, Step
 from actors.domain.strategy.state import Phase, RunStatus, StatusDetail, StrategyState
 
 HAND_OVER = timedelta(seconds=2)
-"""How early a BUY is handed to execution, which takes the claim, readies a connection and waits. Fifty strategies that
-wake up at one instant on two cores would delay the last order by a tenth of a second."""
+"""How early at the latest a BUY is handed to execution, which takes the claim, readies a connection and waits. Fifty
+strategies that wake up at one instant on two cores would delay the last order by a tenth of a second."""
+
+_SPREAD, _SPREAD_STEPS = timedelta(seconds=2), 20
+"""Runs of one instant are handed over one after the other, each up to this much earlier: fifty at once are up to three
+seconds of work for a core, and what is left of it at the instant makes BUYs late."""
 
 ENTRY_PATIENCE = timedelta(seconds=10)
 """How long a BUY that parked as an open LIMIT may wait for its fill before the rest is cancelled."""
@@ -36,8 +40,8 @@ a late BUY is missed (row E4)."""
 
 
 def hand_over_at(state: StrategyState) -> datetime:
-    """When the BUY is handed to execution."""
-    return state.run.buy_at - HAND_OVER
+    """When the BUY is handed to execution: the same instant for each incarnation of the run."""
+    return state.run.buy_at - HAND_OVER - _SPREAD / _SPREAD_STEPS * (state.run.run_id % _SPREAD_STEPS)
 
 
 def enter(state: StrategyState, now: datetime, *, look_up_first: bool) -> Step:

@@ -42,11 +42,24 @@ INTENTS_LAST = timedelta(seconds=10)
 _SLACK = timedelta(milliseconds=500)
 """How long after its instant an order may leave on a reading that was made for it."""
 
+_AHEAD, _IN_TIME = LASTS - _SLACK, timedelta(seconds=1)
+"""How long before an instant a look that shall stand at it is made at the earliest, and at the latest."""
+
 _LOOK_S = 0.5
 """How long a BUY whose instant has come waits for a look at the account, if there was none in time."""
 
 SETTLES_WITHIN = timedelta(seconds=4)
 """What a run has just bought may not be in the positions yet."""
+
+
+def look_ahead_at(handed_over: datetime, instant: datetime) -> datetime:
+    """When to look at the account so that it stands at the instant.
+
+    Who was handed over first looks last: the looks of one instant are spread as the hand-overs are, since each takes
+    threads, and with them the interpreter, from what leaves.
+    """
+    early = instant - handed_over - _AHEAD
+    return instant - _AHEAD + min(early, _AHEAD - _IN_TIME) if early > timedelta(0) else handed_over
 
 
 @dataclass(frozen=True, slots=True)

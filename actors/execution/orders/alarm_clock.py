@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 from actors.ports.common import Clock
 from actors.waiting import within
 
-_LONGEST_SLEEP = 1.0
-"""Seconds between looks at the wall clock, since a loop timer follows the monotonic one."""
+_LONGEST_SLEEP = 0.25
+"""Seconds between looks at the wall clock, since a loop timer follows the monotonic one, which stops while the
+machine is suspended."""
 
 
 class AlarmClock:

@@ -35,7 +35,7 @@ from actors.domain.orders.placement_policy import (
 )
 from actors.domain.strategy.events import Event, OrderQueued, PlacementFailed, PlacementUnresolved
 from actors.execution.account.budget import DayUsedUp
-from actors.execution.account.position_evidence import AccountEvidence
+from actors.execution.account.position_evidence import AccountEvidence, look_ahead_at
 from actors.execution.account.trading_account import TradingAccount, with_tag
 from actors.execution.orders.alarm_clock import AlarmClock
 from actors.execution.orders.entry_gate import FORBIDDEN
@@ -130,9 +130,13 @@ class OrderPlacer:
         if instant is None or self.withdrawn or self.clock.now() >= instant:
             return
         self.in_background(self.account.warm_up())
-        self.in_background(self.evidence.look_ahead(self.command.product, instant))
+        self.in_background(self._look_ahead(instant))
         self._instant = self.alarm.at(instant)
         await self._instant
+
+    async def _look_ahead(self, instant: datetime) -> None:
+        await self._sleep_until(look_ahead_at(self.clock.now(), instant))
+        await self.evidence.look_ahead(self.command.product, instant)
 
     # --- one attempt ----------------------------------------------------------------------------------------------
 

@@ -13,8 +13,8 @@ from persistence.mirror.mirror import RuntimeMirror
 log = structlog.get_logger(__name__)
 
 PATIENCE_S = 1.0
-"""How long a reading waits for a store. A BUY is handed over two seconds ahead, so its claim can still be tried again.
-"""
+"""How long a reading waits for a store. A BUY is handed over two seconds ahead or more, so its claim can still be
+tried again."""
 
 
 async def stored_bans(ledger: RunLedger, mirror: RuntimeMirror) -> EntryBans:

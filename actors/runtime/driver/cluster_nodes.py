@@ -81,7 +81,8 @@ def only_drain(what: str) -> Iterator[None]:
     own: str = ray.get_runtime_context().get_job_id()
     node_marks.begin(own, what)
     try:
-        living = {job["JobID"] for job in ray_state.job_table() if not job["IsDead"]}
+        jobs = ray_state.job_table()  # type: ignore[no-untyped-call]
+        living = {job["JobID"] for job in jobs if not job["IsDead"]}
         for job_id, its in node_marks.at_work().items():
             if job_id not in living:
                 node_marks.end(job_id)

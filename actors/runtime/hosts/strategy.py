@@ -62,7 +62,7 @@ class StrategyActor:
     ) -> None:
         """`label`: what is fixed for the run, for those who look at the dashboard (`spec.run_label`)."""
         configure_light_logging()
-        tune()
+        tune(gives_way=True)
         self._label = label
         about = {"strategy_id": strategy_id, "run_id": run_id, "label": label}
         log.info("strategy.actor_began", extra={**about, "timeline": f"tradeactors why {strategy_id}"})

@@ -6,9 +6,9 @@ from datetime import timedelta
 
 from actors.domain.orders.order import OrderEvent
 from actors.domain.orders.position import PositionStatus
-from actors.domain.strategy.entries import HAND_OVER
+from actors.domain.strategy.entries import hand_over_at
 from actors.domain.strategy.events import IntentArmed, TickReceived, Timer, TimerFired
-from actors.domain.strategy.state import Phase
+from actors.domain.strategy.state import Phase, StrategyState
 from actors.ports.common import PeerUnavailable
 from tests.kit.builders import BUY_AT, a_tick
 from tests.kit.strategies import SELL_AT, STOP, StrategyBench, reported
@@ -25,7 +25,7 @@ MS = timedelta(milliseconds=1)
 async def test_it_buys_and_sells_at_its_instants_and_ends() -> None:
     bench = StrategyBench().start()
     buy = await bench.ordered()
-    assert timedelta(0) <= bench.execution.arrived[0] - (BUY_AT - HAND_OVER) < 2 * MS
+    assert timedelta(0) <= bench.execution.arrived[0] - (hand_over_at(StrategyState.scheduled(bench.run))) < 2 * MS
     assert (buy.intent.event, buy.triggered_at, buy.look_up_first) == (OrderEvent.BUY, BUY_AT, False)
     assert buy.not_before == BUY_AT
     bench.execution.answer(reported(buy.intent))

@@ -22,7 +22,7 @@ from actors.domain.strategy.decisions import (
     WatchPrice,
     WithdrawOrder,
 )
-from actors.domain.strategy.entries import ENTRY_PATIENCE, HAND_OVER, RETRY_WINDOW
+from actors.domain.strategy.entries import ENTRY_PATIENCE, HAND_OVER, RETRY_WINDOW, hand_over_at
 from actors.domain.strategy.events import (
     BrokerRestored,
     Event,
@@ -48,7 +48,7 @@ from tests.kit.phases import BELOW, BOUGHT_AT, LATER, STOP, entering, guarding, 
 
 def test_start_arms_both_timers_and_follows_the_price() -> None:
     _, decisions = step(StrategyState.scheduled(a_run()), RunRecovered(), NOW)
-    handed_over = SetTimer(Timer.BUY, BUY_AT - HAND_OVER)
+    handed_over = SetTimer(Timer.BUY, hand_over_at(scheduled()))
     assert set(decisions) == {handed_over, SetTimer(Timer.SELL, SELL_AT), WatchPrice(None)}
 
 
@@ -68,6 +68,13 @@ def test_buy_is_handed_over_ahead_of_its_time_and_not_sent_before_it() -> None:
     assert runtime_view(state).message == f"Buying at {BUY_AT:%H:%M:%S}"
     assert of(decisions, SendOrder)[0].not_before == BUY_AT
     assert [log.reason for log in of(decisions, LogEvent)] == ["handed over 2000 ms before buy_at"]
+
+
+def test_runs_of_one_instant_are_handed_over_one_after_the_other_two_to_four_seconds_ahead() -> None:
+    hand_overs = [hand_over_at(StrategyState.scheduled(a_run(run_id=number))) for number in range(100, 150)]
+    assert all(HAND_OVER <= BUY_AT - at < HAND_OVER + timedelta(seconds=2) for at in hand_overs)
+    assert max(hand_overs.count(at) for at in hand_overs) == 3
+    assert hand_over_at(StrategyState.scheduled(a_run(run_id=100))) == hand_overs[0]
 
 
 def test_stop_between_the_handing_over_and_the_buy_time_calls_the_buy_back() -> None:

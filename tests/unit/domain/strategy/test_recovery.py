@@ -14,7 +14,7 @@ from actors.domain.strategy.decisions import (
     SetTimer,
     WatchPrice,
 )
-from actors.domain.strategy.entries import ENTRY_PATIENCE, HAND_OVER
+from actors.domain.strategy.entries import ENTRY_PATIENCE, HAND_OVER, hand_over_at
 from actors.domain.strategy.events import (
     OrderReported,
     TickReceived,
@@ -51,7 +51,7 @@ from tests.kit.phases import (
 def test_recovery_before_the_buy_restores_both_timers() -> None:
     state, decisions = recover(scheduled(), at=NOW)
     assert state.phase is Phase.SCHEDULED
-    assert set(decisions) >= {SetTimer(Timer.BUY, BUY_AT - HAND_OVER), SetTimer(Timer.SELL, SELL_AT)}
+    assert set(decisions) >= {SetTimer(Timer.BUY, hand_over_at(scheduled())), SetTimer(Timer.SELL, SELL_AT)}
 
 
 @pytest.mark.parametrize("before", [scheduled(), entering()], ids=lambda state: state.phase)

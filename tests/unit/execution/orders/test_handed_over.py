@@ -6,6 +6,7 @@ from typing import Any
 
 from actors.domain.orders.order import FailureKind
 from actors.execution.account.budget import BudgetLimits
+from actors.execution.account.position_evidence import LASTS, look_ahead_at
 from actors.ports.execution import ClaimsUnavailable, ClaimVerdict
 from actors.ports.strategy import OrderCommand
 from tests.kit.builders import NOW, a_run
@@ -96,3 +97,9 @@ async def test_one_whose_instant_has_passed_leaves_at_once() -> None:
     bench = ExecutionBench()
     await bench.filled(a_command(not_before=NOW - timedelta(seconds=2)))
     assert bench.posted_at[0] < MS
+
+
+def test_looks_at_the_account_before_one_instant_are_spread_and_still_stand_at_it() -> None:
+    looks = [look_ahead_at(INSTANT - timedelta(seconds=ahead), INSTANT) for ahead in (1, 2.4, 2.5, 3, 4, 600)]
+    assert [(INSTANT - look).total_seconds() for look in looks] == [1, 2.4, 2.5, 2, 1, 1]
+    assert all(INSTANT - look < LASTS for look in looks)
