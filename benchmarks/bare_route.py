@@ -6,7 +6,7 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
-from actors.runtime.hosts.process_tuning import tune
+from actors.runtime.hosts.process_tuning import Niceness, tune
 from persistence.mirror.mirror import open_redis
 
 app = FastAPI()
@@ -20,5 +20,5 @@ async def status(strategy_id: int) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    tune(gives_way=True)  # as the product's API
+    tune(Niceness.BACKGROUND)  # as the product's API
     uvicorn.run(app, port=int(sys.argv[1]), loop="uvloop", http="httptools", access_log=False, log_config=None)

@@ -24,7 +24,7 @@ FLOW_TICKS, FLOW_S = 20, 0.01
 """What a warm shot has before the tick that breaches: `FLOW_TICKS` ticks, a hundred a second. A cold one has the
 market's own, one a second."""
 
-BUY_IN_S, EACH_BUY_IN_S = 0.8, 0.2
+BUY_IN_S, EACH_BUY_IN_S = 1.5, 0.2
 """From a run's beginning to its buy time, and for each further seat: what it takes until their actors wait for it."""
 
 BOUGHT_S, GUARDED_WITHIN_S = 0.3, 60.0

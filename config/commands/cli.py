@@ -105,11 +105,11 @@ def api(data_dir: DataDir = None, api_host: ApiHost = None, api_port: ApiPort = 
 
         if settings.api_port:
             require_free_port(settings.api_host, settings.api_port, f"{PREFIX}API_PORT", "API")
-        from actors.runtime.hosts.process_tuning import tune
+        from actors.runtime.hosts.process_tuning import Niceness, tune
         from api.app import create_app
         from api.server import serve
 
-        tune(gives_way=True)
+        tune(Niceness.BACKGROUND)
 
         serve(create_app(), settings.api_host, settings.api_port)
 

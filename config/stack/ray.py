@@ -17,6 +17,9 @@ from config.stack.guarded_process import Command, GuardedProcess, short_temporar
 
 SESSION_PREFIX = "ta-ray-"
 
+_READY_WITHIN_S = 120
+"""Its dashboard included, which Ray gives 60 s, and then ends: that was not enough on a machine with other work."""
+
 
 @dataclass(frozen=True)
 class RayPlan:
@@ -61,7 +64,11 @@ def ray_command(plan: RayPlan, settings: Settings, environment: dict[str, str]) 
         argv,
         plan.logs / "ray.log",
         # The dashboard's processes leave temporary directories when they are killed: let them go with the session.
-        {**environment, "TMPDIR": str(plan.session_root)},
+        {
+            **environment,
+            "TMPDIR": str(plan.session_root),
+            "RAY_DASHBOARD_STARTUP_TIMEOUT_S": str(_READY_WITHIN_S),
+        },
         keep=((session_logs, kept_logs),),
         remove=(plan.session_root,),
     )
@@ -73,7 +80,7 @@ def await_ray(plan: RayPlan, head: GuardedProcess, cancelled: threading.Event) -
     Raises:
         StackError: it ended or is not ready within two minutes.
     """
-    head.wait_until(plan.ready_file.exists, timeout_s=120, cancelled=cancelled)
+    head.wait_until(plan.ready_file.exists, timeout_s=_READY_WITHIN_S, cancelled=cancelled)
 
 
 def _make_way(kept_logs: Path) -> None:

@@ -19,7 +19,7 @@ from actors.ports.prices import FeedStatus
 from actors.ports.strategy import JournalEntry, LoadedRun, OrderCommand
 from actors.runtime.clients import connections, journal_mapping
 from actors.runtime.clients.ledger_figures import LedgerFigures
-from actors.runtime.hosts.process_tuning import tune
+from actors.runtime.hosts.process_tuning import Niceness, tune
 from actors.runtime.peers import own_host, own_name, own_node
 from persistence import errors
 from persistence.journal.alert_notices import alert_notice
@@ -41,7 +41,7 @@ class Ledger:
 
     def __init__(self) -> None:
         settings = connections.process_settings()
-        tune(gives_way=True)
+        tune(Niceness.BACKGROUND)
         self._ledger, self._mirror = connections.open_ledger(settings)
         self._ended, self._alerts = connections.seldom_used(settings)
         self._notifying = asyncio.Lock()

@@ -4,27 +4,34 @@ import gc
 import os
 import sys
 from contextlib import suppress
+from enum import IntEnum
 from pathlib import Path
 
 _SWITCH_S = 0.0005
 """How long a thread may keep the interpreter from another: Python's 5 ms would be the whole time an order may take."""
 
-GIVEN_WAY = 5
-"""The niceness of what gives way to ticks and orders when the cores are busy: the journal, the API, and strategies.
 
-A tick that breaches the stop-losses of fifty strategies wakes up fifty processes. At the niceness of execution, which
-guards them too and sends their orders, they took the cores from it: the last order left after 0.4 to 2.9 s instead of
-40 to 150 ms."""
+class Niceness(IntEnum):
+    """Who gives way to whom while the cores are busy.
 
-
-def tune(*, gives_way: bool = False) -> None:
-    """Keep what is there out of the garbage collector's way, and threads from waiting for each other.
-
-    `gives_way`: to ticks and orders, while the cores are busy.
+    A tick that breaches the stop-losses of fifty strategies wakes up fifty processes. At the niceness of execution,
+    which guards them too and sends their orders, they took the cores from it: the last order left after 0.4 to 2.9 s
+    instead of 40 to 150 ms.
     """
+
+    ORDERS = 0
+    """Feeds, routers and execution."""
+
+    STRATEGY = 3
+    BACKGROUND = 5
+    """The journal and the API."""
+
+
+def tune(niceness: Niceness = Niceness.ORDERS) -> None:
+    """Keep what is there out of the garbage collector's way, and threads from waiting for each other."""
     gc.freeze()
     sys.setswitchinterval(_SWITCH_S)
-    set_niceness(GIVEN_WAY if gives_way else 0)
+    set_niceness(niceness)
 
 
 def set_niceness(niceness: int) -> None:

@@ -24,7 +24,7 @@ from actors.runtime import names, ray_ports
 from actors.runtime.clock import SystemClock
 from actors.runtime.hosts.crash_guard import CRASHES_OF_A_PROCESS, AlertsOnce, CrashPauses
 from actors.runtime.hosts.light_logging import configure_light_logging
-from actors.runtime.hosts.process_tuning import end_own_actor, tune
+from actors.runtime.hosts.process_tuning import Niceness, end_own_actor, tune
 from actors.runtime.hosts.router import create_router
 from actors.runtime.names import Pools
 from actors.runtime.peers import Peers, own_node
@@ -62,7 +62,7 @@ class StrategyActor:
     ) -> None:
         """`label`: what is fixed for the run, for those who look at the dashboard (`spec.run_label`)."""
         configure_light_logging()
-        tune(gives_way=True)
+        tune(Niceness.STRATEGY)
         self._label = label
         about = {"strategy_id": strategy_id, "run_id": run_id, "label": label}
         log.info("strategy.actor_began", extra={**about, "timeline": f"tradeactors why {strategy_id}"})

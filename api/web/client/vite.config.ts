@@ -17,6 +17,10 @@ const ROOMS = [
   'push',
 ].concat(['readiness', 'risk', 'schedule', 'strategy']);
 
+/** That of the product, in whose folder the app is. */
+const VERSION = /^version = "([^"]+)"/m.exec(readFileSync('../../../pyproject.toml', 'utf8'))?.[1];
+if (!VERSION) throw new Error('pyproject.toml says no version');
+
 /**
  * Tells the service worker which files make up this version. The version is a hash of their names and contents, so
  * that equal sources give an equal worker, byte for byte.
@@ -48,6 +52,7 @@ function workerFiles(): Plugin {
 
 export default defineConfig({
   base: '/app/',
+  define: { __APP_VERSION__: JSON.stringify(VERSION) },
   plugins: [svelte(), workerFiles()],
   build: {
     outDir: '../dist',
@@ -60,14 +65,16 @@ export default defineConfig({
       output: {
         entryFileNames: (chunk) => (chunk.name === 'worker' ? 'sw.js' : 'assets/[name]-[hash].js'),
         chunkFileNames: 'assets/[name]-[hash].js',
-        // A file for each room: many small files pack worse, and cost a request each.
+        // What every start needs in one file, and one for each group of pages: many small files pack worse, and cost a
+        // request each.
         codeSplitting: {
           groups: [
             {
               name: 'core',
-              test: /node_modules.(svelte|esm-env|openapi|eventsource)|.src.(ui|api|domain|state)./,
+              test: /preload-helper|node_modules.(svelte|esm-env|openapi|eventsource)|.src.(ui|api|domain(?!.samples)|state|today|shell|broker.(BrokerLogin|ConnectPaper)|panic.Forbidden|strategies.(St[ao]|Preview|StrategyCard))/,
               priority: 9,
             },
+            { name: 'strategies', test: /.src.(strategies|broker|panic)./ },
             ...['account', 'notices', 'plans'].map((room) => ({
               name: room,
               test: new RegExp(`/src/${room}/`),

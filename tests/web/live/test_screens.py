@@ -55,7 +55,7 @@ def test_check_05_no_screen_is_wider_than_the_phone_and_a_thumb_hits_every_contr
     assert wrong == {}
 
 
-@pytest.mark.parametrize("width", [1280])
+@pytest.mark.parametrize("width", [320, 1280])
 def test_check_05_text_of_twice_the_size_fits_every_screen(
     browser: Browser, trader: Trader, held: Running, width: int
 ) -> None:

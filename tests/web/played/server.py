@@ -58,7 +58,8 @@ class PlayedServer:
 
     `silent`: nothing is said on any stream, neither on those that are open nor on new ones. `sold`: strategies that
     have ended; `idle`: those that never ran; `gone`: those that were deleted. `answers`: it knows more than strategies,
-    and answers each `GET` as the API's document shows.
+    and answers each `GET` as the API's document shows. `version` is its own, `oldest` that of the oldest app that works
+    with it.
     """
 
     strategies: int = 1
@@ -69,6 +70,8 @@ class PlayedServer:
     silent: bool = False
     answers: bool = False
     ended: bool = False
+    version: str = "0.1.0"
+    oldest: str = "0.1.0"
     sold: set[int] = field(default_factory=set)
     idle: set[int] = field(default_factory=set)
     gone: set[int] = field(default_factory=set)
@@ -116,7 +119,7 @@ class PlayedServer:
         return [number for number in range(1, self.strategies + 1) if number not in self.gone]
 
     async def _config(self) -> dict[str, Any]:
-        return CONFIG
+        return CONFIG | {"version": self.version, "minimum_client_version": self.oldest}
 
     async def _refresh(self) -> dict[str, Any]:
         self.granted.append(time.monotonic())
@@ -155,7 +158,7 @@ class PlayedServer:
         self.streams += 1
         told, hung_up = len(self.told), self.hung_up
         try:
-            yield event("hello", {"time": now(), "version": "0.1.0", "user_id": 1})
+            yield event("hello", {"time": now(), "version": self.version, "user_id": 1})
             for number in self._there():
                 yield event("snapshot", self._of(number))
             yield event("snapshot_end", {"strategies": len(self._there())})

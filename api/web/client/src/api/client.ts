@@ -1,7 +1,8 @@
 /** The typed client: one fetch for all calls, which adds the token, renews it once, and turns errors into problems. */
 
 import createClient from 'openapi-fetch';
-import { lost, problemOf, unreachable } from './problems';
+import { begins } from '../domain/version';
+import { lost, problemOf, unreachable, type ApiProblem } from './problems';
 import type { paths } from './schema';
 import { COOKIE_FORM, type Tokens } from './tokens';
 
@@ -12,8 +13,15 @@ const LOGIN_CALLS = /^\/auth\/(login|register|password|reset)$/;
 
 export type Api = ReturnType<typeof makeApi>;
 
-export function makeApi(tokens: Tokens, reached: (reachable: boolean) => void) {
+/** `tooOld`: why nothing may be begun, if this app is too old for its server. */
+export function makeApi(
+  tokens: Tokens,
+  reached: (reachable: boolean) => void,
+  tooOld: () => ApiProblem | null,
+) {
   async function send(request: Request): Promise<Response> {
+    const problem = tooOld();
+    if (problem && begins(request.method, new URL(request.url).pathname)) throw problem;
     const copy = request.clone();
     let response = await once(request, tokens.access);
     if (response.status === 401 && tokens.access && (await expired(response))) {

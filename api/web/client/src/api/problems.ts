@@ -1,5 +1,6 @@
 /** Everything that can go wrong with a request, as one error that a screen can show. */
 
+import { spoken } from '../domain/time';
 import type { components } from './schema';
 
 type FieldProblem = components['schemas']['FieldProblem'];
@@ -21,7 +22,7 @@ export class ApiProblem extends Error {
   constructor(kind: Kind, status: number, body: Record<string, unknown>, retryAfterS: number | null = null) {
     super(
       typeof body['detail'] === 'string'
-        ? body['detail']
+        ? spoken(body['detail'])
         : 'The server answered something that is not known here.',
     );
     this.kind = kind;
@@ -34,7 +35,8 @@ export class ApiProblem extends Error {
 
   /** What to show at a field of a form: `stop_loss` of `body.stop_loss`. */
   at(field: string): string | undefined {
-    return this.errors.find((problem) => problem.field.split('.').at(-1) === field)?.message;
+    const found = this.errors.find((problem) => problem.field.split('.').at(-1) === field);
+    return found && spoken(found.message);
   }
 }
 
@@ -52,6 +54,13 @@ export function unreachable(): ApiProblem {
     detail: online
       ? 'The server does not answer. Nothing was sent, or its answer was lost.'
       : 'This phone has no network. Nothing was sent.',
+  });
+}
+
+export function tooOld(): ApiProblem {
+  return new ApiProblem('refused', 0, {
+    code: 'app_too_old',
+    detail: 'This app is too old for its server. Load the new version first.',
   });
 }
 

@@ -27,6 +27,10 @@ describe('the broker login', () => {
     expect(brokerView(over, SAMPLE_NOW, true, null).tone).toBe('danger');
     expect(brokerView(over, SAMPLE_NOW, false, SAMPLE_NOW + 60_000).tone).toBe('danger');
     expect(brokerView(over, SAMPLE_NOW, false, null).tone).toBe('warning');
+    expect([true, false].map((held) => brokerView(over, SAMPLE_NOW, held, null).sentence)).toEqual([
+      'Broker login ended: exits cannot be sent',
+      'Broker login ended: nothing is bought',
+    ]);
   });
 
   it('has ended by the clock before the server is asked again', () => {

@@ -36,8 +36,8 @@ export function brokerView(
   const ends = millis(broker.token_expires_at);
   if (broker.token_expired || (ends !== null && ends <= now)) {
     const urgent = held || (nextBuy !== null && nextBuy - now < SOON_MS);
-    const what = held ? 'Exits cannot be sent' : 'Nothing can be bought';
-    const sentence = `The broker's login has ended. ${what} until you log in again.`;
+    // Short: it stands above every page.
+    const sentence = `Broker login ended: ${held ? 'exits cannot be sent' : 'nothing is bought'}`;
     return {
       ...of(name, paper),
       state: 'expired',

@@ -32,6 +32,27 @@ describe('states', () => {
   });
 });
 
+describe('a strategy that waits', () => {
+  const { status, at } = sample('waiting');
+  const says = (message: string, buy_at: string) =>
+    viewOf({ status: { ...status, message, buy_at }, at }, SAMPLE_NOW, true).sentence;
+
+  it('says the day only if it is another one', () => {
+    expect(says('Waiting to buy at 2026-11-30 10:30:00', '2026-11-30T10:30:00+05:30')).toBe(
+      'Buys at 10:30:00.',
+    );
+    expect(says('Waiting to buy at 2026-12-01 09:20:00', '2026-12-01T09:20:00+05:30')).toBe(
+      'Buys at Tue 1 Dec 09:20:00.',
+    );
+  });
+
+  it('says all that the server says, with dates as people write them', () => {
+    expect(says('Waiting to buy at 2026-12-01 09:20:00. Log in before', '')).toBe(
+      'Waiting to buy at 1\u00a0Dec,\u00a009:20:00. Log in before',
+    );
+  });
+});
+
 describe('what is held', () => {
   it('is never shown as guarded while the link is lost', () => {
     expect(viewOf(sample('guarded'), SAMPLE_NOW, false).key).toBe('unseen');

@@ -5,7 +5,7 @@
 
 import { freshness, priceAge, type Received } from './freshness';
 import { holds, type Status } from './strategy';
-import { time } from './time';
+import { moment, spoken, time } from './time';
 
 /** What the colour means, and how urgently it is announced: `danger` is an alert. */
 export type Tone = 'danger' | 'warning' | 'info' | 'good' | 'neutral';
@@ -87,7 +87,7 @@ const ARMING_MS = 5_000;
 export function viewOf(received: Received, now: number, linked: boolean): View {
   const key = keyOf(received, now, linked);
   const { sentence, offers } = said(key, received, now);
-  return { key, ...LOOKS[key], offers: offers ?? LOOKS[key].offers, sentence };
+  return { key, ...LOOKS[key], offers: offers ?? LOOKS[key].offers, sentence: spoken(sentence, now) };
 }
 
 /** What the state's colour means, for callers that need nothing else of it. */
@@ -200,7 +200,9 @@ function said(
     case 'arming':
       return { sentence: 'Bought; both guards are being given the stop-loss.' };
     case 'waiting':
-      return { sentence: WAITING.test(status.message) ? `Buys at ${time(status.buy_at)}.` : status.message };
+      return {
+        sentence: WAITING.test(status.message) ? `Buys at ${moment(status.buy_at, now)}.` : status.message,
+      };
     case 'guarded':
       return { sentence: `Stop-loss watched by ${guards(status)}.` };
     default:
@@ -208,7 +210,7 @@ function said(
   }
 }
 
-/** The plain sentence has a date as computers write it; one that says more is shown as it is. */
+/** The plain sentence can be said in fewer words; one that says more is shown whole. */
 const WAITING = /^Waiting to buy at [\d-]+ [\d:]+$/;
 
 function guards(status: Status): string {

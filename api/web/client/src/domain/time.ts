@@ -8,6 +8,13 @@ const day = new Intl.DateTimeFormat('en-GB', {
   day: 'numeric',
   month: 'short',
 });
+const monthDay = new Intl.DateTimeFormat('en-GB', { timeZone: ZONE, day: 'numeric', month: 'short' });
+/** A date as computers write it, with a time of day and a zone or without, and no part of a longer word. */
+const DATE =
+  /(?<![\w./:-])(\d{4}-[01]\d-[0-3]\d)(?:[T ]((?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d)?)(?:\.\d+)?(Z|[+-]\d\d:\d\d)?)?(?![\w-]|[./:]\w)/g;
+/** A space at which no line ends. */
+const UNBROKEN = '\u00a0';
+
 /** India has one zone, and no summer time: times are reckoned here, since `Intl` is slow for two hundred cards. */
 const AHEAD_MINUTES = 330;
 
@@ -51,6 +58,23 @@ export function moment(at: Instant, now: number): string {
   return dayKey(value) === dayKey(now) ? time(value) : `${date(value)} ${time(value)}`;
 }
 
+/**
+ * A sentence of the server with its dates as people write them: `1 Dec, 09:20:00` for `2026-12-01 09:20:00`, and for the
+ * same with a zone; `1 Dec` for `2026-12-01`; with the year if it is not that of `now`. Lines do not break within them.
+ * Whatever else it says stays, times without a date too, and what is no date: of no month, or a part of a name.
+ */
+export function spoken(sentence: string, now = Date.now()): string {
+  return sentence.replace(DATE, (text: string, day: string, clock = '', zone = '') => {
+    const noon = `${day}T12:00+05:30`;
+    if (dayKey(noon) !== day) return text; // the 31st of February, which is read as one of March
+    const at = clock ? Date.parse(zone ? text.replace(' ', 'T') : `${day}T${clock}+05:30`) : Date.parse(noon);
+    const year = dayKey(at).slice(0, 4);
+    const words = [monthDay.format(at), ...(year === dayKey(now).slice(0, 4) ? [] : [year])];
+    const shown = words.join(' ') + (clock && `, ${india(at).slice(11, 11 + clock.length)}`);
+    return shown.replaceAll(' ', UNBROKEN);
+  });
+}
+
 /** A span as a countdown: `04:11`, `2 h 05 min`, `3 days`. Never negative. */
 export function countdown(ms: number): string {
   const seconds = Math.max(0, Math.ceil(ms / 1000));
@@ -87,6 +111,27 @@ export function later(from: Instant, to: Instant): string {
 /** `10:25` of an API time of day, `10:25` or `10:25:45`; seconds only where they are not zero. */
 export function timeOfDay(text: string): string {
   return text.endsWith(':00') && text.length === 8 ? text.slice(0, 5) : text;
+}
+
+/**
+ * `09:20:00` of what was typed as a time of 24 hours: `09:20:00`, `9:20`, `09.20`, `0920`, `092000`. Null for what is
+ * none. A number pad has no colon, so digits alone are read.
+ */
+export function readTime(typed: string): string | null {
+  const text = typed.trim();
+  if (!/^[\d:. ]+$/.test(text)) return null;
+  const digits = (/^\d\D/.test(text) ? '0' : '') + text.replaceAll(/\D/g, '');
+  const [, hours, minutes, seconds = '00'] = /^([01]\d|2[0-3])([0-5]\d)([0-5]\d)?$/.exec(digits) ?? [];
+  return hours ? `${hours}:${minutes}:${seconds}` : null;
+}
+
+/** A time such as `09:20:00` with its hours (part 0), minutes or seconds moved, each in its own circle. */
+export function stepTime(text: string, part: number, by: number): string {
+  const circle = part ? 60 : 24;
+  return text
+    .split(':')
+    .map((value, index) => (index === part ? pad((Number(value) + by + circle) % circle) : value))
+    .join(':');
 }
 
 /** Whether the phone, at this many minutes ahead of UTC, shows other times than India's. */

@@ -1,5 +1,7 @@
 /** What a screen reader says: when it is idle, or at once for what is dangerous. It is also shown for a while. */
 
+import { spoken } from '../domain/time';
+
 export interface Said {
   readonly id: number;
   readonly text: string;
@@ -20,7 +22,7 @@ export class Announcer {
 
   /** `about`: what it is of; a newer word about the same takes the place of the older one. */
   say(text: string, urgent = false, about = ''): void {
-    const one = { id: this.#next++, text, urgent, about };
+    const one = { id: this.#next++, text: spoken(text), urgent, about };
     this.#said = [...this.#said.filter((other) => other.about !== about), one].slice(-MOST);
     setTimeout(() => this.dismiss(one.id), urgent ? SHOWN_MS * 2 : SHOWN_MS);
   }

@@ -23,7 +23,11 @@ export class App {
   readonly announcer = new Announcer();
   readonly router = new Router();
   readonly tokens = new Tokens();
-  readonly api: Api = makeApi(this.tokens, (reachable) => this.#reached(reachable));
+  readonly api: Api = makeApi(
+    this.tokens,
+    (reachable) => this.#reached(reachable),
+    () => this.login.tooOld,
+  );
   readonly login = new Login(this.api, this.tokens);
   readonly strategies = new Strategies(this.api, this.tokens, this.clock);
   readonly account = new Account(this.api);
@@ -33,6 +37,10 @@ export class App {
 
   constructor() {
     this.strategies.onchange = (before, after) => this.#changed(before, after);
+    // A server that was replaced while this page is open may want a later app.
+    this.strategies.onhello = (version) => {
+      if (version !== this.login.config?.version) void this.login.loadConfig();
+    };
     this.strategies.onaccount = (change) => {
       if (change) this.account.entriesForbidden = change.entries_forbidden;
       void this.account.refresh();

@@ -1,9 +1,10 @@
 /** Who is logged in, and what is known before a login. */
 
 import { call, type Api } from '../api/client';
-import { ApiProblem } from '../api/problems';
+import { ApiProblem, tooOld } from '../api/problems';
 import type { Granted, Tokens } from '../api/tokens';
 import type { AppConfig } from '../domain/strategy';
+import { APP_VERSION, isEarlier } from '../domain/version';
 import { Kept } from './kept.svelte';
 
 export type LoginState = 'asking' | 'out' | 'in' | 'unreachable';
@@ -14,6 +15,10 @@ export class Login {
   /** Why the last login ended, in a sentence; empty after a logout by hand. */
   reason = $state('');
   config = $state<AppConfig | null>(null);
+  /** Why nothing is begun by this app any more: its server works with later ones only. */
+  readonly tooOld = $derived(
+    isEarlier(APP_VERSION, this.config?.minimum_client_version ?? '') ? tooOld() : null,
+  );
   readonly #api: Api;
   readonly #tokens: Tokens;
   /** Whether this browser had a login when it was last open: a stranger's first page asks for no refresh. */

@@ -49,6 +49,8 @@ export class Strategies {
   onchange: (before: Status | undefined, after: Status) => void = () => {};
   /** The account has changed: the broker's login, or whether entries are forbidden. */
   onaccount: (change: AccountChange | null) => void = () => {};
+  /** A connection has begun, with a server of this version. */
+  onhello: (version: string) => void = () => {};
   readonly #api: Api;
   readonly #clock: Clock;
   readonly #stream: EventStream;
@@ -224,8 +226,10 @@ export class Strategies {
         this.onaccount(data as AccountChange);
         return;
       case 'hello': {
-        const at = Date.parse((data as { time: string }).time);
+        const { time, version } = data as { time: string; version: string };
+        const at = Date.parse(time);
         if (!Number.isNaN(at)) this.#clock.set(at);
+        this.onhello(version);
         this.onaccount(null);
         return;
       }

@@ -19,8 +19,12 @@ export class Worker {
   /** A newer version waits until nothing is being typed. */
   updateWaits = $state(false);
   push = $state<PushState>('unsupported');
+  /** This page was loaded by `renew`. */
+  readonly renewed = history.state === 'renewed';
   readonly #api: Api;
   readonly #open: (path: string) => void;
+  /** The page was asked to load the newest version, whichever it is now. */
+  #renews = false;
   #registration: ServiceWorkerRegistration | null = null;
 
   constructor(api: Api, open: (path: string) => void) {
@@ -32,6 +36,19 @@ export class Worker {
   /** Loads the newer version. */
   update(): void {
     this.#registration?.waiting?.postMessage('take-over');
+  }
+
+  /** Loads the newest version that the server has: it is asked now, not at the worker's next look. */
+  async renew(): Promise<void> {
+    this.#renews = true;
+    history.replaceState('renewed', '');
+    // Without a network, or a worker, the page is loaded again all the same.
+    await this.#registration?.update().catch(() => undefined);
+    const next = this.#registration?.waiting ?? this.#registration?.installing;
+    if (next?.state === 'installing')
+      await new Promise((done) => next.addEventListener('statechange', done, { once: true }));
+    if (next?.state === 'installed') next.postMessage('take-over');
+    else location.reload();
   }
 
   /** Subscribes this browser. Throws `ApiProblem` if the server refuses. */
@@ -94,7 +111,7 @@ export class Worker {
     waits();
     const hadOne = navigator.serviceWorker.controller !== null;
     navigator.serviceWorker.addEventListener('controllerchange', () => {
-      if (hadOne) location.reload();
+      if (hadOne || this.#renews) location.reload();
     });
     navigator.serviceWorker.addEventListener('message', (event: MessageEvent<{ open?: string }>) => {
       if (event.data.open) this.#open(event.data.open);

@@ -1,1 +1,0 @@
-import{d as e}from"./core-wbE7pjzx.js";import{o as t}from"./app-C5qpsCGv.js";function n(n,r){e(n,{title:`If the app fails you`,back:`account`,children:(e,n)=>{t(e,{})},$$slots:{default:!0}})}export{n as default};
