@@ -16,6 +16,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 SECRETS_FILE = "secrets.json"
+UNFINISHED_RESTORE = "restore.unfinished"
+"""A file that is in a data directory from the first to the last instant of a restore."""
+
 _NO_HARD_LINKS = frozenset({errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL})
 """What file systems answer that have none, such as those of Windows, of other machines (SMB, sshfs) and of phones."""
 
@@ -96,26 +99,43 @@ def refuse_what_others_may_write(path: Path) -> None:
         )
 
 
-def create_secrets(data_dir: Path) -> StoredSecrets:
+def create_secrets(data_dir: Path, *, keys_elsewhere: bool = False) -> StoredSecrets:
     """The secrets of a data directory, made (with the directory, mode 0700) when there are none yet.
 
-    Two processes that race agree on the file of the first.
+    Two processes that race agree on the file of the first. `keys_elsewhere`: those that encrypt are not of this file.
 
     Raises:
-        ValueError: as `read_secrets`.
+        ValueError: as `read_secrets`; the file may not be read; it was lost, and a database is there that needs it.
         OSError: the directory cannot be used.
     """
     existing = read_secrets(data_dir)
     if existing is not None:
         return existing
     make_data_directory(data_dir)
+    path = data_dir / SECRETS_FILE
+    if path.exists():
+        existing = read_secrets(data_dir)  # of a process that was quicker
+        if existing is None:
+            raise ValueError(f"{path} may not be read; give this user the right to it, or be the user who has it")
+        return existing
+    if not keys_elsewhere and _has_a_database(data_dir):
+        raise ValueError(
+            f"{path} is missing, without which the broker keys in the database of {data_dir} cannot be read; put it "
+            "back, or restore a backup. If it is lost for good, set TRADEACTORS_ENCRYPTION_KEYS to a new key "
+            "(docs/settings.md), and let users connect their brokers again"
+        )
     fresh = StoredSecrets(
         jwt_secret=new_jwt_secret(),
         encryption_keys=(base64.urlsafe_b64encode(secrets.token_bytes(32)).decode("ascii"),),
         redis_password=secrets.token_urlsafe(32),
     )
-    write_once(data_dir / SECRETS_FILE, as_file(fresh))
+    write_once(path, as_file(fresh))
     return read_secrets(data_dir) or fresh
+
+
+def _has_a_database(data_dir: Path) -> bool:
+    """Whether one was made here, and not by a restore that was interrupted before it wrote the secrets."""
+    return (data_dir / "postgres" / "global" / "pg_control").exists() and not (data_dir / UNFINISHED_RESTORE).exists()
 
 
 def make_data_directory(data_dir: Path) -> None:

@@ -361,7 +361,7 @@ def _with_secrets(settings: Settings, policy: SecretsPolicy) -> Settings:
 def _stored_secrets(settings: Settings, policy: SecretsPolicy) -> StoredSecrets | None:
     try:
         if policy == "create" and not settings.database_url:
-            return create_secrets(settings.data_dir)
+            return create_secrets(settings.data_dir, keys_elsewhere=bool(settings.encryption_keys))
         return read_secrets(settings.data_dir)
     except OSError as refused:
         where = refused.filename or settings.data_dir

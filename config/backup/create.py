@@ -140,7 +140,10 @@ def _database(data_dir: Path, running: RunningStack | None) -> Iterator[str]:
     if running is not None:
         url = running.environment.get(f"{PREFIX}DATABASE_URL")
         if url is None:
-            raise BackupRefused(f"The stack on {data_dir} is still starting, or its database is external; try again.")
+            raise BackupRefused(
+                f"The stack on {data_dir} is starting or ending, or its database is external; try again in a minute."
+            )
+        running.refuse_lost_sockets()
         yield url.replace("+psycopg", "")
         return
     if not data_dir.is_dir():

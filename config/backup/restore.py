@@ -4,6 +4,7 @@ Everything is checked before the directory is touched. What a restore means for 
 the journal is older than the account at the broker, and so every run that was open is marked.
 """
 
+import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -18,9 +19,16 @@ from config.backup.archive import Manifest, OpenBackup, open_backup
 from config.backup.create import portable_settings
 from config.backup.errors import BackupRefused
 from config.files import refusal_of
-from config.secret_store import SECRETS_FILE, StoredSecrets, new_jwt_secret, sync_directory, write_secrets
+from config.secret_store import (
+    SECRETS_FILE,
+    UNFINISHED_RESTORE,
+    StoredSecrets,
+    new_jwt_secret,
+    sync_directory,
+    write_secrets,
+)
 from config.settings import PREFIX, Settings
-from config.stack.completeness import MOVED_ASIDE, UNFINISHED_RESTORE
+from config.stack.completeness import MOVED_ASIDE
 from config.stack.data_directory import (
     LOCK_FILE,
     AlreadyRunningError,
@@ -29,7 +37,7 @@ from config.stack.data_directory import (
     find_running_stack,
 )
 from config.stack.guarded_process import StackError
-from config.stack.postgres import DATABASE, forget_variables_of_libpq, postgres_version
+from config.stack.postgres import DATABASE, forget_variables_of_libpq, hold_database, postgres_version
 from config.stack.postgres_alone import postgres_alone
 from persistence.database.engine import knows_revision
 from persistence.journal.restored_runs import mark_restored_runs
@@ -69,6 +77,8 @@ def restore_backup(settings: Settings, source: Path, *, move_aside: bool = False
             f"{PREFIX}DATABASE_URL is set: the database is not TradeActors' own. Restore it with pg_restore, as "
             "docs/operations.md says."
         )
+    if settings.data_dir.is_symlink() and settings.data_dir.exists():  # to another disk: the data go there, too
+        settings = settings.model_copy(update={"data_dir": settings.data_dir.resolve()})
     forget_variables_of_libpq()
     calendars_of(settings)
     with open_backup(source) as backup:
@@ -143,6 +153,8 @@ def _make_room(data_dir: Path, *, move_aside: bool) -> Path | None:
     try:
         if not _contents(data_dir):
             return None
+        if (data_dir / "postgres").is_dir():
+            os.close(hold_database(data_dir / "postgres"))
         aside = data_dir.with_name(f"{data_dir.name}{MOVED_ASIDE}{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
         try:
             data_dir.rename(aside)

@@ -1,7 +1,7 @@
 """The `tradeactors` command. Large libraries are imported inside the commands, so that --help is quick."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -89,7 +89,16 @@ def up(
             with console.status("Starting ..."):
                 stack = running.enter_context(Stack(settings))
             _print_places(console, stack)
-            stack.watch()
+
+            def say(sentence: str) -> None:
+                with suppress(OSError):  # the terminal that was closed, or a full disk
+                    console.print(sentence, markup=False, highlight=False)
+
+            try:
+                stack.watch(say)
+            except KeyboardInterrupt:
+                say("Stopping ...")
+                raise
 
 
 @app.command()

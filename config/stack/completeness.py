@@ -5,11 +5,8 @@ from glob import escape
 from pathlib import Path
 
 from config.files import refusal_of
-from config.secret_store import read_secrets, remember_database
+from config.secret_store import UNFINISHED_RESTORE, read_secrets, remember_database
 from config.stack.guarded_process import StackError
-
-UNFINISHED_RESTORE = "restore.unfinished"
-"""A file that is in a data directory from the first to the last instant of a restore."""
 
 MOVED_ASIDE = ".before-restore-"
 """What stands, before its time, behind the name of a directory that a restore has moved aside."""

@@ -1,6 +1,7 @@
 """Starting, watching and stopping the parts of the stack, each behind a guardian (see `config/stack/guardian.py`)."""
 
 import errno
+import fcntl
 import http.client
 import os
 import signal
@@ -21,6 +22,7 @@ from config.files import refusal_of, remedy_of
 _GUARDIAN = Path(__file__).with_name("guardian.py")
 _POLL_S = 0.02
 _LOG_TAIL_LINES = 15
+_TIDYING_UP_S = 120.0
 _INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -111,7 +113,10 @@ class GuardedProcess:
 
     def log_tail(self) -> str:
         """The last lines that the part wrote, indented, where its log is, and what to do."""
-        written = self.log_path.read_text(encoding="utf-8", errors="replace").splitlines()[-_LOG_TAIL_LINES:]
+        try:
+            written = self.log_path.read_text(encoding="utf-8", errors="replace").splitlines()[-_LOG_TAIL_LINES:]
+        except OSError as gone:  # it was removed under us, say
+            return f"Its log, {self.log_path}, cannot be read: {gone.strerror}."
         where = f"Its log, {self.log_path}, ends with:" if self._log_stays else "It has said at last:"
         lines = [f"  | {line}" for line in written or ["(nothing)"]]
         remedy = remedy_of("\n".join(written)) or (f"\n{self._remedy}" if self._remedy else "")
@@ -131,7 +136,10 @@ class GuardedProcess:
             if self.exit_code is not None:
                 raise StackError(f"{self.name} ended with code {self.exit_code} while it started.\n{self.log_tail()}")
             if time.monotonic() > deadline:
-                raise StackError(f"{self.name} is not ready after {timeout_s:.0f} s.\n{self.log_tail()}")
+                raise StackError(
+                    f"{self.name} is not ready after {timeout_s:.0f} s. If this machine is busy, start again when it "
+                    f"has less to do.\n{self.log_tail()}"
+                )
 
 
 @contextmanager
@@ -204,13 +212,20 @@ def answers_ok(host: str, port: int, path: str) -> bool:
 def interrupt_on_signals() -> Iterator[None]:
     """Treat SIGTERM and SIGHUP like Ctrl-C while the block runs, and Ctrl-C so even in a background job.
 
-    Main thread only.
+    A SIGHUP that is ignored stays so: `nohup` was asked to let the command outlive its terminal. Another signal within
+    two minutes of the first changes nothing, so that an impatient second Ctrl-C breaks off no tidying up. Main thread
+    only.
     """
+    heard_at = float("-inf")
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
+        nonlocal heard_at
+        if time.monotonic() - heard_at > _TIDYING_UP_S:
+            heard_at = time.monotonic()
+            raise KeyboardInterrupt
 
-    previous = {number: signal.signal(number, interrupt) for number in _INTERRUPTS}
+    wanted = [n for n in _INTERRUPTS if n != signal.SIGHUP or signal.getsignal(n) is not signal.SIG_IGN]
+    previous = {number: signal.signal(number, interrupt) for number in wanted}
     try:
         yield
     finally:
@@ -233,6 +248,17 @@ def _keep_previous(log_path: Path) -> None:
     log_path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if log_path.exists():
         log_path.replace(log_path.with_suffix(".previous.log"))
+
+
+def kept_from_cleaners(directory: Path) -> int:
+    """Keep programs that remove what is old in /tmp (systemd-tmpfiles: after ten days) from a directory of ours.
+
+    They pass over a directory that is locked, and all in it (systemd's documents of tmpfiles.d). Returns a descriptor
+    that holds the lock until it is closed.
+    """
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    fcntl.flock(descriptor, fcntl.LOCK_SH)
+    return descriptor
 
 
 def short_temporary_directory() -> str:

@@ -10,6 +10,7 @@ the code of COMMAND (128 + n for signal n).
 """
 
 import argparse
+import contextlib
 import ctypes
 import os
 import pwd
@@ -162,10 +163,12 @@ class Guardian:
 
     def _tidy_up(self) -> None:
         for source, target in self._options.keep:
-            if Path(source).is_dir():
-                shutil.rmtree(target, ignore_errors=True)
-                Path(target).unlink(missing_ok=True)
-                shutil.move(Path(source).resolve(), target)
+            # What cannot be kept, on a full disk or where the place has gone, keeps nothing else from being removed.
+            with contextlib.suppress(OSError):
+                if Path(source).is_dir():
+                    shutil.rmtree(target, ignore_errors=True)
+                    Path(target).unlink(missing_ok=True)
+                    shutil.move(Path(source).resolve(), target)
         for directory in self._options.remove:
             shutil.rmtree(directory, ignore_errors=True)
 

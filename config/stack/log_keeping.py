@@ -4,6 +4,7 @@ Ray turns the files of a living process over by itself (`RAY_ROTATION_MAX_BYTES`
 that have ended, of which each strategy leaves one, and nothing else turns over the logs of the parts.
 """
 
+import contextlib
 import re
 import shutil
 import time
@@ -63,13 +64,11 @@ class LogKeeper:
 
 def _turn_over(log: Path) -> None:
     """Copy and empty it: its part writes on in the same file, at its end. A line may be lost in between."""
-    try:
+    # On a full disk the copy may fail, and the log is what there is to free; on one that may not be written, both do.
+    with contextlib.suppress(OSError):
         shutil.copyfile(log, log.with_suffix(".previous.log"))
-        with log.open("r+b") as opened:
-            opened.truncate(0)
-    except OSError:  # a full disk, say: the copy may have failed, and the log is what there is to free
-        with log.open("r+b") as opened:
-            opened.truncate(0)
+    with contextlib.suppress(OSError), log.open("r+b") as opened:
+        opened.truncate(0)
 
 
 def _ended(files: dict[Path, int]) -> Iterator[Path]:

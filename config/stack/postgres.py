@@ -7,6 +7,7 @@ when it cannot reach the wheel, it gets a copy of the programs there. Removing D
 never to be used again.
 """
 
+import fcntl
 import importlib.metadata
 import importlib.util
 import os
@@ -103,16 +104,23 @@ def plan_postgres(data_dir: Path, logs: Path) -> PostgresPlan:
     return PostgresPlan(programs, data, sockets, user, logs)
 
 
-def initialise_postgres(plan: PostgresPlan, held_fds: tuple[int, ...] = ()) -> None:
+def initialise_postgres(plan: PostgresPlan, held_fds: tuple[int, ...] = ()) -> int:
     """Make the data directory if there is none, and clear what a crash has left in it.
 
+    Returns a descriptor by which others see that the database is in use. Close it when the server has ended.
+
     Raises:
-        StackError: the data is of another PostgreSQL version, or initdb failed.
+        StackError: another stack uses the data, they are of another PostgreSQL version, or initdb failed.
     """
     if (plan.data / "PG_VERSION").exists():
         _check_version(plan)
-        _stop_orphan(plan.data)
-        return
+        held = hold_database(plan.data)
+        try:
+            _stop_orphan(plan.data)
+        except BaseException:
+            os.close(held)
+            raise
+        return held
     # Made beside and renamed, so that an interrupted initdb is never taken for a database.
     fresh = plan.data.resolve().with_name(plan.data.resolve().name + ".new")
     shutil.rmtree(fresh, ignore_errors=True)
@@ -136,6 +144,31 @@ def initialise_postgres(plan: PostgresPlan, held_fds: tuple[int, ...] = ()) -> N
     if code != 0:
         raise StackError(f"PostgreSQL's initdb failed with code {code}.\n{initdb.log_tail()}")
     fresh.rename(plan.data.resolve())
+    return hold_database(plan.data)
+
+
+def hold_database(data: Path) -> int:
+    """Keep other stacks off, also where the lock of DATA_DIR was removed: they would take the server for an orphan.
+
+    Returns the descriptor that does so until it is closed.
+
+    Raises:
+        StackError: a stack uses it.
+    """
+    descriptor = os.open(data, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        server = _server_of(data)
+        raise StackError(
+            f"A stack that runs uses {data}{f' (process {server})' if server else ''}, though the file of its lock, "
+            "stack.lock, was removed: nothing was touched. If its `up` runs, the file comes back in a second; let an "
+            "`up` that stands still go on (`kill -CONT`), or stop it."
+        ) from None
+    except OSError:  # a file system that locks no directories, such as NFS
+        return descriptor
+    return descriptor
 
 
 def postgres_command(plan: PostgresPlan) -> Command:
@@ -301,15 +334,20 @@ def _check_version(plan: PostgresPlan) -> None:
         )
 
 
+def _server_of(data: Path) -> int | None:
+    try:
+        return int((data / "postmaster.pid").read_text(encoding="utf-8", errors="replace").splitlines()[0])
+    except (FileNotFoundError, IndexError, ValueError):
+        return None
+
+
 def _stop_orphan(data: Path) -> None:
     """Remove a crashed server's pid file (its pid may be another process by now), after stopping a live orphan.
 
-    The caller holds the lock of DATA_DIR, so no other `up` can be using this server.
+    The caller holds the lock of DATA_DIR and the data, so no other `up` can be using this server.
     """
-    pid_file = data / "postmaster.pid"
-    try:
-        pid = int(pid_file.read_text(encoding="utf-8").splitlines()[0])
-    except (FileNotFoundError, IndexError, ValueError):
+    pid_file, pid = data / "postmaster.pid", _server_of(data)
+    if pid is None:
         pid_file.unlink(missing_ok=True)
         return
     deadline = time.monotonic() + _ORPHAN_TIMEOUT_S

@@ -1,5 +1,6 @@
 """The embedded PostgreSQL without the rest of the stack, for as long as something is done to its data."""
 
+import os
 import shutil
 import threading
 from collections.abc import Iterator
@@ -34,13 +35,16 @@ def postgres_alone(data_dir: Path, held: DataDirectoryLock | None = None) -> Ite
         logs.mkdir(mode=0o700, exist_ok=True)
         plan = replace(plan_postgres(data_dir, logs), logs_stay=held is None)
         try:
-            initialise_postgres(plan, (lock.descriptor,))
-            server = GuardedProcess(postgres_command(plan), (lock.descriptor,))
+            used = initialise_postgres(plan, (lock.descriptor,))
             try:
-                await_postgres(plan, server, threading.Event())
-                yield plan
+                server = GuardedProcess(postgres_command(plan), (lock.descriptor,))
+                try:
+                    await_postgres(plan, server, threading.Event())
+                    yield plan
+                finally:
+                    server.stop()
             finally:
-                server.stop()
+                os.close(used)
         finally:
             shutil.rmtree(plan.sockets, ignore_errors=True)
     finally:

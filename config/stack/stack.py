@@ -1,10 +1,12 @@
 """The whole stack on one machine: what is not external is started, watched and stopped here."""
 
 import concurrent.futures
+import os
 import shutil
 import sys
 import threading
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
@@ -14,7 +16,7 @@ from config.ray_settings import ray_environment
 from config.secret_store import create_secrets
 from config.settings import PREFIX, Settings
 from config.stack.completeness import refuse_incomplete, remember
-from config.stack.data_directory import DataDirectoryLock
+from config.stack.data_directory import NO_SOCKETS, DataDirectoryLock
 from config.stack.guarded_process import (
     Command,
     GuardedProcess,
@@ -22,6 +24,7 @@ from config.stack.guarded_process import (
     StackInterruptedError,
     answers_ok,
     free_ports,
+    kept_from_cleaners,
     plain_os_errors,
     require_free_port,
 )
@@ -31,6 +34,7 @@ from config.stack.postgres import (
     PostgresPlan,
     await_postgres,
     forget_variables_of_libpq,
+    hold_database,
     initialise_postgres,
     plan_postgres,
     postgres_command,
@@ -42,6 +46,10 @@ from config.values import host_in_url
 __all__ = ["Part", "Stack", "StackError"]
 
 _WATCH_S = 0.5
+_ANSWER_S = 180.0
+"""How long the API and the paper exchange may take until they answer; on a busy machine it may be minutes."""
+_LOOKS_UNTIL_LOST = 4
+"""How many looks find a directory of sockets gone before it is said: that of a part that dies goes just before it."""
 
 
 class Part(StrEnum):
@@ -76,6 +84,8 @@ class Stack:
         self._postgres: PostgresPlan | None = None
         self._valkey: ValkeyPlan | None = None
         self._ray: RayPlan | None = None
+        self._database_in_use: int | None = None
+        self._kept: list[int] = []
 
     def __enter__(self) -> Self:
         """Start the parts.
@@ -138,15 +148,20 @@ class Stack:
         """Where each part writes its log, and Ray its session's logs."""
         return self.settings.data_dir / "logs"
 
-    def watch(self) -> None:
-        """Block for as long as all parts run.
+    def watch(self, say: Callable[[str], None] = lambda _: None) -> None:
+        """Block for as long as all parts run; `say` takes a sentence about what a person must do meanwhile.
 
         Raises:
             StackError: one of them has died.
         """
-        logs = LogKeeper(self.log_directory)
+        logs, missed = LogKeeper(self.log_directory), 0
         while not self._stopping.wait(_WATCH_S):
             logs.look()
+            self._lock.put_back()
+            lost = [directory for directory in self._temporary_directories() if not directory.exists()]
+            missed = missed + 1 if lost else 0
+            if missed == _LOOKS_UNTIL_LOST:
+                say(f"{NO_SOCKETS}: {', '.join(map(str, lost))}. Stop this (Ctrl-C) and start it again.")
             for part, process in self._processes.items():
                 if process.exit_code is not None:
                     raise StackError(
@@ -167,6 +182,8 @@ class Stack:
         }
         if Part.POSTGRES in self._parts:
             refuse_incomplete(settings.data_dir)
+            if (data := settings.data_dir / "postgres").is_dir():  # before a part touches files of a stack that runs
+                os.close(hold_database(data))
             self._postgres = plan_postgres(settings.data_dir, logs)
             update["database_url"] = self._postgres.url()
         if Part.VALKEY in self._parts:
@@ -175,11 +192,12 @@ class Stack:
         if Part.RAY in self._parts:
             self._ray = plan_ray(gcs, settings.dashboard_port or dashboard, logs)
             update["ray_address"] = self._ray.address
+        self._kept = [kept_from_cleaners(directory) for directory in self._temporary_directories()]
         self.settings = settings.model_copy(update=update)
 
     def _redis_password(self) -> str:
         try:
-            return create_secrets(self.settings.data_dir).redis_password
+            return create_secrets(self.settings.data_dir, keys_elsewhere=True).redis_password
         except ValueError as refused:
             raise StackError(f"{refused}.") from refused
 
@@ -190,8 +208,13 @@ class Stack:
             (Part.PAPER, "127.0.0.1", settings.paper_port, "PAPER_PORT"),
             (Part.RAY, "127.0.0.1", settings.dashboard_port, "DASHBOARD_PORT"),
         )
+        taken: dict[int, str] = {}
         for part, host, port, variable in wanted:
             if part in self._parts and port:
+                if port in taken:
+                    both = f"{PREFIX}{taken[port]} and {PREFIX}{variable} are both {port}"
+                    raise StackError(f"{both}: give each a port of its own, or 0 for one that is free.")
+                taken[port] = variable
                 purpose = "Ray dashboard" if part is Part.RAY else str(part)
                 require_free_port(host, port, PREFIX + variable, purpose)
 
@@ -218,7 +241,7 @@ class Stack:
 
     def _start_database(self) -> None:
         assert self._postgres is not None  # noqa: S101
-        initialise_postgres(self._postgres, (self._lock.descriptor,))
+        self._database_in_use = initialise_postgres(self._postgres, (self._lock.descriptor,))
         server = self._launch(Part.POSTGRES, postgres_command(self._postgres))
         await_postgres(self._postgres, server, self._stopping)
         remember(self.settings.data_dir)
@@ -260,7 +283,7 @@ class Stack:
         self._await_answer(process, _reachable(self.settings.api_host), self.settings.api_port, ready)
 
     def _await_answer(self, process: GuardedProcess, host: str, port: int, path: str) -> None:
-        process.wait_until(lambda: answers_ok(host, port, path), timeout_s=60, cancelled=self._stopping)
+        process.wait_until(lambda: answers_ok(host, port, path), timeout_s=_ANSWER_S, cancelled=self._stopping)
 
     def _launch(self, part: Part, command: Command) -> GuardedProcess:
         # The lock makes sure that nothing starts after `_stop` has begun to stop what runs.
@@ -273,6 +296,8 @@ class Stack:
 
     def _stop(self) -> None:
         self._stopping.set()
+        with suppress(OSError):  # a full disk, say; what is written there is for others only
+            self._lock.publish({}, {})
         with self._launching:
             processes = dict(self._processes)
         for group in _STOP_ORDER:
@@ -281,16 +306,21 @@ class Stack:
                 process.request_stop()
             for process in running:
                 process.stop()
-        self._remove_unused_directories()
+        self._let_go_of_the_database()
+        for directory in self._temporary_directories():  # planned but never handed to a guardian, which removes them
+            shutil.rmtree(directory, ignore_errors=True)
+        while self._kept:
+            os.close(self._kept.pop())
         self._lock.release()
 
-    def _remove_unused_directories(self) -> None:
-        # Planned but never handed to a guardian, which would have removed them.
-        planned = [plan.sockets for plan in (self._postgres, self._valkey) if plan] + [
-            plan.session_root for plan in (self._ray,) if plan
-        ]
-        for directory in planned:
-            shutil.rmtree(directory, ignore_errors=True)
+    def _let_go_of_the_database(self) -> None:
+        if self._database_in_use is not None:
+            os.close(self._database_in_use)
+            self._database_in_use = None
+
+    def _temporary_directories(self) -> list[Path]:
+        sockets = [plan.sockets for plan in (self._postgres, self._valkey) if plan]
+        return [*sockets, *(plan.session_root for plan in (self._ray,) if plan)]
 
 
 def _embedded(settings: Settings) -> set[Part]:

@@ -65,7 +65,8 @@ def start_again(stack: Stack, part: Part) -> None:
         plan = stack._postgres
         assert plan is not None
         _make_again(plan.sockets, plan)
-        initialise_postgres(plan, (stack._lock.descriptor,))
+        stack._let_go_of_the_database()
+        stack._database_in_use = initialise_postgres(plan, (stack._lock.descriptor,))
         await_postgres(plan, stack._launch(part, postgres_command(plan)), stack._stopping)
     else:
         assert part is Part.VALKEY, f"with the {part} everything on it ends: a test begins a new stack"

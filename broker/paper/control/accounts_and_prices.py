@@ -161,7 +161,7 @@ def account_called(exchange: PaperExchange, user_id: str) -> Account:
     """The account of a user; 404 when there is none."""
     account = exchange.accounts.get(user_id)
     if account is None:
-        raise HTTPException(404, f"no account {user_id}")
+        raise HTTPException(404, f"no account {user_id}: GET /paper/accounts has all")
     return account
 
 
@@ -169,7 +169,7 @@ def instrument_called(exchange: PaperExchange, key: str) -> Instrument:
     """The instrument ``EXCHANGE:SYMBOL``; 404 when there is none."""
     instrument = exchange.instruments.find(key)
     if instrument is None:
-        raise HTTPException(404, f"no instrument {key}")
+        raise HTTPException(404, f"no instrument {key}: name one as GET /paper/market does, such as NSE:INFY")
     return instrument
 
 

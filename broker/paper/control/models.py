@@ -15,9 +15,9 @@ Rupees = Annotated[float, Field(ge=-20_000_000, le=20_000_000)]
 
 
 class Body(BaseModel):
-    """A body that refuses misspelt fields."""
+    """A body that refuses misspelt fields, and the words that programs write for numbers that are none."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 class NewAccount(Body):

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from fastapi import Depends, FastAPI, Request, Response, WebSocket
 from fastapi.exception_handlers import http_exception_handler
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
 from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
 
@@ -72,6 +74,7 @@ def create_app(config: PaperConfig) -> FastAPI:
     app.add_api_websocket_route("/ws", _ticker)
     app.add_exception_handler(KiteError, _kite_error)
     app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_middleware(Gate, exchange=exchange)
     app.add_middleware(Callers, hosts=(config.host, *config.allowed_hosts), token=token)
     return app
@@ -95,3 +98,10 @@ async def _http_error(request: Request, error: Exception) -> Response:
         return await http_exception_handler(request, error)
     # Unknown routes and methods answer in Kite's envelope too: the client expects JSON with an error type.
     return failure(KiteError(error.status_code, "GeneralException", str(error.detail)))
+
+
+async def _invalid_request(_request: Request, error: Exception) -> Response:
+    if not isinstance(error, RequestValidationError):
+        raise error
+    # Without what was sent: it may be NaN, which JSON cannot say again.
+    return JSONResponse({"detail": [{name: fault[name] for name in ("loc", "msg")} for fault in error.errors()]}, 422)

@@ -29,7 +29,7 @@ def joined_settings(data_dir: Path | None, **overrides: Any) -> "Settings":
 
     Raises:
         SettingsError: as `load_settings`.
-        StackError: whether a stack runs there is hidden from this user.
+        StackError: whether a stack runs there is hidden from this user, or its sockets were removed.
     """
     import os
 
@@ -42,6 +42,7 @@ def joined_settings(data_dir: Path | None, **overrides: Any) -> "Settings":
         refuse_what_is_hidden(settings.data_dir)
     running = find_running_stack(settings.data_dir)
     if running is not None:
+        running.refuse_lost_sockets()
         if not settings.database_url:
             forget_variables_of_libpq()
         for name, value in running.environment.items():
@@ -53,14 +54,17 @@ def require(settings: "Settings", *names: str) -> None:
     """Check that the settings of these names have a value.
 
     Raises:
-        SettingsError: they have none, and no stack runs here.
+        SettingsError: they have none, and no stack runs here, or one that is still starting.
         StackError: they have none, and whether a stack runs here is hidden from this user.
     """
     from config.settings import PREFIX, SettingsError
-    from config.stack.data_directory import refuse_what_is_hidden
+    from config.stack.data_directory import find_running_stack, refuse_what_is_hidden
 
-    missing = [f"{PREFIX}{name.upper()} is empty and no `tradeactors up` runs here: {_DO}." for name in names]
-    problems = [problem for name, problem in zip(names, missing, strict=True) if not getattr(settings, name)]
-    if problems:
+    missing = [f"{PREFIX}{name.upper()}" for name in names if not getattr(settings, name)]
+    if missing:
         refuse_what_is_hidden(settings.data_dir)
-        raise SettingsError(problems)
+        running = find_running_stack(settings.data_dir)
+        if running is not None and not running.environment:
+            which = f"The stack on {settings.data_dir} is starting or ending (process {running.pid})"
+            raise SettingsError([f"{which}: try again when its `up` says that it is up."])
+        raise SettingsError([f"{name} is empty and no `tradeactors up` runs here: {_DO}." for name in missing])

@@ -49,6 +49,7 @@ class PlainGroup(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command that was chosen."""
+        open_standard_descriptors()
         if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
             sys.stdout.reconfigure(errors="replace")  # a terminal without ₹, a path that is no text
         with plain_refusals():
@@ -174,6 +175,19 @@ def plain_refusals() -> Iterator[None]:
         number = errno.ENOMEM if isinstance(refused, MemoryError) else errno.EAGAIN
         typer.echo(f"{refusal_of(OSError(number, os.strerror(number)))}.", err=True)
         raise typer.Exit(1) from None
+
+
+def open_standard_descriptors() -> None:
+    """Open those that were closed (`<&- >&-`), to nothing.
+
+    Else the next file that is opened, such as the lock of the data directory, gets the number of one, and a process
+    that is started from here gets its own input or output in its place.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest number that is free
 
 
 def _directory_is_there() -> bool:

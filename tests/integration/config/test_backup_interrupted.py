@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from config.backup.archive import TEMPORARY
+from config.secret_store import UNFINISHED_RESTORE
 from config.settings import PREFIX
-from config.stack.completeness import UNFINISHED_RESTORE
+from config.stack.data_directory import find_running_stack
 from tests.integration.config.test_backup import Operator, add_user, emails
 from tests.kit.paper import eventually
 from tests.kit.stack import temporary_data_dir
@@ -63,6 +64,35 @@ def test_a_backup_that_was_killed_looks_like_none_and_its_secrets_go_with_the_ne
         assert len(list(user.home.glob(f"{TEMPORARY}*"))) == 1
         user.backup()
     assert sorted(path.name for path in user.home.iterdir()) == ["backup.tar", "data"]
+
+
+def test_a_running_stack_whose_lock_was_removed_is_neither_moved_aside_nor_stopped(user: Operator) -> None:
+    with user.stack() as url:
+        add_user(url, "asha@example.com")
+        user.backup()
+        running = find_running_stack(user.data_dir)
+        assert running is not None
+        os.kill(running.pid, signal.SIGSTOP)  # or it would put its lock back at once
+        (user.data_dir / "stack.lock").unlink()
+        for line in (("restore", str(user.file), "--yes", "--force"), ("backup", str(user.file), "--force")):
+            said = user.refused(*line, "--data-dir", str(user.data_dir))
+            assert "though the file of its lock, stack.lock, was removed: nothing was touched" in said
+        assert emails(url) == ["asha@example.com"]
+        os.kill(running.pid, signal.SIGCONT)
+        eventually(lambda: find_running_stack(user.data_dir) == running, 20, "the lock is back")
+
+
+def test_a_directory_that_is_a_link_to_another_disk_is_restored_on_that_disk(user: Operator) -> None:
+    with user.stack() as url:
+        add_user(url, "asha@example.com")
+        user.backup()
+    link = user.home / "link"
+    link.symlink_to(user.data_dir)
+    user.restore(link, "--force")
+    assert link.readlink() == user.data_dir
+    assert len(list(user.home.glob("data.before-restore-*"))) == 1
+    with user.stack(user.data_dir) as url:
+        assert emails(url) == ["asha@example.com"]
 
 
 def test_the_parts_of_a_backup_that_is_being_made_are_left_alone(user: Operator) -> None:

@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,8 +17,9 @@ import pytest
 import redis
 
 from config.settings import SettingsError
-from config.stack.data_directory import AlreadyRunningError, find_running_stack
+from config.stack.data_directory import NO_SOCKETS, AlreadyRunningError, find_running_stack
 from config.stack.guarded_process import Command, GuardedProcess, StackError, free_ports, require_free_port
+from config.stack.postgres_alone import postgres_alone
 from config.stack.stack import Part, Stack
 from tests.kit.stack import stack_settings, temporary_data_dir
 
@@ -190,6 +192,64 @@ def test_a_second_start_on_the_same_directory_is_refused_and_says_who_runs(data_
         with pytest.raises(AlreadyRunningError, match=f"already running: pid {os.getpid()}"), databases(data_dir):
             pass
         assert valkey(stack).ping()
+
+
+def test_a_lock_that_was_removed_lets_no_command_take_the_database_for_an_orphan(data_dir: Path) -> None:
+    with databases(data_dir) as stack:
+        server = (data_dir / "postgres" / "postmaster.pid").read_text()
+        (data_dir / "stack.lock").unlink()
+        with (
+            pytest.raises(StackError, match=rf"uses [^ ]*/postgres \(process {server.split()[0]}\), though the file"),
+            postgres_alone(data_dir),
+        ):
+            pass
+        assert run_sql(stack, "SELECT 1") == [(1,)]
+    with databases(data_dir) as stack:
+        assert run_sql(stack, "SELECT 1") == [(1,)]
+
+
+def test_a_stack_puts_its_lock_back_and_says_once_that_its_sockets_are_gone(data_dir: Path) -> None:
+    with databases(data_dir) as stack:
+        said: list[str] = []
+        (data_dir / "stack.lock").unlink()
+        sockets = sockets_of(stack.settings.database_url)
+        watching = threading.Thread(target=lambda: stack.watch(said.append))
+        watching.start()
+        eventually(lambda: find_running_stack(data_dir) is not None)
+        kept = sockets.rename(sockets.with_name("ta-pg-moved"))
+        eventually(lambda: bool(said))
+        kept.rename(sockets)
+        stack._stopping.set()
+        watching.join()
+    assert said == [f"{NO_SOCKETS}: {sockets}. Stop this (Ctrl-C) and start it again."]
+
+
+def test_a_part_that_dies_after_its_log_was_removed_is_named_nevertheless(data_dir: Path) -> None:
+    with databases(data_dir) as stack:
+        pid = int(valkey(stack).info("server")["process_id"])
+        shutil.rmtree(data_dir / "logs")
+        os.kill(pid, signal.SIGKILL)
+        with pytest.raises(
+            StackError, match=r"The Valkey has died with code 137, (?s:.*)valkey\.log, cannot be read: No"
+        ):
+            stack.watch()
+
+
+def test_what_cannot_be_kept_of_a_part_keeps_nothing_else_from_going(tmp_path: Path) -> None:
+    session, lost = tmp_path / "session", tmp_path / "lost" / "logs"
+    (session / "logs").mkdir(parents=True)
+    command = Command("x", ("sleep", "60"), tmp_path / "x.log", keep=((session / "logs", lost),), remove=(session,))
+    part = GuardedProcess(command)
+    part.stop()
+    assert not session.exists()
+    assert (tmp_path / "x.log").read_text() == ""
+
+
+def test_two_parts_on_one_port_are_refused_before_anything_is_started(data_dir: Path) -> None:
+    port = free_ports(1)[0]
+    said = f"^TRADEACTORS_API_PORT and TRADEACTORS_PAPER_PORT are both {port}: give each a port of its own, or 0"
+    with pytest.raises(StackError, match=said), Stack(stack_settings(data_dir, api_port=port, paper_port=port)):
+        pass
 
 
 def test_a_part_that_fails_to_start_stops_the_others_and_shows_its_log(data_dir: Path) -> None:

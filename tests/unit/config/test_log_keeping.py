@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from config.stack.log_keeping import LogKeeper, LogLimits
+from config.stack.log_keeping import LogKeeper, LogLimits, _turn_over
 from config.stack.ray import SESSION_PREFIX, _make_way
 
 LIMITS = LogLimits(part_bytes=1000, session_bytes=5000, session_files=20)
@@ -48,6 +48,13 @@ def test_a_year_of_starts_and_a_chatty_part_stay_below_the_limits(tmp_path: Path
     assert newest.name.startswith("worker-0364")
     assert (tmp_path / "api.log").read_bytes().strip(b"y") == b"", "what is written after the turn is at the beginning"
     assert (tmp_path / "api.previous.log").exists()
+
+
+def test_a_log_that_is_gone_or_may_not_be_written_is_left_for_the_next_look(tmp_path: Path) -> None:
+    _turn_over(tmp_path / "api.log")
+    (tmp_path / "paper.log").symlink_to("/proc/version")
+    _turn_over(tmp_path / "paper.log")
+    assert not (tmp_path / "api.log").exists()
 
 
 def test_the_log_of_a_process_that_runs_is_never_removed(tmp_path: Path, ended_pid: int) -> None:

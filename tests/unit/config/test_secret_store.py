@@ -90,6 +90,18 @@ def test_secrets_of_another_user_are_not_taken() -> None:
         assert "belongs to the user with the id 65534" in taken.stdout, taken.stderr
 
 
+def test_secrets_that_were_lost_are_not_made_again_for_a_database_that_needs_them(tmp_path: Path) -> None:
+    (tmp_path / "postgres" / "global").mkdir(parents=True)
+    (tmp_path / "postgres" / "global" / "pg_control").write_bytes(b"x" * 8192)
+    with pytest.raises(ValueError, match=r"secrets\.json is missing, without which the broker keys .* put it back, or"):
+        create_secrets(tmp_path)
+    (tmp_path / "restore.unfinished").touch()
+    create_secrets(tmp_path)  # of a restore that is to be made again
+    (tmp_path / "restore.unfinished").unlink()
+    (tmp_path / SECRETS_FILE).unlink()
+    assert create_secrets(tmp_path, keys_elsewhere=True) == read_secrets(tmp_path)
+
+
 def test_a_link_is_followed_not_replaced(tmp_path: Path) -> None:
     elsewhere, data_dir = tmp_path / "elsewhere", tmp_path / "data"
     create_secrets(elsewhere)

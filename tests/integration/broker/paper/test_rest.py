@@ -54,6 +54,20 @@ def final_row(kite: Any, order_id: str) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.parametrize("price", ["NaN", "Infinity", "-Infinity", "1e999", '"1,510"', "[1510]"])
+def test_a_price_that_is_none_is_refused_with_its_field(paper: PaperExchange, price: str) -> None:
+    body = '{"instrument": "NSE:INFY", "price": ' + price + "}"
+    answer = httpx.post(f"{paper.url}/paper/price", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 422
+    assert [fault["loc"] for fault in answer.json()["detail"]] == [["body", "price"]]
+
+
+def test_a_name_without_its_exchange_is_refused_with_what_to_write(paper: PaperExchange) -> None:
+    answer = httpx.post(f"{paper.url}/paper/price", json={"instrument": "INFY", "price": 1510})
+    said = "no instrument INFY: name one as GET /paper/market does, such as NSE:INFY"
+    assert (answer.status_code, answer.json()["detail"]) == (404, said)
+
+
 def test_an_empty_account_reads_as_empty(kite: Any) -> None:
     assert (kite.orders(), kite.trades(), kite.holdings()) == ([], [], [])
     assert kite.positions() == {"net": [], "day": []}

@@ -23,6 +23,8 @@ FAMILY = "\U0001f468\u200d\U0001f469\u200d\U0001f467\u200d\U0001f466"
         ("blue\u00a0tram", "blue tram"),
         ("blue\u3000tram\u2009x", "blue tram x"),
         ("\uac01", "\u1100\u1161\u11a8"),
+        ("I \u2764\ufe0f trams", "I \u2764 trams"),
+        ("\u0958\u0932\u092e tram", "\u0915\u093c\u0932\u092e tram"),
     ],
 )
 def test_what_looks_the_same_is_one_password(one: str, other: str) -> None:
@@ -40,6 +42,8 @@ def test_a_stored_hash_may_be_of_the_password_in_any_spelling_of_before() -> Non
     typed = "cafe\u0301\u00a0au lait"
     assert list(spellings(typed)) == ["caf\u00e9 au lait", "caf\u00e9\u00a0au lait", typed]
     assert list(spellings("correct horse")) == ["correct horse"], "it costs one comparison"
+    heart = "\u2764\ufe0f\u00a0trams"
+    assert list(spellings(heart)) == ["\u2764 trams", "\u2764\ufe0f trams", heart]
 
 
 @pytest.mark.parametrize(
