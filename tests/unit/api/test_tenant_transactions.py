@@ -41,6 +41,7 @@ FOR_NO_SINGLE_USER = {
     "readiness/operator.py _lasts": "faults are of the deployment",
     "readiness/operator.py tell_changes": "faults are of the deployment",
     "notifications/sending/sender.py _send": "records what has come of them",
+    "notifications/sending/sender.py _send_in_turn": "puts off what a slow channel left no time for",
 }
 
 
