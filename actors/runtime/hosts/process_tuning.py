@@ -16,7 +16,7 @@ class Niceness(IntEnum):
 
     A tick that breaches the stop-losses of fifty strategies wakes up fifty processes. At the niceness of execution,
     which guards them too and sends their orders, they took the cores from it: the last order left after 0.4 to 2.9 s
-    instead of 40 to 150 ms.
+    instead of 40 to 150 ms with strategies at 5. They are before the API, since a STOP goes through them.
     """
 
     ORDERS = 0
