@@ -29,6 +29,9 @@ class Strategies(Protocol):
     async def here(self) -> Sequence[int]:
         """The ids of those that run on the node that is to be emptied."""
 
+    async def away(self) -> Sequence[tuple[int, int]]:
+        """Run and strategy of what has no actor anywhere, though its run is open. Raises MoveFailed: not known."""
+
     async def standing(self, strategy_id: int) -> Standing | None:
         """How it stands; None: it has no actor."""
 
@@ -67,9 +70,17 @@ class NodeDrain:
         self._moved = 0
 
     async def run(self, within_s: float) -> Drained:
-        """Move what can be moved within this time; one that has left is always seen through to its end."""
+        """Move what can be moved within this time; one that has left is always seen through to its end.
+
+        One that an earlier drain, which was killed, has let go of comes first.
+        """
         until = asyncio.get_running_loop().time() + within_s
         left: dict[str, str] = {}
+        try:
+            for run_id, strategy_id in await self._strategies.away():
+                await self._see_through(run_id, strategy_id, holds=False)
+        except MoveFailed as failure:
+            return Drained(self._moved, left, str(failure))
         while here := await self._strategies.here():
             try:
                 left = await self._round(here)
@@ -95,16 +106,18 @@ class NodeDrain:
 
     async def _move(self, strategy_id: int, standing: Standing) -> str | None:
         hindered = standing.hindered or await self._strategies.leave(standing.run_id, strategy_id)
-        if hindered is not None:
-            return hindered
+        if hindered is None:
+            await self._see_through(standing.run_id, strategy_id, holds=standing.holds)
+        return hindered
+
+    async def _see_through(self, run_id: int, strategy_id: int, *, holds: bool) -> None:
         begun = asyncio.get_running_loop().time()
-        await self._strategies.bring_up(standing.run_id, strategy_id)
+        await self._strategies.bring_up(run_id, strategy_id)
         await self._until_well(strategy_id)
         self._moved += 1
         took_s = asyncio.get_running_loop().time() - begun
-        guards = ", guarded twice again" if standing.holds else ""
+        guards = ", guarded twice again" if holds else ""
         self._say(f"{names.strategy_name(strategy_id)} has moved in {took_s:.1f} s{guards}.")
-        return None
 
     async def _until_well(self, strategy_id: int) -> None:
         """Return when it runs elsewhere and both guards have what it holds, or its run has ended meanwhile."""

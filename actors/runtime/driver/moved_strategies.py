@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import ray
 from ray.exceptions import RayActorError, RayError
+from ray.util import list_named_actors
 
 from actors.ports.common import PeerUnavailable
 from actors.ports.engine import EngineUnavailable
@@ -42,6 +43,14 @@ class MovedStrategies:
     async def here(self) -> Sequence[int]:
         there = (names.strategy_id_of(name) for name in await asyncio.to_thread(actors_on, self._node_id))
         return [strategy_id for strategy_id in there if strategy_id is not None]
+
+    async def away(self) -> Sequence[tuple[int, int]]:
+        try:
+            runs = await _within(_ANSWER_S, self._peers.call(names.ledger_name(0, self._pools), "open_runs"))
+            alive = set(await _within(_ANSWER_S, asyncio.to_thread(list_named_actors)))
+        except (PeerUnavailable, TimeoutError, RayError) as error:
+            raise MoveFailed(f"which strategies have a process cannot be known ({error!r}).") from error
+        return [(run_id, strategy_id) for run_id, strategy_id in runs if names.strategy_name(strategy_id) not in alive]
 
     async def standing(self, strategy_id: int) -> Standing | None:
         try:

@@ -20,6 +20,7 @@ class Strategies:
     homes: dict[int, str] = field(default_factory=dict)
     hindered: dict[int, list[str]] = field(default_factory=dict)
     """What each says when it is asked, first to last; then nothing hinders it."""
+    without_actor: list[int] = field(default_factory=list)
     fails: str = ""
     never_well: bool = False
     stays: bool = False
@@ -31,6 +32,9 @@ class Strategies:
 
     async def here(self) -> Sequence[int]:
         return [one for one, home in self.homes.items() if home == HERE]
+
+    async def away(self) -> Sequence[tuple[int, int]]:
+        return [(one * 10, one) for one in self.without_actor]
 
     async def standing(self, strategy_id: int) -> Standing | None:
         if strategy_id not in self.homes:
@@ -123,6 +127,21 @@ async def test_one_whose_run_ends_meanwhile_is_waited_for_no_longer() -> None:
 
     result, _ = await drained(Ending({1: True}))
     assert result.done
+
+
+@in_virtual_time
+async def test_one_that_a_killed_drain_has_let_go_of_is_brought_up_before_another_leaves() -> None:
+    strategies = Strategies({1: True, 2: True}, homes={2: ""}, without_actor=[2])
+    result, _ = await drained(strategies)
+    assert (result.done, result.moved) == (True, 2)
+    assert strategies.trace == ["well 2", "leave 1", "well 1"]
+
+
+@in_virtual_time
+async def test_an_empty_node_is_not_called_done_while_one_is_nowhere() -> None:
+    strategies = Strategies({1: True}, homes={1: ""}, without_actor=[1], fails="strategy:1 has left.")
+    result, _ = await drained(strategies)
+    assert (result.done, result.failed) == (False, "strategy:1 has left.")
 
 
 @in_virtual_time
