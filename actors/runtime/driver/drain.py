@@ -72,7 +72,7 @@ class NodeDrain:
     async def run(self, within_s: float) -> Drained:
         """Move what can be moved within this time; one that has left is always seen through to its end.
 
-        One that an earlier drain, which was killed, has let go of comes first.
+        What an earlier drain, which was killed, has had leave comes first: it has no process.
         """
         until = asyncio.get_running_loop().time() + within_s
         left: dict[str, str] = {}
