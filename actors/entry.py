@@ -3,7 +3,9 @@
 In this package, since many programs have a `config` or an `api`, and few have `actors`.
 """
 
+import signal
 import sys
+from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,8 +23,18 @@ def main() -> None:
                 f"Python finds another package called {name}, {found}, before that of TradeActors: take its directory "
                 "out of PYTHONPATH, or install TradeActors into a virtual environment of its own."
             )
+    _loaded()()
+
+
+def _loaded() -> Callable[[], None]:
+    """The command with what it needs; an interrupt meanwhile ends the process, since nothing has begun."""
+    heard = signal.getsignal(signal.SIGINT)
+    if heard is not signal.SIG_IGN:  # as `nohup` and a shell's `&` want it
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     # Not as an import: config stands above this package, which else knows nothing of it.
-    import_module("config.commands.cli").app()
+    command: Callable[[], None] = import_module("config.commands.cli").app
+    signal.signal(signal.SIGINT, heard)
+    return command
 
 
 def _place_of(name: str) -> Path | None:

@@ -1,6 +1,7 @@
 """The beginning of the command: another project's packages of our names are said, and never a traceback."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,18 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).parents[2]
+
+
+INTERRUPTED = """
+import os, signal, types
+from actors import entry
+def load(name):
+    os.kill(os.getpid(), signal.SIGINT)
+    return types.SimpleNamespace(app=lambda: print("begun"))
+entry.import_module = load
+entry.main()
+"""
+"""Ctrl-C while the command's modules are loaded."""
 
 
 def begun(*pythonpath: Path) -> subprocess.CompletedProcess[str]:
@@ -32,3 +45,18 @@ def test_other_packages_are_in_nobodys_way(tmp_path: Path) -> None:
     (tmp_path / "config").mkdir()  # without __init__.py, it is no package while ours is one
     done = begun(tmp_path, REPOSITORY)
     assert done.returncode == 0, done.stderr
+
+
+def interrupted(before: str = "") -> subprocess.CompletedProcess[str]:
+    line = [sys.executable, "-P", "-c", before + INTERRUPTED]
+    return subprocess.run(line, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+
+
+def test_an_interrupt_before_anything_has_begun_ends_it_without_a_traceback() -> None:
+    done = interrupted()
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
+
+
+def test_an_interrupt_that_is_ignored_stays_ignored() -> None:
+    done = interrupted("import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "begun\n", "")
