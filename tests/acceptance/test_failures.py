@@ -122,6 +122,26 @@ def test_actor_killed_while_its_buy_waits_for_its_time_still_buys_once_and_in_ti
     assert deployment.query("select epoch from runs where strategy_id = %s", strategy.id)[0]["epoch"] >= 2
 
 
+def test_execution_killed_while_a_buy_waits_there_for_its_time_sends_it_once_in_time_or_it_is_said_to_be_missed(
+    deployment: Deployment, trader: Trader
+) -> None:
+    strategy = trader.strategy("INFY", buy_in=7)
+    killed = deployment.actor_pid("execution:0")
+    eventually(lambda: "BUY_TRIGGERED" in strategy.logged(), 10, "the BUY is in execution's hands")
+    os.kill(killed, signal.SIGKILL)
+    assert deployment.now() < strategy.buy_at, "killed too late"
+    status = strategy.until(lambda s: s["position"] == "bought" or s["strategy_status"] == "stopped", 40)
+    requests = strategy.requests_of("BUY")
+    if status["position"] != "bought":
+        assert (requests, "missed" in status["message"]) == ([], True), status
+        return
+    assert len(requests) == 1
+    late_s = requests[0]["received_ns"] / 1e9 - strategy.buy_at.timestamp()
+    assert 0 <= late_s < deployment.settings.missed_grace_s
+    assert strategy.stop().json()["position"] == "sold"
+    assert (strategy.sides(), strategy.net()) == (["BUY", "SELL"], 0)
+
+
 def test_dropped_price_stream_comes_back_and_the_stop_still_works(deployment: Deployment, trader: Trader) -> None:
     deployment.exchange.set_price("NSE:ITC", 400.00)
     strategy = trader.strategy("ITC", buy_in=2, stop_loss=390.00)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
+from tests.kit.login_form import PASSWORD as BROKER_PASSWORD
 from tests.kit.trader import Trader
 from tests.web.small_screen import KNOWN, Console, small_screen
 
@@ -82,3 +83,12 @@ def phone_of(
     context.close()
     said = phone.console.complaints(*KNOWN, allowed)
     assert not said, said
+
+
+def log_in_at_the_broker(page: Page, trader: Trader) -> None:
+    """Fill in the broker's own page."""
+    expect(page.get_by_role("heading", name="Paper exchange")).to_be_visible(timeout=SOON_MS)
+    page.get_by_label("User ID").fill(trader.account.user_id)
+    page.get_by_label("Password").fill(BROKER_PASSWORD)
+    page.get_by_role("button", name="Login").click()
+    expect(page.get_by_role("heading", name="Connected")).to_be_visible(timeout=SOON_MS)

@@ -4,9 +4,8 @@ import uuid
 
 from playwright.sync_api import Browser, Page, expect
 
-from tests.kit.login_form import PASSWORD as BROKER_PASSWORD
 from tests.kit.trader import Deployment, Running, Trader
-from tests.web.live.phone import SOON_MS, phone_of
+from tests.web.live.phone import SOON_MS, log_in_at_the_broker, phone_of
 
 FOCUSED = """() => { const one = document.activeElement
   return one?.getAttribute('aria-label') ?? one?.labels?.[0]?.innerText ?? one?.innerText ?? '' }"""
@@ -94,12 +93,3 @@ def test_check_15_the_brokers_login_comes_back_to_this_page_and_to_another_brows
     page.get_by_role("button", name="Cancel").click()
     expect(page.get_by_role("heading", name="Login cancelled")).to_be_visible(timeout=SOON_MS)
     elsewhere.close()
-
-
-def log_in_at_the_broker(page: Page, trader: Trader) -> None:
-    """Fill in the broker's own page."""
-    expect(page.get_by_role("heading", name="Paper exchange")).to_be_visible(timeout=SOON_MS)
-    page.get_by_label("User ID").fill(trader.account.user_id)
-    page.get_by_label("Password").fill(BROKER_PASSWORD)
-    page.get_by_role("button", name="Login").click()
-    expect(page.get_by_role("heading", name="Connected")).to_be_visible(timeout=SOON_MS)

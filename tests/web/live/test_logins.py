@@ -8,6 +8,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.kit.trader import Deployment, Trader
 from tests.web.live.phone import SOON_MS, Phone, phone_of
+from tests.web.small_screen import small_screen
 
 WHAT_IS_KEPT = """async () => JSON.stringify([
   {...localStorage}, {...sessionStorage}, location.href, document.cookie, document.documentElement.outerHTML,
@@ -19,9 +20,40 @@ WHAT_IS_KEPT = """async () => JSON.stringify([
 ])"""
 
 
+PLAN = {"symbol": "INFY", "buy_time": "09:20", "sell_time": "15:10", "stop_loss": 100, "quantity": 5}
+MANY = 50
+MANY_LIVE_S = 1.5
+TRIES = 3
+"""How often it is measured: the quickest counts, since a busy machine only adds."""
+
+ALL_LIVE = """many => new Promise(done => {
+  const began = performance.now()
+  document.querySelector('main form button[type=submit]').click()
+  const look = () => document.querySelectorAll('article').length === many
+      && document.querySelector('header .link')?.textContent === 'Live'
+    ? done((performance.now() - began) / 1000) : requestAnimationFrame(look)
+  look() })"""
+"""Seconds from the tap on Log in until so many strategies are on Today and the server is heard."""
+
+
 def cookie_of(phone: Phone) -> Any:
     (cookie,) = phone.context.cookies(f"{phone.trader.deployment.api_url}/auth/refresh")
     return cookie
+
+
+def test_check_02_fifty_strategies_are_live_soon_after_a_login(browser: Browser, trader: Trader) -> None:
+    for _ in range(MANY):
+        trader.ok("POST", "/strategy/create", PLAN)
+    taken: list[float] = []
+    for _ in range(TRIES):
+        context = small_screen(browser)
+        page = context.new_page()
+        page.goto(f"{trader.deployment.api_url}/app/#/login")
+        page.get_by_label("E-mail").fill(trader.email)
+        page.get_by_label("Password", exact=True).fill(trader.password)
+        taken.append(page.evaluate(ALL_LIVE, MANY))
+        context.close()
+    assert min(taken) <= MANY_LIVE_S, taken
 
 
 def test_check_12_two_tabs_that_reload_at_once_stay_logged_in(browser: Browser, trader: Trader) -> None:

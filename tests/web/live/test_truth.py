@@ -1,14 +1,29 @@
 """What the screen says is so: faults of the exchange, a lost link, another device (checks 8, 9, 13, 14 and 19)."""
 
 import time
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from playwright.sync_api import Browser, expect
 
+from tests.kit.paper import eventually
 from tests.kit.trader import Deployment, Running, Trader
-from tests.web.live.phone import SOON_MS, phone_of
+from tests.web.live.phone import SOON_MS, log_in_at_the_broker, phone_of
 
 SLACK_MS = 1_000
 """What a busy machine may add to a time that is promised."""
+
+IST = ZoneInfo("Asia/Kolkata")
+
+DRAWN = """
+window.drawn = []
+const write = CanvasRenderingContext2D.prototype.fillText
+CanvasRenderingContext2D.prototype.fillText = function (text, ...where) {
+  drawn.push(text); return write.call(this, text, ...where) }"""
+"""Every text that the chart draws: a canvas has no other."""
+
+POINTED_AT = "drawn.filter(text => text.endsWith(' IST'))"
+MINUTE = timedelta(minutes=1)
 
 OFFLINE = r"ERR_INTERNET_DISCONNECTED|ERR_NETWORK"
 
@@ -59,17 +74,22 @@ def test_check_13_an_order_whose_answer_hangs_is_never_offered_again(
 def test_check_14_an_exit_without_a_login_is_red_until_the_login_and_the_sale(
     browser: Browser, deployment: Deployment, trader: Trader, held: Running
 ) -> None:
-    with phone_of(browser, trader) as phone:
+    with phone_of(browser, trader, allowed="favicon") as phone:
         badge = phone.card("INFY").locator(".badge")
         expect(badge).to_have_text("Guarded", timeout=SOON_MS)
+        phone.page.evaluate("window.loadedOnce = true")
         deployment.exchange.expire_token(trader.account.user_id)
         held.set_price(1399.00)
         expect(badge).to_have_text("Not sold", timeout=SOON_MS)
         expect(phone.card("INFY").locator(".why").last).to_contain_text("Not sold. It is tried again")
         assert held.net() == 10
-        deployment.exchange.set_token(trader.account.user_id, trader.account.access_token)
-        trader.connect()
+        second = phone.context.new_page()
+        phone.listen(second)
+        second.goto(f"{phone.address}#/today")
+        second.get_by_role("button", name="Renew the paper login").click()
+        log_in_at_the_broker(second, trader)
         expect(badge).to_have_text("Stop-loss", timeout=30_000)
+        assert phone.page.evaluate("window.loadedOnce"), "it was loaded again"
         assert (held.sides(), held.net()) == (["BUY", "SELL"], 0)
 
 
@@ -84,6 +104,30 @@ def test_check_19_times_are_indian_in_new_york_and_a_stop_moved_elsewhere_is_sho
         expect(plan).to_contain_text("1,400.00")
         trader.ok("PATCH", f"/strategy/{held.id}", {"stop_loss": 1410.00})
         expect(plan).to_contain_text("1,410.00", timeout=1_000 + SLACK_MS)
+
+
+def test_check_19_the_chart_has_indian_times_and_the_stop_where_the_engine_watches(
+    browser: Browser, trader: Trader, held: Running
+) -> None:
+    with phone_of(browser, trader, zone="America/New_York") as phone:
+        phone.context.add_init_script(DRAWN)
+        page = phone.open(f"strategy/{held.id}")
+        page.reload()
+        eventually(lambda: "1,400.00" in page.evaluate("drawn"), SOON_MS / 1000, "the stop is drawn")
+        box = page.locator(".chart").bounding_box()
+        assert box is not None
+        for step in range(int(box["width"]) // 4):  # from the newest price to older ones
+            page.mouse.move(box["x"] + box["width"] - 4 * step, box["y"] + box["height"] / 2)
+            page.evaluate("new Promise(requestAnimationFrame)")
+        pointed_at: list[str] = eventually(lambda: page.evaluate(POINTED_AT), what="the time of what is pointed at")
+        bar = datetime.strptime(pointed_at[-1], "%H:%M:%S IST").replace(tzinfo=IST).time()
+        began, now = (held.buy_at - MINUTE).astimezone(IST).time(), datetime.now(IST).time()
+        assert began <= bar <= now or began > now, (began, bar, now)
+        page.evaluate("drawn.length = 0")
+        trader.ok("PATCH", f"/strategy/{held.id}", {"stop_loss": 1410.00})
+        eventually(
+            lambda: "1,410.00" in page.evaluate("drawn"), (1_000 + SLACK_MS) / 1000, "the stop is where it is now"
+        )
 
 
 def test_prices_and_the_profit_arrive_without_being_asked_for(browser: Browser, trader: Trader, held: Running) -> None:

@@ -55,6 +55,7 @@ def event(name: str, data: object) -> str:
 @dataclass
 class PlayedServer:
     """`pause_s`: between two events of prices; `step_ms`: how much later than by the clock each is said to be.
+    `ahead_s`: how much its clock is ahead of the machine's.
 
     `silent`: nothing is said on any stream, neither on those that are open nor on new ones. `sold`: strategies that
     have ended; `idle`: those that never ran; `gone`: those that were deleted. `answers`: it knows more than strategies,
@@ -66,6 +67,7 @@ class PlayedServer:
     token_s: float = TOKEN_S
     pause_s: float = 1.0
     step_ms: int = 0
+    ahead_s: float = 0.0
     sent: int = 0
     silent: bool = False
     answers: bool = False
@@ -81,6 +83,9 @@ class PlayedServer:
     granted: list[float] = field(default_factory=list)
     began: str = field(default_factory=now)
     opened: int = 0
+    newest: int = 0
+    """The number of the last token of which a stream was opened."""
+
     streams: int = 0
     gaps: int = 0
     """How often the last open stream came to its end."""
@@ -107,6 +112,10 @@ class PlayedServer:
         """How many requests there were for paths with this end."""
         return sum(path.endswith(end) for path in self.asked)
 
+    def has_renewed(self, times: int) -> bool:
+        """Whether the token has been renewed so many times, and the stream of the last one is open."""
+        return len(self.granted) > times and self.newest >= times
+
     def tell(self, number: int) -> None:
         """How this strategy stands now, on each stream."""
         self.told.append(number)
@@ -115,6 +124,9 @@ class PlayedServer:
         """End each stream. The next ones begin with another snapshot."""
         self.hung_up += 1
 
+    def _clock(self) -> float:
+        return time.monotonic() + self.ahead_s
+
     def _there(self) -> list[int]:
         return [number for number in range(1, self.strategies + 1) if number not in self.gone]
 
@@ -122,7 +134,7 @@ class PlayedServer:
         return CONFIG | {"version": self.version, "minimum_client_version": self.oldest}
 
     async def _refresh(self) -> dict[str, Any]:
-        self.granted.append(time.monotonic())
+        self.granted.append(self._clock())
         token = str(len(self.granted) - 1)
         return {"access_token": token, "token_type": "bearer", "expires_in": self.token_s, "refresh_token": None}
 
@@ -146,10 +158,12 @@ class PlayedServer:
         return JSONResponse({"detail": "Not here", "code": "not_here"}, 503)
 
     async def _events(self, request: Request) -> Response:
-        granted_at = self.granted[int(request.headers["authorization"].removeprefix("Bearer "))]
-        if time.monotonic() >= granted_at + self.token_s:
+        token = int(request.headers["authorization"].removeprefix("Bearer "))
+        granted_at = self.granted[token]
+        if self._clock() >= granted_at + self.token_s:
             return JSONResponse({"detail": "The token has ended", "code": "token_expired"}, 401)
         self.opened += 1
+        self.newest = max(self.newest, token)
         if self.silent:
             await self._wait_for_the_end()
         return StreamingResponse(self._stream(granted_at + self.token_s), media_type="text/event-stream")
@@ -163,7 +177,7 @@ class PlayedServer:
                 yield event("snapshot", self._of(number))
             yield event("snapshot_end", {"strategies": len(self._there())})
             while not self.ended and self.hung_up == hung_up:
-                if time.monotonic() >= until:
+                if self._clock() >= until:
                     self.cut += 1
                     return
                 if self.silent:

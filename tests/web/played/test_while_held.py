@@ -1,13 +1,19 @@
 """While something is held: tokens that end, and a phone that was in a pocket (checks 10 and 11 of the app)."""
 
+from functools import partial
+
 from playwright.sync_api import Browser, expect
 
 from tests.kit.paper import eventually
 from tests.web.live.phone import SOON_MS
-from tests.web.played.server import PlayedServer, trader_at
+from tests.web.played.server import TOKEN_S, PlayedServer, trader_at
 
 SLACK_MS = 1_000
 """What a busy machine may add to a time that is promised."""
+
+A_DAY_S = 24 * 3600
+RENEWED_BEFORE_S = 60
+"""How long before its end the app asks for the next token."""
 
 SAID = """
 window.said = new Set()
@@ -36,6 +42,20 @@ def test_check_11_tokens_that_end_make_no_gap_in_the_stream_and_no_flicker(brows
         assert (server.cut, server.gaps) == (0, 0)
         assert server.opened == len(server.granted), "one stream for each token"
         assert set(page.evaluate("[...said]")) == {"Live", "Guarded"}
+
+
+def test_check_11_a_day_of_tokens_ends_no_login(browser: Browser) -> None:
+    server = PlayedServer(1, pause_s=0.05)
+    with trader_at(server, browser, own_clock=True) as page:
+        live = page.locator("header .link")
+        expect(live).to_have_text("Live", timeout=SOON_MS)
+        for renewed in range(1, A_DAY_S // TOKEN_S + 1):
+            server.ahead_s += TOKEN_S - RENEWED_BEFORE_S
+            page.clock.fast_forward((TOKEN_S - RENEWED_BEFORE_S) * 1000)
+            eventually(partial(server.has_renewed, renewed), what="another token, and a stream of it")
+            expect(live).to_have_text("Live", timeout=SOON_MS)
+        assert server.cut == 0
+        expect(page.locator("article .badge")).to_have_text("Guarded")
 
 
 def test_check_10_after_ten_minutes_in_a_pocket_the_newest_is_shown_and_what_was_typed_is_there(

@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { brokerView } from './broker';
+import { brokerView, type Stakes } from './broker';
 import { SAMPLE_NOW } from './samples';
 import type { BrokerStatus } from './strategy';
 
+const NOTHING: Stakes = { held: false, nextBuy: null, refused: false };
 const connected: BrokerStatus = {
   broker_connected: true,
   broker: 'kite',
@@ -18,16 +19,16 @@ const connected: BrokerStatus = {
 
 describe('the broker login', () => {
   it('names the account and until when it lasts', () => {
-    const view = brokerView(connected, SAMPLE_NOW, false, null);
+    const view = brokerView(connected, SAMPLE_NOW, NOTHING);
     expect([view.name, view.word]).toEqual(['KITE AB1234', 'till Tue 1 Dec 06:00:00']);
   });
 
   it('is red when it has ended and money depends on it', () => {
     const over = { ...connected, token_expired: true };
-    expect(brokerView(over, SAMPLE_NOW, true, null).tone).toBe('danger');
-    expect(brokerView(over, SAMPLE_NOW, false, SAMPLE_NOW + 60_000).tone).toBe('danger');
-    expect(brokerView(over, SAMPLE_NOW, false, null).tone).toBe('warning');
-    expect([true, false].map((held) => brokerView(over, SAMPLE_NOW, held, null).sentence)).toEqual([
+    expect(brokerView(over, SAMPLE_NOW, { ...NOTHING, held: true }).tone).toBe('danger');
+    expect(brokerView(over, SAMPLE_NOW, { ...NOTHING, nextBuy: SAMPLE_NOW + 60_000 }).tone).toBe('danger');
+    expect(brokerView(over, SAMPLE_NOW, NOTHING).tone).toBe('warning');
+    expect([true, false].map((held) => brokerView(over, SAMPLE_NOW, { ...NOTHING, held }).sentence)).toEqual([
       'Broker login ended: exits cannot be sent',
       'Broker login ended: nothing is bought',
     ]);
@@ -35,12 +36,16 @@ describe('the broker login', () => {
 
   it('has ended by the clock before the server is asked again', () => {
     expect(
-      brokerView({ ...connected, token_expires_at: '2026-11-30T10:25:48+05:30' }, SAMPLE_NOW, false, null)
-        .state,
+      brokerView({ ...connected, token_expires_at: '2026-11-30T10:25:48+05:30' }, SAMPLE_NOW, NOTHING).state,
     ).toBe('expired');
   });
 
+  it('has ended when the broker refuses it, whatever the clock says', () => {
+    const view = brokerView(connected, SAMPLE_NOW, { held: true, nextBuy: null, refused: true });
+    expect([view.state, view.tone]).toEqual(['expired', 'danger']);
+  });
+
   it('is unknown before the first answer', () => {
-    expect(brokerView(null, SAMPLE_NOW, false, null).state).toBe('unknown');
+    expect(brokerView(null, SAMPLE_NOW, NOTHING).state).toBe('unknown');
   });
 });

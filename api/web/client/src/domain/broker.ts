@@ -15,15 +15,20 @@ export interface BrokerView {
 
 const SOON_MS = 30 * 60_000;
 
-/**
- * `held`: something is held. `nextBuy`: when the next BUY is due (milliseconds). The end of the Kite login is red
- * when money depends on it: something is held, or a BUY is due within half an hour.
- */
+/** What of a trader's strategies depends on the login. */
+export interface Stakes {
+  readonly held: boolean;
+  /** When the next BUY is due, in milliseconds. */
+  readonly nextBuy: number | null;
+  /** Whether the broker has refused the login of a strategy, however long it should last: another login ends it. */
+  readonly refused: boolean;
+}
+
+/** The end of the login is red when money depends on it: something is held, or a BUY is due within half an hour. */
 export function brokerView(
   broker: BrokerStatus | null,
   now: number,
-  held: boolean,
-  nextBuy: number | null,
+  { held, nextBuy, refused }: Stakes,
 ): BrokerView {
   if (broker === null)
     return { ...of('Broker', false), state: 'unknown', tone: 'neutral', word: 'asking', sentence: '' };
@@ -34,7 +39,7 @@ export function brokerView(
   const paper = broker.broker === 'paper';
   const name = paper ? 'PAPER' : `KITE ${broker.broker_user_id ?? ''}`.trim();
   const ends = millis(broker.token_expires_at);
-  if (broker.token_expired || (ends !== null && ends <= now)) {
+  if (refused || broker.token_expired || (ends !== null && ends <= now)) {
     const urgent = held || (nextBuy !== null && nextBuy - now < SOON_MS);
     // Short: it stands above every page.
     const sentence = `Broker login ended: ${held ? 'exits cannot be sent' : 'nothing is bought'}`;

@@ -3,6 +3,7 @@
 import { getContext, setContext } from 'svelte';
 import { makeApi, type Api } from '../api/client';
 import { Tokens } from '../api/tokens';
+import { brokerView, type BrokerView } from '../domain/broker';
 import { linkView, type LinkView } from '../domain/link';
 import { viewOf } from '../domain/states';
 import type { Status } from '../domain/strategy';
@@ -33,6 +34,9 @@ export class App {
   readonly account = new Account(this.api);
   readonly worker = new Worker(this.api, (path) => this.router.go(path));
   readonly link: LinkView = $derived(linkView(this.strategies.link, this.clock.here));
+  readonly broker: BrokerView = $derived(
+    brokerView(this.account.broker, this.clock.now, this.strategies.stakes),
+  );
   readonly live = $derived(this.link.state === 'live');
 
   constructor() {

@@ -5,6 +5,7 @@ import { call, type Api } from '../api/client';
 import { EventStream } from '../api/events';
 import { ApiProblem } from '../api/problems';
 import type { Tokens } from '../api/tokens';
+import type { Stakes } from '../domain/broker';
 import { newer, type Received } from '../domain/freshness';
 import type { Link } from '../domain/link';
 import { unrealised } from '../domain/money';
@@ -198,8 +199,16 @@ export class Strategies {
     return this.statuses.filter(({ status }) => groupOf(status) === 'holding');
   }
 
-  /** When the next BUY is due, in milliseconds. */
-  get nextBuy(): number | null {
+  /** What depends on the broker's login. */
+  get stakes(): Stakes {
+    const refused = this.statuses.some(
+      ({ status }) =>
+        status.strategy_status !== 'stopped' && status.status_detail === 'broker_session_expired',
+    );
+    return { held: this.holding.length > 0, nextBuy: this.#nextBuy(), refused };
+  }
+
+  #nextBuy(): number | null {
     const due = this.statuses
       .filter(({ status }) => ['waiting', 'paused'].includes(groupOf(status)) && status.buy_at)
       .map(({ status }) => Date.parse(status.buy_at ?? ''));
