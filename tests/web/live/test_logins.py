@@ -33,7 +33,7 @@ ALL_LIVE = """many => new Promise(done => {
       && document.querySelector('header .link')?.textContent === 'Live'
     ? done((performance.now() - began) / 1000) : requestAnimationFrame(look)
   look() })"""
-"""Seconds from the tap on Log in until so many strategies are on Today and the server is heard."""
+"""Seconds from the tap on Log in until that number of strategies is on Today and the server is heard."""
 
 
 def cookie_of(phone: Phone) -> Any:

@@ -113,7 +113,7 @@ class PlayedServer:
         return sum(path.endswith(end) for path in self.asked)
 
     def has_renewed(self, times: int) -> bool:
-        """Whether the token has been renewed so many times, and the stream of the last one is open."""
+        """Whether the token has been renewed this often, and the stream of the last one is open."""
         return len(self.granted) > times and self.newest >= times
 
     def tell(self, number: int) -> None:
