@@ -37,6 +37,10 @@ _DASH = re.compile(r"-?[\u2010-\u2015\u2212][-\u2010-\u2015\u2212]?(.+)", re.DOT
 """How an option begins whose two hyphens a word processor or a chat has made a dash."""
 
 
+_FAILING = ("strict", "surrogateescape")
+"""What Python does with a letter that the terminal does not have, in most locales and in the locale C: it raises."""
+
+
 class PlainGroup(TyperGroup):
     """The commands, none of which ends in a traceback for what the machine refuses or the terminal cannot show."""
 
@@ -50,7 +54,7 @@ class PlainGroup(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the command that was chosen."""
         open_standard_descriptors()
-        if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
+        if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors in _FAILING:
             sys.stdout.reconfigure(errors="replace")  # a terminal without ₹, a path that is no text
         with plain_refusals():
             return super().invoke(ctx)

@@ -194,26 +194,31 @@ def test_migrations_are_found_wherever_the_product_is_installed() -> None:
     assert migration_config(odd).get_main_option("script_location") == str(odd)
 
 
-def replayed(*options: str, encoding: str, into: int) -> "subprocess.CompletedProcess[bytes]":
+IN_LOCALE_C = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+
+
+def replayed(*options: str, into: int, **said: str) -> "subprocess.CompletedProcess[bytes]":
     recording = str(Path(ROOT) / "broker" / "paper" / "data" / "YESBANK-2019-07-09-1min.csv")
     day = ("--buy", "09:30", "--sell", "15:10", "--stop", "92.00", "--qty", "100")
     return subprocess.run(
         [sys.executable, "-m", "config.commands.cli", "replay", recording, *day, *options],
-        env={"PYTHONPATH": ROOT, "PYTHONIOENCODING": encoding, "PATH": os.environ["PATH"]},
+        env={"PYTHONPATH": ROOT, "PATH": os.environ["PATH"], **said},
         stdout=into, stderr=subprocess.PIPE, check=False,
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
-def test_a_terminal_that_cannot_show_a_sign_gets_the_rest(encoding: str) -> None:
-    done = replayed(encoding=encoding, into=subprocess.PIPE)
+@pytest.mark.parametrize(
+    "said", [{"PYTHONIOENCODING": "ascii"}, {"PYTHONIOENCODING": "latin-1"}, {"PYTHONIOENCODING": "utf-8"}, IN_LOCALE_C]
+)
+def test_a_terminal_that_cannot_show_a_sign_gets_the_rest(said: dict[str, str]) -> None:
+    done = replayed(into=subprocess.PIPE, **said)
     assert done.returncode == 0, done.stderr
     assert b"-395.00" in done.stdout
 
 
 def test_an_output_that_finds_no_room_is_said_in_a_sentence() -> None:
     with Path("/dev/full").open("wb") as full:
-        done = replayed(encoding="utf-8", into=full.fileno())
+        done = replayed(into=full.fileno(), PYTHONIOENCODING="utf-8")
     assert done.returncode == 1
     assert done.stderr == (
         b"What this command says cannot be written, so send its output elsewhere: No space left on device.\n"
