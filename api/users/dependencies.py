@@ -61,6 +61,8 @@ async def access_claims(
     opened: UsedForClaims = request.app.state.resources
     if credentials is None:
         raise unauthorized("token_invalid", "Missing token: send it as `Authorization: Bearer ...`")
+    if len(request.headers.getlist("authorization")) > 1:
+        raise unauthorized("token_invalid", "The header Authorization stands twice: send one token")
     try:
         claims = opened.tokens.check(credentials.credentials)
     except TokenExpired as error:

@@ -26,9 +26,10 @@ async def test_health_and_readiness(client: httpx.AsyncClient, engine: FakeEngin
     ready = await client.get("/readyz")
     checks = {"database": "ok", "redis": "ok", "engine": "ok", "encryption_keys": "ok"}
     assert (ready.status_code, ready.json()) == (200, {"status": "ready", "checks": checks})
+    assert [(await client.head(path)).status_code for path in ("/healthz", "/readyz")] == [200, 200]
     engine.up = False
     broken = await client.get("/readyz")
-    assert broken.status_code == 503
+    assert (broken.status_code, (await client.head("/readyz")).status_code) == (503, 503)
     assert broken.json()["checks"]["engine"] == "failed: EngineUnavailable"
     assert (await client.get("/healthz")).status_code == 200
 

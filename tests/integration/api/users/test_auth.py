@@ -114,6 +114,14 @@ async def test_logout_ends_the_refresh_token(client: httpx.AsyncClient, user: Ap
     assert (await client.post("/auth/logout", json={"refresh_token": "never issued"})).status_code == 204
 
 
+async def test_two_tokens_in_one_request_are_none(client: httpx.AsyncClient, user: ApiUser) -> None:
+    another = await ApiUser.register(client)
+    both = [("Authorization", f"Bearer {one.tokens['access_token']}") for one in (user, another)]
+    answer = await client.get("/strategy/list", headers=both)
+    assert (answer.status_code, answer.json()["code"]) == (401, "token_invalid")
+    assert "twice" in answer.json()["detail"]
+
+
 async def test_every_route_but_the_public_ones_needs_a_token(client: httpx.AsyncClient, app: FastAPI) -> None:
     public = {
         "/auth/register",
