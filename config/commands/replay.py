@@ -21,6 +21,16 @@ _HIGHEST_STOP = Decimal(10_000_000)
 _MOST_SHARES = 100_000_000
 
 
+def _recording_file(text: str) -> Path:
+    if not text:
+        raise typer.BadParameter("an empty name names no file; add the name of one, or - for the standard input")
+    if "://" in text:
+        raise typer.BadParameter(
+            "it is an address, and no file; download it first, or pipe it to: tradeactors replay -"
+        )
+    return Path(text)
+
+
 def _wall_clock(text: str) -> time:
     try:
         parsed = time.fromisoformat(text)
@@ -80,8 +90,8 @@ def replay(  # noqa: PLR0913 - each is an option of the command
     file: Annotated[
         Path,
         typer.Argument(
-            dir_okay=False,
-            readable=False,
+            parser=_recording_file,
+            metavar="FILE",
             help="One-minute bars: CSV, or JSON of Kite; - for the standard input",
         ),
     ],

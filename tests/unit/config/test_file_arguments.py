@@ -35,6 +35,17 @@ def test_what_is_no_name_of_a_file_is_refused(command: str, name: str, sentence:
     assert sentence in said(command, name)
 
 
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("", "an empty name names no file; add the name of one, or - for the standard input"),
+        ("https://example.com/bars.csv", "it is an address, and no file; download it first, or pipe it to"),
+    ],
+)
+def test_what_is_no_recording_to_replay_is_refused(name: str, sentence: str) -> None:
+    assert sentence in said("replay", name, "--buy", "09:20", "--sell", "15:10", "--stop", "90", "--qty", "1")
+
+
 @pytest.mark.parametrize("command", [("up",), ("backup", "b.tar"), ("restore", "b.tar"), ("status",), ("prune",)])
 def test_a_data_directory_without_a_name_is_not_the_current_one(command: tuple[str, ...]) -> None:
     assert "an empty name names no directory; name one, or leave the option out" in said(*command, "--data-dir", "")
