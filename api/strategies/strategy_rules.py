@@ -251,7 +251,7 @@ def _warnings(case: Case, times: SessionTimes, zone: tzinfo) -> Iterator[Warned]
     if times.buy_at.date() != case.now.astimezone(zone).date():
         yield Warned("not_today", f"It will trade on {times.buy_at:%A, %Y-%m-%d}, not today")
     if ends_at is not None and ends_at <= times.buy_at:
-        again = f"Log in to your broker again before that: its session ends at {ends_at:%Y-%m-%d %H:%M}"
+        again = f"Log in to your broker again before that: its login ends at {ends_at:%Y-%m-%d %H:%M}"
         yield Warned(_LOGIN_FIRST, again)
     for question, warned in _UNANSWERED.items():
         if question in case.unanswered:

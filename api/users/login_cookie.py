@@ -82,7 +82,7 @@ async def login_cookie(
     known.pop(None, None)
     if origin not in known:
         raise ApiError(
-            403, "origin_refused", "Only a page of this server may keep a session; its address is the server's own"
+            403, "origin_refused", "Only a page of this server may keep a login; its address is the server's own"
         )
     secure = origin.startswith("https:")
     if not secure and urlsplit(origin).hostname not in _LOOPBACK:

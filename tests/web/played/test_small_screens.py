@@ -16,7 +16,7 @@ WARNINGS = [
     {"code": "not_today", "message": "It will trade on Tuesday, 2026-12-01, not today"},
     {
         "code": "login_before_buy",
-        "message": "Log in to your broker again before that: its session ends at 2026-12-01 06:00",
+        "message": "Log in to your broker again before that: its login ends at 2026-12-01 06:00",
     },
 ]
 BROKEN = """[...document.querySelectorAll('.badge')].filter(one => one.offsetHeight > 24).map(one => one.textContent)"""
@@ -41,7 +41,7 @@ def test_a_start_with_two_warnings_shows_both_its_buttons_and_the_warnings(
         for name in ("Start for", "Cancel"):
             expect(dialog.get_by_role("button", name=name)).to_be_in_viewport(ratio=1, timeout=SOON_MS)
         expect(dialog.get_by_text("not today")).to_be_in_viewport(ratio=1)
-        expect(dialog.get_by_text("its session ends at 1 Dec")).to_be_visible()
+        expect(dialog.get_by_text("its login ends at 1 Dec")).to_be_visible()
         expect(dialog.get_by_role("button", name="Cancel")).to_be_focused()
         assert dialog.evaluate("one => one.scrollWidth <= one.clientWidth")
 

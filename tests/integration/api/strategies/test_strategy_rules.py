@@ -295,7 +295,7 @@ async def test_start_says_when_the_broker_session_ends_before_the_buy(
     await change_row(sessions, BrokerAccount, account.id, token_obtained_at=obtained)
     message = (await start(trader, strategy_id)).json()["message"]
     ends = f"{obtained + timedelta(days=1):%Y-%m-%d} 06:00"
-    assert message.endswith(f". Log in to your broker again before that: its session ends at {ends}")
+    assert message.endswith(f". Log in to your broker again before that: its login ends at {ends}")
     (run,) = await runs_of(sessions, strategy_id)
     assert run.message == message
     assert run.state is not None

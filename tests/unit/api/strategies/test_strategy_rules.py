@@ -275,7 +275,7 @@ def test_a_preview_refuses_what_create_or_start_refuses_in_the_same_words_and_no
 
 
 WAITING = "Waiting to buy at 2026-11-24 09:30:00"
-AGAIN = "Log in to your broker again before that: its session ends at 2026-11-24 06:00"
+AGAIN = "Log in to your broker again before that: its login ends at 2026-11-24 06:00"
 NOT_ASKED = "Your broker could not be asked for the market price"
 
 
