@@ -314,7 +314,7 @@ _ERRORS: dict[str, tuple[str, str]] = {
     "503": ("database_unavailable", "The service is not available right now. Please try again."),
 }
 _WRONG_PASSWORD = ("invalid_credentials", "Invalid e-mail or password")
-_OTHER_ORIGIN = ("origin_refused", "Only a page of this server may keep a session; its address is the server's own")
+_OTHER_ORIGIN = ("origin_refused", "Only a page of this server may keep a login; its address is the server's own")
 _STRATEGIES_RUN = ("strategies_running", "Stop your running strategies first")
 _NOT_CONNECTED = ("broker_not_connected", "Connect your broker first")
 _ERRORS_OF_ONE: dict[tuple[str, str], tuple[str, str]] = {
