@@ -62,7 +62,7 @@ def enter(state: StrategyState, now: datetime, *, look_up_first: bool) -> Step:
         last_action=OrderEvent.BUY,
         message=f"Buying at {buy_at:%H:%M:%S}" if early else "Buying",
     )
-    reason = f"handed over {-late_ms} ms before buy_at" if early else f"{late_ms} ms after buy_at"
+    reason = f"handed over {-late_ms} ms before its time" if early else f"{late_ms} ms after its time"
     log = LogEvent(LogWord.BUY_TRIGGERED, reason, state.entry.intent.id, quantity=state.run.quantity)
     return entering, [
         SendOrder(

@@ -36,7 +36,7 @@ def timed_exit(state: StrategyState, now: datetime) -> Step:
     due = state.run.sell_at
     if trigger_verdict(due, now, state.run.missed_grace) is not TriggerVerdict.MISSED:
         late_ms = int((now - due) / timedelta(milliseconds=1))
-        return begin_exit(state, ExitCause.SELL, f"{late_ms} ms after sell_at")
+        return begin_exit(state, ExitCause.SELL, f"{late_ms} ms after its time")
     reason = f"missed execution: SELL was due at {due.isoformat()}"
     missed: list[Decision] = [LogEvent(LogWord.MISSED_EXECUTION, reason), RaiseAlert("missed_execution", reason)]
     same_session = now.astimezone(due.tzinfo).date() == due.date()

@@ -45,7 +45,7 @@ async def record_a_buy(engine: FakeEngine, run: Run) -> None:
         run.user_id, run.strategy_id, run.id, line("BUY", 30, order_id="1", status="accepted", detail=detail)
     )
     filled = (
-        line("BUY_TRIGGERED", 2, reason="2 ms after buy_at"),
+        line("BUY_TRIGGERED", 2, reason="2 ms after its time"),
         line("ORDER_COMPLETE", 120, order_id="1", quantity=10),
     )
     update = bought(run)

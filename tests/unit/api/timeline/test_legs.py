@@ -79,7 +79,7 @@ def attempt(event: str, sent_at: datetime, answered_at: datetime, **changes: Any
 
 
 BOUGHT = [
-    line("BUY_TRIGGERED", ms(2), reason="2 ms after buy_at"),
+    line("BUY_TRIGGERED", ms(2), reason="2 ms after its time"),
     attempt("BUY", ms(14), ms(30), due=BUY_AT),
     line("ORDER_OPEN", ms(31), order_id="ENTRY-1", quantity=0),
     line("ORDER_PARTIALLY_FILLED", ms(90), order_id="ENTRY-1", quantity=4),
@@ -100,7 +100,7 @@ def test_a_timely_trade() -> None:
     exit_leg = filled("EXIT", price="1520.5", cause="SELL")
     lines = [
         *BOUGHT,
-        line("SELL_TRIGGERED", ms(1, SELL_AT), "EXIT", reason="1 ms after sell_at"),
+        line("SELL_TRIGGERED", ms(1, SELL_AT), "EXIT", reason="1 ms after its time"),
         attempt("SELL", ms(9, SELL_AT), ms(25, SELL_AT), due=SELL_AT),
         line("ORDER_COMPLETE", ms(150, SELL_AT), "EXIT", order_id="EXIT-1", quantity=10),
         line("RUN_ENDED", ms(151, SELL_AT), None, reason="Sold 10", quantity=10),

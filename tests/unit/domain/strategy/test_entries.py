@@ -67,7 +67,7 @@ def test_buy_is_handed_over_ahead_of_its_time_and_not_sent_before_it() -> None:
     assert state.phase is Phase.ENTERING
     assert runtime_view(state).message == f"Buying at {BUY_AT:%H:%M:%S}"
     assert of(decisions, SendOrder)[0].not_before == BUY_AT
-    assert [log.reason for log in of(decisions, LogEvent)] == ["handed over 2000 ms before buy_at"]
+    assert [log.reason for log in of(decisions, LogEvent)] == ["handed over 2000 ms before its time"]
 
 
 def test_runs_of_one_instant_are_handed_over_one_after_the_other_two_to_four_seconds_ahead() -> None:
