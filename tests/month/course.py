@@ -77,7 +77,7 @@ class Course:
         return [mail for trader in self.traders.values() for mail in trader.mails(self.on.post)]
 
     def _all_is_mailed(self) -> bool:
-        """What the quiet hours had kept back has come, too."""
+        """Nothing waits for its mail."""
         return sum(len(mail.lines) for mail in self._mails()) >= sum(len(t.told()) for t in self.traders.values())
 
     def _moments(self, day: date) -> list[tuple[datetime, Callable[[], None]]]:
@@ -218,7 +218,8 @@ class Course:
         self.on.overrides.write_text(sessions_text(self.month) + "".join(lines), encoding="utf-8")
 
     def _look_ahead(self, day: date) -> None:
-        """The traders look at the coming days, if the next of the month is a holiday."""
+        """The traders have their mails, and look at the coming days, if the next of the month is a holiday."""
+        within(self._all_is_mailed, _WITHIN_S)  # a weekend is a moment here, and a notice of a day ago is not mailed
         coming = next((later for later in self.month.days if later > day), None)
         if coming in self.month.holidays:
             self.shown_closed |= {(name, coming) for name, trader in self.traders.items() if trader.closed(coming)}
