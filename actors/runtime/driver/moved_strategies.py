@@ -49,7 +49,7 @@ class MovedStrategies:
             runs = await _within(_ANSWER_S, self._peers.call(names.ledger_name(0, self._pools), "open_runs"))
             alive = set(await _within(_ANSWER_S, asyncio.to_thread(list_named_actors)))
         except (PeerUnavailable, TimeoutError, RayError) as error:
-            raise MoveFailed(f"which strategies have a process cannot be known ({error!r}).") from error
+            raise MoveFailed(f"it cannot be known which strategies have a process ({error!r}).") from error
         return [(run_id, strategy_id) for run_id, strategy_id in runs if names.strategy_name(strategy_id) not in alive]
 
     async def standing(self, strategy_id: int) -> Standing | None:
