@@ -4,8 +4,8 @@ import asyncio
 import statistics
 import sys
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
@@ -87,7 +87,8 @@ def demo(
             settings = load_settings(secrets="create", env_file=None, data_dir=data_dir, **ports)
             stack = running.enter_context(Stack(settings))
         console.print(escape(f"Stack up in {time.monotonic() - began:.1f} s: {stack.urls['API']}/docs"))
-        cases = asyncio.run(_Demo(stack, console).play())
+        with plain_silence():
+            cases = asyncio.run(_Demo(stack, console).play())
         ok = not any(case.failures for case in cases)
         console.print("[green]Every strategy ended as it should.[/]" if ok else "[red]Something went wrong.[/]")
         if keep:
@@ -98,6 +99,23 @@ def demo(
             )
             stack.watch()
     raise typer.Exit(0 if ok else 1)
+
+
+@contextmanager
+def plain_silence() -> Iterator[None]:
+    """Say in a sentence that the stack does not answer. Raises StackError."""
+    import httpx
+
+    from config.stack.guarded_process import StackError
+
+    try:
+        yield
+    except httpx.TransportError as silence:
+        url = silence.request.url
+        raise StackError(
+            f"{url.host}:{url.port} gave no answer to {silence.request.method} {url.path} ({type(silence).__name__}): "
+            "this machine may be too busy for the demo. Try it again when it has a core to spare."
+        ) from silence
 
 
 def _refuse_parts_of_others(settings: "Settings") -> None:

@@ -72,7 +72,8 @@ GUARDS_MUTATIONS = (
             # alone it is asked for whether anything is left to sell
             Edit(_PLACER, "        if check or not self.evidence.proves(command):\n", "        if False:\n"),
         ),
-        ("guarding: strategy killed",),
+        # the process may be back before the next price: without the ledger it learns of its exit later
+        ("guarding: strategy killed", "exit rests: strategy and ledger killed", "touched: strategy and ledger killed"),
         ("duplicate",),
     ),
 )

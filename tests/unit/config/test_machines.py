@@ -7,10 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 from typer.testing import CliRunner
 
 from config.commands.cli import app
+from config.commands.demo import plain_silence
 from config.settings import PREFIX
 from config.stack.guarded_process import StackError
 from config.stack.paper import paper_token
@@ -93,6 +95,13 @@ def test_a_secret_that_is_no_text_is_named_and_not_shown(tmp_path: Path, content
 def test_settings_in_a_pipe_are_refused_and_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / ".env")
     assert said(tmp_path, "doctor") == ".env is no file; put the settings into a file of this name."
+
+
+def test_a_stack_that_is_too_slow_for_the_demo_is_said_in_a_sentence() -> None:
+    asked = httpx.Request("POST", "http://127.0.0.1:8000/strategy/start")
+    said = r"^127.0.0.1:8000 gave no answer to POST /strategy/start \(ReadTimeout\)"
+    with pytest.raises(StackError, match=said), plain_silence():
+        raise httpx.ReadTimeout("", request=asked)
 
 
 def test_the_demo_touches_no_deployment_that_a_shell_names(tmp_path: Path) -> None:
