@@ -68,13 +68,17 @@ class Course:
                 happen()
             self.say(f"{day:%a %Y-%m-%d} passed in {time.monotonic() - begun:.0f} s")
         self.on.clock.jump(self.month.at(self.month.days[-1] + timedelta(days=1), 7, 31))
-        within(self._all_is_mailed, _WITHIN_S)
+        self._mails_are_read()
         told = [told for trader in self.traders.values() for told in trader.told()]
         orders = [order for trader in self.traders.values() for order in trader.orders()]
         return Seen(orders, told, frozenset(self.shown_closed), self._mails())
 
     def _mails(self) -> list[Mail]:
         return [mail for trader in self.traders.values() for mail in trader.mails(self.on.post)]
+
+    def _mails_are_read(self) -> None:
+        """Before the quiet hours, and the weekend that is a moment here: a notice of a day ago is not mailed."""
+        within(self._all_is_mailed, _WITHIN_S)
 
     def _all_is_mailed(self) -> bool:
         """Nothing waits for its mail."""
@@ -87,6 +91,7 @@ class Course:
             (of_day(6, 0), self._tokens_end),
             (of_day(8, 0), partial(self._log_in, day)),
             (of_day(8, 41), partial(self._settled_in_the_morning, day)),
+            (of_day(19, 30), self._mails_are_read),
             (of_day(20, 30), partial(self._look_ahead, day)),
         ]
         for begins, ends in self.month.away:
@@ -218,8 +223,7 @@ class Course:
         self.on.overrides.write_text(sessions_text(self.month) + "".join(lines), encoding="utf-8")
 
     def _look_ahead(self, day: date) -> None:
-        """The traders have their mails, and look at the coming days, if the next of the month is a holiday."""
-        within(self._all_is_mailed, _WITHIN_S)  # a weekend is a moment here, and a notice of a day ago is not mailed
+        """The traders look at the coming days, if the next of the month is a holiday."""
         coming = next((later for later in self.month.days if later > day), None)
         if coming in self.month.holidays:
             self.shown_closed |= {(name, coming) for name, trader in self.traders.items() if trader.closed(coming)}
