@@ -1,11 +1,9 @@
 """Row J1 and ruling 7: a whole stack that dies and comes back, and the demo as a newcomer runs it."""
 
 import json
-import os
 import subprocess
 import sys
 
-from config.settings import PREFIX
 from tests.kit.operated import App, processes_of, up
 from tests.kit.paper import eventually
 from tests.kit.stack import temporary_data_dir
@@ -44,9 +42,9 @@ def test_stack_that_is_killed_comes_back_with_its_strategies_guarded() -> None:
         assert not processes_of(data_dir)
 
 
-def test_demo_ends_with_every_strategy_as_it_should() -> None:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith((PREFIX, "RAY_"))}
+def test_check_26_demo_ends_as_it_should_where_no_other_program_is_found() -> None:
     command = [sys.executable, "-P", "-m", "config.commands.cli", "demo"]
-    done = subprocess.run(command, env=clean, capture_output=True, text=True, timeout=170, check=False)
+    without_node = dict[str, str]()  # no PATH, no HOME
+    done = subprocess.run(command, env=without_node, capture_output=True, text=True, timeout=170, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Every strategy ended as it should." in done.stdout
