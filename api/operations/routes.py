@@ -59,14 +59,14 @@ class Readiness(BaseModel):
     checks: dict[Part, str]
 
 
-@router.head("/healthz", include_in_schema=False)  # as monitors of web sites ask
+@router.head("/healthz", operation_id="healthz", include_in_schema=False)  # as monitors of web sites ask
 @router.get("/healthz", operation_id="healthz")
 async def healthz() -> Alive:
     """Liveness: asks nobody."""
     return Alive()
 
 
-@router.head("/readyz", include_in_schema=False)
+@router.head("/readyz", operation_id="readyz", include_in_schema=False)
 @router.get("/readyz", operation_id="readyz", responses={503: {"model": Readiness}})
 async def readyz(
     opened: Opened, response: Response, exclude: Annotated[list[Part] | None, Query(max_length=10)] = None

@@ -113,8 +113,8 @@ class PlayedServer:
         return sum(path.endswith(end) for path in self.asked)
 
     def has_renewed(self, times: int) -> bool:
-        """Whether the token has been renewed this often, and the stream of the last one is open."""
-        return len(self.granted) > times and self.newest >= times
+        """Whether the token has been renewed this often, and the stream of the last one is the only one."""
+        return len(self.granted) > times and self.newest >= times and self.streams == 1
 
     def tell(self, number: int) -> None:
         """How this strategy stands now, on each stream."""
