@@ -47,13 +47,17 @@ def test_other_packages_are_in_nobodys_way(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def interrupted(before: str = "") -> subprocess.CompletedProcess[str]:
+HEARD = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+"""As in a terminal: what began the tests in the background ignores it."""
+
+
+def interrupted(before: str) -> subprocess.CompletedProcess[str]:
     line = [sys.executable, "-P", "-c", before + INTERRUPTED]
     return subprocess.run(line, cwd=REPOSITORY, capture_output=True, text=True, check=False)
 
 
 def test_an_interrupt_before_anything_has_begun_ends_it_without_a_traceback() -> None:
-    done = interrupted()
+    done = interrupted(HEARD)
     assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
 
 

@@ -27,11 +27,13 @@ pytestmark = pytest.mark.stack
 
 DATABASES = (Part.POSTGRES, Part.VALKEY)
 STARTER = """
+import signal
 import sys
 from pathlib import Path
 from config.stack.stack import Part, Stack
 from config.stack.guarded_process import interrupt_on_signals
 from tests.kit.stack import stack_settings
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 with interrupt_on_signals(), Stack(
     stack_settings(Path(sys.argv[1])), parts=(Part.POSTGRES, Part.VALKEY), migrate=False
 ) as stack:
@@ -52,7 +54,7 @@ def databases(data_dir: Path) -> Stack:
 
 @contextmanager
 def starter(data_dir: Path) -> Iterator["subprocess.Popen[str]"]:
-    """Another process that runs a stack and would go on without limit."""
+    """Another process that runs a stack and would go on without limit, also where `nohup` has begun the tests."""
     process = subprocess.Popen([sys.executable, "-c", STARTER, str(data_dir)], stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
