@@ -116,11 +116,11 @@ def test_check_19_the_chart_has_indian_times_and_the_stop_where_the_engine_watch
         eventually(lambda: "1,400.00" in page.evaluate("drawn"), SOON_MS / 1000, "the stop is drawn")
         box = page.locator(".chart").bounding_box()
         assert box is not None
-        for step in range(int(box["width"]) // 4):  # from the newest price to older ones
+        for step in range(int(box["width"]) // 4):  # from the newest price on
             page.mouse.move(box["x"] + box["width"] - 4 * step, box["y"] + box["height"] / 2)
             page.evaluate("new Promise(requestAnimationFrame)")
         pointed_at: list[str] = eventually(lambda: page.evaluate(POINTED_AT), what="the time of what is pointed at")
-        bar = datetime.strptime(pointed_at[-1], "%H:%M:%S IST").replace(tzinfo=IST).time()
+        bar = datetime.strptime(pointed_at[0], "%H:%M:%S IST").replace(tzinfo=IST).time()
         began, now = (held.buy_at - MINUTE).astimezone(IST).time(), datetime.now(IST).time()
         assert began <= bar <= now or began > now, (began, bar, now)
         page.evaluate("drawn.length = 0")
