@@ -12,8 +12,9 @@ from tests.month.plan import BOUGHT, LAST_TRY, LATE_BEFORE, UNSAID, ZONE, Month,
 from tests.month.stack import Deployed, deployed, sessions_text
 from tests.month.trader import MonthTrader
 
-LEAD = timedelta(seconds=2)
-"""How long before a trade the clock jumps to: what follows is to happen on time, without a jump that helps."""
+LEAD = timedelta(seconds=5)
+"""How long before a trade the clock jumps to: before a BUY is handed over, which is up to four seconds ahead. What
+follows is to happen on time, without a jump that helps."""
 
 AFTER = timedelta(seconds=2)
 """How much longer than a trade's time is waited where there must be none."""
