@@ -83,10 +83,9 @@ class PlayedServer:
     granted: list[float] = field(default_factory=list)
     began: str = field(default_factory=now)
     opened: int = 0
-    newest: int = 0
-    """The number of the last token of which a stream was opened."""
+    streams: list[int] = field(default_factory=list)
+    """The open ones, each by the number of its token."""
 
-    streams: int = 0
     gaps: int = 0
     """How often the last open stream came to its end."""
 
@@ -114,7 +113,7 @@ class PlayedServer:
 
     def has_renewed(self, times: int) -> bool:
         """Whether the token has been renewed this often, and the stream of the last one is the only one."""
-        return len(self.granted) > times and self.newest >= times and self.streams == 1
+        return len(self.granted) > times and self.streams == [len(self.granted) - 1]
 
     def tell(self, number: int) -> None:
         """How this strategy stands now, on each stream."""
@@ -159,17 +158,16 @@ class PlayedServer:
 
     async def _events(self, request: Request) -> Response:
         token = int(request.headers["authorization"].removeprefix("Bearer "))
-        granted_at = self.granted[token]
-        if self._clock() >= granted_at + self.token_s:
+        if self._clock() >= self.granted[token] + self.token_s:
             return JSONResponse({"detail": "The token has ended", "code": "token_expired"}, 401)
         self.opened += 1
-        self.newest = max(self.newest, token)
         if self.silent:
             await self._wait_for_the_end()
-        return StreamingResponse(self._stream(granted_at + self.token_s), media_type="text/event-stream")
+        return StreamingResponse(self._stream(token), media_type="text/event-stream")
 
-    async def _stream(self, until: float) -> AsyncIterator[str]:
-        self.streams += 1
+    async def _stream(self, token: int) -> AsyncIterator[str]:
+        until = self.granted[token] + self.token_s
+        self.streams.append(token)
         told, hung_up = len(self.told), self.hung_up
         try:
             yield event("hello", {"time": now(), "version": self.version, "user_id": 1})
@@ -190,8 +188,8 @@ class PlayedServer:
                 self.sent += 1
                 await asyncio.sleep(self.pause_s)
         finally:
-            self.streams -= 1
-            self.gaps += self.streams == 0 and not self.ended
+            self.streams.remove(token)
+            self.gaps += not self.streams and not self.ended
 
     async def _wait_for_the_end(self) -> None:
         while not self.ended:  # noqa: ASYNC110 - the test ends it, in another thread
