@@ -251,5 +251,5 @@ def test_what_could_not_be_read_while_the_server_was_away_is_read_when_it_is_bac
             lambda route: route.fulfill(json=example("get", "/strategy/{strategy_id}/timeline")),
         )
         server.hang_up()
-        expect(page.get_by_text("Bought 10 INFY at 1510.00")).to_be_visible(timeout=SOON_MS)
+        expect(page.get_by_text("Bought 10 INFY at 1,510.00")).to_be_visible(timeout=SOON_MS)
         expect(page.get_by_text("The reasons cannot be read")).to_have_count(0)

@@ -111,6 +111,22 @@ describe('sentences of the server', () => {
     expect(shown).toBe('1\u00a0Dec,\u00a009:20:00');
   });
 
+  it('and its amounts are grouped as all others', () => {
+    expect(plain('Bought 10 INFY at 1509.00, stop at ₹1497.80 (125000.50)')).toBe(
+      'Bought 10 INFY at 1,509.00, stop at ₹1,497.80 (1,25,000.50)',
+    );
+    for (const text of [
+      '999.50 each',
+      '1,500.00',
+      '1500.123',
+      'v1500.10',
+      '10.1500.25',
+      '1500.25.1',
+      '2024.01x',
+    ])
+      expect(plain(text)).toBe(text);
+  });
+
   it('are left alone in everything else', () => {
     for (const text of [
       'Waiting to buy at 09:20:00',

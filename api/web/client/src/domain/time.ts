@@ -1,5 +1,7 @@
 /** Times of India. Every time on a screen is IST, whatever the phone's zone; durations are milliseconds. */
 
+import { plain } from './money';
+
 export const ZONE = 'Asia/Kolkata';
 
 const day = new Intl.DateTimeFormat('en-GB', {
@@ -12,6 +14,8 @@ const monthDay = new Intl.DateTimeFormat('en-GB', { timeZone: ZONE, day: 'numeri
 /** A date as computers write it, with a time of day and a zone or without, and no part of a longer word. */
 const DATE =
   /(?<![\w./:-])(\d{4}-[01]\d-[0-3]\d)(?:[T ]((?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d)?)(?:\.\d+)?(Z|[+-]\d\d:\d\d)?)?(?![\w-]|[./:]\w)/g;
+/** Rupees and paise of a thousand and more as computers write them, and no part of a longer number or word. */
+const AMOUNT = /(?<![\w.,])\d{4,}\.\d{2}(?!\w|\.\d)/g;
 /** A space at which no line ends. */
 const UNBROKEN = '\u00a0';
 
@@ -61,10 +65,12 @@ export function moment(at: Instant, now: number): string {
 /**
  * A sentence of the server with its dates as people write them: `1 Dec, 09:20:00` for `2026-12-01 09:20:00`, and for the
  * same with a zone; `1 Dec` for `2026-12-01`; with the year if it is not that of `now`. Lines do not break within them.
+ * Its amounts are grouped as all others of the app: `1,509.00` for `1509.00`.
  * Whatever else it says stays, times without a date too, and what is no date: of no month, or a part of a name.
  */
 export function spoken(sentence: string, now = Date.now()): string {
-  return sentence.replace(DATE, (text: string, day: string, clock = '', zone = '') => {
+  const grouped = sentence.replace(AMOUNT, (amount) => plain(Number(amount)));
+  return grouped.replace(DATE, (text: string, day: string, clock = '', zone = '') => {
     const noon = `${day}T12:00+05:30`;
     if (dayKey(noon) !== day) return text; // the 31st of February, which is read as one of March
     const at = clock ? Date.parse(zone ? text.replace(' ', 'T') : `${day}T${clock}+05:30`) : Date.parse(noon);
