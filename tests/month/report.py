@@ -1,5 +1,6 @@
 """The month as Markdown: each day, each strategy, and what was said where nothing was traded. Pure."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from datetime import date
@@ -124,4 +125,5 @@ def _cell(found: dict[tuple[Planned, date], Verdict], planned: Planned, day: dat
 
 def _said(verdict: Verdict) -> list[str]:
     what = f"{verdict.day:%a %d}, {verdict.planned.owner}, {verdict.planned.symbol} ({verdict.outcome}): "
-    return wrap(f"- {what}{verdict.said or 'nothing'}", 110, subsequent_indent="  ", break_long_words=False)
+    said = re.sub(r"\?code=\S+", "?code=…", verdict.said or "nothing")
+    return wrap(f"- {what}{said}", 110, subsequent_indent="  ", break_long_words=False)

@@ -25,8 +25,8 @@ def rupees(amount: Decimal) -> str:
 
 
 def signed(amount: Decimal) -> str:
-    """A gain or a loss, always with its sign."""
-    return rupees(amount) if amount < 0 else f"+{rupees(amount)}"
+    """A gain or a loss with its sign; none for neither."""
+    return f"+{rupees(amount)}" if round_rupees(amount) > 0 else rupees(amount)
 
 
 def price(paise: Paise) -> str:

@@ -28,6 +28,7 @@ def test_amounts_are_grouped_as_in_india(amount: str, written: str) -> None:
 
 def test_a_gain_has_a_sign_too() -> None:
     assert (texts.signed(Decimal("412.5")), texts.signed(Decimal("-96.2"))) == ("+₹412.50", "−₹96.20")
+    assert [texts.signed(Decimal(nothing)) for nothing in ("0", "0.001", "-0.001")] == ["₹0.00"] * 3
 
 
 @pytest.mark.parametrize(
