@@ -94,7 +94,7 @@ class ExecutionShell:
         self.rehearsal = Rehearsal(self.stops.rehearsed, streams.updates.rehearse, self._rehearse)
         parts = AccountParts(gateways, strategies, attempts, records, streams.updates, clock, budget=limits.budget)
         self.accounts = ExecutionAccounts(
-            parts, self.stops, working=self._working_runs, in_background=self._in_background
+            parts, self.stops, working=self.working_runs, in_background=self._in_background
         )
         self._working: dict[IntentId, asyncio.Task[Event]] = {}
         self._placing: dict[IntentId, OrderPlacer] = {}
@@ -187,7 +187,8 @@ class ExecutionShell:
         account = self.accounts.known(account_id)
         return account is not None and any(k.run_id == run_id and k.ended for k in account.evidence.known)
 
-    def _working_runs(self) -> frozenset[int]:
+    def working_runs(self) -> frozenset[int]:
+        """The runs of which an order is on its way."""
         return frozenset(intent_id.run_id for intent_id in self._working)
 
     def _forget(self, command: OrderCommand, work: "asyncio.Task[Event]") -> None:

@@ -18,6 +18,9 @@ _TIMEOUT_S = 5
 _NODE_ID = "ray.io/node-id"
 """The label that Ray gives each node."""
 
+_ANYWHERE = [{"label_selector": {_NODE_ID: "!none"}}]
+"""No node has this id."""
+
 
 def mark(node_id: str) -> None:
     """Let no actor begin there from now on. Raises RayError: the head does not answer."""
@@ -60,8 +63,13 @@ def placement(avoided: Collection[str]) -> dict[str, Any]:
     others = f"!in({','.join(sorted(avoided))})"
     return {
         "label_selector": {_NODE_ID: others},
-        "fallback_strategy": [{"label_selector": {_NODE_ID: "!none"}}],  # any: no node has this id
+        "fallback_strategy": _ANYWHERE,
     }
+
+
+def rather_on(node_id: str) -> dict[str, Any]:
+    """Options of an actor that begins on this node, unless it is gone: then on any."""
+    return {"label_selector": {_NODE_ID: node_id}, "fallback_strategy": _ANYWHERE}
 
 
 def _store() -> Any:

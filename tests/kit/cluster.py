@@ -37,7 +37,7 @@ from tests.kit.trader import Deployment
 HEAD = "127.0.0.10"
 """Ray takes 127.0.0.1 for a word, not for an address: it would put the machine's own in its place."""
 
-HOSTS = {"gateway": "127.0.0.11", "one": "127.0.0.12", "two": "127.0.0.13"}
+HOSTS = {"gateway": "127.0.0.11", "one": "127.0.0.12", "two": "127.0.0.13", "other": "127.0.0.14"}
 
 _MARK = "TA_TEST_PROCESS"
 _UP_WITHIN_S = 90

@@ -1,12 +1,11 @@
 """Moving what strategies rely on away from a node, once no strategy is there (`tradeactors drain`).
 
-A router is one process under one name, which is away for a second or two while it begins elsewhere. So one moves only
-while no strategy of the cluster needs it: no order is on its way anywhere, no BUY or SELL is near, and every position
-is guarded twice. The next one moves when that is so again.
+A router or an execution actor is one process under one name, which is away for a second or two while it begins
+elsewhere. So one moves only while no strategy of the cluster needs it: no order is on its way anywhere, no BUY or SELL
+is near, and every position is guarded twice. The next one moves when that is so again. Execution comes last.
 
-The feed and execution actors do not move: `Parts.kept` says why. Ledgers stay, too. A process that only sends messages
-to a ledger (`Peers.tell`) never learns that another actor has its name, and they would be lost; one that Ray starts
-again, since its node was stopped, is the same actor.
+Ledgers stay. Who only tells a ledger something never learns that another actor has its name (`Peers.tell`), and that
+would be lost; one that Ray itself starts again, when its node is stopped, is the same actor.
 """
 
 import asyncio
@@ -37,8 +36,11 @@ class Parts(Protocol):
     async def kept(self, name: str) -> str | None:
         """Why this one cannot move at all, in half a sentence; None if it can."""
 
-    async def replace(self, name: str) -> None:
-        """End it, and have it begin elsewhere. Raises MoveFailed."""
+    async def prepare(self, name: str) -> None:
+        """Do whatever makes its absence shorter."""
+
+    async def replace(self, name: str) -> str | None:
+        """End it, and have it begin elsewhere; else why it cannot be ended in this very moment. Raises MoveFailed."""
 
 
 def kind(name: str) -> str:
@@ -62,19 +64,32 @@ class PartsDrain:
         until = asyncio.get_running_loop().time() + within_s
         moved, left = 0, dict[str, str]()
         for name in in_turn(await self._parts.here()):
-            hindered = await self._parts.kept(name) or await self._until_ready(until)
-            if hindered is not None:
-                left[name] = hindered
-                continue
-            begun = asyncio.get_running_loop().time()
             try:
-                await self._parts.replace(name)
-                await self._until_guarded(name)
+                hindered = await self._parts.kept(name) or await self._move(name, until)
             except MoveFailed as failure:
                 return Drained(moved, left, str(failure))
-            moved += 1
-            self._say(f"{name} has moved in {asyncio.get_running_loop().time() - begun:.1f} s.")
+            if hindered is None:
+                moved += 1
+            else:
+                left[name] = hindered
         return Drained(moved, left)
+
+    async def _move(self, name: str, until: float) -> str | None:
+        await self._parts.prepare(name)
+        while True:
+            if (unready := await self._until_ready(until)) is not None:
+                return unready
+            begun = asyncio.get_running_loop().time()
+            if (hindered := await self._parts.replace(name)) is None:
+                break
+            if begun >= until:
+                return hindered
+            await asyncio.sleep(_LOOK_S)
+        away_s = asyncio.get_running_loop().time() - begun
+        await self._until_guarded(name)
+        took_s = asyncio.get_running_loop().time() - begun
+        self._say(f"{name} has moved in {away_s:.1f} s; every position is guarded twice again after {took_s:.1f} s.")
+        return None
 
     async def _until_ready(self, until: float) -> str | None:
         """None as soon as each strategy could do without a part; else, in the end, which one could not, and why."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import threading
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import TypeVar
 
@@ -24,7 +25,7 @@ from actors.runtime.clients.order_address import OrderAddress
 from actors.runtime.clients.trading_hours import Markets
 from actors.runtime.clients.update_streams import UpdateFollower
 from actors.runtime.clock import SystemClock
-from actors.runtime.hosts.process_tuning import tune
+from actors.runtime.hosts.process_tuning import end_own_actor, tune
 from actors.runtime.hosts.spare_process import keep_spare
 from actors.runtime.names import Pools
 from actors.runtime.peers import Peers, own_host, own_name, own_node
@@ -43,6 +44,9 @@ T = TypeVar("T")
 
 _RECORD_RETRY_S = 1.0
 
+_GONE_WITHIN_S = 5.0
+"""How long one that has left is still here at most: it sends nothing any more."""
+
 _GUARDS_EVERY_S, _GUARDS_PAUSE_S = 3.0, 0.2
 """How often the guards are shown, and how long after a change: an order may be leaving, or fifty arm their stops."""
 
@@ -58,7 +62,7 @@ class ExecutionActor:
         self._lease = asyncio.create_task(claims.lease.keep())
         peers, accounts = Peers(), Accounts(settings, ledger)
         self._address = OrderAddress(own_name())
-        self._stops_shown = 0
+        self._stops_shown, self._left = 0, False
         self._links = OrderLinkServer(own_node(), own_host(), self.execute)
         self._records = JournalRecords(ledger)
         markets = Markets(settings, accounts)
@@ -119,6 +123,8 @@ class ExecutionActor:
         return invitations.invitation_for(self._links.invite, str(strategy_id), node)
 
     async def execute(self, command: OrderCommand) -> Event:
+        if self._left:
+            raise PeerUnavailable("execution goes on in another process")
         return await self._execution.execute(command)
 
     async def cancel(self, account_id: int, intent_id: IntentId, order_id: str) -> None:
@@ -149,6 +155,20 @@ class ExecutionActor:
 
     async def guard(self, holding: Holding) -> GuardAnswer:
         return await _proven(self._execution.guard(holding))
+
+    async def leave(self) -> str | None:
+        """End this actor for good, so that it can begin on another node; the end comes in place of an answer.
+
+        Otherwise why not now, in half a sentence: then nothing has changed.
+        """
+        if self._execution.working_runs():
+            return "an order of its accounts is on its way"
+        self._left = True
+        # if Ray's head does not hear that this actor is to end, it begins again after that
+        threading.Timer(_GONE_WITHIN_S, os._exit, (1,)).start()
+        end_own_actor()
+        await asyncio.Event().wait()
+        return None
 
     async def process_id(self) -> int:
         """The pid of this actor's process."""

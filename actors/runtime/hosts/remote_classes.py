@@ -118,6 +118,9 @@ class ExecutionActor(_Named):
     async def guard(self, *arguments: Any) -> Any:
         return await self._host.guard(*arguments)
 
+    async def leave(self, *arguments: Any) -> Any:
+        return await self._host.leave(*arguments)
+
     async def process_id(self, *arguments: Any) -> Any:
         return await self._host.process_id(*arguments)
 

@@ -41,7 +41,7 @@ def drain(node: NodeName, back: Back = False, within: Within = 300, data_dir: Da
             with _alone(node):
                 chosen, others = _find(node)
                 _refuse_if_unsafe(settings, chosen, others)
-                raise typer.Exit(_report(chosen, others, _drained(settings, chosen, within)))
+                raise typer.Exit(_report(chosen, others, _drained(settings, chosen, others, within)))
 
 
 def _refuse(sentence: str, exit_code: int = 1) -> NoReturn:
@@ -135,9 +135,10 @@ async def _look(settings: "Settings") -> "Facts":
         return await looking.look()
 
 
-def _drained(settings: "Settings", node: "Node", within_s: float) -> "Drained":
+def _drained(settings: "Settings", node: "Node", others: Sequence["Node"], within_s: float) -> "Drained":
+    gateways = [other.node_id for other in others if other.gateway]
     try:
-        return asyncio.run(_drain(settings, node, within_s))
+        return asyncio.run(_drain(settings, node, gateways, within_s))
     except KeyboardInterrupt:
         typer.echo(
             "Interrupted. What has just left is brought up elsewhere by the API within seconds, and no actor begins on "
@@ -147,7 +148,7 @@ def _drained(settings: "Settings", node: "Node", within_s: float) -> "Drained":
         raise
 
 
-async def _drain(settings: "Settings", node: "Node", within_s: float) -> "Drained":
+async def _drain(settings: "Settings", node: "Node", gateways: Sequence[str], within_s: float) -> "Drained":
     from actors.runtime import node_marks
     from actors.runtime.driver.drain import Drained, NodeDrain
     from actors.runtime.driver.drain_parts import PartsDrain
@@ -164,7 +165,7 @@ async def _drain(settings: "Settings", node: "Node", within_s: float) -> "Draine
         return strategies
     typer.echo(f"No strategy is on {node.address} any more.")
     left_s = until - asyncio.get_running_loop().time()
-    parts = await PartsDrain(MovedParts(pools, node.node_id), typer.echo).run(max(left_s, 0.0))
+    parts = await PartsDrain(MovedParts(pools, node.node_id, gateways), typer.echo).run(max(left_s, 0.0))
     # one that has crashed elsewhere meanwhile may have begun here: Ray starts an actor again where it likes
     late = await NodeDrain(MovedStrategies(pools, node.node_id), node.node_id, typer.echo).run(max(left_s, 0.0))
     moved = strategies.moved + parts.moved + late.moved
@@ -172,6 +173,7 @@ async def _drain(settings: "Settings", node: "Node", within_s: float) -> "Draine
 
 
 def _report(node: "Node", others: Sequence["Node"], drained: "Drained") -> int:
+    from actors.runtime import node_marks
     from actors.runtime.driver.cluster_nodes import actors_on
 
     if drained.failed:
@@ -179,11 +181,13 @@ def _report(node: "Node", others: Sequence["Node"], drained: "Drained") -> int:
     for name, reason in drained.left.items():
         typer.echo(f"{name} is still there: {reason}.", err=True)
     if not drained.done:
-        typer.echo(
-            f"Moved: {drained.moved}. Nothing was forced, and no actor begins there. Give the command again, or let "
-            f"actors begin there again: `tradeactors drain {node.address} --back`.",
-            err=True,
-        )
+        typer.echo(f"Moved: {drained.moved}. Nothing was forced.", err=True)
+        if node.node_id in node_marks.marked():
+            typer.echo(
+                "No actor begins there. Give the command again, or let actors begin there again: "
+                f"`tradeactors drain {node.address} --back`.",
+                err=True,
+            )
         return 1
     typer.echo(f"{node.address} can be stopped; moved: {drained.moved}.")
     for sentence in what_follows(node, others, actors_on(node.node_id)):

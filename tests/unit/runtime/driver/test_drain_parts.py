@@ -19,7 +19,10 @@ class Parts:
     not_guarded: list[str] = field(default_factory=list)
     stays: dict[str, str] = field(default_factory=dict)
     fails: str = ""
+    busy: list[str] = field(default_factory=list)
+    """What an actor says when it is to end, first to last."""
     trace: list[str] = field(default_factory=list)
+    prepared: list[str] = field(default_factory=list)
 
     async def here(self) -> Sequence[str]:
         return list(self.names)
@@ -37,10 +40,17 @@ class Parts:
     async def kept(self, name: str) -> str | None:
         return self.stays.get(name)
 
-    async def replace(self, name: str) -> None:
+    async def prepare(self, name: str) -> None:
+        self.prepared.append(name)
+
+    async def replace(self, name: str) -> str | None:
+        if self.busy:
+            self.trace.append("busy")
+            return self.busy.pop(0)
         self.trace.append(name)
         if self.fails:
             raise MoveFailed(self.fails)
+        return None
 
 
 async def drained(parts: Parts, within_s: float = 10) -> tuple[Drained, list[str]]:
@@ -99,4 +109,20 @@ async def test_after_one_that_left_a_position_with_one_guard_no_other_moves() ->
     parts = Parts([EXECUTION, ROUTER], not_guarded=["strategy:1: it is not guarded twice"] * 999)
     result, _ = await drained(parts)
     assert "it is not guarded twice" in result.failed
+    assert EXECUTION not in parts.trace
+
+
+@in_virtual_time
+async def test_one_with_an_order_that_no_strategy_knows_of_yet_is_asked_again_when_all_are_ready() -> None:
+    parts = Parts([EXECUTION], busy=["an order of its accounts is on its way"] * 2)
+    result, _ = await drained(parts)
+    assert (result.done, parts.prepared) == (True, [EXECUTION])
+    assert parts.trace == ["ready", "busy", "ready", "busy", "ready", EXECUTION, "guarded"]
+
+
+@in_virtual_time
+async def test_one_that_is_busy_all_the_time_stays_and_is_named() -> None:
+    parts = Parts([EXECUTION], busy=["an order of its accounts is on its way"] * 999)
+    result, _ = await drained(parts)
+    assert (result.done, dict(result.left)) == (False, {EXECUTION: "an order of its accounts is on its way"})
     assert EXECUTION not in parts.trace

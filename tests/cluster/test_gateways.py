@@ -1,0 +1,85 @@
+"""Two order gateways: one is emptied while positions are guarded, and the other one dies in the middle of an order."""
+
+import subprocess
+
+import pytest
+
+from tests.cluster.test_drain import BOTH, drain, drain_begun, guard_of, guarded_twice, guards_seen
+from tests.cluster.test_nodes import FALLEN, holding, sold_once
+from tests.kit.cluster import Cluster
+from tests.kit.paper import eventually
+from tests.kit.trader import Trader
+
+pytestmark = pytest.mark.timeout(600)
+
+TOUCHED, KEPT = 2, 6
+"""How many positions are sold in the middle, and how many are guarded throughout: what two cores carry in a minute."""
+
+ROLL_WITHIN_S = 180
+
+HANGS_S = 4
+"""How long the exchange keeps the answer to an order that it has: longer than its gateway needs to die."""
+
+
+def test_a_gateway_is_emptied_and_the_other_one_dies_in_the_middle_of_an_order(
+    cluster: Cluster, trader: Trader
+) -> None:
+    cluster.start_node("other", gateway=True)
+    try:
+        cluster.await_node("other")
+        strategies = holding(trader, 3)
+        guarded_twice(strategies)
+        emptied = drain(cluster, "gateway")
+        assert still_there(emptied) <= {"feed:0"}, emptied.stdout + emptied.stderr
+        assert cluster.node_of("execution:0") == "other"
+        assert all(guard_of(strategy) >= BOTH for strategy in strategies)
+        assert drain(cluster, "gateway", "--back").returncode == 0
+        match = {"user_id": trader.account.user_id, "transaction_type": "SELL"}
+        cluster.deployment.exchange.fault("accepted-hang", match, seconds=HANGS_S)
+        cluster.deployment.exchange.set_price("NSE:SBIN", FALLEN)
+        eventually(lambda: strategies[0].requests_of("SELL"), 10, "an exit is at the exchange")
+        cluster.nodes["other"].kill()
+        for strategy in strategies:
+            sold_once(strategy)
+        assert cluster.node_of("execution:0") == "gateway"
+        assert (strategies[0].sides().count("SELL"), strategies[0].net()) == (len(strategies), 0)
+    finally:
+        cluster.nodes.pop("other").kill()
+        cluster.deployment.exchange.clear_faults()
+
+
+def test_nodes_are_started_again_one_by_one_under_positions_and_a_stop_is_touched_in_the_middle(
+    cluster: Cluster, trader: Trader
+) -> None:
+    touched_price, touched_stop = 4000.00, 3900.00
+    cluster.deployment.exchange.set_price("NSE:TCS", touched_price)
+    touched = [trader.strategy("TCS", buy_in=12, stop_loss=touched_stop) for _ in range(TOUCHED)]
+    kept = holding(trader, KEPT)
+    for strategy in touched:
+        strategy.until_position("bought", 60)
+    guarded_twice([*touched, *kept])
+    with guards_seen(kept) as seen:
+        for name in ("one", "two"):
+            with drain_begun(cluster, name) as draining:
+                if name == "two":
+                    cluster.deployment.exchange.set_price("NSE:TCS", touched_stop - 1)
+                output, errors = draining.communicate(timeout=ROLL_WITHIN_S)
+            assert still_there(subprocess.CompletedProcess([], draining.returncode, output, errors)) <= {"feed:0"}
+            cluster.nodes[name].kill()
+            cluster.start_node(name)
+            cluster.await_node(name)
+            guarded_twice(kept)
+    for strategy in touched:
+        sold_once(strategy)
+    assert set() not in seen, "a position without any guard"
+    assert [strategy.status()["position"] for strategy in kept] == ["bought"] * KEPT
+    cluster.deployment.exchange.set_price("NSE:SBIN", FALLEN)
+    for strategy in kept:
+        sold_once(strategy)
+    assert len(kept[0].requests_of("SELL")) == TOUCHED + KEPT
+
+
+def still_there(done: subprocess.CompletedProcess[str]) -> set[str]:
+    """The actors that the command names as not moved."""
+    assert "Stopped" not in done.stderr, done.stdout + done.stderr
+    return {line.partition(" ")[0] for line in done.stderr.splitlines() if " is still there: " in line}
