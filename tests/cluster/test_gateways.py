@@ -4,7 +4,9 @@ import subprocess
 
 import pytest
 
-from tests.cluster.test_drain import BOTH, drain, drain_begun, guard_of, guarded_twice, guards_seen
+from actors.runtime import node_marks
+from config.settings import PREFIX
+from tests.cluster.test_drain import BOTH, drain, drain_begun, guard_of, guarded_twice, guards_seen, still_there
 from tests.cluster.test_nodes import FALLEN, holding, sold_once
 from tests.kit.cluster import Cluster
 from tests.kit.paper import eventually
@@ -48,6 +50,30 @@ def test_a_gateway_is_emptied_and_the_other_one_dies_in_the_middle_of_an_order(
         cluster.deployment.exchange.clear_faults()
 
 
+def test_execution_that_begins_on_no_other_gateway_begins_where_it_was_and_the_mark_is_taken_off(
+    cluster: Cluster, trader: Trader
+) -> None:
+    cluster.start_node("other", gateway=True, **{f"{PREFIX}EXECUTION_ACTORS": "none"})  # no actor of it can begin there
+    try:
+        cluster.await_node("other")
+        strategies = holding(trader, 2)
+        guarded_twice(strategies)
+        with guards_seen(strategies) as seen:
+            stopped = drain(cluster, "gateway")
+        assert stopped.returncode == 1, stopped.stdout + stopped.stderr
+        assert "execution:0 has not begun elsewhere" in stopped.stderr
+        assert "it has begun there again" in stopped.stderr
+        assert "No actor begins there" not in stopped.stderr
+        assert (cluster.node_of("execution:0"), node_marks.marked()) == ("gateway", frozenset())
+        guarded_twice(strategies)
+        assert all(seen), "a moment without any guard"
+        cluster.deployment.exchange.set_price("NSE:SBIN", FALLEN)
+        for strategy in strategies:
+            sold_once(strategy)
+    finally:
+        cluster.nodes.pop("other").kill()
+
+
 def test_nodes_are_started_again_one_by_one_under_positions_and_a_stop_is_touched_in_the_middle(
     cluster: Cluster, trader: Trader
 ) -> None:
@@ -77,9 +103,3 @@ def test_nodes_are_started_again_one_by_one_under_positions_and_a_stop_is_touche
     for strategy in kept:
         sold_once(strategy)
     assert len(kept[0].requests_of("SELL")) == TOUCHED + KEPT
-
-
-def still_there(done: subprocess.CompletedProcess[str]) -> set[str]:
-    """The actors that the command names as not moved."""
-    assert "Stopped" not in done.stderr, done.stdout + done.stderr
-    return {line.partition(" ")[0] for line in done.stderr.splitlines() if " is still there: " in line}

@@ -105,19 +105,20 @@ class Cluster:
         (self.directory / "ray" / "ray_current_cluster").unlink(missing_ok=True)
         self._start_node("head", host, "--head", "--port", port, "--num-cpus", "0", "--include-dashboard", "false")
 
-    def start_node(self, name: str, *, gateway: bool = False) -> None:
-        """A node for strategies, or one that orders may leave from."""
+    def start_node(self, name: str, *, gateway: bool = False, **variables: str) -> None:
+        """A node for strategies, or one that orders may leave from. `variables`: what its environment has of its own."""
         host = HOSTS[name]
         resources = json.dumps({"order_gateway": 1000} if gateway else {})
-        self._start_node(name, host, "--address", self.head_address, "--num-cpus", "2", "--resources", resources)
+        options = ("--address", self.head_address, "--num-cpus", "2", "--resources", resources)
+        self._start_node(name, host, *options, **variables)
 
-    def _start_node(self, name: str, host: str, *options: str) -> None:
+    def _start_node(self, name: str, host: str, *options: str, **variables: str) -> None:
         argv = [str(Path(sys.executable).with_name("ray")), "start", "--node-ip-address", host, *options]
         argv += ["--min-worker-port", "0", "--max-worker-port", "0", "--temp-dir", str(self.directory / "ray")]
         argv += ["--disable-usage-stats", "--block"]
         log = self.directory / f"{name}.log"
         log.unlink(missing_ok=True)
-        self.nodes[name] = Marked(name, argv, self.variables, log)
+        self.nodes[name] = Marked(name, argv, {**self.variables, **variables}, log)
         self._logs[name] = log
 
     def await_node(self, name: str) -> None:
