@@ -106,7 +106,7 @@ class Cluster:
         self._start_node("head", host, "--head", "--port", port, "--num-cpus", "0", "--include-dashboard", "false")
 
     def start_node(self, name: str, *, gateway: bool = False, **variables: str) -> None:
-        """A node for strategies, or one that orders may leave from. `variables`: what its environment has of its own."""
+        """A node for strategies, or one that orders may leave from. `variables`: of its environment alone."""
         host = HOSTS[name]
         resources = json.dumps({"order_gateway": 1000} if gateway else {})
         options = ("--address", self.head_address, "--num-cpus", "2", "--resources", resources)
