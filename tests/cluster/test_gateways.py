@@ -42,7 +42,9 @@ def test_a_gateway_is_emptied_and_the_other_one_dies_in_the_middle_of_an_order(
         eventually(lambda: strategies[0].requests_of("SELL"), 10, "an exit is at the exchange")
         cluster.nodes["other"].kill()
         for strategy in strategies:
-            sold_once(strategy)
+            assert strategy.until_stopped(90)["position"] == "exited_by_sl"
+            orders = {line["order_id"] for line in strategy.log() if line["order_id"]}
+            assert len(orders) == 2, "the BUY, and the one exit, which the next execution has found in the book"
         assert cluster.node_of("execution:0") == "gateway"
         assert (strategies[0].sides().count("SELL"), strategies[0].net()) == (len(strategies), 0)
     finally:
