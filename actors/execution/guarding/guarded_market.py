@@ -102,6 +102,10 @@ class GuardedMarket:
             return True
         return self._from_feed.get(key) is not None and self._feed.status(self._broker, key).live
 
+    def needs_feed(self) -> bool:
+        """Whether there is a watched instrument that no account's stream brings well."""
+        return any(key in self._from_feed or not self._is_brought(key) for key in self._levels)
+
     def deliver(self, receiver: int | str, tick: Tick) -> None:
         """Take a tick that an account's stream has brought, with the instrument's key as its receiver."""
         self._on_tick(str(receiver), tick)

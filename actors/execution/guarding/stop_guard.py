@@ -311,6 +311,10 @@ class StopGuard:
         market, key = self._markets.get(stop.broker), stop.command.instrument.key
         return market is not None and self._token(stop) is not None and market.hears(key)
 
+    def needs_feed(self) -> bool:
+        """Whether there is an armed stop whose prices no account's stream brings."""
+        return any(market.needs_feed() for market in self._markets.values())
+
     def deaf(self) -> int:
         """How many armed stops have no prices."""
         return sum(not self._hears(armed.stop) for armed in self._armed.values())

@@ -65,8 +65,8 @@ class MovedParts:
     async def kept(self, name: str) -> str | None:
         if names.is_execution(name) and not self._gateways:
             return "there is no other order gateway"
-        if kind(name) == "feed" and (need := await self._first(_need)) is not None:
-            return f"{need}, and both guards may hear it"
+        if kind(name) == "feed" and (deaf := await self._deaf_without_feed()) is not None:
+            return f"{deaf} guards by its prices alone"
         return None
 
     async def prepare(self, name: str) -> None:
@@ -78,12 +78,25 @@ class MovedParts:
             actor: Any = await asyncio.to_thread(ray.get_actor, name, names.NAMESPACE)
         except ValueError:
             return None  # a router without a follower has ended
+        if (hindered := await self.kept(name)) is not None:
+            return hindered
         if not names.is_execution(name):
             await asyncio.to_thread(ray.kill, actor, no_restart=True)
         elif (hindered := await self._left(name, actor)) is not None:
             return hindered
         await self._gone(name, actor)
         await (self._await_router(name) if kind(name) == "router" else self._bring_back(name))
+        return None
+
+    async def _deaf_without_feed(self) -> str | None:
+        """An execution actor that would not hear some price without the feed, or does not say."""
+        for name in names.pool_names(self._pools)[0]:
+            try:
+                async with asyncio.timeout(_ANSWER_S):
+                    if await self._peers.call(name, "needs_feed"):
+                        return name
+            except (PeerUnavailable, TimeoutError):
+                return name
         return None
 
     async def _left(self, name: str, actor: Any) -> str | None:

@@ -156,6 +156,10 @@ class ExecutionActor:
     async def guard(self, holding: Holding) -> GuardAnswer:
         return await _proven(self._execution.guard(holding))
 
+    async def needs_feed(self) -> bool:
+        """Whether it would watch some stop-loss no longer if the feed were away."""
+        return self._execution.stops.needs_feed()
+
     async def leave(self) -> str | None:
         """End this actor for good, so that it can begin on another node; the end comes in place of an answer.
 

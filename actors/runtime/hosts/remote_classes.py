@@ -118,6 +118,9 @@ class ExecutionActor(_Named):
     async def guard(self, *arguments: Any) -> Any:
         return await self._host.guard(*arguments)
 
+    async def needs_feed(self, *arguments: Any) -> Any:
+        return await self._host.needs_feed(*arguments)
+
     async def leave(self, *arguments: Any) -> Any:
         return await self._host.leave(*arguments)
 

@@ -42,6 +42,7 @@ async def test_an_account_without_market_data_is_guarded_by_the_feed() -> None:
     assert by(bench) == ("strategy",)
     bench.feed.tick(ABOVE, bench.clock.now())
     await until(lambda: by(bench) == ("strategy", "execution"), within_s=10)
+    assert bench.execution.stops.needs_feed()
     bench.feed.tick(BELOW, bench.clock.now())
     await until(lambda: strategy.state.phase is Phase.ENDED)
     assert (bench.sold, strategy.state.position_status) == ([10], PositionStatus.EXITED_BY_SL)
@@ -64,8 +65,10 @@ async def test_the_feed_is_not_asked_for_what_a_stream_brings_and_is_while_the_s
     strategy = await told_by_the_stream(bench)
     await passing(FIRST_TICK_WITHIN_S + 2)
     assert not bench.feed.followed
+    assert not bench.execution.stops.needs_feed()
     bench.updates.followed[2].on_lost()
     assert INFY.key in bench.feed.followed  # at once
+    assert bench.execution.stops.needs_feed()
     assert by(bench) == ("strategy",)
     bench.updates.reconnect(2)
     bench.updates.tick(2, ABOVE, bench.clock.now())
@@ -86,6 +89,7 @@ async def test_a_stream_that_is_alive_and_brings_no_trade_any_more_gets_the_feed
     assert by(bench) == ("strategy",)
     bench.feed.tick(ABOVE, bench.clock.now())
     assert by(bench) == ("strategy", "execution")
+    assert bench.execution.stops.needs_feed()
     bench.feed.tick(BELOW, bench.clock.now())
     await until(lambda: strategy.state.phase is Phase.ENDED)
     assert bench.sold == [10]
