@@ -54,10 +54,7 @@ def test_a_node_is_emptied_while_execution_guards_and_then_gets_no_new_strategy(
 
 
 def test_a_stop_that_is_touched_in_the_middle_is_sold_once_for_each(cluster: Cluster, trader: Trader) -> None:
-    strategies = holding(trader, 4)
-    guarded_twice(strategies)
-    emptied = busy_node(cluster, strategies)
-    there = [strategy for strategy in strategies if cluster.node_of(strategy.actor) == emptied]
+    strategies, emptied, there = held_on_a_node(cluster, trader, 4)
     with drain_begun(cluster, emptied) as draining:
         eventually(lambda: any(is_away(cluster, one, emptied) for one in there), WITHIN_S, "the first has left")
         cluster.deployment.exchange.set_price("NSE:SBIN", FALLEN)
@@ -87,10 +84,7 @@ def test_what_cannot_move_is_named_and_stays(cluster: Cluster, trader: Trader) -
 def test_what_a_drain_that_is_killed_has_moved_goes_on_and_the_next_drain_ends_its_work(
     cluster: Cluster, trader: Trader
 ) -> None:
-    strategies = holding(trader, 3)
-    guarded_twice(strategies)
-    emptied = busy_node(cluster, strategies)
-    there = [strategy for strategy in strategies if cluster.node_of(strategy.actor) == emptied]
+    strategies, emptied, there = held_on_a_node(cluster, trader, 3)
     with guards_seen(strategies) as seen, drain_begun(cluster, emptied) as draining:
         eventually(lambda: any(is_away(cluster, one, emptied) for one in there), WITHIN_S, "the first has left")
         draining.send_signal(signal.SIGSTOP)  # on an idle machine it is over before another command has begun
@@ -110,10 +104,7 @@ def test_what_a_drain_that_is_killed_has_moved_goes_on_and_the_next_drain_ends_i
 
 
 def test_a_node_that_dies_while_it_is_emptied_costs_no_position_its_guard(cluster: Cluster, trader: Trader) -> None:
-    strategies = holding(trader, 4)
-    guarded_twice(strategies)
-    emptied = busy_node(cluster, strategies)
-    there = [strategy for strategy in strategies if cluster.node_of(strategy.actor) == emptied]
+    strategies, emptied, there = held_on_a_node(cluster, trader, 4)
     with guards_seen(strategies) as seen, drain_begun(cluster, emptied) as draining:
         eventually(lambda: any(is_away(cluster, one, emptied) for one in there), WITHIN_S, "the first has left")
         cluster.nodes[emptied].kill()
@@ -188,6 +179,14 @@ def busy_node(cluster: Cluster, strategies: list[Running]) -> str:
     """The node without the gateway on which most of these run."""
     homes = [cluster.node_of(actor) for actor in actors_of(strategies)]
     return max(("one", "two"), key=homes.count)
+
+
+def held_on_a_node(cluster: Cluster, trader: Trader, count: int) -> tuple[list[Running], str, list[Running]]:
+    """Positions that are guarded twice, the node that is to be emptied, and those of them that are there."""
+    strategies = holding(trader, count)
+    guarded_twice(strategies)
+    node = busy_node(cluster, strategies)
+    return strategies, node, [strategy for strategy in strategies if cluster.node_of(strategy.actor) == node]
 
 
 def is_away(cluster: Cluster, strategy: Running, node: str) -> bool:
