@@ -1,6 +1,9 @@
 """Ports over Ray: an actor's handle in the place of the port, for each port that is served by another actor."""
 
-from collections.abc import Awaitable, Mapping, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from actors.domain.identifiers import IntentId
@@ -14,6 +17,9 @@ from actors.ports.strategy import GuardAnswer, Holding, JournalEntry, LoadedRun,
 from actors.runtime import names
 from actors.runtime.names import Pools
 from actors.runtime.peers import Peers
+from actors.waiting import until_answered
+
+_ALERT_AGAIN_S = 1.0
 
 
 class RayOrderExecution:
@@ -72,19 +78,53 @@ class RayJournal:
         await self._peers.call(self._ledger, "alert_over", user_id, strategy_id, tuple(codes), about)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Message:
+    """A message to a ledger that has not answered it yet. `ends`: it says that something is over."""
+
+    ends: bool
+    sending: "asyncio.Task[None]"
+
+
 class RayAlerts:
-    """`Alerts` over the ledger pool."""
+    """`Alerts` over the ledger pool. A ledger that is being started again hears them as soon as it is there.
+
+    That something is over, it hears after all that came before about the same, and nothing about it overtakes that.
+    Alerts do not wait for each other: where the database is away, a ledger answers none, and tells the operator of all.
+    """
 
     def __init__(self, peers: Peers, pools: Pools) -> None:
         self._peers, self._pools = peers, pools
+        self._unheard: dict[tuple[int, str], list[_Message]] = {}
 
     def alert(self, user_id: int, strategy_id: int, code: str, message: str, about: str = "") -> None:
         ledger = names.ledger_name(strategy_id, self._pools)
-        self._peers.tell(ledger, "alert", user_id, strategy_id, code, message, about, title=f"alert {code}")
+        arguments = user_id, strategy_id, code, message, about
+        call = partial(self._peers.call, ledger, "alert", *arguments, title=f"alert {code}")
+        self._send((user_id, about or f"strategy:{strategy_id}"), call, ends=False)
 
     def alert_over(self, user_id: int, strategy_id: int, codes: Sequence[str], about: str = "") -> None:
         ledger = names.ledger_name(strategy_id, self._pools)
-        self._peers.tell(ledger, "alert_over", user_id, strategy_id, tuple(codes), about)
+        call = partial(self._peers.call, ledger, "alert_over", user_id, strategy_id, tuple(codes), about)
+        self._send((user_id, about or f"strategy:{strategy_id}"), call, ends=True)
+
+    def _send(self, about: tuple[int, str], call: Callable[[], Awaitable[Any]], *, ends: bool) -> None:
+        unheard = self._unheard.setdefault(about, [])
+        before = [message.sending for message in unheard if ends or message.ends]
+        message = _Message(ends, asyncio.ensure_future(self._deliver(before, call)))
+        unheard.append(message)
+        message.sending.add_done_callback(lambda _: self._heard(about, message))
+
+    async def _deliver(self, before: Collection["asyncio.Task[None]"], call: Callable[[], Awaitable[Any]]) -> None:
+        if before:
+            await asyncio.wait(before)
+        await until_answered(call, _ALERT_AGAIN_S)
+
+    def _heard(self, about: tuple[int, str], message: _Message) -> None:
+        unheard = self._unheard[about]
+        unheard.remove(message)
+        if not unheard:
+            del self._unheard[about]
 
 
 class RayAttemptLog(RayAlerts):
