@@ -119,7 +119,7 @@ class ExecutionHere(ExecutionActor):
     """`execution:{n}` around a shell of the test's."""
 
     def __init__(self, execution: ExecutionShell) -> None:
-        self._execution = execution
+        self._execution, self._left = execution, False
         self._links = OrderLinkServer(NODE, HOST, self.execute)
 
 

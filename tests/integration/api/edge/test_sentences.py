@@ -23,6 +23,9 @@ BAD: tuple[Any, ...] = (
 )  # fmt: skip
 """Values of which most fields refuse most."""
 
+FOLLOWS = ("follow", "true")
+"""A parameter of a stream that is taken, and has no end."""
+
 SAYS_WHAT_TO_DO = re.compile(r"(must|needs?|has|is|may) ")
 JARGON = re.compile(
     r"pattern|regex|\bmatch|\[|\]|\\|\^|\$|\{|\}|\.\*|input|\bvalue\b|valid \w+ instance|pars(e|ing)|literal|enum\b|"
@@ -43,14 +46,16 @@ def operations() -> Iterator[Any]:
 def requests_of(method: str, path: str, operation: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """The operation with one field after the other spoilt, left out, or one more than there is."""
     whole = path.replace("{strategy_id}", "1").replace("{login_id}", "1")
-    for parameter in operation.get("parameters", ()):
+    parameters = operation.get("parameters", ())
+    ends = {"follow": "false"} if any(parameter["name"] == "follow" for parameter in parameters) else {}
+    for parameter in parameters:
         name = parameter["name"]
         for bad in BAD:
             text = bad if isinstance(bad, str) else json.dumps(bad)
-            if parameter["in"] == "query" and "\ud800" not in text:
-                yield whole, {"params": {name: text}}
+            if parameter["in"] == "query" and "\ud800" not in text and (name, text) != FOLLOWS:
+                yield whole, {"params": ends | {name: text}}
             elif parameter["in"] == "header" and text.isascii() and text.isprintable():
-                yield whole, {"headers": {name: text}}
+                yield whole, {"params": ends, "headers": {name: text}}
         if parameter["in"] == "path":
             yield path.replace(f"{{{name}}}", str(2**53)), {}
     if "requestBody" not in operation:
