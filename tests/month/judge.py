@@ -136,7 +136,7 @@ def _summed_up(month: Month, seen: Seen, owner: str) -> Iterator[str]:
         if len(told) > 1 or (not told and traded and day in month.summed_up):
             yield f"{len(told)} summaries of {day}"
         for text in told:
-            counted = re.match(r"Today: (\d+) trades?, [+−]₹[\d,.]+ before charges", text)
+            counted = re.match(r"Today: (\d+) trades?, [+−]?₹[\d,.]+ before charges", text)
             if counted is None or int(counted[1]) != traded:
                 yield f"{traded} trades on {day}, and the summary says: {text}"
 

@@ -153,6 +153,7 @@ def test_a_day_must_be_summed_up_once_with_what_was_traded() -> None:
         return strays(SUMMED_UP, replace(TRADED, told=notices, mails=mailed(*notices)))
 
     assert said(summed_up) == []
+    assert said(replace(summed_up, text="Today: 1 trade, ₹0.00 before charges.")) == []
     assert said() == ["asha: 0 summaries of 2026-11-05"]
     assert said(summed_up, summed_up) == ["asha: 2 summaries of 2026-11-05"]
     (sentence,) = said(replace(summed_up, text="Today: 2 trades, +₹12.00 before charges."))
