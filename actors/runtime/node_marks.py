@@ -8,6 +8,7 @@ soon as the last actor has left, under an API process that belongs to it.
 from collections.abc import Collection
 from typing import Any
 
+from ray.exceptions import RayError
 from ray.experimental import internal_kv
 
 _NAMESPACE = b"tradeactors"
@@ -25,6 +26,15 @@ _ANYWHERE = [{"label_selector": {_NODE_ID: "!none"}}]
 def mark(node_id: str) -> None:
     """Let no actor begin there from now on. Raises RayError: the head does not answer."""
     _store().internal_kv_put(_PREFIX + node_id.encode(), b"1", True, _NAMESPACE, _TIMEOUT_S)
+
+
+def head_answers() -> bool:
+    """Whether Ray's head answers now."""
+    try:
+        marked()
+    except RayError:
+        return False
+    return True
 
 
 def unmark(node_id: str) -> None:

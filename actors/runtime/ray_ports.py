@@ -1,6 +1,7 @@
 """Ports over Ray: an actor's handle in the place of the port, for each port that is served by another actor."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,6 +12,7 @@ from actors.domain.orders.cover import Cover
 from actors.domain.orders.order import OrderReport
 from actors.domain.prices.tick import Tick
 from actors.domain.strategy.events import Event
+from actors.ports.common import PeerUnavailable
 from actors.ports.execution import Attempt, OrderNote
 from actors.ports.prices import FeedStatus
 from actors.ports.strategy import GuardAnswer, Holding, JournalEntry, LoadedRun, OrderCommand
@@ -18,6 +20,8 @@ from actors.runtime import names
 from actors.runtime.names import Pools
 from actors.runtime.peers import Peers
 from actors.waiting import until_answered
+
+log = logging.getLogger(__name__)
 
 _ALERT_AGAIN_S = 1.0
 
@@ -111,18 +115,35 @@ class RayAlerts:
     def _send(self, about: tuple[int, str], call: Callable[[], Awaitable[Any]], *, ends: bool) -> None:
         unheard = self._unheard.setdefault(about, [])
         before = [message.sending for message in unheard if ends or message.ends]
-        message = _Message(ends, asyncio.ensure_future(self._deliver(before, call)))
+        message = _Message(ends, asyncio.ensure_future(self._deliver(about, before, call)))
         unheard.append(message)
         message.sending.add_done_callback(lambda _: self._heard(about, message))
 
-    async def _deliver(self, before: Collection["asyncio.Task[None]"], call: Callable[[], Awaitable[Any]]) -> None:
+    @property
+    def unheard(self) -> int:
+        """Of how many things there is an alert, or an end, that no ledger has heard yet."""
+        return len(self._unheard)
+
+    async def _deliver(
+        self, about: tuple[int, str], before: Collection["asyncio.Task[None]"], call: Callable[[], Awaitable[Any]]
+    ) -> None:
         if before:
             await asyncio.wait(before)
-        await until_answered(call, _ALERT_AGAIN_S)
+        said = False
+
+        def say(error: PeerUnavailable) -> None:
+            nonlocal said
+            if not said:
+                log.warning("no ledger hears of %s of user %s: %s; it is sent until one does", *reversed(about), error)
+            said = True
+
+        await until_answered(call, _ALERT_AGAIN_S, say)
 
     def _heard(self, about: tuple[int, str], message: _Message) -> None:
         unheard = self._unheard[about]
         unheard.remove(message)
+        if not message.sending.cancelled() and (error := message.sending.exception()) is not None:
+            log.error("an alert of %s of user %s is lost", *reversed(about), exc_info=error)
         if not unheard:
             del self._unheard[about]
 

@@ -70,6 +70,12 @@ def actors_on(node_id: str) -> list[str]:
     return sorted(a["Name"] for a in table if a["State"] == "ALIVE" and a["Address"]["NodeID"] == node_id and a["Name"])
 
 
+def is_running(name: str) -> bool:
+    """Whether an actor of this name is running, on any node."""
+    table = ray_state.actor_table(None).values()
+    return any(actor["State"] == "ALIVE" and actor["Name"] == name for actor in table)
+
+
 @contextmanager
 def only_drain(what: str) -> Iterator[None]:
     """Empty nodes in this block, unless another process does: two could take both guards of a position at once, and

@@ -19,6 +19,7 @@ TURN = {"router": 0, "feed": 1, "execution": 2}
 
 _LOOK_S = 0.2
 _AGAIN_S = 1.0
+_KEPT_S = 10.0
 
 
 class Parts(Protocol):
@@ -34,7 +35,7 @@ class Parts(Protocol):
         """Which strategy of the cluster has a position that is not guarded twice, in half a sentence; None if none."""
 
     async def kept(self, name: str) -> str | None:
-        """Why this one cannot move at all, in half a sentence; None if it can."""
+        """Why this one cannot move whatever strategies do, in half a sentence; None if it can."""
 
     async def prepare(self, name: str) -> None:
         """Do whatever makes its absence shorter."""
@@ -65,7 +66,7 @@ class PartsDrain:
         moved, left = 0, dict[str, str]()
         for name in in_turn(await self._parts.here()):
             try:
-                hindered = await self._parts.kept(name) or await self._move(name, until)
+                hindered = await self._kept(name, until) or await self._move(name, until)
             except MoveFailed as failure:
                 return Drained(moved, left, str(failure))
             if hindered is None:
@@ -73,6 +74,15 @@ class PartsDrain:
             else:
                 left[name] = hindered
         return Drained(moved, left)
+
+    async def _kept(self, name: str, until: float) -> str | None:
+        """Why it cannot move: what passes soon, such as a stream that connects again, is waited for."""
+        until = min(until, asyncio.get_running_loop().time() + _KEPT_S)
+        while (kept := await self._parts.kept(name)) is not None:
+            if asyncio.get_running_loop().time() >= until:
+                return kept
+            await asyncio.sleep(_AGAIN_S)
+        return None
 
     async def _move(self, name: str, until: float) -> str | None:
         await self._parts.prepare(name)

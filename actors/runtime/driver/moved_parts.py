@@ -5,17 +5,18 @@ Import it after `cluster.connect`.
 
 import asyncio
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import grpc
 import ray
-from ray.exceptions import RayActorError, RayError
+from ray.exceptions import ActorUnavailableError, RayActorError, RayError
 from ray.runtime_env import RuntimeEnv
 
 from actors.ports.common import PeerUnavailable
 from actors.runtime import names, node_marks
 from actors.runtime.driver import named_strategies
-from actors.runtime.driver.cluster_nodes import actors_on
+from actors.runtime.driver.cluster_nodes import actors_on, is_running
 from actors.runtime.driver.drain import MoveFailed
 from actors.runtime.driver.drain_parts import TURN, kind
 from actors.runtime.driver.moved_strategies import MovedStrategies
@@ -29,6 +30,9 @@ from actors.strategy.moving import AT_WORK, Standing
 
 _ANSWER_S = 5.0
 _GONE_S = 15.0
+_LEAVES_WITHIN, _LEFT_S = timedelta(seconds=3), 15.0
+"""How long execution may take to begin to leave, and how long to have left or to say why it stays."""
+
 _FOLLOWED_S = 10.0
 _POLL_S = 0.1
 
@@ -74,18 +78,22 @@ class MovedParts:
             await self._have_spares()
 
     async def replace(self, name: str) -> str | None:
+        if (hindered := await self.kept(name)) is not None:
+            return hindered
         try:
             actor: Any = await asyncio.to_thread(ray.get_actor, name, names.NAMESPACE)
         except ValueError:
-            return None  # a router without a follower has ended
-        if (hindered := await self.kept(name)) is not None:
-            return hindered
-        if not names.is_execution(name):
-            await asyncio.to_thread(ray.kill, actor, no_restart=True)
-        elif (hindered := await self._left(name, actor)) is not None:
-            return hindered
-        await self._gone(name, actor)
-        await (self._await_router(name) if kind(name) == "router" else self._bring_back(name))
+            actor = None  # it has ended
+        if actor is not None:
+            if not names.is_execution(name):
+                await asyncio.to_thread(ray.kill, actor, no_restart=True)
+            elif (hindered := await self._left(name, actor)) is not None:
+                return hindered
+            await self._gone(name, actor)
+        if kind(name) != "router":
+            await self._bring_back(name)
+        elif actor is not None:  # one without a follower has ended for good
+            await self._await_router(name)
         return None
 
     async def _deaf_without_feed(self) -> str | None:
@@ -102,24 +110,23 @@ class MovedParts:
     async def _left(self, name: str, actor: Any) -> str | None:
         """Have execution end itself, unless an order is on its way: no strategy may know of it yet."""
         try:
-            async with asyncio.timeout(_ANSWER_S):
-                hindered: str | None = await actor.leave.remote()
+            async with asyncio.timeout(_LEFT_S):
+                hindered: str = await actor.leave.remote(datetime.now(UTC) + _LEAVES_WITHIN)
+        except (ActorUnavailableError, TimeoutError):
+            return f"{name} does not answer"
         except RayActorError:  # it has ended before it could answer
             return None
-        except (RayError, TimeoutError):
-            return f"{name} does not answer"
+        except RayError as error:
+            return f"{name} has answered with an error: {type(error).__name__}"
         return hindered
 
     async def _gone(self, name: str, actor: Any) -> None:
         try:
             async with asyncio.timeout(_GONE_S):
-                while True:
-                    await actor.process_id.remote()
+                while await _there(actor):  # noqa: ASYNC110 - Ray is asked
                     await asyncio.sleep(_POLL_S)
         except TimeoutError as error:
             raise MoveFailed(f"{name} was ended, and its process is still there: see it in the dashboard.") from error
-        except RayActorError:
-            return
 
     async def _have_spares(self) -> None:
         """A process on each other gateway that has imported execution: with it execution is away for a moment only."""
@@ -147,6 +154,8 @@ class MovedParts:
     async def _bring_back(self, name: str) -> None:
         """The API's sweep does the same within five seconds, should this process die before."""
         if not await self._begun(name):
+            if await asyncio.to_thread(is_running, name):  # it may have an order in hand
+                raise MoveFailed(f"{name} has begun elsewhere and does not answer: see the log of its node.")
             await asyncio.to_thread(node_marks.unmark, self._node_id)
             await self._end_pending(name)
             again = "has begun there again" if await self._begun(name, self._node_id) else "has not begun there either"
@@ -169,7 +178,7 @@ class MovedParts:
         try:
             async with asyncio.timeout(_ANSWER_S):
                 await asyncio.to_thread(actor_classes.create_pools, self._pools, rather_on)
-        except (RayError, TimeoutError):
+        except (RayError, ConnectionError, TimeoutError):
             return False
         return await _answers(name)
 
@@ -200,6 +209,17 @@ def _need(one: Standing) -> str | None:
     if one.holds:
         return "it holds shares"
     return None if one.hindered == AT_WORK else one.hindered
+
+
+async def _there(actor: Any) -> bool:
+    """Whether it has not ended, even if it cannot be reached."""
+    try:
+        await actor.process_id.remote()
+    except ActorUnavailableError:
+        return True
+    except RayActorError:
+        return False
+    return True
 
 
 async def _answers(name: str) -> bool:

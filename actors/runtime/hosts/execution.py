@@ -2,8 +2,8 @@
 
 import asyncio
 import os
-import threading
 from collections.abc import Awaitable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TypeVar
 
 import structlog
@@ -17,7 +17,7 @@ from actors.execution.shell import ExecutionShell
 from actors.ports.common import PeerUnavailable
 from actors.ports.execution import BrokerUnavailable, ExecutionStreams, GuardDisplay
 from actors.ports.strategy import GuardAnswer, Holding, OrderCommand
-from actors.runtime import names, ray_ports
+from actors.runtime import names, node_marks, ray_ports
 from actors.runtime.clients import connections
 from actors.runtime.clients.account_records import GuardsInMirror, JournalRecords
 from actors.runtime.clients.broker_accounts import Accounts
@@ -45,7 +45,7 @@ T = TypeVar("T")
 _RECORD_RETRY_S = 1.0
 
 _GONE_WITHIN_S = 5.0
-"""How long one that has left is still here at most: it sends nothing any more."""
+"""How long Ray may need to end one that leaves; one that it has not ended by then goes on."""
 
 _GUARDS_EVERY_S, _GUARDS_PAUSE_S = 3.0, 0.2
 """How often the guards are shown, and how long after a change: an order may be leaving, or fifty arm their stops."""
@@ -59,19 +59,20 @@ class ExecutionActor:
         tune()
         claims, ledger = connections.open_claims(settings, own_name())
         self._checking_database = asyncio.create_task(claims.database.keep_checking())
-        self._lease = asyncio.create_task(claims.lease.keep())
+        self._lease, self._keeping_lease = claims.lease, asyncio.create_task(claims.lease.keep())
         peers, accounts = Peers(), Accounts(settings, ledger)
         self._address = OrderAddress(own_name())
         self._stops_shown, self._left = 0, False
         self._links = OrderLinkServer(own_node(), own_host(), self.execute)
         self._records = JournalRecords(ledger)
+        self._attempts = ray_ports.RayAttemptLog(peers, pools)
         markets = Markets(settings, accounts)
         self._calendar_loading = asyncio.create_task(markets.load())
         self._execution = ExecutionShell(
             gateways=markets,
             claims=claims,
             strategies=linked_orders.LinkedStrategyEvents(self._links, peers),
-            attempts=ray_ports.RayAttemptLog(peers, pools),
+            attempts=self._attempts,
             records=self._records,
             streams=ExecutionStreams(
                 UpdateFollower(accounts, reread_s=accounts.reread_s), LinkedFeedTicks(peers, pools)
@@ -160,19 +161,30 @@ class ExecutionActor:
         """Whether it would watch some stop-loss no longer if the feed were away."""
         return self._execution.stops.needs_feed()
 
-    async def leave(self) -> str | None:
+    async def leave(self, until: datetime) -> str:
         """End this actor for good, so that it can begin on another node; the end comes in place of an answer.
 
-        Otherwise why not now, in half a sentence: then nothing has changed.
+        Otherwise why not now, in half a sentence: then it goes on. `until`, in UTC: the drain that has asked waits no longer
+        than that, and another moment has not been chosen for it.
         """
-        if self._execution.working_runs():
-            return "an order of its accounts is on its way"
+        if (hindered := await self._hindrance(until)) is not None:
+            return hindered
         self._left = True
-        # if Ray's head does not hear that this actor is to end, it begins again after that
-        threading.Timer(_GONE_WITHIN_S, os._exit, (1,)).start()
         end_own_actor()
-        await asyncio.Event().wait()
-        return None
+        await asyncio.sleep(_GONE_WITHIN_S)
+        self._left = False
+        return "Ray has not ended it"
+
+    async def _hindrance(self, until: datetime) -> str | None:
+        if not await asyncio.to_thread(node_marks.head_answers):
+            return "Ray's head does not answer, and could not have it begin elsewhere"
+        if datetime.now(UTC) > until:
+            return "it was asked to leave too late"
+        if not self._lease.held:
+            return "it has no lease, so that two of it could send for a moment"
+        if self._attempts.unheard:
+            return "an alert of it has not reached its ledger"
+        return "an order of its accounts is on its way" if self._execution.working_runs() else None
 
     async def process_id(self) -> int:
         """The pid of this actor's process."""

@@ -166,10 +166,12 @@ async def _drain(settings: "Settings", node: "Node", gateways: Sequence[str], wi
     typer.echo(f"No strategy is on {node.address} any more.")
     left_s = until - asyncio.get_running_loop().time()
     parts = await PartsDrain(MovedParts(pools, node.node_id, gateways), typer.echo).run(max(left_s, 0.0))
+    if parts.failed:
+        return Drained(strategies.moved + parts.moved, parts.left, parts.failed)
     # one that has crashed elsewhere meanwhile may have begun here: Ray starts an actor again where it likes
+    left_s = until - asyncio.get_running_loop().time()
     late = await NodeDrain(MovedStrategies(pools, node.node_id), node.node_id, typer.echo).run(max(left_s, 0.0))
-    moved = strategies.moved + parts.moved + late.moved
-    return Drained(moved, {**parts.left, **late.left}, parts.failed or late.failed)
+    return Drained(strategies.moved + parts.moved + late.moved, {**parts.left, **late.left}, late.failed)
 
 
 def _report(node: "Node", others: Sequence["Node"], drained: "Drained") -> int:

@@ -3,6 +3,8 @@
 import asyncio
 from typing import Any
 
+import pytest
+
 from actors.ports.common import PeerUnavailable
 from actors.runtime.names import Pools
 from actors.runtime.peers import Peers
@@ -19,6 +21,7 @@ class Ledger(Peers):
         if answers:
             self.answers.set()
         self.heard: list[str] = []
+        self.fault: Exception | None = None
 
     async def call(self, name: str, method: str, *arguments: Any, title: str = "") -> None:
         assert name == "ledger:0"
@@ -27,6 +30,8 @@ class Ledger(Peers):
         _, strategy_id, codes, *_ = arguments
         self.heard.append(f"{method} {codes if method == 'alert' else ','.join(codes)} of {strategy_id}")
         await self.answers.wait()
+        if self.fault is not None:
+            raise self.fault
 
 
 def alerts_to(ledger: Ledger) -> RayAlerts:
@@ -63,3 +68,22 @@ async def test_one_that_waits_for_its_database_hears_of_other_troubles_at_once_a
     assert ledger.heard == at_once
     ledger.answers.set()
     await until(lambda: ledger.heard == [*at_once, "alert_over account_unreadable of 5"], within_s=5)
+
+
+def test_what_a_ledger_cannot_take_is_in_the_log_and_what_waits_for_one_is_known(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    @in_virtual_time
+    async def scenario() -> None:
+        ledger = Ledger(up=False)
+        alerts = alerts_to(ledger)
+        alerts.alert(1, 5, "shares_missing", "Of 10 shares 6 are left")
+        await passing(10)
+        assert alerts.unheard == 1
+        assert [record.levelname for record in caplog.records] == ["WARNING"], "once"
+        ledger.up, ledger.fault = True, ValueError("no such code")
+        await passing(5)
+        assert alerts.unheard == 0
+
+    scenario()
+    assert "an alert of strategy:5 of user 1 is lost" in caplog.text

@@ -1,5 +1,6 @@
 """What strategies rely on moves while none of them needs it, execution last, and nothing by force."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -82,11 +83,20 @@ async def test_none_moves_while_an_order_is_on_its_way_or_near() -> None:
 
 
 @in_virtual_time
-async def test_what_is_needed_all_the_time_stays_and_is_named() -> None:
-    parts = Parts([EXECUTION], not_ready=["strategy:1: its exit fails and is tried again"] * 99)
-    result, _ = await drained(parts)
-    assert (result.done, dict(result.left)) == (False, {EXECUTION: "strategy:1: its exit fails and is tried again"})
-    assert EXECUTION not in parts.trace
+async def test_what_is_needed_or_busy_all_the_time_stays_and_is_named() -> None:
+    hindrance = "strategy:1: its exit fails and is tried again"
+    for parts in (Parts([EXECUTION], not_ready=[hindrance] * 99), Parts([EXECUTION], busy=[hindrance] * 99)):
+        result, _ = await drained(parts)
+        assert (result.done, dict(result.left)) == (False, {EXECUTION: hindrance})
+        assert EXECUTION not in parts.trace
+
+
+@in_virtual_time
+async def test_a_feed_that_execution_needs_for_a_moment_moves_after_it() -> None:
+    parts = Parts([FEED], stays={FEED: "execution:0 guards by its prices alone"})
+    asyncio.get_running_loop().call_later(5, parts.stays.clear)
+    result, _ = await drained(parts, within_s=60)
+    assert (result.done, result.moved) == (True, 1)
 
 
 @in_virtual_time
@@ -118,11 +128,3 @@ async def test_one_with_an_order_that_no_strategy_knows_of_yet_is_asked_again_wh
     result, _ = await drained(parts)
     assert (result.done, parts.prepared) == (True, [EXECUTION])
     assert parts.trace == ["ready", "busy", "ready", "busy", "ready", EXECUTION, "guarded"]
-
-
-@in_virtual_time
-async def test_one_that_is_busy_all_the_time_stays_and_is_named() -> None:
-    parts = Parts([EXECUTION], busy=["an order of its accounts is on its way"] * 999)
-    result, _ = await drained(parts)
-    assert (result.done, dict(result.left)) == (False, {EXECUTION: "an order of its accounts is on its way"})
-    assert EXECUTION not in parts.trace
