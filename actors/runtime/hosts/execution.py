@@ -164,8 +164,8 @@ class ExecutionActor:
     async def leave(self, until: datetime) -> str:
         """End this actor for good, so that it can begin on another node; the end comes in place of an answer.
 
-        Otherwise why not now, in half a sentence: then it goes on. `until`, in UTC: the drain that has asked waits no longer
-        than that, and another moment has not been chosen for it.
+        Otherwise why not now, in half a sentence: then it goes on. `until`, in UTC: the drain that has asked waits no
+        longer than that, and another moment has not been chosen for it.
         """
         if (hindered := await self._hindrance(until)) is not None:
             return hindered
