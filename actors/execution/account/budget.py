@@ -23,6 +23,10 @@ from actors.ports.common import Clock
 _MARGIN = timedelta(milliseconds=20)
 """Into the new second before it is used, since the broker's clock is not ours."""
 
+_UNDER_WAY = timedelta(seconds=2)
+"""How long a request without an answer may still be on its way to the broker: one that hangs longer has arrived, or
+never will, and must not hold up exits."""
+
 _SECOND, _MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 
 
@@ -103,8 +107,28 @@ class BudgetLeft:
     waiting: int
 
 
+class Place:
+    """The right to send one request; the request, with its answer, belongs into a `with` block of it.
+
+    What has left in one second may arrive at the broker in a later one, which counts it there: until the block has
+    ended it takes a place of the seconds to come, too.
+    """
+
+    __slots__ = ("_under_way", "at")
+
+    def __init__(self, at: datetime, under_way: "set[Place]") -> None:
+        self.at, self._under_way = at, under_way
+        under_way.add(self)
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_exception: object) -> None:
+        self._under_way.discard(self)
+
+
 class OrderBudget:
-    """`await acquire(event)` returns when one request may leave: see `_Rank` for who goes first."""
+    """`with await acquire(event)` begins its block when one request may leave: see `_Rank` for who goes first."""
 
     def __init__(self, limits: BudgetLimits, clock: Clock) -> None:
         self._clock = clock
@@ -120,13 +144,14 @@ class OrderBudget:
             _part(limits.per_day, limits.chase_percent),
         )
         self._carried = 0
-        self._waiting: list[tuple[_Rank, int, asyncio.Future[None]]] = []
+        self._under_way = set[Place]()
+        self._waiting: list[tuple[_Rank, int, asyncio.Future[Place]]] = []
         self._arrivals = 0
         self._wake: asyncio.TimerHandle | None = None
 
     async def acquire(
         self, event: OrderEvent, on_wait: Callable[[datetime], None] | None = None, *, again: bool = False
-    ) -> None:
+    ) -> Place:
         """Wait for a place in the present second or a later one; `on_wait` gets the instant at which it is expected.
 
         `again`: it is not the first request of this exit.
@@ -135,9 +160,9 @@ class OrderBudget:
             DayUsedUp: the day's budget is spent, or all of it that is not kept for others.
         """
         rank = _FIRST[event]
-        await self._acquire(_Rank.EXIT_AGAIN if again and rank < _Rank.EXIT_AGAIN else rank, on_wait)
+        return await self._acquire(_Rank.EXIT_AGAIN if again and rank < _Rank.EXIT_AGAIN else rank, on_wait)
 
-    async def acquire_chase(self) -> None:
+    async def acquire_chase(self) -> Place:
         """Wait for a place for a change of an order that exists already.
 
         Raises:
@@ -150,23 +175,23 @@ class OrderBudget:
         for window in windows:
             window.chased += 1
         try:
-            await self._acquire(_Rank.CHASE, None)
+            return await self._acquire(_Rank.CHASE, None)
         except DayUsedUp as error:
             raise ChasesUsedUp(str(error)) from error
 
-    async def _acquire(self, rank: _Rank, on_wait: Callable[[datetime], None] | None) -> None:
+    async def _acquire(self, rank: _Rank, on_wait: Callable[[datetime], None] | None) -> Place:
         first = not self._waiting or self._waiting[0][0] > rank
-        if first and self._take(rank):
-            return
+        if first and (place := self._take(rank)) is not None:
+            return place
         if self._day.free(rank) <= 0:
             raise DayUsedUp("the account's order budget for today is used up")
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        turn: asyncio.Future[Place] = asyncio.get_running_loop().create_future()
         self._arrivals += 1
         heapq.heappush(self._waiting, (rank, self._arrivals, turn))
         self._schedule()
         if on_wait is not None:
             on_wait(self._expected(rank))
-        await turn
+        return await turn
 
     def refused_by_broker(self) -> None:
         """The broker said 429: it has counted more than we did, so nothing more leaves in this second."""
@@ -180,15 +205,16 @@ class OrderBudget:
         waiting = sum(not turn.done() for _, _, turn in self._waiting)
         return BudgetLeft(self._minute.left(minute), self._day.left(day), waiting)
 
-    def _take(self, rank: _Rank) -> bool:
-        at_the_edge = self._roll(self._clock.now())
+    def _take(self, rank: _Rank) -> Place | None:
+        now = self._clock.now()
+        at_the_edge = self._roll(now)
         windows = (self._second, self._minute, self._day)
         if any(window.free(rank) <= 0 for window in windows):
-            return False
+            return None
         for window in windows:
             window.used += 1
         self._carried += at_the_edge
-        return True
+        return Place(now, self._under_way)
 
     def _roll(self, now: datetime) -> bool:
         """Open the windows that `now` is in.
@@ -200,7 +226,9 @@ class OrderBudget:
             just_used = self._second.used > 0 and self._second.begin == second - _SECOND
             if just_used and now - second < _MARGIN:
                 return True
-            carried, self._carried = self._carried, 0
+            self._under_way -= {place for place in self._under_way if place.at < second - _UNDER_WAY}
+            late = sum(place.at < second for place in self._under_way)
+            carried, self._carried = self._carried + late, 0
             minute = second.replace(second=0)
             day = minute.replace(hour=0, minute=0)
             for window, begin in ((self._second, second), (self._minute, minute), (self._day, day)):
@@ -232,9 +260,9 @@ class OrderBudget:
             rank, _, turn = self._waiting[0]
             if turn.done():
                 heapq.heappop(self._waiting)
-            elif self._take(rank):
+            elif (place := self._take(rank)) is not None:
                 heapq.heappop(self._waiting)
-                turn.set_result(None)
+                turn.set_result(place)
             elif self._day.free(rank) <= 0:
                 heapq.heappop(self._waiting)
                 turn.set_exception(DayUsedUp("the account's order budget for today is used up"))

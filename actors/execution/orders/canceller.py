@@ -47,11 +47,9 @@ async def cancel_order(
 async def _request(account: TradingAccount, order_id: str, tried: int) -> str | None:
     """Why the request was refused, or None."""
     try:
-        if tried == 0:
-            await account.budget.acquire(OrderEvent.SELL)
-        else:
-            await account.budget.acquire_chase()
-        await account.gateway.cancel(order_id)
+        budget = account.budget
+        with await (budget.acquire(OrderEvent.SELL) if tried == 0 else budget.acquire_chase()):
+            await account.gateway.cancel(order_id)
     except (BrokerUnavailable, DayUsedUp, ChasesUsedUp) as error:
         log.warning("execution.cancel_failed", order_id=order_id, reason=str(error))
         return str(error)

@@ -63,12 +63,13 @@ class ExitChase:
             self._count_overlooked(band)
             return
         try:
-            await self.account.budget.acquire_chase()
+            place = await self.account.budget.acquire_chase()
         except ChasesUsedUp as error:
             log.warning("execution.chase_waits", order_id=order.order_id, reason=str(error))
             self._parked, self._moved_at = replace(self._parked, setbacks=self._parked.setbacks + 1), now
             return
-        await self._carry_out(move, order)
+        with place:
+            await self._carry_out(move, order)
 
     def _count_overlooked(self, band: PriceBand | None) -> None:
         parked = self._parked

@@ -34,7 +34,7 @@ from actors.domain.orders.placement_policy import (
     begin,
 )
 from actors.domain.strategy.events import Event, OrderQueued, PlacementFailed, PlacementUnresolved
-from actors.execution.account.budget import DayUsedUp
+from actors.execution.account.budget import DayUsedUp, Place
 from actors.execution.account.position_evidence import AccountEvidence, look_ahead_at
 from actors.execution.account.trading_account import TradingAccount, with_tag
 from actors.execution.orders.alarm_clock import AlarmClock
@@ -160,7 +160,7 @@ class OrderPlacer:
         if isinstance(command, PlacementFailed):
             return command
         try:
-            await self._wait_for_budget(command, leaves_by)
+            place = await self._wait_for_budget(command, leaves_by)
         except DayUsedUp as error:
             return self._failed(FailureKind.BUDGET_USED_UP, str(error))
         except TimeoutError:
@@ -172,7 +172,8 @@ class OrderPlacer:
             if found is None and self._doubtful:
                 now = self.clock.now()
                 return replace(placement, doubt_since=now, reads_absent=0), LookUpAt(now + self.policy.look_interval)
-        return self._forbidden(placement, leaves_by) or await self._send(command, placement)
+        with place:
+            return self._forbidden(placement, leaves_by) or await self._send(command, placement)
 
     def _forbidden(self, placement: Placement, leaves_by: datetime | None) -> PlacementFailed | None:
         """Why the request may not leave, in the very iteration of the loop in which it would."""
@@ -184,17 +185,16 @@ class OrderPlacer:
             return self._too_late(placement)
         return self._closed()
 
-    async def _wait_for_budget(self, command: OrderCommand, leaves_by: datetime | None) -> None:
+    async def _wait_for_budget(self, command: OrderCommand, leaves_by: datetime | None) -> Place:
         """Raises DayUsedUp, and TimeoutError if no place comes in time."""
         intent, requests = command.intent, self.account.requests
         if requests.used_up(intent.id):
             raise DayUsedUp("the orders of this run have cost as many requests as one run may send in a day")
         place = self.account.budget.acquire(intent.event, self._tell_queued, again=requests.any_of(intent.id))
         if leaves_by is None:
-            await place
-        else:
-            async with asyncio.timeout(max(0.0, (leaves_by - self.clock.now()).total_seconds())):
-                await place
+            return await place
+        async with asyncio.timeout(max(0.0, (leaves_by - self.clock.now()).total_seconds())):
+            return await place
 
     def _closed(self) -> PlacementFailed | None:
         closed = refusal(self.command, self.hours, self.clock.now(), Request.ORDER)

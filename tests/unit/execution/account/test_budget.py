@@ -2,12 +2,13 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Awaitable
 from datetime import datetime, timedelta
 
 import pytest
 
 from actors.domain.orders.order import OrderEvent
-from actors.execution.account.budget import BudgetLeft, BudgetLimits, DayUsedUp, OrderBudget
+from actors.execution.account.budget import BudgetLeft, BudgetLimits, DayUsedUp, OrderBudget, Place
 from tests.kit.builders import NOW
 from tests.kit.virtual_time import FakeClock, in_virtual_time, passing
 
@@ -18,10 +19,16 @@ def a_budget(per_second: int, clock: FakeClock, **limits: int) -> OrderBudget:
     return OrderBudget(BudgetLimits(per_second=per_second, **({"reserve": 0} | limits)), clock)
 
 
+async def answered(place: Awaitable[Place]) -> None:
+    """A request whose answer comes at once."""
+    with await place:
+        pass
+
+
 async def leave(
     budget: OrderBudget, clock: FakeClock, event: OrderEvent, left: list[tuple[datetime, OrderEvent]]
 ) -> None:
-    await budget.acquire(event)
+    await answered(budget.acquire(event))
     left.append((clock.now(), event))
 
 
@@ -30,7 +37,7 @@ async def test_requests_within_the_budget_leave_at_once() -> None:
     clock = FakeClock(NOW)
     budget = a_budget(10, clock)
     for _ in range(10):
-        await budget.acquire(BUY)
+        await answered(budget.acquire(BUY))
     assert clock.now() == NOW
 
 
@@ -64,9 +71,29 @@ async def test_requests_that_trickle_in_share_the_second() -> None:
 async def test_a_new_second_is_used_only_some_way_into_it() -> None:
     clock = FakeClock(NOW)
     budget = a_budget(1, clock)
-    await budget.acquire(BUY)
-    await budget.acquire(BUY)
+    await answered(budget.acquire(BUY))
+    await answered(budget.acquire(BUY))
     assert timedelta(seconds=1, milliseconds=10) <= clock.now() - NOW <= timedelta(seconds=1, milliseconds=50)
+
+
+@in_virtual_time
+async def test_a_request_without_an_answer_counts_in_the_next_seconds_too() -> None:
+    clock = FakeClock(NOW)
+    budget, left = a_budget(3, clock), list[tuple[datetime, OrderEvent]]()
+    with await budget.acquire(STOPLOSS):
+        with await budget.acquire(STOPLOSS):
+            await passing(0.5)
+        await asyncio.gather(*(leave(budget, clock, STOPLOSS, left) for _ in range(4)))
+    seconds = Counter((at - NOW) // timedelta(seconds=1) for at, _ in left)
+    assert seconds == {0: 1, 1: 2, 2: 1}
+
+
+@in_virtual_time
+async def test_a_request_that_hangs_holds_up_no_exit_for_long() -> None:
+    clock = FakeClock(NOW)
+    budget = a_budget(1, clock)
+    with await budget.acquire(BUY), await budget.acquire(STOPLOSS):
+        assert timedelta(seconds=3) <= clock.now() - NOW < timedelta(seconds=3.1)
 
 
 @in_virtual_time
@@ -85,7 +112,7 @@ async def test_equals_leave_in_the_order_they_came() -> None:
     order: list[int] = []
 
     async def numbered(number: int) -> None:
-        await budget.acquire(SELL)
+        await answered(budget.acquire(SELL))
         order.append(number)
 
     await asyncio.gather(*(numbered(n) for n in range(5)))
@@ -96,7 +123,7 @@ async def test_equals_leave_in_the_order_they_came() -> None:
 async def test_a_waiter_that_was_cancelled_takes_no_place() -> None:
     clock = FakeClock(NOW)
     budget, left = a_budget(1, clock), list[tuple[datetime, OrderEvent]]()
-    await budget.acquire(BUY)
+    await answered(budget.acquire(BUY))
     gone = [asyncio.create_task(leave(budget, clock, STOPLOSS, left)) for _ in range(3)]
     stays = asyncio.create_task(leave(budget, clock, BUY, left))
     await passing(0.1)
@@ -111,7 +138,7 @@ async def test_a_waiter_that_was_cancelled_takes_no_place() -> None:
 async def test_a_late_request_does_not_overtake_those_that_wait() -> None:
     clock = FakeClock(NOW)
     budget, left = a_budget(1, clock), list[tuple[datetime, OrderEvent]]()
-    await budget.acquire(BUY)
+    await answered(budget.acquire(BUY))
     first = asyncio.create_task(leave(budget, clock, BUY, left))
     await passing(1.01)  # the new second has begun, its margin is not over
     await asyncio.gather(first, leave(budget, clock, BUY, left))
@@ -122,7 +149,7 @@ async def test_a_late_request_does_not_overtake_those_that_wait() -> None:
 async def test_waiters_are_served_though_the_clock_was_set_back() -> None:
     clock = FakeClock(NOW)
     budget = a_budget(1, clock)
-    await budget.acquire(BUY)
+    await answered(budget.acquire(BUY))
     second = asyncio.create_task(budget.acquire(BUY))
     await passing(0.1)
     clock.step(timedelta(hours=-1))
@@ -149,7 +176,7 @@ async def test_sixty_stop_losses_at_once_leave_ten_a_second_and_each_is_told_whe
     budget, left, expected = a_budget(10, clock, reserve=2), list[datetime](), list[datetime]()
 
     async def stop_loss() -> None:
-        await budget.acquire(STOPLOSS, expected.append)
+        await answered(budget.acquire(STOPLOSS, expected.append))
         left.append(clock.now())
 
     await asyncio.gather(*(stop_loss() for _ in range(60)))
@@ -176,13 +203,13 @@ async def test_a_day_that_is_used_up_refuses_entries_first_and_exits_at_the_very
     clock = FakeClock(NOW)
     budget = a_budget(10, clock, reserve=5, per_day=4)
     for _ in range(2):
-        await budget.acquire(BUY)
+        await answered(budget.acquire(BUY))
     with pytest.raises(DayUsedUp):
-        await budget.acquire(BUY)
+        await answered(budget.acquire(BUY))
     for _ in range(2):
-        await budget.acquire(STOPLOSS)
+        await answered(budget.acquire(STOPLOSS))
     with pytest.raises(DayUsedUp):
-        await budget.acquire(STOPLOSS)
+        await answered(budget.acquire(STOPLOSS))
 
 
 @in_virtual_time
@@ -190,16 +217,16 @@ async def test_those_who_wait_when_the_day_is_used_up_are_told() -> None:
     clock = FakeClock(NOW)
     budget = a_budget(1, clock, per_day=2)
     answers = await asyncio.gather(*(budget.acquire(SELL) for _ in range(3)), return_exceptions=True)
-    assert [type(answer) for answer in answers] == [type(None), type(None), DayUsedUp]
+    assert [type(answer) for answer in answers] == [Place, Place, DayUsedUp]
 
 
 @in_virtual_time
 async def test_after_a_429_nothing_more_leaves_in_that_second() -> None:
     clock = FakeClock(NOW)
     budget = a_budget(10, clock)
-    await budget.acquire(STOPLOSS)
+    await answered(budget.acquire(STOPLOSS))
     budget.refused_by_broker()
-    await budget.acquire(STOPLOSS)
+    await answered(budget.acquire(STOPLOSS))
     assert clock.now() - NOW >= timedelta(seconds=1)
 
 
@@ -221,7 +248,7 @@ def test_who_comes_when_the_second_is_about_to_open_does_not_wait_for_the_next(i
         budget = a_budget(10, clock)
         await budget.acquire(BUY)  # of the second before
         await passing(0.5 + into_second_ms / 1000)
-        await budget.acquire(STOPLOSS)
+        await answered(budget.acquire(STOPLOSS))
         assert clock.now() - NOW < timedelta(milliseconds=25)
 
     scenario()
@@ -231,11 +258,11 @@ def test_who_comes_when_the_second_is_about_to_open_does_not_wait_for_the_next(i
 async def test_at_the_edge_of_two_seconds_a_request_counts_in_both_and_waits_only_if_the_first_is_full() -> None:
     clock = FakeClock(NOW)
     budget = a_budget(3, clock)
-    await budget.acquire(BUY)
+    await answered(budget.acquire(BUY))
     await passing(1.005)
-    await budget.acquire(STOPLOSS)
+    await answered(budget.acquire(STOPLOSS))
     assert clock.now() == NOW + timedelta(seconds=1.005)
-    await budget.acquire(STOPLOSS)
+    await answered(budget.acquire(STOPLOSS))
     await budget.acquire(STOPLOSS)  # the second before is full: this one is of the new second for certain
     assert clock.now() == NOW + timedelta(seconds=1.02)
     await budget.acquire(STOPLOSS)  # two at the edge and one behind it: the new second is full as well
@@ -247,8 +274,8 @@ async def test_what_is_left_is_told_without_opening_a_window() -> None:
     clock = FakeClock(NOW)
     budget = a_budget(2, clock, per_minute=4, per_day=10)
     assert budget.left() == BudgetLeft(1.0, 1.0, 0)
-    await budget.acquire(BUY)
-    await budget.acquire(BUY)
+    await answered(budget.acquire(BUY))
+    await answered(budget.acquire(BUY))
     waiting = asyncio.create_task(budget.acquire(BUY))
     await passing(0)
     assert budget.left() == BudgetLeft(0.5, 0.8, 1)
