@@ -1,12 +1,14 @@
-"""The two ways in which a part waits for another: for an event for a limited time, for an answer without limit."""
+"""How a part waits for another: for an event for a limited time, for an answer without limit, for the end of tasks."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Collection
+from typing import Any, TypeVar
 
 from actors.ports.common import PeerUnavailable
 
 T = TypeVar("T")
+
+_CANCEL_AGAIN_S = 1.0
 
 
 async def within(happened: asyncio.Event, seconds: float | None) -> bool:
@@ -16,9 +18,19 @@ async def within(happened: asyncio.Event, seconds: float | None) -> bool:
     if seconds is not None and seconds <= 0:
         return happened.is_set()
     try:
-        return await asyncio.wait_for(happened.wait(), seconds)
+        async with asyncio.timeout(seconds):
+            return await happened.wait()
     except TimeoutError:
         return happened.is_set()
+
+
+async def end_tasks(tasks: Collection["asyncio.Task[Any]"]) -> None:
+    """Cancel them until all have ended: a library can swallow a cancellation that comes together with an answer."""
+    left = set(tasks)
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=_CANCEL_AGAIN_S)
 
 
 async def every_second_or_when(changed: asyncio.Event, seconds: float = 1.0) -> None:

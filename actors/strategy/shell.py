@@ -65,7 +65,7 @@ from actors.strategy.order_first import OrderFirst
 from actors.strategy.price_subscription import WatchCalls
 from actors.strategy.recorder import RunRecorder, only_price_moved
 from actors.strategy.timers import WallClockTimers
-from actors.waiting import until_answered, within
+from actors.waiting import end_tasks, until_answered, within
 
 log = logging.getLogger(__name__)
 
@@ -225,9 +225,7 @@ class StrategyShell:
         finally:
             self._over.set()
             self._timers.cancel_all()
-            for task in [*parts, *self._tasks]:
-                task.cancel()
-            await asyncio.gather(*parts, *self._tasks, return_exceptions=True)
+            await end_tasks([*parts, *self._tasks])
         await self._guard.tell()
         await self._watch.leave()
         return True
@@ -352,7 +350,8 @@ class StrategyShell:
         failpoints.hit("arm.before", self._run.strategy_id)
         durable = True
         try:
-            await asyncio.wait_for(self._next_record(), ARMING_PATIENCE_S)
+            async with asyncio.timeout(ARMING_PATIENCE_S):
+                await self._next_record()
         except TimeoutError:
             durable = False
             self._say(logging.WARNING, "strategy.arming_not_durable", intent=str(intent_id))

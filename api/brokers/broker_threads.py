@@ -173,7 +173,8 @@ class BrokerCalls:
             left_s = deadline - time.monotonic() + _GRACE_S
             answer = asyncio.get_running_loop().run_in_executor(threads, _finished_by, deadline, asked)
             try:
-                return await asyncio.wait_for(answer, left_s)
+                async with asyncio.timeout(left_s):
+                    return await answer
             except TimeoutError as error:
                 raise BrokerUnreachable from error
 

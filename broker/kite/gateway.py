@@ -211,7 +211,8 @@ class KiteGateway:
             return None
         self._loaded_at = time.monotonic()
         try:
-            fresh = await asyncio.wait_for(self._load_credentials(), _REREAD_WITHIN_S)
+            async with asyncio.timeout(_REREAD_WITHIN_S):
+                fresh = await self._load_credentials()
         except (BrokerUnavailable, TimeoutError):
             return None
         if fresh == used:
@@ -242,7 +243,8 @@ class KiteGateway:
 
     async def _in_thread(self, call: Callable[[], Any]) -> Any:
         done = asyncio.get_running_loop().run_in_executor(self._threads, call)
-        return await asyncio.wait_for(done, self._endpoint.total_s + _GRACE_S)
+        async with asyncio.timeout(self._endpoint.total_s + _GRACE_S):
+            return await done
 
     def _call_until(self, deadline: float, credentials: KiteCredentials, method: str, arguments: dict[str, Any]) -> Any:
         """The answer, put into our words here: the loop that sends orders has no time for a book of 5000 rows."""
@@ -284,7 +286,8 @@ async def _readable(descriptor: int, within_s: float) -> None:
     loop, arrived = asyncio.get_running_loop(), asyncio.Event()
     loop.add_reader(descriptor, arrived.set)
     try:
-        await asyncio.wait_for(arrived.wait(), within_s)
+        async with asyncio.timeout(within_s):
+            await arrived.wait()
     except TimeoutError:
         pass  # the read after it says so
     finally:

@@ -216,7 +216,8 @@ class AccountEvidence:
         stands = seen is not None and self._since(seen.read_at) + ahead <= LASTS and (seen.demat or not demat)
         if not stands:
             with contextlib.suppress(BrokerUnavailable, TimeoutError):
-                await asyncio.wait_for(self.read(demat=demat), None if instant else _LOOK_S)
+                async with asyncio.timeout(None if instant else _LOOK_S):
+                    await self.read(demat=demat)
 
     def short_before_buying(self, command: OrderCommand) -> int | None:
         """Shares that the account owes of what is about to be bought, by the last look; None: not known to owe any."""

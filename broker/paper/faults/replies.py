@@ -59,7 +59,8 @@ async def disconnected(receive: Receive) -> None:
 async def hang(receive: Receive, seconds: float) -> bool:
     """Say nothing for a while; whether the client is still there after it."""
     try:
-        await asyncio.wait_for(disconnected(receive), seconds)
+        async with asyncio.timeout(seconds):
+            await disconnected(receive)
     except TimeoutError:
         return True
     return False

@@ -60,7 +60,8 @@ async def _show(settings: "Settings", live: "Live", every_s: float) -> None:
                 rows = max(1, (live.console.size.height - _ROWS_BESIDE) // _ROWS_OF_A_TROUBLE)
                 live.update(tables.overview(facts, verdict.verdict_of(facts), rows), refresh=True)
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(ended.wait(), every_s)
+                    async with asyncio.timeout(every_s):
+                        await ended.wait()
 
 
 @contextmanager

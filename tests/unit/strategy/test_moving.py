@@ -184,7 +184,7 @@ async def test_with_execution_that_does_not_confirm_at_the_last_moment_it_stays(
 @in_virtual_time
 async def test_one_that_waits_for_its_buy_leaves_and_buys_nothing() -> None:
     bench = StrategyBench(buy_at=NOW + timedelta(minutes=5), sell_at=SELL_AT).start()
-    await until(lambda: bench.actor.leaving.hindered is None, within_s=10)
+    await passing(10)
     assert await bench.actor.leaving.leave(RECORD_S) is None
     await passing(600)
     assert bench.sent == []
