@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:  # each strategy would pay for it
+    import asyncio
+
     from actors.domain.orders.order_address import SeenAddress
 
 
@@ -17,11 +19,13 @@ class StopResult:
     """What a STOP came to.
 
     `flat`: nothing is open any more and the run is recorded as ended; otherwise the exit is still working. `status`:
-    fields of `runtime:{id}` in their text forms (`persistence.mirror.mirror`) that are newer than the database.
+    fields of `runtime:{id}` in their text forms (`persistence.mirror.mirror`) that are newer than the database. `gone`:
+    done when the strategy's process has ended, or seems not to; None if there is none.
     """
 
     flat: bool
     status: Mapping[str, str] = field(default_factory=dict)
+    gone: "asyncio.Future[None] | None" = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """Running strategies: START, STOP and status (rows D1, D2, I1, L1)."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -151,7 +152,10 @@ class LifecycleService:
             return await self._stored_status(self._reserved, user_id, strategy_id, {}), True
         log.info("strategy.stops", strategy_id=strategy_id, run_id=run.id)
         result = await self._stopping.run(run.id, lambda: self._engine.stop(run.id, strategy_id, STOP_TIMEOUT_S))
-        return await self._stored_status(self._reserved, user_id, strategy_id, dict(result.status)), result.flat
+        status = await self._stored_status(self._reserved, user_id, strategy_id, dict(result.status))
+        if result.gone is not None:
+            await asyncio.shield(result.gone)
+        return status, result.flat
 
     async def status(self, user_id: int, strategy_id: int) -> StrategyStatus:
         """Row L1, from Redis if it has it (one round trip), else from the database."""

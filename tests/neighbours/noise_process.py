@@ -19,7 +19,12 @@ class NoiseProcess:
     def __enter__(self) -> Self:
         command = [sys.executable, "-m", "tests.neighbours.noise"]
         self._process = subprocess.Popen(
-            command, cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            command,
+            cwd=REPOSITORY,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
         )
         try:
             self.about = self.ask(**self._told)

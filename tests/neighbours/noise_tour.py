@@ -91,7 +91,7 @@ async def tour_again(client: NoiseClient, held: int, resting: int) -> None:
     await client.call("confirm_password", {"password": PASSWORD})
     await client.call("open_login_link", query={"code": "0000-0000"})
     await client.call("broker_callback", query={"status": "success", "request_token": "x" * 32, "state": "x"})
-    await client.call("search_instruments", query={"q": "in", "limit": 50})
+    await client.call("search_instruments", query={"q": "in", "limit": 20})
     await client.call("market_calendar", query={"days": 92})
     await client.call("preview_strategy", {"strategy_id": resting})
     await client.call("preview_strategy", NEW_STRATEGY)

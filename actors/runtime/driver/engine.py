@@ -146,16 +146,13 @@ class RayEngine:
         Raises:
             EngineUnavailable: it was not heard, or it is not known whether it was heard.
         """
-        flat = False
         try:
             async with asyncio.timeout(timeout_s):
                 flat, actor = await self._ask_to_stop(run_id, strategy_id, max(timeout_s - _ANSWER_MARGIN_S, 0.0))
-                if flat and actor is not None:
-                    await _await_gone(actor)
         except TimeoutError as error:
-            if not flat:
-                raise EngineUnavailable(f"strategy {strategy_id} is restarting and has not answered") from error
-        return StopResult(flat=flat)
+            raise EngineUnavailable(f"strategy {strategy_id} is restarting and has not answered") from error
+        gone = asyncio.ensure_future(_await_gone(actor)) if flat and actor is not None else None
+        return StopResult(flat=flat, gone=gone)
 
     async def _ask_to_stop(self, run_id: int, strategy_id: int, timeout_s: float) -> tuple[bool, Any]:
         """Ask until the strategy has heard it, or the run is over: an actor may die, or end, between two calls.
