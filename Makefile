@@ -7,7 +7,7 @@ UV_COMPILE := uv pip compile pyproject.toml - --universal --python-version 3.11 
 
 PYTHONS := 3.11 3.12 3.13 3.14
 
-.PHONY: docs long web web-check browser screens lighthouse platforms floods neighbours month fuzz cluster scale outside guards help demo up test chaos panics mutations teeth bench lint types imports openapi format lock audit clean
+.PHONY: docs long rolling web web-check browser screens lighthouse platforms floods neighbours month fuzz cluster scale outside guards help demo up test chaos panics mutations teeth bench lint types imports openapi format lock audit clean
 
 CLIENT := api/web/client
 SITE := docs/site
@@ -35,6 +35,9 @@ fuzz: $(VENV)/.dev ## Three hundred requests for each operation of the API; `mak
 
 cluster: $(VENV)/.dev ## The tests on four real Ray nodes with two API processes (about three minutes)
 	@$(BIN)/python -m pytest tests/cluster
+
+rolling: $(VENV)/.dev ## Two strategy nodes started again under thirty positions, a stop touched in the middle (ten minutes)
+	@ROLLED_POSITIONS=30 $(BIN)/python -m pytest tests/cluster/test_gateways.py -k started_again
 
 chaos: $(VENV)/.dev ## Every broker fault and all that happens outside, with kills at every step; writes docs/chaos-report.md
 	@$(BIN)/python -m tests.chaos.run --report docs/chaos-report.md

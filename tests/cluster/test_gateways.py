@@ -1,5 +1,6 @@
 """Two order gateways: one is emptied while positions are guarded, and the other one dies in the middle of an order."""
 
+import os
 from datetime import UTC, datetime
 
 import pytest
@@ -12,12 +13,17 @@ from tests.kit.cluster import Cluster
 from tests.kit.paper import eventually
 from tests.kit.trader import Trader
 
-pytestmark = pytest.mark.timeout(600)
+ROLLED = int(os.environ.get("ROLLED_POSITIONS", "8"))
+"""Positions under which the nodes are started again: eight are what two cores carry in a minute; `make rolling` has
+thirty."""
 
-TOUCHED, KEPT = 2, 6
-"""How many positions are sold in the middle, and how many are guarded throughout: what two cores carry in a minute."""
+TOUCHED = max(2, ROLLED // 5)
+KEPT = ROLLED - TOUCHED
+"""How many of them are sold in the middle, and how many are guarded throughout."""
 
-ROLL_WITHIN_S = 180
+ROLL_WITHIN_S = 60 + 15 * ROLLED
+
+pytestmark = pytest.mark.timeout(600 + 120 * ROLLED)
 
 HANGS_S = 4
 """How long the exchange keeps the answer to an order that it has: longer than its gateway needs to die."""
@@ -81,7 +87,7 @@ def test_nodes_are_started_again_one_by_one_under_positions_and_a_stop_is_touche
 ) -> None:
     touched_price, touched_stop = 4000.00, 3900.00
     cluster.deployment.exchange.set_price("NSE:TCS", touched_price)
-    touched = [trader.strategy("TCS", buy_in=12, stop_loss=touched_stop) for _ in range(TOUCHED)]
+    touched = [trader.strategy("TCS", buy_in=12 + TOUCHED, stop_loss=touched_stop) for _ in range(TOUCHED)]
     kept = holding(trader, KEPT)
     for strategy in touched:
         strategy.until_position("bought", 60)
