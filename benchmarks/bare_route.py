@@ -20,5 +20,5 @@ async def status(strategy_id: int) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    tune(Niceness.BACKGROUND)  # as the product's API
+    tune(Niceness.API)  # as the product's API
     uvicorn.run(app, port=int(sys.argv[1]), loop="uvloop", http="httptools", access_log=False, log_config=None)

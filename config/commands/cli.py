@@ -118,7 +118,7 @@ def api(data_dir: DataDir = None, api_host: ApiHost = None, api_port: ApiPort = 
         from api.app import create_app
         from api.server import serve
 
-        tune(Niceness.BACKGROUND)
+        tune(Niceness.API)
 
         serve(create_app(), settings.api_host, settings.api_port)
 

@@ -77,7 +77,8 @@ class GuardedProcess:
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,
+                # setsid would make an autogroup of it, which Linux weighs against others whatever their niceness
+                process_group=0,
                 pass_fds=held_fds,
             )
 

@@ -3,10 +3,10 @@
 Usage: guardian.py [options] -- COMMAND...   (Linux and the standard library only, run by file path: it
 starts in some 20 ms)
 
-The guardian runs COMMAND in a session of its own, away from the terminal's Ctrl-C, and reads a pipe from its parent
-on standard input. When the pipe closes (the parent stopped us, or died, even by SIGKILL) or SIGTERM or SIGINT comes,
-it sends the stop signal, waits for the grace, kills what is left of the whole process tree, tidies up and exits with
-the code of COMMAND (128 + n for signal n).
+The guardian runs COMMAND in a process group of its own, away from the terminal's Ctrl-C, and reads a pipe from its
+parent on standard input. When the pipe closes (the parent stopped us, or died, even by SIGKILL) or SIGTERM or SIGINT
+comes, it sends the stop signal, waits for the grace, kills what is left of the whole process tree, tidies up and
+exits with the code of COMMAND (128 + n for signal n).
 """
 
 import argparse
@@ -90,7 +90,7 @@ class Guardian:
         os._exit(127)
 
     def _become_command(self, account: pwd.struct_passwd | None, guardian: int) -> None:
-        os.setsid()
+        os.setpgid(0, 0)
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         nothing = os.open(os.devnull, os.O_RDONLY)

@@ -286,7 +286,7 @@ async def _obey(noise: Noise, lines: asyncio.StreamReader) -> None:
 
 
 def _give_way() -> None:
-    """In life the noisy tenant has a machine of his own. Linux may weigh whole sessions, whose niceness is apart."""
+    """In life the noisy tenant has a machine of his own. Linux may weigh whole autogroups, whose niceness is apart."""
     os.nice(NICENESS)
     group = Path("/proc/self/autogroup")
     if group.exists():

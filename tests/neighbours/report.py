@@ -18,7 +18,7 @@ _EXPLAINED = (
     "strategies, is stopped out by the exchange's price, logs in, and presses STOP on further strategies. The "
     "neighbour is measured alone and beside the noise in pairs, of which each begins with the other one; each time it "
     "is a new user. The limits are those of the product's settings. *Stop-loss*: from the touch until our order is at "
-    "the exchange, by the exchange's clock. The noise runs at niceness 5, from an address of its own."
+    "the exchange, by the exchange's clock. The noise runs at niceness 10, from an address of its own."
 )
 
 

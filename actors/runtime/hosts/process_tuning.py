@@ -23,8 +23,9 @@ class Niceness(IntEnum):
     """Feeds, routers and execution."""
 
     STRATEGY = 3
-    BACKGROUND = 5
-    """The journal and the API."""
+    RECORDS = 3
+    """The ledger: an exit waits for its record, and a STOP for that of the end."""
+    API = 5
 
 
 def tune(niceness: Niceness = Niceness.ORDERS) -> None:
