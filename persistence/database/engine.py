@@ -79,7 +79,7 @@ def open_database(
 def _ping_only_if_something_came(dialect: Dialect) -> None:
     """Save each transaction a round trip: what comes over a connection at rest is mostly its end.
 
-    A server that vanished without a word does not answer a ping either.
+    A server that vanished unnoticed does not answer a ping either.
     """
     ping = dialect.do_ping
 
