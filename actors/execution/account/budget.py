@@ -23,9 +23,9 @@ from actors.ports.common import Clock
 _MARGIN = timedelta(milliseconds=20)
 """Into the new second before it is used, since the broker's clock is not ours."""
 
-_UNDER_WAY = timedelta(seconds=2)
-"""How long a request without an answer may still be on its way to the broker: one that hangs longer has arrived, or
-never will, and must not hold up exits."""
+_UNDER_WAY = timedelta(milliseconds=300)
+"""How long a request without an answer may still be on its way to the broker. One that hangs longer has arrived, or
+never will: a broker that answers slowly must not hold up the exits of the next second."""
 
 _SECOND, _MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 
@@ -110,8 +110,8 @@ class BudgetLeft:
 class Place:
     """The right to send one request; the request, with its answer, belongs into a `with` block of it.
 
-    What has left in one second may arrive at the broker in a later one, which counts it there: until the block has
-    ended it takes a place of the seconds to come, too.
+    What has left at the end of a second may arrive at the broker in the next one, which counts it there: if the block
+    has not ended by then, it takes a place there, too.
     """
 
     __slots__ = ("_under_way", "at")
