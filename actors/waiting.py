@@ -8,7 +8,7 @@ from actors.ports.common import PeerUnavailable
 
 T = TypeVar("T")
 
-_CANCEL_AGAIN_S = 1.0
+_CANCEL_AGAIN_S = 5.0
 
 
 async def within(happened: asyncio.Event, seconds: float | None) -> bool:
@@ -30,7 +30,10 @@ async def end_tasks(tasks: Collection["asyncio.Task[Any]"]) -> None:
     while left:
         for task in left:
             task.cancel()
-        _, left = await asyncio.wait(left, timeout=_CANCEL_AGAIN_S)
+        ended, left = await asyncio.wait(left, timeout=_CANCEL_AGAIN_S)
+        for task in ended:
+            if not task.cancelled():
+                task.exception()  # looked at: it ends in any case
 
 
 async def every_second_or_when(changed: asyncio.Event, seconds: float = 1.0) -> None:

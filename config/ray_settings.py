@@ -20,7 +20,7 @@ PRELOADED = ",".join(
 
 WARM_WORKERS = 6
 
-STARTING_NICENESS = 19
+STARTING_NICENESS = 10
 """Of workers that are on their way: six that begin at once would take both cores from ticks, orders and the API."""
 
 _CAP_SYS_NICE = 23

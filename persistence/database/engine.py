@@ -5,20 +5,17 @@ One request, or one call of the engine's ledger, is one transaction: only the ed
 """
 
 import re
-import select
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
-import psycopg
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from psycopg.errors import InsufficientPrivilege, LockNotAvailable, ProgramLimitExceeded, QueryCanceled
 from sqlalchemy import Connection, create_engine, make_url, text
-from sqlalchemy.engine.interfaces import DBAPIConnection, Dialect
 from sqlalchemy.exc import DataError, IntegrityError, InterfaceError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
@@ -31,9 +28,9 @@ Sessions = async_sessionmaker[AsyncSession]
 TENANT_ROLE = "tradeactors_tenant"
 """The role of a tenant's transaction; the migrations make it, and the policies are written for it (decision 9)."""
 
-_ACT_FOR_TENANT = (
-    f"SELECT set_config('role', '{TENANT_ROLE}', true), set_config('tradeactors.user_id', %s, true)"
-).encode()
+_ACT_FOR_TENANT = text(
+    f"SELECT set_config('role', '{TENANT_ROLE}', true), set_config('tradeactors.user_id', :user_id, true)"
+)
 
 _MIGRATION_LOCK = 0x7472616465  # "trade"; any constant that no other program uses in this database
 _MIGRATIONS = Path(__file__).parents[1] / "migrations"
@@ -63,7 +60,7 @@ def open_database(
         others = make_url(database_url).query.get("options", ())
         limit = f"-c statement_timeout={max(1, round(statement_timeout_s * 1000))}"
         connecting["options"] = " ".join([*([others] if isinstance(others, str) else others), limit])
-    engine = create_async_engine(
+    return create_async_engine(
         database_url,
         pool_size=pool_size,
         max_overflow=max_overflow,
@@ -72,30 +69,6 @@ def open_database(
         connect_args=connecting,
         hide_parameters=True,
     )
-    _ping_only_if_something_came(engine.dialect)
-    return engine
-
-
-def _ping_only_if_something_came(dialect: Dialect) -> None:
-    """Save each transaction a round trip: what comes over a connection at rest is mostly its end.
-
-    A server that vanished unnoticed does not answer a ping either.
-    """
-    ping = dialect.do_ping
-
-    def do_ping(dbapi_connection: DBAPIConnection) -> bool:
-        return not _something_came(dbapi_connection) or ping(dbapi_connection)
-
-    dialect.do_ping = do_ping  # type: ignore[method-assign]
-
-
-def _something_came(connection: DBAPIConnection) -> bool:
-    driver: Any = connection.driver_connection
-    if driver.closed:
-        return True
-    incoming = select.poll()
-    incoming.register(driver.fileno(), select.POLLIN)
-    return bool(incoming.poll(0))
 
 
 def sessions_of(engine: AsyncEngine) -> Sessions:
@@ -126,19 +99,8 @@ async def tenant_transaction(sessions: Sessions, user_id: int) -> AsyncIterator[
     ends.
     """
     async with transaction(sessions) as session:
-        driver: Any = (await (await session.connection()).get_raw_connection()).driver_connection
-        with _as_of_sqlalchemy():
-            async with driver.pipeline():  # BEGIN and this in one round trip
-                await driver.execute(_ACT_FOR_TENANT, (str(user_id),))
+        await session.execute(_ACT_FOR_TENANT, {"user_id": str(user_id)})
         yield session
-
-
-@contextmanager
-def _as_of_sqlalchemy() -> Iterator[None]:
-    try:
-        yield
-    except psycopg.Error as error:
-        raise OperationalError(None, None, error) from error
 
 
 async def ping(sessions: Sessions) -> None:

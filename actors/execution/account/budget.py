@@ -25,7 +25,7 @@ _MARGIN = timedelta(milliseconds=20)
 
 _UNDER_WAY = timedelta(milliseconds=300)
 """How long a request without an answer may still be on its way to the broker. One that hangs longer has arrived, or
-never will: a broker that answers slowly must not hold up the exits of the next second."""
+never will: a broker that answers slowly holds up no more than what follows a burst at a second's end."""
 
 _SECOND, _MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 
@@ -111,20 +111,19 @@ class Place:
     """The right to send one request; the request, with its answer, belongs into a `with` block of it.
 
     What has left at the end of a second may arrive at the broker in the next one, which counts it there: if the block
-    has not ended by then, it takes a place there, too.
+    has not ended by then, it takes a place there, too. So does a block that begins later than in the place's second.
     """
 
-    __slots__ = ("_under_way", "at")
+    __slots__ = ("_budget", "left_at", "second")
 
-    def __init__(self, at: datetime, under_way: "set[Place]") -> None:
-        self.at, self._under_way = at, under_way
-        under_way.add(self)
+    def __init__(self, budget: "OrderBudget", second: datetime) -> None:
+        self._budget, self.second, self.left_at = budget, second, second
 
     def __enter__(self) -> None:
-        pass
+        self._budget.leaves(self)
 
     def __exit__(self, *_exception: object) -> None:
-        self._under_way.discard(self)
+        self._budget.arrived(self)
 
 
 class OrderBudget:
@@ -214,7 +213,20 @@ class OrderBudget:
         for window in windows:
             window.used += 1
         self._carried += at_the_edge
-        return Place(now, self._under_way)
+        return Place(self, self._second.begin or now)
+
+    def leaves(self, place: Place) -> None:
+        """The request of this place leaves now."""
+        now = self._clock.now()
+        self._roll(now)
+        if self._second.begin is not None and self._second.begin > place.second:
+            self._second.used += 1
+        place.left_at = now
+        self._under_way.add(place)
+
+    def arrived(self, place: Place) -> None:
+        """It has its answer, or will have none."""
+        self._under_way.discard(place)
 
     def _roll(self, now: datetime) -> bool:
         """Open the windows that `now` is in.
@@ -226,8 +238,7 @@ class OrderBudget:
             just_used = self._second.used > 0 and self._second.begin == second - _SECOND
             if just_used and now - second < _MARGIN:
                 return True
-            self._under_way -= {place for place in self._under_way if place.at < second - _UNDER_WAY}
-            late = sum(place.at < second for place in self._under_way)
+            late = sum(second - _UNDER_WAY <= place.left_at < second for place in self._under_way)
             carried, self._carried = self._carried + late, 0
             minute = second.replace(second=0)
             day = minute.replace(hour=0, minute=0)

@@ -165,15 +165,14 @@ class OrderPlacer:
             return self._failed(FailureKind.BUDGET_USED_UP, str(error))
         except TimeoutError:
             return self._too_late(placement)
+        if repeated:
+            found = await self._find(since=began_at)  # the look at the shares may have read the book just now
+            if found:
+                return self._adopted(found)
+            if found is None and self._doubtful:
+                now = self.clock.now()
+                return replace(placement, doubt_since=now, reads_absent=0), LookUpAt(now + self.policy.look_interval)
         with place:
-            if repeated:
-                found = await self._find(since=began_at)  # the look at the shares may have read the book just now
-                if found:
-                    return self._adopted(found)
-                if found is None and self._doubtful:
-                    now = self.clock.now()
-                    doubt = replace(placement, doubt_since=now, reads_absent=0)
-                    return doubt, LookUpAt(now + self.policy.look_interval)
             return self._forbidden(placement, leaves_by) or await self._send(command, placement)
 
     def _forbidden(self, placement: Placement, leaves_by: datetime | None) -> PlacementFailed | None:

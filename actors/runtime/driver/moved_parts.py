@@ -155,7 +155,7 @@ class MovedParts:
         """The API's sweep does the same within five seconds, should this process die before."""
         if not await self._begun(name):
             if await asyncio.to_thread(is_running, name):  # it may have an order in hand
-                raise MoveFailed(f"{name} has begun elsewhere and does not answer: see the log of its node.")
+                raise MoveFailed(f"{name} has begun and does not answer: see the log of its node.")
             await asyncio.to_thread(node_marks.unmark, self._node_id)
             await self._end_pending(name)
             again = "has begun there again" if await self._begun(name, self._node_id) else "has not begun there either"

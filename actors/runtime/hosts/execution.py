@@ -164,15 +164,18 @@ class ExecutionActor:
     async def leave(self, until: datetime) -> str:
         """End this actor for good, so that it can begin on another node; the end comes in place of an answer.
 
-        Otherwise why not now, in half a sentence: then it goes on. `until`, in UTC: the drain that has asked waits no
+        Otherwise why not now, in half a sentence: then it goes on; if the head has died in that moment, until the head
+        is back and ends it, as a crash would. `until`, in UTC: the drain that has asked waits no
         longer than that, and another moment has not been chosen for it.
         """
         if (hindered := await self._hindrance(until)) is not None:
             return hindered
         self._left = True
-        end_own_actor()
-        await asyncio.sleep(_GONE_WITHIN_S)
-        self._left = False
+        try:
+            end_own_actor()
+            await asyncio.sleep(_GONE_WITHIN_S)
+        finally:
+            self._left = False
         return "Ray has not ended it"
 
     async def _hindrance(self, until: datetime) -> str | None:

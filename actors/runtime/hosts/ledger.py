@@ -41,7 +41,7 @@ class Ledger:
 
     def __init__(self) -> None:
         settings = connections.process_settings()
-        tune(Niceness.RECORDS)
+        tune(Niceness.STRATEGY)
         self._ledger, self._mirror = connections.open_ledger(settings)
         self._ended, self._alerts = connections.seldom_used(settings)
         self._notifying = asyncio.Lock()

@@ -23,8 +23,8 @@ class Niceness(IntEnum):
     """Feeds, routers and execution."""
 
     STRATEGY = 3
-    RECORDS = 3
-    """The ledger: an exit waits for its record, and a STOP for that of the end."""
+    """And the ledger: an exit waits for its record, and a STOP for that of the end."""
+
     API = 5
 
 

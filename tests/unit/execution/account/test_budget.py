@@ -89,6 +89,18 @@ async def test_a_late_request_without_an_answer_counts_in_the_next_second_too() 
 
 
 @in_virtual_time
+async def test_a_request_that_leaves_later_than_in_the_second_of_its_place_counts_when_it_leaves() -> None:
+    clock = FakeClock(NOW)
+    budget, left = a_budget(2, clock), list[tuple[datetime, OrderEvent]]()
+    place = await budget.acquire(STOPLOSS)
+    await passing(1.1)
+    with place:
+        pass
+    await asyncio.gather(*(leave(budget, clock, STOPLOSS, left) for _ in range(2)))
+    assert [(at - NOW) // timedelta(seconds=1) for at, _ in left] == [1, 2]
+
+
+@in_virtual_time
 async def test_a_broker_that_answers_slowly_holds_up_no_exit() -> None:
     clock = FakeClock(NOW)
     budget = a_budget(1, clock)
