@@ -16,6 +16,7 @@ from persistence.mirror.mirror import RuntimeMirror
 from tests.integration.rows import new_run
 from tests.kit.databases import PATIENT_S
 from tests.kit.fakes.strategy_engine import FakeEngine
+from tests.kit.paper import eventually
 from tests.kit.trader import Deployment
 
 NOBODY = NOTHING = 2**40
@@ -102,3 +103,34 @@ async def test_the_shares_of_an_account_that_has_not_traded_are_none(started: St
 async def test_what_promises_nothing_fails_for_nobody(started: Started) -> None:
     started.engine.expect_start(NOTHING)
     started.engine.ask_broker_now([started.strategy_id, NOTHING])
+
+
+def test_the_process_of_an_ended_run_that_stays_gives_way_to_the_next_run(deployment: Deployment) -> None:
+    import ray
+
+    from actors.runtime import names
+    from actors.runtime.hosts.strategy import Ready
+
+    strategy = deployment.trader().strategy("INFY", buy_in=600, sell_in=1200)
+    assert strategy.stop().status_code == 200
+
+    class Stays:
+        """What has the strategy's name, and another run than the open one."""
+
+        def ready(self) -> Ready:
+            return Ready(run_id=0, node_id="", is_new=False)
+
+    def taken() -> bool:
+        try:
+            ray.remote(Stays).options(
+                name=strategy.actor, namespace=names.NAMESPACE, lifetime="detached", num_cpus=0
+            ).remote()
+        except ValueError:  # the name is not free yet
+            return False
+        return True
+
+    eventually(taken, 30, "the stand-in has the name")
+    strategy.trader.ok("POST", "/strategy/start", {"strategy_id": strategy.id})
+    (run,) = deployment.query("SELECT epoch FROM runs WHERE strategy_id = %s AND ended_at IS NULL", strategy.id)
+    assert run["epoch"] == 1, "its own process has loaded it"
+    assert strategy.stop().status_code == 200

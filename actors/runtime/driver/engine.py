@@ -34,13 +34,14 @@ log = structlog.get_logger(__name__)
 _READY_TIMEOUT_S = 30.0
 _ANSWER_S = 5.0
 _ANSWER_MARGIN_S = 0.5
-"""How long before a caller gives up the strategy answers that its exit is still working."""
+"""How long before a caller gives up, the strategy answers that its exit is still working."""
 _GATEWAY_S = 3.0
 """How long a place that orders leave from has to answer when it is asked whether it does."""
 _POLL_S = 0.1
 _GONE_S = 0.2
 """How long a STOP waits for the process of a run that is over: long enough for most, and the trader has his answer."""
 
+_ENDED_S = 10.0  # how long the process of a run that is over may keep the name from the next one
 _PANIC_S = 1.0
 """How long a panic waits for the actors that it calls directly; they are called again until everything is flat."""
 _SILENT = object()
@@ -112,6 +113,7 @@ class RayEngine:
             raise EngineUnavailable(f"strategy {strategy_id} could not be brought up") from error
 
     async def _bring_up(self, run_id: int, strategy_id: int, label: str) -> Any:
+        until = asyncio.get_running_loop().time() + _ENDED_S
         while True:
             actor = await asyncio.to_thread(actor_classes.create_strategy, run_id, strategy_id, self._pools, label)
             try:
@@ -121,6 +123,9 @@ class RayEngine:
                 if ready.run_id == run_id:
                     self._known[strategy_id] = actor
                     return actor
+                if asyncio.get_running_loop().time() > until and await self._open_run(strategy_id) == run_id:
+                    log.error("engine.ended_run_stayed", strategy_id=strategy_id)  # of a strategy one run is open
+                    await asyncio.to_thread(ray.kill, actor, no_restart=True)
             except RayActorError:
                 log.info("engine.actor_gone", strategy_id=strategy_id)
             if await self._open_run(strategy_id) != run_id:
