@@ -1,6 +1,7 @@
 """Two order gateways: one is emptied while positions are guarded, and the other one dies in the middle of an order."""
 
 import os
+import re
 from datetime import UTC, datetime
 
 import pytest
@@ -58,7 +59,7 @@ def test_a_gateway_is_emptied_and_the_other_one_dies_in_the_middle_of_an_order(
         cluster.deployment.exchange.clear_faults()
 
 
-def test_execution_that_begins_on_no_other_gateway_begins_where_it_was_and_the_mark_is_taken_off(
+def test_a_part_that_begins_on_no_other_gateway_begins_where_it_was_and_the_mark_is_taken_off(
     cluster: Cluster, trader: Trader
 ) -> None:
     cluster.start_node("other", gateway=True, **{f"{PREFIX}EXECUTION_ACTORS": "none"})  # no actor of it can begin there
@@ -69,10 +70,13 @@ def test_execution_that_begins_on_no_other_gateway_begins_where_it_was_and_the_m
         with guards_seen(strategies) as seen:
             stopped = drain(cluster, "gateway")
         assert stopped.returncode == 1, stopped.stdout + stopped.stderr
-        assert "execution:0 has not begun elsewhere" in stopped.stderr
+        # the feed comes first, if execution hears every price by the accounts' own streams in that moment
+        tried = re.search(r"(feed|execution):0 has not begun elsewhere", stopped.stderr)
+        assert tried is not None, stopped.stderr
         assert "it has begun there again" in stopped.stderr
         assert "No actor begins there" not in stopped.stderr
-        assert (cluster.node_of("execution:0"), node_marks.marked()) == ("gateway", frozenset())
+        parts = {cluster.node_of("execution:0"), cluster.node_of(f"{tried[1]}:0")}
+        assert (parts, node_marks.marked()) == ({"gateway"}, frozenset())
         guarded_twice(strategies)
         assert not seen.bare, "a moment without any guard"
         cluster.deployment.exchange.set_price("NSE:SBIN", FALLEN)
