@@ -1,6 +1,5 @@
 """`tradeactors drain`: a node is emptied one strategy at a time; each position has a guard at every moment (row J1)."""
 
-import itertools
 import json
 import signal
 import subprocess
@@ -221,28 +220,18 @@ class Looks:
 
 @contextmanager
 def guards_seen(strategies: list[Running]) -> Iterator[Looks]:
-    """Looks at all of them, many times a second, while SBIN trades each second, as in life: a share that has not traded
-    for long leaves execution only what the feed says, and the feed's way to it may be on the node that dies.
-    """
-    looks, over, exchange = Looks(), threading.Event(), strategies[0].deployment.exchange
+    """Looks at all of them, many times a second."""
+    looks, over = Looks(), threading.Event()
 
     def look() -> None:
         while not over.wait(0.05):
             for strategy in strategies:
                 looks.take(strategy)
 
-    def trade() -> None:
-        for price in itertools.cycle((PRICE + 0.05, PRICE)):
-            exchange.set_price("NSE:SBIN", price)
-            if over.wait(1.0):
-                return
-
-    beside = [threading.Thread(target=look), threading.Thread(target=trade)]
-    for thread in beside:
-        thread.start()
+    looking = threading.Thread(target=look)
+    looking.start()
     try:
         yield looks
     finally:
         over.set()
-        for thread in beside:
-            thread.join()
+        looking.join()

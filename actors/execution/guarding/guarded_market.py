@@ -22,7 +22,7 @@ from actors.prices.feed_shell import LAG_LIMIT, FeedShell
 log = structlog.get_logger(__name__)
 
 FIRST_TICK_WITHIN_S = 2.0
-"""How long the first tick of an account's stream is waited for before the feed is asked."""
+"""How long the first tick of an account's stream is waited for before the feed is asked, and then that of the feed."""
 
 
 class GuardedMarket:
@@ -44,6 +44,7 @@ class GuardedMarket:
         self._instruments: dict[str, Instrument] = {}
         self._followed_since: dict[str, float] = {}
         self._from_feed: dict[str, Tick | None] = {}
+        self._asked_at: dict[str, float] = {}
         self._quiet: set[str] = set()
 
     def follow(self, instrument: Instrument, day: date) -> None:
@@ -94,13 +95,21 @@ class GuardedMarket:
     def hears(self, key: str) -> bool:
         """Whether prices of a watched instrument come: a first one has, and its way has not been silent since.
 
-        A stream that is alive and has brought no tick for long proves nothing once the feed is asked as well.
+        A stream that is alive and has brought no tick for long proves nothing once the feed has had time to answer.
         """
         if key not in self._levels:
             return False
-        if self._is_brought(key) and not (key in self._quiet and key in self._from_feed):
+        if self._is_brought(key) and not (key in self._quiet and self._could_answer(key)):
             return True
         return self._from_feed.get(key) is not None and self._feed.status(self._broker, key).live
+
+    def _could_answer(self, key: str) -> bool:
+        """Whether the feed has answered, or would have if it could: in the moment in which it is asked it has not."""
+        asked_at = self._asked_at.get(key)
+        if asked_at is None:
+            return False
+        late = self._clock.monotonic() - asked_at >= FIRST_TICK_WITHIN_S
+        return late or self._from_feed.get(key) is not None
 
     def needs_feed(self) -> bool:
         """Whether there is a watched instrument that no account's stream brings well."""
@@ -139,14 +148,14 @@ class GuardedMarket:
         is_new = key not in self._from_feed
         if is_new:
             log.info("guard.feed_followed", instrument=key)
-            self._from_feed[key] = None
+            self._from_feed[key], self._asked_at[key] = None, self._clock.monotonic()
         self._feed.follow(self._broker, instrument, lambda tick: self._on_feed_tick(key, tick))
         return is_new
 
     def _leave_feed(self, key: str) -> bool:
         if key not in self._from_feed:
             return False
-        del self._from_feed[key]
+        del self._from_feed[key], self._asked_at[key]
         self._feed.leave(self._broker, key)
         return True
 

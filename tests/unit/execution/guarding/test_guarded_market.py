@@ -1,5 +1,7 @@
 """What the second guard hears: an account's stream, else the feed's own link (row M4)."""
 
+import pytest
+
 from actors.domain.orders.position import PositionStatus
 from actors.domain.prices.feed_silence import QUIET_LIMIT_S
 from actors.domain.strategy.state import Phase
@@ -81,11 +83,15 @@ async def test_the_feed_is_not_asked_for_what_a_stream_brings_and_is_while_the_s
 async def test_a_stream_that_is_alive_and_brings_no_trade_any_more_gets_the_feed_beside_it() -> None:
     bench = OutsideBench()
     strategy = await told_by_the_stream(bench)
-    for _ in range(int(QUIET_LIMIT_S) + 3):
+    shown = list[tuple[bool, tuple[str, ...]]]()
+    for _ in range(10 * int(QUIET_LIMIT_S + 4)):
         bench.updates.followed[2].on_heard()
         bench.tick(strategy, ABOVE)
-        await passing(1)
-    assert INFY.key in bench.feed.followed
+        await passing(0.1)
+        shown.append((INFY.key in bench.feed.followed, by(bench)))
+    asked = [guards for is_asked, guards in shown if is_asked]
+    assert asked[0] == ("strategy", "execution"), "the feed has not had the time to answer"
+    assert asked.index(("strategy",)) == pytest.approx(10 * FIRST_TICK_WITHIN_S, abs=2)
     assert by(bench) == ("strategy",)
     bench.feed.tick(ABOVE, bench.clock.now())
     assert by(bench) == ("strategy", "execution")
