@@ -40,7 +40,7 @@ class GuardedMarket:
         self.listener = FeedShell(streams, routers=self, clock=clock, lag_limit=LAG_LIMIT)
         self._broker, self._feed, self._clock, self._judge = broker, feed, clock, judge
         self._levels: dict[str, StopLevels] = {}
-        self._days: dict[str, date] = {}
+        self._tokens: dict[str, tuple[date, int]] = {}
         self._instruments: dict[str, Instrument] = {}
         self._followed_since: dict[str, float] = {}
         self._from_feed: dict[str, Tick | None] = {}
@@ -50,13 +50,18 @@ class GuardedMarket:
     def follow(self, instrument: Instrument, day: date) -> None:
         """Hear the instrument under its token of the day. What came under that of another day is forgotten."""
         key = instrument.key
-        if self._days.get(key) != day:
+        if self.token_of(key, day) is None:
             self.listener.unsubscribe(key)
-            self._days[key] = day
+        self._tokens[key] = day, instrument.token
         self._instruments[key] = instrument
         self._followed_since.setdefault(key, self._clock.monotonic())
         self.listener.subscribe(instrument, armed=True)
         self.listener.on_token(instrument, instrument.token, day)
+
+    def token_of(self, key: str, day: date) -> int | None:
+        """The token of the instrument's that was heard on this day; also while it is not watched."""
+        heard_on, token = self._tokens.get(key, (None, None))
+        return token if heard_on == day else None
 
     def set_level(self, key: str, strategy_id: int, stop_loss: Paise) -> None:
         """Watch the level of a strategy, in place of an earlier one."""

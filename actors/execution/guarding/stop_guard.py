@@ -122,9 +122,6 @@ class StopGuard:
                 return GuardAnswer()
             in_doubt = doubt
             armed = self._armed.get(holding.strategy_id)
-        if armed is not None and stop.token is None and _where(armed.stop) == _where(stop):
-            # a new incarnation has had no tick yet: the token that the one before it has heard counts for its day
-            stop = replace(stop, token=armed.stop.token, token_heard_at=armed.stop.token_heard_at)
         self._arm(stop, in_doubt=in_doubt)
         return self._answer(stop)
 
@@ -224,9 +221,12 @@ class StopGuard:
         return market
 
     def _token(self, stop: StopOrder) -> int | None:
-        """Brokers give tokens again, so one counts only on the day on which it was heard."""
-        heard = stop.token_heard_at
-        return stop.token if heard is not None and list_day(heard) == list_day(self._clock.now()) else None
+        """Brokers give tokens again, so one counts only on the day on which it was heard, by whichever strategy."""
+        heard, today = stop.token_heard_at, list_day(self._clock.now())
+        if heard is not None and list_day(heard) == today:
+            return stop.token
+        market = self._markets.get(stop.broker)
+        return market.token_of(stop.command.instrument.key, today) if market is not None else None
 
     def on_connected(self, account_id: int) -> None:
         """The account's stream is up."""

@@ -151,6 +151,17 @@ async def test_a_new_incarnation_without_a_tick_yet_does_not_make_execution_deaf
     assert len(bench.posted) == 1
 
 
+@in_virtual_time
+async def test_a_new_incarnation_without_a_tick_is_heard_although_the_stop_was_disarmed_before() -> None:
+    bench = await watched()
+    await bench.actor.guard(a_holding(a_stop()))
+    await bench.actor.guard(a_holding(None, epoch=2))
+    await bench.actor.guard(a_holding(a_stop(epoch=2, token=None), epoch=2, number=2))
+    fall(bench)
+    await passing(1)
+    assert len(bench.posted) == 1
+
+
 def test_a_token_is_asked_for_on_one_connection_and_moves_when_that_is_down() -> None:
     asked: dict[int, frozenset[int]] = {}
     up = {1, 2}
