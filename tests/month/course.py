@@ -79,7 +79,7 @@ class Course:
 
     def _mails_are_read(self) -> None:
         """Before the quiet hours, and the weekend that is a moment here: a notice of a day ago is not mailed."""
-        within(self._all_is_mailed, _WITHIN_S)
+        self._within("every notice is mailed", self._all_is_mailed)
 
     def _all_is_mailed(self) -> bool:
         """Nothing waits for its mail."""
@@ -164,30 +164,30 @@ class Course:
             mine = [order for order in trader.orders() if (order.symbol, order.side) == (planned.symbol, side)]
             return any(order.filled and order.at.astimezone(ZONE).date() == day for order in mine)
 
-        if within(done, _WITHIN_S) and not self.month.is_away(self.on.clock.now()):
+        filled = self._within(f"the {side} of {planned.symbol} is filled", done)
+        if filled and not self.month.is_away(self.on.clock.now()):
             wanted = "bought" if side == "BUY" else sold
-            within(lambda: trader.position(planned) == wanted, _WITHIN_S)
+            self._within(f"{planned.symbol} is {wanted}", lambda: trader.position(planned) == wanted)
 
     def _falls(self, planned: Planned, day: date, at: datetime) -> None:
         """The share falls through the stop-loss, and rises again when the position is sold."""
-        within(lambda: self.on.clock.now() >= at, _WITHIN_S)
+        self._within(f"it is {at}", lambda: self.on.clock.now() >= at)
         self.on.exchange.set_price(f"NSE:{planned.symbol}", _FALLEN)
         self._trades(planned, day, "SELL", "exited_by_sl")
         self.on.exchange.set_price(f"NSE:{planned.symbol}", _PRICE)
 
     def _panics(self, panic: Panicked) -> None:
         """The trader presses it, and all that he holds is sold."""
-        within(lambda: self.on.clock.now() >= panic.at, _WITHIN_S)
+        self._within(f"it is {panic.at}", lambda: self.on.clock.now() >= panic.at)
         trader = self.traders[panic.owner]
         pressed = trader.panic()
-        within(lambda: trader.is_flat(pressed) and self._has_mailed(trader, "panic"), _WITHIN_S)
+        self._within(f"{panic.owner} is flat", lambda: trader.is_flat(pressed) and self._has_mailed(trader, "panic"))
 
     def _said_aloud(self, planned: Planned, due: datetime) -> None:
         """Ten minutes before a trade that will not happen its owner hears of it, in his mailbox too."""
-        trader = self.traders[planned.owner]
-
-        since = due - LATE_BEFORE
-        within(lambda: self._has_mailed(trader, "will_not_trade", since), _WITHIN_S)
+        trader, since = self.traders[planned.owner], due - LATE_BEFORE
+        heard = f"{planned.owner} hears that {planned.symbol} will not trade"
+        self._within(heard, lambda: self._has_mailed(trader, "will_not_trade", since))
 
     def _has_mailed(self, trader: MonthTrader, kind: str, since: datetime | None = None) -> bool:
         """Whether he has heard something of that kind, since then, and all of it is in his mailbox."""
@@ -203,11 +203,11 @@ class Course:
                 one.kind == "day_summary" and one.at.astimezone(ZONE).date() == day for one in self.traders[name].told()
             )
 
-        within(lambda: all(map(told, bought)), _SUMMED_UP_WITHIN_S)
+        self._within(f"{day} is summed up for {sorted(bought)}", lambda: all(map(told, bought)), _SUMMED_UP_WITHIN_S)
 
     def _passes(self, planned: Planned, day: date, due: datetime) -> None:
         """The time at which it would trade goes by, and its schedule has closed the day."""
-        within(lambda: self.on.clock.now() > due + AFTER, _WITHIN_S)
+        self._within(f"it is {due + AFTER}", lambda: self.on.clock.now() > due + AFTER)
         outcome = self.month.outcome(planned, day)
         if outcome not in UNSAID | {Outcome.HOLIDAY, Outcome.PAUSED} and not self.month.is_away(self.on.clock.now()):
             self._until_day(planned, day, frozenset({"missed", "skipped"}))
@@ -215,7 +215,8 @@ class Course:
     def _until_day(self, planned: Planned, day: date, outcomes: frozenset[str]) -> None:
         """Until the schedule has recorded one of these of the day."""
         trader = self.traders[planned.owner]
-        within(lambda: trader.day(planned, day).get("outcome") in outcomes, _WITHIN_S)
+        recorded = f"{planned.symbol} is {' or '.join(sorted(outcomes))} on {day}"
+        self._within(recorded, lambda: trader.day(planned, day).get("outcome") in outcomes)
 
     def _announce(self, known_at: datetime) -> None:
         """The operator writes down what the exchange has announced by then."""
@@ -229,13 +230,14 @@ class Course:
         if coming in self.month.holidays:
             self.shown_closed |= {(name, coming) for name, trader in self.traders.items() if trader.closed(coming)}
 
-
-def within(condition: Callable[[], bool], seconds: float) -> bool:
-    """Whether it comes true in that time. What did not is for the judge, who sees the whole month."""
-    deadline = time.monotonic() + seconds
-    while not (true := condition()) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    return true
+    def _within(self, what: str, condition: Callable[[], bool], seconds: float = _WITHIN_S) -> bool:
+        """Whether it comes true in that time. What did not is said, and is for the judge, who sees the whole month."""
+        deadline = time.monotonic() + seconds
+        while not (true := condition()) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        if not true:
+            self.say(f"not within {seconds:.0f} s: {what}")
+        return true
 
 
 def run_month(month: Month, say: Callable[[str], None], logs: Path | None = None) -> Seen:

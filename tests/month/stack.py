@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +96,12 @@ def deployed(month: Month, logs: Path | None = None) -> Iterator[Deployed]:
             finally:
                 api.kill()
                 if logs is not None:
-                    shutil.copytree(stack.log_directory, logs, dirs_exist_ok=True, ignore=shutil.ignore_patterns("ray"))
+                    shutil.copytree(stack.log_directory, logs, dirs_exist_ok=True, ignore=_no_use)
+
+
+def _no_use(directory: str, names: list[str]) -> list[str]:
+    """Of Ray's logs only those of our actors are of use."""
+    return [name for name in names if Path(directory).name == "ray" and not fnmatch(name, "worker-*.err")]
 
 
 def sessions_text(month: Month) -> str:
