@@ -28,12 +28,11 @@ _IN_THE_MORNING: Mapping[Outcome, frozenset[str]] = {
 }
 """What a schedule has recorded of its day when the morning is over, as the API shows it."""
 
-_WITHIN_S = 120.0
+_WITHIN_S = 240.0
 """What comes true at all does so in seconds. With both cores taken by others 25 were too few: the clock jumped past a
-morning on which nothing had been armed yet."""
-
-_SUMMED_UP_WITHIN_S = 180.0
-"""A process looks once a minute whether a day is over."""
+morning on which nothing had been armed yet. What is a minute's wait by rule, as a day that is summed up, is within it,
+too.
+"""
 
 _PRICE, _FALLEN = 1000.00, 880.00
 """The stop-loss is ten percent below the price."""
@@ -203,7 +202,7 @@ class Course:
                 one.kind == "day_summary" and one.at.astimezone(ZONE).date() == day for one in self.traders[name].told()
             )
 
-        self._within(f"{day} is summed up for {sorted(bought)}", lambda: all(map(told, bought)), _SUMMED_UP_WITHIN_S)
+        self._within(f"{day} is summed up for {sorted(bought)}", lambda: all(map(told, bought)))
 
     def _passes(self, planned: Planned, day: date, due: datetime) -> None:
         """The time at which it would trade goes by, and its schedule has closed the day."""
@@ -230,13 +229,13 @@ class Course:
         if coming in self.month.holidays:
             self.shown_closed |= {(name, coming) for name, trader in self.traders.items() if trader.closed(coming)}
 
-    def _within(self, what: str, condition: Callable[[], bool], seconds: float = _WITHIN_S) -> bool:
+    def _within(self, what: str, condition: Callable[[], bool]) -> bool:
         """Whether it comes true in that time. What did not is said, and is for the judge, who sees the whole month."""
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + _WITHIN_S
         while not (true := condition()) and time.monotonic() < deadline:
             time.sleep(0.1)
         if not true:
-            self.say(f"not within {seconds:.0f} s: {what}")
+            self.say(f"not within {_WITHIN_S:.0f} s: {what}")
         return true
 
 

@@ -17,6 +17,8 @@ SHOWN = 40
 WRONG = re.compile(r'"level": ?"(warning|error|critical)"|Traceback|WARNING|ERROR|FATAL')
 
 
+# What does not come true is waited for some minutes, once for each thing that follows from it.
+@pytest.mark.timeout(1500)
 def test_what_should_be_traded_is_traded_once_and_what_is_not_was_said_beforehand(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
