@@ -45,10 +45,13 @@ _Turn = tuple[int, int, int]
 
 @dataclass(slots=True)
 class _Armed:
-    """A stop that is watched. `in_doubt`: it is not known whether an exit of it has left us before."""
+    """A stop to be watched. `in_doubt`: it is not known whether an exit of it has left us before. `watched`: prices of
+    its instrument are compared with its level, for which the instrument's token must have been heard.
+    """
 
     stop: StopOrder
     in_doubt: bool
+    watched: bool
 
 
 @dataclass(slots=True)
@@ -177,13 +180,13 @@ class StopGuard:
 
     def _arm(self, stop: StopOrder, *, in_doubt: bool) -> None:
         strategy_id, before = stop.command.strategy_id, self._armed.get(stop.command.strategy_id)
-        self._armed[strategy_id] = _Armed(stop, in_doubt)
-        if before is not None and before.stop == stop:
+        token = self._token(stop)
+        self._armed[strategy_id] = _Armed(stop, in_doubt, watched=token is not None)
+        if before is not None and before.stop == stop and before.watched is (token is not None):
             return
         if before is not None and _where(before.stop) != _where(stop):
             self._leave(before.stop)
         self.changed.set()
-        token = self._token(stop)
         if token is None:
             self._leave(stop)
             return
@@ -304,12 +307,13 @@ class StopGuard:
     def _answer(self, stop: StopOrder) -> GuardAnswer:
         armed = self._armed.get(stop.command.strategy_id)
         is_armed = armed is not None and armed.stop == stop and not self._has_begun(stop.command)
-        return GuardAnswer(is_armed, self._hears(stop))
+        return GuardAnswer(is_armed, armed is not None and self._hears(armed))
 
-    def _hears(self, stop: StopOrder) -> bool:
+    def _hears(self, armed: _Armed) -> bool:
         """Whether its prices come (`GuardedMarket.hears`)."""
+        stop = armed.stop
         market, key = self._markets.get(stop.broker), stop.command.instrument.key
-        return market is not None and self._token(stop) is not None and market.hears(key)
+        return armed.watched and market is not None and self._token(stop) is not None and market.hears(key)
 
     def needs_feed(self) -> bool:
         """Whether there is an armed stop whose prices no account's stream brings."""
@@ -317,7 +321,7 @@ class StopGuard:
 
     def deaf(self) -> int:
         """How many armed stops have no prices."""
-        return sum(not self._hears(armed.stop) for armed in self._armed.values())
+        return sum(not self._hears(armed) for armed in self._armed.values())
 
     def silence_s(self) -> float | None:
         """For how long the armed instrument that is silent longest has had no price; None: nothing is armed."""
@@ -344,7 +348,7 @@ class StopGuard:
     def _guards(self, strategy_id: int, known: _Known) -> tuple[str, ...]:
         strategy = known.holding.hears and self._clock.monotonic() - known.at <= RENEWED_WITHIN_S
         armed = self._armed.get(strategy_id)
-        execution = armed is not None and self._hears(armed.stop)
+        execution = armed is not None and self._hears(armed)
         return tuple(name for name, guards in (("strategy", strategy), ("execution", execution)) if guards)
 
 

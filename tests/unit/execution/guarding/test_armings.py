@@ -1,6 +1,7 @@
 """The second guard (row M4), arming by arming: what arms it, what disarms it, and what it hears."""
 
 from dataclasses import replace
+from typing import Any
 
 from actors.domain.orders.order import OrderStage
 from actors.domain.strategy.events import StopLossTriggered
@@ -160,6 +161,25 @@ async def test_a_new_incarnation_without_a_tick_is_heard_although_the_stop_was_d
     fall(bench)
     await passing(1)
     assert len(bench.posted) == 1
+
+
+@in_virtual_time
+async def test_a_stop_without_a_token_is_not_called_heard_for_anothers_prices_and_is_watched_from_its_renewal() -> None:
+    bench = await watched()
+    await bench.actor.guard(a_holding(a_stop(token=None)))
+    others = a_stop(140000)
+    of_another: dict[str, Any] = {"strategy_id": 4, "run_id": 8}
+    others = replace(others, command=replace(others.command, **of_another))
+    await bench.actor.guard(replace(a_holding(others), **of_another))
+    fall(bench, 146000)
+    assert {guards.strategy_id: guards.by for guards in bench.actor.stops.shown()} == {
+        HOLDING.strategy_id: ("strategy",),
+        4: ("strategy", "execution"),
+    }
+    assert (await bench.actor.guard(a_holding(a_stop(token=None), number=2))).hears
+    fall(bench)
+    await passing(1)
+    assert [intent.id.run_id for intent in bench.posted] == [HOLDING.run_id]
 
 
 def test_a_token_is_asked_for_on_one_connection_and_moves_when_that_is_down() -> None:
