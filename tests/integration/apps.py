@@ -25,4 +25,4 @@ async def serving(settings: Settings, engine: StrategyEngine, **changes: Any) ->
 
 def at(user: ApiUser, client: httpx.AsyncClient) -> ApiUser:
     """The same user, at another application."""
-    return replace(user, client=client)
+    return replace(user, client=client, is_known=False)

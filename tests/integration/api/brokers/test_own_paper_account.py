@@ -60,7 +60,7 @@ async def test_an_account_whose_token_the_exchange_has_ended_opens_again(paper: 
     paper.control.expire_token(account.user_id)
     await open_account(paper.url, None, account)
     credentials = {"Authorization": f"token {account.api_key}:{account.access_token}", "X-Kite-Version": "3"}
-    async with httpx.AsyncClient(base_url=paper.url, headers=credentials, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=paper.url, headers=credentials, trust_env=False, timeout=60) as client:
         assert (await client.get("/user/profile")).json()["data"]["user_id"] == account.user_id
 
 

@@ -33,7 +33,7 @@ def real_server(
 @pytest.fixture
 async def web(real_server: str) -> AsyncIterator[httpx.AsyncClient]:
     """Speaks HTTP to it."""
-    async with httpx.AsyncClient(base_url=real_server, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=real_server, trust_env=False, timeout=60) as client:
         yield client
 
 

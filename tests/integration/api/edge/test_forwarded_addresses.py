@@ -35,7 +35,9 @@ async def test_an_address_is_taken_from_the_proxy_alone(
     """Source: OWASP ASVS 4.0.3, 14.5.4. A forged address would be a way around every limit by address."""
     monkeypatch.setenv("FORWARDED_ALLOW_IPS", proxy)
     with served(settings_of(postgres_url, redis_url, paper.url, tmp_path)) as url:
-        async with httpx.AsyncClient(base_url=url, trust_env=False, headers={"X-Forwarded-For": said}) as client:
+        async with httpx.AsyncClient(
+            base_url=url, trust_env=False, headers={"X-Forwarded-For": said}, timeout=60
+        ) as client:
             user = await ApiUser.register(client)
             activity = (await user.call("GET", "/auth/activity")).json()["activity"]
     assert [(line["action"], line["address"]) for line in activity] == [("register", counted)]

@@ -57,7 +57,7 @@ async def server(app: FastAPI) -> AsyncIterator[ApiServer]:
 @pytest.fixture
 async def client(server: ApiServer) -> AsyncIterator[httpx.AsyncClient]:
     port = server.servers[0].sockets[0].getsockname()[1]
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
         yield client
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 
 import httpx
 import pytest
@@ -16,7 +17,7 @@ from persistence.database.models.runs import Intent, Run
 from persistence.database.models.strategies import Strategy
 from persistence.journal.ledger import RunLedger
 from persistence.mirror.mirror import Fields, RuntimeMirror
-from tests.integration.api_user import ApiUser
+from tests.integration.api_user import ApiUser, served
 from tests.integration.apps import at, serving
 from tests.kit.fakes.strategy_engine import FakeEngine
 from tests.kit.mirrored import running_of, runtime_of, strategy_of
@@ -28,10 +29,7 @@ pytest_plugins = ["tests.integration.fixtures"]
 async def twin(trader: ApiUser, settings: Settings, engine: FakeEngine) -> AsyncIterator[ApiUser]:
     """The trader, at a second process of the API."""
     async with serving(settings, engine) as client:
-        twin = at(trader, client)
-        # a login that a process does not know yet is looked up within two seconds, which a busy machine may not keep
-        assert (await twin.call("GET", "/strategy/list")).status_code == 200
-        yield twin
+        yield at(trader, client)
 
 
 async def at_once(*calls: Awaitable[httpx.Response]) -> list[httpx.Response]:
@@ -55,9 +53,8 @@ async def test_a_hundred_starts_are_one_run_one_intent_and_one_answer(
     trader: ApiUser, twin: ApiUser, sessions: Sessions, engine: FakeEngine
 ) -> None:
     strategy_id = await trader.strategy()
-    answers = await at_once(
-        *(user.call("POST", "/strategy/start", strategy_id=strategy_id) for _ in range(50) for user in (trader, twin))
-    )
+    starts = [partial(user.call, "POST", "/strategy/start", strategy_id=strategy_id) for user in (trader, twin)]
+    answers = await at_once(*(served(start) for _ in range(50) for start in starts))
     assert Counter((answer.status_code, answer.json().get("code")) for answer in answers) == {(200, None): 100}
     assert len({answer.text for answer in answers}) == 1
     (run,) = await runs_of(sessions, strategy_id)
