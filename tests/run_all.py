@@ -1,9 +1,7 @@
-"""What `make test` runs: the whole suite but for `make long`, in two steps that share the machine well.
+"""What `make test` runs: the whole suite but for `make long`, as processes side by side, since much of it waits.
 
-First what needs no running stack, as processes of their own side by side, since much of it waits; the unit tests give
-way to the others, whose clients lose patience with a busy machine. Then the tests on the real stack, alone, since they
-keep time: two stacks at once take all of two cores, and are no faster. What lies in `tests` and has no name here is
-part of the first step.
+The tests on the real stack keep time, so all others give way to them, and the unit tests, which have no clients that
+lose patience, to everything. What lies in `tests` and has no name here has a process of its own.
 
 `make long` runs, by `python tests/run_all.py long`, what takes longest: the fuzz of every operation, and the walk of
 another tenant through all of them, beside the tests of backups; then the app in a browser on the stack, and the
@@ -53,6 +51,7 @@ BESIDE = (
     ("integration/api/users", "integration/api/notifications"),
 )
 GIVES_WAY = ("unit",)
+NICENESS, NICENESS_OF_UNIT_TESTS = 5, 10
 
 
 def paths(patterns: tuple[str, ...]) -> list[str]:
@@ -62,21 +61,22 @@ def paths(patterns: tuple[str, ...]) -> list[str]:
 
 def main() -> int:
     """The first exit code that is not 0, after everything has run."""
-    steps = (
-        _long()
-        if sys.argv[1:] == ["long"]
-        else [_without_a_stack(), [_on_a_stack(ON_THE_STACK, but=LONG_ON_THE_STACK)]]
-    )
+    steps = _long() if sys.argv[1:] == ["long"] else [_suite()]
     codes = [code for step in steps for code in _side_by_side(step)]
     return next((code for code in codes if code), 0)
 
 
-def _without_a_stack() -> list[list[str]]:
+def _suite() -> list[list[str]]:
     others = (ON_THE_STACK, FUZZ, TENANTS, BACKUPS, BROWSER, MONTH, ON_A_CLUSTER, OF_TIMES, OF_MANY_CASES)
     apart = [option for part in others for option in _ignoring(part)]
     named = [option for part in (*BESIDE, GIVES_WAY) for option in _ignoring(part)]
-    beside = [_pytest([*paths(part), *apart]) for part in BESIDE]
-    return [_pytest([str(TESTS), *apart, *named]), *beside, ["nice", "-n", "5", *_pytest(paths(GIVES_WAY))]]
+    beside = [_nice(NICENESS, _pytest([*paths(part), *apart])) for part in BESIDE]
+    return [
+        _on_a_stack(ON_THE_STACK, but=LONG_ON_THE_STACK),
+        _nice(NICENESS, _pytest([str(TESTS), *apart, *named])),
+        *beside,
+        _nice(NICENESS_OF_UNIT_TESTS, _pytest(paths(GIVES_WAY))),
+    ]
 
 
 def _long() -> list[list[list[str]]]:
@@ -110,6 +110,10 @@ def _side_by_side(commands: list[list[str]]) -> list[int]:
 def _start(command: list[str], output: Path) -> subprocess.Popen[bytes]:
     with output.open("wb") as stream:
         return subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT)
+
+
+def _nice(niceness: int, command: list[str]) -> list[str]:
+    return ["nice", "-n", str(niceness), *command]
 
 
 def _pytest(arguments: list[str]) -> list[str]:
