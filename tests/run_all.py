@@ -3,10 +3,10 @@
 The tests on the real stack keep time, so all others give way to them, and the unit tests, which have no clients that
 lose patience, to everything. What lies in `tests` and has no name here has a process of its own.
 
-`make long` runs, by `python tests/run_all.py long`, what takes longest: the fuzz of every operation, and the walk of
-another tenant through all of them, beside the tests of backups; then the app in a browser on the stack, and the
-documentation site, with those of the stack's tests that are of single features or of which `make test` has a cut; then
-two days of the month. Those on a cluster of several nodes are `make cluster`: a process can join one Ray only.
+`make long` runs, by `python tests/run_all.py long`, what takes longest: those of the stack's tests that are of single
+features, or of which `make test` has a cut, beside the fuzz of every operation, the walk of another tenant through all
+of them, the tests of backups and two days of the month; then, alone, the app in a browser on the stack, and the
+documentation site. Those on a cluster of several nodes are `make cluster`: a process can join one Ray only.
 """
 
 import subprocess
@@ -80,11 +80,8 @@ def _suite() -> list[list[str]]:
 
 
 def _long() -> list[list[list[str]]]:
-    return [
-        [_pytest(paths(FUZZ)), _pytest(paths(BACKUPS)), _pytest(paths(TENANTS))],
-        [_on_a_stack(LONG_ON_THE_STACK + BROWSER)],
-        [_on_a_stack(MONTH)],
-    ]
+    beside = [_nice(NICENESS, _pytest(paths(part))) for part in (FUZZ, BACKUPS, TENANTS)]
+    return [[_on_a_stack(LONG_ON_THE_STACK), *beside, _on_a_stack(MONTH)], [_on_a_stack(BROWSER)]]
 
 
 def _on_a_stack(part: tuple[str, ...], but: tuple[str, ...] = ()) -> list[str]:
