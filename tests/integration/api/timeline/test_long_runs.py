@@ -52,7 +52,7 @@ async def whole_timeline(user: ApiUser, strategy_id: int) -> tuple[list[dict[str
 
 
 async def takes_at_most(seconds: float, user: ApiUser, strategy_id: int) -> bool:
-    """Whether one of some pages takes no more of the processor: a busy machine only adds."""
+    """Whether a page takes so little of the processor: the quickest of some, since a busy machine only adds."""
     for _ in range(20):
         before = time.process_time()
         await timeline(user, strategy_id)
