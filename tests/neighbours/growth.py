@@ -49,15 +49,16 @@ class Grown:
         return self.counted <= self.bound.most
 
 
-def bounds(settings: Settings, noisy_s: float, open_runs: int, runs_begun: int) -> list[Bound]:
+def bounds(settings: Settings, noisy_s: float, since_s: float, open_runs: int, runs_begun: int) -> list[Bound]:
     """The bounds for `noisy_s` seconds at the limits, of which `open_runs` runs had their stop-loss moved.
 
+    `since_s`: how long ago the first of them was. Between two spells the STARTs that may come at once are won back.
     `runs_begun`: how many runs were really begun, which bounds what each of them leaves.
     """
     minutes = noisy_s / 60
     asked = round(settings.api_rate_per_minute * (minutes + BURST_MINUTES))
     without_token = round(settings.auth_rate_per_minute * (minutes + BURST_MINUTES))
-    starts = STARTS_AT_ONCE + round(settings.starts_per_minute * minutes)
+    starts = STARTS_AT_ONCE + round(settings.starts_per_minute * since_s / 60)
     windows = int(noisy_s // CONNECT_WINDOW_S) + 2  # a spell may begin in the middle of a window
     return [
         Bound("strategies", settings.max_strategies, "settings.md, MAX_STRATEGIES", counts_all=True),

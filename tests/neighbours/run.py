@@ -7,6 +7,7 @@ import argparse
 import asyncio
 import os
 import sys
+import time
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -82,6 +83,7 @@ class Sitting:
         rows = deployment.query("select id from users where email = %s", noise.about["email"])
         self._user_id = int(rows[0]["id"])
         self._spells: list[dict[str, Any]] = []
+        self._begun: float | None = None
 
     def prepare(self) -> None:
         """A run with a long timeline, a held position on each symbol, and every route once."""
@@ -97,6 +99,7 @@ class Sitting:
         neighbour = Neighbour(self._deployment, beside=beside, stops=stops)
         neighbour.prepare()
         if beside:
+            self._begun = self._begun or time.monotonic()
             self._noise.ask(do="go", victim=neighbour.trader.email)
         try:
             seen.phases.append(neighbour.run())
@@ -118,7 +121,9 @@ class Sitting:
         seen.noise_cpu_s = sum(spell["cpu_s"] for spell in spells)
         seen.unserved = unserved(operations(), added([self._toured, answers]))
         seen.strategies = after["strategies"]
-        limits = bounds(self._deployment.settings, seen.noisy_s, len(HELD), after["runs"] - before["runs"])
+        since_s = time.monotonic() - self._begun if self._begun is not None else 0.0
+        runs_begun = after["runs"] - before["runs"]
+        limits = bounds(self._deployment.settings, seen.noisy_s, since_s, len(HELD), runs_begun)
         seen.grown = grown(before, after, limits)
         seen.wrong += broken_promises(self._deployment, self._account, ended=False)
 

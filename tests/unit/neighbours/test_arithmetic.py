@@ -92,8 +92,8 @@ def test_answers_of_several_spells_are_added() -> None:
 
 def test_bounds_follow_the_settings_and_the_time() -> None:
     settings = Settings(_env_file=None, api_rate_per_minute=600, auth_rate_per_minute=60, starts_per_minute=30)
-    most = {bound.what: bound.most for bound in bounds(settings, 120, open_runs=2, runs_begun=10)}
-    assert most["runs"] == 60 + 2 * 30
+    most = {bound.what: bound.most for bound in bounds(settings, 120, since_s=180, open_runs=2, runs_begun=10)}
+    assert most["runs"] == 60 + 3 * 30
     assert most["order_logs"] == 2 * 122 + 12 * 12
     assert most["audit_log"] == 2 * 1250 + 125
     assert most["audit_log: broker_connect_failed"] == 11 * 2
