@@ -62,6 +62,10 @@ class ApiUser:
         self.is_known = True
         return answer
 
+    async def is_in(self) -> None:
+        """The application knows this login from now on: for tests whose first request is not one of these calls."""
+        assert (await self.call("GET", "/auth/validate")).status_code == 200
+
     async def connect(self, **changes: Any) -> httpx.Response:
         """Connect the paper account, with some fields changed or (None) left out."""
         assert self.paper is not None

@@ -35,6 +35,7 @@ def fields() -> Iterator[Any]:
 async def test_a_nul_is_refused_in_the_field_that_holds_it(
     user: ApiUser, method: str, path: str, place: str, name: str
 ) -> None:
+    await user.is_in()
     path = path.replace("{strategy_id}", "1").replace("{channel_id}", "1")
     headers = {"Authorization": f"Bearer {user.tokens['access_token']}", "Content-Type": "application/json"}
     sent: dict[str, Any] = {"params": {name: NUL}} if place == "query" else {"content": json.dumps({name: NUL})}

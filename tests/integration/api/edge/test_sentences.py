@@ -76,6 +76,7 @@ def requests_of(method: str, path: str, operation: dict[str, Any]) -> Iterator[t
 async def test_a_refusal_says_what_to_send_and_nothing_of_how_it_is_checked(
     user: ApiUser, method: str, path: str, operation: dict[str, Any]
 ) -> None:
+    await user.is_in()
     authorized = {"Authorization": f"Bearer {user.tokens['access_token']}", "Content-Type": "application/json"}
     sentences: set[str] = set()
     for where, request in requests_of(method, path, operation):

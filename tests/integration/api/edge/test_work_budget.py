@@ -127,6 +127,7 @@ async def test_an_app_that_asks_for_several_things_at_once_gets_them_all(user: A
 
 
 async def test_clients_that_never_read_their_answers_keep_no_place(app: FastAPI, user: ApiUser) -> None:
+    await user.is_in()
     scope = {
         "type": "http",
         "method": "GET",

@@ -17,6 +17,7 @@ pytest_plugins = ["tests.integration.fixtures"]
 
 
 async def symbols(user: ApiUser, typed: str) -> list[str]:
+    await user.is_in()
     answer = await user.client.get(
         "/instruments", params={"q": typed}, headers={"Authorization": f"Bearer {user.tokens['access_token']}"}
     )
