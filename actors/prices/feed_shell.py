@@ -28,8 +28,9 @@ TOKEN_PATIENCE_S = 5.0
 class _Followed:
     """An instrument, where its ticks come from, and what is known of its price and of its token.
 
-    `armed`: a stop-loss is watched. `held`: its ticks wait for its token. `since`, `last_at`: by the monotonic
-    clock, since a wall clock that is set back would hide a silence.
+    `armed`: a stop-loss is watched. `held`: its ticks wait for its token. `brought`: its connection has brought a tick
+    of it, since it was asked there and has not broken. `since`, `last_at`: by the monotonic clock, since a wall clock
+    that is set back would hide a silence.
     """
 
     instrument: Instrument
@@ -39,6 +40,7 @@ class _Followed:
     held: bool
     last: Tick | None = None
     last_at: float | None = None
+    brought: bool = False
     listing: Listing = field(default_factory=Listing)
 
 
@@ -108,8 +110,13 @@ class FeedShell:
             if followed.connection == connection:
                 token = followed.instrument.token
                 self._stream.unsubscribe(token)
-                followed.connection = self._stream.subscribe(token)
+                followed.connection, followed.brought = self._stream.subscribe(token), False
                 self._clock_of(followed.connection).forget(token)
+
+    def brings(self, key: str) -> bool:
+        """Whether the instrument's connection is live and has brought a tick of it: an older one proves nothing."""
+        followed = self._by_key.get(key)
+        return followed is not None and followed.brought and self.live(followed.connection)
 
     def status_of(self, key: str) -> FeedStatus:
         """What is known of the stream that an instrument's ticks come from; unknown ones have none."""
@@ -151,6 +158,9 @@ class FeedShell:
     def on_lost(self, connection: int, reason: str) -> None:
         """A connection broke; the stream reconnects by itself."""
         self._clock_of(connection).reconnected()
+        for followed in self._followed.values():
+            if followed.connection == connection:
+                followed.brought = False
         if self._heard_at.pop(connection, None) is not None:
             log.warning("feed.lost", connection=connection, reason=reason)
 
@@ -166,7 +176,7 @@ class FeedShell:
         if followed.held and self._clock.monotonic() - followed.since < TOKEN_PATIENCE_S:
             return
         followed.last = Tick.single(token, price, min(traded_at, stamp), received_at)
-        followed.last_at = self._clock.monotonic()
+        followed.last_at, followed.brought = self._clock.monotonic(), True
         self._routers.deliver(followed.instrument.key, followed.last)
 
     def _clock_of(self, connection: int) -> StreamClock:
@@ -230,6 +240,7 @@ class FeedShell:
             self._leave(followed)
             followed.instrument = Instrument(instrument.exchange, instrument.tradingsymbol, token)
             followed.last, followed.last_at, followed.since = None, None, self._clock.monotonic()
+            followed.brought = False
             followed.connection = self._stream.subscribe(token)
             self._followed[token] = followed
         followed.held = False

@@ -226,6 +226,9 @@ class OrderBudget:
 
     def arrived(self, place: Place) -> None:
         """It has its answer, or will have none."""
+        second = self._clock.now().replace(microsecond=0)
+        if self._roll(self._clock.now()):  # the second is opened after its edge, when this one is under way no longer
+            self._carried += second - _UNDER_WAY <= place.left_at < second
         self._under_way.discard(place)
 
     def _roll(self, now: datetime) -> bool:

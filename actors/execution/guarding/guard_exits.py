@@ -60,16 +60,19 @@ class GuardExits:
         self._uncommanded.discard(intent_id)
         return self._failures.pop(intent_id, None)
 
-    def send(self, command: OrderCommand, price: Paise | None) -> None:
-        """Send the exit of a stop-loss that was seen touched at this price, then tell its strategy."""
+    def send(self, command: OrderCommand, price: Paise | None) -> bool:
+        """Send the exit of a stop-loss that was seen touched at this price, then tell its strategy; False: nothing is
+        sent, since the journal calls the run ended.
+        """
         if self._is_over(command.account_id, command.run_id):
             log.warning("stop_guard.run_is_over", strategy_id=command.strategy_id, run_id=command.run_id)
-            return
+            return False
         self._untold[command.intent.id] = asyncio.Event()
         self._uncommanded.add(command.intent.id)
         work = self._begin(command, foreseen=not command.look_up_first)
         work.add_done_callback(lambda work: self._keep_failure(command.intent.id, work))
         self._in_background(self._see_through(command, work, price))
+        return True
 
     async def told(self, intent_id: IntentId) -> None:
         """Return once the strategy has heard that the exit has begun: its results come after that."""

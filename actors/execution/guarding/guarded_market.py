@@ -146,7 +146,7 @@ class GuardedMarket:
         return changed
 
     def _is_brought(self, key: str) -> bool:
-        return self.listener.latest(key) is not None and self.listener.status_of(key).live
+        return self.listener.brings(key)
 
     def _ask_feed(self, instrument: Instrument) -> bool:
         key = instrument.key

@@ -67,7 +67,8 @@ class StopGuard:
     """The stops of one execution actor.
 
     `fire(command, price)` is called for each stop that is touched, once, in the order of the distance; it must return
-    at once. `price` is None if an exit that had begun before is taken up again. `tell(strategy_id, event)` reports.
+    at once, False if it sends nothing. `price` is None if an exit that had begun before is taken up again.
+    `tell(strategy_id, event)` reports.
     """
 
     def __init__(
@@ -76,7 +77,7 @@ class StopGuard:
         streams: ExecutionStreams,
         claims: OrderClaims,
         clock: Clock,
-        fire: Callable[[OrderCommand, Paise | None], None],
+        fire: Callable[[OrderCommand, Paise | None], bool],
         tell: Callable[[OrderCommand, Event], Awaitable[None]],
     ) -> None:
         self._streams = streams
@@ -300,7 +301,8 @@ class StopGuard:
 
     def _begin(self, command: OrderCommand, price: Paise | None) -> None:
         self.exit_began(command)
-        self._fire(command, price)
+        if not self._fire(command, price):
+            self.exit_absent(command)  # a run that goes on after all arms its stop again
 
     # --- what is said ---------------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ up again by its name. Without a link ticks still come, as Ray calls.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 from actors.domain.identifiers import Instrument
@@ -48,6 +49,11 @@ class _Subscription:
             except LinkBroken as error:
                 log.warning("ticks.not_linked", extra={"reason": str(error)})  # they come as Ray calls meanwhile
         return status
+
+    @property
+    def linked(self) -> bool:
+        """Whether there is a link on which ticks come."""
+        return self._link.alive
 
     def close(self) -> None:
         """End the link."""
@@ -135,12 +141,17 @@ class LinkedWatch(_Linked):
         self._feed = feed
 
     async def subscribe(self, instrument: Instrument) -> FeedStatus:
-        """Have the ticks sent; renewing is idempotent. Raises PeerUnavailable."""
+        """Have the ticks sent; renewing is idempotent. Without a link none come, however live the feed is.
+
+        Raises:
+            PeerUnavailable: the feed does not answer.
+        """
 
         async def ask(node: str | None) -> Any:
             return await self._peers.call(self._feed, "watch", self._peers.own_name, instrument, node)
 
-        return await self._subscription.renew(instrument, ask)
+        status = await self._subscription.renew(instrument, ask)
+        return status if self._subscription.linked else replace(status, live=False)
 
 
 class LinkedTickReceivers:

@@ -89,6 +89,18 @@ async def test_a_late_request_without_an_answer_counts_in_the_next_second_too() 
 
 
 @in_virtual_time
+async def test_a_late_request_that_is_answered_before_the_next_second_is_used_counts_there_too() -> None:
+    for answered_at in (1.01, 1.1):
+        clock = FakeClock(NOW + timedelta(milliseconds=950))
+        budget, left = a_budget(3, clock), list[tuple[datetime, OrderEvent]]()
+        with await budget.acquire(STOPLOSS):
+            await passing(answered_at - 0.95)
+        await passing(1.2 - answered_at)
+        await asyncio.gather(*(leave(budget, clock, STOPLOSS, left) for _ in range(3)))
+        assert [(at - NOW) // timedelta(seconds=1) for at, _ in left] == [1, 1, 2]
+
+
+@in_virtual_time
 async def test_a_request_that_leaves_later_than_in_the_second_of_its_place_counts_when_it_leaves() -> None:
     clock = FakeClock(NOW)
     budget, left = a_budget(2, clock), list[tuple[datetime, OrderEvent]]()

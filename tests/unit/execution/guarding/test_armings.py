@@ -125,6 +125,22 @@ async def test_the_stop_of_a_run_that_the_journal_calls_ended_sells_nothing() ->
 
 
 @in_virtual_time
+async def test_the_stop_of_a_run_that_goes_on_after_all_is_armed_again() -> None:
+    bench = await watched()
+    await bench.actor.guard(a_holding(a_stop()))
+    bench.records.intents = [replace(intent, ended=True) for intent in bench.records.intents]
+    await passing(15)
+    fall(bench)
+    bench.records.intents = [replace(intent, ended=False) for intent in bench.records.intents]
+    await passing(15)
+    assert bench.posted == []
+    await bench.actor.guard(a_holding(a_stop(), number=2))
+    fall(bench)
+    await passing(5)
+    assert len(bench.posted) == 1
+
+
+@in_virtual_time
 async def test_a_breach_that_still_holds_is_seen_when_the_stop_is_armed() -> None:
     bench = await watched()
     await bench.actor.guard(a_holding(a_stop(140000)))

@@ -80,6 +80,22 @@ async def test_the_feed_is_not_asked_for_what_a_stream_brings_and_is_while_the_s
 
 
 @in_virtual_time
+async def test_a_stream_that_is_back_and_brings_nothing_is_not_said_to_guard() -> None:
+    bench = OutsideBench()
+    strategy = await told_by_the_stream(bench)
+    bench.updates.followed[2].on_lost()
+    bench.updates.reconnect(2)
+    for _ in range(50):
+        bench.updates.followed[2].on_heard()
+        bench.tick(strategy, ABOVE)
+        await passing(0.1)
+        assert by(bench) == ("strategy",)
+    assert INFY.key in bench.feed.followed
+    bench.updates.tick(2, ABOVE, bench.clock.now())
+    await until(lambda: by(bench) == ("strategy", "execution") and not bench.feed.followed, within_s=10)
+
+
+@in_virtual_time
 async def test_a_stream_that_is_alive_and_brings_no_trade_any_more_gets_the_feed_beside_it() -> None:
     bench = OutsideBench()
     strategy = await told_by_the_stream(bench)

@@ -250,6 +250,8 @@ async def test_execution_that_hears_nothing_does_not_say_that_it_guards() -> Non
     assert by(bench, strategy) == ("strategy",)
     bench.updates.reconnect(2)
     bench.updates.followed[2].on_heard()
+    assert by(bench, strategy) == ("strategy",), "it is back, and has brought no price yet"
+    bench.updates.tick(2, ABOVE, bench.clock.now())
     assert by(bench, strategy) == ("strategy", "execution")
     await passing(6)  # the connection is silent, and no report says that it broke
     assert by(bench, strategy) == ("strategy",)
