@@ -48,6 +48,7 @@ def test_check_07_the_whole_flow_by_keyboard_alone_and_without_motion(browser: B
     expect(page.get_by_role("dialog")).to_be_hidden()
     assert page.evaluate(FOCUSED).startswith("Stop")
     page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Leave it running")).to_be_focused()
     page.keyboard.press("Shift+Tab")
     page.keyboard.press("Enter")
     expect(page.locator(".content .badge").first).to_have_text("Ended", timeout=SOON_MS)

@@ -15,6 +15,18 @@ LONGER = "00:10"
 TOUCH = """(button, [kind, finger]) => button.dispatchEvent(new PointerEvent(kind,
   {pointerId: finger, pointerType: 'touch', isPrimary: finger === 1, button: 0, bubbles: true}))"""
 
+CANCELLED = "dialog.querySelector('[data-cancel] button').click()"
+ESCAPED = "dialog.requestClose()"
+OPENED_AGAIN = """async dialog => {
+  const called = new Promise(closed => dialog.addEventListener('close', () => requestAnimationFrame(closed)))
+  %s
+  await new Promise(queueMicrotask)
+  document.querySelector('[aria-label="Stop SHARE1 …"]').click()
+  await called
+  return dialog.open
+}"""
+"""Close a dialog, open it again, and wait for a browser's later `close`: whether it is open then."""
+
 
 @contextmanager
 def phone(browser: Browser, path: str, sent: list[str]) -> Iterator[Page]:
@@ -93,3 +105,13 @@ def test_a_tap_that_comes_twice_neither_sells_nor_lowers_the_stop_loss(browser: 
         page.clock.fast_forward(LONGER)
         expect(button).to_have_count(0)
         assert sent == []
+
+
+@pytest.mark.parametrize("closes", [CANCELLED, ESCAPED])
+def test_a_dialog_that_is_opened_again_before_the_browser_calls_it_closed_stays_open(
+    browser: Browser, closes: str
+) -> None:
+    with phone(browser, "today", []) as page:
+        page.get_by_role("button", name="Stop SHARE1").click()
+        assert page.get_by_role("dialog").evaluate(OPENED_AGAIN % closes)
+        expect(page.get_by_role("button", name="Leave it running")).to_be_focused()

@@ -12,13 +12,12 @@ from config.version import product_version
 from tests.web.live.phone import SOON_MS
 from tests.web.played.server import PlayedServer, trader_at
 from tests.web.played.test_late_answers import SETTLED
+from tests.web.played.test_taps import LONGER, touch
 from tests.web.screens import SCREENS
 from tests.web.served import served_app
 from tests.web.test_one_version import SWITCH_MS, changed
 
 LATER = "99.0.0"
-LONGER = "00:10"
-"""More than any button must be held."""
 
 
 def live(page: Page) -> None:
@@ -50,18 +49,15 @@ def test_check_21_it_stops_and_sells(browser: Browser) -> None:
         live(page)
         expect(too_old(page)).to_be_visible(timeout=SOON_MS)
         page.get_by_role("button", name="Stop SHARE1").click()
-        page.get_by_role("button", name="Sell 10 SHARE1 now").hover()
-        page.mouse.down()
+        touch(page.get_by_role("button", name="Sell 10 SHARE1 now"), ("pointerdown", 1))
         with page.expect_request("**/strategy/stop"):
             page.clock.fast_forward(LONGER)
-        page.mouse.up()
+        expect(page.get_by_role("dialog")).to_contain_text("Not Allowed", timeout=SOON_MS)
         page.keyboard.press("Escape")
         open_screen(page, "panic")
-        page.get_by_role("button", name="Sell everything now").hover()
-        page.mouse.down()
+        touch(page.get_by_role("button", name="Sell everything now"), ("pointerdown", 1))
         with page.expect_request("**/panic"):
             page.clock.fast_forward(LONGER)
-        page.mouse.up()
 
 
 def test_check_21_it_starts_nothing_even_by_a_button_that_was_missed(browser: Browser) -> None:
