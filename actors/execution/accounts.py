@@ -22,6 +22,7 @@ from actors.ports.execution import (
     StrategyEvents,
     StreamCallbacks,
 )
+from actors.ports.strategy import OrderCommand
 
 log = structlog.get_logger(__name__)
 
@@ -72,6 +73,14 @@ class ExecutionAccounts:
     def known(self, account_id: int) -> ExecutionAccount | None:
         """The account, if it is in use."""
         return self._accounts.get(account_id)
+
+    def is_over(self, command: OrderCommand) -> bool:
+        """Whether the journal calls the command's run ended; of a strategy that is silent, also if it has none."""
+        account = self._accounts.get(command.account_id)
+        if account is None:
+            return False
+        ended = account.evidence.says_ended(command.run_id)
+        return self._stops.is_silent(command.strategy_id) if ended is None else ended
 
     def budgets_left(self) -> Sequence[BudgetLeft]:
         """What each account that was used today has left of its order budget."""

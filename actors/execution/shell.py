@@ -88,7 +88,12 @@ class ExecutionShell:
         self._alarm = AlarmClock(clock, limits.awake)
         self.entries = EntryGate(claims)
         self._exits = exits = GuardExits(
-            strategies, begin=self._begin, is_over=self._is_over, in_background=self._in_background
+            strategies,
+            clock,
+            begin=self._begin,
+            is_over=lambda command: self.accounts.is_over(command),  # noqa: PLW0108 - they are made below
+            take_up=lambda command: self.stops.take_up(command),  # noqa: PLW0108
+            in_background=self._in_background,
         )
         self.stops = StopGuard(streams=streams, claims=claims, clock=clock, fire=exits.send, tell=self._report)
         self.rehearsal = Rehearsal(self.stops.rehearsed, streams.updates.rehearse, self._rehearse)
@@ -181,11 +186,6 @@ class ExecutionShell:
         return await self.stops.take(holding, account.find)
 
     # --- one intent ----------------------------------------------------------------------------------------------
-
-    def _is_over(self, account_id: int, run_id: int) -> bool:
-        """Whether the journal has called the run ended."""
-        account = self.accounts.known(account_id)
-        return account is not None and any(k.run_id == run_id and k.ended for k in account.evidence.known)
 
     def working_runs(self) -> frozenset[int]:
         """The runs of which an order is on its way."""

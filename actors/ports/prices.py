@@ -3,11 +3,25 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Protocol
 
 from actors.domain.identifiers import Instrument
 from actors.domain.money import Paise
 from actors.domain.prices.tick import Tick
+
+
+class StreamFault(StrEnum):
+    """Why the prices of a stream do not guard a position."""
+
+    UNLISTED = "unlisted"
+    """The broker does not list the instrument today."""
+    DEAD = "dead"
+    """Its connection is dead."""
+    LATE = "late"
+    """It is too far behind our clock."""
+    BEHIND = "behind"
+    """It has not reached the instant from which trades count for the stop-loss."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +39,17 @@ class FeedStatus:
     stream_at: datetime | None = None
     late_since: datetime | None = None
     listed: bool = True
+
+    def fault(self, watched_since: datetime | None) -> StreamFault | None:
+        """What is wrong with it for a stop-loss that is watched since then, by the exchange's clock."""
+        if not self.listed:
+            return StreamFault.UNLISTED
+        if not self.live:
+            return StreamFault.DEAD
+        if self.late_since is not None:
+            return StreamFault.LATE
+        behind = watched_since is not None and self.stream_at is not None and self.stream_at < watched_since
+        return StreamFault.BEHIND if behind else None
 
 
 class TooManyInstruments(Exception):

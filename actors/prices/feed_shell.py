@@ -6,6 +6,7 @@ from datetime import date, datetime, timedelta
 import structlog
 
 from actors.domain.identifiers import Instrument
+from actors.domain.instrument_list_day import list_day
 from actors.domain.money import Paise
 from actors.domain.prices.feed_silence import SILENCE_LIMIT_S, is_quiet
 from actors.domain.prices.stream_clock import StreamClock
@@ -28,16 +29,18 @@ TOKEN_PATIENCE_S = 5.0
 class _Followed:
     """An instrument, where its ticks come from, and what is known of its price and of its token.
 
-    `armed`: a stop-loss is watched. `held`: its ticks wait for its token. `brought`: its connection has brought a tick
-    of it, since it was asked there and has not broken. `since`, `last_at`: by the monotonic clock, since a wall clock
-    that is set back would hide a silence.
+    `armed`: a stop-loss is watched. `held_since`: its ticks wait for its token. `token_day`: the day of the broker's
+    list on which that was last considered. `brought`: its connection has brought a tick of it, since it was asked there
+    and has not broken. `since`, `last_at`, `held_since`: by the monotonic clock, since a wall clock that is set back
+    would hide a silence.
     """
 
     instrument: Instrument
     connection: int
     armed: bool
     since: float
-    held: bool
+    held_since: float | None
+    token_day: date
     last: Tick | None = None
     last_at: float | None = None
     brought: bool = False
@@ -86,7 +89,8 @@ class FeedShell:
         followed = self._by_key.get(instrument.key)
         if followed is None:
             connection = self._stream.subscribe(instrument.token)
-            followed = _Followed(instrument, connection, armed, self._clock.monotonic(), held=self._confirms)
+            now, today = self._clock.monotonic(), list_day(self._clock.now())
+            followed = _Followed(instrument, connection, armed, now, now if self._confirms else None, today)
             self._followed[instrument.token] = self._by_key[instrument.key] = followed
         followed.armed = armed
         return self.status_of(instrument.key)
@@ -173,11 +177,19 @@ class FeedShell:
         lag = self._clock_of(followed.connection).note(token, stamp, received_at)
         if not self._filter.accepts(token, price, stamp, received_at, lag):
             return
-        if followed.held and self._clock.monotonic() - followed.since < TOKEN_PATIENCE_S:
+        if self._confirms and self._waits_for_token(followed, received_at):
             return
         followed.last = Tick.single(token, price, min(traded_at, stamp), received_at)
         followed.last_at, followed.brought = self._clock.monotonic(), True
         self._routers.deliver(followed.instrument.key, followed.last)
+
+    def _waits_for_token(self, followed: _Followed, now: datetime) -> bool:
+        """Whether it is not known yet that its token is its own: so it is with a new instrument, and on a new day."""
+        monotonic, today = self._clock.monotonic(), list_day(now)
+        if followed.token_day != today:
+            followed.token_day = today
+            followed.held_since = None if followed.listing.token_of == today else monotonic
+        return followed.held_since is not None and monotonic - followed.held_since < TOKEN_PATIENCE_S
 
     def _clock_of(self, connection: int) -> StreamClock:
         clock = self._clocks.get(connection)
@@ -243,14 +255,14 @@ class FeedShell:
             followed.brought = False
             followed.connection = self._stream.subscribe(token)
             self._followed[token] = followed
-        followed.held = False
+        followed.held_since = None
         return back or changed
 
     def without_tokens(self, instruments: list[Instrument]) -> None:
         """The broker does not say which tokens are right: the ticks of those that are known count."""
         for instrument in instruments:
             if (followed := self._by_key.get(instrument.key)) is not None:
-                followed.held = False
+                followed.held_since = None
 
 
 def _seconds(lag: timedelta | None) -> float | None:

@@ -35,6 +35,11 @@ def retry_pause(tries: int) -> timedelta:
     return _RETRY_PAUSES[min(max(tries - 1, 0), _OFTEN)]
 
 
+def leaves_at(opens: datetime, run_id: int) -> datetime:
+    """When an exit of the run leaves that waits for this opening."""
+    return opens + _FIRST_OPEN + (run_id % _PLACES) * _SPREAD
+
+
 def first_probe(tries: int) -> timedelta:
     """Until the first look at the broker: one that answers, and lets no order arrive, is asked more rarely."""
     return PROBE_INTERVAL if tries <= _PLACED_OFTEN else PROBE_INTERVAL * _RARE_TRIES
@@ -58,7 +63,6 @@ def refused_often(state: StrategyState) -> list[Decision]:
 def for_market(state: StrategyState, event: ev.PlacementFailed, now: datetime) -> Step:
     """Nothing was sent: wait for the instant at which the market takes the exit, and say when that is."""
     opens = event.not_before or now + _RETRY_PAUSES[-1]
-    leaves = opens + _FIRST_OPEN + (state.run.run_id % _PLACES) * _SPREAD
     shown = opens.astimezone(state.run.buy_at.tzinfo)
     what = "what is left of it" if state.run.product is Product.MIS else "the exit"
     message = (
@@ -74,7 +78,7 @@ def for_market(state: StrategyState, event: ev.PlacementFailed, now: datetime) -
         told_open=opens,
         exit_tries=0,
     )
-    decisions: list[Decision] = [CancelTimers(), SetTimer(Timer.RETRY, leaves)]
+    decisions: list[Decision] = [CancelTimers(), SetTimer(Timer.RETRY, leaves_at(opens, state.run.run_id))]
     if state.told_open != opens:
         log = LogEvent(LogWord.MARKET_CLOSED, message, state.exits[-1].intent.id, quantity=state.open_quantity)
         decisions += [log, RaiseAlert("market_closed", message)]

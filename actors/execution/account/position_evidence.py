@@ -98,6 +98,13 @@ class AccountEvidence:
         """What the journal has last said of the account's intents."""
         return self._known
 
+    def says_ended(self, run_id: int) -> bool | None:
+        """Whether the journal calls the run ended; None: it has just said that there is no such run of late."""
+        own = [intent for intent in self._known if intent.run_id == run_id]
+        if own:
+            return any(intent.ended for intent in own)
+        return None if self._known_at is not None and self._since(self._known_at) <= INTENTS_LAST else False
+
     # --- stakes ---------------------------------------------------------------------------------------------------
 
     def take_stake(self, key: PositionKey, stake: Stake) -> None:

@@ -1,12 +1,12 @@
 """The prices of one broker as the second guard hears them, and the stop levels that it watches there.
 
 An instrument comes over the WebSocket of an account as long as one brings it: no process lies in between. Otherwise it
-comes from the broker's feed over a link that no router and no strategy shares. So it is with accounts whose plan has no
-market data (kite.md §1), with streams that are down, and with one that has fallen silent.
+comes from the broker's feed over a link that no router and no strategy shares. So it is if no account's plan has market
+data (kite.md §1), with streams that are down, and with one that is late or has fallen silent.
 """
 
 from collections.abc import Callable, Sequence
-from datetime import date
+from datetime import UTC, date, datetime
 
 import structlog
 
@@ -16,10 +16,12 @@ from actors.domain.prices.stop_levels import StopLevels
 from actors.domain.prices.tick import Tick
 from actors.execution.guarding.tick_streams import TickStreams
 from actors.ports.common import Clock
-from actors.ports.prices import FeedTicks
+from actors.ports.prices import FeedStatus, FeedTicks
 from actors.prices.feed_shell import LAG_LIMIT, FeedShell
 
 log = structlog.get_logger(__name__)
+
+_NO_STREAM = FeedStatus(live=False)
 
 FIRST_TICK_WITHIN_S = 2.0
 """How long the first tick of an account's stream is waited for before the feed is asked, and then that of the feed."""
@@ -97,16 +99,19 @@ class GuardedMarket:
             default=None,
         )
 
-    def hears(self, key: str) -> bool:
-        """Whether prices of a watched instrument come: a first one has, and its way has not been silent since.
+    def status(self, key: str) -> FeedStatus:
+        """Of the best way on which prices of a watched instrument come; dead if none has brought one, or is alive.
 
         A stream that is alive and has brought no tick for long proves nothing once the feed has had time to answer.
         """
         if key not in self._levels:
-            return False
-        if self._is_brought(key) and not (key in self._quiet and self._could_answer(key)):
-            return True
-        return self._from_feed.get(key) is not None and self._feed.status(self._broker, key).live
+            return _NO_STREAM
+        ways = list[FeedStatus]()
+        if self.listener.brings(key) and not (key in self._quiet and self._could_answer(key)):
+            ways.append(self.listener.status_of(key))
+        if self._from_feed.get(key) is not None:
+            ways.append(self._feed.status(self._broker, key))
+        return max(ways, key=_worth, default=_NO_STREAM)
 
     def _could_answer(self, key: str) -> bool:
         """Whether the feed has answered, or would have if it could: in the moment in which it is asked it has not."""
@@ -119,6 +124,11 @@ class GuardedMarket:
     def needs_feed(self) -> bool:
         """Whether there is a watched instrument that no account's stream brings well."""
         return any(key in self._from_feed or not self._is_brought(key) for key in self._levels)
+
+    def gather(self) -> None:
+        """Ask for what comes over an account's stream that is down or mute on a better one, if there is any."""
+        for account_id in self.streams.misplaced():
+            self.listener.resubscribe(account_id)
 
     def deliver(self, receiver: int | str, tick: Tick) -> None:
         """Take a tick that an account's stream has brought, with the instrument's key as its receiver."""
@@ -137,6 +147,7 @@ class GuardedMarket:
 
     def look_around(self) -> bool:
         """Follow at the feed exactly those instruments that no account's stream brings. Whether any has changed."""
+        self.gather()
         self._quiet, changed = {instrument.key for instrument in self.listener.quiet()}, False
         for key, instrument in self._instruments.items():
             if self._is_brought(key) and key not in self._quiet:
@@ -146,7 +157,7 @@ class GuardedMarket:
         return changed
 
     def _is_brought(self, key: str) -> bool:
-        return self.listener.brings(key)
+        return self.listener.brings(key) and self.listener.status_of(key).late_since is None
 
     def _ask_feed(self, instrument: Instrument) -> bool:
         key = instrument.key
@@ -168,3 +179,7 @@ class GuardedMarket:
         if key in self._from_feed:
             self._from_feed[key] = tick
             self._on_tick(key, tick)
+
+
+def _worth(status: FeedStatus) -> tuple[bool, bool, datetime]:
+    return status.live, status.late_since is None, status.stream_at or datetime.min.replace(tzinfo=UTC)

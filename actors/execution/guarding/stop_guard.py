@@ -9,7 +9,7 @@ disarms, and what it says last holds.
 import asyncio
 import itertools
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import structlog
@@ -26,6 +26,7 @@ from actors.execution.guarding.tick_streams import TickStreams
 from actors.ports.common import Clock
 from actors.ports.execution import ClaimsUnavailable, ClaimVerdict, ExecutionStreams, GuardShown, OrderClaims
 from actors.ports.strategy import GuardAnswer, Holding, OrderCommand, StopOrder
+from actors.prices.stream_judge import StreamJudge
 
 log = structlog.get_logger(__name__)
 
@@ -46,12 +47,14 @@ _Turn = tuple[int, int, int]
 @dataclass(slots=True)
 class _Armed:
     """A stop to be watched. `in_doubt`: it is not known whether an exit of it has left us before. `watched`: prices of
-    its instrument are compared with its level, for which the instrument's token must have been heard.
+    its instrument are compared with its level, for which the instrument's token must have been heard. `judge`: of the
+    stream that they come on.
     """
 
     stop: StopOrder
     in_doubt: bool
     watched: bool
+    judge: StreamJudge = field(default_factory=StreamJudge)
 
 
 @dataclass(slots=True)
@@ -129,6 +132,11 @@ class StopGuard:
         self._arm(stop, in_doubt=in_doubt)
         return self._answer(stop)
 
+    def is_silent(self, strategy_id: int) -> bool:
+        """Whether a strategy that holds something has not said so for long: it is taken to be dead."""
+        known = self._known.get(strategy_id)
+        return known is not None and self._clock.monotonic() - known.at > RENEWED_WITHIN_S
+
     def exit_began(self, command: OrderCommand) -> None:
         """An exit of the run is working, for whatever cause: its stop is no longer watched, and not armed again."""
         intent_id, strategy_id = command.intent.id, command.strategy_id
@@ -150,6 +158,17 @@ class StopGuard:
         if self._begun.get(command.strategy_id) == (intent_id.run_id, intent_id.seq):
             self._let_go(command.strategy_id)
             del self._begun[command.strategy_id]
+
+    def take_up(self, command: OrderCommand) -> bool:
+        """Send an exit again that was not placed; False if its strategy has said anything of it since: it goes on."""
+        known = self._known.get(command.strategy_id)
+        stop = known.holding.stop if known is not None else None
+        if stop is None or stop.command.intent.id != command.intent.id or command.strategy_id in self._armed:
+            return False
+        if not self._has_begun(command):
+            again = replace(stop.command, triggered_at=command.triggered_at, look_up_first=True, check_position=True)
+            self._begin(again, None)
+        return True
 
     def _let_go(self, strategy_id: int) -> None:
         armed = self._armed.get(strategy_id)
@@ -182,7 +201,8 @@ class StopGuard:
     def _arm(self, stop: StopOrder, *, in_doubt: bool) -> None:
         strategy_id, before = stop.command.strategy_id, self._armed.get(stop.command.strategy_id)
         token = self._token(stop)
-        self._armed[strategy_id] = _Armed(stop, in_doubt, watched=token is not None)
+        judge = before.judge if before is not None and _whose(before.stop) == _whose(stop) else StreamJudge()
+        self._armed[strategy_id] = _Armed(stop, in_doubt, watched=token is not None, judge=judge)
         if before is not None and before.stop == stop and before.watched is (token is not None):
             return
         if before is not None and _where(before.stop) != _where(stop):
@@ -214,7 +234,7 @@ class StopGuard:
         broker = stop.broker
         market = self._markets.get(broker)
         if market is None:
-            streams = TickStreams(self._streams.updates.subscribe, self._up.__contains__)
+            streams = TickStreams(self._streams.updates.subscribe, self._up.__contains__, self._clock.monotonic)
             market = GuardedMarket(broker, streams, self._streams.feed, self._clock, self._judge)
             self._markets[broker] = market
         account_id, instrument = stop.command.account_id, stop.command.instrument
@@ -236,14 +256,14 @@ class StopGuard:
         """The account's stream is up."""
         self._up.add(account_id)
         if (market := self._market_of.get(account_id)) is not None:
-            self._gather(market)
+            market.streams.came_up(account_id)
+            market.gather()
 
     def on_lost(self, account_id: int) -> None:
         """It is down; what came over it comes over another account's, if there is one."""
         self._up.discard(account_id)
         if (market := self._market_of.get(account_id)) is not None:
             market.listener.on_lost(account_id, "the account's stream broke")
-            self._gather(market)
             market.look_around()
             self.changed.set()
 
@@ -253,11 +273,7 @@ class StopGuard:
         if (market := self._market_of.pop(account_id, None)) is not None:
             market.listener.on_lost(account_id, "the account is not followed any more")
             market.streams.leave(account_id)
-            self._gather(market)
-
-    def _gather(self, market: GuardedMarket) -> None:
-        for connection in market.streams.misplaced():
-            market.listener.resubscribe(connection)
+            market.gather()
 
     def on_heard(self, account_id: int) -> None:
         """Something has arrived on the account's stream."""
@@ -269,6 +285,7 @@ class StopGuard:
         """One tick as the broker sent it: see `FeedShell.on_tick`."""
         self.on_heard(account_id)
         if (market := self._market_of.get(account_id)) is not None:
+            market.streams.brought(account_id)
             market.listener.on_tick(token, price, traded_at, sent_at)
 
     def _judge(self, strategy_id: int, tick: Tick) -> None:
@@ -283,7 +300,7 @@ class StopGuard:
         command = replace(stop.command, triggered_at=tick.received_at)
         if armed.in_doubt:
             command = replace(command, look_up_first=True)
-        if self._clock.monotonic() - self._known[strategy_id].at > RENEWED_WITHIN_S:
+        if self.is_silent(strategy_id):
             command = replace(command, check_position=True)
         self._begin(command, min(tick.price, tick.low))
 
@@ -312,10 +329,13 @@ class StopGuard:
         return GuardAnswer(is_armed, armed is not None and self._hears(armed))
 
     def _hears(self, armed: _Armed) -> bool:
-        """Whether its prices come (`GuardedMarket.hears`)."""
+        """Whether its prices come, and count."""
         stop = armed.stop
-        market, key = self._markets.get(stop.broker), stop.command.instrument.key
-        return armed.watched and market is not None and self._token(stop) is not None and market.hears(key)
+        market = self._markets.get(stop.broker)
+        if market is None or not armed.watched or self._token(stop) is None:
+            return False
+        status = market.status(stop.command.instrument.key)
+        return armed.judge.fault(status, stop.watched_since, self._clock.monotonic()) is None
 
     def needs_feed(self) -> bool:
         """Whether there is an armed stop whose prices no account's stream brings."""
@@ -348,7 +368,7 @@ class StopGuard:
         ]
 
     def _guards(self, strategy_id: int, known: _Known) -> tuple[str, ...]:
-        strategy = known.holding.hears and self._clock.monotonic() - known.at <= RENEWED_WITHIN_S
+        strategy = known.holding.hears and not self.is_silent(strategy_id)
         armed = self._armed.get(strategy_id)
         execution = armed is not None and self._hears(armed)
         return tuple(name for name, guards in (("strategy", strategy), ("execution", execution)) if guards)

@@ -293,6 +293,31 @@ def test_a_token_is_looked_up_once_a_day_and_replaced_when_it_has_changed_overni
     assert feed.prices() == [150000, 151000]
 
 
+def test_ticks_under_a_token_of_the_day_before_wait_until_it_is_confirmed_or_for_a_while() -> None:
+    feed = Confirming()
+    feed.listener.subscribe(INFY)
+    feed.listener.on_token(INFY, INFY.token, DAY)
+    feed.tick(150000)
+    feed.clock.advance(24 * 3600)
+    feed.tick(9000)  # of the share that has been given the token, perhaps
+    feed.listener.on_token(INFY, 999, NEXT_DAY)
+    feed.tick(151000, token=999)
+    feed.clock.advance(24 * 3600)
+    feed.tick(9001, token=999)
+    feed.clock.advance(TOKEN_PATIENCE_S)
+    feed.tick(151001, token=999)
+    assert feed.prices() == [150000, 151000, 151001]
+
+
+def test_a_token_that_was_confirmed_before_the_first_tick_of_its_day_makes_none_wait() -> None:
+    feed = Confirming()
+    feed.listener.subscribe(INFY)
+    feed.clock.advance(24 * 3600)
+    feed.listener.on_token(INFY, INFY.token, NEXT_DAY)
+    feed.tick(150000)
+    assert feed.prices() == [150000]
+
+
 def test_two_instruments_may_swap_their_tokens() -> None:
     feed = Confirming()
     feed.listener.subscribe(INFY)

@@ -226,6 +226,17 @@ async def test_a_dead_token_is_tried_once(exchange: PaperExchange, account: Pape
         await dead.connects()
 
 
+async def test_a_connection_whose_credentials_are_replaced_is_lost_at_once(
+    exchange: PaperExchange, account: PaperCredentials
+) -> None:
+    async with listening(exchange, credentials_of(account)) as listener:
+        await listener.connects()
+        exchange.control.fault("ws-refuse", {"user_id": account.user_id}, times=100)
+        listener.stream.start(credentials_of(account))
+        await until(lambda: listener.lost)
+        assert listener.lost[0] == "its credentials were replaced"
+
+
 @pytest.fixture
 def unused_exchange() -> Iterator[PaperExchange]:
     """Whose sockets are those of the test: those of the tests before it may be closing yet."""

@@ -1,14 +1,18 @@
 """The second guard (row M4), arming by arming: what arms it, what disarms it, and what it hears."""
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
+import pytest
+
+from actors.domain.identifiers import Product
 from actors.domain.orders.order import OrderStage
 from actors.domain.strategy.events import StopLossTriggered
-from actors.execution.guarding.tick_streams import TickStreams
+from actors.execution.guarding.stop_guard import RENEWED_WITHIN_S
 from actors.ports.execution import ClaimsUnavailable, ClaimVerdict
 from tests.kit.armed_stop import a_holding, a_stop, fall, watched
-from tests.kit.builders import a_report
+from tests.kit.builders import INFY, a_report
 from tests.kit.execution import HOLDING, a_command, a_sell
 from tests.kit.fakes.order_gateway import REFUSED
 from tests.kit.virtual_time import in_virtual_time, passing
@@ -80,6 +84,41 @@ async def test_an_exit_that_the_broker_never_had_may_be_armed_again() -> None:
 
 
 @in_virtual_time
+async def test_an_exit_that_the_broker_refuses_is_tried_again_with_pauses_while_its_strategy_is_dead() -> None:
+    bench = await watched()
+    bench.broker.script = [REFUSED, REFUSED]
+    await bench.actor.guard(a_holding(a_stop()))
+    fall(bench)
+    await passing(120)
+    at = [at.timestamp() for at, _ in bench.broker.posts]
+    assert [after - before for before, after in pairwise(at)] == [pytest.approx(16, abs=2)] * 2
+    assert [intent.id for intent in bench.posted] == [a_sell().id] * 3
+
+
+@in_virtual_time
+async def test_a_refused_exit_is_not_tried_again_if_the_shares_were_sold_or_the_strategy_goes_on() -> None:
+    for happens in ("sold by hand", "disarmed", "a newer run", "commanded"):
+        bench = await watched()
+        bench.broker.script = [REFUSED]
+        await bench.actor.guard(a_holding(a_stop()))
+        fall(bench)
+        await passing(1)
+        match happens:
+            case "sold by hand":
+                bench.broker.net[INFY, Product.MIS] = 0
+                await passing(20)
+                bench.broker.net[INFY, Product.MIS] = 10  # and bought again, by the trader
+            case "disarmed":
+                await bench.actor.guard(a_holding(None, number=2))
+            case "a newer run":
+                await bench.actor.guard(replace(a_holding(None), run_id=8))
+            case "commanded":  # it has its answer, and begins another exit, when it is time
+                await bench.failed(a_command(a_sell(), stake=HOLDING.stake))
+        await passing(300)
+        assert len(bench.posted) == 1, happens
+
+
+@in_virtual_time
 async def test_an_exit_that_an_actor_before_has_sent_is_told_and_not_armed() -> None:
     bench = await watched()
     bench.broker.list(a_report("9", OrderStage.OPEN, filled=0, tag=a_sell().tag))
@@ -122,6 +161,29 @@ async def test_the_stop_of_a_run_that_the_journal_calls_ended_sells_nothing() ->
     fall(bench)
     await passing(5)
     assert bench.posted == []
+
+
+@in_virtual_time
+async def test_the_stop_of_a_silent_strategy_whose_run_the_journal_no_longer_has_sells_nothing() -> None:
+    bench = await watched()
+    await bench.actor.guard(a_holding(a_stop()))
+    bench.records.intents = []  # it ended more than a day ago, and its farewell was lost
+    await passing(RENEWED_WITHIN_S + 15)
+    fall(bench)
+    await passing(60)
+    assert bench.posted == []
+
+
+@in_virtual_time
+async def test_the_stop_of_a_strategy_that_is_there_sells_though_the_journal_does_not_have_its_run() -> None:
+    bench = await watched()
+    bench.records.intents = []  # it was restored from before the run
+    for number in range(1, 6):
+        await bench.actor.guard(a_holding(a_stop(), number=number))
+        await passing(5)
+    fall(bench)
+    await passing(5)
+    assert len(bench.posted) == 1
 
 
 @in_virtual_time
@@ -196,19 +258,3 @@ async def test_a_stop_without_a_token_is_not_called_heard_for_anothers_prices_an
     fall(bench)
     await passing(1)
     assert [intent.id.run_id for intent in bench.posted] == [HOLDING.run_id]
-
-
-def test_a_token_is_asked_for_on_one_connection_and_moves_when_that_is_down() -> None:
-    asked: dict[int, frozenset[int]] = {}
-    up = {1, 2}
-    streams = TickStreams(asked.__setitem__, up.__contains__)
-    streams.join(1)
-    streams.join(2)
-    assert streams.subscribe(7) == streams.subscribe(7) == 1
-    up.discard(1)
-    assert streams.misplaced() == [1]
-    streams.unsubscribe(7)
-    assert streams.subscribe(7) == 2
-    assert asked == {1: frozenset(), 2: frozenset({7})}
-    up.clear()
-    assert streams.misplaced() == []

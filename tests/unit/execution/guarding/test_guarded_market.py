@@ -1,11 +1,15 @@
 """What the second guard hears: an account's stream, else the feed's own link (row M4)."""
 
+from datetime import timedelta
+
 import pytest
 
 from actors.domain.orders.position import PositionStatus
 from actors.domain.prices.feed_silence import QUIET_LIMIT_S
 from actors.domain.strategy.state import Phase
 from actors.execution.guarding.guarded_market import FIRST_TICK_WITHIN_S
+from actors.prices.feed_shell import LAG_LIMIT
+from actors.prices.stream_judge import UNHEARD_S
 from tests.kit.builders import INFY
 from tests.kit.outside import Incarnation, OutsideBench
 from tests.kit.virtual_time import in_virtual_time, passing, until
@@ -115,6 +119,57 @@ async def test_a_stream_that_is_alive_and_brings_no_trade_any_more_gets_the_feed
     bench.feed.tick(BELOW, bench.clock.now())
     await until(lambda: strategy.state.phase is Phase.ENDED)
     assert bench.sold == [10]
+
+
+@in_virtual_time
+async def test_a_stream_that_is_too_late_is_not_said_to_guard_and_gets_the_feed_beside_it() -> None:
+    bench = OutsideBench()
+    strategy = await told_by_the_stream(bench)
+    for _ in range(12):
+        bench.updates.followed[2].on_heard()
+        bench.updates.tick(2, ABOVE, bench.clock.now() - 2 * LAG_LIMIT)
+        bench.tick(strategy, ABOVE)
+        await passing(1)
+    assert by(bench) == ("strategy",)
+    bench.feed.tick(ABOVE, bench.clock.now())
+    assert by(bench) == ("strategy", "execution")
+
+
+@in_virtual_time
+async def test_a_stream_that_does_not_reach_the_buy_is_not_said_to_guard_for_long() -> None:
+    bench = OutsideBench()
+    strategy = await bench.guarding()
+    bench.tick(strategy, ABOVE)
+    await until(lambda: INFY.token in bench.updates.tokens.get(2, ()))
+    bench.updates.reconnect(2)
+    shown, stamp = list[tuple[str, ...]](), bench.clock.now() - timedelta(minutes=1)
+    for _ in range(int(UNHEARD_S) + 4):
+        bench.updates.tick(2, ABOVE, stamp)
+        bench.tick(strategy, ABOVE)
+        shown.append(by(bench))
+        await passing(1)
+    assert shown.index(("strategy",)) == pytest.approx(UNHEARD_S, abs=2)
+    assert by(bench) == ("strategy",)
+    bench.updates.tick(2, ABOVE, bench.clock.now())
+    assert by(bench) == ("strategy", "execution")
+
+
+@in_virtual_time
+async def test_prices_that_an_account_without_market_data_does_not_bring_come_over_the_stream_of_another() -> None:
+    bench = OutsideBench()
+    strategy = await bought(bench)
+    bench.updates.reconnect(2)  # its stream is alive, and has no ticks
+    richer = bench.start(strategy_id=4, run_id=8, user_id=5, account_id=9, quantity=5)
+    await until(lambda: richer.state.phase is Phase.GUARDING, within_s=700)
+    bench.tick(richer, ABOVE)
+    await until(lambda: 9 in bench.updates.followed)
+    bench.updates.reconnect(9)
+    await until(lambda: bench.updates.tokens == {2: frozenset(), 9: frozenset({INFY.token})}, within_s=10)
+    bench.updates.tick(9, ABOVE, bench.clock.now())
+    await until(lambda: not bench.feed.followed, within_s=10)
+    assert by(bench) == ("strategy", "execution")
+    bench.updates.tick(9, BELOW, bench.clock.now())
+    await until(lambda: strategy.state.phase is Phase.ENDED)
 
 
 @in_virtual_time
