@@ -97,7 +97,7 @@ async def test_an_exit_that_the_broker_refuses_is_tried_again_with_pauses_while_
 
 @in_virtual_time
 async def test_a_refused_exit_is_not_tried_again_if_the_shares_were_sold_or_the_strategy_goes_on() -> None:
-    for happens in ("sold by hand", "disarmed", "a newer run", "commanded"):
+    for happens in ("sold by hand", "disarmed", "armed again", "a later exit", "commanded"):
         bench = await watched()
         bench.broker.script = [REFUSED]
         await bench.actor.guard(a_holding(a_stop()))
@@ -110,8 +110,12 @@ async def test_a_refused_exit_is_not_tried_again_if_the_shares_were_sold_or_the_
                 bench.broker.net[INFY, Product.MIS] = 10  # and bought again, by the trader
             case "disarmed":
                 await bench.actor.guard(a_holding(None, number=2))
-            case "a newer run":
-                await bench.actor.guard(replace(a_holding(None), run_id=8))
+            case "armed again":
+                fall(bench, 146000)
+                assert (await bench.actor.guard(a_holding(a_stop(), number=2))).armed
+            case "a later exit":  # which another incarnation has claimed
+                bench.claims.foreseen = ClaimVerdict.REFUSED
+                assert not (await bench.actor.guard(a_holding(a_stop(seq=2), number=2))).armed
             case "commanded":  # it has its answer, and begins another exit, when it is time
                 await bench.failed(a_command(a_sell(), stake=HOLDING.stake))
         await passing(300)
