@@ -183,7 +183,7 @@ class TickerLink:
             self._ticker.drop_message("order update")
 
     def _start(self, credentials: KiteCredentials) -> None:
-        if (replaced := self.open_ticker) is not None:  # what it brought comes no longer, whatever becomes of the next
+        if (replaced := self.open_ticker) is not None:  # what it brought comes no longer
             self._tell(replaced, self._callbacks.on_lost, "its credentials were replaced")
         self._close()
         # the client puts them into the address as they are
