@@ -7,7 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import structlog
-from sqlalchemy import case, exists, func, insert, select, update
+from sqlalchemy import case, exists, func, insert, literal_column, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
@@ -280,29 +280,27 @@ async def _update_run(session: AsyncSession, update_: RunUpdate) -> Run:
 
 
 async def upsert_intents(session: AsyncSession, update_: RunUpdate) -> list[LogRecord]:
-    """Lines for the order ids that were not logged: those a new incarnation has found in the book by their tag."""
-    named = {line.order_id for line in update_.logs}
-    lines = []
-    for intent in update_.intents:
-        before = await _upsert_intent(session, intent)
-        if intent.order_id not in {None, before, *named}:
-            lines.append(_adopted_line(intent, update_.runtime.updated_at))
-    return lines
+    """Lines for the order ids that were not logged: those a new incarnation has found in the book by their tag.
 
-
-async def _upsert_intent(session: AsyncSession, intent: IntentRecord) -> str | None:
-    """The order id that was stored before: a subquery sees the table as it was when the statement began."""
+    One statement for all intents: each takes a turn of PostgreSQL's, for which an exit's record waits. A subquery sees
+    the table as it was when the statement began.
+    """
+    if not update_.intents:
+        return []
     stored = aliased(Intent)
-    mine = (col(stored.run_id) == intent.run_id, col(stored.leg) == intent.leg, col(stored.seq) == intent.seq)
-    before = select(col(stored.order_id)).where(*mine).scalar_subquery()
-    statement = upsert(Intent).values(asdict(intent))
+    same = (col(stored.leg) == literal_column("intents.leg"), col(stored.seq) == literal_column("intents.seq"))
+    before = select(col(stored.order_id)).where(col(stored.run_id) == update_.run_id, *same).scalar_subquery()
+    statement = upsert(Intent).values([asdict(intent) for intent in update_.intents])
     facts: dict[str, Any] = {name: statement.excluded[name] for name in _INTENT_FACTS}
     facts["claim_epoch"] = func.coalesce(statement.excluded.claim_epoch, col(Intent.claim_epoch))
     written = statement.on_conflict_do_update(
         constraint="intents_run_id_leg_seq_key", set_=facts | {"updated_at": func.now()}
     )
-    previous: str | None = await session.scalar(written.returning(before))
-    return previous
+    rows = await session.execute(written.returning(col(Intent.leg), col(Intent.seq), before))
+    known = {(leg, seq): order_id for leg, seq, order_id in rows}
+    named = {None, *(line.order_id for line in update_.logs)}
+    found = [one for one in update_.intents if one.order_id not in {known[one.leg, one.seq], *named}]
+    return [_adopted_line(intent, update_.runtime.updated_at) for intent in found]
 
 
 def _adopted_line(intent: IntentRecord, at: datetime) -> LogRecord:
@@ -326,7 +324,9 @@ async def append_logs(session: AsyncSession, update_: RunUpdate, lines: Sequence
     """Add lines to `order_logs` under the names of the run."""
     if lines:
         owner = {"run_id": update_.run_id, "strategy_id": update_.strategy_id, "user_id": update_.user_id}
-        await session.execute(insert(OrderLog), [owner | _log_columns(line) for line in lines])
+        # with its nulls each line has the same columns, so that one statement takes them all
+        statement = insert(OrderLog).execution_options(render_nulls=True)
+        await session.execute(statement, [owner | _log_columns(line) for line in lines])
 
 
 def _log_columns(line: LogRecord) -> dict[str, object]:

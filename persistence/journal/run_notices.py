@@ -128,8 +128,8 @@ class _Step:
         return self._notice(line, NoticeKind.FILL_ENTRY, text, key="bought")
 
     def ended(self, line: LogRecord) -> _Items:
-        yield self._over(line, *_CONDITIONS)
-        yield ConditionsOver(conditions_of_run(self.update.strategy_id, self.update.run_id), line.occurred_at)
+        own, alerts = map(self._condition, _CONDITIONS), conditions_of_run(self.update.strategy_id, self.update.run_id)
+        yield ConditionsOver((*own, *alerts), line.occurred_at)
         runtime = self.update.runtime
         if runtime.status_detail in {"closed_outside", "needs_confirmation", "restored_from_backup"}:
             return  # a line of its own says it

@@ -5,9 +5,10 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event, select
 from sqlmodel import col
 
+from actors.domain.orders.log_events import LogWord
 from actors.domain.strategy.spec import run_label
 from persistence.database.engine import Sessions, transaction
 from persistence.database.models.order_logs import OrderLog
@@ -93,6 +94,39 @@ async def test_loading_takes_the_run_over(sessions: Sessions, ledger: RunLedger)
     assert [(intent.leg, intent.seq, intent.state) for intent in second.intents] == [("ENTRY", 1, "armed")]
     assert second.buy_at == NOW
     assert run.tag_key.hex() not in repr(second)
+
+
+async def test_the_end_of_a_run_takes_no_more_statements_than_it_writes_tables(
+    sessions: Sessions, ledger: RunLedger
+) -> None:
+    run = await new_run(sessions)
+    await ledger.load_run(run.id)
+    ended = LogRecord(event=LogWord.RUN_ENDED, occurred_at=NOW, quantity=10)
+    runtime = replace(bought(run).runtime, position="sold", status="stopped")
+    update = bought(
+        run,
+        runtime=runtime,
+        ended=True,
+        intents=(*bought(run).intents, exit_intent(run)),
+        logs=(*bought(run).logs, ended),
+    )
+    statements = list[str]()
+
+    def hear(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        statements.append(" ".join(statement.split()[: 3 if statement.startswith("INSERT") else 2]))
+
+    engine = sessions.kw["bind"].sync_engine
+    event.listen(engine, "before_cursor_execute", hear)
+    await ledger.record(update)
+    event.remove(engine, "before_cursor_execute", hear)
+    assert statements == [
+        "UPDATE runs",
+        "INSERT INTO intents",
+        "INSERT INTO order_logs",
+        "UPDATE notifications",
+        "INSERT INTO notifications",
+        "UPDATE strategies",
+    ]
 
 
 async def test_a_recorded_step_is_in_the_database_and_in_redis(
