@@ -26,6 +26,9 @@ _TELL_PAUSE_S, _TELL_TIMES = 0.5, 60
 _ANSWER_LASTS_S = 2.0
 """How long a failure waits for the strategy's own command of the same exit; later ones are tries of their own."""
 
+_LEAST_PAUSE = timedelta(seconds=1)
+"""Between two tries, whatever a market says of when it opens."""
+
 _NEVER_AGAIN = {FailureKind.NOTHING_TO_SELL, FailureKind.HALTED}
 """Shares that the account has later are not the run's; and of an order lock that is another's, that one is to see."""
 
@@ -137,7 +140,7 @@ class GuardExits:
     def _pause(self, command: OrderCommand, failed: PlacementFailed, alone: _Alone) -> timedelta:
         if failed.not_before is None:
             return retry_pause(alone.tries)
-        return leaves_at(failed.not_before, command.run_id) - self._clock.now()
+        return max(leaves_at(failed.not_before, command.run_id) - self._clock.now(), _LEAST_PAUSE)
 
     def _try_again(self, command: OrderCommand) -> None:
         """An exit that was not placed, for as long as its strategy is dead: as slowly as that would try (ruling 3)."""
