@@ -226,8 +226,7 @@ class StrategyShell:
             self._over.set()
             self._timers.cancel_all()
             await end_tasks([*parts, *self._tasks])
-        await self._guard.tell()
-        await self._watch.leave()
+        await asyncio.gather(self._guard.tell(), self._watch.leave())
         return True
 
     async def _recover(self) -> RunRecovered:
