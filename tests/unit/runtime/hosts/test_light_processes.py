@@ -24,6 +24,7 @@ actors.domain.strategy.outcomes actors.domain.strategy.reconciliation actors.dom
 actors.domain.strategy.snapshot actors.domain.strategy.spec actors.domain.strategy.state
 actors.failpoints actors.log_lines actors.ports actors.ports.common actors.ports.engine actors.ports.execution
 actors.ports.prices actors.ports.strategy actors.prices actors.prices.price_mirroring actors.prices.router_shell
+actors.prices.stream_judge
 actors.runtime actors.runtime.clock actors.runtime.handles actors.runtime.hosts actors.runtime.hosts.actor_classes
 actors.runtime.hosts.actor_options actors.runtime.hosts.crash_guard actors.runtime.hosts.light_logging
 actors.runtime.hosts.process_tuning actors.runtime.hosts.remote_classes actors.runtime.hosts.router
