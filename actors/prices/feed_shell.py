@@ -262,7 +262,7 @@ class FeedShell:
         """The broker does not say which tokens are right: the ticks of those that are known count."""
         for instrument in instruments:
             if (followed := self._by_key.get(instrument.key)) is not None:
-                followed.held_since = None
+                followed.held_since, followed.token_day = None, list_day(self._clock.now())
 
 
 def _seconds(lag: timedelta | None) -> float | None:

@@ -90,11 +90,11 @@ class GuardExits:
             self._forget(command.intent.id)
             log.warning("stop_guard.run_is_over", strategy_id=command.strategy_id, run_id=command.run_id)
             return False
-        self._untold[command.intent.id] = asyncio.Event()
+        self._untold[command.intent.id] = told = asyncio.Event()
         self._alone.setdefault(command.intent.id, _Alone())
         work = self._begin(command, foreseen=not command.look_up_first)
         work.add_done_callback(lambda work: self._ended(command, work))
-        self._in_background(self._see_through(command, work, price))
+        self._in_background(self._see_through(command, work, price, told))
         return True
 
     async def told(self, intent_id: IntentId) -> None:
@@ -102,12 +102,16 @@ class GuardExits:
         if (untold := self._untold.get(intent_id)) is not None:
             await untold.wait()
 
-    async def _see_through(self, command: OrderCommand, work: "asyncio.Task[Event]", price: Paise | None) -> None:
+    async def _see_through(
+        self, command: OrderCommand, work: "asyncio.Task[Event]", price: Paise | None, told: asyncio.Event
+    ) -> None:
         """The strategy goes on as if it had decided: it hears of the exit once that has left, and of its end."""
         await asyncio.sleep(_TOLD_AFTER_S)
         event = StopLossTriggered(command.intent.id, price)
         heard = await self._tell(command, event)
-        self._untold.pop(command.intent.id).set()
+        told.set()
+        if self._untold.get(command.intent.id) is told:  # else the strategy hears of the next try by now
+            del self._untold[command.intent.id]
         if not heard:
             await self._tell_until_heard(command, event)
         try:

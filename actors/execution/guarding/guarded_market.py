@@ -181,5 +181,5 @@ class GuardedMarket:
             self._on_tick(key, tick)
 
 
-def _worth(status: FeedStatus) -> tuple[bool, bool, datetime]:
-    return status.live, status.late_since is None, status.stream_at or datetime.min.replace(tzinfo=UTC)
+def _worth(status: FeedStatus) -> tuple[bool, bool, bool, datetime]:
+    return status.live, status.listed, status.late_since is None, status.stream_at or datetime.min.replace(tzinfo=UTC)

@@ -10,12 +10,12 @@ import asyncio
 import itertools
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, time, timedelta
 
 import structlog
 
 from actors.domain.identifiers import Instrument, IntentId
-from actors.domain.instrument_list_day import list_day
+from actors.domain.instrument_list_day import INDIA, list_day
 from actors.domain.money import Paise
 from actors.domain.orders.order import OrderReport
 from actors.domain.prices.stop_loss import is_breached
@@ -93,6 +93,7 @@ class StopGuard:
         self._armed: dict[int, _Armed] = {}
         self._begun: dict[int, tuple[int, int]] = {}
         self._begun_at: dict[int, float] = {}
+        self._absent_at: dict[int, float] = {}
         self._turn = 0
         self.changed = asyncio.Event()
         """Set when what `shown` says may have changed."""
@@ -158,16 +159,20 @@ class StopGuard:
         if self._begun.get(command.strategy_id) == (intent_id.run_id, intent_id.seq):
             self._let_go(command.strategy_id)
             del self._begun[command.strategy_id]
+            self._absent_at[command.strategy_id] = self._clock.monotonic()
 
     def take_up(self, command: OrderCommand) -> bool:
-        """Send an exit again that was not placed; False if its strategy has said anything of it since: it goes on."""
-        known = self._known.get(command.strategy_id)
-        stop = known.holding.stop if known is not None else None
-        if stop is None or stop.command.intent.id != command.intent.id or command.strategy_id in self._armed:
+        """Send an exit again that was not placed; False if its strategy has said anything since: it goes on.
+
+        Only on the day of its touch: the book of another does not show who has sold the run's shares.
+        """
+        known, day = self._known.get(command.strategy_id), command.triggered_at.astimezone(INDIA).date()
+        if known is None or known.at > self._absent_at.get(command.strategy_id, 0.0) or self._has_begun(command):
             return False
-        if not self._has_begun(command):
-            again = replace(stop.command, triggered_at=command.triggered_at, look_up_first=True, check_position=True)
-            self._begin(again, None)
+        midnight = datetime.combine(day + timedelta(days=1), time(), INDIA)
+        if self._clock.now() >= midnight:
+            return False
+        self._begin(replace(command, look_up_first=True, check_position=True, not_after=midnight), None)
         return True
 
     def _let_go(self, strategy_id: int) -> None:

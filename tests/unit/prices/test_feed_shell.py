@@ -318,6 +318,16 @@ def test_a_token_that_was_confirmed_before_the_first_tick_of_its_day_makes_none_
     assert feed.prices() == [150000]
 
 
+def test_no_tick_of_a_new_day_waits_if_nobody_could_tell_before_it() -> None:
+    feed = Confirming()
+    feed.listener.subscribe(INFY)
+    feed.listener.on_token(INFY, INFY.token, DAY)
+    feed.clock.advance(24 * 3600)
+    feed.listener.without_tokens([INFY])
+    feed.tick(150000)
+    assert feed.prices() == [150000]
+
+
 def test_two_instruments_may_swap_their_tokens() -> None:
     feed = Confirming()
     feed.listener.subscribe(INFY)

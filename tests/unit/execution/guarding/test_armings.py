@@ -1,6 +1,7 @@
 """The second guard (row M4), arming by arming: what arms it, what disarms it, and what it hears."""
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
@@ -13,9 +14,12 @@ from actors.execution.guarding.stop_guard import RENEWED_WITHIN_S
 from actors.ports.execution import ClaimsUnavailable, ClaimVerdict
 from tests.kit.armed_stop import a_holding, a_stop, fall, watched
 from tests.kit.builders import INFY, a_report
-from tests.kit.execution import HOLDING, a_command, a_sell
+from tests.kit.execution import HOLDING, ExecutionBench, a_command, a_sell, guarded
 from tests.kit.fakes.order_gateway import REFUSED
 from tests.kit.virtual_time import in_virtual_time, passing
+
+MIDNIGHT = datetime(2026, 11, 23, 18, 30, tzinfo=UTC)
+"""In India."""
 
 
 @in_virtual_time
@@ -120,6 +124,22 @@ async def test_a_refused_exit_is_not_tried_again_if_the_shares_were_sold_or_the_
                 await bench.failed(a_command(a_sell(), stake=HOLDING.stake))
         await passing(300)
         assert len(bench.posted) == 1, happens
+
+
+@in_virtual_time
+async def test_a_refused_exit_is_tried_again_on_the_day_of_its_touch_only() -> None:
+    for touched_s_before_midnight, login_ends in ((10, False), (25, True)):
+        bench = await guarded(ExecutionBench(MIDNIGHT - timedelta(seconds=touched_s_before_midnight + 5)))
+        bench.updates.reconnect(2)
+        bench.broker.script = [REFUSED]
+        await bench.actor.guard(a_holding(a_stop()))
+        fall(bench)
+        await passing(1)
+        bench.broker.expired = login_ends  # the next try waits for the book, past midnight
+        await passing(600)
+        bench.broker.expired = False
+        await passing(600)
+        assert len(bench.posted) == 1, "by then the trader may have bought shares of his own"
 
 
 @in_virtual_time
