@@ -1,5 +1,6 @@
 """The second guard (row M4), arming by arming: what arms it, what disarms it, and what it hears."""
 
+import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -9,7 +10,7 @@ import pytest
 
 from actors.domain.identifiers import Product
 from actors.domain.orders.order import OrderStage
-from actors.domain.strategy.events import StopLossTriggered
+from actors.domain.strategy.events import OrderReported, StopLossTriggered
 from actors.execution.guarding.stop_guard import RENEWED_WITHIN_S
 from actors.ports.execution import ClaimsUnavailable, ClaimVerdict
 from tests.kit.armed_stop import a_holding, a_stop, fall, watched
@@ -124,6 +125,23 @@ async def test_a_refused_exit_is_not_tried_again_if_the_shares_were_sold_or_the_
                 await bench.failed(a_command(a_sell(), stake=HOLDING.stake))
         await passing(300)
         assert len(bench.posted) == 1, happens
+
+
+@in_virtual_time
+async def test_a_strategy_that_was_frozen_over_two_tries_hears_of_both_and_of_the_sale() -> None:
+    bench = await watched()
+    bench.strategies.frozen = woken = asyncio.Event()
+    bench.broker.script = [REFUSED]
+    await bench.actor.guard(a_holding(a_stop()))
+    fall(bench)
+    await passing(40)
+    assert len(bench.posted) == 2
+    woken.set()
+    await passing(2)
+    heard = bench.strategies.events
+    assert heard.count(StopLossTriggered(a_sell().id, None)) == 1
+    assert [one.intent_id for one in heard if isinstance(one, StopLossTriggered)] == [a_sell().id] * 2
+    assert [one.report.filled_quantity for one in heard if isinstance(one, OrderReported)][-1:] == [10]
 
 
 @in_virtual_time
