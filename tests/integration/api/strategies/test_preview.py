@@ -16,7 +16,7 @@ from persistence.database.engine import Sessions, transaction
 from persistence.database.models.audit import AuditEntry
 from persistence.database.models.runs import Intent, Run
 from persistence.database.models.strategies import Strategy
-from tests.integration.api_user import ApiUser
+from tests.integration.api_user import ApiUser, served
 from tests.integration.apps import at, serving
 from tests.kit.fakes.strategy_engine import FakeEngine
 
@@ -27,11 +27,11 @@ NAMES = ("buy_at", "sell_at", "message")
 
 
 async def preview(user: ApiUser, **body: Any) -> Any:
-    return await user.call("POST", "/strategy/preview", **body)
+    return await served(lambda: user.call("POST", "/strategy/preview", **body))
 
 
 async def start(user: ApiUser, strategy_id: int) -> Any:
-    return await user.call("POST", "/strategy/start", strategy_id=strategy_id)
+    return await served(lambda: user.call("POST", "/strategy/start", strategy_id=strategy_id))
 
 
 async def counts(sessions: Sessions) -> list[int]:
