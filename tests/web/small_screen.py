@@ -15,6 +15,10 @@ KNOWN = (
 """What this browser says of a page that its worker has taken over meanwhile; and that a strategy has no schedule, which
 its page asks for."""
 
+SLACK_MS = 4_000
+"""What a busy machine may add to a time that is promised. With it still less than what would show the same without an
+event: looks are eight seconds apart, and a link is lost after twenty seconds of silence."""
+
 
 def small_screen(
     browser: Browser, *, width: int = 360, theme: str = "light", zone: str = "Asia/Kolkata"

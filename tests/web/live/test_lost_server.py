@@ -18,9 +18,7 @@ from tests.kit.paper import eventually
 from tests.kit.trader import Deployment, Running, Trader
 from tests.web.live.phone import SOON_MS, phone_of
 from tests.web.played.test_while_held import SAID
-
-SLACK_MS = 1_000
-"""What a busy machine may add to a time that is promised."""
+from tests.web.small_screen import SLACK_MS
 
 AWAY = "ERR_CONNECTION|ERR_EMPTY_RESPONSE|ERR_INCOMPLETE|ERR_NETWORK|ERR_SOCKET"
 STARTS_S, RENEWALS_S = 90, 120

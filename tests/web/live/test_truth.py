@@ -9,9 +9,7 @@ from playwright.sync_api import Browser, expect
 from tests.kit.paper import eventually
 from tests.kit.trader import Deployment, Running, Trader
 from tests.web.live.phone import SOON_MS, log_in_at_the_broker, phone_of
-
-SLACK_MS = 1_000
-"""What a busy machine may add to a time that is promised."""
+from tests.web.small_screen import SLACK_MS
 
 IST = ZoneInfo("Asia/Kolkata")
 

@@ -7,9 +7,7 @@ from playwright.sync_api import Browser, expect
 from tests.kit.paper import eventually
 from tests.web.live.phone import SOON_MS
 from tests.web.played.server import TOKEN_S, PlayedServer, trader_at
-
-SLACK_MS = 1_000
-"""What a busy machine may add to a time that is promised."""
+from tests.web.small_screen import SLACK_MS
 
 A_DAY_S = 24 * 3600
 RENEWED_BEFORE_S = 60

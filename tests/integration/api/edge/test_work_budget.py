@@ -13,6 +13,9 @@ from starlette.types import Message
 
 from api.bootstrap import MAX_OVERFLOW, POOL_SIZE, Resources
 from api.edge.admission import MOST_AT_ONCE
+from api.edge.rate_limit import RateLimits
+from api.edge.requests_at_once import RequestsAtOnce
+from api.edge.work_budget import WorkBudget
 from config.settings import Settings
 from persistence.database.engine import Sessions, transaction
 from persistence.database.models.strategies import Strategy
@@ -78,19 +81,17 @@ async def test_a_stop_is_served_when_the_process_has_all_the_connections_it_may_
     assert forged.status_code == 503
 
 
-async def test_a_burst_of_lists_is_weighed_by_its_rows(
-    settings: Settings, engine: FakeEngine, sessions: Sessions
-) -> None:
-    async with serving(settings, engine, api_rate_per_minute=600, api_requests_at_once=0) as client:
-        user, other = await ApiUser.register(client), await ApiUser.register(client)
-        await keep_strategies(sessions, user, 200)
-        await keep_strategies(sessions, other, 200)
-        large = [await user.call("GET", LARGE_LIST) for _ in range(8)]
-        small = [await other.call("GET", "/strategy/list?limit=20") for _ in range(8)]
-    assert [answer.status_code for answer in large][:5] == [200] * 5
-    assert {answer.status_code for answer in large[6:]} == {429}
+async def test_a_burst_of_lists_is_weighed_by_its_rows(app: FastAPI, user: ApiUser, sessions: Sessions) -> None:
+    # A clock that stands: lists that a busy machine takes seconds for are no burst.
+    app.state.work_budget = WorkBudget(RateLimits(600, 0, clock=lambda: 0.0), RequestsAtOnce(0))
+    other = await ApiUser.register(user.client)
+    await keep_strategies(sessions, user, 200)
+    await keep_strategies(sessions, other, 200)
+    large = [await user.call("GET", LARGE_LIST) for _ in range(8)]
+    small = [await other.call("GET", "/strategy/list?limit=20") for _ in range(8)]
+    assert [answer.status_code for answer in large] == [200] * 5 + [429] * 3
     assert {answer.status_code for answer in small} == {200}
-    assert int(large[-1].headers["Retry-After"]) in {1, 2}
+    assert large[-1].headers["Retry-After"] == "1"
 
 
 async def test_a_large_list_with_little_in_it_costs_what_is_in_it(settings: Settings, engine: FakeEngine) -> None:
